@@ -1,0 +1,134 @@
+"""Every file name of rsvlm, once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "MANIFEST.json"
+COMPLETE = "COMPLETE.json"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+NON_LORA_WEIGHTS = "non_lora_trainables.bin"
+TRAINER_STATE = "trainer_state.json"
+FINAL = "final"
+BASE = "base"
+
+
+def manifest_beside(path: Path) -> Path:
+    """The manifest of a written JSON file: `<name>.manifest.json` beside `<name>.json`."""
+    return path.with_name(f"{path.stem}.manifest.json")
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The data folder of one dataset."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.root / "instructions_raw.json"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset.json"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "imagenes"
+
+    @property
+    def sets(self) -> Path:
+        return self.root / "sets"
+
+    @property
+    def train(self) -> Path:
+        return self.sets / "data_train.json"
+
+    @property
+    def val(self) -> Path:
+        return self.sets / "data_val.json"
+
+    @property
+    def test(self) -> Path:
+        return self.sets / "data_test.json"
+
+    @property
+    def filtered_test(self) -> Path:
+        return self.sets / "filtered_test.json"
+
+    @property
+    def subsets(self) -> Path:
+        return self.sets / "filter"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run: WORKSPACE/runs/NAME."""
+
+    root: Path
+
+    @property
+    def experiment(self) -> Path:
+        return self.root / "experiment.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "logs" / "log.txt"
+
+    @property
+    def sets(self) -> Path:
+        return self.root / "sets"
+
+    @property
+    def training(self) -> Path:
+        return self.root / "training"
+
+    @property
+    def staging(self) -> Path:
+        """Complete checkpoints, hard-linked, that wait for the store."""
+        return self.root / "staging"
+
+    @property
+    def merged(self) -> Path:
+        return self.root / "merged"
+
+    def predictions(self, model: str) -> Path:
+        return self.root / "predictions" / model
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def report(self, model: str) -> Path:
+        return self.reports / model
+
+    @property
+    def comparison(self) -> Path:
+        return self.reports / "comparison.json"
+
+    @property
+    def superseded(self) -> Path:
+        """What an earlier run of this name made with other settings; never deleted by rsvlm."""
+        return self.root / "superseded"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that all runs share."""
+
+    root: Path
+
+    def run(self, name: str) -> RunFolder:
+        return RunFolder(self.root / "runs" / name)
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def sample_data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"

@@ -1,0 +1,132 @@
+"""Child processes: started without a shell, streamed line by line, ended with all they started.
+
+A worker is a module with `serve_worker(work)` under `if __name__ == "__main__"`; its parent calls
+`run_worker`. Heavy libraries and GPU memory live in the worker and are gone when it ends.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Timer
+from typing import Any, NoReturn
+
+from tasks.errors import RsvlmError, UserError
+from tasks.files import read_json, write_json
+
+USER_ERROR_EXIT = 2
+LAST_LINES = 25
+PR_SET_PDEATHSIG = 1
+
+
+class ProcessFailed(RsvlmError):
+    """A child ended with another code than 0; `lines` are the last that it printed."""
+
+    def __init__(self, command: Sequence[str], code: int, lines: Sequence[str]):
+        self.code, self.lines = code, list(lines)
+        super().__init__(f"{' '.join(command)} ended with {code}; its last lines:\n" + "\n".join(lines))
+
+
+def _die_with_parent() -> None:
+    # last line of defence: a parent that is killed outright runs no `finally`
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run_streamed(
+    command: Sequence[str],
+    on_line: Callable[[str], None],
+    timeout_s: float | None = None,
+    env: dict[str, str] | None = None,
+) -> None:
+    """Run a command to its end and hand over each line of its output as it comes.
+
+    The child leads a process group of its own, which is ended with it whatever happens here.
+    Raises ProcessFailed with the last lines when it ends with another code than 0.
+    """
+    child = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **(env or {})},
+        start_new_session=True,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509
+    )
+    timer = Timer(timeout_s, end_group, [child]) if timeout_s else None
+    lines: deque[str] = deque(maxlen=LAST_LINES)
+    try:
+        if timer:
+            timer.start()
+        for line in child.stdout or ():
+            lines.append(line.rstrip("\n"))
+            on_line(lines[-1])
+        code = child.wait()
+    finally:
+        if timer:
+            timer.cancel()
+        end_group(child)
+    if code:
+        raise ProcessFailed(command, code, lines)
+
+
+def end_group(child: "subprocess.Popen[str]", grace_s: float = 20) -> None:
+    """End a child and all that it started: SIGTERM, then SIGKILL after `grace_s` seconds."""
+    for stop, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+        try:
+            os.killpg(child.pid, stop)
+        except ProcessLookupError:
+            return
+        try:
+            child.wait(timeout=wait_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def run_worker(
+    module: str,
+    config: dict[str, Any],
+    on_line: Callable[[str], None] = print,
+    timeout_s: float | None = None,
+    launcher: Sequence[str] = (),
+) -> Any:
+    """Run `python [launcher] -m module --config FILE` and return what its work function returned, as JSON.
+
+    A UserError in the worker is raised here again with its message; all else raises ProcessFailed.
+    """
+    with tempfile.TemporaryDirectory(prefix="rsvlm-worker-") as folder:
+        files = {name: Path(folder) / f"{name}.json" for name in ("config", "result", "error")}
+        write_json(files["config"], config)
+        command = [sys.executable, *launcher, "-m", module, "--config", str(files["config"])]
+        try:
+            run_streamed(command, on_line, timeout_s, {"PYTHONUNBUFFERED": "1"})
+        except ProcessFailed:
+            if files["error"].exists():
+                raise UserError(read_json(files["error"])["message"]) from None
+            raise
+        return read_json(files["result"])
+
+
+def serve_worker(work: Callable[[dict[str, Any]], Any]) -> NoReturn:
+    """The main program of a worker: read --config, do the work, leave its result or error beside the config."""
+    parser = argparse.ArgumentParser(description=work.__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="JSON file with the work's parameters")
+    config_file: Path = parser.parse_args().config
+    try:
+        result = work(read_json(config_file))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        write_json(config_file.with_name("error.json"), {"message": str(error)})
+        sys.exit(USER_ERROR_EXIT)
+    # of several ranks only the first knows the result of all
+    if os.environ.get("RANK", "0") == "0":
+        write_json(config_file.with_name("result.json"), json.loads(json.dumps(result, default=str)))
+    sys.exit(0)

@@ -1,0 +1,91 @@
+"""Values that cross a file or process border: references to what a stage made, answers and scores."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """A frozen value that travels as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FolderRef(Value):
+    """A folder that a stage made: where it is and the digest of all its files, as its manifest says."""
+
+    path: Path
+    sha256: str
+
+
+class DatasetRef(FolderRef):
+    """The prepared sets of a data folder, and the folder of their images."""
+
+    images: Path
+    images_sha256: str
+    records: dict[str, int]
+
+
+class ModelRef(FolderRef):
+    """A model directory that can be loaded."""
+
+
+class CheckpointRef(FolderRef):
+    """An adapter directory that can be loaded, merged or resumed."""
+
+    run: str
+    step: int
+
+
+class PredictionsRef(FolderRef):
+    """The answers of one model to one test set."""
+
+    model: str
+    answers: int
+
+
+class ReportRef(FolderRef):
+    """The scores of one model's answers."""
+
+    model: str
+
+
+class ExperimentResult(Value):
+    """What an experiment leaves: references to all that it made."""
+
+    run: str
+    reports: Path
+    dataset: DatasetRef
+    checkpoint: CheckpointRef
+    merged: ModelRef
+    predictions: dict[str, PredictionsRef]
+    scores: dict[str, ReportRef]
+
+
+class Question(Value):
+    """One turn that a model is asked: the images' name, and the turns up to and including the prompt."""
+
+    key: str
+    record: int
+    turn: int
+    image: str | None
+    turns: tuple[tuple[Literal["human", "gpt"], str], ...]
+
+
+class Answer(Value):
+    """One line of answers.jsonl: what a model said to a question."""
+
+    key: str
+    text: str
+    tokens: int
+    seconds: float | None = None
+
+
+class Manifest(Value):
+    """MANIFEST.json of a folder: its files by relative path, written last."""
+
+    version: int = 1
+    fingerprint: str
+    files: dict[str, dict[str, Any]]
+    details: dict[str, Any] = {}

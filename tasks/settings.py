@@ -1,0 +1,229 @@
+"""What an experiment is: one frozen model a stage, and ExperimentConfig over them.
+
+These models are the run form in Prefect's UI, so each field says what it is, its unit and its bounds.
+`training` keeps the argument names of LLaVA and transformers.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+SourceName = Literal["NWPU", "RSICD", "LR", "DOTA", "UCM", "UAV"]
+Protocol = Literal["grouped", "reference"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Values that do not change once read; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class SampleConfig(Section):
+    """The embedded sample data: overhead scenes that rsvlm draws itself."""
+
+    scenes: int = Field(400, ge=20, le=20_000, description="Scenes to draw, 20 to 20000.")
+    image_size: int = Field(64, ge=48, le=256, description="Side of a scene in pixels, 48 to 256.")
+    seed: int = Field(28, ge=0, description="Seed of the drawing.")
+
+
+class DataConfig(Section):
+    """Where the data is and how it is divided."""
+
+    root: Path | None = Field(
+        None,
+        description="Data folder with instructions_raw.json or dataset.json and imagenes/. "
+        "Empty: draw the embedded sample data in the workspace.",
+    )
+    sample: SampleConfig = Field(SampleConfig(), description="The sample that is drawn when root is empty.")
+    sources: tuple[SourceName, ...] = Field(
+        ("NWPU", "RSICD", "LR", "DOTA"), min_length=1, description="Sources whose records are kept."
+    )
+    train: Fraction = Field(0.7, description="Share of each source for training, 0 to 1.")
+    test: Fraction = Field(0.2, description="Share of each source for the test, 0 to 1; the rest validates.")
+    seed: int = Field(28, ge=0, description="Seed of the split and of the reduction.")
+    protocol: Protocol = Field(
+        "grouped",
+        description="grouped: all records of one image in one set. reference: the partition of the reference "
+        "scripts, by record.",
+    )
+    test_ratio: float = Field(
+        1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1."
+    )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "DataConfig":
+        if self.train + self.test > 1 + 1e-9:
+            raise ValueError(f"train {self.train} and test {self.test} make more than 1: lower one of them")
+        return self
+
+
+class ModelConfig(Section):
+    """The base model, by the names that LLaVA gives its parts."""
+
+    base: str = Field(
+        "tiny",
+        description="Directory or hub name of a LLaVA model, e.g. llava-hf/llava-1.5-7b-hf or "
+        "liuhaotian/llava-v1.5-7b; tiny: a toy model that rsvlm pre-trains itself.",
+    )
+    vision_tower: str | None = Field(
+        None, description="Vision tower of a model in the original layout; empty: as the model says."
+    )
+    version: Literal["v1"] = Field("v1", description="Prompt template.")
+    mm_projector_type: Literal["mlp2x_gelu"] = Field(
+        "mlp2x_gelu", description="Projector between tower and LLM."
+    )
+    mm_vision_select_layer: int = Field(
+        -2, le=-1, ge=-24, description="Layer of the tower that is read, -24 to -1."
+    )
+    mm_use_im_start_end: Literal[False] = Field(
+        False, description="Start and end tokens around the image; not in LLaVA 1.5."
+    )
+    mm_use_im_patch_token: Literal[False] = Field(False, description="Image patch token; not in LLaVA 1.5.")
+    image_aspect_ratio: Literal["pad", "square"] = Field(
+        "pad", description="pad: to a square with the mean colour; square: crop the centre."
+    )
+
+
+class TrainingConfig(Section):
+    """How the model is tuned; the names are LLaVA's and transformers' own."""
+
+    lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
+    lora_r: int = Field(
+        128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64."
+    )
+    lora_alpha: float = Field(
+        256, gt=0, description="Scale of the adapters; the update is multiplied by alpha / r."
+    )
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters, 0 to below 1.")
+    mm_projector_lr: float | None = Field(
+        2e-5, gt=0, le=1, description="Learning rate of the projector; empty: learning_rate."
+    )
+    num_train_epochs: float = Field(
+        10.1,
+        gt=0,
+        le=1000,
+        description="Passes over the training set, fractions allowed; worth searching: 1 to 10.",
+    )
+    max_steps: int = Field(-1, ge=-1, description="Optimiser steps; -1: as num_train_epochs says.")
+    per_device_train_batch_size: int = Field(
+        2, ge=1, le=4096, description="Samples a device and micro-batch."
+    )
+    per_device_eval_batch_size: int = Field(4, ge=1, le=4096, description="Samples a device when validating.")
+    gradient_accumulation_steps: int = Field(
+        10, ge=1, le=4096, description="Micro-batches an optimiser step; worth searching: 1 to 10."
+    )
+    learning_rate: float = Field(
+        1e-5, gt=0, le=1, description="Highest learning rate of the adapters; worth searching: 2e-5 to 4e-3."
+    )
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay, 0 to 1.")
+    warmup_ratio: float = Field(
+        0.03, ge=0, le=1, description="Share of the steps in which the rate rises, 0 to 1."
+    )
+    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
+        "cosine", description="Course of the learning rate after the warm-up."
+    )
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    eval_strategy: Literal["no", "steps", "epoch"] = Field(
+        "no",
+        validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
+        description="When the loss on the validation set is taken.",
+    )
+    eval_steps: int = Field(300, ge=1, description="Optimiser steps between validations.")
+    save_strategy: Literal["steps", "no"] = Field(
+        "steps", description="When checkpoints are written; the end always."
+    )
+    save_steps: int = Field(300, ge=1, description="Optimiser steps between checkpoints.")
+    save_total_limit: int | None = Field(1, ge=1, description="Checkpoints kept on the disk; empty: all.")
+    logging_steps: int = Field(1, ge=1, description="Optimiser steps between log lines.")
+    bf16: bool = Field(True, description="Compute in bfloat16.")
+    tf32: bool = Field(True, description="Let a GPU multiply float32 in TF32; without a GPU of no effect.")
+    model_max_length: int = Field(
+        2048, ge=64, le=131_072, description="Longest sample in tokens, image tokens included."
+    )
+    gradient_checkpointing: bool = Field(True, description="Compute activations again to save memory.")
+    group_by_modality_length: bool = Field(True, description="Batch samples of similar length.")
+    dataloader_num_workers: int = Field(4, ge=0, le=256, description="Processes that prepare batches.")
+    deepspeed: Literal["zero2", "zero3", "zero3_offload"] | None = Field(
+        None, description="DeepSpeed configuration of infra/deepspeed; empty: none."
+    )
+    nproc_per_node: int = Field(1, ge=1, le=64, description="Training processes on this machine, one a GPU.")
+    use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
+    seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
+    report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
+    run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
+
+
+class ArchiveConfig(Section):
+    """Which checkpoints go to the store."""
+
+    checkpoints: bool = Field(
+        True, description="Copy every checkpoint to the store as soon as it is complete."
+    )
+
+
+class MergingConfig(Section):
+    """How the adapter is merged into the base."""
+
+    dtype: Literal["base", "float32", "bfloat16", "float16"] = Field(
+        "base", description="Type of the merged weights; base: as the base model's."
+    )
+
+
+class InferenceConfig(Section):
+    """How the test set is answered."""
+
+    subset_size: int = Field(150, ge=1, description="Records a subset.")
+    batch_size: int = Field(
+        16, ge=1, le=4096, description="Questions a batch; the answers do not depend on it."
+    )
+    max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer in tokens.")
+    history: Literal["independent", "predicted", "reference"] = Field(
+        "independent",
+        description="What a later turn sees of the earlier ones: nothing, the model's own answers, or the true ones.",
+    )
+    caption_turns: Literal["first", "all"] = Field("first", description="Caption turns asked of a record.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Type of the weights while answering; auto: bfloat16 on a GPU, float32 on a CPU."
+    )
+
+
+class EvaluationConfig(Section):
+    """How answers are scored."""
+
+    bootstrap_draws: int = Field(
+        1000, ge=0, le=100_000, description="Bootstrap draws for the intervals; 0: none."
+    )
+    seed: int = Field(28, ge=0, description="Seed of bootstrap and shuffling.")
+    gallery: int = Field(60, ge=0, le=2000, description="Examples in the report's gallery.")
+
+
+class StoreConfig(Section):
+    """Where checkpoints, models and results are kept for good."""
+
+    uri: str | None = Field(
+        None,
+        pattern=r"^(file:///|s3://[a-z0-9][a-z0-9.-]+)",
+        description="file:///folder or s3://bucket/prefix; empty: the folder `store` of the workspace.",
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://", description="Address of an S3-compatible server; empty: AWS."
+    )
+
+
+class ExperimentConfig(Section):
+    """A whole experiment, from the data folder to the report."""
+
+    data: DataConfig = Field(DataConfig(), description="Data and split.")
+    model: ModelConfig = Field(ModelConfig(), description="Base model.")
+    training: TrainingConfig = Field(TrainingConfig(), description="Fine-tuning.")
+    archive: ArchiveConfig = Field(ArchiveConfig(), description="Archive of checkpoints.")
+    merging: MergingConfig = Field(MergingConfig(), description="Merge.")
+    inference: InferenceConfig = Field(InferenceConfig(), description="Answers.")
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="Scores and report.")
+    store: StoreConfig = Field(StoreConfig(), description="Object storage.")
+
+    def as_plain(self) -> dict[str, Any]:
+        """The configuration as JSON-able values, by field name."""
+        return self.model_dump(mode="json")

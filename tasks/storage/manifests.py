@@ -1,0 +1,88 @@
+"""MANIFEST.json: what a finished folder holds. It is written last; without it the folder does not exist."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from tasks.errors import DataError
+from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_json
+from tasks.paths import MANIFEST
+from tasks.records import Manifest
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files of a folder but its manifest, sorted by relative path."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+
+
+def write_manifest(folder: Path, fingerprint: str, details: dict[str, Any] | None = None) -> Manifest:
+    """Hash every file of `folder` and write its manifest; `fingerprint` tells inputs and settings."""
+    files = {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in files_below(folder)
+    }
+    manifest = Manifest(fingerprint=fingerprint, files=files, details=details or {})
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder, or None when it has none or a damaged one: the folder is not finished."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return Manifest.model_validate(read_json(folder / MANIFEST))
+    except (DataError, ValidationError):
+        return None
+
+
+def content_digest(manifest: Manifest) -> str:
+    """One digest for all files of a folder, wherever the folder stands."""
+    return digest_of({path: entry["sha256"] for path, entry in manifest.files.items()})
+
+
+def broken_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Files of the manifest that are missing or whose bytes changed; every byte is read."""
+    return [name for name, entry in manifest.files.items() if not _is_whole(folder / name, entry)]
+
+
+def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
+    return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
+
+
+def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | None:
+    """The manifest when the folder is finished, undamaged and, where asked, of this fingerprint; else None."""
+    manifest = read_manifest(folder)
+    if manifest is None or (fingerprint is not None and manifest.fingerprint != fingerprint):
+        return None
+    return None if broken_files(folder, manifest) else manifest
+
+
+@contextmanager
+def made_beside(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
+
+    What stood there before is removed only then; callers move aside what the user may want to keep.
+    """
+    part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():
+            rmtree(folder)
+        part.rename(folder)
+    finally:
+        rmtree(part, ignore_errors=True)
+
+
+def copy_folder(source: Path, target: Path, transfer: Callable[[Path, Path], None] = link_or_copy) -> None:
+    """Put all files of a finished folder, its manifest last, under another name."""
+    with made_beside(target) as part:
+        for path in files_below(source):
+            transfer(path, part / path.relative_to(source))
+        transfer(source / MANIFEST, part / MANIFEST)
