@@ -107,9 +107,7 @@ class TrainingConfig(Section):
         description="Passes over the training set, fractions allowed; worth searching: 1 to 10.",
     )
     max_steps: int = Field(-1, ge=-1, description="Optimiser steps; -1: as num_train_epochs says.")
-    per_device_train_batch_size: int = Field(
-        2, ge=1, le=4096, description="Samples a device and micro-batch."
-    )
+    per_device_train_batch_size: int = Field(2, ge=1, le=4096, description="Samples a device and micro-batch.")
     per_device_eval_batch_size: int = Field(4, ge=1, le=4096, description="Samples a device when validating.")
     gradient_accumulation_steps: int = Field(
         10, ge=1, le=4096, description="Micro-batches an optimiser step; worth searching: 1 to 10."
@@ -158,9 +156,7 @@ class TrainingConfig(Section):
 class ArchiveConfig(Section):
     """Which checkpoints go to the store."""
 
-    checkpoints: bool = Field(
-        True, description="Copy every checkpoint to the store as soon as it is complete."
-    )
+    checkpoints: bool = Field(True, description="Copy every checkpoint to the store as soon as it is complete.")
 
 
 class MergingConfig(Section):

@@ -1,0 +1,5 @@
+"""One module a group of commands; each adds its parsers to the command line."""
+
+from types import ModuleType
+
+COMMANDS: list[ModuleType] = []
