@@ -1,0 +1,98 @@
+"""The one prompt template, v1 of LLaVA 1.5: the same for training, answering and chat.
+
+    SYSTEM USER: <image>\\nquestion ASSISTANT: answer</s>USER: question ASSISTANT: answer</s>
+
+A turn is a pair of "human" or "gpt" and its text. Source: conversation `vicuna_v1` and `preprocess_v1` of the
+LLaVA reference; its tokens are reproduced one for one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.errors import DataError
+
+SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions. "
+)
+IMAGE_PLACEHOLDER = "<image>"
+IMAGE_INDEX = -200
+IGNORE_INDEX = -100
+
+Turn = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class EncodedConversation:
+    """Token ids of a conversation, IMAGE_INDEX for an image, and labels: IGNORE_INDEX but for the answers."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def supervised_tokens(self) -> int:
+        return sum(label != IGNORE_INDEX for label in self.labels)
+
+
+def place_image(text: str) -> str:
+    """Put the image first in its turn, on a line of its own, as the reference does before training."""
+    if IMAGE_PLACEHOLDER not in text:
+        return text
+    return f"{IMAGE_PLACEHOLDER}\n{text.replace(IMAGE_PLACEHOLDER, '').strip()}".strip()
+
+
+def encode_conversation(tokenizer: Any, turns: Sequence[Turn]) -> EncodedConversation:
+    """Tokens and labels of whole rounds, question and answer; raises DataError when the roles do not alternate."""
+    ids, labels = [tokenizer.bos_token_id], [IGNORE_INDEX]
+    for number, (question, answer) in enumerate(_rounds(turns)):
+        prompt, whole = _round_text(number, question, None), _round_text(number, question, answer)
+        prompt_ids = _encode(tokenizer, prompt, continued=number > 0)
+        round_ids = [*_encode(tokenizer, whole, continued=number > 0), tokenizer.eos_token_id]
+        ids += round_ids
+        labels += [IGNORE_INDEX] * len(prompt_ids) + round_ids[len(prompt_ids) :]
+    return EncodedConversation(ids, labels)
+
+
+def encode_prompt(tokenizer: Any, turns: Sequence[Turn], image_token_id: int, image_tokens: int) -> list[int]:
+    """Ids of a dialogue that ends with a question, up to "ASSISTANT:", each image as `image_tokens` ids."""
+    *before, (role, question) = turns
+    if role != "human":
+        raise DataError("A prompt must end with a human turn.")
+    ids = encode_conversation(tokenizer, before).input_ids
+    number = len(before) // 2
+    ids += _encode(tokenizer, _round_text(number, question, None), continued=number > 0)
+    return expand_images(ids, image_token_id, image_tokens)
+
+
+def expand_images(ids: Sequence[int], image_token_id: int, image_tokens: int) -> list[int]:
+    """Replace each IMAGE_INDEX by as many image tokens as the vision tower yields."""
+    expanded: list[int] = []
+    for token in ids:
+        expanded += [image_token_id] * image_tokens if token == IMAGE_INDEX else [token]
+    return expanded
+
+
+def _rounds(turns: Sequence[Turn]) -> list[tuple[str, str]]:
+    roles = [role for role, _ in turns]
+    if roles != ["human", "gpt"] * (len(turns) // 2):
+        raise DataError(f"Turns must alternate human, gpt from the first on, not {', '.join(roles)}.")
+    texts = [text for _, text in turns]
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _round_text(number: int, question: str, answer: str | None) -> str:
+    text = f"{SYSTEM if number == 0 else ''}USER: {question} ASSISTANT:"
+    return text if answer is None else f"{text} {answer}"
+
+
+def _encode(tokenizer: Any, text: str, continued: bool) -> list[int]:
+    """Ids of a round; `continued` rounds stand right after an end token, without the tokenizer's first space."""
+    ids: list[int] = []
+    for position, part in enumerate(text.split(IMAGE_PLACEHOLDER)):
+        if position:
+            ids.append(IMAGE_INDEX)
+        after_end = continued and not position
+        start = tokenizer.eos_token if after_end else ""
+        ids += tokenizer.encode(start + part, add_special_tokens=False)[1 if after_end else 0 :]
+    return ids
