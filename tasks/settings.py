@@ -100,6 +100,10 @@ class TrainingConfig(Section):
     mm_projector_lr: float | None = Field(
         2e-5, gt=0, le=1, description="Learning rate of the projector; empty: learning_rate."
     )
+    unfreeze_mm_vision_tower: bool = Field(False, description="Train the vision tower as well.")
+    split_long_conversations: bool = Field(
+        True, description="Cut records longer than model_max_length into several samples, between turns."
+    )
     num_train_epochs: float = Field(
         10.1,
         gt=0,

@@ -1,0 +1,71 @@
+"""What is trained: LoRA on the language model's linear layers, the projector in full, or all of both."""
+
+from typing import Any
+
+from tasks.settings import TrainingConfig
+
+# q, k, v, o, gate, up and down of every LLaMA layer; never CLIP, never lm_head.
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+PROJECTOR = "multi_modal_projector"
+TOWER = "vision_tower"
+
+
+def prepare_trainable(model: Any, config: TrainingConfig) -> Any:
+    """Freeze what is not trained and attach adapters; seeds the adapters' first values."""
+    from transformers import set_seed
+
+    # before the adapters, or their first values would follow from whatever ran earlier
+    set_seed(config.seed)
+    if config.lora_enable:
+        model.requires_grad_(False)
+        model = _with_lora(model, config)
+    for name, parameter in model.named_parameters():
+        if PROJECTOR in name:
+            parameter.requires_grad_(True)
+        elif TOWER in name:
+            parameter.requires_grad_(config.unfreeze_mm_vision_tower)
+    if config.gradient_checkpointing:
+        model.enable_input_require_grads()
+    return model
+
+
+def _with_lora(model: Any, config: TrainingConfig) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=LORA_TARGETS,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    # ZeRO-3 cannot gather adapters whose type differs from the model's
+    return get_peft_model(model, lora, autocast_adapter_dtype=False)
+
+
+def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Parameter groups as LLaVA has them: by weight decay, and the projector at its own learning rate.
+
+    Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.
+    """
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decays = parameter.ndim > 1
+        rate = config.learning_rate
+        if PROJECTOR in name and config.mm_projector_lr is not None:
+            rate = config.mm_projector_lr
+        groups.setdefault((config.weight_decay if decays else 0.0, rate), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "lr": rate}
+        for (decay, rate), parameters in groups.items()
+    ]
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """Trainable and all parameters of a model."""
+    # a parameter that ZeRO-3 has taken apart tells its true size in ds_numel
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in model.parameters()]
+    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

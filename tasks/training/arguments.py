@@ -1,0 +1,45 @@
+"""transformers' TrainingArguments from an order."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tasks.training.order import TrainingOrder
+from tasks.training.zero_config import zero_config
+
+SAME_NAME = (
+    "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
+    "gradient_accumulation_steps", "learning_rate", "weight_decay", "lr_scheduler_type", "max_grad_norm",
+    "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "logging_steps", "bf16",
+    "gradient_checkpointing", "dataloader_num_workers", "use_cpu", "seed",
+)  # fmt: skip
+
+
+def training_arguments(order: TrainingOrder) -> Any:
+    """TrainingArguments of an order; with DeepSpeed they must exist before the model is loaded."""
+    import torch
+    from transformers import TrainingArguments
+
+    config = order.training
+    gpu = torch.cuda.is_available() and not config.use_cpu
+    return TrainingArguments(
+        output_dir=str(order.out),
+        **{name: getattr(config, name) for name in SAME_NAME},
+        # a share below 1 is what transformers now calls a ratio
+        warmup_steps=config.warmup_ratio,
+        tf32=config.tf32 if gpu else None,
+        deepspeed=zero_config(config.deepspeed) if config.deepspeed else None,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=_reporters(config.report_to),
+        run_name=order.run,
+        dataloader_pin_memory=gpu,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
+    )
+
+
+def _reporters(names: tuple[str, ...]) -> list[str]:
+    """Where curves go; wandb never asks a question: without a key it writes files for a later sync."""
+    if "wandb" in names and not os.environ.get("WANDB_API_KEY") and not (Path.home() / ".netrc").is_file():
+        os.environ.setdefault("WANDB_MODE", "offline")
+    return list(names) or ["none"]

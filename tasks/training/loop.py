@@ -1,0 +1,96 @@
+"""The training loop: transformers' Trainer with LLaVA's optimiser groups and checkpoints that are whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from tasks.model.loading import Reader, load_projector
+from tasks.paths import ADAPTER_CONFIG
+from tasks.settings import TrainingConfig
+from tasks.training.adapters import optimizer_groups
+from tasks.training.batches import Collator, SampleDataset
+from tasks.training.checkpoints import (
+    mark_complete,
+    rotate,
+    write_model_card,
+    write_projector,
+)
+from tasks.training.sampling import LengthGroupedSampler
+
+
+class LlavaTrainer(Trainer):
+    """Trainer that averages micro-batches plainly and completes every checkpoint before it rotates.
+
+    `names` are the run's and its base model's, for the model card; `on_complete` is called with each complete
+    checkpoint before older ones are rotated away.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: TrainingConfig,
+        reader: Reader,
+        names: tuple[str, str],
+        on_complete: Callable[[Path], None],
+        **options: Any,
+    ):
+        padding_id = reader.tokenizer.pad_token_id
+        super().__init__(
+            data_collator=Collator(reader.tokenizer.unk_token_id if padding_id is None else padding_id),
+            **options,
+        )
+        self.config, self.reader, self.on_complete = config, reader, on_complete
+        self.run_name, self.base_name = names
+        # transformers would weigh micro-batches by their tokens; the reference takes the plain mean
+        self.model_accepts_loss_kwargs = False
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            options.pop("lr", None)
+            self.optimizer = cls(optimizer_groups(self.model, self.config), **options)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset: SampleDataset = train_dataset or self.train_dataset
+        lengths = [sample.length if self.config.group_by_modality_length else 0 for sample in dataset.samples]
+        devices = max(self.args.world_size, 1)
+        return LengthGroupedSampler(lengths, self.args.train_batch_size * devices, self.args.seed)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Save the model, and beside it what a checkpoint needs to be loaded alone."""
+        super()._save(output_dir, state_dict)
+        folder = Path(output_dir or self.args.output_dir)
+        if self.config.lora_enable:
+            write_projector(folder, state_dict or self.model.state_dict())
+            self.model.config.save_pretrained(folder)
+        self.model.generation_config.save_pretrained(folder)
+        self.reader.tokenizer.save_pretrained(folder)
+        self.reader.image_processor.save_pretrained(folder)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            # without a limit, so that nothing is rotated away before this checkpoint is complete
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            self._complete_checkpoint()
+
+    def _complete_checkpoint(self) -> None:
+        step = self.state.global_step
+        folder = Path(self.args.output_dir) / f"checkpoint-{step}"
+        write_model_card(folder, self.run_name, step, self.base_name, self.config.lora_enable)
+        mark_complete(folder, step)
+        self.on_complete(folder)
+        rotate(folder.parent, self.args.save_total_limit)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if (Path(resume_from_checkpoint) / ADAPTER_CONFIG).is_file():
+            load_projector(self.model, Path(resume_from_checkpoint))

@@ -1,0 +1,36 @@
+"""What the training process is asked to do, as its parent writes it down."""
+
+from pathlib import Path
+
+from tasks.files import digest_of
+from tasks.records import DatasetRef, ModelRef, Value
+from tasks.settings import ModelConfig, TrainingConfig
+
+# Fields of TrainingConfig that do not change the weights.
+WITHOUT_EFFECT = frozenset({"report_to", "run_timeout_h", "logging_steps", "dataloader_num_workers"})
+
+
+class TrainingOrder(Value):
+    """One training run: the base model, the sets, the settings and the folder for its checkpoints."""
+
+    run: str
+    base: ModelRef
+    dataset: DatasetRef
+    model: ModelConfig
+    training: TrainingConfig
+    out: Path
+    staging: Path | None = None
+    resume: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that decides the trained weights."""
+        return digest_of(
+            {
+                "base": self.base.sha256,
+                "dataset": self.dataset.sha256,
+                "images": self.dataset.images_sha256,
+                "model": self.model.model_dump(mode="json"),
+                "training": self.training.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
+            }
+        )

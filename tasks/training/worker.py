@@ -1,0 +1,102 @@
+"""The training process.
+
+    python -m tasks.training.worker --config ORDER.json
+    torchrun --nproc-per-node N -m tasks.training.worker --config ORDER.json
+
+The file holds a TrainingOrder. It imports no Prefect: every rank would pay for it.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import DataError, TrainingError
+from tasks.files import read_json
+from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
+from tasks.paths import FINAL
+from tasks.processes import serve_worker
+from tasks.storage.archiving import stage_checkpoint
+from tasks.training.adapters import count_parameters, prepare_trainable
+from tasks.training.arguments import training_arguments
+from tasks.training.batches import SampleDataset
+from tasks.training.checkpoints import publish_final, whole_checkpoints
+from tasks.training.loop import LlavaTrainer
+from tasks.training.order import TrainingOrder
+from tasks.training.progress import ProgressLines
+from tasks.training.samples import make_samples
+
+
+def work(config: dict[str, Any]) -> dict[str, Any]:
+    """Train as the order says; returns the last step and the loss of the last log line."""
+    order = TrainingOrder.model_validate(config)
+    # before the model: DeepSpeed takes its parameters apart while they are loaded
+    arguments = training_arguments(order)
+    trainer = _trainer(order, arguments)
+    checkpoints = whole_checkpoints(order.out)
+    if order.resume and checkpoints:
+        say(f"resuming from {checkpoints[-1].name}")
+    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if order.resume and checkpoints else None)
+    if trainer.is_world_process_zero():
+        publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
+    return {"step": trainer.state.global_step, "loss": _last_loss(trainer)}
+
+
+def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
+    dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
+    reader = load_reader(order.base.path)
+    sets = {name: _dataset(order, name, reader) for name in ("data_train", "data_val")}
+    model = prepare_trainable(load_base(order.base.path, dtype).train(), order.training)
+    trained, total = count_parameters(model)
+    say(f"{trained:,} of {total:,} parameters are trained")
+    trainer = LlavaTrainer(
+        config=order.training,
+        reader=reader,
+        names=(order.run, order.base.path.name),
+        on_complete=lambda folder: _announce(folder, order.staging),
+        model=model,
+        args=arguments,
+        train_dataset=sets["data_train"],
+        eval_dataset=sets["data_val"] if len(sets["data_val"]) else None,
+        callbacks=[ProgressLines()],
+    )
+    from transformers import PrinterCallback, ProgressCallback
+
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    return trainer
+
+
+def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
+    config = order.training
+    records = read_json(order.dataset.path / f"{name}.json")
+    samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
+    for reason, count in sorted(dropped.items()):
+        say(f"{name}: dropped {count} samples: {reason}")
+    say(f"{name}: {len(records)} records, {len(samples)} samples")
+    if name == "data_train" and not samples:
+        raise DataError("No sample of the training set can be learned from: see the reasons above.")
+    return SampleDataset(samples, order.dataset.images, reader)
+
+
+def _announce(checkpoint: Path, staging: Path | None) -> None:
+    if staging is not None:
+        stage_checkpoint(checkpoint, staging)
+    say(f"checkpoint complete: {checkpoint.name}")
+
+
+def _last_loss(trainer: LlavaTrainer) -> float:
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if not losses or losses[-1] != losses[-1]:
+        raise TrainingError("The loss is not a number: lower learning_rate, or train without bf16.")
+    return float(losses[-1])
+
+
+def say(text: str) -> None:
+    """Print a line at once, on the first rank only."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(serve_worker(work))
