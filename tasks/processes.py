@@ -34,7 +34,8 @@ class ProcessFailed(RsvlmError):
         super().__init__(f"{' '.join(command)} ended with {code}; its last lines:\n" + "\n".join(lines))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is sent SIGTERM when the thread that started it ends, however it ends."""
     # last line of defence: a parent that is killed outright runs no `finally`
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -59,7 +60,7 @@ def run_streamed(
         errors="replace",
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509
+        preexec_fn=die_with_parent,  # noqa: PLW1509
     )
     timer = Timer(timeout_s, end_group, [child]) if timeout_s else None
     lines: deque[str] = deque(maxlen=LAST_LINES)
