@@ -2,4 +2,6 @@
 
 from types import ModuleType
 
-COMMANDS: list[ModuleType] = []
+from flows.commands import checkpoints
+
+COMMANDS: list[ModuleType] = [checkpoints]

@@ -20,13 +20,17 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
-def write_manifest(folder: Path, fingerprint: str, details: dict[str, Any] | None = None) -> Manifest:
-    """Hash every file of `folder` and write its manifest; `fingerprint` tells inputs and settings."""
-    files = {
+def hashed_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file of a folder but its manifest, by relative path; every byte is read."""
+    return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
         for path in files_below(folder)
     }
-    manifest = Manifest(fingerprint=fingerprint, files=files, details=details or {})
+
+
+def write_manifest(folder: Path, fingerprint: str, details: dict[str, Any] | None = None) -> Manifest:
+    """Hash every file of `folder` and write its manifest; `fingerprint` tells inputs and settings."""
+    manifest = Manifest(fingerprint=fingerprint, files=hashed_files(folder), details=details or {})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
@@ -44,6 +48,14 @@ def read_manifest(folder: Path) -> Manifest | None:
 def content_digest(manifest: Manifest) -> str:
     """One digest for all files of a folder, wherever the folder stands."""
     return digest_of({path: entry["sha256"] for path, entry in manifest.files.items()})
+
+
+def folder_digest(folder: Path) -> str:
+    """One digest for the content of any folder: as its manifest says, or else of every byte of its files."""
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        return content_digest(manifest)
+    return digest_of({path: entry["sha256"] for path, entry in hashed_files(folder).items()})
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:

@@ -1,0 +1,63 @@
+"""`rsvlm checkpoints`: what the archive holds, whether it is whole, and one checkpoint back."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.storage.checkpoints import StoredCheckpoint
+
+NOT_WHOLE = 1
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `checkpoints list|verify|pull`."""
+    parser = subparsers.add_parser("checkpoints", help="list, verify or pull archived checkpoints")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, run, text in (
+        ("list", run_list, "one JSON line a checkpoint; whole: every file is there with its size"),
+        ("verify", run_verify, "the same, but every byte is read"),
+        ("pull", run_pull, "get one checkpoint, or a run's newest, as OUT_DIR/checkpoint-N"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("store_uri", help="file:///folder, s3://bucket/prefix or a folder; root, run or checkpoint")
+        if run is run_pull:
+            action.add_argument("out_dir", type=Path, help="folder for the checkpoint")
+        action.add_argument("--endpoint-url", help="address of an S3-compatible server")
+        action.set_defaults(run=run)
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """Print one JSON line a checkpoint below the address; 1 when one is not whole."""
+    from tasks.storage.checkpoints import list_checkpoints
+    from tasks.storage.object_store import open_store
+
+    return _print_lines(list_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Like `list`, but every byte is read."""
+    from tasks.storage.checkpoints import verify_checkpoints
+    from tasks.storage.object_store import open_store
+
+    return _print_lines(verify_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+
+
+def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> int:
+    whole = []
+    for checkpoint in checkpoints:
+        print(checkpoint.model_dump_json(), flush=True)
+        whole.append(checkpoint.whole)
+    if not whole:
+        print("there is no checkpoint below this address", file=sys.stderr)
+    return 0 if all(whole) else NOT_WHOLE
+
+
+def run_pull(options: argparse.Namespace) -> None:
+    """Get one checkpoint and print its folder."""
+    from tasks.storage.checkpoints import pull_checkpoint
+    from tasks.storage.object_store import open_store
+
+    print(pull_checkpoint(open_store(options.store_uri, options.endpoint_url), options.out_dir))

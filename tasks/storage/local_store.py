@@ -1,0 +1,104 @@
+"""A store in a folder of a file system, with the same promises as one in a bucket."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from tasks.errors import StoreError
+from tasks.files import CHUNK_BYTES, sha256_of, write_text, written_atomically
+
+
+class LocalStore:
+    """Files below `root`, which is made with the first file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def uri(self) -> str:
+        return self.root.as_uri()
+
+    def put_file(self, source: Path, key: str, sha256: str) -> None:
+        with self._refusals(key), written_atomically(self.root / key) as part:
+            _require_hash(_copy_hashed(source, part), sha256, f"{source} changed while it was copied to {key}")
+
+    def get_file(self, key: str, target: Path, sha256: str) -> None:
+        with self._refusals(key), written_atomically(target) as part:
+            _require_hash(_copy_hashed(self.root / key, part), sha256, f"{self.uri}/{key} is damaged")
+
+    def hash_of(self, key: str) -> str | None:
+        with self._refusals(key):
+            return sha256_of(self.root / key) if (self.root / key).is_file() else None
+
+    def sizes_below(self, folder: str) -> dict[str, int]:
+        if not self.root.is_dir():
+            raise StoreError(f"The store {self.root} does not exist: give the folder of an existing store.")
+        with self._refusals(folder):
+            return {
+                path.relative_to(self.root).as_posix(): path.stat().st_size
+                for path in sorted((self.root / folder).rglob("*"))
+                if path.is_file() and not _is_unfinished(path)
+            }
+
+    def read_text(self, key: str) -> str | None:
+        with self._refusals(key):
+            return (self.root / key).read_text(encoding="utf-8") if (self.root / key).is_file() else None
+
+    def create_text(self, key: str, text: str) -> bool:
+        target = self.root / key
+        part = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+        with self._refusals(key):
+            write_text(part, text)
+            try:
+                return _renamed_if_new(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def delete(self, key: str) -> None:
+        with self._refusals(key):
+            (self.root / key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _refusals(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"The store {self.root} failed at {key or 'its listing'} ({error}): free space, give access or "
+                "repair it, and do the same again."
+            ) from error
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
+def _copy_hashed(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(CHUNK_BYTES):
+            digest.update(chunk)
+            writer.write(chunk)
+    return digest.hexdigest()
+
+
+def _require_hash(found: str, expected: str, what: str) -> None:
+    if found != expected:
+        raise StoreError(f"{what}: its SHA-256 is {found[:12]}..., not {expected[:12]}...; store it again.")
+
+
+def _renamed_if_new(part: Path, target: Path) -> bool:
+    """Give `part` its final name unless that is taken; a hard link is the only such step that is atomic."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # no hard links here (FAT, some network shares): as good as it gets without them
+        if target.exists():
+            return False
+        part.replace(target)
+    return True

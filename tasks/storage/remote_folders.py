@@ -1,0 +1,89 @@
+"""Folders in a store: their manifest, written last and once, and whether all that it names is there."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from tasks.errors import StoreError
+from tasks.files import write_json
+from tasks.paths import MANIFEST
+from tasks.records import Manifest
+from tasks.storage.manifests import broken_files, content_digest, made_beside, read_manifest
+from tasks.storage.object_store import ObjectStore
+
+
+def join(*parts: str) -> str:
+    """A key from its parts, empty ones left out."""
+    return "/".join(part for part in parts if part)
+
+
+def read_remote_manifest(store: ObjectStore, folder: str) -> Manifest | None:
+    """The manifest of a folder of the store; None when it has none: then the folder does not exist.
+
+    Raises StoreError when the manifest is damaged or names files outside its folder.
+    """
+    text = store.read_text(join(folder, MANIFEST))
+    if text is None:
+        return None
+    try:
+        manifest = Manifest.model_validate(json.loads(text))
+    except (json.JSONDecodeError, ValidationError):
+        raise StoreError(
+            f"{join(store.uri, folder, MANIFEST)} is damaged or was not written by rsvlm: "
+            "move it away or use another run name, then store the folder again."
+        ) from None
+    for name in manifest.files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise StoreError(f"{join(store.uri, folder, MANIFEST)} names {name!r}, outside its folder: do not use it.")
+    return manifest
+
+
+def create_manifest(store: ObjectStore, folder: str, manifest: Manifest) -> None:
+    """Write a folder's manifest, the last of its files; StoreError when one of other content stands there."""
+    text = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n"
+    if not store.create_text(join(folder, MANIFEST), text):
+        require_same_content(store, folder, manifest, read_remote_manifest(store, folder))
+
+
+def require_same_content(store: ObjectStore, folder: str, manifest: Manifest, found: Manifest | None) -> None:
+    """Raise StoreError when what stands in the store is not the content that was to be stored."""
+    if found is not None and content_digest(found) == content_digest(manifest):
+        return
+    changed = [name for name, entry in manifest.files.items() if found and found.files.get(name) != entry]
+    raise StoreError(
+        f"{join(store.uri, folder)} already holds something else ({', '.join(changed[:3]) or 'files'} differ), "
+        "and nothing stored is ever overwritten: give this run another name, or move that folder away."
+    )
+
+
+def missing_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[str]:
+    """Files of the manifest that are absent or of another size; their bytes are not read."""
+    sizes = store.sizes_below(folder)
+    return [name for name, entry in manifest.files.items() if sizes.get(join(folder, name)) != entry["size"]]
+
+
+def damaged_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[str]:
+    """Files of the manifest that are absent or whose bytes changed; every byte is read."""
+    return [name for name, entry in manifest.files.items() if store.hash_of(join(folder, name)) != entry["sha256"]]
+
+
+def pull_folder(store: ObjectStore, folder: str, target: Path) -> Manifest:
+    """Get a folder with all its files, whole or not at all; the same content at `target` is left as it is.
+
+    Raises StoreError when the folder does not exist or is damaged, or when `target` holds something else.
+    """
+    manifest = read_remote_manifest(store, folder)
+    if manifest is None:
+        raise StoreError(f"{join(store.uri, folder)} has no {MANIFEST}: it was never stored whole; choose another.")
+    if target.exists():
+        present = read_manifest(target)
+        if present is None or content_digest(present) != content_digest(manifest):
+            raise StoreError(f"{target} already holds something else: choose another folder, or move it away.")
+        if not broken_files(target, present):
+            return present
+    with made_beside(target) as part:
+        for name, entry in manifest.files.items():
+            store.get_file(join(folder, name), part / name, entry["sha256"])
+        write_json(part / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest

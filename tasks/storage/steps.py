@@ -1,0 +1,23 @@
+"""Archiving as Prefect tasks; a network that fails is asked again."""
+
+from pathlib import Path
+
+from prefect import task
+
+from tasks.storage.archiving import Archived, archive_folder
+from tasks.storage.object_store import open_store
+from tasks.storage.staging import archive_staged
+
+RETRY_DELAYS_S = [2.0, 10.0, 60.0]
+
+
+@task(name="archive-folder", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def archive_folder_step(folder: Path, uri: str, prefix: str, endpoint_url: str | None = None) -> Archived:
+    """Copy a finished folder to the store, its manifest last."""
+    return archive_folder(folder, open_store(uri, endpoint_url), prefix)
+
+
+@task(name="archive-staged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def archive_staged_step(staging: Path, run: str, uri: str, endpoint_url: str | None = None) -> dict[int, Archived]:
+    """Copy all complete checkpoints in staging to the store; what was archived, by step."""
+    return archive_staged(staging, open_store(uri, endpoint_url), run)

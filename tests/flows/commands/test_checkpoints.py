@@ -1,0 +1,47 @@
+"""`rsvlm checkpoints` in exit codes and JSON lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from tasks.storage.archiving import archive_folder
+from tasks.storage.local_store import LocalStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_text("weights")
+    archive_folder(folder, LocalStore(tmp_path / "store"), "demo/checkpoints/checkpoint-5")
+    return tmp_path / "store"
+
+
+def test_a_checkpoint_is_one_json_line(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checkpoints", "list", store.as_uri()]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "run": "demo",
+        "step": 5,
+        "uri": (store / "demo/checkpoints/checkpoint-5").as_uri(),
+        "files": 1,
+        "bytes": 7,
+        "whole": True,
+    }
+
+
+def test_verify_ends_with_1_when_one_is_not_whole(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "demo/checkpoints/checkpoint-5/adapter_model.safetensors").write_text("weighty")
+    assert main(["checkpoints", "verify", str(store)]) == 1
+    assert json.loads(capsys.readouterr().out)["whole"] is False
+
+
+def test_pull_prints_the_folder(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checkpoints", "pull", str(store / "demo"), str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "checkpoint-5")
+
+
+def test_a_store_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checkpoints", "list", (tmp_path / "typo").as_uri()]) == 2
+    assert "does not exist" in capsys.readouterr().err

@@ -1,0 +1,178 @@
+"""Both stores keep the same promises: the local one and S3, against a real server on loopback."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tasks.errors import StoreError
+from tasks.files import sha256_of
+from tasks.storage.archiving import archive_folder
+from tasks.storage.checkpoints import pull_checkpoint, verify_checkpoints
+from tasks.storage.object_store import ObjectStore, open_store
+
+BUCKET = "rsvlm-tests"
+PARTS = 40 << 20  # three parts of a multipart upload
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectStore:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3", endpoint_url=s3_address).create_bucket(Bucket=BUCKET)
+    # a prefix of its own for each test
+    return open_store(f"s3://{BUCKET}/{tmp_path.name}", s3_address)
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "s3":
+        return request.getfixturevalue("s3")
+    (tmp_path / "store").mkdir()
+    return open_store((tmp_path / "store").as_uri())
+
+
+def put(store: ObjectStore, tmp_path: Path, key: str, content: bytes) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    store.put_file(source, key, sha256_of(source))
+
+
+def test_a_file_comes_back_as_it_was_put(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "a/b c/ü.bin", b"content")
+    store.get_file("a/b c/ü.bin", tmp_path / "back", hashlib.sha256(b"content").hexdigest())
+    assert (tmp_path / "back").read_bytes() == b"content"
+
+
+def test_a_file_of_several_parts_is_whole(s3: ObjectStore, tmp_path: Path) -> None:
+    content = b"0123456789abcdef" * (PARTS // 16)
+    put(s3, tmp_path, "big", content)
+    assert s3.hash_of("big") == hashlib.sha256(content).hexdigest()
+
+
+def test_an_empty_file_is_a_file(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "empty", b"")
+    assert store.sizes_below("") == {"empty": 0}
+
+
+def test_a_file_that_is_not_of_its_hash_is_not_stored(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"changed since it was hashed")
+    with pytest.raises(StoreError, match="SHA-256"):
+        store.put_file(tmp_path / "source", "key", "0" * 64)
+    assert store.hash_of("key") is None
+
+
+def test_a_damaged_file_is_not_handed_out(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "key", b"content")
+    with pytest.raises(StoreError, match="damaged"):
+        store.get_file("key", tmp_path / "back", "0" * 64)
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_file_that_is_not_there_is_said_so(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        store.get_file("nothing", tmp_path / "back", "0" * 64)
+    assert store.hash_of("nothing") is None
+    assert store.read_text("nothing") is None
+
+
+def test_a_source_that_is_not_there_is_said_so(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="source"):
+        store.put_file(tmp_path / "source", "key", "0" * 64)
+
+
+def test_a_text_is_created_once(store: ObjectStore) -> None:
+    assert store.create_text("run/MANIFEST.json", "first")
+    assert not store.create_text("run/MANIFEST.json", "second")
+    assert store.read_text("run/MANIFEST.json") == "first"
+
+
+def test_a_listing_stays_below_its_folder(store: ObjectStore, tmp_path: Path) -> None:
+    for key in ("run/a/one", "run/a/deep/two", "run/ab/three"):
+        put(store, tmp_path, key, b"12")
+    assert store.sizes_below("run/a") == {"run/a/one": 2, "run/a/deep/two": 2}
+
+
+def test_removing_twice_is_the_same_as_once(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "key", b"content")
+    store.delete("key")
+    store.delete("key")
+    assert store.read_text("key") is None
+
+
+@pytest.mark.slow
+def test_a_listing_has_more_than_one_page(s3: ObjectStore) -> None:
+    for number in range(1005):
+        s3.create_text(f"many/{number:04}", "")
+    assert len(s3.sizes_below("many")) == 1005
+
+
+def test_an_unknown_bucket_is_named(s3: ObjectStore, s3_address: str) -> None:
+    with pytest.raises(StoreError, match=r"no-such-bucket.*create it"):
+        open_store("s3://no-such-bucket/x", s3_address).sizes_below("")
+
+
+def test_a_server_that_is_not_there_is_said_so(s3: ObjectStore, unused_address: str) -> None:
+    with pytest.raises(StoreError, match="cannot be reached"):
+        open_store(f"s3://{BUCKET}/x", unused_address).read_text("key")
+
+
+@pytest.fixture
+def unused_address() -> str:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_missing_credentials_are_said_so(s3_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(StoreError, match="no credentials"):
+        open_store(f"s3://{BUCKET}/x", s3_address).read_text("key")
+
+
+def test_a_folder_is_a_store_without_a_scheme(tmp_path: Path) -> None:
+    assert open_store(str(tmp_path)).uri == tmp_path.as_uri()
+
+
+@pytest.mark.parametrize("uri", ["", "nowhere", "http://host/x", "s3:///x", "file://host/x"])
+def test_what_is_no_store_is_refused(uri: str) -> None:
+    with pytest.raises(StoreError, match="is no store"):
+        open_store(uri)
+
+
+def test_a_store_that_is_not_there_cannot_be_listed(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        open_store((tmp_path / "typo").as_uri()).sizes_below("")
+
+
+def test_a_checkpoint_goes_to_the_store_and_comes_back(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "adapter_model.safetensors").write_bytes(b"weights")
+    for sent in (1, 0):
+        assert archive_folder(tmp_path / "made", store, "demo/checkpoints/checkpoint-5").sent == sent
+    assert [checkpoint.whole for checkpoint in verify_checkpoints(store)] == [True]
+    pulled = pull_checkpoint(store, tmp_path / "out")
+    assert (pulled / "adapter_model.safetensors").read_bytes() == b"weights"
