@@ -5,10 +5,16 @@ from pathlib import Path
 
 MANIFEST = "MANIFEST.json"
 COMPLETE = "COMPLETE.json"
+KEY_SUFFIX = ".key"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 NON_LORA_WEIGHTS = "non_lora_trainables.bin"
 TRAINER_STATE = "trainer_state.json"
+STARTED = "STARTED.json"
+ANSWERS = "answers.jsonl"
+FINAL_ANSWERS = "final.json"
+SUBSETS = "subsets"
+EXPERIMENT = "experiment.yaml"
 FINAL = "final"
 BASE = "base"
 
@@ -69,7 +75,7 @@ class RunFolder:
 
     @property
     def experiment(self) -> Path:
-        return self.root / "experiment.yaml"
+        return self.root / EXPERIMENT
 
     @property
     def log(self) -> Path:

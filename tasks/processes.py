@@ -60,7 +60,7 @@ def run_streamed(
         errors="replace",
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509
+        preexec_fn=die_with_parent,
     )
     timer = Timer(timeout_s, end_group, [child]) if timeout_s else None
     lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -98,6 +98,7 @@ def run_worker(
     on_line: Callable[[str], None] = print,
     timeout_s: float | None = None,
     launcher: Sequence[str] = (),
+    env: dict[str, str] | None = None,
 ) -> Any:
     """Run `python [launcher] -m module --config FILE` and return what its work function returned, as JSON.
 
@@ -108,7 +109,7 @@ def run_worker(
         write_json(files["config"], config)
         command = [sys.executable, *launcher, "-m", module, "--config", str(files["config"])]
         try:
-            run_streamed(command, on_line, timeout_s, {"PYTHONUNBUFFERED": "1"})
+            run_streamed(command, on_line, timeout_s, {"PYTHONUNBUFFERED": "1", **(env or {})})
         except ProcessFailed:
             if files["error"].exists():
                 raise UserError(read_json(files["error"])["message"]) from None

@@ -18,6 +18,11 @@ class FolderRef(Value):
     path: Path
     sha256: str
 
+    @property
+    def content(self) -> str:
+        """What it stands for, wherever it lies."""
+        return self.sha256
+
 
 class DatasetRef(FolderRef):
     """The prepared sets of a data folder, and the folder of their images."""
@@ -25,6 +30,10 @@ class DatasetRef(FolderRef):
     images: Path
     images_sha256: str
     records: dict[str, int]
+
+    @property
+    def content(self) -> str:
+        return f"{self.sha256}-{self.images_sha256}"
 
 
 class ModelRef(FolderRef):

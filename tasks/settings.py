@@ -7,6 +7,7 @@ These models are the run form in Prefect's UI, so each field says what it is, it
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 SourceName = Literal["NWPU", "RSICD", "LR", "DOTA", "UCM", "UAV"]
@@ -227,3 +228,7 @@ class ExperimentConfig(Section):
     def as_plain(self) -> dict[str, Any]:
         """The configuration as JSON-able values, by field name."""
         return self.model_dump(mode="json")
+
+    def as_yaml(self) -> str:
+        """The whole configuration as YAML, in the order of its definition."""
+        return yaml.safe_dump(self.as_plain(), sort_keys=False, allow_unicode=True)

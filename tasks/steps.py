@@ -1,50 +1,117 @@
 """How steps are cached: by content, verified before they are believed, laid where the run wants them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.context import TaskRunContext
+from prefect.states import State
 from pydantic import BaseModel
 
-from tasks.files import digest_of
+from tasks.files import digest_of, write_text
+from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef
-from tasks.storage.manifests import copy_folder, read_manifest, whole_manifest
+from tasks.storage.manifests import content_digest, copy_folder, whole_manifest
 
 Ref = TypeVar("Ref", bound=FolderRef)
 
 # Where a step writes and whom it tells does not change what it makes.
-PLACES = frozenset({"out", "place", "log"})
+PLACES = frozenset({"out", "log", "run"})
+CACHED = "Cached"
 
 
-def content_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+def step(name: str, **options: Any) -> Callable[[Callable[..., Ref]], Task[..., Ref]]:
+    """A task whose result is a FolderRef, persisted and found again by the content of its parameters."""
+    decorate = task(name=name, persist_result=True, cache_key_fn=_key_in_context, **options)
+    return cast("Callable[[Callable[..., Ref]], Task[..., Ref]]", decorate)
+
+
+def make(work: Task[..., Ref], out: Path, superseded: Path, result: Path | None = None, **parameters: Any) -> Ref:
+    """Run a step for the folder `out`, or take what the same content made before, if it is still whole.
+
+    `result` is the folder inside `out` that the reference stands for, where it is not `out` itself. What stands at
+    `out` from other content is moved below `superseded`: nothing is overwritten.
+    """
+    key = content_key(work.name, parameters)
+    _set_aside_other(out, key, superseded)
+    # before the work: a run that is killed finds its own unfinished folder again
+    write_text(_key_file(out), key + "\n")
+    ref = _believed(work(out=out, **parameters, return_state=True), lambda: _again(work, out, parameters))
+    place = result or out
+    if ref.path != place:
+        copy_folder(ref.path, place)
+        ref = ref.model_copy(update={"path": place})
+    return ref
+
+
+def content_key(name: str, parameters: Mapping[str, Any]) -> str:
     """Cache key of a step: its name and the content of all parameters, wherever the files stand."""
-    contents = {name: _content_of(value) for name, value in parameters.items() if name not in PLACES}
-    return f"rsvlm-{context.task.name}-{digest_of(contents)}"
+    contents = {key: _content_of(value) for key, value in parameters.items() if key not in PLACES}
+    return f"rsvlm-{name}-{digest_of(contents)}"
+
+
+def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    return content_key(context.task.name, parameters)
 
 
 def _content_of(value: Any) -> Any:
     if isinstance(value, FolderRef):
-        return value.sha256
+        return value.content
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, dict):
+        return {name: _content_of(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
         return {str(key): _content_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_content_of(item) for item in value]
     return value if isinstance(value, (int, float, type(None))) else str(value)
 
 
-def step(**options: Any) -> Callable[[Callable[..., Ref]], Task[..., Ref]]:
-    """A task whose result is a FolderRef, persisted and found again by content."""
-    return task(persist_result=True, cache_key_fn=content_key, **options)
+def _believed(state: State[Ref], again: Callable[[], Ref]) -> Ref:
+    ref = cast("Ref", state.result())
+    if state.name != CACHED or is_whole(ref):
+        return ref
+    get_run_logger().warning("%s was deleted or damaged since it was made: it is made again.", ref.path)
+    return again()
 
 
-def make(work: Task[..., Ref], *, out: Path, superseded: Path, **parameters: Any) -> Ref:
-    """Run a step for the folder `out`, or take what was made from the same content before, if it is whole.
+def _again(work: Task[..., Ref], out: Path, parameters: Mapping[str, Any]) -> Ref:
+    return work.with_options(refresh_cache=True)(out=out, **parameters)
 
-    A folder that stands at `out` from other content is moved below `superseded`, never overwritten.
-    """
-    state = work(out=out, **parameters, return_state=True)
-    return state.result()
+
+def is_whole(ref: FolderRef) -> bool:
+    """Whether a reference still stands for what it was made for; every byte is read."""
+    manifest = whole_manifest(ref.path)
+    return manifest is not None and content_digest(manifest) == ref.sha256
+
+
+def _key_file(out: Path) -> Path:
+    return out.with_name(f".{out.name}{KEY_SUFFIX}")
+
+
+def _set_aside_other(out: Path, key: str, superseded: Path) -> None:
+    """Move what other content made at `out` to a folder of its own below `superseded`."""
+    if not out.exists():
+        return
+    kept = _key_file(out).read_text(encoding="utf-8").strip() if _key_file(out).exists() else ""
+    if kept == key:
+        return
+    number = 1
+    while (place := superseded / f"{out.name}-{number}").exists():
+        number += 1
+    place.parent.mkdir(parents=True, exist_ok=True)
+    out.rename(place)
+    get_run_logger().warning("%s was made with other settings: it stands in %s now.", out, place)
+
+
+def lines_to(log: Path) -> Callable[[str], None]:
+    """A function that writes a child's lines to the run's log file and to Prefect's log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logger = get_run_logger()
+
+    def write(line: str) -> None:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        logger.info("%s", line)
+
+    return write

@@ -49,7 +49,8 @@ def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]
 
     Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.
     """
-    groups: dict[tuple[float, float], list[Any]] = {}
+    # the main rate first: it is the one that is logged
+    groups: dict[tuple[float, float], list[Any]] = {(config.weight_decay, config.learning_rate): []}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -61,6 +62,7 @@ def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]
     return [
         {"params": parameters, "weight_decay": decay, "lr": rate}
         for (decay, rate), parameters in groups.items()
+        if parameters
     ]
 
 

@@ -11,7 +11,7 @@ SAME_NAME = (
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "learning_rate", "weight_decay", "lr_scheduler_type", "max_grad_norm",
     "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "logging_steps", "bf16",
-    "gradient_checkpointing", "dataloader_num_workers", "use_cpu", "seed",
+    "dataloader_num_workers", "use_cpu", "seed",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def training_arguments(order: TrainingOrder) -> Any:
         report_to=_reporters(config.report_to),
         run_name=order.run,
         dataloader_pin_memory=gpu,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
+        activation_checkpointing=config.gradient_checkpointing,
     )
 
 

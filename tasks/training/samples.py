@@ -79,11 +79,7 @@ def _parts(record: dict[str, Any], reader: Reader, max_length: int, split_long: 
 def _answered_rounds(record: dict[str, Any]) -> list[tuple[Turn, Turn]]:
     turns = [(turn["from"], place_image(turn["value"])) for turn in record["conversations"]]
     # an empty answer teaches to say nothing; its round is left out, the others stay
-    return [
-        (question, answer)
-        for question, answer in zip(turns[::2], turns[1::2], strict=False)
-        if answer[1].strip()
-    ]
+    return [(question, answer) for question, answer in zip(turns[::2], turns[1::2], strict=False) if answer[1].strip()]
 
 
 def _with_image(turn: Turn) -> Turn:

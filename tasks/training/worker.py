@@ -16,15 +16,16 @@ from tasks.files import read_json
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
-from tasks.storage.archiving import stage_checkpoint
+from tasks.storage.staging import stage_checkpoint
 from tasks.training.adapters import count_parameters, prepare_trainable
 from tasks.training.arguments import training_arguments
 from tasks.training.batches import SampleDataset
-from tasks.training.checkpoints import publish_final, whole_checkpoints
+from tasks.training.checkpoints import publish_final, step_of, whole_checkpoints
 from tasks.training.loop import LlavaTrainer
 from tasks.training.order import TrainingOrder
 from tasks.training.progress import ProgressLines
 from tasks.training.samples import make_samples
+from tasks.training.worker_lines import saved_line
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
 def _announce(checkpoint: Path, staging: Path | None) -> None:
     if staging is not None:
         stage_checkpoint(checkpoint, staging)
-    say(f"checkpoint complete: {checkpoint.name}")
+    say(saved_line(step_of(checkpoint)))
 
 
 def _last_loss(trainer: LlavaTrainer) -> float:

@@ -1,0 +1,109 @@
+"""From a preset or YAML file and overrides to an ExperimentConfig."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tasks.errors import ConfigError
+from tasks.files import digest_of
+from tasks.settings import ExperimentConfig
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def preset_names() -> list[str]:
+    """The names of all presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """Read a preset by name or a YAML file by path, and apply `a.b=value` overrides.
+
+    Raises ConfigError, in one sentence, for an unknown preset, an unknown key or a value out of bounds.
+    """
+    values = _read_yaml(_find(preset_or_yaml))
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:
+    """A run's name: the preset's, with a digest of the settings where they differ from the file's."""
+    stem = Path(preset_or_yaml).stem
+    if config == load_config(preset_or_yaml):
+        return stem
+    return f"{stem}-{digest_of(config.as_plain())[:8]}"
+
+
+def _find(preset_or_yaml: str) -> Path:
+    if preset_or_yaml in preset_names():
+        return PRESETS / f"{preset_or_yaml}.yaml"
+    path = Path(preset_or_yaml)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    raise ConfigError(
+        f"{preset_or_yaml} is neither a preset nor a YAML file: choose one of {', '.join(preset_names())}, "
+        "or give the path of a .yaml file."
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold sections such as `training:`, not a {type(values).__name__}.")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise ConfigError(f"--set {override}: write it as section.name=value.")
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section.")
+        values = inner
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
+    # an old and a new name of one field must not meet in one section
+    for alias, current in (("evaluation_strategy", "eval_strategy"), ("eval_strategy", "evaluation_strategy")):
+        if name == alias:
+            values.pop(current, None)
+    values[name] = value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
+        return f"{place} is no setting: {hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place or 'the configuration'}: {message}; got {first['input']!r}."
+
+
+def _known_keys(location: Iterable[Any]) -> list[str]:
+    model: type[BaseModel] = ExperimentConfig
+    for part in location:
+        field: Any = _fields(model)[str(part)]
+        model = field.annotation
+    return list(_fields(model))
+
+
+def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
+    return model.model_fields

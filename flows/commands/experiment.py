@@ -1,0 +1,75 @@
+"""`rsvlm run`, `rsvlm train` and `rsvlm config`: an experiment from a preset or a YAML file."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+WORKSPACE = Path("workspace")
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `run`, `config` and `train`."""
+    run = subparsers.add_parser("run", help="a whole experiment, from data to report")
+    _add_experiment(run)
+    _add_place(run)
+    run.set_defaults(run=run_experiment)
+
+    config = subparsers.add_parser("config", help="the resolved configuration as YAML")
+    _add_experiment(config)
+    config.set_defaults(run=show_config)
+
+    train = subparsers.add_parser("train", help="prepare the data and train; no merge, no answers")
+    _add_experiment(train)
+    _add_place(train)
+    train.add_argument("--resume", action="store_true", help="go on from the newest complete checkpoint")
+    train.set_defaults(run=train_model)
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override one setting")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="the run's name (default: the preset's, with a digest of your overrides)")
+    parser.add_argument("--workspace", type=Path, default=WORKSPACE, help="folder of all runs (default: ./workspace)")
+
+
+def show_config(options: argparse.Namespace) -> None:
+    """Print the resolved configuration."""
+    from deployments.configuration import load_config
+
+    print(load_config(options.preset, options.set).as_yaml(), end="")
+
+
+def run_experiment(options: argparse.Namespace) -> None:
+    """Run the experiment flow and print the report directory as the last line."""
+    arguments = _arguments(options)
+    from flows.experiment import experiment_flow
+
+    print(experiment_flow(**arguments).reports)
+
+
+def train_model(options: argparse.Namespace) -> None:
+    """Run the train-lora flow and print the final checkpoint as the last line."""
+    arguments = _arguments(options)
+    from flows.train_lora import train_lora_flow
+
+    print(train_lora_flow(**arguments, resume=options.resume).path)
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Parameters of a flow, checked before Prefect and its server are started."""
+    from deployments.configuration import default_name, load_config
+    from flows.embedded import prepare_prefect
+    from tasks.data.preparing import find_raw
+
+    config = load_config(options.preset, options.set)
+    if config.data.root is not None:
+        find_raw(config.data.root)
+    prepare_prefect()
+    return {
+        "config": config,
+        "name": options.name or default_name(options.preset, config),
+        "workspace": options.workspace.absolute(),
+    }

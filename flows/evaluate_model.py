@@ -1,0 +1,42 @@
+"""Flow evaluate-model: answers -> scores, controls, report."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from tasks.evaluation.steps import evaluate_answers
+from tasks.records import DatasetRef, PredictionsRef, ReportRef
+from tasks.settings import ExperimentConfig
+from tasks.steps import make
+from tasks.storage.runs import open_run
+
+
+@flow(name="evaluate-model", flow_run_name="evaluate-model-{name}-{label}")
+def evaluate_model_flow(
+    config: ExperimentConfig,
+    name: str,
+    workspace: Path,
+    label: str,
+    dataset: DatasetRef,
+    predictions: dict[str, PredictionsRef],
+) -> ReportRef:
+    """Score the answers of one model and write its report, beside the base model's where there are any.
+
+    Args:
+        config: The experiment.
+        name: The run's name.
+        workspace: The folder that all runs share.
+        label: Whose answers are scored: base, final or checkpoint-N.
+        dataset: The prepared sets.
+        predictions: Answers by model; those of base are shown for comparison.
+    """
+    run = open_run(config, name, workspace)
+    return make(
+        evaluate_answers,
+        run.folder.report(label),
+        run.folder.superseded,
+        dataset=dataset,
+        predictions=predictions[label],
+        base=predictions.get("base") if label != "base" else None,
+        config=config.evaluation,
+    )

@@ -1,0 +1,52 @@
+"""Flow experiment: prepare -> train (archives as it goes) -> merge -> predict -> evaluate -> compare -> archive."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.base_model import obtain_base
+from flows.evaluate_model import evaluate_model_flow
+from flows.merge_lora import merge_lora_flow
+from flows.predict_subsets import predict_subsets_flow
+from flows.prepare_data import prepare_data_flow
+from flows.train_lora import train_lora_flow
+from tasks.evaluation.steps import compare_reports
+from tasks.paths import BASE, FINAL
+from tasks.records import ExperimentResult
+from tasks.settings import ExperimentConfig
+from tasks.storage.runs import open_run
+from tasks.storage.steps import archive_run
+
+
+@flow(name="experiment", flow_run_name="experiment-{name}")
+def experiment_flow(
+    config: ExperimentConfig, name: str = "experiment", workspace: Path = Path("workspace")
+) -> ExperimentResult:
+    """Run a whole experiment, from the data folder to the report; what was made before is not made again.
+
+    Args:
+        config: The experiment.
+        name: The run's name: its folder in the workspace and in the store.
+        workspace: The folder that all runs share.
+    """
+    run = open_run(config, name, workspace)
+    place = (config, name, run.workspace_root)
+    dataset = prepare_data_flow(*place)
+    base = obtain_base(config.model, run)
+    checkpoint = train_lora_flow(*place, dataset, base)
+    merged = merge_lora_flow(*place, base, checkpoint)
+    answers = {
+        label: predict_subsets_flow(*place, label, model, dataset) for label, model in ((BASE, base), (FINAL, merged))
+    }
+    scores = {label: evaluate_model_flow(*place, label, dataset, answers) for label in answers}
+    compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
+    archive_run(run, dataset)
+    return ExperimentResult(
+        run=name,
+        reports=run.folder.reports,
+        dataset=dataset,
+        checkpoint=checkpoint,
+        merged=merged,
+        predictions=answers,
+        scores=scores,
+    )

@@ -1,0 +1,38 @@
+"""Flow predict-subsets: test set -> subsets -> answers -> final.json."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from tasks.inference.steps import answer_subsets
+from tasks.records import DatasetRef, ModelRef, PredictionsRef
+from tasks.settings import ExperimentConfig
+from tasks.steps import make
+from tasks.storage.runs import open_run
+
+
+@flow(name="predict-subsets", flow_run_name="predict-subsets-{name}-{label}")
+def predict_subsets_flow(
+    config: ExperimentConfig, name: str, workspace: Path, label: str, model: ModelRef, dataset: DatasetRef
+) -> PredictionsRef:
+    """Answer the test set with one model.
+
+    Args:
+        config: The experiment.
+        name: The run's name.
+        workspace: The folder that all runs share.
+        label: What the model is called in the run: base, final or checkpoint-N.
+        model: The model that answers.
+        dataset: The prepared sets.
+    """
+    run = open_run(config, name, workspace)
+    return make(
+        answer_subsets,
+        run.folder.predictions(label),
+        run.folder.superseded,
+        model=model,
+        dataset=dataset,
+        config=config.inference,
+        label=label,
+        log=run.folder.log,
+    )

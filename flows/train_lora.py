@@ -1,0 +1,48 @@
+"""Flow train-lora: base model and sets -> checkpoints, archived as they come -> the final checkpoint."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.base_model import obtain_base
+from flows.prepare_data import prepare_data_flow
+from tasks.paths import FINAL
+from tasks.records import CheckpointRef, DatasetRef, ModelRef
+from tasks.settings import ExperimentConfig
+from tasks.steps import make
+from tasks.storage.runs import open_run
+from tasks.training.steps import train_adapter
+
+
+@flow(name="train-lora", flow_run_name="train-lora-{name}")
+def train_lora_flow(
+    config: ExperimentConfig,
+    name: str,
+    workspace: Path,
+    dataset: DatasetRef | None = None,
+    base: ModelRef | None = None,
+    resume: bool = True,
+) -> CheckpointRef:
+    """Fine-tune the base model in a child process; unfinished training of the same settings goes on.
+
+    Args:
+        config: The experiment.
+        name: The run's name.
+        workspace: The folder that all runs share.
+        dataset: Prepared sets; empty: prepare them first.
+        base: The base model; empty: find or make it first.
+        resume: Go on from the newest complete checkpoint; off: refuse where there is one.
+    """
+    run = open_run(config, name, workspace).model_copy(update={"resume": resume})
+    dataset = dataset or prepare_data_flow(config, name, workspace)
+    return make(
+        train_adapter,
+        run.folder.training,
+        run.folder.superseded,
+        result=run.folder.training / FINAL,
+        base=base or obtain_base(config.model, run),
+        dataset=dataset,
+        model=config.model,
+        training=config.training,
+        run=run,
+    )

@@ -1,0 +1,70 @@
+"""A run's places: its folder in the workspace and its name in the store."""
+
+import re
+from pathlib import Path
+
+from tasks.errors import ConfigError
+from tasks.files import digest_of, write_text
+from tasks.paths import EXPERIMENT, RunFolder, Workspace
+from tasks.records import Value
+from tasks.settings import ExperimentConfig
+from tasks.storage.object_store import ObjectStore, open_store
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Run(Value):
+    """Where one run works and keeps what it made; `store_name` is its folder in the store."""
+
+    name: str
+    workspace_root: Path
+    store_uri: str
+    endpoint_url: str | None = None
+    store_name: str
+    archives: bool = True
+    resume: bool = True
+
+    @property
+    def folder(self) -> RunFolder:
+        return self.workspace.run(self.name)
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.workspace_root)
+
+    def store(self) -> ObjectStore:
+        """The store of this run, opened."""
+        return open_store(self.store_uri, self.endpoint_url)
+
+
+def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
+    """Write experiment.yaml in the run's folder and find its name in the store; twice is the same as once.
+
+    An experiment.yaml of other settings is kept below `superseded`.
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores.")
+    places = Workspace(workspace.absolute())
+    folder, text = places.run(name), config.as_yaml()
+    if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:
+        write_text(folder.superseded / f"experiment-{digest_of(old)[:8]}.yaml", old)
+    write_text(folder.experiment, text)
+    uri = config.store.uri or places.store.as_uri()
+    store = open_store(uri, config.store.endpoint_url)
+    return Run(
+        name=name,
+        workspace_root=places.root,
+        store_uri=uri,
+        endpoint_url=config.store.endpoint_url,
+        store_name=_claim(store, name, text),
+        archives=config.archive.checkpoints,
+    )
+
+
+def _claim(store: ObjectStore, name: str, text: str) -> str:
+    """The run's name in the store; with a digest where other settings have taken the name already."""
+    if store.create_text(f"{name}/{EXPERIMENT}", text) or store.read_text(f"{name}/{EXPERIMENT}") == text:
+        return name
+    longer = f"{name}-{digest_of(text)[:8]}"
+    store.create_text(f"{longer}/{EXPERIMENT}", text)
+    return longer

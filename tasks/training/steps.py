@@ -1,0 +1,58 @@
+"""Prefect tasks of the training stage."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect.events import emit_event
+
+from tasks.records import CheckpointRef, DatasetRef, ModelRef
+from tasks.settings import ModelConfig, TrainingConfig
+from tasks.steps import lines_to, step
+from tasks.storage.runs import Run
+from tasks.storage.uploader import Uploader
+from tasks.training.launch import train
+from tasks.training.order import TrainingOrder
+from tasks.training.toy_base import pretrain_toy
+from tasks.training.worker_lines import saved_step
+
+
+@step("pretrain-toy-base")
+def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
+    """Make the toy base model from lessons."""
+    return pretrain_toy(lessons, out, lines_to(log))
+
+
+@step("train-adapter")
+def train_adapter(
+    base: ModelRef, dataset: DatasetRef, model: ModelConfig, training: TrainingConfig, run: Run, out: Path
+) -> CheckpointRef:
+    """Train in a child process, announce each complete checkpoint and take it to the store."""
+    order = TrainingOrder(
+        run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
+        staging=run.folder.staging if run.archives else None, resume=run.resume,
+    )  # fmt: skip
+    return train(order, _announcing(run, lines_to(run.folder.log)), _uploader(run) if run.archives else None)
+
+
+def _uploader(run: Run) -> Uploader:
+    return Uploader(
+        run.folder.staging, run.store(), run.store_name, lambda step, _: _emit("archived", run.store_name, step)
+    )
+
+
+def _announcing(run: Run, on_line: Callable[[str], None]) -> Callable[[str], None]:
+    def hear(line: str) -> None:
+        on_line(line)
+        step_number = saved_step(line)
+        if step_number is not None:
+            _emit("saved", run.store_name, step_number)
+
+    return hear
+
+
+def _emit(what: str, run: str, step_number: int) -> None:
+    emit_event(
+        event=f"rsvlm.checkpoint.{what}",
+        resource={"prefect.resource.id": f"rsvlm.checkpoint.{run}.{step_number}"},
+        payload={"run": run, "step": step_number},
+    )

@@ -1,0 +1,93 @@
+"""The toy base model: drawn at random, then pre-trained in full on lessons with simpler text than any data it is
+tuned on.
+
+    python -m tasks.training.toy_base --config FILE      the file holds {"lessons": DatasetRef, "out": folder}
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks.files import link_or_copy, read_json
+from tasks.model.prompt import SYSTEM
+from tasks.model.tiny import create_tiny
+from tasks.paths import COMPLETE, FINAL, TRAINER_STATE
+from tasks.processes import run_worker, serve_worker
+from tasks.records import DatasetRef, ModelRef
+from tasks.settings import ModelConfig, TrainingConfig
+from tasks.storage.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.training.order import TrainingOrder
+
+WORKER = "tasks.training.toy_base"
+SEED = 7
+TRAINING = TrainingConfig(
+    lora_enable=False,
+    unfreeze_mm_vision_tower=True,
+    mm_projector_lr=None,
+    num_train_epochs=6,
+    per_device_train_batch_size=32,
+    gradient_accumulation_steps=1,
+    learning_rate=2e-3,
+    warmup_ratio=0.05,
+    save_strategy="no",
+    logging_steps=10,
+    bf16=False,
+    tf32=False,
+    model_max_length=1024,
+    gradient_checkpointing=False,
+    dataloader_num_workers=0,
+    use_cpu=True,
+)
+# Files of a finished training that tell of the training, not of the model.
+NOT_THE_MODEL = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
+
+
+def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
+    """Make the toy base model in a child process; a whole one of the same lessons is not made again."""
+    fingerprint = _order(lessons, out, out).fingerprint
+    manifest = whole_manifest(out, fingerprint)
+    if manifest is None:
+        run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line)
+        manifest = write_manifest(out, fingerprint)
+    return ModelRef(path=out, sha256=content_digest(manifest))
+
+
+def work(config: dict[str, Any]) -> None:
+    """Draw the model and train it on the lessons."""
+    from tasks.training.worker import work as train
+
+    lessons, out = DatasetRef.model_validate(config["lessons"]), Path(config["out"])
+    scratch = out.with_name(f".{out.name}.training")
+    shutil.rmtree(scratch, ignore_errors=True)
+    create_tiny(scratch / "untrained", _texts(lessons), SEED)
+    train(_order(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
+    with made_beside(out) as part:
+        for path in (scratch / FINAL).iterdir():
+            if path.name not in NOT_THE_MODEL:
+                link_or_copy(path, part / path.name)
+    shutil.rmtree(scratch)
+
+
+def _order(lessons: DatasetRef, base: Path, out: Path) -> TrainingOrder:
+    return TrainingOrder(
+        run="toy-base",
+        base=ModelRef(path=base, sha256=f"drawn with seed {SEED}"),
+        dataset=lessons,
+        model=ModelConfig(),
+        training=TRAINING,
+        out=out,
+    )
+
+
+def _texts(lessons: DatasetRef) -> Iterator[str]:
+    """What the tokenizer learns its merges from: the template around the lessons' turns."""
+    for record in read_json(lessons.path / "data_train.json"):
+        values = [turn["value"] for turn in record["conversations"]]
+        for question, answer in zip(values[::2], values[1::2], strict=True):
+            yield f"{SYSTEM}USER: \n{question.removeprefix('<image>').strip()} ASSISTANT: {answer}"
+
+
+if __name__ == "__main__":
+    sys.exit(serve_worker(work))
