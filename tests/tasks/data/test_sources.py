@@ -1,0 +1,57 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tasks.data.sources import DEFAULT_SOURCES, source_of, task_of
+from tasks.settings import DataConfig
+
+RAW = Path(__file__).resolve().parents[4] / "shared" / "real" / "instructions_raw.json"
+
+
+def record(image: str, prompt: str) -> dict:
+    return {"id": "1", "image": image, "conversations": [{"from": "human", "value": f"<image>\n{prompt}"}]}
+
+
+def test_the_first_folder_of_the_image_is_the_source():
+    assert source_of("NWPU/NWPU_images/airport/airport_1.jpg") == "NWPU"
+    assert source_of("./LR//Train/1.tif") == "LR"
+
+
+def test_the_default_sources_are_those_of_the_configuration():
+    assert DataConfig().sources == DEFAULT_SOURCES
+
+
+def test_the_source_tells_the_task_whatever_is_asked():
+    assert task_of(record("NWPU/a.jpg", "How many planes?")) == "captioning"
+    assert task_of(record("DOTA/a.png", "Describe the image.")) == "vqa"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "task"),
+    [
+        ("What does this image represent?", "captioning"),
+        ("What is the topic of this image?", "captioning"),
+        ("Provide a description of the image", "captioning"),
+        ("Describe this scene in one sentence.", "captioning"),
+        ("What is the theme of this picture?", "vqa"),
+        ("How many cars in the picture?", "vqa"),
+        ("Does this picture contain trees?", "vqa"),
+    ],
+)
+def test_the_first_prompt_tells_the_task_where_the_source_holds_both(prompt, task):
+    assert task_of(record("UCM/images/1.jpg", prompt)) == task
+    assert task_of(record("elsewhere/1.jpg", prompt)) == task
+
+
+def test_a_record_without_turns_has_a_task():
+    assert task_of({"id": "1", "image": "UCM/images/1.jpg", "conversations": []}) == "vqa"
+
+
+def test_records_of_the_real_file_are_told_apart():
+    if not RAW.exists():
+        pytest.skip("golden values not present")
+    tasks = Counter((source_of(r["image"]), task_of(r)) for r in json.loads(RAW.read_bytes()))
+    assert tasks[("UCM", "captioning")] == 1042 and tasks[("UCM", "vqa")] == 279
+    assert {source for source, task in tasks if task == "captioning"} == {"NWPU", "RSICD", "UAV", "UCM"}
