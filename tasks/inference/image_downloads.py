@@ -1,0 +1,54 @@
+"""Images from the web, within limits of size and time."""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+
+from tasks.errors import DataError
+
+SCHEMES = ("http://", "https://")
+MAX_BYTES = 30_000_000
+TIMEOUT_S = 30.0
+CHUNK_BYTES = 1 << 16
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names a file on the web rather than on this machine."""
+    return text.lower().startswith(SCHEMES)
+
+
+class _OnlyWeb(urllib.request.HTTPRedirectHandler):
+    """Follow redirects to the web alone, never to ftp or a file."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        if not is_url(newurl):
+            raise DataError(f"{req.full_url} leads to {newurl}, which is not on the web.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetch_image(
+    url: str,
+    target: Path,
+    max_bytes: int = MAX_BYTES,
+    timeout_s: float = TIMEOUT_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Fetch a file over http or https into `target`; raises DataError when it fails, is too large or too slow."""
+    if not is_url(url):
+        raise DataError(f"{url} is no http or https address.")
+    deadline = clock() + timeout_s
+    request = urllib.request.Request(url, headers={"User-Agent": "rsvlm"})  # noqa: S310 - checked above
+    opener = urllib.request.build_opener(_OnlyWeb)
+    try:
+        with opener.open(request, timeout=timeout_s) as response, target.open("wb") as file:
+            while chunk := response.read1(CHUNK_BYTES):
+                file.write(chunk)
+                if file.tell() > max_bytes:
+                    raise DataError(f"{url} is larger than {max_bytes} bytes: fetch it yourself and cut it.")
+                if clock() > deadline:
+                    raise DataError(f"{url} took longer than {timeout_s:g} s: fetch it yourself.")
+    except (OSError, HTTPException, ValueError) as error:
+        raise DataError(f"{url} cannot be fetched ({error}): check the address.") from None
