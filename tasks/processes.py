@@ -64,10 +64,12 @@ def run_streamed(
     )
     timer = Timer(timeout_s, end_group, [child]) if timeout_s else None
     lines: deque[str] = deque(maxlen=LAST_LINES)
+    output = child.stdout
+    assert output is not None
     try:
         if timer:
             timer.start()
-        for line in child.stdout or ():
+        for line in output:
             lines.append(line.rstrip("\n"))
             on_line(lines[-1])
         code = child.wait()
@@ -75,6 +77,7 @@ def run_streamed(
         if timer:
             timer.cancel()
         end_group(child)
+        output.close()
     if code:
         raise ProcessFailed(command, code, lines)
 

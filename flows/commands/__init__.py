@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from flows.commands import checkpoints
+from flows.commands import chat, checkpoints, data, merging, predict
 
-COMMANDS: list[ModuleType] = [checkpoints]
+COMMANDS: list[ModuleType] = [data, checkpoints, merging, predict, chat]

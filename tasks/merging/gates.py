@@ -1,0 +1,83 @@
+"""What must hold before anything is merged; a gate that fails names the tensor and the way out."""
+
+import torch
+
+from tasks.errors import ModelError
+from tasks.merging.adapter import Adapter
+from tasks.merging.base_model import BaseModel
+from tasks.merging.tensor_files import read_float
+from tasks.model.formats import PROJECTOR_PREFIX
+
+
+def require_mergeable(base: BaseModel, adapter: Adapter) -> None:
+    """Raise ModelError unless the adapter belongs to the base, was trained, and is whole."""
+    _require_same_shapes(base, adapter)
+    _require_projector(base, adapter)
+    _require_finite(adapter)
+    _require_trained(adapter)
+    _require_projector_differs(base, adapter)
+
+
+def _require_same_shapes(base: BaseModel, adapter: Adapter) -> None:
+    shapes = {name: pair.shape for name, pair in adapter.pairs.items()}
+    shapes |= {name: tuple(value.shape) for name, value in adapter.trained.items()}
+    both = sorted(set(adapter.pairs) & set(adapter.trained))
+    if both:
+        raise ModelError(f"{adapter.folder} holds {both[0]} both as LoRA and in full: fetch the checkpoint again.")
+    for name, shape in shapes.items():
+        if name not in base.tensors:
+            raise ModelError(
+                f"{adapter.folder} changes {name}, which {base.folder} does not have: "
+                "give the base model that the adapter was trained on."
+            )
+        if shape != base.tensors[name].shape:
+            raise ModelError(
+                f"{name} is {list(shape)} in {adapter.folder} and {list(base.tensors[name].shape)} in {base.folder}: "
+                "give the base model that the adapter was trained on."
+            )
+
+
+def _require_projector(base: BaseModel, adapter: Adapter) -> None:
+    lacking = sorted(base.projector - set(adapter.trained))
+    if lacking:
+        raise ModelError(
+            f"{adapter.folder.name} lacks the projector ({lacking[0]}): merge the final adapter of that run, "
+            "or train with rsvlm, which saves the projector with every checkpoint."
+        )
+
+
+def _require_finite(adapter: Adapter) -> None:
+    for pair in adapter.pairs.values():
+        for matrix in (pair.a, pair.b):
+            if not torch.isfinite(read_float(matrix)).all():
+                raise _astray(adapter, matrix.name)
+    for name, value in adapter.trained.items():
+        if not torch.isfinite(value).all():
+            raise _astray(adapter, name)
+
+
+def _astray(adapter: Adapter, name: str) -> ModelError:
+    return ModelError(
+        f"{name} in {adapter.folder} holds NaN or Inf: the training went astray; merge an earlier checkpoint."
+    )
+
+
+def _require_trained(adapter: Adapter) -> None:
+    if not adapter.pairs:
+        raise ModelError(f"{adapter.folder} holds no LoRA matrices: there is nothing to merge; give a trained adapter.")
+    if not any(read_float(pair.b).any() for pair in adapter.pairs.values()):
+        first = next(iter(adapter.pairs.values())).b.name
+        raise ModelError(
+            f"All B matrices of {adapter.folder} are zero ({first} and the rest): it was never trained; "
+            "merge a checkpoint of a later step."
+        )
+
+
+def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
+    for name in base.projector:
+        if not torch.equal(read_float(base.tensors[name]), adapter.trained[name].float()):
+            return
+    raise ModelError(
+        f"The projector of {adapter.folder} ({PROJECTOR_PREFIX}*) is the base's, bit for bit: it was not trained "
+        "or was overwritten; merge another checkpoint."
+    )

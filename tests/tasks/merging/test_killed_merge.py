@@ -1,0 +1,61 @@
+"""A merge that is killed at any moment leaves nothing under the final name, and the next run completes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tasks.merging.merge import merge_adapter
+from tasks.processes import run_worker
+from tasks.records import ModelRef
+from tasks.storage.manifests import whole_manifest
+
+REPO = Path(__file__).resolve().parents[3]
+# Stops itself before the file of its first argument is opened for writing: a kill at that very point.
+STOPPED_MERGE = """
+import os, signal, sys
+from pathlib import Path
+from tasks.merging.merge import merge_adapter
+
+def stop(event, arguments):
+    if event == "open" and "w" in str(arguments[1]):
+        if Path(str(arguments[0])).name.lstrip(".").startswith(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+base, adapter, out = map(Path, sys.argv[2:])
+sys.addaudithook(stop)
+merge_adapter(base, adapter, out)
+"""
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "model-00002-of-00002", "model.safetensors.index"])
+def test_a_kill_leaves_nothing_under_the_final_name(base: Path, adapter: Path, tmp_path: Path, file: str) -> None:
+    spread_over_two_shards(base)
+    out = tmp_path / "merged"
+    command = [sys.executable, "-c", STOPPED_MERGE, file, str(base), str(adapter), str(out)]
+    killed = subprocess.run(command, cwd=REPO, check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert not out.exists()
+    merge_adapter(base, adapter, out)
+    assert whole_manifest(out)
+
+
+def spread_over_two_shards(folder: Path) -> None:
+    from tasks.files import write_json
+
+    tensors = load_file(folder / "model.safetensors")
+    names = {name: f"model-0000{1 + ('layers.1' in name)}-of-00002.safetensors" for name in tensors}
+    for file in set(names.values()):
+        save_file({name: tensors[name] for name in tensors if names[name] == file}, folder / file, {"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
+
+
+def test_the_worker_merges_in_its_own_process(base: Path, adapter: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    order = {"base": str(base), "adapter": str(adapter), "out": str(out), "dtype": "base"}
+    found = ModelRef.model_validate(run_worker("tasks.merging.worker", order))
+    assert found == merge_adapter(base, adapter, out)

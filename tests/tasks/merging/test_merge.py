@@ -1,0 +1,160 @@
+"""The merged model is PEFT's merge, and its directory is a whole model or absent."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tasks.errors import ModelError
+from tasks.files import read_json, write_json
+from tasks.merging.merge import merge_adapter
+from tasks.storage.manifests import read_manifest, whole_manifest
+
+Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
+
+
+def peft_merge(toy: SimpleNamespace, base: Path, **settings: Any) -> dict[str, torch.Tensor]:
+    return dict(toy.tuned_model(base, **settings).merge_and_unload().state_dict())
+
+
+def round_to_bf16(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), "dtype": "bfloat16"})
+
+
+def shard(folder: Path) -> None:
+    """Spread the base over two files and an index, as large models come."""
+    tensors = load_file(folder / "model.safetensors")
+    names = {name: f"model-0000{1 + ('layers.1' in name)}-of-00002.safetensors" for name in tensors}
+    for file in set(names.values()):
+        save_file({name: tensors[name] for name in tensors if names[name] == file}, folder / file, {"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], atol: float) -> None:
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].float(), value.float(), atol=atol, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"r": 4, "lora_alpha": 3}])
+def test_the_merge_is_that_of_peft(toy: SimpleNamespace, base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    tuned = toy.tuned_model(base, **settings)
+    toy.save_adapter(tuned, tmp_path / "adapter")
+    merge_adapter(base, tmp_path / "adapter", tmp_path / "out")
+    assert_same(toy.load(tmp_path / "out").state_dict(), tuned.merge_and_unload().state_dict(), 1e-6)
+
+
+def test_bf16_weights_are_rounded_once(toy: SimpleNamespace, base: Path, tmp_path: Path) -> None:
+    round_to_bf16(base)
+    tuned = toy.tuned_model(base)
+    toy.save_adapter(tuned, tmp_path / "adapter")
+    merge_adapter(base, tmp_path / "adapter", tmp_path / "out")
+    found = toy.load(tmp_path / "out").state_dict()
+    for name, exact in tuned.merge_and_unload().state_dict().items():
+        assert found[name].dtype == torch.bfloat16
+        # bf16 keeps 8 bits of a number: the nearest one is at most 2^-8 of it away
+        assert ((found[name].float() - exact).abs() <= exact.abs() * 2**-8 + 1e-8).all(), name
+
+
+def test_the_asked_type_is_written_and_declared(
+    toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    merge_adapter(base, adapter, tmp_path / "out", "bfloat16")
+    assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
+    assert toy.load(tmp_path / "out").dtype == torch.bfloat16
+
+
+def test_shards_stay_shards(toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path) -> None:
+    expected = peft_merge(toy, base)
+    shard(base)
+    merge_adapter(base, adapter, tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("model-*.safetensors"))) == 2
+    assert_same(toy.load(tmp_path / "out").state_dict(), expected, 1e-6)
+
+
+def test_what_is_not_trained_passes_bit_for_bit(base: Path, adapter: Path, tmp_path: Path) -> None:
+    merge_adapter(base, adapter, tmp_path / "out")
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, tmp_path / "out"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert before.keys() == after.keys()
+    assert all("_proj" in name or "multi_modal_projector" in name for name in changed)
+    assert len(changed) == 3 * 7 + 4
+
+
+def test_the_directory_holds_all_that_loading_needs(base: Path, adapter: Path, tmp_path: Path) -> None:
+    from tasks.model.loading import load_reader
+
+    merge_adapter(base, adapter, tmp_path / "out")
+    assert load_reader(tmp_path / "out").image_tokens == 16
+    assert {"README.md", "provenance.json", "generation_config.json", "MANIFEST.json"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+
+
+def test_a_tokenizer_that_the_base_lacks_comes_from_the_adapter(base: Path, adapter: Path, tmp_path: Path) -> None:
+    (base / "tokenizer.json").rename(adapter / "tokenizer.json")
+    (base / "tokenizer_config.json").rename(adapter / "tokenizer_config.json")
+    merge_adapter(base, adapter, tmp_path / "out")
+    assert (tmp_path / "out" / "tokenizer.json").is_file()
+
+
+def test_images_are_handled_as_in_training(base: Path, adapter: Path, tmp_path: Path) -> None:
+    trained_with = {**read_json(base / "preprocessor_config.json"), "do_pad": False}
+    write_json(adapter / "preprocessor_config.json", trained_with)
+    merge_adapter(base, adapter, tmp_path / "out")
+    assert read_json(tmp_path / "out" / "preprocessor_config.json") == trained_with
+
+
+def test_the_same_merge_again_does_nothing(base: Path, adapter: Path, tmp_path: Path) -> None:
+    first = merge_adapter(base, adapter, tmp_path / "out")
+    written = (tmp_path / "out" / "model.safetensors").stat().st_ino
+    assert merge_adapter(base, adapter, tmp_path / "out") == first
+    assert (tmp_path / "out" / "model.safetensors").stat().st_ino == written
+
+
+def test_a_damaged_result_is_made_again(base: Path, adapter: Path, tmp_path: Path) -> None:
+    first = merge_adapter(base, adapter, tmp_path / "out")
+    with (tmp_path / "out" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    assert merge_adapter(base, adapter, tmp_path / "out") == first
+    assert whole_manifest(tmp_path / "out")
+
+
+def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
+    merge_adapter(base, adapter, tmp_path / "out")
+    before = read_manifest(tmp_path / "out")
+    with pytest.raises(ModelError, match="already holds something else"):
+        merge_adapter(base, adapter, tmp_path / "out", "bfloat16")
+    assert read_manifest(tmp_path / "out") == before
+
+
+def test_the_folder_of_somebody_else_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    with pytest.raises(ModelError, match="already holds something else"):
+        merge_adapter(base, adapter, tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").exists()
+
+
+def test_provenance_names_every_input_by_its_hash(base: Path, adapter: Path, tmp_path: Path) -> None:
+    merge_adapter(base, adapter, tmp_path / "out")
+    provenance = read_json(tmp_path / "out" / "provenance.json")
+    assert set(provenance["base"]["files"]) == {"config.json", "model.safetensors"}
+    assert set(provenance["adapter"]["files"]) == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "non_lora_trainables.bin",
+    }
+    assert provenance["settings"] == {"dtype": "base", "scale": 2.0}
+
+
+def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no type of weights"):
+        merge_adapter(base, adapter, tmp_path / "out", "int4")

@@ -1,0 +1,47 @@
+"""Each tensor has one name, whichever layout wrote it."""
+
+import pytest
+
+from tasks.model.formats import canonical_name, lora_name
+
+Q_PROJ = "model.language_model.layers.7.self_attn.q_proj.weight"
+LINEAR_2 = "model.multi_modal_projector.linear_2.bias"
+PATCHES = "model.vision_tower.embeddings.patch_embedding.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("language_model.model.layers.7.self_attn.q_proj.weight", Q_PROJ),
+        ("model.layers.7.self_attn.q_proj.weight", Q_PROJ),
+        ("base_model.model.model.language_model.layers.7.self_attn.q_proj.weight", Q_PROJ),
+        ("base_model.model.language_model.model.layers.7.self_attn.q_proj.weight", Q_PROJ),
+        (Q_PROJ, Q_PROJ),
+        ("language_model.lm_head.weight", "lm_head.weight"),
+        ("lm_head.weight", "lm_head.weight"),
+        ("model.embed_tokens.weight", "model.language_model.embed_tokens.weight"),
+        ("language_model.model.norm.weight", "model.language_model.norm.weight"),
+        ("multi_modal_projector.linear_2.bias", LINEAR_2),
+        ("model.mm_projector.2.bias", LINEAR_2),
+        ("base_model.model.model.mm_projector.2.bias", LINEAR_2),
+        ("base_model.model.model.multi_modal_projector.linear_2.bias", LINEAR_2),
+        ("vision_tower.embeddings.patch_embedding.weight", PATCHES),
+        ("vision_tower.vision_model.embeddings.patch_embedding.weight", PATCHES),
+        ("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight", PATCHES),
+        (PATCHES, PATCHES),
+    ],
+)
+def test_a_tensor_has_one_name(name: str, canonical: str) -> None:
+    assert canonical_name(name) == canonical
+
+
+@pytest.mark.parametrize("inner", ["model.language_model.layers.7", "model.layers.7"])
+@pytest.mark.parametrize("suffix", ["weight", "default.weight"])
+def test_a_lora_matrix_names_its_weight_and_side(inner: str, suffix: str) -> None:
+    for side in "AB":
+        assert lora_name(f"base_model.model.{inner}.self_attn.q_proj.lora_{side}.{suffix}") == (Q_PROJ, side)
+
+
+def test_other_tensors_are_no_lora_matrices() -> None:
+    assert lora_name("base_model.model.model.mm_projector.0.weight") is None
+    assert lora_name("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.weight") is None
