@@ -87,9 +87,8 @@ def test_lessons_use_none_of_the_questions_and_captions_of_the_sample(drawn):
     assert {answer for _, answer in lessons} & sample_texts <= {"yes", "no"}
 
 
-def test_some_lessons_have_several_turns(drawn):
-    turns = {len(exchanges(record)) for record, _ in lesson_records(100, 28)}
-    assert turns == {1, 3}
+def test_some_lessons_have_several_turns():
+    assert max(len(exchanges(record)) for record, _ in lesson_records(100, 28)) > 1
 
 
 def test_a_sample_drawn_before_is_left_alone(sample):

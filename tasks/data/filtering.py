@@ -1,0 +1,58 @@
+"""Which records stay: those of the sources asked for whose image and answers can be used; every loss is counted."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.data.records_file import Record, counted_by_source
+from tasks.data.sources import image_key, source_of
+from tasks.errors import DataError
+
+OUTSIDE = "image path leaves the image folder"
+UNANSWERED = "no answer to learn from"
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """The records that stay, in order, and how many were dropped for which reason."""
+
+    records: list[Record]
+    dropped: dict[str, int]
+
+
+def filter_records(
+    records: Sequence[Record], sources: Collection[str], faults: Mapping[str, str] | None = None
+) -> Filtered:
+    """Keep the records of the asked sources that have an answer and an image inside the image folder.
+
+    `faults` says by image path why an image that was looked at cannot be used.
+    """
+    kept: list[Record] = []
+    dropped: Counter[str] = Counter()
+    for record in records:
+        reason = _reason_to_drop(record, sources) or (faults or {}).get(record["image"])
+        if reason:
+            dropped[reason] += 1
+        else:
+            kept.append(record)
+    return Filtered(kept, dict(dropped))
+
+
+def _reason_to_drop(record: Record, sources: Collection[str]) -> str | None:
+    image = image_key(record["image"])
+    if image.startswith(("/", "../")) or image in (".", "..") or image[1:2] == ":":
+        return OUTSIDE
+    if (source := source_of(image)) not in sources:
+        return f"source {source} not selected"
+    answered = any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"])
+    return None if answered else UNANSWERED
+
+
+def require_sources(records: Sequence[Record], sources: Collection[str], dropped: Mapping[str, int]) -> None:
+    """Raise DataError when a source that was asked for has no record left."""
+    left = counted_by_source(records)
+    if missing := [source for source in sources if source not in left]:
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
+        raise DataError(
+            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources."
+        )

@@ -1,0 +1,75 @@
+"""Divide groups of records into parts of given sizes without cutting a group."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+Groups = Mapping[str, Sequence[int]]
+
+
+def divide(groups: Groups, targets: Sequence[int], seed: str) -> list[list[int]]:
+    """Divide groups into as many parts as there are targets; each part comes as near to its target as sizes allow.
+
+    The order of the groups plays no part: names are ranked by a hash, the same on every machine.
+    """
+    parts: list[list[str]] = [[] for _ in targets]
+    filled = [0] * len(targets)
+    # Large groups first, while there is room, and spread over the parts by how full they are:
+    # otherwise images with many records would gather in one part.
+    for name in sorted(groups, key=lambda name: (-len(groups[name]), _rank(name, seed))):
+        part = _emptiest(filled, targets, len(groups[name]))
+        parts[part].append(name)
+        filled[part] += len(groups[name])
+    _settle(parts, filled, targets, groups)
+    return [[index for name in part for index in groups[name]] for part in parts]
+
+
+def _rank(name: str, seed: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _emptiest(filled: Sequence[int], targets: Sequence[int], size: int) -> int:
+    fitting = [part for part, target in enumerate(targets) if filled[part] + size <= target]
+    if fitting:
+        return min(fitting, key=lambda part: ((filled[part] + size) / targets[part], part))
+    return max(range(len(targets)), key=lambda part: (targets[part] - filled[part], -part))
+
+
+def _settle(parts: list[list[str]], filled: list[int], targets: Sequence[int], groups: Groups) -> None:
+    """Move a group, or exchange two, as long as that brings the parts nearer to their targets."""
+    while change := next(_improvements(parts, filled, targets, groups), None):
+        giver, taker, given, taken = change
+        parts[giver].remove(given)
+        parts[taker].append(given)
+        shift = len(groups[given])
+        if taken is not None:
+            parts[taker].remove(taken)
+            parts[giver].append(taken)
+            shift -= len(groups[taken])
+        filled[giver] -= shift
+        filled[taker] += shift
+
+
+def _improvements(
+    parts: list[list[str]], filled: Sequence[int], targets: Sequence[int], groups: Groups
+) -> Iterator[tuple[int, int, str, str | None]]:
+    excess = [have - target for have, target in zip(filled, targets, strict=True)]
+    for giver in range(len(parts)):
+        for taker in range(len(parts)):
+            # only a part with too much gives to one with too little
+            if excess[giver] <= 0 or excess[taker] >= 0:
+                continue
+            before = excess[giver] ** 2 + excess[taker] ** 2
+            for given, taken, shift in _shifts(parts[giver], parts[taker], groups):
+                if (excess[giver] - shift) ** 2 + (excess[taker] + shift) ** 2 < before:
+                    yield giver, taker, given, taken
+
+
+def _shifts(giving: Sequence[str], taking: Sequence[str], groups: Groups) -> Iterator[tuple[str, str | None, int]]:
+    # one name of each size stands for all of that size
+    given_by_size = {len(groups[name]): name for name in giving}
+    taken_by_size = {len(groups[name]): name for name in taking}
+    for size, given in given_by_size.items():
+        yield given, None, size
+        for other, taken in taken_by_size.items():
+            if other < size:
+                yield given, taken, size - other

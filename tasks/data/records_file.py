@@ -1,0 +1,121 @@
+"""Instruction files: a JSON list of records, read with a clear word on what is wrong, written beside its manifest.
+
+Records are raw dicts and keep their keys, values and order. A written file has one record a line.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.data.sources import source_of
+from tasks.errors import DataError
+from tasks.files import read_json, sha256_of, write_json, written_atomically
+from tasks.paths import manifest_beside
+
+Record = dict[str, Any]
+
+VERSION = 1
+ROLES = ("human", "gpt")
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a file of records.
+
+    Raises DataError when the file is cut off or no list, or when a record lacks its id, image or conversations;
+    the message names the record.
+    """
+    records = read_json(path)
+    if not isinstance(records, list):
+        raise DataError(f"{path} holds no list of records: give a JSON file that begins with [.")
+    for index, record in enumerate(records):
+        if fault := _fault(record):
+            name = record.get("id") if isinstance(record, dict) else None
+            raise DataError(f"{path}: record {index} (id {name!r}) {fault}; mend or remove it.")
+    return records
+
+
+def _fault(record: Any) -> str | None:
+    if not isinstance(record, dict):
+        return "is no object with id, image and conversations"
+    name, image, turns = record.get("id"), record.get("image"), record.get("conversations")
+    if not isinstance(name, (str, int)) or name == "":
+        return "has no id"
+    if not isinstance(image, str) or not image:
+        return "has no image"
+    if not isinstance(turns, list) or not turns:
+        return "has no conversations"
+    for turn in turns:
+        if not isinstance(turn, dict) or turn.get("from") not in ROLES or not isinstance(turn.get("value"), str):
+            return 'has a turn that is not {"from": "human" or "gpt", "value": text}'
+    return None
+
+
+def counted_by_source(records: Sequence[Record]) -> dict[str, int]:
+    """How many records each source has, sources in order of first appearance."""
+    return dict(Counter(source_of(record["image"]) for record in records))
+
+
+class RecordsFile:
+    """A file of records to be written with its manifest, whose inputs and parameters say what it was made from."""
+
+    def __init__(self, path: Path, inputs: Mapping[str, str], parameters: Mapping[str, Any]):
+        self.path, self.manifest_path = path, manifest_beside(path)
+        # as JSON gives them back: what was written is compared with what is asked for
+        self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
+
+    def made_before(self) -> dict[str, Any] | None:
+        """The manifest, when the file was written from the same inputs and parameters and is unchanged."""
+        if not (self.path.is_file() and self.manifest_path.is_file()):
+            return None
+        manifest = read_json(self.manifest_path)
+        same = isinstance(manifest, dict) and {key: manifest.get(key) for key in self.origin} == self.origin
+        return manifest if same and manifest.get("sha256") == sha256_of(self.path) else None
+
+    def require_free(self, content: bytes) -> None:
+        """Raise DataError where a file of other content stands: nothing of the user's is overwritten."""
+        if self.path.is_dir() or (self.path.exists() and sha256_of(self.path) != _digest(content)):
+            raise DataError(
+                f"{self.path} exists and holds something else than what would be written: "
+                "give another name, or move it away."
+            )
+
+    def write(self, records: Sequence[Record], dropped: Mapping[str, int], content: bytes | None = None) -> None:
+        """Write the records (`content`, where they are encoded already) and then the manifest.
+
+        What stands there with the same content is kept.
+        """
+        content = encoded(records) if content is None else content
+        self.require_free(content)
+        if not self.path.exists():
+            with written_atomically(self.path) as part:
+                part.write_bytes(content)
+        manifest = {
+            "version": VERSION,
+            "sha256": _digest(content),
+            "records": len(records),
+            "kept": counted_by_source(records),
+            "dropped": dict(dropped),
+            **self.origin,
+        }
+        write_json(self.manifest_path, manifest)
+
+
+def encoded(records: Sequence[Record]) -> bytes:
+    """The records as JSON in UTF-8, one a line: a set of 90 MB stays readable, and the encoder stays in C."""
+    try:
+        return _lines(records, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # half a surrogate pair, which JSON may hold and UTF-8 may not
+        return _lines(records, ensure_ascii=True).encode()
+
+
+def _lines(records: Sequence[Record], ensure_ascii: bool) -> str:
+    encode = json.JSONEncoder(ensure_ascii=ensure_ascii).encode
+    return "[\n" + ",\n".join(map(encode, records)) + "\n]\n" if records else "[]\n"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

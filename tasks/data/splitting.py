@@ -1,0 +1,116 @@
+"""Divide records into train, validation and test, and reduce a test set, by one of two protocols.
+
+grouped: all records of an image go to one set, so that nothing of the test has been seen in training.
+reference: the partition of the reference scripts, record by record within each source.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.data.grouping import divide
+from tasks.data.records_file import Record
+from tasks.data.sources import image_key, source_of
+from tasks.errors import ConfigError
+
+Protocol = Literal["grouped", "reference"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three sets of records, and how many records the protocol left out."""
+
+    train: list[Record]
+    val: list[Record]
+    test: list[Record]
+    lost: int
+
+
+def split_records(records: Sequence[Record], train: float, test: float, seed: int, protocol: Protocol) -> Split:
+    """Divide records; `train` and `test` are shares of each source, the rest validates.
+
+    Raises ConfigError when a share is no share or both make more than 1.
+    """
+    if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + 1e-9):
+        raise ConfigError(f"train {train} and test {test} must lie between 0 and 1 and make at most 1: change them.")
+    parts = _split_reference if protocol == "reference" else _split_grouped
+    chosen = parts(records, train, test, seed)
+    in_train, in_val, in_test = ([records[index] for index in indices] for indices in chosen)
+    return Split(in_train, in_val, in_test, len(records) - len(in_train) - len(in_val) - len(in_test))
+
+
+def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol: Protocol) -> list[Record]:
+    """Keep a share of each source's records, in their order; above 0, at least one image a source when grouped.
+
+    Raises ConfigError when the ratio is not above 0 and at most 1.
+    """
+    if not 0 < ratio <= 1:
+        raise ConfigError(f"ratio {ratio} must lie above 0 and be at most 1: change it.")
+    if protocol == "reference":
+        generator = random.Random(seed)  # noqa: S311 - the reference's own generator
+        kept = []
+        for indices in _by_folder(records):
+            shuffled = list(range(len(indices)))
+            generator.shuffle(shuffled)
+            kept += _in_order(indices, shuffled[: int(len(indices) * ratio)])
+    else:
+        kept = []
+        for groups in _by_image(records):
+            number = sum(map(len, groups.values()))
+            keep = max(1, round(number * ratio))
+            kept += divide(groups, (keep, number - keep), f"reduce:{seed}")[0]
+        kept.sort()
+    return [records[index] for index in kept]
+
+
+def _by_folder(records: Sequence[Record]) -> list[list[int]]:
+    folders: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        folders.setdefault(source_of(record["image"]), []).append(index)
+    return list(folders.values())
+
+
+def _in_order(indices: Sequence[int], places: Sequence[int]) -> list[int]:
+    return [indices[place] for place in sorted(places)]
+
+
+def _split_reference(records: Sequence[Record], train: float, test: float, seed: int) -> list[list[int]]:
+    # One generator for the whole run, and int() on each share: that is how the reference loses records.
+    generator = random.Random(seed)  # noqa: S311 - the reference's own generator
+    sets: list[list[int]] = [[], [], []]
+    for indices in _by_folder(records):
+        places = list(range(len(indices)))
+        generator.shuffle(places)
+        first = int(len(places) * train)
+        second = first + int(len(places) * test)
+        rest = places[second:] if train + test < 1 else []
+        for chosen, part in zip(sets, (places[:first], rest, places[first:second]), strict=True):
+            chosen += _in_order(indices, part)
+    return sets
+
+
+def _by_image(records: Sequence[Record]) -> list[dict[str, list[int]]]:
+    sources: dict[str, dict[str, list[int]]] = {}
+    for index, record in enumerate(records):
+        image = image_key(record["image"])
+        sources.setdefault(source_of(image), {}).setdefault(image, []).append(index)
+    return list(sources.values())
+
+
+def _split_grouped(records: Sequence[Record], train: float, test: float, seed: int) -> list[list[int]]:
+    sets: list[list[int]] = [[], [], []]
+    for groups in _by_image(records):
+        number = sum(map(len, groups.values()))
+        targets = _targets(number, train, test)
+        for chosen, part in zip(sets, divide(groups, targets, f"split:{seed}"), strict=True):
+            chosen += part
+    return [sorted(part) for part in sets]
+
+
+def _targets(number: int, train: float, test: float) -> tuple[int, int, int]:
+    for_train = round(number * train)
+    if train + test > 1 - 1e-9:
+        return for_train, 0, number - for_train
+    for_test = min(round(number * test), number - for_train)
+    return for_train, number - for_train - for_test, for_test

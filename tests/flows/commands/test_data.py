@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+
+SETS = ("data_train.json", "data_val.json", "data_test.json")
+
+
+def record(source: str, number: int) -> dict:
+    turns = [{"from": "human", "value": "<image>\nIs there a road?"}, {"from": "gpt", "value": "yes"}]
+    return {"id": f"{source}_{number}", "image": f"{source}/{number}.jpg", "conversations": turns}
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    records = [record(source, number) for number in range(20) for source in ("NWPU", "LR", "UCM")]
+    path = tmp_path / "raw.json"
+    path.write_text(json.dumps(records))
+    return path
+
+
+def rsvlm(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def read(path: Path):
+    return json.loads(path.read_bytes())
+
+
+def test_filter_keeps_the_default_sources_and_says_what_it_dropped(raw, tmp_path, capsys):
+    assert rsvlm("data", "filter", raw, tmp_path / "kept.json") == 0
+    assert read(tmp_path / "kept.json") == [r for r in read(raw) if not r["id"].startswith("UCM")]
+    said = capsys.readouterr().out
+    assert "NWPU 20, LR 20 (written)" in said and "dropped 20: source UCM not selected" in said
+
+
+def test_filter_keeps_the_sources_asked_for(raw, tmp_path):
+    assert rsvlm("data", "filter", raw, tmp_path / "kept.json", "--sources", "UCM") == 0
+    manifest = read(tmp_path / "kept.manifest.json")
+    assert manifest["kept"] == {"UCM": 20}
+    assert manifest["dropped"] == {"source NWPU not selected": 20, "source LR not selected": 20}
+
+
+def test_split_writes_three_sets(raw, tmp_path):
+    assert rsvlm("data", "split", raw, tmp_path / "sets") == 0
+    assert [len(read(tmp_path / "sets" / name)) for name in SETS] == [42, 6, 12]
+    assert read(tmp_path / "sets" / "data_test.manifest.json")["kept"] == {"NWPU": 4, "LR": 4, "UCM": 4}
+
+
+def test_split_by_the_reference_protocol_reports_what_is_lost(raw, tmp_path, capsys):
+    shares = ("--train", "0.77", "--test", "0.23", "--protocol", "reference")
+    assert rsvlm("data", "split", raw, tmp_path / "sets", *shares) == 0
+    assert "dropped 3: left over by the reference protocol" in capsys.readouterr().out
+
+
+def test_reduce_keeps_a_share(raw, tmp_path):
+    assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0.3") == 0
+    assert read(tmp_path / "part.manifest.json")["kept"] == {"NWPU": 6, "LR": 6, "UCM": 6}
+
+
+COMMANDS = {
+    "filter": lambda raw, out: ("data", "filter", raw, out / "kept.json"),
+    "split": lambda raw, out: ("data", "split", raw, out),
+    "reduce": lambda raw, out: ("data", "reduce", raw, out / "part.json", "--ratio", "0.5"),
+}
+
+
+@pytest.fixture(params=sorted(COMMANDS))
+def command(request, raw, tmp_path):
+    return COMMANDS[request.param](raw, tmp_path / "out")
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_the_same_command_again_does_nothing_and_says_so(command, tmp_path, capsys):
+    assert rsvlm(*command) == 0
+    before = times(tmp_path / "out")
+    assert rsvlm(*command) == 0
+    assert times(tmp_path / "out") == before
+    assert "already there" in capsys.readouterr().out
+
+
+def test_what_another_input_made_is_not_overwritten(command, raw, tmp_path, capsys):
+    assert rsvlm(*command) == 0
+    before = times(tmp_path / "out")
+    raw.write_text(json.dumps(read(raw)[:30]))
+    assert rsvlm(*command) == 2
+    assert times(tmp_path / "out") == before
+    assert "give another name, or move it away" in capsys.readouterr().err
+
+
+def damaged(records: list[dict]) -> str:
+    return json.dumps(records)[:-40]
+
+
+def without_image(records: list[dict]) -> str:
+    records[5].pop("image")
+    return json.dumps(records)
+
+
+@pytest.mark.parametrize("damage", [damaged, without_image, lambda records: '{"records": 3}'])
+def test_bad_input_ends_with_2_and_leaves_nothing(command, raw, tmp_path, capsys, damage):
+    raw.write_text(damage(read(raw)))
+    assert rsvlm(*command) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_record_without_image_is_named(raw, tmp_path, capsys):
+    raw.write_text(without_image(read(raw)))
+    assert rsvlm("data", "split", raw, tmp_path / "out") == 2
+    assert "record 5 (id 'UCM_1') has no image" in capsys.readouterr().err
+
+
+def test_a_missing_file_ends_with_2(tmp_path, capsys):
+    assert rsvlm("data", "filter", tmp_path / "none.json", tmp_path / "out.json") == 2
+    assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sources", ["", "NWPU,RSICDD", "DOTA"])
+def test_sources_that_keep_nothing_or_that_nobody_knows_end_with_2(raw, tmp_path, sources):
+    assert rsvlm("data", "filter", raw, tmp_path / "out.json", "--sources", sources) == 2
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_shares_and_ratios_out_of_bounds_end_with_2(raw, tmp_path):
+    assert rsvlm("data", "split", raw, tmp_path / "out", "--train", "0.9", "--test", "0.2") == 2
+    assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0") == 2
+
+
+def test_one_set_of_the_user_stops_the_whole_split(raw, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data_test.json").write_text("[]")
+    assert rsvlm("data", "split", raw, tmp_path / "out") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data_test.json"]
+
+
+def test_a_split_that_was_stopped_half_way_is_finished(raw, tmp_path):
+    assert rsvlm("data", "split", raw, tmp_path / "out") == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "out" / "data_val.json").unlink()
+    (tmp_path / "out" / "data_test.manifest.json").unlink()
+    assert rsvlm("data", "split", raw, tmp_path / "out") == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole

@@ -1,0 +1,165 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.data.preparing import find_raw, prepare_dataset, raw_data
+from tasks.data.sample_scenes import draw_sample
+from tasks.errors import DataError
+from tasks.paths import DataFolder
+from tasks.records import DatasetRef
+from tasks.settings import DataConfig, SampleConfig
+
+SETS = ("data_train", "data_val", "data_test", "filtered_test")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("sample") / "data"
+    draw_sample(root, SampleConfig(scenes=60, image_size=48))
+    return root
+
+
+@pytest.fixture
+def folder(drawn, tmp_path) -> DataFolder:
+    shutil.copytree(drawn, tmp_path / "data")
+    return DataFolder(tmp_path / "data")
+
+
+def prepare(folder: DataFolder, out: Path, **changes) -> DatasetRef:
+    return prepare_dataset(folder.raw, folder.images, DataConfig(**changes), out)
+
+
+def read(path: Path):
+    return json.loads(path.read_bytes())
+
+
+def manifest_of(out: Path, name: str) -> dict:
+    return read(out / f"{name}.manifest.json")
+
+
+def change_raw(folder: DataFolder, change) -> None:
+    records = read(folder.raw)
+    change(records)
+    folder.raw.write_text(json.dumps(records))
+
+
+def test_the_sets_are_written_with_their_manifests(folder, tmp_path):
+    ref = prepare(folder, tmp_path / "sets", test_ratio=0.5)
+    assert {path.name for path in (tmp_path / "sets").iterdir()} == {
+        "MANIFEST.json",
+        *(f"{name}.json" for name in SETS),
+        *(f"{name}.manifest.json" for name in SETS),
+    }
+    numbers = [len(read(tmp_path / "sets" / f"{name}.json")) for name in SETS]
+    assert numbers == list(ref.records.values()) == [42, 6, 12, 6]
+    assert sum(numbers[:3]) == 60
+
+
+def test_records_are_those_of_the_raw_file(folder, tmp_path):
+    prepare(folder, tmp_path / "sets")
+    prepared = [record for name in SETS[:3] for record in read(tmp_path / "sets" / f"{name}.json")]
+    raw = read(folder.raw)
+    assert sorted(prepared, key=lambda r: r["id"]) == sorted(raw, key=lambda r: r["id"])
+
+
+def test_the_same_again_does_nothing(folder, tmp_path):
+    first = prepare(folder, tmp_path / "sets")
+    before = (tmp_path / "sets" / "MANIFEST.json").stat().st_mtime_ns
+    assert prepare(folder, tmp_path / "sets") == first
+    assert (tmp_path / "sets" / "MANIFEST.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_set_is_made_again(folder, tmp_path):
+    first = prepare(folder, tmp_path / "sets")
+    (tmp_path / "sets" / "data_test.json").write_text("[]")
+    assert prepare(folder, tmp_path / "sets") == first
+    assert len(read(tmp_path / "sets" / "data_test.json")) == 12
+
+
+def test_sets_of_other_settings_are_not_overwritten(folder, tmp_path):
+    prepare(folder, tmp_path / "sets")
+    with pytest.raises(DataError, match="holds other sets"):
+        prepare(folder, tmp_path / "sets", seed=29)
+
+
+def test_a_folder_of_the_user_is_not_overwritten(folder, tmp_path):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds other sets"):
+        prepare(folder, tmp_path / "sets")
+    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["notes.txt"]
+
+
+def test_missing_and_broken_images_cost_their_records_and_are_counted(folder, tmp_path, capsys):
+    images = [record["image"] for record in read(folder.raw) if record["id"].startswith("NWPU")]
+    (folder.images / images[0]).unlink()
+    (folder.images / images[1]).write_text("no image")
+    ref = prepare(folder, tmp_path / "sets")
+    assert ref.records["train"] + ref.records["val"] + ref.records["test"] == 58
+    for name in SETS:
+        assert manifest_of(tmp_path / "sets", name)["dropped"] == {"image file missing": 1, "image cannot be read": 1}
+    assert "dropped 1: image cannot be read" in capsys.readouterr().out
+
+
+def test_a_source_whose_images_are_all_broken_is_an_error_that_leaves_nothing(folder, tmp_path):
+    for path in (folder.images / "DOTA").rglob("*.png"):
+        path.write_text("no image")
+    with pytest.raises(DataError, match=r"No record of DOTA is left \(image cannot be read: 12\)"):
+        prepare(folder, tmp_path / "sets")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_records_of_other_sources_are_counted(folder, tmp_path):
+    prepare(folder, tmp_path / "sets", sources=("NWPU", "LR"))
+    dropped = manifest_of(tmp_path / "sets", "data_train")["dropped"]
+    assert dropped == {"source RSICD not selected": 18, "source DOTA not selected": 12}
+
+
+def test_a_record_without_image_is_named_and_nothing_is_written(folder, tmp_path):
+    change_raw(folder, lambda records: records[3].pop("image"))
+    with pytest.raises(DataError, match=r"record 3 \(id '.+'\) has no image"):
+        prepare(folder, tmp_path / "sets")
+    assert not (tmp_path / "sets").exists()
+
+
+def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):
+    first = prepare(folder, tmp_path / "one")
+    image = folder.images / read(folder.raw)[0]["image"]
+    image.write_bytes(image.read_bytes() + b"\0")
+    second = prepare(folder, tmp_path / "two")
+    assert first.content != second.content
+
+
+def test_what_is_lost_by_the_reference_protocol_is_counted(folder, tmp_path):
+    prepare(folder, tmp_path / "sets", protocol="reference", train=0.75, test=0.25)
+    assert manifest_of(tmp_path / "sets", "data_train")["dropped"] == {"left over by the reference protocol": 2}
+
+
+def test_the_raw_file_may_have_two_names(folder):
+    assert find_raw(folder.root) == folder.raw
+    folder.raw.rename(folder.dataset)
+    assert find_raw(folder.root) == folder.dataset
+
+
+@pytest.mark.parametrize(
+    ("remove", "message"),
+    [
+        (lambda f: shutil.rmtree(f.root), "is no folder"),
+        (lambda f: shutil.rmtree(f.images), "has no folder imagenes"),
+        (lambda f: f.raw.unlink(), "has neither"),
+    ],
+)
+def test_what_a_data_folder_lacks_is_named(folder, remove, message):
+    remove(folder)
+    with pytest.raises(DataError, match=message):
+        find_raw(folder.root)
+
+
+def test_a_data_folder_is_the_same_until_its_file_or_its_settings_change(folder):
+    first = raw_data(folder.root, DataConfig())
+    assert raw_data(folder.root, DataConfig()) == first
+    assert raw_data(folder.root, DataConfig(seed=1)).content != first.content
+    change_raw(folder, lambda records: records.pop())
+    assert raw_data(folder.root, DataConfig()).content != first.content

@@ -1,0 +1,94 @@
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tasks.data.records_file import RecordsFile, encoded, read_records
+from tasks.errors import DataError
+
+TURNS = [{"from": "human", "value": "<image>\nHow many?"}, {"from": "gpt", "value": "2"}]
+RECORD = {"image": "LR/Train/1.tif", "id": "LR_1", "extra": {"b": 1, "a": [1.5, None]}, "conversations": TURNS}
+
+
+def written(path: Path, value) -> Path:
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def test_records_keep_their_keys_values_and_order(tmp_path):
+    content = encoded([RECORD, {**RECORD, "id": "LR_2"}])
+    (tmp_path / "a.json").write_bytes(content)
+    records = read_records(tmp_path / "a.json")
+    assert records == [RECORD, {**RECORD, "id": "LR_2"}]
+    assert [list(record) for record in records] == [list(RECORD)] * 2
+
+
+def test_texts_of_any_kind_survive(tmp_path):
+    text = 'U+2028 \u2028, half a pair \ud83d, "quotes" and \x00'
+    content = encoded([{**RECORD, "extra": text}])
+    (tmp_path / "a.json").write_bytes(content)
+    assert read_records(tmp_path / "a.json")[0]["extra"] == text
+
+
+def test_a_cut_off_file_is_refused(tmp_path):
+    (tmp_path / "a.json").write_bytes(encoded([RECORD])[:-30])
+    with pytest.raises(DataError, match="cut off or damaged"):
+        read_records(tmp_path / "a.json")
+
+
+def test_a_file_that_is_no_list_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no list of records"):
+        read_records(written(tmp_path / "a.json", {"records": []}))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"image": None}, "has no image"),
+        ({"image": ""}, "has no image"),
+        ({"id": ""}, "has no id"),
+        ({"conversations": []}, "has no conversations"),
+        ({"conversations": [{"from": "system", "value": "x"}]}, "has a turn"),
+        ({"conversations": [{"from": "human"}]}, "has a turn"),
+    ],
+)
+def test_a_wrong_record_is_named(tmp_path, change, fault):
+    wrong = {**RECORD, **change}
+    with pytest.raises(DataError, match=rf"record 1 \(id '{wrong['id']}'\) {fault}"):
+        read_records(written(tmp_path / "a.json", [RECORD, wrong]))
+
+
+def test_a_record_without_the_key_image_is_named(tmp_path):
+    wrong = {"id": "LR_7", "conversations": TURNS}
+    with pytest.raises(DataError, match=r"record 0 \(id 'LR_7'\) has no image"):
+        read_records(written(tmp_path / "a.json", [wrong]))
+
+
+def test_the_manifest_says_what_the_file_holds(tmp_path):
+    RecordsFile(tmp_path / "a.json", {"raw.json": "0"}, {"seed": 1}).write([RECORD], {"for a reason": 3})
+    assert json.loads((tmp_path / "a.manifest.json").read_bytes()) == {
+        "version": 1,
+        "sha256": sha256((tmp_path / "a.json").read_bytes()).hexdigest(),
+        "records": 1,
+        "kept": {"LR": 1},
+        "dropped": {"for a reason": 3},
+        "inputs": {"raw.json": "0"},
+        "parameters": {"seed": 1},
+    }
+
+
+def test_other_content_is_never_overwritten(tmp_path):
+    written(tmp_path / "a.json", ["mine"])
+    with pytest.raises(DataError, match="holds something else"):
+        RecordsFile(tmp_path / "a.json", {}, {}).write([RECORD], {})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == ["mine"]
+    assert not (tmp_path / "a.manifest.json").exists()
+
+
+def test_a_file_without_its_manifest_is_finished(tmp_path):
+    (tmp_path / "a.json").write_bytes(encoded([RECORD]))
+    file = RecordsFile(tmp_path / "a.json", {}, {})
+    assert file.made_before() is None
+    file.write([RECORD], {})
+    assert file.made_before()
