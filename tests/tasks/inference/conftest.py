@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tasks.inference.predicting import PredictRequest
+from tasks.model.loading import LoadedModel, load_model
 from tasks.settings import InferenceConfig
 
 RECORDS: list[dict[str, Any]] = [
@@ -60,6 +61,19 @@ RECORDS: list[dict[str, Any]] = [
 def records() -> list[dict[str, Any]]:
     """Captions and questions of the four sources, to be changed at will."""
     return json.loads(json.dumps(RECORDS))
+
+
+@pytest.fixture(scope="session")
+def lively_model(tiny_model_dir: Path) -> LoadedModel:
+    """A toy model with weights ten times as large as new ones: new ones say the same whatever they are shown."""
+    import torch
+
+    loaded = load_model(tiny_model_dir, dtype="float32")
+    with torch.no_grad():
+        for weights in loaded.model.parameters():
+            if weights.dim() > 1:
+                weights.mul_(10)
+    return loaded
 
 
 @pytest.fixture

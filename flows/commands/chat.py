@@ -1,0 +1,32 @@
+"""`rsvlm chat`: talk with a model about images."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `chat` to the command line."""
+    parser = subparsers.add_parser("chat", help="talk with a model about images", description=run.__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
+    parser.add_argument("--adapter", type=Path, metavar="DIR", help="adapter directory to put on the model")
+    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="longest answer (512)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Read an image path or URL from stdin, then prompts; "exit": next image; "stop" or end of input: quit."""
+    import sys
+
+    from tasks.errors import ConfigError
+    from tasks.inference.chat import Terminal, chat
+    from tasks.inference.conversation import Conversation
+    from tasks.model.loading import load_model
+
+    if options.max_new_tokens < 1:
+        raise ConfigError(f"--max-new-tokens is {options.max_new_tokens}: give 1 or more.")
+    loaded = load_model(options.model, options.adapter)
+    chat(
+        lambda image: Conversation(loaded, image, options.max_new_tokens),
+        Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
+    )
