@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from flows.commands import chat, checkpoints, data, merging, predict
+from flows.commands import chat, checkpoints, data, evaluation, merging, predict
 
-COMMANDS: list[ModuleType] = [data, checkpoints, merging, predict, chat]
+COMMANDS: list[ModuleType] = [data, checkpoints, merging, predict, evaluation, chat]

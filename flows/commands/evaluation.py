@@ -1,0 +1,86 @@
+"""`rsvlm evaluate` and `rsvlm compare`: scores of one model's answers, and which of two models is better."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `evaluate` and `compare`."""
+    parser = subparsers.add_parser("evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html")
+    parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the answers")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the controls")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="show the images of this folder in the report")
+    parser.add_argument(
+        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
+    )
+    parser.set_defaults(run=run_evaluate)
+    parser = subparsers.add_parser("compare", help="which of two evaluated models is better, and how surely")
+    parser.add_argument("report_a", type=Path, metavar="REPORT_DIR_A", help="report, or a run's reports: its final")
+    parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report that is judged against A")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
+    parser.set_defaults(run=run_compare)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Score a predictions file and print a short table."""
+    from tasks.evaluation.comparing import METRICS, PAGE
+    from tasks.evaluation.evaluating import evaluate
+    from tasks.evaluation.report.page import GallerySources
+    from tasks.files import read_json
+    from tasks.settings import EvaluationConfig
+
+    shown = GallerySources(options.images, options.base_predictions)
+    ref = evaluate(options.data, options.predictions, options.out, options.train, EvaluationConfig(), shown)
+    metrics = read_json(ref.path / METRICS)
+    print_rows([("source", "score", "value", "95 %", "without image"), *_score_rows(metrics)])
+    print(f"report: {ref.path / PAGE}")
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Compare two reports and print a verdict for each source and metric."""
+    from tasks.evaluation.comparing import compare
+
+    result = compare(options.report_a, options.report_b, options.out)
+    rows = [
+        (
+            source,
+            metric,
+            *map(_number, (found["a"], found["b"], found["difference"])),
+            _interval(found["ci95"]),
+            f"{found['p_value']:.4f}",
+            found["verdict"],
+        )
+        for task in ("captioning", "vqa")
+        for source, metrics in result[task].items()
+        for metric, found in metrics.items()
+        if isinstance(found, dict)
+    ]
+    print_rows([("source", "metric", "A", "B", "B - A", "95 %", "p", "B is"), *rows])
+
+
+def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
+    from tasks.evaluation.gains import blind_score
+
+    return [
+        (source, name, _number(scores[name]), _interval(scores["ci95"][name]), _number(blind_score(scores["controls"])))
+        for task, name in (("captioning", "CIDEr"), ("vqa", "accuracy"))
+        for source, scores in metrics[task].items()
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def print_rows(rows: list[tuple[str, ...]]) -> None:
+    """Print rows as columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

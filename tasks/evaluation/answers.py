@@ -1,0 +1,67 @@
+"""Answers to questions, made comparable: what counts as the same answer, and which number an answer is."""
+
+import re
+import unicodedata
+
+# fmt: off
+UNITS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+# fmt: on
+NUMBER_WORDS = dict(zip(UNITS, range(20), strict=True)) | dict(zip(TENS, range(20, 100, 10), strict=True))
+NONE = "none"
+ARTICLES = frozenset({"a", "an", "the"})
+THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+# Punctuation and symbols, but not the point of a decimal number or the sign before a number.
+NO_WORD = re.compile(r"\.(?![0-9])|(?<=[^0-9\s])\.|(?<!^)(?<!\s)-|-(?![0-9])|[^\w\s.\-]|_")
+APOSTROPHES = re.compile("['’`]")
+MINUS_SIGN = "\u2212"
+NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+BIN_EDGES = (0, 10, 100, 1000)
+
+
+def normalise_answer(text: str) -> str:
+    """An answer in the form in which answers are compared; empty when it holds no word.
+
+    In this order: compatibility forms unified (NFKC) and case folded; commas of thousands and apostrophes taken
+    out; other punctuation and symbols to spaces, but for decimal points and signs of numbers; articles (a, an,
+    the) dropped, unless nothing else is there; number words from zero (or none) to ninety-nine as digits.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().replace(MINUS_SIGN, "-")
+    words = NO_WORD.sub(" ", APOSTROPHES.sub("", THOUSANDS.sub("", folded))).split()
+    return " ".join(_with_digits([word for word in words if word not in ARTICLES] or words))
+
+
+def _with_digits(words: list[str]) -> list[str]:
+    result: list[str] = []
+    after_tens = False
+    for word in words:
+        number = 0 if word == NONE else NUMBER_WORDS.get(word)
+        if after_tens and number is not None and 0 < number < 10:
+            result[-1] = str(int(result[-1]) + number)
+        else:
+            result.append(word if number is None else str(number))
+        after_tens = word in TENS
+    return result
+
+
+def number_of(normalised: str) -> float | None:
+    """The number that a normalised answer is, or None when it is none, or more than a number."""
+    return float(normalised) if NUMBER.fullmatch(normalised) else None
+
+
+def same_answer(answer: str, reference: str) -> bool:
+    """Whether two normalised answers are the same: equal texts or equal numbers; an empty one is never right."""
+    if not answer:
+        return False
+    number = number_of(answer)
+    return answer == reference or (number is not None and number == number_of(reference))
+
+
+def bin_of(number: float) -> int | None:
+    """The bin of a count: 0, 1-10, 11-100, 101-1000, more; None for a negative number."""
+    if number < 0:
+        return None
+    return sum(number > edge for edge in BIN_EDGES)

@@ -1,0 +1,119 @@
+"""Caption scores of one source with pycocoevalcap, and what each image adds to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tasks.errors import DataError
+from tasks.evaluation.meteor import Meteor
+from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.ptb import tokenize_captions
+from tasks.evaluation.uncertainty import bootstrap_scores, mean_interval, percentile_interval
+
+BLEU_ORDERS = 4
+CAPTION_METRICS = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L")
+
+
+@dataclass(frozen=True)
+class CaptionSet:
+    """The captions of one source: for each image one hypothesis and all references, in PTB tokens.
+
+    Images are sorted by name, so that no score depends on the order of records.
+    """
+
+    source: str
+    images: tuple[str, ...]
+    hypotheses: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class CaptionScores:
+    """Scores of a source: of all images together, of each image (by metric), and BLEU's counts an image."""
+
+    corpus: dict[str, float]
+    each: dict[str, np.ndarray]
+    bleu_counts: np.ndarray
+
+
+def caption_set(source: str, records: Sequence[PairedRecord]) -> CaptionSet:
+    """Tokens of a source's captioning records: all gpt values of an image's records are its references.
+
+    The hypothesis is the answer to the image's first caption turn. References and hypotheses are tokenized in
+    the order of the file, each on its own, as one would by hand.
+    """
+    references: dict[str, list[str]] = {}
+    hypotheses: dict[str, str] = {}
+    for record in records:
+        hypotheses.setdefault(record.image, record.turns[0].answer or "")
+        references.setdefault(record.image, []).extend(turn.reference for turn in record.turns)
+    tokens = iter(tokenize_captions([text for group in references.values() for text in group]))
+    grouped = {image: tuple(next(tokens) for _ in group) for image, group in references.items()}
+    answered = dict(zip(hypotheses, tokenize_captions(list(hypotheses.values())), strict=True))
+    if not any(text.split() for group in grouped.values() for text in group):
+        raise DataError(f"No reference caption of {source} holds a word: check the test set.")
+    images = tuple(sorted(grouped))
+    return CaptionSet(source, images, tuple(answered[i] for i in images), tuple(grouped[i] for i in images))
+
+
+def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
+    """CIDEr, BLEU-1 to 4, METEOR and ROUGE-L, as fractions, as pycocoevalcap returns them.
+
+    The document frequency is that of all images given, so give the whole test set of a source at once.
+    """
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    truth = dict(enumerate(map(list, captions.references)))
+    said = {index: [hypothesis] for index, hypothesis in enumerate(captions.hypotheses)}
+    corpus, each = {}, {}
+    for name, scorer in (("CIDEr", Cider()), ("ROUGE-L", Rouge())):
+        corpus[name], each[name] = scorer.compute_score(truth, said)
+    bleu, bleu_each, counts = _bleu(captions)
+    for order in range(BLEU_ORDERS):
+        corpus[f"BLEU-{order + 1}"], each[f"BLEU-{order + 1}"] = bleu[order], bleu_each[order]
+    corpus["METEOR"], each["METEOR"] = meteor(captions.hypotheses, captions.references)
+    return CaptionScores(
+        {name: float(corpus[name]) for name in CAPTION_METRICS},
+        {name: np.asarray(each[name], dtype=float) for name in CAPTION_METRICS},
+        counts,
+    )
+
+
+def _bleu(captions: CaptionSet) -> tuple[list[float], list[list[float]], np.ndarray]:
+    """BLEU as pycocoevalcap's Bleu takes it, and each image's counts: length, reference length, guesses, hits."""
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    scorer = BleuScorer(n=BLEU_ORDERS)
+    for hypothesis, references in zip(captions.hypotheses, captions.references, strict=True):
+        scorer += (hypothesis, list(references))
+    scores, each = scorer.compute_score(option="closest", verbose=0)
+    return scores, each, np.array([_bleu_counts(counts) for counts in scorer.ctest], dtype=float)
+
+
+def _bleu_counts(counts: dict[str, Any]) -> list[int]:
+    length = counts["testlen"]
+    closest = min((abs(reference - length), reference) for reference in counts["reflen"])[1]
+    return [length, closest, *counts["guess"], *counts["correct"]]
+
+
+def bleu_from_counts(order: int, sums: np.ndarray) -> np.ndarray:
+    """BLEU-`order` from summed counts (draws, 10), by the formula of pycocoevalcap's BleuScorer."""
+    guesses, hits = sums[:, 2 : 2 + BLEU_ORDERS], sums[:, 2 + BLEU_ORDERS :]
+    precisions = (hits + 1e-15) / (guesses + 1e-9)
+    ratio = (sums[:, 0] + 1e-15) / (sums[:, 1] + 1e-9)
+    brevity = np.exp(np.minimum(0, 1 - 1 / ratio))
+    result: np.ndarray = precisions[:, :order].prod(axis=1) ** (1 / order) * brevity
+    return result
+
+
+def caption_intervals(scores: CaptionScores, draws: int, seed: int) -> dict[str, list[float] | None]:
+    """95 % intervals over images; METEOR has none, as Java alone can put its parts together."""
+    intervals = {name: mean_interval(scores.each[name], draws, seed) for name in ("CIDEr", "ROUGE-L")}
+    for order in range(1, BLEU_ORDERS + 1):
+        drawn = bootstrap_scores(scores.bleu_counts, partial(bleu_from_counts, order), draws, seed)
+        intervals[f"BLEU-{order}"] = percentile_interval(drawn)
+    return {name: intervals[name] for name in CAPTION_METRICS if name in intervals}

@@ -1,0 +1,88 @@
+"""CIDEr against a fixed document frequency, for controls that score many captions against the same references.
+
+The formula is that of pycocoevalcap's CiderScorer (CIDEr-D: clipped, length penalty of sigma 6, times 10),
+whose own values are the ones reported; here a caption is weighed once and held against many.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+ORDERS = 4
+SIGMA = 6.0
+SCALE = 10.0
+
+NGram = tuple[str, ...]
+
+
+def count_ngrams(tokens: str) -> Counter[NGram]:
+    """How often each n-gram of 1 to 4 tokens stands in a caption of whitespace-separated tokens."""
+    words = tokens.split()
+    return Counter(
+        tuple(words[start : start + order]) for order in range(1, ORDERS + 1) for start in range(len(words) - order + 1)
+    )
+
+
+def document_counts(documents: Iterable[Sequence[str]]) -> tuple[Counter[NGram], int]:
+    """In how many documents (the references of one image) each n-gram stands, and how many documents there are."""
+    counts: Counter[NGram] = Counter()
+    size = 0
+    for size, references in enumerate(documents, 1):  # noqa: B007 - the last number is the count
+        counts.update(set().union(*map(count_ngrams, references)))
+    return counts, size
+
+
+@dataclass(frozen=True)
+class CaptionVector:
+    """A caption's tf-idf weights by order, their norms, and its length in bigrams, as pycocoevalcap takes it."""
+
+    weights: tuple[dict[NGram, float], ...]
+    norms: tuple[float, ...]
+    length: int
+
+
+class CiderSpace:
+    """CIDEr-D where the document frequency is that of the documents given here, whatever is scored."""
+
+    def __init__(self, documents: Iterable[Sequence[str]]):
+        self._counts, size = document_counts(documents)
+        self._log_size = math.log(size)
+
+    def idf(self, ngram: NGram) -> float:
+        """log(documents / documents with the n-gram); an unknown n-gram counts as in one document."""
+        return self._log_size - math.log(max(1, self._counts[ngram]))
+
+    def vector(self, tokens: str) -> CaptionVector:
+        """The tf-idf vector of a caption; not kept, since a test set's vectors would fill the memory."""
+        weights: tuple[dict[NGram, float], ...] = tuple({} for _ in range(ORDERS))
+        for ngram, count in count_ngrams(tokens).items():
+            weights[len(ngram) - 1][ngram] = count * self.idf(ngram)
+        norms = tuple(math.sqrt(sum(weight * weight for weight in part.values())) for part in weights)
+        return CaptionVector(weights, norms, max(0, len(tokens.split()) - 1))
+
+
+def length_penalty(difference: float) -> float:
+    """What a difference in length, in bigrams, leaves of a similarity."""
+    return math.exp(-(difference**2) / (2 * SIGMA**2))
+
+
+def similarity(hypothesis: CaptionVector, reference: CaptionVector) -> float:
+    """CIDEr-D of one caption against one reference: the clipped cosine, averaged over the orders."""
+    total = 0.0
+    for order in range(ORDERS):
+        norms = hypothesis.norms[order] * reference.norms[order]
+        if norms:
+            of_reference = reference.weights[order]
+            shared = sum(
+                min(weight, of_reference[ngram]) * of_reference[ngram]
+                for ngram, weight in hypothesis.weights[order].items()
+                if ngram in of_reference
+            )
+            total += shared / norms
+    return SCALE * total * length_penalty(hypothesis.length - reference.length) / ORDERS
+
+
+def mean_similarity(hypothesis: CaptionVector, references: Sequence[CaptionVector]) -> float:
+    """CIDEr-D of one caption against one or more references."""
+    return sum(similarity(hypothesis, reference) for reference in references) / len(references)

@@ -1,0 +1,145 @@
+"""Two reports of one test set, compared image by image: difference, interval, p-value and one verdict."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.errors import DataError, UserError
+from tasks.evaluation.answer_rows import Row
+from tasks.evaluation.protocol import protocol_differences
+from tasks.evaluation.uncertainty import bootstrap_scores, percentile_interval, permutation_p_value
+from tasks.files import read_json, read_json_lines, write_json
+from tasks.paths import FINAL
+from tasks.storage.manifests import content_digest, whole_manifest
+
+METRICS, PER_ANSWER, PAGE = "metrics.json", "per_answer.jsonl", "report.html"
+DRAWS = 2000
+SIGNIFICANT = 0.05
+# METEOR and BLEU are no means over images: a mean of their image scores would be another number
+COMPARED_CAPTION_METRICS = ("CIDEr", "ROUGE-L")
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report as it stands on the disk."""
+
+    name: str
+    sha256: str
+    protocol: dict[str, Any]
+    rows: list[Row]
+
+
+def read_report(folder: Path) -> Report:
+    """A finished report, or the one of the final model in a run's `reports` folder; raises DataError."""
+    place = folder if (folder / METRICS).exists() else folder / FINAL
+    manifest = whole_manifest(place)
+    if manifest is None:
+        raise DataError(f"{folder} holds no whole report: give the folder that `rsvlm evaluate` wrote.")
+    protocol = read_json(place / METRICS)["protocol"]
+    return Report(place.resolve().name, content_digest(manifest), protocol, read_json_lines(place / PER_ANSWER))
+
+
+def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:
+    """How much better B is than A, by source and metric, and written to `out` where that is given.
+
+    Per metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
+    a two-sided p-value (signs of the images' differences permuted), and the verdict on B: better, worse or tie.
+    Raises UserError for reports of different test sets or protocols, and where `out` holds another comparison.
+    """
+    a, b = read_report(report_a), read_report(report_b)
+    _require_same_protocol(a, b)
+    result = {
+        "version": 1,
+        "a": {"model": a.name, "sha256": a.sha256},
+        "b": {"model": b.name, "sha256": b.sha256},
+        "protocol": b.protocol,
+        "draws": DRAWS,
+        **compare_rows(a.rows, b.rows, b.protocol["shuffling_seed"]),
+    }
+    if out is not None:
+        _write_once(out, result)
+    return result
+
+
+def _require_same_protocol(a: Report, b: Report) -> None:
+    different = protocol_differences(a.protocol, b.protocol)
+    if "test_set" in different:
+        raise UserError(
+            f"The reports {a.name} and {b.name} are of different test sets: evaluate both models on the same one."
+        )
+    if different:
+        raise UserError(
+            f"The reports {a.name} and {b.name} were scored by different protocols ({', '.join(different)} differ): "
+            "answer and evaluate both in the same way."
+        )
+
+
+def _write_once(out: Path, result: dict[str, Any]) -> None:
+    if out.exists() and read_json(out) != result:
+        raise UserError(f"{out} already holds something else: give another --out, or move it away.")
+    write_json(out, result)
+
+
+def compare_rows(a: Sequence[Row], b: Sequence[Row], seed: int) -> dict[str, Any]:
+    """The comparison of two models' rows of per_answer.jsonl, of the same test set."""
+    captioning: dict[str, dict[str, Any]] = defaultdict(dict)
+    for metric in COMPARED_CAPTION_METRICS:
+        for source, statistics in _paired(a, b, "captioning", itemgetter(metric)).items():
+            captioning[source]["images"] = len(statistics)
+            captioning[source][metric] = _compared(statistics, seed)
+    vqa = {
+        source: {
+            "images": len(statistics),
+            "questions": int(statistics[:, 2].sum()),
+            "accuracy": _compared(statistics, seed),
+        }
+        for source, statistics in _paired(a, b, "vqa", itemgetter("right")).items()
+    }
+    return {"captioning": dict(captioning), "vqa": vqa}
+
+
+def _paired(
+    a: Iterable[Row], b: Iterable[Row], task: str, value: Callable[[Row], float | None]
+) -> dict[str, "np.ndarray"]:
+    """By source: sums of a, of b, and how many values, of each image; only what both answered."""
+    values = [
+        {
+            (row["source"], row["image"], row["record"], row["turn"]): given
+            for row in rows
+            if row["task"] == task and (given := value(row)) is not None
+        }
+        for rows in (a, b)
+    ]
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    for key in values[0].keys() & values[1].keys():
+        of_image = sums[key[0]][key[1]]
+        for place, amount in enumerate((values[0][key], values[1][key], 1)):
+            of_image[place] += amount
+    return {source: np.array([sums[source][image] for image in sorted(sums[source])]) for source in sorted(sums)}
+
+
+def _compared(statistics: "np.ndarray", seed: int) -> dict[str, Any]:
+    of_a, of_b, count = statistics.sum(axis=0)
+    drawn = bootstrap_scores(statistics, lambda sums: (sums[:, 1] - sums[:, 0]) / sums[:, 2], DRAWS, seed)
+    interval = percentile_interval(drawn)
+    p_value = permutation_p_value(statistics[:, 1] - statistics[:, 0], DRAWS, seed)
+    return {
+        "a": of_a / count,
+        "b": of_b / count,
+        "difference": (of_b - of_a) / count,
+        "ci95": interval,
+        "p_value": p_value,
+        "verdict": verdict_of(interval, p_value),
+    }
+
+
+def verdict_of(interval: Sequence[float] | None, p_value: float) -> str:
+    """better or worse where interval and p-value both say so, else tie."""
+    if interval is None or p_value >= SIGNIFICANT or interval[0] <= 0 <= interval[1]:
+        return "tie"
+    return "better" if interval[0] > 0 else "worse"

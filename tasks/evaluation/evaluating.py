@@ -1,0 +1,116 @@
+"""A model's answers evaluated into a report folder: metrics.json, per_answer.jsonl and report.html."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import DataError, UserError
+from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER
+from tasks.evaluation.meteor import running_meteor
+from tasks.evaluation.pairing import pair_records, read_records
+from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
+from tasks.evaluation.report.page import GallerySources, PageModel, render_page
+from tasks.evaluation.scoring import Scored, score_records
+from tasks.files import digest_of, sha256_of, write_json, write_json_lines, write_text
+from tasks.records import Manifest, ReportRef
+from tasks.settings import EvaluationConfig
+from tasks.storage.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The files of one evaluation."""
+
+    data: Path
+    predictions: Path
+    train: Path | None
+    base: Path | None
+    images: Path | None
+
+    def fingerprint(self, config: EvaluationConfig) -> str:
+        """Digest of the files' contents and of all settings; images are only shown, so their place counts."""
+        files = (self.data, self.predictions, self.train, self.base)
+        return digest_of(
+            {
+                "version": [VERSION, version("rsvlm"), version("pycocoevalcap")],
+                "files": [_digest(path) if path else None for path in files],
+                "decoding": read_decoding(self.predictions),
+                "images": str(self.images) if self.images else None,
+                "config": config.model_dump(mode="json"),
+            }
+        )
+
+
+def evaluate(
+    data: Path,
+    predictions: Path,
+    out: Path,
+    train: Path | None,
+    config: EvaluationConfig,
+    gallery: GallerySources | None,
+) -> ReportRef:
+    """Score the answers `predictions` (a final.json) to the test set `data` into the folder `out`.
+
+    `train` is the training set that the controls need; `gallery` says where images and the base model's answers
+    are, to be shown beside. The same inputs again do nothing. Raises DataError for answers that are not those of
+    the test set, and UserError where `out` holds something else.
+    """
+    inputs = _Inputs(
+        data,
+        predictions,
+        train,
+        gallery.base_predictions if gallery else None,
+        gallery.images if gallery else None,
+    )
+    if inputs.images is not None and not inputs.images.is_dir():
+        raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
+    fingerprint = inputs.fingerprint(config)
+    manifest = whole_manifest(out, fingerprint)
+    if manifest is None:
+        _require_free(out, fingerprint)
+        manifest = _make_report(inputs, out, config, fingerprint)
+    return ReportRef(path=out, sha256=content_digest(manifest), model=out.resolve().name)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: give the path of an existing JSON file.")
+    return sha256_of(path)
+
+
+def _require_free(out: Path, fingerprint: str) -> None:
+    """Raise UserError where `out` holds anything but a damaged report of the same inputs."""
+    manifest = read_manifest(out)
+    if manifest is not None and manifest.fingerprint == fingerprint:
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"{out} already holds something else than this evaluation: give another --out, or move it away."
+        )
+
+
+def _make_report(inputs: _Inputs, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
+    test = read_records(inputs.data)
+    paired = [pair_records(test, read_records(path)) for path in (inputs.predictions, inputs.base) if path]
+    training = read_records(inputs.train) if inputs.train else None
+    # the base is only shown beside: its own report has its controls
+    with running_meteor(2 * len(test)) as meteor:
+        scored = [
+            score_records(records, known, config, meteor)
+            for records, known in zip(paired, (training, None), strict=False)
+        ]
+    protocol = protocol_of(test, inputs.predictions, config)
+    with made_beside(out) as part:
+        write_json(part / METRICS, _metrics(protocol, scored[0]))
+        write_json_lines(part / PER_ANSWER, scored[0].rows)
+        models = [
+            PageModel(name, each.scores, each.rows)
+            for name, each in zip((out.resolve().name, "base"), scored, strict=False)
+        ]
+        write_text(part / PAGE, render_page(models, protocol, inputs.images, config))
+        return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
+
+
+def _metrics(protocol: dict[str, Any], scored: Scored) -> dict[str, Any]:
+    return {"version": 1, "protocol": protocol, **scored.scores}

@@ -1,0 +1,16 @@
+"""What a score is worth: what it gains over the best answer that looks at no image."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# In this order the first that is known: from the training set, else the model's own answers to other images.
+BLIND = (("train_consensus", "constant"), ("question_only", "majority"), ("shuffled_images",))
+
+
+def blind_score(controls: Mapping[str, Any]) -> float | None:
+    """The best control that sees no image; without a training set, the model's own answers for other images."""
+    for names in BLIND:
+        known = [controls[name] for name in names if controls.get(name) is not None]
+        if known:
+            return float(max(known))
+    return None

@@ -1,0 +1,141 @@
+"""Test set and answers, brought together strictly: what does not belong together is refused, never scored."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.data.sources import image_key, source_of, task_of
+from tasks.errors import DataError
+from tasks.files import read_json
+
+
+@dataclass(frozen=True)
+class AskedTurn:
+    """One question of the test set with its true answer and, where it was asked, the model's."""
+
+    number: int
+    question: str
+    reference: str
+    answer: str | None
+
+
+@dataclass(frozen=True)
+class PairedRecord:
+    """One record of the test set with the model's answers; `index` is its place in the file.
+
+    `image` is the image's key: two spellings of one path are one image.
+    """
+
+    index: int
+    id: str | int
+    image: str
+    source: str
+    task: str
+    turns: tuple[AskedTurn, ...]
+
+
+@dataclass(frozen=True)
+class RecordText:
+    """A record as it stands in a file: identity and (question, answer) pairs."""
+
+    id: str | int
+    image: str
+    turns: tuple[tuple[str, str], ...]
+    raw: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.id!r} ({self.image})"
+
+
+def read_records(path: Path) -> list[RecordText]:
+    """The records of a JSON file in the LLaVA layout; raises DataError naming the first that is not one."""
+    rows = read_json(path)
+    if not isinstance(rows, list) or not rows:
+        raise DataError(f"{path} is not a list of records: give a test set or the final.json of its answers.")
+    return [_read_record(row, f"{path}, record {index + 1}") for index, row in enumerate(rows)]
+
+
+def _read_record(row: Any, place: str) -> RecordText:
+    if not isinstance(row, dict):
+        raise DataError(f"{place} is not an object with id, image and conversations.")
+    name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise DataError(f"{place}: its id is {name!r}, but it must be a text or a whole number.")
+    if not isinstance(image, str):
+        raise DataError(f"{place} ({name}): its image is {image!r}, but it must be the path of an image.")
+    if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
+        raise DataError(f"{place} ({name}): its conversations must be a list of questions, each with an answer.")
+    values = [
+        _read_value(entry, ("human", "gpt")[number % 2], f"{place} ({name}), entry {number + 1}")
+        for number, entry in enumerate(conversation)
+    ]
+    return RecordText(name, image, tuple(zip(values[::2], values[1::2], strict=True)), row)
+
+
+def _read_value(entry: Any, sender: str, place: str) -> str:
+    if not isinstance(entry, dict) or entry.get("from") != sender or not isinstance(entry.get("value"), str):
+        raise DataError(f'{place} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
+    value: str = entry["value"]
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
+    return value
+
+
+def pair_records(test: Sequence[RecordText], answered: Sequence[RecordText]) -> list[PairedRecord]:
+    """Each test record with its answers, in the test set's order.
+
+    The answers must be those of exactly these records in this order, since ids may occur twice; of a record's
+    questions all must be answered, but of a captioning record only the first.
+    Raises DataError naming the record that is missing, doubled, foreign or asked otherwise.
+    """
+    if [(record.id, record.image) for record in test] != [(record.id, record.image) for record in answered]:
+        raise DataError(_difference(test, answered))
+    return [_pair(index, record, answers) for index, (record, answers) in enumerate(zip(test, answered, strict=True))]
+
+
+def _difference(test: Sequence[RecordText], answered: Sequence[RecordText]) -> str:
+    asked = Counter(record.name for record in test)
+    given = Counter(record.name for record in answered)
+    advice = "score answers with the test set that they answer, whole and in its order."
+    for record in answered:
+        if record.name not in asked:
+            return f"The answers hold the record {record.name}, which is not in the test set: {advice}"
+        if given[record.name] > asked[record.name]:
+            return (
+                f"The answers hold the record {record.name} {given[record.name]} times, the test set "
+                f"{asked[record.name]} times: {advice}"
+            )
+    for record in test:
+        if given[record.name] < asked[record.name]:
+            return f"The answers lack the record {record.name} of the test set: {advice}"
+    first = next(a for a, b in zip(answered, test, strict=True) if a.name != b.name)
+    return f"The answers' record {first.name} stands at another place than in the test set: {advice}"
+
+
+def _pair(index: int, record: RecordText, answers: RecordText) -> PairedRecord:
+    given = list(answers.turns)
+    turns = []
+    for number, (question, reference) in enumerate(record.turns):
+        # turns that were not asked are absent, the others stand in the test set's order
+        answer = given.pop(0)[1] if given and given[0][0] == question else None
+        turns.append(AskedTurn(number, question, reference, answer))
+    if given:
+        raise DataError(
+            f"The answers' record {record.name} asks {given[0][0][:80]!r}, which the test set does not ask there: "
+            "score answers with the test set that they answer."
+        )
+    task = task_of(record.raw)
+    needed = turns[:1] if task == "captioning" else turns
+    for turn in needed:
+        if turn.answer is None:
+            raise DataError(
+                f"The answers' record {record.name} lacks an answer to question {turn.number + 1} "
+                f"({turn.question[:80]!r}): answer the test set again."
+            )
+    image = image_key(record.image)
+    return PairedRecord(index, record.id, image, source_of(image), task, tuple(turns))

@@ -1,0 +1,99 @@
+"""The gallery: best, typical and worst examples of each source, with image, references and answers."""
+
+import base64
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tasks.errors import DataError
+from tasks.evaluation.answer_rows import Row
+from tasks.model.images import read_image
+
+SIDE_PX = 240
+JPEG_QUALITY = 72
+MOST_QUESTIONS = 8
+MOST_CHARACTERS = 400
+
+Example = dict[str, Any]
+
+
+def choose_examples(rows: Sequence[Row], base: Sequence[Row] | None, images: Path | None, count: int) -> list[Example]:
+    """About `count` examples, the same number of each source: a third best, a third typical, a third worst.
+
+    Captions are ranked by CIDEr, VQA images by their share of right answers.
+    """
+    of_base = {(row["record"], row["turn"]): row for row in base or ()}
+    groups: dict[tuple[str, str], dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["right"] is not None or row["CIDEr"] is not None:
+            groups[row["task"], row["source"]][row["image"], row["record"]].append(row)
+    examples = []
+    for (_task, _source), by_image in sorted(groups.items()):
+        ranked = sorted(by_image.values(), key=lambda group: (-_worth(group), group[0]["image"]))
+        for rank, place in ranked_places(len(ranked), count // len(groups)):
+            examples.append(_example(rank, ranked[place], of_base, images))
+    return examples
+
+
+def ranked_places(length: int, count: int) -> list[tuple[str, int]]:
+    """Places in a list from best to worst: the first, the middle and the last, a third of `count` each."""
+    count = min(length, count)
+    best, worst = (count + 2) // 3, (count + 1) // 3
+    typical = count - best - worst
+    middle = best + (length - best - worst - typical) // 2
+    return (
+        [("best", place) for place in range(best)]
+        + [("typical", place) for place in range(middle, middle + typical)]
+        + [("worst", place) for place in range(length - worst, length)]
+    )
+
+
+def _worth(group: Sequence[Row]) -> float:
+    return mean(float(row["CIDEr"] if row["right"] is None else row["right"]) for row in group)
+
+
+def _example(rank: str, group: Sequence[Row], of_base: Mapping[tuple[int, int], Row], images: Path | None) -> Example:
+    first = group[0]
+    shown = sorted(group, key=lambda row: (bool(row["right"]), row["turn"]))[:MOST_QUESTIONS]
+    return {
+        "rank": rank,
+        "task": first["task"],
+        "source": first["source"],
+        "image": first["image"],
+        "picture": _data_uri(images / first["image"]) if images else None,
+        "worth": _worth(group),
+        "asked": len(group),
+        "right": sum(bool(row["right"]) for row in group),
+        "turns": [_turn(row, of_base.get((row["record"], row["turn"]))) for row in shown],
+    }
+
+
+def _turn(row: Row, base: Row | None) -> dict[str, Any]:
+    return {
+        "question": shorten(row["question"]),
+        "references": [shorten(text) for text in dict.fromkeys(row["references"])],
+        "answer": shorten(row["answer"]),
+        "right": row["right"],
+        "CIDEr": row["CIDEr"],
+        "base": base and {"answer": shorten(base["answer"]), "right": base["right"], "CIDEr": base["CIDEr"]},
+    }
+
+
+def shorten(text: str) -> str:
+    """A text of at most 400 characters."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)"
+
+
+def _data_uri(path: Path) -> str | None:
+    """A small JPEG as a data URI; None for an image that is missing or none, which the page says."""
+    try:
+        image = read_image(path)
+    except DataError:
+        return None
+    image.thumbnail((SIDE_PX, SIDE_PX))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

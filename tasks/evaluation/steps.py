@@ -1,0 +1,37 @@
+"""Evaluation as Prefect tasks."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from tasks.evaluation.comparing import compare
+from tasks.evaluation.evaluating import evaluate
+from tasks.evaluation.report.page import GallerySources
+from tasks.files import write_json
+from tasks.paths import FINAL_ANSWERS
+from tasks.records import DatasetRef, PredictionsRef, ReportRef
+from tasks.settings import EvaluationConfig
+from tasks.steps import step
+
+
+@step(name="evaluate-answers")
+def evaluate_answers(
+    dataset: DatasetRef,
+    predictions: PredictionsRef,
+    base: PredictionsRef | None,
+    config: EvaluationConfig,
+    out: Path,
+) -> ReportRef:
+    """Score a model's answers to a dataset's test set into the report folder `out`."""
+    shown = GallerySources(dataset.images, base.path / FINAL_ANSWERS if base else None)
+    data, train = dataset.path / "filtered_test.json", dataset.path / "data_train.json"
+    return evaluate(data, predictions.path / FINAL_ANSWERS, out, train, config, shown)
+
+
+@task(name="compare-reports")
+def compare_reports(base: ReportRef, tuned: ReportRef, out: Path) -> dict[str, Any]:
+    """How much better the tuned model is than its base; `out` follows the two reports that stand beside it."""
+    result = compare(base.path, tuned.path, None)
+    write_json(out, result)
+    return result
