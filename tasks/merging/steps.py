@@ -5,11 +5,13 @@ from pathlib import Path
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import MergingConfig
-from tasks.steps import step
+from tasks.steps import lines_to, step
 
 
 @step(name="merge-adapter")
-def merge_adapter_step(base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path) -> ModelRef:
+def merge_adapter_step(
+    base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
+) -> ModelRef:
     """Merge a checkpoint into its base and write the model directory `out`."""
     order = {"base": str(base.path), "adapter": str(checkpoint.path), "out": str(out), "dtype": config.dtype}
-    return ModelRef.model_validate(run_worker("tasks.merging.worker", order))
+    return ModelRef.model_validate(run_worker("tasks.merging.worker", order, lines_to(log)))

@@ -1,11 +1,13 @@
 """From a finished folder to the store: every file hashed, the manifest last; twice is the same as once."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tasks.errors import StoreError
 from tasks.files import digest_of
+from tasks.paths import MANIFEST
 from tasks.records import Manifest, Value
-from tasks.storage.manifests import content_digest, hashed_files, read_manifest
+from tasks.storage.manifests import broken_files, content_digest, hashed_files, read_manifest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import (
     create_manifest,
@@ -29,35 +31,63 @@ class Archived(Value):
 def archive_folder(folder: Path, store: ObjectStore, prefix: str) -> Archived:
     """Copy a finished folder to `prefix` of the store, its manifest last.
 
-    The same content there is left as it is (files that were lost since are sent again); other content
-    raises StoreError, and so does a file that does not arrive as it left.
+    The same content there is left as it is (files that were lost since are sent again), and so is what the
+    same inputs and settings made at another time. Anything else there raises StoreError, and so does a
+    file that does not arrive as it left.
     """
     manifest = _manifest_of(folder)
     there = read_remote_manifest(store, prefix)
+    if there is not None and _is_same_work(store, prefix, manifest, there):
+        return _archived(store, prefix, there, sent=0)
     if there is None:
-        names = list(manifest.files)
+        names = sorted(manifest.files, key=lambda name: name.endswith(MANIFEST))
     else:
         require_same_content(store, prefix, manifest, there)
         names = missing_files(store, prefix, manifest)
     for name in names:
         store.put_file(folder / name, join(prefix, name), manifest.files[name]["sha256"])
     create_manifest(store, prefix, manifest)
+    return _archived(store, prefix, manifest, sent=len(names))
+
+
+def _is_same_work(store: ObjectStore, prefix: str, manifest: Manifest, there: Manifest) -> bool:
+    """Whether the store holds all of what the same inputs made; times and the like may differ inside."""
+    return there.fingerprint == manifest.fingerprint and not missing_files(store, prefix, there)
+
+
+def _archived(store: ObjectStore, prefix: str, manifest: Manifest, sent: int) -> Archived:
     return Archived(
         uri=join(store.uri, prefix),
         sha256=content_digest(manifest),
         files=len(manifest.files),
         size_bytes=sum(entry["size"] for entry in manifest.files.values()),
-        sent=len(names),
+        sent=sent,
     )
 
 
 def _manifest_of(folder: Path) -> Manifest:
-    """The manifest as the folder is now, with the fingerprint that it was finished with, where it has one."""
+    """The folder's own manifest, or one of its visible files as they are now."""
     if not folder.is_dir():
         raise StoreError(f"{folder} does not exist: give a finished folder.")
-    files, finished = hashed_files(folder), read_manifest(folder)
+    finished = read_manifest(folder)
     if finished is None:
-        return Manifest(fingerprint=digest_of(files), files=files)
-    if finished.files != files:
-        raise StoreError(f"{folder} is not as it was finished: make it again before it is archived.")
+        # names with a dot in front are marks and half-made files of a folder at work
+        shown = {name: entry for name, entry in hashed_files(folder).items() if not _is_hidden(name)}
+        return Manifest(fingerprint=_fingerprint(folder, shown), files=shown)
+    if broken := broken_files(folder, finished):
+        raise StoreError(f"{folder} is not as it was finished ({broken[0]}): make it again before it is archived.")
     return finished
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _fingerprint(folder: Path, files: dict[str, dict[str, Any]]) -> str:
+    """What made the folder: the fingerprints of the finished folders in it, or else its content."""
+    parts = {
+        name: manifest.fingerprint
+        for name in files
+        if name.endswith(f"/{MANIFEST}") and (manifest := read_manifest((folder / name).parent))
+    }
+    return digest_of(parts or files)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from prefect import task
 
+from tasks.records import DatasetRef
 from tasks.storage.archiving import Archived, archive_folder
 from tasks.storage.object_store import open_store
+from tasks.storage.run_results import archive_results
+from tasks.storage.runs import Run
 from tasks.storage.staging import archive_staged
 
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
@@ -21,3 +24,9 @@ def archive_folder_step(folder: Path, uri: str, prefix: str, endpoint_url: str |
 def archive_staged_step(staging: Path, run: str, uri: str, endpoint_url: str | None = None) -> dict[int, Archived]:
     """Copy all complete checkpoints in staging to the store; what was archived, by step."""
     return archive_staged(staging, open_store(uri, endpoint_url), run)
+
+
+@task(name="archive-run", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def archive_run(run: Run, dataset: DatasetRef) -> list[Archived]:
+    """Copy what a run made, besides its checkpoints, to the store."""
+    return archive_results(run, dataset.path)

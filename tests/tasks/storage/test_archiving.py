@@ -119,6 +119,33 @@ def test_a_damaged_copy_is_pulled_again(folder: Path, store: LocalStore, tmp_pat
     assert (tmp_path / "back" / "one.txt").read_text() == "one"
 
 
+def test_what_the_same_inputs_made_at_another_time_is_there_already(folder: Path, store: LocalStore) -> None:
+    write_manifest(folder, "inputs and settings")
+    first = archive_folder(folder, store, "run")
+    (folder / "one.txt").write_text("one, in 3 seconds")
+    write_manifest(folder, "inputs and settings")
+    assert archive_folder(folder, store, "run") == first.model_copy(update={"sent": 0})
+
+
+def test_a_folder_of_finished_folders_is_known_by_what_made_them(folder: Path, store: LocalStore) -> None:
+    write_manifest(folder / "deep", "inputs and settings")
+    first = archive_folder(folder, store, "run")
+    (folder / "deep" / "two.txt").write_text("two, in 3 seconds")
+    write_manifest(folder / "deep", "inputs and settings")
+    assert archive_folder(folder, store, "run").sha256 == first.sha256
+    write_manifest(folder / "deep", "other settings")
+    with pytest.raises(StoreError, match="already holds something else"):
+        archive_folder(folder, store, "run")
+
+
+def test_marks_and_half_made_files_are_not_archived(folder: Path, store: LocalStore) -> None:
+    (folder / ".deep.key").touch()
+    (folder / ".deep.1234.part").mkdir()
+    (folder / ".deep.1234.part" / "half").touch()
+    archive_folder(folder, store, "run")
+    assert set(store.sizes_below("run")) == {"run/MANIFEST.json", "run/deep/two.txt", "run/one.txt"}
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside"])
 def test_a_manifest_that_points_outside_its_folder_is_refused(name: str, store: LocalStore, tmp_path: Path) -> None:
     manifest = {"fingerprint": "x", "files": {name: {"size": 1, "sha256": "0" * 64}}}
