@@ -21,9 +21,10 @@ def encode_images(model: Any, pixels: Sequence[np.ndarray]) -> list[torch.Tensor
 def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: torch.Tensor | None) -> torch.Tensor:
     """Embeddings of a prompt, tokens x hidden size, with the image's features in its image tokens' places."""
     tokens = torch.tensor(ids, device=model.device)
-    embeddings = model.get_input_embeddings()(tokens)
-    if features is not None:
-        embeddings[tokens == image_token_id] = features.to(embeddings.dtype)
+    image = tokens == image_token_id
+    # the image token may stand behind the vocabulary: it is a place, never a word
+    embeddings = model.get_input_embeddings()(tokens.masked_fill(image, 0))
+    embeddings[image] = features.to(embeddings.dtype)
     return embeddings
 
 
