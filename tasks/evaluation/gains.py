@@ -6,6 +6,9 @@ from typing import Any
 # In this order the first that is known: from the training set, else the model's own answers to other images.
 BLIND = (("train_consensus", "constant"), ("question_only", "majority"), ("shuffled_images",))
 
+# With fewer images no permutation of signs reaches p < 0.05, however large the difference.
+FEWEST_IMAGES = 6
+
 
 def blind_score(controls: Mapping[str, Any]) -> float | None:
     """The best control that sees no image; without a training set, the model's own answers for other images."""
@@ -14,3 +17,11 @@ def blind_score(controls: Mapping[str, Any]) -> float | None:
         if known:
             return float(max(known))
     return None
+
+
+def gain_is_shown(scores: Mapping[str, Any], metric: str) -> bool:
+    """Whether the whole interval of a source's score lies above the best answer without the image."""
+    blind, interval = blind_score(scores["controls"]), scores["ci95"][metric]
+    if blind is None or scores["images"] < FEWEST_IMAGES:
+        return False
+    return bool((interval[0] if interval else scores[metric]) > blind)

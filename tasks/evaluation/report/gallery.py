@@ -14,7 +14,7 @@ from tasks.model.images import read_image
 
 SIDE_PX = 240
 JPEG_QUALITY = 72
-MOST_QUESTIONS = 8
+MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
 
 Example = dict[str, Any]
@@ -57,7 +57,6 @@ def _worth(group: Sequence[Row]) -> float:
 
 def _example(rank: str, group: Sequence[Row], of_base: Mapping[tuple[int, int], Row], images: Path | None) -> Example:
     first = group[0]
-    shown = sorted(group, key=lambda row: (bool(row["right"]), row["turn"]))[:MOST_QUESTIONS]
     return {
         "rank": rank,
         "task": first["task"],
@@ -67,8 +66,16 @@ def _example(rank: str, group: Sequence[Row], of_base: Mapping[tuple[int, int], 
         "worth": _worth(group),
         "asked": len(group),
         "right": sum(bool(row["right"]) for row in group),
-        "turns": [_turn(row, of_base.get((row["record"], row["turn"]))) for row in shown],
+        "turns": [_turn(row, of_base.get((row["record"], row["turn"]))) for row in _shown(group)],
     }
+
+
+def _shown(group: Sequence[Row]) -> list[Row]:
+    """A few turns, some answered wrongly and some rightly, where there are both."""
+    wrong = [row for row in group if not row["right"]]
+    right = [row for row in group if row["right"]]
+    kept = [*wrong[:MOST_WRONG], *right, *wrong[MOST_WRONG:]][:MOST_QUESTIONS]
+    return sorted(kept, key=lambda row: (bool(row["right"]), row["turn"]))
 
 
 def _turn(row: Row, base: Row | None) -> dict[str, Any]:

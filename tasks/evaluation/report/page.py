@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.evaluation.answer_rows import Row
 from tasks.evaluation.comparing import compare_rows
-from tasks.evaluation.gains import blind_score
+from tasks.evaluation.gains import FEWEST_IMAGES, blind_score, gain_is_shown
 from tasks.evaluation.report.bars import Bar, draw_bars
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.settings import EvaluationConfig
@@ -67,6 +67,7 @@ def render_page(
         sources=sources,
         examples=choose_examples(model.rows, base.rows if base else None, images, config.gallery),
         with_images=images is not None,
+        fewest_images=FEWEST_IMAGES,
     )
 
 
@@ -87,7 +88,7 @@ def _source(
         "interval": interval,
         "blind": blind,
         "gain": None if blind is None else scores[metric] - blind,
-        "looks": blind is not None and (interval[0] if interval else scores[metric]) > blind,
+        "looks": gain_is_shown(scores, metric),
         "compared": compared[task][source][metric] if compared else None,
         "bars": draw_bars(f"{source} {metric}", _bars(metric, scores, of_base), 1.0 if task == "vqa" else None),
     }
