@@ -1,6 +1,6 @@
 """Simple lessons about scenes: what a base model learns before it is tuned, in words that no source uses.
 
-A lesson names the class, tells whether the main object is there and counts it; it knows neither the captions
+A lesson names the class, tells which objects are there and counts them; it knows neither the captions
 nor the question forms of the four sources.
 """
 
@@ -44,27 +44,31 @@ def name_of_place(scene: Scene, rng: random.Random) -> Exchange:
     return rng.choice(PROMPTS), rng.choice(NAMES[scene.land_use])
 
 
-def sight(scene: Scene, rng: random.Random) -> Exchange:
-    """Whether one object can be seen: as often one that is there as one that is not."""
-    shown = {name: kind for name, kind in PROMINENT.values() if scene.count(kind)}
-    absent = {name: kind for name, kind in PROMINENT.values() if not scene.count(kind) and name != "tree"}
-    there = rng.random() < 0.5 and bool(shown)
-    name = rng.choice(sorted(shown if there else absent))
-    return f"Can you see any {plural(name)} here?", "yes" if there else "no"
+def sights(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
+    """Whether some objects can be seen, those that are there and those that are not alike."""
+    things = dict(PROMINENT.values())
+    there = sorted(name for name, kind in things.items() if scene.count(kind))
+    absent = sorted(name for name, kind in things.items() if not scene.count(kind) and name != "tree")
+    wanted = [rng.random() < 0.5 for _ in range(number)]
+    asked = [(rng.choice(there if shown and there else absent), shown and bool(there)) for shown in wanted]
+    return [(f"Can you see any {plural(name)} here?", "yes" if shown else "no") for name, shown in dict.fromkeys(asked)]
 
 
-def tally(scene: Scene, rng: random.Random) -> Exchange:
-    """The number of the most prominent object, as a word."""
+def tallies(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
+    """The numbers of the most prominent object and of others that are there, as words."""
     name, kind = PROMINENT[scene.land_use]
-    number = scene.count(kind)
-    word = (("none", *NUMBERS[1:])[number]) if number < len(NUMBERS) else "many"
+    others = sorted({(other, of) for other, of in PROMINENT.values() if scene.count(of) and of != kind})
+    rng.shuffle(others)
+    return [_tally(scene.count(of), other, rng) for other, of in [(name, kind), *others][:number]]
+
+
+def _tally(count: int, name: str, rng: random.Random) -> Exchange:
+    word = ("none", *NUMBERS[1:])[count] if count < len(NUMBERS) else "many"
     return rng.choice(("Count the {}.", "Tell the number of {} you see.")).format(plural(name)), word
 
 
 def lesson(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """One to three exchanges: the place, something seen, a count."""
-    parts = [name_of_place(scene, rng), sight(scene, rng), tally(scene, rng)]
-    kind = rng.random()
-    if kind < 0.3:
-        return parts
-    return [parts[0]] if kind < 0.6 else [parts[1]] if kind < 0.75 else [parts[2]]
+    """Several exchanges in mixed order: the place, things seen, counts. Each adds to what one image teaches."""
+    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng)]
+    rng.shuffle(exchanges)
+    return exchanges
