@@ -5,7 +5,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.adapter import Adapter
 from tasks.merging.base_model import BaseModel
-from tasks.merging.tensor_files import read_float
+from tasks.merging.tensor_files import is_finite, read_float
 from tasks.model.formats import PROJECTOR_PREFIX
 
 
@@ -49,10 +49,10 @@ def _require_projector(base: BaseModel, adapter: Adapter) -> None:
 def _require_finite(adapter: Adapter) -> None:
     for pair in adapter.pairs.values():
         for matrix in (pair.a, pair.b):
-            if not torch.isfinite(read_float(matrix)).all():
+            if not is_finite(read_float(matrix)):
                 raise _astray(adapter, matrix.name)
     for name, value in adapter.trained.items():
-        if not torch.isfinite(value).all():
+        if not is_finite(value):
             raise _astray(adapter, name)
 
 

@@ -51,7 +51,7 @@ def _new_tensor(name: str, tensor: StoredTensor, adapter: Adapter, dtype: str) -
     return NewTensor(tensor.name, code, tensor.shape, partial(_merged_bytes, name, tensor, adapter, code))
 
 
-def _merged_bytes(name: str, tensor: StoredTensor, adapter: Adapter, code: str) -> bytes:
+def _merged_bytes(name: str, tensor: StoredTensor, adapter: Adapter, code: str) -> memoryview:
     return to_bytes(_merged(name, tensor, adapter), code, tensor.name)
 
 
