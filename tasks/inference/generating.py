@@ -18,7 +18,7 @@ def encode_images(model: Any, pixels: Sequence[np.ndarray]) -> list[torch.Tensor
 
 
 @torch.no_grad()
-def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: torch.Tensor | None) -> torch.Tensor:
+def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: torch.Tensor) -> torch.Tensor:
     """Embeddings of a prompt, tokens x hidden size, with the image's features in its image tokens' places."""
     tokens = torch.tensor(ids, device=model.device)
     image = tokens == image_token_id
