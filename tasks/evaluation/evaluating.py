@@ -1,5 +1,6 @@
 """A model's answers evaluated into a report folder: metrics.json, per_answer.jsonl and report.html."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Any
 
 from tasks.errors import DataError, UserError
 from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER
-from tasks.evaluation.meteor import running_meteor
-from tasks.evaluation.pairing import pair_records, read_records
+from tasks.evaluation.meteor import Meteor, running_meteor
+from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.page import GallerySources, PageModel, render_page
 from tasks.evaluation.scoring import Scored, score_records
@@ -95,7 +96,7 @@ def _make_report(inputs: _Inputs, out: Path, config: EvaluationConfig, fingerpri
     paired = [pair_records(test, read_records(path)) for path in (inputs.predictions, inputs.base) if path]
     training = read_records(inputs.train) if inputs.train else None
     # the base is only shown beside: its own report has its controls
-    with running_meteor(2 * len(test)) as meteor:
+    with _meteor_for(paired) as meteor:
         scored = [
             score_records(records, known, config, meteor)
             for records, known in zip(paired, (training, None), strict=False)
@@ -110,6 +111,12 @@ def _make_report(inputs: _Inputs, out: Path, config: EvaluationConfig, fingerpri
         ]
         write_text(part / PAGE, render_page(models, protocol, inputs.images, config))
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
+
+
+def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:
+    captions = sum(record.task == "captioning" for records in paired for record in records)
+    # it takes some seconds to start, which questions alone need not wait for
+    return running_meteor(captions) if captions else nullcontext()
 
 
 def _metrics(protocol: dict[str, Any], scored: Scored) -> dict[str, Any]:

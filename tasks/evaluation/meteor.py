@@ -17,6 +17,8 @@ from tasks.processes import die_with_parent
 JAR = "meteor-1.5.jar"
 FIRST_ANSWER_S = 180
 SECONDS_A_CAPTION = 0.5
+# Java runs out of memory on answers that repeat themselves for 10,000 words; at 1,000 they score 0.02 at most.
+MOST_TOKENS = 1000
 
 Meteor = Callable[[Sequence[str], Sequence[Sequence[str]]], tuple[float, list[float]]]
 
@@ -25,8 +27,9 @@ Meteor = Callable[[Sequence[str], Sequence[Sequence[str]]], tuple[float, list[fl
 def running_meteor(captions: int, limit_s: float | None = None) -> Iterator[Meteor]:
     """Yield a function (hypotheses, references of each) -> (score, score of each), all in PTB tokens.
 
-    It equals Meteor.compute_score of pycocoevalcap. The process is ended when the block ends, and after
-    `limit_s` seconds (default: by the number of captions); then the function raises RsvlmError.
+    It equals Meteor.compute_score of pycocoevalcap; texts of more than 1,000 tokens are cut there. The process is
+    ended when the block ends, and after `limit_s` seconds (default: by the number of captions); then the function
+    raises RsvlmError.
     """
     limit_s = FIRST_ANSWER_S + SECONDS_A_CAPTION * captions if limit_s is None else limit_s
     jar = scorer_file("meteor.meteor", JAR)
@@ -70,7 +73,9 @@ def _score(
 
 def _plain(tokens: str) -> str:
     # the separator of the protocol must not come from a caption
-    return tokens.replace("|||", "")
+    plain = tokens.replace("|||", "")
+    words = plain.split(" ", MOST_TOKENS)
+    return " ".join(words[:MOST_TOKENS]) if len(words) > MOST_TOKENS else plain
 
 
 def _ask(process: "subprocess.Popen[bytes]", line: str) -> str:

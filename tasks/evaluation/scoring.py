@@ -29,13 +29,17 @@ def score_records(
     records: Sequence[PairedRecord],
     training: Sequence[RecordText] | None,
     config: EvaluationConfig,
-    meteor: Meteor,
+    meteor: Meteor | None,
 ) -> Scored:
-    """Scores of one model's answers to a whole test set; controls that need `training` are None without it."""
+    """Scores of one model's answers to a whole test set; controls that need `training` are None without it.
+
+    `meteor` may be None for a test set without captions.
+    """
     draws, seed = config.bootstrap_draws, config.seed
     captioning, vqa, scored_captions, all_questions = {}, {}, [], []
     known_captions = training_by_source(training or (), "captioning")
     for source, group in _by_source(records, "captioning").items():
+        assert meteor, "captions need METEOR"
         captions = caption_set(source, group)
         scored = score_captions(captions, meteor)
         scored_captions.append((captions, scored))

@@ -1,0 +1,127 @@
+"""What answers a test set takes, and what it refuses."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.evaluation.pairing import pair_records, read_records
+
+LR = [("Is there a road?", "yes"), ("How many roads are there?", "3"), ("Is there a road?", "yes")]
+
+
+def test_answers_stand_beside_their_questions(paired: Any, record: Any) -> None:
+    test = [record("LR/Train/1.tif", LR)]
+    answers = [record("LR/Train/1.tif", [(question, f"answer {n}") for n, (question, _) in enumerate(LR)])]
+    [pair] = paired(test, answers)
+    assert [(turn.reference, turn.answer) for turn in pair.turns] == [
+        ("yes", "answer 0"),
+        ("3", "answer 1"),
+        ("yes", "answer 2"),
+    ]
+    assert (pair.source, pair.task) == ("LR", "vqa")
+
+
+def test_ids_may_occur_twice(paired: Any, record: Any) -> None:
+    test = [record("LR/Train/1.tif", LR[:1], "x"), record("LR/Train/1.tif", LR[1:2], "x")]
+    assert [pair.turns[0].answer for pair in paired(test, test)] == ["yes", "3"]
+
+
+def test_caption_turns_that_were_not_asked_may_be_absent(paired: Any, captions_of: Any) -> None:
+    [pair] = paired([captions_of("RSICD/images/a_1.jpg", ["one", "two"])], [captions_of("RSICD/images/a_1.jpg", ["x"])])
+    assert [turn.answer for turn in pair.turns] == ["x", None]
+
+
+def test_two_spellings_of_a_path_are_one_image(paired: Any, captions_of: Any) -> None:
+    test = [captions_of("RSICD/images/./a_1.jpg", ["one"])]
+    assert paired(test, test)[0].image == "RSICD/images/a_1.jpg"
+
+
+def changed(rows: list[Any], **parts: Any) -> list[Any]:
+    return [{**rows[0], **parts}, *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("answers_from", "message"),
+    [
+        (lambda rows: rows[1:], "lack the record 'a'"),
+        (lambda rows: [rows[0], rows[0], rows[1]], "the record 'a' (LR/Train/1.tif) 2 times"),
+        (lambda rows: changed(rows, id="z"), "record 'z' (LR/Train/1.tif), which is not in the test set"),
+        (lambda rows: changed(rows, image="LR/Train/9.tif"), "record 'a' (LR/Train/9.tif), which is not in"),
+        (lambda rows: rows[::-1], "stands at another place"),
+        (lambda rows: changed(rows, conversations=rows[0]["conversations"][:2]), "lacks an answer to question 2"),
+        (lambda rows: changed(rows, conversations=rows[0]["conversations"][2:]), "lacks an answer to question 1"),
+        (
+            lambda rows: changed(rows, conversations=[*rows[0]["conversations"], *rows[1]["conversations"]]),
+            "does not ask there",
+        ),
+    ],
+    ids=[
+        "missing",
+        "doubled",
+        "foreign id",
+        "other image",
+        "other order",
+        "last turn missing",
+        "first turn missing",
+        "foreign turn",
+    ],
+)
+def test_answers_to_something_else_are_refused(paired: Any, record: Any, answers_from: Any, message: str) -> None:
+    test = [record("LR/Train/1.tif", LR, "a"), record("LR/Train/2.tif", [("Is there a ship?", "no")], "b")]
+    with pytest.raises(DataError, match=re.escape(message)):
+        paired(test, answers_from(test))
+
+
+def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record: Any) -> None:
+    image = "RSICD/images/a_1.jpg"
+    test = [record(image, [("Provide a description", "x"), ("What is the topic of this image?", "y")])]
+    answers = [{**test[0], "conversations": test[0]["conversations"][2:]}]
+    with pytest.raises(DataError, match="lacks an answer to question 1"):
+        paired(test, answers)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": 1}, "not a list of records"),
+        ([], "not a list of records"),
+        (["x"], "record 1 is not an object"),
+        ([{"id": None, "image": "a", "conversations": []}], "its id is None"),
+        ([{"id": True, "image": "a", "conversations": []}], "its id is True"),
+        ([{"id": "x", "image": 3, "conversations": []}], "its image is 3"),
+        ([{"id": "x", "image": "a", "conversations": [{"from": "human", "value": "q"}]}], "each with an answer"),
+        ([{"id": "x", "image": "a", "conversations": [{"from": "gpt", "value": "q"}] * 2}], "must alternate"),
+        (
+            [
+                {
+                    "id": "x",
+                    "image": "a",
+                    "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": 8}],
+                }
+            ],
+            "entry 2 is not",
+        ),
+        (
+            [
+                {
+                    "id": "x",
+                    "image": "a",
+                    "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "\ud83d"}],
+                }
+            ],
+            "half a Unicode character",
+        ),
+    ],
+)
+def test_what_is_no_record_is_refused(write: Any, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_records(write("final.json", value))
+
+
+def test_ids_of_other_types_do_not_match(write: Any, record: Any) -> None:
+    test = [{**record("LR/Train/1.tif", LR), "id": 1}]
+    answers = [{**test[0], "id": "1"}]
+    with pytest.raises(DataError, match="which is not in the test set"):
+        pair_records(read_records(write("test.json", test)), read_records(write("final.json", answers)))
