@@ -1,0 +1,67 @@
+"""Which examples the gallery shows, and how."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tasks.evaluation.report.gallery import choose_examples, ranked_places, shorten
+
+
+@pytest.mark.parametrize(("length", "count"), [(9, 3), (9, 9), (9, 20), (2, 3), (1, 5), (0, 3), (100, 60), (5, 4)])
+def test_no_example_is_shown_twice_and_no_more_than_asked(length: int, count: int) -> None:
+    places = [place for _, place in ranked_places(length, count)]
+    assert len(places) == len(set(places)) == min(length, count)
+    assert all(0 <= place < length for place in places)
+
+
+def test_best_typical_and_worst_are_shown() -> None:
+    assert ranked_places(9, 3) == [("best", 0), ("typical", 4), ("worst", 8)]
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    assert shorten("x" * 100_000).endswith("(100,000 characters)")
+    assert shorten("short") == "short"
+
+
+def caption(number: int, image: str, cider: float | None) -> dict[str, Any]:
+    return {
+        "record": number,
+        "turn": 0,
+        "task": "captioning",
+        "source": "RSICD",
+        "image": image,
+        "question": "q",
+        "answer": "a",
+        "references": ["r", "r", "s"],
+        "right": None,
+        "CIDEr": cider,
+    }
+
+
+def test_every_source_gets_the_same_number_of_examples() -> None:
+    rows = [caption(n, f"RSICD/images/{n}.jpg", n / 10) for n in range(20)]
+    rows += [{**caption(20 + n, f"NWPU/{n}.jpg", n / 10), "source": "NWPU"} for n in range(3)]
+    shown = choose_examples(rows, None, None, 6)
+    assert [example["source"] for example in shown] == ["NWPU"] * 3 + ["RSICD"] * 3
+
+
+def test_captions_that_were_not_scored_are_not_shown() -> None:
+    assert choose_examples([caption(0, "RSICD/images/1.jpg", None)], None, None, 6) == []
+
+
+def test_images_are_embedded_small(tmp_path: Path) -> None:
+    Image.new("RGB", (900, 600), "green").save(tmp_path / "big.png")
+    [example] = choose_examples([caption(0, "big.png", 1.0)], None, tmp_path, 3)
+    kind, data = example["picture"].split(",")
+    assert kind == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (240, 160)
+
+
+def test_the_base_models_answer_stands_beside() -> None:
+    rows = [caption(0, "RSICD/images/1.jpg", 1.0)]
+    [example] = choose_examples(rows, [{**rows[0], "answer": "b", "CIDEr": 0.2}], None, 3)
+    assert example["turns"][0]["base"] == {"answer": "b", "right": None, "CIDEr": 0.2}
