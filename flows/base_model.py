@@ -1,14 +1,18 @@
 """Where a run's base model comes from: a directory, a hub, or the toy that rsvlm pre-trains itself."""
 
-from tasks.data.steps import draw_lesson_sets
-from tasks.model.steps import find_base
+from typing import Any
+
+from tasks.data.preparing import raw_data
+from tasks.data.steps import draw_lessons_folder, prepare_sets
 from tasks.records import ModelRef
-from tasks.settings import ModelConfig
+from tasks.settings import DataConfig, ModelConfig
 from tasks.steps import make
 from tasks.storage.runs import Run
-from tasks.training.steps import pretrain_toy_base
+from tasks.training.steps import find_base, pretrain_toy_base
 
 TOY = "tiny"
+LESSONS: dict[str, Any] = {"scenes": 3000, "image_size": 64, "seed": 7}
+LESSON_SETS = DataConfig(sources=("DOTA",), train=0.97, test=0.02)
 
 
 def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
@@ -16,5 +20,9 @@ def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
     if model.base != TOY:
         return find_base(model.base)
     models = run.workspace.models
-    lessons = make(draw_lesson_sets, models / "lessons", models / "superseded", result=models / "lessons" / "sets")
-    return make(pretrain_toy_base, models / "toy", models / "superseded", lessons=lessons, log=run.folder.log)
+    superseded = models / "superseded"
+    lessons = make(draw_lessons_folder, models / "lessons", superseded, **LESSONS)
+    sets = make(
+        prepare_sets, models / "lesson_sets", superseded, data=raw_data(lessons.path, LESSON_SETS), config=LESSON_SETS
+    )
+    return make(pretrain_toy_base, models / "toy", superseded, lessons=sets, log=run.folder.log)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from tasks.data.steps import draw_sample_data, look_at_data, prepare_sets
+from tasks.data.preparing import choose_sets_folder, raw_data
+from tasks.data.steps import draw_sample_folder, prepare_sets
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
 from tasks.steps import make
@@ -21,6 +22,9 @@ def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> D
         workspace: The folder that all runs share.
     """
     run = open_run(config, name, workspace)
-    root = config.data.root or draw_sample_data(config.data.sample, run.workspace.sample_data)
-    raw = look_at_data(root, config.data.sources)
-    return make(prepare_sets, run.folder.sets, run.folder.superseded, raw=raw, config=config.data, log=run.folder.log)
+    root = (
+        config.data.root
+        or make(draw_sample_folder, run.workspace.sample_data, run.folder.superseded, config=config.data.sample).path
+    )
+    data = raw_data(root.absolute(), config.data)
+    return make(prepare_sets, choose_sets_folder(data, run.folder.sets), None, data=data, config=config.data)

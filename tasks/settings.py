@@ -49,6 +49,10 @@ class DataConfig(Section):
         description="grouped: all records of one image in one set. reference: the partition of the reference "
         "scripts, by record.",
     )
+    broken_images: Literal["refuse", "drop"] = Field(
+        "refuse", description="What an image that is no image does: end the run, or drop its records, counted."
+    )
+    subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
     test_ratio: float = Field(
         1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1."
     )

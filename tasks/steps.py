@@ -27,14 +27,18 @@ def step(name: str, **options: Any) -> Callable[[Callable[..., Ref]], Task[..., 
     return cast("Callable[[Callable[..., Ref]], Task[..., Ref]]", decorate)
 
 
-def make(work: Task[..., Ref], out: Path, superseded: Path, result: Path | None = None, **parameters: Any) -> Ref:
+def make(
+    work: Task[..., Ref], out: Path, superseded: Path | None, result: Path | None = None, **parameters: Any
+) -> Ref:
     """Run a step for the folder `out`, or take what the same content made before, if it is still whole.
 
     `result` is the folder inside `out` that the reference stands for, where it is not `out` itself. What stands at
-    `out` from other content is moved below `superseded`: nothing is overwritten.
+    `out` from other content is moved below `superseded`: nothing is overwritten. With no such place the step itself
+    refuses an `out` of other content.
     """
     key = content_key(work.name, parameters)
-    _set_aside_other(out, key, superseded)
+    if superseded is not None:
+        _set_aside_other(out, key, superseded)
     # before the work: a run that is killed finds its own unfinished folder again
     write_text(_key_file(out), key + "\n")
     ref = _believed(work(out=out, **parameters, return_state=True), lambda: _again(work, out, parameters))
@@ -68,7 +72,7 @@ def _content_of(value: Any) -> Any:
 
 
 def _believed(state: State[Ref], again: Callable[[], Ref]) -> Ref:
-    ref = cast("Ref", state.result())
+    ref = state.result()
     if state.name != CACHED or is_whole(ref):
         return ref
     get_run_logger().warning("%s was deleted or damaged since it was made: it is made again.", ref.path)
@@ -91,10 +95,8 @@ def _key_file(out: Path) -> Path:
 
 def _set_aside_other(out: Path, key: str, superseded: Path) -> None:
     """Move what other content made at `out` to a folder of its own below `superseded`."""
-    if not out.exists():
-        return
     kept = _key_file(out).read_text(encoding="utf-8").strip() if _key_file(out).exists() else ""
-    if kept == key:
+    if not out.exists() or kept == key:
         return
     number = 1
     while (place := superseded / f"{out.name}-{number}").exists():

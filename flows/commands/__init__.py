@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from flows.commands import chat, checkpoints, data, evaluation, merging, predict
+from flows.commands import chat, checkpoints, data, evaluation, experiment, merging, predict
 
-COMMANDS: list[ModuleType] = [data, checkpoints, merging, predict, evaluation, chat]
+COMMANDS: list[ModuleType] = [experiment, data, checkpoints, merging, predict, evaluation, chat]

@@ -1,12 +1,13 @@
 """From a raw instruction file and its images to the sets that are trained on and tested with."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.data.filtering import Filtered, filter_records, require_sources
-from tasks.data.image_files import image_faults, images_digest
+from tasks.data.image_files import UNREADABLE, image_faults, images_digest
 from tasks.data.records_file import Record, RecordsFile, read_records
 from tasks.data.set_files import LEFT_OVER, REDUCED, inputs_of, set_paths
 from tasks.data.splitting import reduce_records, split_records
@@ -69,12 +70,22 @@ def raw_data(root: Path, config: DataConfig) -> RawData:
     return RawData(path=root, sha256=choose_records(raw, images, config).fingerprint, raw=raw, images=images)
 
 
+def choose_sets_folder(data: RawData, fallback: Path) -> Path:
+    """ROOT/sets where it is free or holds just these sets; `fallback` where it holds others or cannot be written."""
+    sets = DataFolder(data.path).sets
+    if not sets.exists():
+        return sets if os.access(data.path, os.W_OK) else fallback
+    manifest = read_manifest(sets)
+    return sets if manifest is not None and manifest.fingerprint == data.sha256 else fallback
+
+
 def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce the records of `raw` into the folder `out`, its manifest last.
 
-    Records whose image is missing or cannot be read are dropped and counted. Nothing is done when the same was
-    prepared before and is whole. Raises DataError for bad records, when a source that was asked for has none
-    left, and when `out` holds something else.
+    Records whose image is missing are dropped and counted, and so are those whose image cannot be read where
+    `config.broken_images` says so. Nothing is done when the same was prepared before and is whole. Raises DataError
+    for bad records and broken images, when a source that was asked for has no record left, and when `out` holds
+    something else.
     """
     chosen = choose_records(raw, images, config)
     manifest = whole_manifest(out, chosen.fingerprint)
@@ -98,7 +109,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
     inputs = inputs_of(raw)
     filtered = filter_records(read_records(raw), config.sources)
     names = {record["image"] for record in filtered.records}
-    names_used = ("sources", "train", "test", "seed", "protocol", "test_ratio")
+    names_used = ("sources", "train", "test", "seed", "protocol", "test_ratio", "subset_size", "broken_images")
     parameters = config.model_dump(mode="json", include=set(names_used))
     return Chosen(filtered, inputs, parameters, images_digest(images, names))
 
@@ -106,7 +117,10 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
 def _make_sets(chosen: Chosen, images: Path, config: DataConfig, out: Path) -> Manifest:
     candidates = chosen.filtered.records
     names = dict.fromkeys(record["image"] for record in candidates)
-    usable = filter_records(candidates, config.sources, image_faults(images, names))
+    faults = image_faults(images, names)
+    if config.broken_images == "refuse":
+        _require_readable(images, faults)
+    usable = filter_records(candidates, config.sources, faults)
     dropped = {**chosen.filtered.dropped, **usable.dropped}
     require_sources(usable.records, config.sources, dropped)
     split = split_records(usable.records, config.train, config.test, config.seed, config.protocol)
@@ -121,6 +135,7 @@ def _make_sets(chosen: Chosen, images: Path, config: DataConfig, out: Path) -> M
     sets = {"train": split.train, "val": split.val, "test": split.test, FILTERED_TEST: reduced}
     with made_beside(out) as part:
         _write_sets(part, sets, dropped, chosen)
+        _write_subsets(part, reduced, config.subset_size, chosen)
         details = {"records": {name: len(records) for name, records in sets.items()}, "dropped": dropped}
         return write_manifest(part, chosen.fingerprint, details)
 
@@ -131,6 +146,21 @@ def _write_sets(folder: Path, sets: Mapping[str, list[Record]], dropped: Mapping
         reduced = len(sets["test"]) - len(records) if name == FILTERED_TEST else 0
         lost = {**dropped, REDUCED: reduced} if reduced else dropped
         RecordsFile(paths[name], chosen.inputs, chosen.parameters).write(records, lost)
+
+
+def _write_subsets(folder: Path, test: Sequence[Record], size: int, chosen: Chosen) -> None:
+    for number, start in enumerate(range(0, len(test), size), start=1):
+        path = folder / "filter" / f"filter_{number:03d}.json"
+        RecordsFile(path, chosen.inputs, chosen.parameters).write(test[start : start + size], {})
+
+
+def _require_readable(images: Path, faults: Mapping[str, str]) -> None:
+    broken = [name for name, reason in faults.items() if reason == UNREADABLE]
+    if broken:
+        raise DataError(
+            f"{len(broken)} image(s) cannot be read, first {images / broken[0]}: fetch them again, or go on without "
+            "their records with data.broken_images=drop."
+        )
 
 
 def _require_free(out: Path, fingerprint: str) -> None:

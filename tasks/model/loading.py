@@ -58,7 +58,7 @@ def load_reader(folder: Path) -> Reader:
     return Reader(
         tokenizer=AutoTokenizer.from_pretrained(folder),
         image_processor=LlavaImageProcessorPil.from_pretrained(folder),
-        image_token_id=config.get("image_token_index", config.get("image_token_id")),
+        image_token_id=int(config.get("image_token_index") or config["image_token_id"]),
         image_tokens=(vision["image_size"] // vision["patch_size"]) ** 2,
     )
 

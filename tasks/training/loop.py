@@ -8,7 +8,7 @@ import torch
 from transformers import Trainer
 
 from tasks.model.loading import Reader, load_projector
-from tasks.paths import ADAPTER_CONFIG
+from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.adapters import optimizer_groups
 from tasks.training.batches import Collator, SampleDataset
@@ -48,6 +48,7 @@ class LlavaTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        self.optimizer: torch.optim.Optimizer | None
         if self.optimizer is None:
             cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             options.pop("lr", None)
@@ -81,6 +82,12 @@ class LlavaTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             self._complete_checkpoint()
+
+    def save_last(self) -> None:
+        """Save the end of the training, unless its checkpoint is there already."""
+        last = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if not (last / COMPLETE).is_file():
+            self._save_checkpoint(self.model, None)
 
     def _complete_checkpoint(self) -> None:
         step = self.state.global_step

@@ -3,17 +3,27 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from prefect import task
 from prefect.events import emit_event
 
+from tasks.model.finding import find_model
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.steps import lines_to, step
+from tasks.storage.manifests import folder_digest
 from tasks.storage.runs import Run
 from tasks.storage.uploader import Uploader
 from tasks.training.launch import train
 from tasks.training.order import TrainingOrder
 from tasks.training.toy_base import pretrain_toy
 from tasks.training.worker_lines import saved_step
+
+
+@task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
+def find_base(base: str) -> ModelRef:
+    """The base model on this machine, fetched from a hub where it is no directory."""
+    folder = find_model(base)
+    return ModelRef(path=folder, sha256=folder_digest(folder))
 
 
 @step("pretrain-toy-base")

@@ -38,6 +38,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if order.resume and checkpoints:
         say(f"resuming from {checkpoints[-1].name}")
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if order.resume and checkpoints else None)
+    trainer.save_last()
     if trainer.is_world_process_zero():
         publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
     return {"step": trainer.state.global_step, "loss": _last_loss(trainer)}
