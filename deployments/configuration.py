@@ -1,6 +1,7 @@
 """From a preset or YAML file and overrides to an ExperimentConfig."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from tasks.files import digest_of
 from tasks.settings import ExperimentConfig
 
 PRESETS = Path(__file__).parent / "presets"
+TRUTH_VALUE = "tag:yaml.org,2002:bool"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are truth values: `eval_strategy: no` is a word."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != TRUTH_VALUE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(TRUTH_VALUE, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def preset_names() -> list[str]:
@@ -54,9 +67,13 @@ def _find(preset_or_yaml: str) -> Path:
     )
 
 
+def _parse(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = _parse(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -75,7 +92,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {section} is a value, not a section.")
         values = inner
     try:
-        value = yaml.safe_load(text)
+        value = _parse(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
     # an old and a new name of one field must not meet in one section

@@ -1,0 +1,155 @@
+"""From a preset or YAML file and overrides to a configuration, and what is refused on the way."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.configuration import default_name, load_config
+from tasks.errors import ConfigError
+
+
+def refusal(preset: str, *overrides: str) -> str:
+    """The one sentence that refuses it."""
+    with pytest.raises(ConfigError) as refused:
+        load_config(preset, overrides)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def write_yaml(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_yaml_file_is_read_by_its_path(tmp_path: Path):
+    path = write_yaml(tmp_path / "mine.yaml", "training:\n  lora_r: 16\n")
+    assert load_config(path).training.lora_r == 16
+
+
+def test_an_empty_yaml_file_gives_the_defaults(tmp_path: Path):
+    assert load_config(write_yaml(tmp_path / "empty.yaml", "")) == load_config(
+        write_yaml(tmp_path / "other.yaml", "{}")
+    )
+
+
+def test_the_resolved_configuration_can_be_run_again(tmp_path: Path):
+    config = load_config("demo", ["training.lora_r=8"])
+    assert load_config(write_yaml(tmp_path / "again.yaml", config.as_yaml())) == config
+
+
+def test_overrides_replace_values_and_the_last_one_holds():
+    assert load_config("demo", ["training.lora_r=8", "training.lora_r=64"]).training.lora_r == 64
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "name", "value"),
+    [
+        ("training.learning_rate=2.0e-4", "training", "learning_rate", 2e-4),
+        ("training.learning_rate=2e-4", "training", "learning_rate", 2e-4),
+        ("training.save_total_limit=null", "training", "save_total_limit", None),
+        ("data.sources=[LR, DOTA]", "data", "sources", ("LR", "DOTA")),
+        ("data.root=/some/folder", "data", "root", Path("/some/folder")),
+        ("data.root=/with=sign", "data", "root", Path("/with=sign")),
+        ("store.uri=s3://bucket/prefix", "store", "uri", "s3://bucket/prefix"),
+        ("training.eval_strategy=no", "training", "eval_strategy", "no"),
+        ("training.eval_strategy=steps", "training", "eval_strategy", "steps"),
+        ("training.use_cpu=false", "training", "use_cpu", False),
+        ("training.use_cpu=off", "training", "use_cpu", False),
+    ],
+)
+def test_a_value_is_written_as_in_yaml(override: str, section: str, name: str, value: object):
+    assert getattr(getattr(load_config("demo", [override]), section), name) == value
+
+
+def test_no_is_a_word_in_a_file_too(tmp_path: Path):
+    path = write_yaml(tmp_path / "mine.yaml", "training:\n  eval_strategy: no\n  bf16: false\n")
+    assert load_config(path).training.eval_strategy == "no" and load_config(path).training.bf16 is False
+
+
+def test_the_old_name_of_a_setting_is_taken_too():
+    config = load_config("llava-1.5-7b-lora", ["training.evaluation_strategy=epoch"])
+    assert config.training.eval_strategy == "epoch"
+
+
+def test_a_section_of_a_section_can_be_set():
+    assert load_config("demo", ["data.sample.scenes=40"]).data.sample.scenes == 40
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    message = refusal("dmo")
+    assert "dmo is neither a preset nor a YAML file" in message and "demo, llava-1.5-7b-full" in message
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_one():
+    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is no setting: did you mean lora_r?"
+
+
+def test_an_unknown_section_is_refused_with_the_known_ones():
+    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is no setting: known here are data, model, training")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("training.lora_r=0", "training.lora_r: Input should be greater than or equal to 1; got 0."),
+        ("training.lora_r=many", "training.lora_r"),
+        ("data.sources=[MARS]", "data.sources.0"),
+        ("store.uri=ftp://somewhere", "store.uri"),
+        ("training=3", "training"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_with_its_place(override: str, told: str):
+    message = refusal("demo", override)
+    assert message.startswith(told) and "got" in message
+
+
+def test_shares_that_make_more_than_one_are_refused():
+    assert "lower one of them" in refusal("demo", "data.train=0.9", "data.test=0.2")
+
+
+@pytest.mark.parametrize("override", ["training.lora_r", "=8", "training.lora_r:8"])
+def test_an_override_without_sign_is_refused(override: str):
+    assert refusal("demo", override) == f"--set {override}: write it as section.name=value."
+
+
+def test_a_setting_below_a_value_is_refused():
+    assert refusal("demo", "training.lora_r.x=1") == "--set training.lora_r.x=1: lora_r is a value, not a section."
+
+
+def test_a_value_that_is_no_yaml_is_refused():
+    assert refusal("demo", "data.sources=[LR") == "--set data.sources=[LR: the value is not valid YAML."
+
+
+@pytest.mark.parametrize("text", ["training: [", "- a\n- b\n", "training:\n\tlora_r: 1\n"])
+def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path: Path, text: str):
+    path = write_yaml(tmp_path / "broken.yaml", text)
+    assert path in refusal(path)
+
+
+def test_a_run_is_named_after_its_preset_and_told_apart_by_its_overrides():
+    assert default_name("demo", load_config("demo")) == "demo"
+    changed = default_name("demo", load_config("demo", ["training.lora_r=8"]))
+    assert changed.startswith("demo-") and changed != default_name("demo", load_config("demo", ["training.lora_r=4"]))
+
+
+def test_every_setting_is_described_for_the_run_form():
+    from tasks.settings import ExperimentConfig
+
+    schema = ExperimentConfig.model_json_schema()
+    models = [schema, *schema["$defs"].values()]
+    bare = [name for model in models for name, field in model["properties"].items() if "description" not in field]
+    assert bare == []
+
+
+def test_the_ranges_worth_searching_are_told():
+    from tasks.settings import TrainingConfig
+
+    told = {name: field.description or "" for name, field in TrainingConfig.model_fields.items()}
+    for name, range_told in (
+        ("lora_r", "8 to 64"),
+        ("num_train_epochs", "1 to 10"),
+        ("gradient_accumulation_steps", "1 to 10"),
+        ("learning_rate", "2e-5 to 4e-3"),
+    ):
+        assert f"worth searching: {range_told}" in told[name]
