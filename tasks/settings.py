@@ -53,9 +53,7 @@ class DataConfig(Section):
         "refuse", description="What an image that is no image does: end the run, or drop its records, counted."
     )
     subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
-    test_ratio: float = Field(
-        1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1."
-    )
+    test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1.")
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":
@@ -76,12 +74,8 @@ class ModelConfig(Section):
         None, description="Vision tower of a model in the original layout; empty: as the model says."
     )
     version: Literal["v1"] = Field("v1", description="Prompt template.")
-    mm_projector_type: Literal["mlp2x_gelu"] = Field(
-        "mlp2x_gelu", description="Projector between tower and LLM."
-    )
-    mm_vision_select_layer: int = Field(
-        -2, le=-1, ge=-24, description="Layer of the tower that is read, -24 to -1."
-    )
+    mm_projector_type: Literal["mlp2x_gelu"] = Field("mlp2x_gelu", description="Projector between tower and LLM.")
+    mm_vision_select_layer: int = Field(-2, le=-1, ge=-24, description="Layer of the tower that is read, -24 to -1.")
     mm_use_im_start_end: Literal[False] = Field(
         False, description="Start and end tokens around the image; not in LLaVA 1.5."
     )
@@ -95,12 +89,8 @@ class TrainingConfig(Section):
     """How the model is tuned; the names are LLaVA's and transformers' own."""
 
     lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
-    lora_r: int = Field(
-        128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64."
-    )
-    lora_alpha: float = Field(
-        256, gt=0, description="Scale of the adapters; the update is multiplied by alpha / r."
-    )
+    lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64.")
+    lora_alpha: float = Field(256, gt=0, description="Scale of the adapters; the update is multiplied by alpha / r.")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters, 0 to below 1.")
     mm_projector_lr: float | None = Field(
         2e-5, gt=0, le=1, description="Learning rate of the projector; empty: learning_rate."
@@ -125,9 +115,7 @@ class TrainingConfig(Section):
         1e-5, gt=0, le=1, description="Highest learning rate of the adapters; worth searching: 2e-5 to 4e-3."
     )
     weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay, 0 to 1.")
-    warmup_ratio: float = Field(
-        0.03, ge=0, le=1, description="Share of the steps in which the rate rises, 0 to 1."
-    )
+    warmup_ratio: float = Field(0.03, ge=0, le=1, description="Share of the steps in which the rate rises, 0 to 1.")
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Course of the learning rate after the warm-up."
     )
@@ -138,9 +126,7 @@ class TrainingConfig(Section):
         description="When the loss on the validation set is taken.",
     )
     eval_steps: int = Field(300, ge=1, description="Optimiser steps between validations.")
-    save_strategy: Literal["steps", "no"] = Field(
-        "steps", description="When checkpoints are written; the end always."
-    )
+    save_strategy: Literal["steps", "no"] = Field("steps", description="When checkpoints are written; the end always.")
     save_steps: int = Field(300, ge=1, description="Optimiser steps between checkpoints.")
     save_total_limit: int | None = Field(1, ge=1, description="Checkpoints kept on the disk; empty: all.")
     logging_steps: int = Field(1, ge=1, description="Optimiser steps between log lines.")
@@ -180,9 +166,7 @@ class InferenceConfig(Section):
     """How the test set is answered."""
 
     subset_size: int = Field(150, ge=1, description="Records a subset.")
-    batch_size: int = Field(
-        16, ge=1, le=4096, description="Questions a batch; the answers do not depend on it."
-    )
+    batch_size: int = Field(16, ge=1, le=4096, description="Questions a batch; the answers do not depend on it.")
     max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer in tokens.")
     history: Literal["independent", "predicted", "reference"] = Field(
         "independent",
@@ -197,9 +181,7 @@ class InferenceConfig(Section):
 class EvaluationConfig(Section):
     """How answers are scored."""
 
-    bootstrap_draws: int = Field(
-        1000, ge=0, le=100_000, description="Bootstrap draws for the intervals; 0: none."
-    )
+    bootstrap_draws: int = Field(1000, ge=0, le=100_000, description="Bootstrap draws for the intervals; 0: none.")
     seed: int = Field(28, ge=0, description="Seed of bootstrap and shuffling.")
     gallery: int = Field(60, ge=0, le=2000, description="Examples in the report's gallery.")
 
