@@ -15,7 +15,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 from typing import Any, NoReturn
 
 from tasks.errors import RsvlmError, UserError
@@ -23,6 +23,7 @@ from tasks.files import read_json, write_json
 
 USER_ERROR_EXIT = 2
 LAST_LINES = 25
+TIME_IS_UP = "the time that it was given is up"
 PR_SET_PDEATHSIG = 1
 
 
@@ -48,8 +49,8 @@ def run_streamed(
 ) -> None:
     """Run a command to its end and hand over each line of its output as it comes.
 
-    The child leads a process group of its own, which is ended with it whatever happens here.
-    Raises ProcessFailed with the last lines when it ends with another code than 0.
+    The child leads a process group of its own, which is ended with it whatever happens here, and after
+    `timeout_s` seconds. Raises ProcessFailed with the last lines when it ends with another code than 0.
     """
     child = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
         command,
@@ -62,28 +63,39 @@ def run_streamed(
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
-    timer = Timer(timeout_s, end_group, [child]) if timeout_s else None
+    time_is_up = Event()
+    watcher = Thread(target=_end_in_time, args=(child, timeout_s, time_is_up), daemon=True)
     lines: deque[str] = deque(maxlen=LAST_LINES)
     output = child.stdout
     assert output is not None
     try:
-        if timer:
-            timer.start()
+        watcher.start()
         for line in output:
             lines.append(line.rstrip("\n"))
             on_line(lines[-1])
         code = child.wait()
     finally:
-        if timer:
-            timer.cancel()
         end_group(child)
+        watcher.join()
         output.close()
-    if code:
+    if time_is_up.is_set():
+        lines.append(f"ended after {timeout_s:g} s: {TIME_IS_UP}")
+    if code or time_is_up.is_set():
         raise ProcessFailed(command, code, lines)
 
 
+def _end_in_time(child: "subprocess.Popen[str]", timeout_s: float | None, time_is_up: Event) -> None:
+    """End what is left of a child's group when the child has ended or its time is up."""
+    try:
+        child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        time_is_up.set()
+    # also after a good end: what the child left running would hold its output open for ever
+    end_group(child)
+
+
 def end_group(child: "subprocess.Popen[str]", grace_s: float = 20) -> None:
-    """End a child and all that it started: SIGTERM, then SIGKILL after `grace_s` seconds."""
+    """End a child and all that it started: SIGTERM, then SIGKILL when it has gone or after `grace_s` seconds."""
     for stop, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
         try:
             os.killpg(child.pid, stop)

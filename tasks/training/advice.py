@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from tasks.processes import TIME_IS_UP
+
 SIGKILL_CODES = (-9, 137)
 
 # The first text that stands in the last lines decides.
 SIGNS = (
+    (TIME_IS_UP, "raise training.run_timeout_h and start it again: it goes on from its newest checkpoint."),
     ("CUDA out of memory", "the GPU is full; lower per_device_train_batch_size, or take deepspeed zero3_offload."),
     ("DefaultCPUAllocator: can't allocate", "the memory is full; lower per_device_train_batch_size."),
     ("No space left on device", "the disk is full; free space, or lower save_total_limit."),

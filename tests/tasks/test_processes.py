@@ -1,0 +1,167 @@
+"""Children: streamed, without a shell, and gone with all they started whatever happens."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import UserError
+from tasks.processes import LAST_LINES, ProcessFailed, run_streamed, run_worker
+
+# A child that starts another one and tells both pids; the other one holds the output open.
+TWO = (
+    "import os, subprocess, sys, time\n"
+    "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\n"
+    "print(os.getpid(), other.pid, flush=True)\n"
+)
+STAYS = TWO + "time.sleep(300)\n"
+
+WORKER = """
+import sys
+from tasks.errors import DataError
+from tasks.processes import serve_worker
+
+def work(config):
+    if config["do"] == "refuse":
+        raise DataError("café.json has no images: put them there.")
+    if config["do"] == "crash":
+        raise RuntimeError("a bug")
+    print("working on", config["do"])
+    return {"made": config["do"]}
+
+if __name__ == "__main__":
+    serve_worker(work)
+"""
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process does anything yet; one that has ended may stay listed until its new parent asks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def await_end(pid: int) -> None:
+    """Wait until a process that was not started here has ended; the suite's time limit ends a vain wait."""
+    while is_running(pid):
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        select.select([descriptor], [], [], 1)
+        os.close(descriptor)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> dict[str, str]:
+    """The environment in which `a_worker` is a module."""
+    (tmp_path / "a_worker.py").write_text(WORKER)
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+
+
+def test_lines_come_one_by_one_as_they_are_printed(tmp_path: Path) -> None:
+    lines: list[str] = []
+    # the child goes on only when its first line was heard
+    code = "import sys, os\nprint('first', flush=True)\nwhile not os.path.exists(sys.argv[1]): pass\nprint('second')"
+    heard = tmp_path / "heard"
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        heard.touch()
+
+    run_streamed([*python(code), str(heard)], on_line)
+    assert lines == ["first", "second"]
+
+
+def test_errors_are_in_the_same_stream_and_odd_bytes_do_no_harm() -> None:
+    lines: list[str] = []
+    run_streamed(python("import sys; sys.stderr.buffer.write(b'bad \\xff byte\\n')"), lines.append)
+    assert lines == ["bad � byte"]
+
+
+def test_a_failed_child_gives_its_code_and_its_last_lines() -> None:
+    with pytest.raises(ProcessFailed) as failed:
+        run_streamed(python("for i in range(100): print(i)\nraise SystemExit(7)"), lambda line: None)
+    assert failed.value.code == 7
+    assert failed.value.lines == [str(i) for i in range(100 - LAST_LINES, 100)]
+
+
+def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
+    lines: list[str] = []
+    odd = f"$HOME; touch {tmp_path}/made `id` *"
+    run_streamed([*python("import sys; print(sys.argv[1])"), odd], lines.append)
+    assert lines == [odd]
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_a_child_leaves_running_is_ended_with_it() -> None:
+    lines: list[str] = []
+    run_streamed(python(TWO), lines.append)
+    await_end(int(lines[0].split()[1]))
+
+
+def test_a_child_whose_time_is_up_is_ended_with_all_it_started() -> None:
+    lines: list[str] = []
+    with pytest.raises(ProcessFailed, match="ended after 2 s: the time that it was given is up"):
+        run_streamed(python(STAYS), lines.append, timeout_s=2)
+    for pid in map(int, lines[0].split()):
+        await_end(pid)
+
+
+def test_a_child_that_ends_well_when_told_to_stop_has_failed_all_the_same() -> None:
+    code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\ntime.sleep(300)"
+    with pytest.raises(ProcessFailed, match="is up"):
+        run_streamed(python(code), lambda line: None, timeout_s=1)
+
+
+def test_an_error_while_listening_ends_the_child() -> None:
+    pids: list[int] = []
+
+    def listen(line: str) -> None:
+        pids.extend(map(int, line.split()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_streamed(python(STAYS), listen)
+    for pid in pids:
+        await_end(pid)
+
+
+def test_a_parent_that_is_killed_takes_its_child_along() -> None:
+    code = (
+        "from tasks.processes import run_streamed\nimport sys\n"
+        "run_streamed([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(300)'],"
+        " lambda line: print(line, flush=True))"
+    )
+    parent = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        os.kill(parent.pid, signal.SIGKILL)
+    await_end(child)
+
+
+def test_a_worker_returns_what_its_work_returned(worker: dict[str, str]) -> None:
+    lines: list[str] = []
+    assert run_worker("a_worker", {"do": "this"}, lines.append, env=worker) == {"made": "this"}
+    assert lines == ["working on this"]
+
+
+def test_what_the_user_can_mend_crosses_the_border_as_its_sentence(worker: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"^café\.json has no images: put them there\.$"):
+        run_worker("a_worker", {"do": "refuse"}, lambda line: None, env=worker)
+
+
+def test_a_bug_in_a_worker_crosses_the_border_with_its_traceback(worker: dict[str, str]) -> None:
+    with pytest.raises(ProcessFailed, match="RuntimeError: a bug") as failed:
+        run_worker("a_worker", {"do": "crash"}, lambda line: None, env=worker)
+    assert failed.value.code == 1
