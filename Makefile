@@ -1,0 +1,43 @@
+# make demo    the whole experiment on two CPU cores, with sample data that it draws
+# make test    all tests but those that need a GPU or the internet
+# make check   style, types, import rules
+# make bench   the benchmarks, as ratios
+# The first of them installs everything into .venv. With another Python: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench
+
+demo: $(INSTALLED)
+	$(BIN)/rsvlm run demo
+	@echo "The report: $(CURDIR)/workspace/runs/demo/reports/final/report.html"
+
+test: $(INSTALLED)
+	$(BIN)/pytest -m "not gpu and not network"
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/run.py
+
+$(INSTALLED): pyproject.toml infra/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "rsvlm needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true):" \
+			"install one and say where it is, e.g. make demo PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
+		echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+			"(Debian: apt install python3-venv)" >&2; exit 2; }
+	@echo "Installing into .venv; the first time this takes some minutes."
+	@echo "  PyTorch ..."
+	@$(BIN)/pip install --quiet -c infra/constraints.txt torch
+	@echo "  rsvlm and the other packages ..."
+	@$(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve]'
+	@touch $@
