@@ -27,4 +27,7 @@ def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> D
         or make(draw_sample_folder, run.workspace.sample_data, run.folder.superseded, config=config.data.sample).path
     )
     data = raw_data(root.absolute(), config.data)
-    return make(prepare_sets, choose_sets_folder(data, run.folder.sets), None, data=data, config=config.data)
+    place = choose_sets_folder(data, run.folder.sets)
+    # in the user's data folder nothing is moved aside
+    superseded = run.folder.superseded if place == run.folder.sets else None
+    return make(prepare_sets, place, superseded, data=data, config=config.data)

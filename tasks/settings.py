@@ -5,7 +5,7 @@ These models are the run form in Prefect's UI, so each field says what it is, it
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
@@ -86,7 +86,14 @@ class ModelConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How the model is tuned; the names are LLaVA's and transformers' own."""
+    """How the model is tuned; the names are LLaVA's and transformers' own.
+
+    A training whose fields WITHOUT_EFFECT on the weights are changed is the same training and goes on.
+    """
+
+    WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset(
+        {"report_to", "run_timeout_h", "logging_steps", "dataloader_num_workers", "save_total_limit"}
+    )
 
     lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
     lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64.")

@@ -36,17 +36,17 @@ def make(
     `out` from other content is moved below `superseded`: nothing is overwritten. With no such place the step itself
     refuses an `out` of other content.
     """
-    key = content_key(work.name, parameters)
     if superseded is not None:
+        key = content_key(work.name, parameters)
         _set_aside_other(out, key, superseded)
-    # before the work: a run that is killed finds its own unfinished folder again
-    write_text(_key_file(out), key + "\n")
+        # before the work: a run that is killed finds its own unfinished folder again
+        write_text(_key_file(out), key + "\n")
     ref = _believed(work(out=out, **parameters, return_state=True), lambda: _again(work, out, parameters))
     place = result or out
-    if ref.path != place:
+    here = ref.model_copy(update={"path": place})
+    if ref.path != place and not is_whole(here):
         copy_folder(ref.path, place)
-        ref = ref.model_copy(update={"path": place})
-    return ref
+    return here
 
 
 def content_key(name: str, parameters: Mapping[str, Any]) -> str:
@@ -63,7 +63,8 @@ def _content_of(value: Any) -> Any:
     if isinstance(value, FolderRef):
         return value.content
     if isinstance(value, BaseModel):
-        return {name: _content_of(getattr(value, name)) for name in type(value).model_fields}
+        names = type(value).model_fields.keys() - getattr(value, "WITHOUT_EFFECT", frozenset())
+        return {name: _content_of(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): _content_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

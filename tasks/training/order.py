@@ -6,9 +6,6 @@ from tasks.files import digest_of
 from tasks.records import DatasetRef, ModelRef, Value
 from tasks.settings import ModelConfig, TrainingConfig
 
-# Fields of TrainingConfig that do not change the weights.
-WITHOUT_EFFECT = frozenset({"report_to", "run_timeout_h", "logging_steps", "dataloader_num_workers"})
-
 
 class TrainingOrder(Value):
     """One training run: the base model, the sets, the settings and the folder for its checkpoints."""
@@ -31,6 +28,6 @@ class TrainingOrder(Value):
                 "dataset": self.dataset.sha256,
                 "images": self.dataset.images_sha256,
                 "model": self.model.model_dump(mode="json"),
-                "training": self.training.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
+                "training": self.training.model_dump(mode="json", exclude=set(TrainingConfig.WITHOUT_EFFECT)),
             }
         )
