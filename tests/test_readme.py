@@ -1,0 +1,137 @@
+"""The README is true: its commands, options, presets, files and tree exist."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.cli import build_parser
+
+REPO = Path(__file__).resolve().parents[1]
+README = (REPO / "README.md").read_text(encoding="utf-8")
+PRESETS = REPO / "deployments" / "presets"
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def code_blocks(text: str) -> list[str]:
+    return re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL)
+
+
+def asked_commands() -> list[list[str]]:
+    """The words of every rsvlm command in the README, in code blocks and between backticks."""
+    joined = README.replace("\\\n", " ")
+    lines = [line for block in code_blocks(joined) for line in block.split("\n")]
+    pieces = [*lines, *re.findall(r"`([^`\n]+)`", joined)]
+    found = (re.match(r"(?:\.venv/bin/)?rsvlm ([a-z].*)", piece) for piece in pieces)
+    return [match[1].split() for match in found if match]
+
+
+def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser's commands by name; none for a command that has no further ones."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def all_commands(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, inner in actions_of(parser).items():
+        if actions_of(inner):
+            yield from all_commands(inner, (*before, name))
+        else:
+            yield (*before, name)
+
+
+def find_parser(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of a command and the words that are left for it."""
+    parser = build_parser()
+    while actions := actions_of(parser):
+        assert words and words[0] in actions, f"{' '.join(words)} is no command"
+        parser, words = actions[words[0]], words[1:]
+    return parser, words
+
+
+def tree_paths() -> Iterator[Path]:
+    """Every path of the README's tree; files of a folder stand two columns further in."""
+    (block,) = code_blocks(section("The tree"))
+    folder = Path()
+    for line in block.rstrip("\n").split("\n"):
+        names = re.match(r"\s*((?:[\w.-]+(?:\.py|/)(?: |$))*)", line)
+        assert names
+        listed = names[1].split()
+        if line[0] != " ":
+            (name,) = listed
+            folder = Path(name)
+            yield folder
+        else:
+            yield from (folder / name for name in listed)
+
+
+@pytest.mark.parametrize("words", asked_commands(), ids=" ".join)
+def test_a_command_in_the_readme_exists_with_its_options(words: list[str]) -> None:
+    parser, rest = find_parser(words)
+    options = {name for action in parser._actions for name in action.option_strings}
+    assert {word for word in rest if word.startswith("--")} <= options
+
+
+def test_the_first_two_commands_stand_first() -> None:
+    assert [block.strip() for block in code_blocks(README)[:2]] == [
+        "make demo",
+        ".venv/bin/rsvlm run real-cpu --set data.root=FOLDER",
+    ]
+
+
+def test_every_command_stands_in_the_table() -> None:
+    table = "\n".join(line for line in section("Commands").split("\n") if line.startswith("|"))
+    lacking = [name for name in map(" ".join, all_commands(build_parser())) if f"`rsvlm {name}" not in table]
+    assert lacking == []
+
+
+def test_every_preset_is_named_and_every_named_preset_exists() -> None:
+    named = {words[1] for words in asked_commands() if words[0] in ("run", "config") and len(words) > 1}
+    known = {path.stem for path in PRESETS.glob("*.yaml")}
+    assert named - {"PRESET_OR_YAML"} <= known
+    assert all(f"`{name}`" in README for name in known)
+
+
+def test_the_overrides_that_it_shows_are_settings() -> None:
+    from deployments.configuration import load_config
+
+    shown = re.findall(r"--set ((?:data|model|training|store)\.\S+?=[^\s`]+)", README)
+    assert len(shown) >= 5
+    for override in shown:
+        load_config("demo", [override])
+
+
+def test_the_tree_exists() -> None:
+    paths = list(tree_paths())
+    assert len(paths) > 25
+    assert [path for path in paths if not (REPO / path).exists()] == []
+
+
+def test_the_tree_names_every_room_and_every_flow() -> None:
+    there = {path for room in ("flows", "tasks") for path in (REPO / room).iterdir() if path.name[0] not in "._"}
+    named = {REPO / path for path in tree_paths()}
+    assert {path.relative_to(REPO) for path in there - named if path.suffix == ".py" or path.is_dir()} == set()
+
+
+def test_links_lead_to_files() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
+    assert [target for target in targets if not (REPO / target).exists()] == []
+
+
+def test_the_make_commands_exist() -> None:
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
+    assert named == {"demo", "test", "check", "bench"} == set(re.findall(r"^(\w+): \$\(INSTALLED\)", makefile, re.M))
+
+
+def test_only_constraints_name_an_exact_torch() -> None:
+    pins = re.findall(r"^torch==(\S+)$", (REPO / "infra" / "constraints.txt").read_text(encoding="utf-8"), re.M)
+    assert len(pins) == 1 and "+" not in pins[0]
+    assert "torch==" not in (REPO / "pyproject.toml").read_text(encoding="utf-8")
