@@ -1,0 +1,117 @@
+"""What may come out of an archive: names, kinds and sizes are judged before a byte is written."""
+
+import shutil
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from tasks.errors import DataError
+
+Kind = Literal["file", "folder", "link", "device"]
+
+LONGEST_NAME = 255
+LONGEST_PATH = 1000
+KEEP_FREE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as the archive declares it."""
+
+    name: str
+    size_bytes: int
+    kind: Kind
+    encrypted: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an archive may hold: files, unpacked bytes, and unpacked bytes for each packed one.
+
+    The ratio is not looked at below `ratio_from_bytes`: a text of some MB packs a thousandfold and harms nobody.
+    """
+
+    files: int = 1_000_000
+    total_bytes: int = 300 << 30
+    ratio: float = 200
+    ratio_from_bytes: int = 64 << 20
+
+
+class Gate:
+    """Admits the entries of one archive one by one; raises DataError at the first that must not come out."""
+
+    def __init__(self, archive: Path, folder: Path, limits: Limits):
+        self.archive, self.limits = archive, limits
+        self.packed_bytes = archive.stat().st_size
+        self.free_bytes = shutil.disk_usage(folder).free - KEEP_FREE_BYTES
+        self.files, self.total_bytes = 0, 0
+        self._kinds: dict[str, Kind] = {}
+        self._named: set[str] = set()
+
+    def admit(self, entry: Entry) -> str:
+        """The relative path at which an entry may be written; empty for the archive's own top folder."""
+        path = self.inside(entry.name)
+        if entry.encrypted:
+            self.refuse("is encrypted", "give an archive without a password")
+        if entry.kind == "device":
+            self.refuse(f"holds a device, pipe or socket ({entry.name!r})", "repack it without")
+        if entry.kind == "link":
+            self.refuse(f"holds a link ({entry.name!r})", "repack it with the files themselves")
+        if path:
+            self._require_alone(path, entry.kind)
+        elif entry.kind == "file":
+            self.refuse("holds a file without a name", "repack it")
+        if entry.kind == "file":
+            self._require_size(entry)
+        return path
+
+    def inside(self, name: str) -> str:
+        """The relative path that a name of the archive means; raises DataError where it leads out of the folder."""
+        text = name.replace("\\", "/")
+        parts = [part for part in text.split("/") if part not in ("", ".")]
+        if text.startswith("/") or text[1:2] == ":" or ".." in parts:
+            self.refuse(f"holds a path that leads out of its folder ({name!r})", "do not trust it")
+        if not text.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+            self.refuse(f"holds a name with control or undecodable characters ({name!r})", "repack it")
+        if len(text) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
+            self.refuse(f"holds a name that is too long ({name[:60]!r}...)", "repack it with shorter names")
+        return "/".join(parts)
+
+    def _require_alone(self, path: str, kind: Kind) -> None:
+        folded = _folded(path)
+        parent = folded.rpartition("/")[0]
+        while parent and (known := self._kinds.setdefault(parent, "folder")):
+            if known != "folder":
+                self.refuse(f"holds {parent!r} as a file and as a folder", "repack it")
+            parent = parent.rpartition("/")[0]
+        known = self._kinds.setdefault(folded, kind)
+        if (known, kind) != ("folder", "folder") and folded in self._named:
+            # some file systems take Plane.jpg and plane.jpg for one file: the second would replace the first
+            self.refuse(f"holds two entries for one name ({path!r})", "repack it with distinct names")
+        if known != kind:
+            self.refuse(f"holds {path!r} as a file and as a folder", "repack it")
+        self._named.add(folded)
+
+    def _require_size(self, entry: Entry) -> None:
+        self.files += 1
+        self.total_bytes += entry.size_bytes
+        if self.files > self.limits.files:
+            self.refuse(f"holds more than {self.limits.files} files", "raise the limit if you trust it")
+        if self.total_bytes > self.limits.total_bytes:
+            self.refuse(f"unpacks to more than {self.limits.total_bytes} bytes", "raise the limit if you trust it")
+        if self.total_bytes > max(self.limits.ratio_from_bytes, self.limits.ratio * self.packed_bytes):
+            self.refuse(f"unpacks to over {self.limits.ratio:g} times its size", "raise the limit if you trust it")
+        if self.total_bytes > self.free_bytes:
+            needed_gb, free_gb = self.total_bytes / 1e9, max(self.free_bytes, 0) / 1e9
+            self.refuse(f"needs {needed_gb:.1f} GB or more, {free_gb:.1f} GB are free", "make room on the disk")
+
+    def refuse(self, what: str, way_out: str) -> NoReturn:
+        """Raise the DataError that says what is wrong with the archive."""
+        raise DataError(f"{self.archive} {what}: {way_out}. Nothing of it was kept.")
+
+
+def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
