@@ -1,7 +1,6 @@
 """A LoRA adapter as PEFT writes it, ours or the original LLaVA's, by canonical names."""
 
 import math
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from tasks.errors import DataError, ModelError
 from tasks.files import read_json
 from tasks.merging.tensor_files import StoredTensor, read_float, read_tensors
 from tasks.model.formats import canonical_name, lora_name
+from tasks.model.non_lora import read_non_lora
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
 # Each of these changes what a merged weight is, and is not what this merge computes.
@@ -113,17 +113,6 @@ def _pair(folder: Path, weight: str, sides: dict[str, StoredTensor], rank: int) 
 
 
 def _read_non_lora(folder: Path) -> dict[str, torch.Tensor]:
-    file = folder / NON_LORA_WEIGHTS
-    if not file.is_file():
+    if not (folder / NON_LORA_WEIGHTS).is_file():
         return {}
-    try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"{file} holds more than tensors (code, or it is damaged) and was not opened: fetch the checkpoint again."
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ModelError(f"{file} is cut off or damaged ({error}): fetch the checkpoint again.") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ModelError(f"{file} does not hold tensors by name: fetch the checkpoint again.")
-    return {canonical_name(name): value for name, value in weights.items()}
+    return {canonical_name(name): value for name, value in read_non_lora(folder).items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
+from tasks.model.non_lora import read_non_lora
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
 PEFT_PREFIX = "base_model.model."
@@ -35,11 +36,12 @@ def require_model_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no config.json: give the directory of a LLaVA model.") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{folder}/config.json is damaged ({error}): copy the model again.") from None
-    if config.get("model_type") != "llava":
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "llava":
         raise ModelError(
-            f"{folder} holds a model of type {config.get('model_type')!r}, not a transformers LLaVA model: "
+            f"{folder} holds a model of type {kind!r}, not a transformers LLaVA model: "
             "give a directory as llava-hf/llava-1.5-7b-hf has it."
         )
     return config
@@ -54,12 +56,17 @@ def load_reader(folder: Path) -> Reader:
     for name in ("tokenizer_config.json", "preprocessor_config.json"):
         if not (folder / name).is_file() and not (folder / "processor_config.json").is_file():
             raise ModelError(f"{folder} lacks {name}: copy it from the base model.")
-    vision = config["vision_config"]
+    try:
+        vision = config["vision_config"]
+        image_token_id = config.get("image_token_index") or config["image_token_id"]
+        image_tokens = (vision["image_size"] // vision["patch_size"]) ** 2
+    except KeyError as error:
+        raise ModelError(f"{folder}/config.json lacks {error}: copy it from where the model was published.") from None
     return Reader(
         tokenizer=AutoTokenizer.from_pretrained(folder),
         image_processor=LlavaImageProcessorPil.from_pretrained(folder),
-        image_token_id=int(config.get("image_token_index") or config["image_token_id"]),
-        image_tokens=(vision["image_size"] // vision["patch_size"]) ** 2,
+        image_token_id=int(image_token_id),
+        image_tokens=image_tokens,
     )
 
 
@@ -81,14 +88,19 @@ def choose_dtype(name: str, device: Any) -> Any:
 
 def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
     """The LLaVA model of a directory in evaluation mode; raises ModelError when its weights are not whole."""
+    # what a file lacks transformers would fill with random values and a warning
+    complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
     from safetensors import SafetensorError
     from transformers import LlavaForConditionalGeneration
 
     require_model_config(folder)
     try:
-        return LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, **options).eval()
-    except (OSError, SafetensorError) as error:
+        model, found = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, **complete, **options)
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The weights of {folder} cannot be read ({error}): copy the model again.") from None
+    if found["missing_keys"]:
+        raise ModelError(f"{folder} lacks {sorted(found['missing_keys'])[0]}: copy the model again.")
+    return model.eval()
 
 
 def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") -> LoadedModel:
@@ -104,23 +116,22 @@ def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") ->
 def apply_adapter(model: Any, adapter: Path, trainable: bool = False) -> Any:
     """Put a PEFT adapter and its projector on a base model; raises ModelError when either does not fit."""
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS):
         if not (adapter / name).is_file():
             raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
     try:
         tuned = PeftModel.from_pretrained(model, adapter, is_trainable=trainable, autocast_adapter_dtype=False)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"The adapter {adapter} does not fit the base model: {error}") from None
+    except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None
     load_projector(tuned, adapter)
     return tuned
 
 
 def load_projector(model: Any, adapter: Path) -> None:
     """Read non_lora_trainables.bin into a PEFT model; raises ModelError when a name or shape does not fit."""
-    import torch
-
-    weights = torch.load(adapter / NON_LORA_WEIGHTS, map_location="cpu", weights_only=True)
+    weights = read_non_lora(adapter)
     known = model.state_dict()
     strange = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
     if strange:

@@ -1,0 +1,150 @@
+"""A directory is a model that answers, or one sentence says why not."""
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tasks.errors import ModelError
+from tasks.model.loading import load_base, load_model, load_reader, require_model_config
+
+
+def change_config(folder: Path, **values: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config.update(values)
+    (folder / "config.json").write_text(
+        json.dumps({name: value for name, value in config.items() if value is not None})
+    )
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def test_a_model_comes_with_all_that_turns_records_into_its_input(tiny_model_dir: Path) -> None:
+    loaded = load_model(tiny_model_dir, dtype="float32")
+    assert loaded.image_tokens == 64
+    assert loaded.tokenizer.convert_ids_to_tokens(loaded.image_token_id) == "<image>"
+    assert loaded.image_processor.do_pad
+    assert not loaded.model.training
+
+
+def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        require_model_config(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"model_type": ', "\udcff", "[]", "{}"])
+def test_a_damaged_configuration_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content, errors="surrogateescape")
+    with pytest.raises(ModelError):
+        require_model_config(tmp_path)
+
+
+def test_another_kind_of_model_is_refused(model_dir: Path) -> None:
+    change_config(model_dir, model_type="llama")
+    with pytest.raises(ModelError, match="of type 'llama', not a transformers LLaVA"):
+        load_base(model_dir, torch.float32)
+
+
+def test_a_configuration_without_the_tower_is_refused(model_dir: Path) -> None:
+    change_config(model_dir, vision_config=None)
+    with pytest.raises(ModelError, match="lacks 'vision_config'"):
+        load_reader(model_dir)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "preprocessor_config.json"])
+def test_a_model_without_what_reads_its_input_is_refused(model_dir: Path, name: str) -> None:
+    (model_dir / name).unlink()
+    with pytest.raises(ModelError, match=f"lacks {name}"):
+        load_reader(model_dir)
+
+
+def test_weights_that_are_cut_off_are_refused(model_dir: Path) -> None:
+    truncate(model_dir / "model.safetensors")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_base(model_dir, torch.float32)
+
+
+def test_a_tensor_that_is_missing_is_not_made_up(model_dir: Path) -> None:
+    file = model_dir / "model.safetensors"
+    weights = {name: value for name, value in load_file(file).items() if "linear_2.bias" not in name}
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks .*multi_modal_projector\.linear_2\.bias"):
+        load_base(model_dir, torch.float32)
+
+
+def test_a_tensor_of_another_shape_is_refused(model_dir: Path) -> None:
+    change_config(model_dir, image_seq_length=64)
+    file = model_dir / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if name.endswith("linear_2.bias"))
+    save_file({**weights, name: torch.zeros(3)}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_base(model_dir, torch.float32)
+
+
+def test_an_adapter_brings_its_matrices_and_its_projector(model_dir: Path, adapter: Path) -> None:
+    state = load_model(model_dir, adapter, "float32").model.state_dict()
+    assert any("lora_B" in name and value.any() for name, value in state.items())
+    projector = [value for name, value in state.items() if "multi_modal_projector" in name]
+    assert len(projector) == 4
+    assert all(torch.equal(value, torch.ones_like(value)) for value in projector)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin"])
+def test_an_incomplete_adapter_is_refused(model_dir: Path, adapter: Path, name: str) -> None:
+    (adapter / name).unlink()
+    with pytest.raises(ModelError, match=f"lacks {name}"):
+        load_model(model_dir, adapter, "float32")
+
+
+def other_rank(adapter: Path) -> None:
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 8}))
+
+
+def other_projector(adapter: Path) -> None:
+    file = adapter / "non_lora_trainables.bin"
+    weights = torch.load(file, weights_only=True)
+    torch.save({name: torch.ones(3, 3) for name in weights}, file)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        other_rank,
+        other_projector,
+        lambda adapter: truncate(adapter / "adapter_model.safetensors"),
+        lambda adapter: truncate(adapter / "non_lora_trainables.bin"),
+        lambda adapter: (adapter / "adapter_config.json").write_text("{"),
+    ],
+    ids=["rank", "projector", "cut-matrices", "cut-projector", "configuration"],
+)
+def test_an_adapter_that_does_not_fit_is_refused(model_dir: Path, adapter: Path, harm: Callable[[Path], Any]) -> None:
+    harm(adapter)
+    with pytest.raises(ModelError, match=adapter.name):
+        load_model(model_dir, adapter, "float32")
+
+
+class Code:
+    """What unpickling would run."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path, tmp_path: Path) -> None:
+    (adapter / "non_lora_trainables.bin").write_bytes(pickle.dumps(Code(tmp_path / "ran"), protocol=2))
+    with pytest.raises(ModelError, match="holds more than tensors"):
+        load_model(model_dir, adapter, "float32")
+    assert not (tmp_path / "ran").exists()
