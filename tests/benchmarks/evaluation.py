@@ -1,0 +1,134 @@
+"""Scoring with controls and intervals, beside pycocoevalcap's tokenizer and four scorers on the same captions."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rows import Row
+
+from tasks.evaluation.evaluating import evaluate
+from tasks.evaluation.java import find_java
+from tasks.files import write_json
+from tasks.settings import EvaluationConfig
+
+CAPTIONS, QUESTIONS, DRAWS = 10_000, 10_000, 1_000
+REFERENCES, QUESTIONS_AN_IMAGE = 5, 100
+TRAINING_SHARE = 0.5  # records of the training set, as a share of the test set's
+VOCABULARY = 800
+
+Records = list[dict[str, Any]]
+
+
+def scoring_beside_pycocoevalcap(folder: Path) -> list[Row]:
+    """Time of `evaluate` on 10,000 captions and 10,000 questions, over that of the bare scorers on the captions."""
+    test, answers = make_records(CAPTIONS, QUESTIONS, seed=1)
+    training, _ = make_records(int(CAPTIONS * TRAINING_SHARE), int(QUESTIONS * TRAINING_SHARE), seed=2)
+    files = {"test": test, "final": answers, "train": training}
+    for name, records in files.items():
+        write_json(folder / f"{name}.json", records)
+    bare_s = bare_scorers_s(test[:CAPTIONS], answers[:CAPTIONS])
+    start = time.perf_counter()
+    evaluate(
+        folder / "test.json",
+        folder / "final.json",
+        folder / "report",
+        folder / "train.json",
+        EvaluationConfig(bootstrap_draws=DRAWS),
+        None,
+    )
+    whole_s = time.perf_counter() - start
+    print(f"  evaluation {whole_s:.1f} s, pycocoevalcap alone {bare_s:.1f} s")
+    return [Row("evaluation: all controls and intervals / pycocoevalcap alone", whole_s / bare_s, "<= 3")]
+
+
+def make_records(captions: int, questions: int, seed: int) -> tuple[Records, Records]:
+    """A test set and answers to it: captions of RSICD, an image each, then questions of LR, a hundred an image."""
+    rng = random.Random(seed)
+    words = [
+        f"{'bcdfghjklm'[n % 10]}{'aeiou'[n // 10 % 5]}{'nprstvwxyz'[n // 50 % 10]}{n // 500}" for n in range(VOCABULARY)
+    ]
+    pairs = [_caption_record(rng, words, f"{seed}_{n}") for n in range(captions)]
+    pairs += [_question_record(rng, f"{seed}_{n}") for n in range(questions // QUESTIONS_AN_IMAGE)]
+    test, answers = zip(*pairs, strict=True)
+    return list(test), list(answers)
+
+
+def _caption_record(rng: random.Random, words: list[str], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    topic = rng.sample(words, 12)
+    references = [_caption(rng, words, topic) for _ in range(REFERENCES)]
+    turns = [("What is shown in this image?", text) for text in references]
+    return (
+        _record(name, f"RSICD/images/{name}.jpg", turns),
+        _record(name, f"RSICD/images/{name}.jpg", [(turns[0][0], _caption(rng, words, topic))]),
+    )
+
+
+def _caption(rng: random.Random, words: list[str], topic: list[str]) -> str:
+    # frequent words are frequent as in a language; half of them belong to the image
+    return " ".join(
+        rng.choice(topic) if rng.random() < 0.5 else words[int(VOCABULARY * rng.random() ** 3)]
+        for _ in range(rng.randint(7, 15))
+    )
+
+
+def _question_record(rng: random.Random, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    asked = [_question(rng) for _ in range(QUESTIONS_AN_IMAGE)]
+    image = f"LR/Train/{name}.tif"
+    true = _record(name, image, [(question, rng.choice(choices)) for question, choices in asked])
+    said = _record(name, image, [(question, rng.choice(choices)) for question, choices in asked])
+    return true, said
+
+
+def _question(rng: random.Random) -> tuple[str, list[str]]:
+    thing, other = rng.sample(["road", "building", "farmland", "forest", "water area", "parking lot"], 2)
+    return rng.choice(
+        [
+            (f"Is there a {thing}?", ["yes", "no"]),
+            (f"Are there more {thing}s than {other}s?", ["yes", "no"]),
+            (f"How many {thing}s are there?", [str(n) for n in range(40)]),
+            ("Is it a rural or an urban area?", ["rural", "urban"]),
+        ]
+    )
+
+
+def _record(name: str, image: str, turns: list[tuple[str, str]]) -> dict[str, Any]:
+    values = [
+        {"from": role, "value": value if number or role == "gpt" else f"<image>\n{value}"}
+        for number, turn in enumerate(turns)
+        for role, value in zip(("human", "gpt"), turn, strict=True)
+    ]
+    return {"id": name, "image": image, "conversations": values}
+
+
+def bare_scorers_s(test: Records, answers: Records) -> float:
+    """Seconds that pycocoevalcap's tokenizer and its CIDEr, BLEU, METEOR and ROUGE-L take, called by hand."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.meteor.meteor import Meteor
+    from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    truth, said = (
+        {n: [{"caption": turn["value"]} for turn in record["conversations"][1::2]] for n, record in enumerate(records)}
+        for records in (test, answers)
+    )
+    with _java_on_path():
+        start = time.perf_counter()
+        truth, said = PTBTokenizer().tokenize(truth), PTBTokenizer().tokenize(said)
+        for scorer in (Cider(), Bleu(4), Meteor(), Rouge()):
+            scorer.compute_score(truth, said)
+        return time.perf_counter() - start
+
+
+@contextmanager
+def _java_on_path() -> Iterator[None]:
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = f"{find_java().parent}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
