@@ -39,5 +39,6 @@ $(INSTALLED): pyproject.toml infra/constraints.txt
 	@echo "  PyTorch ..."
 	@$(BIN)/pip install --quiet -c infra/constraints.txt torch
 	@echo "  rsvlm and the other packages ..."
-	@$(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve]'
+	@# the build backend warns of every editable installation
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve]'
 	@touch $@
