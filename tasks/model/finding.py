@@ -15,7 +15,7 @@ def find_model(model: str) -> Path:
     Raises ModelError when it is neither a directory nor a name that the hub gives.
     """
     folder = Path(model)
-    if folder.is_dir():
+    if model and folder.is_dir():
         return folder.absolute()
     if not HUB_NAME.fullmatch(model):
         raise ModelError(f"{model} is no directory: set model.base to a model's directory or its name on the hub.")

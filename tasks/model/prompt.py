@@ -46,12 +46,18 @@ def encode_conversation(tokenizer: Any, turns: Sequence[Turn]) -> EncodedConvers
     """Tokens and labels of whole rounds, question and answer; raises DataError when the roles do not alternate."""
     ids, labels = [tokenizer.bos_token_id], [IGNORE_INDEX]
     for number, (question, answer) in enumerate(_rounds(turns)):
-        prompt, whole = _round_text(number, question, None), _round_text(number, question, answer)
-        prompt_ids = _encode(tokenizer, prompt, continued=number > 0)
-        round_ids = [*_encode(tokenizer, whole, continued=number > 0), tokenizer.eos_token_id]
-        ids += round_ids
-        labels += [IGNORE_INDEX] * len(prompt_ids) + round_ids[len(prompt_ids) :]
+        encoded = encode_round(tokenizer, number, question, answer)
+        ids += encoded.input_ids
+        labels += encoded.labels
     return EncodedConversation(ids, labels)
+
+
+def encode_round(tokenizer: Any, number: int, question: str, answer: str) -> EncodedConversation:
+    """Tokens and labels of the round `number`, 0 for the first: each is encoded for itself."""
+    prompt, whole = _round_text(number, question, None), _round_text(number, question, answer)
+    prompt_ids = _encode(tokenizer, prompt, continued=number > 0)
+    ids = [*_encode(tokenizer, whole, continued=number > 0), tokenizer.eos_token_id]
+    return EncodedConversation(ids, [IGNORE_INDEX] * len(prompt_ids) + ids[len(prompt_ids) :])
 
 
 def encode_prompt(tokenizer: Any, turns: Sequence[Turn], image_token_id: int, image_tokens: int) -> list[int]:

@@ -1,0 +1,149 @@
+"""Every record is learned from whole, cut between turns, or counted with the reason why not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.model.loading import Reader, load_reader
+from tasks.model.prompt import IMAGE_INDEX
+from tasks.training.samples import (
+    EMPTY_ANSWER,
+    NO_ANSWER,
+    TOO_LONG,
+    UNANSWERED,
+    WRONG_ROLES,
+    Sample,
+    make_samples,
+)
+
+
+@pytest.fixture(scope="module")
+def reader(tiny_model_dir: Path) -> Reader:
+    return load_reader(tiny_model_dir)
+
+
+def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[str, Any]:
+    """A record whose turns take the roles in turn."""
+    names = {"h": "human", "g": "gpt"}
+    turns = [{"from": names[roles[i % len(roles)]], "value": text} for i, text in enumerate(texts)]
+    return {"id": "LR_1", "image": image, "conversations": turns}
+
+
+def long_record(rounds: int) -> dict[str, Any]:
+    texts = [text for i in range(rounds) for text in (f"How many ships are in part {i}?", f"there are {i} of them")]
+    texts[0] = "<image>\n" + texts[0]
+    return record(*texts)
+
+
+def text_of(sample: Sample, reader: Reader) -> str:
+    return reader.tokenizer.decode([token for token in sample.encoded.input_ids if token != IMAGE_INDEX])
+
+
+def learned(sample: Sample, reader: Reader) -> list[str]:
+    """The answers that the labels hold."""
+    ids = [label for label in sample.encoded.labels if label != -100]
+    return [part.strip() for part in reader.tokenizer.decode(ids).split("</s>") if part]
+
+
+def test_a_record_is_one_sample(reader: Reader) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], reader, 2048, True)
+    assert [learned(sample, reader) for sample in samples] == [["yes", "two"]]
+    assert (samples[0].record_id, samples[0].image, dropped) == ("LR_1", "a.png", {})
+    assert samples[0].length == len(samples[0].encoded.input_ids) + reader.image_tokens - 1
+
+
+def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(reader: Reader) -> None:
+    samples, dropped = make_samples([long_record(60)], reader, 400, True)
+    assert len(samples) > 2
+    assert all(sample.length <= 400 for sample in samples)
+    answers = [answer for sample in samples for answer in learned(sample, reader)]
+    assert answers == [f"there are {i} of them" for i in range(60)]
+    assert dropped == {}
+
+
+def test_each_part_shows_the_image_and_begins_with_the_system_text(reader: Reader) -> None:
+    samples, _ = make_samples([long_record(60)], reader, 400, True)
+    for sample in samples:
+        assert sample.encoded.input_ids.count(IMAGE_INDEX) == 1
+        assert text_of(sample, reader).startswith("<s>A chat between a curious user")
+        assert text_of(sample, reader).count("A chat between") == 1
+
+
+def test_parts_are_as_few_as_fit(reader: Reader) -> None:
+    samples, _ = make_samples([long_record(60)], reader, 400, True)
+    one_more = make_samples(
+        [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], reader, 400, True
+    )
+    room = one_more[0][0].length - make_samples([record("Ships?", "two")], reader, 400, True)[0][0].length
+    assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
+
+
+def test_without_splitting_a_long_record_is_dropped_and_counted(reader: Reader) -> None:
+    samples, dropped = make_samples([long_record(60)], reader, 400, False)
+    assert (samples, dropped) == ([], {TOO_LONG: 1})
+
+
+def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(reader: Reader) -> None:
+    texts = ("<image>\nRural?", "yes", "Tell all.", "ship " * 500, "Ships?", "two")
+    samples, dropped = make_samples([record(*texts)], reader, 400, True)
+    assert [learned(sample, reader) for sample in samples] == [["yes"], ["two"]]
+    assert dropped == {TOO_LONG: 1}
+
+
+def test_an_empty_answer_is_left_out_and_the_others_are_learned(reader: Reader) -> None:
+    texts = ("<image>\nRural?", "yes", "Ships?", " ", "Planes?", "one")
+    samples, dropped = make_samples([record(*texts)], reader, 2048, True)
+    assert learned(samples[0], reader) == ["yes", "one"]
+    assert "Ships?" not in text_of(samples[0], reader)
+    assert dropped == {EMPTY_ANSWER: 1}
+
+
+def test_the_image_stays_when_its_own_round_is_left_out(reader: Reader) -> None:
+    samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], reader, 2048, True)
+    assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
+
+
+def test_a_record_of_empty_answers_is_dropped_and_counted(reader: Reader) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "\n")], reader, 2048, True)
+    assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
+
+
+def test_a_last_question_without_an_answer_is_counted(reader: Reader) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], reader, 2048, True)
+    assert learned(samples[0], reader) == ["yes"]
+    assert dropped == {UNANSWERED: 1}
+
+
+@pytest.mark.parametrize("roles", ["gh", "hhg", "hgg"])
+def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Reader, roles: str) -> None:
+    good = record("<image>\nRural?", "yes")
+    samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], reader, 2048, True)
+    assert [learned(sample, reader) for sample in samples] == [["yes"]]
+    assert dropped == {WRONG_ROLES: 1}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Rural?", "yes", "Ships?", "two"),
+        ("<image>\nRural?", "yes", "<image>\nShips?", "two"),
+        ("<image> <image>\nRural?", "yes", "Ships?", "two <image>"),
+    ],
+    ids=["named nowhere", "named in two turns", "named twice and in an answer"],
+)
+def test_the_one_image_is_shown_once(reader: Reader, texts: tuple[str, ...]) -> None:
+    samples, _ = make_samples([record(*texts)], reader, 2048, True)
+    assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
+    assert learned(samples[0], reader) == ["yes", "two"]
+
+
+def test_a_record_without_an_image_shows_none(reader: Reader) -> None:
+    samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], reader, 2048, True)
+    assert IMAGE_INDEX not in samples[0].encoded.input_ids
+
+
+def test_the_image_stays_in_the_turn_that_names_it(reader: Reader) -> None:
+    samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], reader, 2048, True)
+    ids = samples[0].encoded.input_ids
+    assert "Hello" in reader.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
