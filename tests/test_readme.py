@@ -129,9 +129,3 @@ def test_the_make_commands_exist() -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     named = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
     assert named == {"demo", "test", "check", "bench"} == set(re.findall(r"^(\w+): \$\(INSTALLED\)", makefile, re.M))
-
-
-def test_only_constraints_name_an_exact_torch() -> None:
-    pins = re.findall(r"^torch==(\S+)$", (REPO / "infra" / "constraints.txt").read_text(encoding="utf-8"), re.M)
-    assert len(pins) == 1 and "+" not in pins[0]
-    assert "torch==" not in (REPO / "pyproject.toml").read_text(encoding="utf-8")
