@@ -11,7 +11,7 @@ from tasks.records import CheckpointRef
 from tasks.settings import TrainingConfig
 from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 from tasks.training.advice import advice_for
-from tasks.training.checkpoints import step_of, whole_checkpoints
+from tasks.training.checkpoints import distrust_damaged, drop_unfinished, step_of, whole_checkpoints
 from tasks.training.order import TrainingOrder
 
 WORKER = "tasks.training.worker"
@@ -40,6 +40,8 @@ def train(
         _require_no_other(order)
         with uploader or nullcontext():
             _run(order, on_line)
+        distrust_damaged(final)
+        drop_unfinished(order.out)
         step = step_of(whole_checkpoints(order.out)[-1])
         manifest = write_manifest(final, order.fingerprint, {"run": order.run, "step": step})
     details = manifest.details
