@@ -44,6 +44,11 @@ def _with_lora(model: Any, config: TrainingConfig) -> Any:
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
+def non_lora_names(model: Any) -> set[str]:
+    """Names of the parameters that are trained in full: the projector's and, where asked, the tower's."""
+    return {name for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
+
+
 def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
     """Parameter groups as LLaVA has them: by weight decay, and the projector at its own learning rate.
 

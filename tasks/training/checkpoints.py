@@ -2,13 +2,14 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.files import link_or_copy, sync, write_json, write_text
+from tasks.errors import DataError
+from tasks.files import link_or_copy, read_json, sync, write_json, write_text
 from tasks.paths import COMPLETE, NON_LORA_WEIGHTS
-from tasks.training.adapters import PROJECTOR
+from tasks.storage.manifests import broken_files, read_manifest
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 # What only resuming needs; a finished model travels without it.
@@ -33,17 +34,26 @@ def step_of(checkpoint: Path) -> int:
 
 
 def whole_checkpoints(training: Path) -> list[Path]:
-    """Complete checkpoints below a training folder, oldest first."""
+    """Complete checkpoints below a training folder, oldest first; one that lost a file since is none."""
     found = [path for path in training.glob("checkpoint-*") if CHECKPOINT_NAME.fullmatch(path.name)]
-    return sorted((path for path in found if (path / COMPLETE).is_file()), key=step_of)
+    return sorted((path for path in found if _is_complete(path)), key=step_of)
 
 
-def write_projector(checkpoint: Path, weights: Mapping[str, Any]) -> None:
-    """Write the projector of a state dict as non_lora_trainables.bin, names as in the trained model."""
+def _is_complete(checkpoint: Path) -> bool:
+    try:
+        sizes = read_json(checkpoint / COMPLETE)["files"]
+    except (DataError, KeyError, TypeError):
+        return False
+    files = {name: checkpoint / name for name in sizes}
+    return all(path.is_file() and path.stat().st_size == sizes[name] for name, path in files.items())
+
+
+def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:
+    """Write what was trained in full as non_lora_trainables.bin, names as in the trained model."""
     import torch
 
-    projector = {name: value.detach().cpu() for name, value in weights.items() if PROJECTOR in name}
-    torch.save(projector, checkpoint / NON_LORA_WEIGHTS)
+    kept = {name: value.detach().cpu() for name, value in weights.items() if name in trained}
+    torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
 
 
 def write_model_card(checkpoint: Path, run: str, step: int, base: str, lora: bool) -> None:
@@ -89,3 +99,21 @@ def publish_final(checkpoint: Path, final: Path) -> None:
     mark_complete(part, step_of(checkpoint))
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
+
+
+def drop_unfinished(training: Path) -> None:
+    """Remove checkpoints that are not whole: saving again would write into files that others are linked to."""
+    whole = set(whole_checkpoints(training))
+    for path in training.glob("checkpoint-*"):
+        if CHECKPOINT_NAME.fullmatch(path.name) and path not in whole:
+            shutil.rmtree(path)
+
+
+def distrust_damaged(final: Path) -> None:
+    """Unmark the checkpoint that a damaged `final` came from where it is damaged as well: they share their files."""
+    manifest = read_manifest(final)
+    if manifest is None:
+        return
+    checkpoint = final.with_name(f"checkpoint-{manifest.details['step']}")
+    if set(broken_files(checkpoint, manifest)) - {COMPLETE}:
+        (checkpoint / COMPLETE).unlink(missing_ok=True)

@@ -10,13 +10,13 @@ from transformers import Trainer
 from tasks.model.loading import Reader, load_projector
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
-from tasks.training.adapters import optimizer_groups
+from tasks.training.adapters import non_lora_names, optimizer_groups
 from tasks.training.batches import Collator, SampleDataset
 from tasks.training.checkpoints import (
     mark_complete,
     rotate,
     write_model_card,
-    write_projector,
+    write_non_lora,
 )
 from tasks.training.sampling import LengthGroupedSampler
 
@@ -66,7 +66,7 @@ class LlavaTrainer(Trainer):
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir)
         if self.config.lora_enable:
-            write_projector(folder, state_dict or self.model.state_dict())
+            write_non_lora(folder, state_dict or self.model.state_dict(), non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
         self.reader.tokenizer.save_pretrained(folder)

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, TrainingError
+from tasks.errors import ConfigError, DataError, TrainingError
 from tasks.files import read_json
-from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
+from tasks.model.loading import Reader, choose_dtype, load_base, load_reader, require_model_config
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
 from tasks.storage.staging import stage_checkpoint
@@ -26,6 +26,9 @@ from tasks.training.order import TrainingOrder
 from tasks.training.progress import ProgressLines
 from tasks.training.samples import make_samples
 from tasks.training.worker_lines import saved_line
+
+# What transformers takes where a LLaVA's config.json says nothing.
+DEFAULT_SELECT_LAYER = -2
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
 
 def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
-    reader = load_reader(order.base.path)
+    reader = _reader(order)
     sets = {name: _dataset(order, name, reader) for name in ("data_train", "data_val")}
     model = prepare_trainable(load_base(order.base.path, dtype).train(), order.training)
     trained, total = count_parameters(model)
@@ -67,6 +70,19 @@ def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     return trainer
+
+
+def _reader(order: TrainingOrder) -> Reader:
+    """The base's reader, with images padded or cropped as the order says; it is saved with every checkpoint."""
+    layer = require_model_config(order.base.path).get("vision_feature_layer", DEFAULT_SELECT_LAYER)
+    if layer != order.model.mm_vision_select_layer:
+        raise ConfigError(
+            f"model.mm_vision_select_layer is {order.model.mm_vision_select_layer}, but {order.base.path} was made for "
+            f"layer {layer}: set model.mm_vision_select_layer={layer}."
+        )
+    reader = load_reader(order.base.path)
+    reader.image_processor.do_pad = order.model.image_aspect_ratio == "pad"
+    return reader
 
 
 def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:

@@ -1,0 +1,110 @@
+"""What is trained, and at which rate."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tasks.model.loading import load_base
+from tasks.settings import TrainingConfig
+from tasks.training.adapters import count_parameters, non_lora_names, optimizer_groups, prepare_trainable
+
+ORACLE = Path(__file__).resolve().parents[3].parent / "shared" / "oracle"
+SEVEN = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+CONFIG = TrainingConfig(lora_r=4, lora_alpha=8, mm_projector_lr=2e-5, learning_rate=2e-4, gradient_checkpointing=False)
+
+
+def prepared(folder: Path, **changes: Any) -> tuple[Any, TrainingConfig]:
+    config = CONFIG.model_copy(update=changes)
+    return prepare_trainable(load_base(folder, torch.float32), config), config
+
+
+def trained(model: Any) -> set[str]:
+    return {name for name, value in model.named_parameters() if value.requires_grad}
+
+
+def test_lora_covers_the_seven_linears_of_every_layer_and_nothing_else(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    lora = {name.partition(".lora_")[0] for name in trained(model) if ".lora_" in name}
+    assert {name.rpartition(".")[2] for name in lora} == SEVEN
+    assert len(lora) == 7 * 3
+    assert all(".language_model.layers." in name for name in lora)
+
+
+def test_the_projector_is_trained_in_full_and_the_rest_is_frozen(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    full = non_lora_names(model)
+    assert len(full) == 4
+    assert all("multi_modal_projector" in name for name in full)
+    assert full == {name for name in trained(model) if "lora_" not in name}
+
+
+def test_the_tower_is_trained_where_asked(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, unfreeze_mm_vision_tower=True)
+    assert any("vision_tower" in name for name in non_lora_names(model))
+
+
+def test_without_lora_all_but_the_tower_is_trained(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, lora_enable=False)
+    frozen = {name for name, _ in model.named_parameters()} - trained(model)
+    assert frozen
+    assert all("vision_tower" in name for name in frozen)
+
+
+def test_the_seed_decides_the_adapters_first_values(tiny_model_dir: Path) -> None:
+    def first_values(seed: int) -> torch.Tensor:
+        torch.rand(seed)  # whatever ran earlier
+        model, _ = prepared(tiny_model_dir, seed=seed)
+        return torch.cat([value.flatten() for name, value in model.named_parameters() if "lora_A" in name])
+
+    assert torch.equal(first_values(1), first_values(1))
+    assert not torch.equal(first_values(1), first_values(2))
+
+
+def test_an_adapter_changes_nothing_before_it_is_trained(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    matrices = [value for name, value in model.named_parameters() if "lora_B" in name]
+    assert matrices
+    assert not any(value.any() for value in matrices)
+
+
+def test_the_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, weight_decay=0.1)
+    groups = optimizer_groups(model, config)
+    assert [(len(g["params"]), g["weight_decay"], g["lr"]) for g in groups] == [
+        (42, 0.1, 2e-4),
+        (2, 0.1, 2e-5),
+        (2, 0.0, 2e-5),
+    ]
+
+
+def test_without_a_rate_of_its_own_the_projector_takes_the_main_one(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, mm_projector_lr=None)
+    assert {group["lr"] for group in optimizer_groups(model, config)} == {2e-4}
+
+
+def test_every_trained_parameter_is_in_one_group(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, lora_enable=False, weight_decay=0.1)
+    grouped = [id(value) for group in optimizer_groups(model, config) for value in group["params"]]
+    assert sorted(grouped) == sorted(id(value) for value in model.parameters() if value.requires_grad)
+
+
+def test_groups_are_the_references_in_kind(tiny_model_dir: Path) -> None:
+    if not ORACLE.is_dir():
+        pytest.skip("golden values not present")
+    golden = json.loads((ORACLE / "optimizer_groups.json").read_text())["groups"]
+    model, config = prepared(tiny_model_dir, weight_decay=golden[0]["weight_decay"])
+    ours = {(group["weight_decay"], group["lr"]): len(group["params"]) for group in optimizer_groups(model, config)}
+    theirs: dict[tuple[float, float], int] = {}
+    for group in golden:
+        key = group["weight_decay"], group["lr"]
+        theirs[key] = theirs.get(key, 0) + len(group["names"])
+    assert ours == theirs
+
+
+def test_parameters_are_counted(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    expected = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    assert count_parameters(model) == (expected, sum(value.numel() for value in model.parameters()))

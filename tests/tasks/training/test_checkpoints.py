@@ -1,0 +1,146 @@
+"""A checkpoint exists when it is marked, and the newest is never lost."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks.files import read_json, write_json
+from tasks.paths import COMPLETE
+from tasks.storage.manifests import write_manifest
+from tasks.training.checkpoints import (
+    distrust_damaged,
+    drop_unfinished,
+    mark_complete,
+    publish_final,
+    rotate,
+    step_of,
+    whole_checkpoints,
+    write_model_card,
+    write_non_lora,
+)
+
+RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin", "global_step4/model_states.pt")
+MODEL = ("adapter_model.safetensors", "adapter_config.json", "trainer_state.json")
+
+
+def checkpoint(training: Path, step: int) -> Path:
+    """A complete checkpoint with some bytes in every file."""
+    folder = training / f"checkpoint-{step}"
+    for name in (*MODEL, *RESUME_ONLY):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{name} of step {step}")
+    mark_complete(folder, step)
+    return folder
+
+
+def names(training: Path) -> list[str]:
+    return [path.name for path in whole_checkpoints(training)]
+
+
+def test_checkpoints_come_by_step_and_not_by_letters(tmp_path: Path) -> None:
+    for step in (1000, 20, 300):
+        checkpoint(tmp_path, step)
+    assert [step_of(path) for path in whole_checkpoints(tmp_path)] == [20, 300, 1000]
+
+
+def test_the_marker_names_every_file_with_its_size(tmp_path: Path) -> None:
+    marker = read_json(checkpoint(tmp_path, 4) / COMPLETE)
+    assert marker["step"] == 4
+    assert set(marker["files"]) == {*MODEL, *RESUME_ONLY}
+    assert marker["files"]["optimizer.pt"] == len("optimizer.pt of step 4")
+
+
+def test_only_what_is_marked_and_has_its_files_is_a_checkpoint(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4, 5):
+        checkpoint(tmp_path, step)
+    (tmp_path / "checkpoint-1" / COMPLETE).unlink()
+    (tmp_path / "checkpoint-2" / "optimizer.pt").unlink()
+    (tmp_path / "checkpoint-3" / "optimizer.pt").write_text("cut")
+    (tmp_path / "checkpoint-4" / COMPLETE).write_text("{")
+    (tmp_path / "checkpoint-best").mkdir()
+    assert names(tmp_path) == ["checkpoint-5"]
+
+
+def test_what_is_not_whole_is_removed_before_training_goes_on(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 1)
+    (checkpoint(tmp_path, 2) / COMPLETE).unlink()
+    (tmp_path / "checkpoint-notes").mkdir()
+    drop_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-notes"]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [30]), (2, [20, 30]), (9, [10, 20, 30]), (None, [10, 20, 30])])
+def test_rotation_removes_the_oldest_and_never_the_newest(tmp_path: Path, keep: int | None, left: list[int]) -> None:
+    for step in (30, 10, 20):
+        checkpoint(tmp_path, step)
+    rotate(tmp_path, keep)
+    assert [step_of(path) for path in whole_checkpoints(tmp_path)] == left
+    assert len(list(tmp_path.iterdir())) == len(left)
+
+
+def test_an_unfinished_checkpoint_does_not_count_in_rotation(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 10)
+    (checkpoint(tmp_path, 20) / COMPLETE).unlink()
+    rotate(tmp_path, 1)
+    assert names(tmp_path) == ["checkpoint-10"]
+
+
+def test_the_final_model_travels_without_what_only_resuming_needs(tmp_path: Path) -> None:
+    publish_final(checkpoint(tmp_path, 4), tmp_path / "final")
+    files = {path.relative_to(tmp_path / "final").as_posix() for path in (tmp_path / "final").rglob("*")}
+    assert files == {*MODEL, COMPLETE}
+    assert set(read_json(tmp_path / "final" / COMPLETE)["files"]) == set(MODEL)
+
+
+def test_a_final_model_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    for step in (4, 8):
+        publish_final(checkpoint(tmp_path, step), tmp_path / "final")
+    assert (tmp_path / "final" / MODEL[0]).read_text() == f"{MODEL[0]} of step 8"
+    assert not list(tmp_path.glob(".final*"))
+
+
+def final_of(folder: Path) -> Path:
+    publish_final(folder, folder.with_name("final"))
+    write_manifest(folder.with_name("final"), "order", {"step": step_of(folder)})
+    return folder.with_name("final")
+
+
+def test_a_checkpoint_that_shares_the_finals_damage_is_distrusted(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 2)
+    final = final_of(checkpoint(tmp_path, 4))
+    # the same number of bytes, in the file that both are linked to
+    with (final / MODEL[0]).open("r+") as file:
+        file.write("X")
+    distrust_damaged(final)
+    assert names(tmp_path) == ["checkpoint-2"]
+
+
+def test_a_checkpoint_is_trusted_when_the_final_alone_is_damaged(tmp_path: Path) -> None:
+    final = final_of(checkpoint(tmp_path, 4))
+    (final / MODEL[0]).unlink()
+    distrust_damaged(final)
+    assert names(tmp_path) == ["checkpoint-4"]
+
+
+def test_there_is_nothing_to_distrust_before_the_end(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 4)
+    distrust_damaged(tmp_path / "final")
+    write_json(tmp_path / "final" / COMPLETE, {})
+    distrust_damaged(tmp_path / "final")
+    assert names(tmp_path) == ["checkpoint-4"]
+
+
+def test_what_was_trained_in_full_is_written_and_nothing_else(tmp_path: Path) -> None:
+    weights = {name: torch.ones(2) for name in ("projector", "tower", "lora_A", "frozen")}
+    write_non_lora(tmp_path, weights, {"projector", "tower"})
+    assert set(torch.load(tmp_path / "non_lora_trainables.bin", weights_only=True)) == {"projector", "tower"}
+
+
+@pytest.mark.parametrize(("lora", "library"), [(True, "peft"), (False, "transformers")])
+def test_a_card_says_what_it_is(tmp_path: Path, lora: bool, library: str) -> None:
+    write_model_card(tmp_path, "demo", 4, "llava-1.5-7b-hf", lora)
+    card = (tmp_path / "README.md").read_text()
+    assert "base_model: llava-1.5-7b-hf" in card
+    assert f"library_name: {library}" in card
+    assert "run `demo`, optimiser step 4" in card
