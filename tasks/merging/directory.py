@@ -29,8 +29,8 @@ pipeline_tag: image-text-to-text
 ---
 # {base}, fine-tuned
 
-LLaVA in transformers layout: the LoRA adapter `{adapter}` merged into `{base}` by rsvlm. Hashes of both and the
-settings of the merge stand in `provenance.json`. The licence of the base model applies.
+LLaVA in transformers layout, made by rsvlm: {what}. Hashes of both and the settings stand in `provenance.json`.
+The licence of the base model applies.
 
 ```python
 from transformers import LlavaForConditionalGeneration
@@ -57,20 +57,27 @@ def _first_found(names: Iterable[str], folders: tuple[Path, Path]) -> dict[str, 
 
 def provenance_of(base: BaseModel, adapter: Adapter, dtype: str) -> dict[str, Any]:
     """What the merged model is made of: SHA-256 of every input file, and the settings."""
-    index = [base.folder / INDEX] if (base.folder / INDEX).is_file() else []
-    weights = [base.folder / "config.json", *index, *base.shards]
     parts = [adapter.folder / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS)]
     small = companions(base.folder, adapter.folder).values()
     return {
         "version": 1,
-        "base": {"name": base.folder.name, "files": _hashes(weights)},
-        "adapter": {"name": adapter.folder.name, "files": _hashes(path for path in parts if path.is_file())},
-        "companions": _hashes(small),
+        "base": model_origin(base),
+        "adapter": {"name": adapter.folder.name, "files": hashes_by_name(path for path in parts if path.is_file())},
+        "companions": hashes_by_name(small),
         "settings": {"dtype": dtype, "scale": adapter.scale},
     }
 
 
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+def model_origin(model: BaseModel) -> dict[str, Any]:
+    """Name of a model directory and SHA-256 of its weights and configuration."""
+    index = [model.folder / INDEX] if (model.folder / INDEX).is_file() else []
+    return {
+        "name": model.folder.name,
+        "files": hashes_by_name([model.folder / "config.json", *index, *model.shards]),
+    }
+
+
+def hashes_by_name(paths: Iterable[Path]) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in paths}
 
 
@@ -79,12 +86,12 @@ def fingerprint_of(provenance: dict[str, Any]) -> str:
     return digest_of(provenance)
 
 
-def write_companions(base: BaseModel, adapter: Adapter, provenance: dict[str, Any], out: Path) -> None:
-    """Write all files of a model directory but its weights."""
-    for name, source in companions(base.folder, adapter.folder).items():
+def write_companions(base: BaseModel, tuned: Path, what: str, provenance: dict[str, Any], out: Path) -> None:
+    """Write all files of a model directory but its weights; `what` says in the card how it came of `tuned`."""
+    for name, source in companions(base.folder, tuned).items():
         shutil.copyfile(source, out / name)
     write_json(out / "config.json", _config(base.config, provenance["settings"]["dtype"]), indent=2)
-    write_text(out / "README.md", MODEL_CARD.format(base=base.folder.name, adapter=adapter.folder.name))
+    write_text(out / "README.md", MODEL_CARD.format(base=base.folder.name, what=what))
     write_json(out / PROVENANCE, provenance)
 
 

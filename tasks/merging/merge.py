@@ -31,18 +31,19 @@ def merge_adapter(base: Path, adapter: Path, out: Path, dtype: str = BASE_DTYPE)
     base_model, lora = read_base(base), read_adapter(adapter)
     provenance = provenance_of(base_model, lora, dtype)
     fingerprint = fingerprint_of(provenance)
-    present = _present(out, fingerprint)
+    present = present_merge(out, fingerprint)
     if present is not None:
         return ModelRef(path=out, sha256=content_digest(present))
     require_mergeable(base_model, lora)
     with made_beside(out) as part:
-        write_companions(base_model, lora, provenance, part)
+        what = f"the LoRA adapter `{adapter.name}` merged into `{base.name}`"
+        write_companions(base_model, adapter, what, provenance, part)
         write_merged(base_model, lora, dtype, part)
         manifest = write_manifest(part, fingerprint, _details(provenance))
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
-def _present(out: Path, fingerprint: str) -> Manifest | None:
+def present_merge(out: Path, fingerprint: str) -> Manifest | None:
     """The manifest of the same merge if it is whole; None when it is absent or was damaged since."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None

@@ -12,6 +12,6 @@ from tasks.steps import lines_to, step
 def merge_adapter_step(
     base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
 ) -> ModelRef:
-    """Merge a checkpoint into its base and write the model directory `out`."""
-    order = {"base": str(base.path), "adapter": str(checkpoint.path), "out": str(out), "dtype": config.dtype}
+    """Merge a checkpoint into its base, or copy it where all was trained, and write the model directory `out`."""
+    order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), "dtype": config.dtype}
     return ModelRef.model_validate(run_worker("tasks.merging.worker", order, lines_to(log)))

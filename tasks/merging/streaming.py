@@ -1,5 +1,6 @@
 """Merge shard by shard: a few tensors in memory, whatever the model's size; what is unchanged is copied as it is."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,19 @@ def write_merged(base: BaseModel, adapter: Adapter, dtype: str, out: Path) -> No
 
     W + scale * B @ A in fp32, rounded once to `dtype` ("base": the type that each tensor has in the base).
     """
+    write_shards(base, lambda name, tensor: _new_tensor(name, tensor, adapter, dtype), out)
+
+
+def write_shards(model: BaseModel, renew: Callable[[str, StoredTensor], NewTensor], out: Path) -> None:
+    """Write a model's shards again under their names, each tensor as `renew` makes it, and the index."""
     weight_map: dict[str, str] = {}
     total_bytes = 0
-    for shard in base.shards:
-        tensors = [
-            _new_tensor(name, tensor, adapter, dtype) for name, tensor in base.tensors.items() if tensor.file == shard
-        ]
+    for shard in model.shards:
+        tensors = [renew(name, tensor) for name, tensor in model.tensors.items() if tensor.file == shard]
         write_tensors(out / shard.name, tensors)
         weight_map |= {tensor.name: shard.name for tensor in tensors}
         total_bytes += sum(tensor.size_bytes for tensor in tensors)
-    if (base.folder / INDEX).is_file():
+    if (model.folder / INDEX).is_file():
         metadata: dict[str, Any] = {"total_size": total_bytes}
         write_json(out / INDEX, {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))})
 

@@ -7,10 +7,13 @@ from tasks.processes import serve_worker
 
 
 def merge(config: dict[str, Any]) -> dict[str, Any]:
-    """Merge config["adapter"] into config["base"] and write config["out"]."""
+    """Merge the adapter config["checkpoint"] into config["base"], or copy a full model, and write config["out"]."""
+    from tasks.merging.full_model import copy_full_model, is_full_model
     from tasks.merging.merge import merge_adapter
 
-    ref = merge_adapter(Path(config["base"]), Path(config["adapter"]), Path(config["out"]), config["dtype"])
+    base, checkpoint, out = (Path(config[name]) for name in ("base", "checkpoint", "out"))
+    make = copy_full_model if is_full_model(checkpoint) else merge_adapter
+    ref = make(base, checkpoint, out, config["dtype"])
     return ref.model_dump(mode="json")
 
 

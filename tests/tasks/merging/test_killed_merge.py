@@ -56,6 +56,6 @@ def spread_over_two_shards(folder: Path) -> None:
 
 def test_the_worker_merges_in_its_own_process(base: Path, adapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    order = {"base": str(base), "adapter": str(adapter), "out": str(out), "dtype": "base"}
+    order = {"base": str(base), "checkpoint": str(adapter), "out": str(out), "dtype": "base"}
     found = ModelRef.model_validate(run_worker("tasks.merging.worker", order))
     assert found == merge_adapter(base, adapter, out)

@@ -1,0 +1,123 @@
+"""A fully tuned checkpoint becomes the merged model as it is, checked as a merge is."""
+
+from pathlib import Path
+from shutil import copytree
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tasks.errors import ModelError
+from tasks.files import read_json
+from tasks.merging.full_model import copy_full_model, is_full_model
+from tasks.merging.worker import merge
+from tasks.storage.manifests import whole_manifest
+
+# as transformers names it in its files
+HEAD = "language_model.lm_head.weight"
+
+
+def change(folder: Path, name: str, value: float) -> None:
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors[name] += value
+    save_file(tensors, file, {"format": "pt"})
+
+
+@pytest.fixture
+def tuned(base: Path, toy: SimpleNamespace, tmp_path: Path) -> Path:
+    """The base as transformers saves it after a training of all weights."""
+    folder = copytree(base, tmp_path / "checkpoint-9")
+    model = toy.load(base)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "vision_tower" not in name:
+                parameter.add_(0.25)
+    model.save_pretrained(folder)
+    (folder / "tokenizer_config.json").unlink()
+    return folder
+
+
+def test_a_full_model_is_told_from_an_adapter_by_its_files(tuned: Path, adapter: Path, tmp_path: Path) -> None:
+    assert is_full_model(tuned)
+    assert not is_full_model(adapter)
+    (adapter / "config.json").write_text("{}")
+    assert not is_full_model(adapter)
+    assert not is_full_model(tmp_path)
+
+
+def test_the_copy_answers_as_the_checkpoint_does(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
+    ref = copy_full_model(base, tuned, tmp_path / "out")
+    expected, found = toy.load(tuned).state_dict(), toy.load(ref.path).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert (ref.path / "tokenizer_config.json").is_file()
+    assert whole_manifest(ref.path)
+
+
+def test_the_types_are_the_bases_or_those_asked_for(base: Path, tuned: Path, tmp_path: Path) -> None:
+    file = base / "model.safetensors"
+    save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
+    for name, dtype, expected in (("as-base", "base", torch.bfloat16), ("asked", "float16", torch.float16)):
+        copy_full_model(base, tuned, tmp_path / name, dtype)
+        written = load_file(tmp_path / name / "model.safetensors")
+        assert {value.dtype for value in written.values()} == {expected}
+
+
+def test_card_and_provenance_tell_both(base: Path, tuned: Path, tmp_path: Path) -> None:
+    copy_full_model(base, tuned, tmp_path / "out")
+    provenance = read_json(tmp_path / "out" / "provenance.json")
+    assert set(provenance["checkpoint"]["files"]) == {"config.json", "model.safetensors"}
+    assert provenance["checkpoint"]["files"] != provenance["base"]["files"]
+    assert "all of its language model tuned, from `checkpoint-9`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_copying_twice_is_the_same_as_once_and_damage_is_mended(base: Path, tuned: Path, tmp_path: Path) -> None:
+    first = copy_full_model(base, tuned, tmp_path / "out")
+    inode = (tmp_path / "out").stat().st_ino
+    assert copy_full_model(base, tuned, tmp_path / "out") == first
+    assert (tmp_path / "out").stat().st_ino == inode
+    (tmp_path / "out" / "model.safetensors").unlink()
+    assert copy_full_model(base, tuned, tmp_path / "out") == first
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_something_else_at_its_place_is_not_overwritten(base: Path, tuned: Path, tmp_path: Path) -> None:
+    copy_full_model(base, tuned, tmp_path / "out")
+    change(tuned, HEAD, 1)
+    with pytest.raises(ModelError, match="already holds something else"):
+        copy_full_model(base, tuned, tmp_path / "out")
+
+
+def test_an_untrained_checkpoint_is_refused(base: Path, tmp_path: Path) -> None:
+    copytree(base, tmp_path / "checkpoint-0")
+    with pytest.raises(ModelError, match="bit for bit: it was not trained"):
+        copy_full_model(base, tmp_path / "checkpoint-0", tmp_path / "out")
+
+
+def test_weights_that_went_astray_leave_nothing(base: Path, tuned: Path, tmp_path: Path) -> None:
+    change(tuned, HEAD, float("nan"))
+    with pytest.raises(ModelError, match=r"lm_head\.weight holds NaN or Inf"):
+        copy_full_model(base, tuned, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_base_is_refused(base: Path, tuned: Path, tmp_path: Path) -> None:
+    file = tuned / "model.safetensors"
+    save_file({**load_file(file), HEAD: torch.zeros(3, 3)}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"differ in lm_head\.weight"):
+        copy_full_model(base, tuned, tmp_path / "out")
+
+
+def test_a_checkpoint_that_is_cut_off_is_refused(base: Path, tuned: Path, tmp_path: Path) -> None:
+    file = tuned / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="cut off or damaged"):
+        copy_full_model(base, tuned, tmp_path / "out")
+
+
+def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tmp_path: Path) -> None:
+    for checkpoint in (adapter, tuned):
+        out = tmp_path / f"merged-{checkpoint.name}"
+        merge({"base": str(base), "checkpoint": str(checkpoint), "out": str(out), "dtype": "base"})
+        assert whole_manifest(out)
