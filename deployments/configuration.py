@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of
-from tasks.settings import ExperimentConfig
+from tasks.settings import DataConfig, ExperimentConfig
 
 PRESETS = Path(__file__).parent / "presets"
 TRUTH_VALUE = "tag:yaml.org,2002:bool"
@@ -43,6 +43,14 @@ def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> Experimen
         _apply(values, override)
     try:
         return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def data_config(**values: Any) -> DataConfig:
+    """A data section from some of its values; raises ConfigError for a wrong one."""
+    try:
+        return ExperimentConfig.model_validate({"data": values}).data
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
 

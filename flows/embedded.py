@@ -21,11 +21,9 @@ def prepare_prefect() -> None:
     """Set what the user has not set, and take tracebacks out of messages that the user can mend."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    import prefect.logging  # noqa: F401 - configures the handlers that are filtered below
-
+    # on the loggers: Prefect adds its handlers later, when it is imported and when a run begins
     for name in RUN_LOGGERS:
-        for handler in (*logging.getLogger(name).handlers, *logging.getLogger("prefect").handlers):
-            handler.addFilter(_without_traceback)
+        logging.getLogger(name).addFilter(_without_traceback)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -1,9 +1,10 @@
-"""Flow prepare-data: data folder -> verified, filtered, split sets."""
+"""Flow prepare-data: fetch what is lacking -> verify, filter, split -> the sets."""
 
 from pathlib import Path
 
 from prefect import flow
 
+from flows.fetch_data import fetch_data
 from tasks.data.preparing import choose_sets_folder, raw_data
 from tasks.data.steps import draw_sample_folder, prepare_sets
 from tasks.records import DatasetRef
@@ -14,7 +15,7 @@ from tasks.storage.runs import open_run
 
 @flow(name="prepare-data", flow_run_name="prepare-data-{name}")
 def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> DatasetRef:
-    """Filter and split the data folder; without one, draw the embedded sample first.
+    """Filter and split the data folder, fetched first where data.fetch says so; without one, draw the sample.
 
     Args:
         config: The experiment.
@@ -22,6 +23,8 @@ def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> D
         workspace: The folder that all runs share.
     """
     run = open_run(config, name, workspace)
+    if config.data.root and config.data.fetch:
+        fetch_data(config.data.root, config.data, config.store.endpoint_url)
     root = (
         config.data.root
         or make(draw_sample_folder, run.workspace.sample_data, run.folder.superseded, config=config.data.sample).path

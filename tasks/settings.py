@@ -41,6 +41,17 @@ class DataConfig(Section):
     sources: tuple[SourceName, ...] = Field(
         ("NWPU", "RSICD", "LR", "DOTA"), min_length=1, description="Sources whose records are kept."
     )
+    fetch: bool = Field(
+        False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
+    )
+    archives: dict[SourceName | Literal["instructions"], str] = Field(
+        {},
+        description="What you have of a source: path or address of its archive or folder, by name; instructions: of "
+        "the instruction file.",
+    )
+    mirrors: dict[SourceName | Literal["instructions"], str] = Field(
+        {}, description="Where a source is tried first: https, s3, hf or file address, by name."
+    )
     train: Fraction = Field(0.7, description="Share of each source for training, 0 to 1.")
     test: Fraction = Field(0.2, description="Share of each source for the test, 0 to 1; the rest validates.")
     seed: int = Field(28, ge=0, description="Seed of the split and of the reduction.")
@@ -125,6 +136,9 @@ class TrainingConfig(Section):
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="Share of the steps in which the rate rises, 0 to 1.")
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Course of the learning rate after the warm-up."
+    )
+    adam_beta2: float = Field(
+        0.999, gt=0, lt=1, description="Memory of AdamW's second moment; lower for runs of a few hundred steps."
     )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
     eval_strategy: Literal["no", "steps", "epoch"] = Field(

@@ -1,4 +1,4 @@
-"""`rsvlm data`: filter, split and reduce instruction files."""
+"""`rsvlm data`: fetch sources; filter, split and reduce instruction files."""
 
 import argparse
 from collections.abc import Iterable, Mapping
@@ -13,12 +13,29 @@ PROTOCOLS = ("grouped", "reference")
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `data filter|split|reduce`."""
-    parser = subparsers.add_parser("data", help="filter, split or reduce instruction files")
+    """Add `data fetch|filter|split|reduce`."""
+    parser = subparsers.add_parser("data", help="fetch the sources; filter, split or reduce instruction files")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
+    _add_fetch(actions)
     _add_filter(actions)
     _add_split(actions)
     _add_reduce(actions)
+
+
+def _add_fetch(actions: Any) -> None:
+    parser = actions.add_parser("fetch", help="download the sources and lay them out")
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="data folder")
+    parser.add_argument("--sources", default=SOURCES, help="sources to fetch, with commas (default: %(default)s)")
+    for option, what in (("archive", "an archive or folder of yours"), ("mirror", "an address that is tried first")):
+        parser.add_argument(
+            f"--{option}",
+            action="append",
+            default=[],
+            metavar="NAME=PLACE",
+            help=f"{what}, for a source or instructions",
+        )
+    parser.add_argument("--endpoint-url", help="address of an S3-compatible server, for s3 addresses")
+    parser.set_defaults(run=run_fetch)
 
 
 def _add_filter(actions: Any) -> None:
@@ -59,15 +76,47 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def run_fetch(options: argparse.Namespace) -> None:
+    """Run the fetch-data flow."""
+    from deployments.configuration import data_config
+    from flows.embedded import prepare_prefect
+
+    config = data_config(
+        sources=_names(options.sources), archives=_places(options.archive), mirrors=_places(options.mirror)
+    )
+    prepare_prefect()
+    from flows.fetch_data import fetch_data_flow
+
+    for source in fetch_data_flow(options.root.absolute(), config, options.endpoint_url):
+        print(f"{source.name}: {source.images} images, {source.missing} that records ask for are missing")
+
+
+def _places(given: Iterable[str]) -> dict[str, str]:
+    from tasks.errors import ConfigError
+
+    places = {}
+    for text in given:
+        name, sign, place = text.partition("=")
+        if not (name and sign and place):
+            raise ConfigError(f"{text} says nothing of where: write it as NAME=PLACE.")
+        places[name] = place
+    return places
+
+
+def _names(text: str) -> list[str]:
+    from tasks.errors import ConfigError
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ConfigError("--sources names no source: give some, such as NWPU,RSICD.")
+    return names
+
+
 def run_filter(options: argparse.Namespace) -> None:
     """Write the records of the asked sources."""
     from tasks.data.set_files import filter_file
-    from tasks.errors import ConfigError
 
-    sources = [name.strip() for name in options.sources.split(",") if name.strip()]
-    if not sources:
-        raise ConfigError("--sources names no source: give some, such as NWPU,RSICD.")
-    _print_written([filter_file(options.raw, options.out, sources)])
+    _print_written([filter_file(options.raw, options.out, _names(options.sources))])
 
 
 def run_split(options: argparse.Namespace) -> None:

@@ -65,7 +65,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from tasks.data.preparing import find_raw
 
     config = load_config(options.preset, options.set)
-    if config.data.root is not None:
+    if config.data.root is not None and not config.data.fetch:
         find_raw(config.data.root)
     prepare_prefect()
     return {

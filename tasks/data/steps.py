@@ -1,13 +1,28 @@
-"""The data stage as Prefect tasks: draw the sample and the lessons, prepare the sets."""
+"""The data stage as Prefect tasks: fetch the sources, draw the sample and the lessons, prepare the sets."""
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
+import httpx
+from prefect import get_run_logger, suspend_flow_run, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
+from prefect.input import RunInput
+from pydantic import Field, create_model
+
+from tasks.data.fetching.obtaining import FetchRequest, SourceImages
+from tasks.data.fetching.progress import shown_progress
+from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.sample_scenes import draw_lessons, draw_sample
 from tasks.records import DatasetRef, FolderRef
 from tasks.settings import DataConfig, SampleConfig
 from tasks.steps import step
 from tasks.storage.manifests import folder_digest
+
+WAIT_FOR_PERSON_S = 7 * 24 * 3600
 
 
 @step(name="draw-sample")
@@ -28,3 +43,43 @@ def draw_lessons_folder(scenes: int, image_size: int, seed: int, out: Path) -> F
 def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce a data folder's records into the folder `out`."""
     return prepare_dataset(data.raw, data.images, config, out)
+
+
+@task(name="fetch-sources")
+def fetch_sources(sources: Sequence[str], request: FetchRequest) -> list[SourceImages]:
+    """Have the instruction file and the images of all sources in the data folder."""
+    with shown_progress(_progress_artifacts()) as progress_of:
+        found = obtain_all(sources, request, progress_of)
+    for source in found:
+        expected = f" of {source.expected}" if source.expected else ""
+        get_run_logger().info("%s: %d%s images, %d missing", source.name, source.images, expected, source.missing)
+    return found
+
+
+def _progress_artifacts() -> Callable[[str, float], None]:
+    """A function that keeps one progress artifact a source."""
+    artifacts: dict[str, UUID] = {}
+
+    def tell(name: str, share: float) -> None:
+        # a server that is away for a moment must not end a download of hours
+        with suppress(PrefectException, httpx.HTTPError, OSError):
+            if name not in artifacts:
+                created = create_progress_artifact(0.0, key=f"fetch-{name.lower()}", description=f"Download of {name}")
+                artifacts[name] = UUID(str(created))
+            update_progress_artifact(artifacts[name], share * 100)
+
+    return tell
+
+
+def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:
+    """Suspend the run until a person has said where the archives are that only a person can fetch.
+
+    Raises ByHandNeeded where a run cannot be suspended: without a server, without a deployment, within another flow.
+    """
+    fields = {str(source.name): (str, Field(description=source.by_hand)) for source in needed.sources}
+    form = create_model("ArchivePlaces", __base__=RunInput, **fields)  # type: ignore[call-overload]
+    try:
+        given = suspend_flow_run(wait_for_input=form, timeout=WAIT_FOR_PERSON_S, key="archives")
+    except RuntimeError:
+        raise needed from None
+    return {name: str(getattr(given, name)) for name in fields}

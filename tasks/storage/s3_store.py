@@ -128,6 +128,12 @@ class S3Store:
         with self._refusals(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
+    def signed_link(self, key: str, lives_s: int) -> str:
+        """An address at which anyone may read a file for some seconds."""
+        with self._refusals(key):
+            place = {"Bucket": self.bucket, "Key": self._full(key)}
+            return str(self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=lives_s))
+
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}".strip("/")
 

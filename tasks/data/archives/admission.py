@@ -15,6 +15,10 @@ LONGEST_PATH = 1000
 KEEP_FREE_BYTES = 64 << 20
 
 
+class NoRoomError(DataError):
+    """The archive is good, but the disk is full."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One entry as the archive declares it."""
@@ -104,7 +108,9 @@ class Gate:
             self.refuse(f"unpacks to over {self.limits.ratio:g} times its size", "raise the limit if you trust it")
         if self.total_bytes > self.free_bytes:
             needed_gb, free_gb = self.total_bytes / 1e9, max(self.free_bytes, 0) / 1e9
-            self.refuse(f"needs {needed_gb:.1f} GB or more, {free_gb:.1f} GB are free", "make room on the disk")
+            raise NoRoomError(
+                f"{self.archive} needs {needed_gb:.1f} GB or more, {free_gb:.1f} GB are free: make room on the disk."
+            )
 
     def refuse(self, what: str, way_out: str) -> NoReturn:
         """Raise the DataError that says what is wrong with the archive."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.data.archives.admission import Gate, Limits
+from tasks.data.archives.admission import Gate, Limits, NoRoomError
 from tasks.errors import DataError, RsvlmError
 from tasks.storage.manifests import made_beside
 
@@ -99,7 +99,7 @@ def _damage_named(archive: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"The disk is full while unpacking {archive}: make room and try again.") from None
+            raise NoRoomError(f"The disk is full while unpacking {archive}: make room and try again.") from None
         if error.errno is not None:
             raise
         raise _damaged(archive, error) from None

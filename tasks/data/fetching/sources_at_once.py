@@ -1,0 +1,42 @@
+"""All sources of a data folder at once, and what a person must do for those that cannot be had."""
+
+from collections.abc import Callable, Sequence
+
+from tasks.data.fetching.http_file import HttpFetcher, Progress
+from tasks.data.fetching.many import at_once
+from tasks.data.fetching.obtaining import (
+    INSTRUCTIONS_NAME,
+    FetchRequest,
+    SourceImages,
+    obtain_instructions,
+    obtain_source,
+)
+from tasks.data.records_file import read_records
+from tasks.errors import DataError
+
+SOURCES_AT_ONCE = 4
+
+
+class ByHandNeeded(DataError):
+    """Some sources can only be had by a person."""
+
+    def __init__(self, sources: Sequence[SourceImages]):
+        self.sources = [source for source in sources if source.by_hand]
+        what = "".join(f"\n  {source.by_hand}" for source in self.sources)
+        super().__init__(f"{len(self.sources)} source(s) must be fetched by hand; then do the same again:{what}")
+
+
+def obtain_all(
+    sources: Sequence[str], request: FetchRequest, progress_of: Callable[[str], Progress]
+) -> list[SourceImages]:
+    """Have the instruction file and all sources in the data folder, several at once.
+
+    A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended.
+    """
+    raw = obtain_instructions(request, HttpFetcher(on_progress=progress_of(INSTRUCTIONS_NAME)))
+    images = {record["image"] for record in read_records(raw)}
+
+    def have(name: str) -> SourceImages:
+        return obtain_source(name, request, images, HttpFetcher(on_progress=progress_of(name)))
+
+    return list(at_once(have, sources, SOURCES_AT_ONCE))
