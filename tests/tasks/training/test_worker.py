@@ -1,0 +1,258 @@
+"""Training from end to end in real child processes, on a toy model with random weights."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tasks.errors import DataError, TrainingError, UserError
+from tasks.files import read_json, sha256_of, write_json
+from tasks.model.loading import load_model
+from tasks.records import CheckpointRef, ModelRef
+from tasks.settings import ModelConfig
+from tasks.storage.manifests import whole_manifest
+from tasks.training.launch import train
+from tasks.training.order import TrainingOrder
+from tasks.training.worker import work
+
+pytestmark = pytest.mark.slow
+
+MODEL_FILES = {
+    *("adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin", "config.json", "README.md"),
+    *("trainer_state.json", "COMPLETE.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"),
+    "generation_config.json",
+}
+RESUME_FILES = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
+OrderFor = Callable[..., TrainingOrder]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """All that a checkpoint trained."""
+    projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
+    return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
+
+
+@pytest.fixture(scope="module")
+def trained(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Four steps, saved every two, staged for the store; not to be changed."""
+    folder, lines = tmp_path_factory.mktemp("trained"), []
+    order = order_for(folder / "training", folder / "staging")
+    ref = train(order, lines.append)
+    return SimpleNamespace(order=order, ref=ref, lines=lines, out=order.out)
+
+
+def test_every_checkpoint_holds_all_that_loading_and_resuming_need(trained: SimpleNamespace) -> None:
+    assert names(trained.out) == {"checkpoint-2", "checkpoint-4", "final"}
+    for step in (2, 4):
+        assert names(trained.out / f"checkpoint-{step}") == MODEL_FILES | RESUME_FILES
+
+
+def test_the_final_model_holds_no_state_of_the_optimiser(trained: SimpleNamespace) -> None:
+    assert names(trained.out / "final") == {*MODEL_FILES, "MANIFEST.json"}
+    assert whole_manifest(trained.out / "final", trained.order.fingerprint)
+    assert (trained.ref.path, trained.ref.step, trained.ref.run) == (trained.out / "final", 4, "test")
+
+
+def test_checkpoints_are_staged_and_announced_in_order(trained: SimpleNamespace) -> None:
+    assert [line for line in trained.lines if line.startswith("checkpoint complete")] == [
+        "checkpoint complete: checkpoint-2",
+        "checkpoint complete: checkpoint-4",
+    ]
+    assert names(trained.order.staging) == {"checkpoint-2", "checkpoint-4"}
+
+
+def test_steps_and_what_is_trained_are_told(trained: SimpleNamespace) -> None:
+    text = "\n".join(trained.lines)
+    assert "data_train: 24 records, 24 samples" in text
+    assert re.search(r"54,400 of \d{3},\d{3} parameters are trained", text)
+    assert "step 4/4: loss " in text
+
+
+def test_training_moves_adapter_and_projector(trained: SimpleNamespace) -> None:
+    two, four = (weights(trained.out / f"checkpoint-{step}") for step in (2, 4))
+    base = load_file(trained.order.base.path / "model.safetensors")
+    matrices = [name for name in four if "lora_B" in name]
+    assert len(matrices) == 21
+    assert all(four[name].any() for name in matrices)
+    moved = [name for name in four if "multi_modal_projector" in name]
+    assert len(moved) == 4
+    for name in moved:
+        (start,) = [value for key, value in base.items() if key.endswith(name.partition("multi_modal_projector")[2])]
+        assert not torch.equal(four[name], start)
+    assert all(not torch.equal(two[name], four[name]) for name in four)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-2", "checkpoint-4", "final"])
+def test_each_checkpoint_loads_and_merges_to_the_same_model(
+    trained: SimpleNamespace, tmp_path: Path, name: str
+) -> None:
+    from tasks.merging.merge import merge_adapter
+
+    base = trained.order.base.path
+    merged = merge_adapter(base, trained.out / name, tmp_path / "merged")
+    adapted = load_model(base, trained.out / name, "float32")
+    batch = {
+        "input_ids": torch.tensor([[1, *[adapted.image_token_id] * adapted.image_tokens, 203, 298, 356]]),
+        "pixel_values": torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)),
+    }
+    with torch.no_grad():
+        expected = adapted.model(**batch).logits
+        found = load_model(merged.path, dtype="float32").model(**batch).logits
+        untouched = load_model(base, dtype="float32").model(**batch).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (untouched - expected).abs().max() > 1e-2
+
+
+def test_one_seed_gives_the_same_weights(trained: SimpleNamespace, order_for: OrderFor, tmp_path: Path) -> None:
+    train(order_for(tmp_path / "training"), lambda line: None)
+    for name in ("adapter_model.safetensors", "non_lora_trainables.bin"):
+        assert sha256_of(tmp_path / "training" / "final" / name) == sha256_of(trained.out / "final" / name)
+
+
+def test_a_finished_order_is_not_trained_again(trained: SimpleNamespace) -> None:
+    lines: list[str] = []
+    before = {path: path.stat().st_mtime_ns for path in trained.out.rglob("*")}
+    assert train(trained.order, lines.append) == trained.ref
+    assert lines == []
+    assert {path: path.stat().st_mtime_ns for path in trained.out.rglob("*")} == before
+
+
+def kill_at(order: TrainingOrder, sign: str, folder: Path) -> None:
+    """Train in a process of its own and kill it, all at once, when it prints `sign`."""
+    write_json(folder / "order.json", order.model_dump(mode="json"))
+    command = [sys.executable, "-u", "-m", "tasks.training.worker", "--config", str(folder / "order.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        assert child.stdout is not None
+        assert any(sign in line for line in child.stdout)
+        os.kill(child.pid, signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(order_for: OrderFor, tmp_path: Path) -> None:
+    lines: list[str] = []
+    # 6 steps an epoch: killed in the middle of the second, where the order of samples is another one
+    settings = {"max_steps": 10, "save_steps": 7}
+    whole = train(order_for(tmp_path / "whole", **settings), lambda line: None)
+    order = order_for(tmp_path / "killed", resume=True, **settings)
+    kill_at(order, "step 9/10", tmp_path)
+    assert names(order.out) == {"checkpoint-7"}
+    resumed = train(order, lines.append)
+    assert "resuming from checkpoint-7" in lines
+    assert resumed.step == whole.step
+    expected, found = weights(whole.path), weights(resumed.path)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0, msg=name)
+    logs = [
+        [entry["loss"] for entry in read_json(ref.path / "trainer_state.json")["log_history"] if "loss" in entry]
+        for ref in (whole, resumed)
+    ]
+    assert logs[0] == pytest.approx(logs[1], abs=1e-5)
+
+
+def test_a_damaged_result_is_trained_again_and_not_taken_from_what_shares_its_bytes(
+    trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    name, out = "adapter_model.safetensors", tmp_path / "training"
+    copytree(trained.out, out)
+    with (out / "checkpoint-4" / name).open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\0")
+    (out / "final" / name).unlink()
+    (out / "final" / name).hardlink_to(out / "checkpoint-4" / name)
+    lines: list[str] = []
+    again = train(trained.order.model_copy(update={"out": out, "resume": True}), lines.append)
+    assert "resuming from checkpoint-2" in lines
+    assert sha256_of(again.path / name) == sha256_of(trained.out / "final" / name)
+
+
+def test_an_unfinished_training_is_not_gone_on_with_unasked(trained: SimpleNamespace, tmp_path: Path) -> None:
+    copytree(trained.out / "checkpoint-2", tmp_path / "training" / "checkpoint-2")
+    with pytest.raises(DataError, match="--resume"):
+        train(trained.order.model_copy(update={"out": tmp_path / "training"}))
+
+
+def test_rotation_keeps_as_many_checkpoints_as_asked_and_spares_what_waits_for_the_store(
+    order_for: OrderFor, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    settings = {
+        **{"save_steps": 1, "save_total_limit": 1, "dataloader_num_workers": 1, "gradient_checkpointing": True},
+        **{"eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 2, "max_steps": 3},
+    }
+    order = order_for(tmp_path / "training", tmp_path / "staging", **settings)
+    ref = train(order, lines.append)
+    assert names(order.out) == {"checkpoint-3", "final"}
+    assert names(tmp_path / "staging") == {"checkpoint-1", "checkpoint-2", "checkpoint-3"}
+    assert any("step 2: validation loss " in line for line in lines)
+    assert all(value.isfinite().all() for value in weights(ref.path).values())
+
+
+def test_the_end_is_saved_with_all_that_was_trained_and_how_images_were_fed(
+    order_for: OrderFor, tmp_path: Path
+) -> None:
+    settings = {
+        **{"save_strategy": "no", "max_steps": -1, "num_train_epochs": 0.5, "gradient_accumulation_steps": 2},
+        **{"bf16": True, "group_by_modality_length": False, "unfreeze_mm_vision_tower": True},
+        **{"lr_scheduler_type": "linear", "mm_projector_lr": None, "weight_decay": 0.1},
+    }
+    order = order_for(tmp_path / "training", **settings)
+    ref = train(order.model_copy(update={"model": ModelConfig(image_aspect_ratio="square")}), lambda line: None)
+    assert ref.step == 2
+    assert any("vision_tower" in name for name in weights(ref.path))
+    assert all(value.isfinite().all() for value in weights(ref.path).values())
+    assert read_json(ref.path / "preprocessor_config.json")["do_pad"] is False
+
+
+@pytest.fixture(scope="module")
+def fully_trained(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
+    order = order_for(tmp_path_factory.mktemp("full") / "training", lora_enable=False, learning_rate=1e-3)
+    return train(order, lambda line: None)
+
+
+def test_a_full_fine_tuning_saves_a_model_that_loads(fully_trained: CheckpointRef, tiny_model_dir: Path) -> None:
+    assert names(fully_trained.path) == {
+        *MODEL_FILES - {"adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin"},
+        *("model.safetensors", "MANIFEST.json"),
+    }
+    tuned, base = (
+        load_model(path, dtype="float32").model.state_dict() for path in (fully_trained.path, tiny_model_dir)
+    )
+    changed = {name for name in base if not torch.equal(base[name], tuned[name])}
+    assert "lm_head.weight" in changed
+    assert any("multi_modal_projector" in name for name in changed)
+    assert not any("vision_tower" in name for name in changed)
+
+
+def test_a_failed_child_gives_its_last_lines(order_for: OrderFor, tmp_path: Path) -> None:
+    order = order_for(tmp_path / "training")
+    # what no order can hold, so that the child ends with a traceback
+    broken = order.model_copy(update={"training": order.training.model_copy(update={"seed": -1})})
+    with pytest.raises(TrainingError, match="Training ended with code 1: its last lines say why:") as error:
+        train(broken, lambda line: None)
+    assert "  | " in str(error.value)
+
+
+def test_a_base_that_is_no_model_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
+    order = order_for(tmp_path / "training").model_copy(update={"base": ModelRef(path=tmp_path, sha256="0")})
+    with pytest.raises(UserError, match=r"holds no config\.json"):
+        work(order.model_dump(mode="json"))
+
+
+def test_a_select_layer_that_the_base_is_not_made_for_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
+    order = order_for(tmp_path / "training").model_copy(update={"model": ModelConfig(mm_vision_select_layer=-1)})
+    with pytest.raises(UserError, match=r"set model\.mm_vision_select_layer=-2"):
+        work(order.model_dump(mode="json"))
