@@ -11,7 +11,7 @@ from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
 
 TOY = "tiny"
-LESSONS: dict[str, Any] = {"scenes": 3000, "image_size": 64, "seed": 7}
+LESSONS: dict[str, Any] = {"scenes": 3300, "image_size": 64, "seed": 7}
 LESSON_SETS = DataConfig(sources=("DOTA",), train=0.97, test=0.02)
 
 

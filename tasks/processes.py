@@ -25,6 +25,8 @@ USER_ERROR_EXIT = 2
 LAST_LINES = 25
 TIME_IS_UP = "the time that it was given is up"
 PR_SET_PDEATHSIG = 1
+# Lines as they come; progress bars of libraries would fill the log.
+WORKER_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 class ProcessFailed(RsvlmError):
@@ -124,7 +126,7 @@ def run_worker(
         write_json(files["config"], config)
         command = [sys.executable, *launcher, "-m", module, "--config", str(files["config"])]
         try:
-            run_streamed(command, on_line, timeout_s, {"PYTHONUNBUFFERED": "1", **(env or {})})
+            run_streamed(command, on_line, timeout_s, {**WORKER_ENVIRONMENT, **(env or {})})
         except ProcessFailed:
             if files["error"].exists():
                 raise UserError(read_json(files["error"])["message"]) from None

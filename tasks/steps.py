@@ -1,6 +1,8 @@
 """How steps are cached: by content, verified before they are believed, laid where the run wants them."""
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -9,7 +11,7 @@ from prefect.context import TaskRunContext
 from prefect.states import State
 from pydantic import BaseModel
 
-from tasks.files import digest_of, write_text
+from tasks.files import digest_of, sha256_of, write_text
 from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef
 from tasks.storage.manifests import content_digest, copy_folder, whole_manifest
@@ -19,6 +21,8 @@ Ref = TypeVar("Ref", bound=FolderRef)
 # Where a step writes and whom it tells does not change what it makes.
 PLACES = frozenset({"out", "log", "run"})
 CACHED = "Cached"
+# All that train and answer go through it.
+MODEL_CODE = Path(__file__).parent / "model"
 
 
 def step(name: str, **options: Any) -> Callable[[Callable[..., Ref]], Task[..., Ref]]:
@@ -37,7 +41,7 @@ def make(
     refuses an `out` of other content.
     """
     if superseded is not None:
-        key = content_key(work.name, parameters)
+        key = content_key(work, parameters)
         _set_aside_other(out, key, superseded)
         # before the work: a run that is killed finds its own unfinished folder again
         write_text(_key_file(out), key + "\n")
@@ -49,14 +53,21 @@ def make(
     return here
 
 
-def content_key(name: str, parameters: Mapping[str, Any]) -> str:
-    """Cache key of a step: its name and the content of all parameters, wherever the files stand."""
+def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
+    """Cache key of a step: its name, its code and the content of all parameters, wherever the files stand."""
     contents = {key: _content_of(value) for key, value in parameters.items() if key not in PLACES}
-    return f"rsvlm-{name}-{digest_of(contents)}"
+    stage = Path(inspect.getfile(work.fn)).parent
+    return f"rsvlm-{work.name}-{digest_of([_code_digest(stage), _code_digest(MODEL_CODE), contents])}"
+
+
+@cache
+def _code_digest(package: Path) -> str:
+    """Digest of a package's source files: what older code made is not what the code makes now."""
+    return digest_of({path.relative_to(package).as_posix(): sha256_of(path) for path in package.rglob("*.py")})
 
 
 def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return content_key(context.task.name, parameters)
+    return content_key(context.task, parameters)
 
 
 def _content_of(value: Any) -> Any:
@@ -99,12 +110,20 @@ def _set_aside_other(out: Path, key: str, superseded: Path) -> None:
     kept = _key_file(out).read_text(encoding="utf-8").strip() if _key_file(out).exists() else ""
     if not out.exists() or kept == key:
         return
-    number = 1
-    while (place := superseded / f"{out.name}-{number}").exists():
-        number += 1
+    place = _free_place(out, superseded)
     place.parent.mkdir(parents=True, exist_ok=True)
     out.rename(place)
-    get_run_logger().warning("%s was made with other settings: it stands in %s now.", out, place)
+    get_run_logger().warning("%s was made with other settings or by other code: it stands in %s now.", out, place)
+
+
+def _free_place(out: Path, superseded: Path) -> Path:
+    """Where `out` is kept: below `superseded` as it stood beside it, with a number that is free."""
+    beside = superseded.parent
+    old = superseded / (out.relative_to(beside) if out.is_relative_to(beside) else out.name)
+    number = 1
+    while (place := old.with_name(f"{out.name}-{number}")).exists():
+        number += 1
+    return place
 
 
 def lines_to(log: Path) -> Callable[[str], None]:

@@ -7,8 +7,9 @@ nor the question forms of the four sources.
 import random
 from collections.abc import Mapping
 
-from tasks.data.sample_captions import NUMBERS, plural
+from tasks.data.sample_captions import PHRASES
 from tasks.data.sample_questions import Exchange
+from tasks.data.sample_vocabulary import WORDS
 from tasks.data.sample_world import Scene
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -23,19 +24,27 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "beach": ("a beach", "a beach from above"),
     "parking lot": ("a parking lot", "a parking lot from above"),
 }
-# The most prominent object of each class: its name and its kind in the world.
-PROMINENT: Mapping[str, tuple[str, str]] = {
-    "airport": ("plane", "plane"),
-    "harbor": ("ship", "ship"),
-    "storage tanks": ("storage tank", "tank"),
-    "farmland": ("field", "field"),
-    "river": ("bridge", "bridge"),
-    "dense residential": ("house", "house"),
-    "sparse residential": ("house", "house"),
-    "forest": ("tree", "crown"),
-    "beach": ("umbrella", "umbrella"),
-    "parking lot": ("car", "car"),
+# What is asked about: names that mean the same, and the kinds of the world that they cover.
+THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("plane", "airplane"): ("plane",),
+    ("ship", "boat"): ("ship",),
+    ("storage tank", "tank"): ("tank",),
+    ("field", "farmland"): ("field",),
+    ("bridge",): ("bridge",),
+    ("house", "building"): ("house", "terminal"),
+    ("tree",): ("tree", "crown"),
+    ("umbrella",): ("umbrella",),
+    ("car", "vehicle"): ("car",),
+    ("road",): ("road",),
+    ("quay", "harbor"): ("quay",),
+    ("pool", "swimming pool"): ("pool",),
+    ("water area",): ("water", "pond", "pool"),
+    ("forest",): ("wood",),
 }
+SIGHTS = ("Can you see any {}s here?", "Look for {}s.", "Any {}s?", "Are {}s visible here?", "Is a {} visible here?")
+TALLIES = ("Count the {}s.", "Tell the number of {}s you see.", "How many {}s?", "Number of {}s?")
+# Share of lessons that only repeat words: more of them would crowd out what is to be seen.
+REPETITIONS = 0.06
 PROMPTS = ("Describe the image.", "Name this place.", "What does this image represent?")
 
 
@@ -44,31 +53,50 @@ def name_of_place(scene: Scene, rng: random.Random) -> Exchange:
     return rng.choice(PROMPTS), rng.choice(NAMES[scene.land_use])
 
 
-def sights(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
+def sights(scene: Scene, rng: random.Random, number: int = 4) -> list[Exchange]:
     """Whether some objects can be seen, those that are there and those that are not alike."""
-    things = dict(PROMINENT.values())
-    there = sorted(name for name, kind in things.items() if scene.count(kind))
-    absent = sorted(name for name, kind in things.items() if not scene.count(kind) and name != "tree")
-    wanted = [rng.random() < 0.5 for _ in range(number)]
-    asked = [(rng.choice(there if shown and there else absent), shown and bool(there)) for shown in wanted]
-    return [(f"Can you see any {plural(name)} here?", "yes" if shown else "no") for name, shown in dict.fromkeys(asked)]
+    there = [names for names, kinds in THINGS.items() if scene.count(*kinds)]
+    absent = [names for names in THINGS if names not in there]
+    asked = rng.sample(there, min(number // 2, len(there))) + rng.sample(absent, number // 2)
+    return [
+        (rng.choice(SIGHTS).format(rng.choice(names)), "yes" if scene.count(*THINGS[names]) else "no")
+        for names in asked
+    ]
 
 
 def tallies(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
-    """The numbers of the most prominent object and of others that are there, as words."""
-    name, kind = PROMINENT[scene.land_use]
-    others = sorted({(other, of) for other, of in PROMINENT.values() if scene.count(of) and of != kind})
-    rng.shuffle(others)
-    return [_tally(scene.count(of), other, rng) for other, of in [(name, kind), *others][:number]]
+    """The numbers of some objects, most of them there; a forest's trees are too many to count."""
+    counts = {
+        names: scene.count(*kinds) for names, kinds in THINGS.items() if names != ("tree",) or not scene.count("crown")
+    }
+    there = [names for names, count in counts.items() if count]
+    absent = [names for names, count in counts.items() if not count]
+    asked = [*rng.sample(there, min(number, len(there))), rng.choice(absent)][:number]
+    return [(rng.choice(TALLIES).format(rng.choice(names)), str(counts[names])) for names in asked]
 
 
-def _tally(count: int, name: str, rng: random.Random) -> Exchange:
-    word = ("none", *NUMBERS[1:])[count] if count < len(NUMBERS) else "many"
-    return rng.choice(("Count the {}.", "Tell the number of {} you see.")).format(plural(name)), word
+def facts(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
+    """What is there, where it lies and what else there is, in pieces of which no caption is made of one alone."""
+    phrases = PHRASES[scene.land_use](scene)
+    asked = {
+        "Say what is there.": phrases.subject,
+        "Say where it lies.": phrases.where,
+        "Say in what setting.": phrases.setting,
+        "Say what else is there.": phrases.extra,
+    }
+    return rng.sample(list(asked.items()), number)
+
+
+def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
+    """Some words to be said again: language, which the image has no part in."""
+    words = " ".join(rng.choices(WORDS, k=number))
+    return [(f"Say these words: {words}", words)]
 
 
 def lesson(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """Several exchanges in mixed order: the place, things seen, counts. Each adds to what one image teaches."""
-    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng)]
+    """Several exchanges in mixed order: the place, things seen, counts, facts. Each adds to what one image teaches."""
+    if rng.random() < REPETITIONS:
+        return repetition(rng)
+    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene, rng)]
     rng.shuffle(exchanges)
     return exchanges

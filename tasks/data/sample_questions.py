@@ -53,9 +53,9 @@ def _article(name: str) -> str:
 
 
 def low_resolution(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 14 questions: rural or urban first, then presence, counts and comparisons in mixed order."""
+    """About 16 questions: rural or urban first, then presence, counts and comparisons in mixed order."""
     counts = counts_of(scene, LOW_RESOLUTION)
-    presence = [_presence(name, counts[name], rng) for name in _balanced(counts, 2, rng)]
+    presence = [_presence(name, counts[name], rng) for name in _balanced(counts, 3, rng)]
     numbers = [_number(name, counts[name], rng) for name in _countable(counts, 4, rng)]
     comparisons = dict(_comparison(*_pair(counts, rng), counts, rng) for _ in range(6))
     exchanges = [*presence, *numbers, *comparisons.items()]
@@ -103,12 +103,12 @@ def _comparison(one: str, other: str, counts: Mapping[str, int], rng: random.Ran
 
 
 def detected(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 7 questions: how many of some kinds, one of which may be absent, then presence."""
+    """About 10 questions: how many of some kinds, one of which may be absent, then presence."""
     counts = counts_of(scene, DETECTED)
     countable = {name: count for name, count in counts.items() if name != "harbor"}
     exchanges = [
         (f"How many {name}s are there in this picture?", str(counts[name])) for name in _countable(countable, 3, rng)
     ]
-    for name in _balanced(counts, 2 if rng.random() < 0.5 else 3, rng):
+    for name in _balanced(counts, 4, rng):
         exchanges.append((f"Does this picture contain {name}?", "yes" if counts[name] else "no"))
     return exchanges

@@ -9,7 +9,7 @@ from tasks.training.zero_config import zero_config
 
 SAME_NAME = (
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
-    "gradient_accumulation_steps", "learning_rate", "weight_decay", "lr_scheduler_type", "max_grad_norm",
+    "gradient_accumulation_steps", "learning_rate", "weight_decay", "lr_scheduler_type", "max_grad_norm", "adam_beta2",
     "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "logging_steps", "bf16",
     "dataloader_num_workers", "use_cpu", "seed",
 )  # fmt: skip

@@ -18,6 +18,7 @@ from tasks.processes import run_worker, serve_worker
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.storage.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.training.launch import CPU_ENVIRONMENT
 from tasks.training.order import TrainingOrder
 
 WORKER = "tasks.training.toy_base"
@@ -26,10 +27,11 @@ TRAINING = TrainingConfig(
     lora_enable=False,
     unfreeze_mm_vision_tower=True,
     mm_projector_lr=None,
-    num_train_epochs=6,
-    per_device_train_batch_size=32,
+    num_train_epochs=2.75,
+    per_device_train_batch_size=16,
     gradient_accumulation_steps=1,
-    learning_rate=2e-3,
+    learning_rate=1.5e-3,
+    adam_beta2=0.98,
     warmup_ratio=0.05,
     save_strategy="no",
     logging_steps=10,
@@ -49,7 +51,7 @@ def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] 
     fingerprint = _order(lessons, out, out).fingerprint
     manifest = whole_manifest(out, fingerprint)
     if manifest is None:
-        run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line)
+        run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
         manifest = write_manifest(out, fingerprint)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
