@@ -40,12 +40,11 @@ def counts_of(scene: Scene, names: Mapping[str, tuple[str, ...]]) -> dict[str, i
 
 
 def _balanced(counts: Mapping[str, int], each: int, rng: random.Random) -> list[str]:
-    """Up to `each` names that are there and as many that are not, in mixed order."""
+    """Up to `each` names that are there and about as many that are not."""
     there = [name for name, count in counts.items() if count]
     absent = [name for name, count in counts.items() if not count]
-    chosen = rng.sample(there, min(each, len(there))) + rng.sample(absent, min(each, len(absent)))
-    rng.shuffle(chosen)
-    return chosen
+    shown = rng.sample(there, min(each, len(there)))
+    return shown + rng.sample(absent, min(len(shown) + 1, each, len(absent)))
 
 
 def _article(name: str) -> str:
@@ -53,15 +52,16 @@ def _article(name: str) -> str:
 
 
 def low_resolution(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 16 questions: rural or urban first, then presence, counts and comparisons in mixed order."""
+    """About 16 questions in mixed order: rural or urban, presence, counts and comparisons."""
     counts = counts_of(scene, LOW_RESOLUTION)
     presence = [_presence(name, counts[name], rng) for name in _balanced(counts, 3, rng)]
     numbers = [_number(name, counts[name], rng) for name in _countable(counts, 4, rng)]
     comparisons = dict(_comparison(*_pair(counts, rng), counts, rng) for _ in range(6))
-    exchanges = [*presence, *numbers, *comparisons.items()]
-    rng.shuffle(exchanges)
     setting = "urban" if scene.land_use in URBAN else "rural"
-    return [("Is it a rural or an urban area", setting), *exchanges]
+    exchanges = [("Is it a rural or an urban area", setting), *presence, *numbers, *comparisons.items()]
+    # any question may come first: each is asked alone later
+    rng.shuffle(exchanges)
+    return exchanges
 
 
 def _countable(counts: Mapping[str, int], most: int, rng: random.Random) -> list[str]:
@@ -103,7 +103,7 @@ def _comparison(one: str, other: str, counts: Mapping[str, int], rng: random.Ran
 
 
 def detected(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 10 questions: how many of some kinds, one of which may be absent, then presence."""
+    """About 10 questions in mixed order: how many of some kinds, one of which may be absent, and presence."""
     counts = counts_of(scene, DETECTED)
     countable = {name: count for name, count in counts.items() if name != "harbor"}
     exchanges = [
@@ -111,4 +111,5 @@ def detected(scene: Scene, rng: random.Random) -> list[Exchange]:
     ]
     for name in _balanced(counts, 4, rng):
         exchanges.append((f"Does this picture contain {name}?", "yes" if counts[name] else "no"))
+    rng.shuffle(exchanges)
     return exchanges

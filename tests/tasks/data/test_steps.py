@@ -20,7 +20,7 @@ def test_a_changed_image_is_another_input(tmp_path):
     config = DataConfig()
     keys = []
     for _ in range(2):
-        keys.append(content_key("prepare-sets", {"data": raw_data(tmp_path / "data", config), "config": config}))
+        keys.append(content_key(prepare_sets, {"data": raw_data(tmp_path / "data", config), "config": config}))
         image = next((tmp_path / "data" / "imagenes").rglob("*.jpg"))
         image.write_bytes(image.read_bytes() + b"\0")
     assert keys[0] != keys[1]
