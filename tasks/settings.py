@@ -63,6 +63,15 @@ class DataConfig(Section):
     broken_images: Literal["refuse", "drop"] = Field(
         "refuse", description="What an image that is no image does: end the run, or drop its records, counted."
     )
+    record_faults: Literal["repair", "drop"] = Field(
+        "repair",
+        description="What a record with a fault does (<image> missing or doubled, roles out of order, an empty answer, "
+        "an id twice): it is mended, or dropped; both counted.",
+    )
+    near_duplicates: Literal["together", "ignore"] = Field(
+        "together",
+        description="Images that show the same: kept in one set by the grouped protocol, or not looked for.",
+    )
     subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
     test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1.")
 

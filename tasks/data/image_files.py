@@ -2,26 +2,25 @@
 
 import multiprocessing
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from tasks.errors import DataError
+from tasks.data.image_states import ImageState, state_of
 from tasks.files import digest_of
 
-MISSING = "image file missing"
-UNREADABLE = "image cannot be read"
 # Starting a process costs as much as decoding some hundred small images.
 ALONE_BELOW = 300
-CHUNK = 32
+CHUNK = 64
 
 
 def images_digest(images: Path, names: Iterable[str]) -> str:
     """One digest of path, size and modification time of images, none of which is read; a missing one counts too."""
-    return digest_of([[name, _state_of(images / name)] for name in sorted(set(names))])
+    return digest_of([[name, _file_state(images / name)] for name in sorted(set(names))])
 
 
-def _state_of(path: Path) -> list[int] | None:
+def _file_state(path: Path) -> list[int] | None:
     try:
         state = path.stat()
     except (OSError, ValueError):
@@ -29,30 +28,24 @@ def _state_of(path: Path) -> list[int] | None:
     return [state.st_size, state.st_mtime_ns]
 
 
-def image_faults(images: Path, names: Collection[str]) -> dict[str, str]:
-    """Decode each image once; why it cannot be used, for those that cannot."""
-    paths = [str(images / name) for name in names]
-    if len(paths) < ALONE_BELOW:
-        reasons = list(map(fault_of, paths))
-    else:
-        # spawned: a flow's process has threads, and a fork would copy their locks
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-            reasons = list(pool.map(fault_of, paths, chunksize=CHUNK))
-    return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
+def look_at_images(
+    images: Path, names: Collection[str], with_look: bool = False, workers: int | None = None
+) -> dict[str, ImageState]:
+    """Read, decode and hash each image once, in as many processes as there are CPUs."""
+    paths = [f"{images}/{name}" for name in names]
+    return dict(zip(names, _states(paths, with_look, workers or os.cpu_count() or 1), strict=True))
 
 
-def fault_of(path: str) -> str | None:
-    """Why an image cannot be used, or None when it is decoded whole."""
-    from tasks.model.images import read_image
+def _states(paths: Sequence[str], with_look: bool, workers: int) -> Iterator[ImageState]:
+    look = partial(state_of, with_look=with_look)
+    if len(paths) < ALONE_BELOW or workers < 2:
+        yield from map(look, paths)
+        return
+    # spawned: a flow's process has threads, and a fork would copy their locks
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(look, paths, chunksize=CHUNK)
 
-    try:
-        if not Path(path).is_file():
-            return MISSING
-        read_image(Path(path))
-    except (DataError, MemoryError):
-        return UNREADABLE
-    except Exception:
-        # decoders raise whatever they stumble over in a damaged file
-        return UNREADABLE
-    return None
+
+def faults_in(states: Mapping[str, ImageState]) -> dict[str, str]:
+    """Why images cannot be used, for those that cannot."""
+    return {name: state.fault for name, state in states.items() if state.fault}

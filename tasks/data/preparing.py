@@ -1,39 +1,23 @@
 """From a raw instruction file and its images to the sets that are trained on and tested with."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from tasks.data.filtering import Filtered, filter_records, require_sources
-from tasks.data.image_files import UNREADABLE, image_faults, images_digest
-from tasks.data.records_file import Record, RecordsFile, read_records
-from tasks.data.set_files import LEFT_OVER, REDUCED, inputs_of, set_paths
-from tasks.data.splitting import reduce_records, split_records
+from tasks.data.dataset_version import Chosen, write_version
+from tasks.data.filtering import filter_records
+from tasks.data.image_files import images_digest
+from tasks.data.record_checks import check_records
+from tasks.data.records_file import read_records
+from tasks.data.set_files import inputs_of
 from tasks.errors import DataError
-from tasks.files import digest_of
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef, FolderRef, Manifest
 from tasks.settings import DataConfig
-from tasks.storage.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest
+from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
 
-FILTERED_TEST = "filtered_test"
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What is prepared: the records whose images are to be looked at, and what the result depends on."""
-
-    filtered: Filtered
-    inputs: Mapping[str, str]
-    parameters: Mapping[str, Any]
-    images_sha256: str
-
-    @property
-    def fingerprint(self) -> str:
-        """One digest of all that the sets depend on."""
-        return digest_of({"inputs": self.inputs, "images": self.images_sha256, "parameters": self.parameters})
+# where the data comes from says nothing of what it is
+NOT_IN_SETS = ("root", "sample", "fetch", "archives", "mirrors")
 
 
 def find_raw(root: Path) -> Path:
@@ -91,7 +75,7 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
     manifest = whole_manifest(out, chosen.fingerprint)
     if manifest is None:
         _require_free(out, chosen.fingerprint)
-        manifest = _make_sets(chosen, images, config, out)
+        manifest = write_version(chosen, images, config, out)
     _report(manifest, out)
     return DatasetRef(
         path=out,
@@ -103,64 +87,16 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
 
 
 def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
-    """The records of the asked sources, before any image is opened."""
+    """The records of the asked sources, checked, before any image is opened."""
     if not images.is_dir():
         raise DataError(f"{images} is no folder: give the folder that the records' image paths begin in.")
     inputs = inputs_of(raw)
     filtered = filter_records(read_records(raw), config.sources)
-    names = {record["image"] for record in filtered.records}
-    names_used = ("sources", "train", "test", "seed", "protocol", "test_ratio", "subset_size", "broken_images")
-    parameters = config.model_dump(mode="json", include=set(names_used))
-    return Chosen(filtered, inputs, parameters, images_digest(images, names))
-
-
-def _make_sets(chosen: Chosen, images: Path, config: DataConfig, out: Path) -> Manifest:
-    candidates = chosen.filtered.records
-    names = dict.fromkeys(record["image"] for record in candidates)
-    faults = image_faults(images, names)
-    if config.broken_images == "refuse":
-        _require_readable(images, faults)
-    usable = filter_records(candidates, config.sources, faults)
-    dropped = {**chosen.filtered.dropped, **usable.dropped}
-    require_sources(usable.records, config.sources, dropped)
-    split = split_records(usable.records, config.train, config.test, config.seed, config.protocol)
-    if not split.train or not split.test:
-        raise DataError(
-            f"{len(usable.records)} records leave {len(split.train)} for training and {len(split.test)} for the "
-            "test: change data.train and data.test, or add records."
-        )
-    if split.lost:
-        dropped[LEFT_OVER] = split.lost
-    reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
-    sets = {"train": split.train, "val": split.val, "test": split.test, FILTERED_TEST: reduced}
-    with made_beside(out) as part:
-        _write_sets(part, sets, dropped, chosen)
-        _write_subsets(part, reduced, config.subset_size, chosen)
-        details = {"records": {name: len(records) for name, records in sets.items()}, "dropped": dropped}
-        return write_manifest(part, chosen.fingerprint, details)
-
-
-def _write_sets(folder: Path, sets: Mapping[str, list[Record]], dropped: Mapping[str, int], chosen: Chosen) -> None:
-    paths = {**set_paths(folder), FILTERED_TEST: folder / f"{FILTERED_TEST}.json"}
-    for name, records in sets.items():
-        reduced = len(sets["test"]) - len(records) if name == FILTERED_TEST else 0
-        lost = {**dropped, REDUCED: reduced} if reduced else dropped
-        RecordsFile(paths[name], chosen.inputs, chosen.parameters).write(records, lost)
-
-
-def _write_subsets(folder: Path, test: Sequence[Record], size: int, chosen: Chosen) -> None:
-    for number, start in enumerate(range(0, len(test), size), start=1):
-        path = folder / "filter" / f"filter_{number:03d}.json"
-        RecordsFile(path, chosen.inputs, chosen.parameters).write(test[start : start + size], {})
-
-
-def _require_readable(images: Path, faults: Mapping[str, str]) -> None:
-    broken = [name for name, reason in faults.items() if reason == UNREADABLE]
-    if broken:
-        raise DataError(
-            f"{len(broken)} image(s) cannot be read, first {images / broken[0]}: fetch them again, or go on without "
-            "their records with data.broken_images=drop."
-        )
+    checked = check_records(filtered.records, config.record_faults)
+    dropped = {**filtered.dropped, **checked.dropped}
+    names = {record["image"] for record in checked.records}
+    parameters = config.model_dump(mode="json", exclude=set(NOT_IN_SETS))
+    return Chosen(replace(checked, dropped=dropped), inputs, parameters, images_digest(images, names))
 
 
 def _require_free(out: Path, fingerprint: str) -> None:
@@ -174,5 +110,6 @@ def _require_free(out: Path, fingerprint: str) -> None:
 def _report(manifest: Manifest, out: Path) -> None:
     numbers = ", ".join(f"{name} {number}" for name, number in manifest.details["records"].items())
     print(f"sets in {out}: {numbers}")
-    for reason, number in manifest.details["dropped"].items():
-        print(f"  dropped {number}: {reason}")
+    for what in ("dropped", "repaired", "noticed"):
+        for reason, number in manifest.details[what].items():
+            print(f"  {what} {number}: {reason}")

@@ -61,8 +61,14 @@ def counted_by_source(records: Sequence[Record]) -> dict[str, int]:
 class RecordsFile:
     """A file of records to be written with its manifest, whose inputs and parameters say what it was made from."""
 
-    def __init__(self, path: Path, inputs: Mapping[str, str], parameters: Mapping[str, Any]):
-        self.path, self.manifest_path = path, manifest_beside(path)
+    def __init__(
+        self,
+        path: Path,
+        inputs: Mapping[str, str],
+        parameters: Mapping[str, Any],
+        repaired: Mapping[str, int] | None = None,
+    ):
+        self.path, self.manifest_path, self._repaired = path, manifest_beside(path), repaired
         # as JSON gives them back: what was written is compared with what is asked for
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
 
@@ -98,6 +104,7 @@ class RecordsFile:
             "records": len(records),
             "kept": counted_by_source(records),
             "dropped": dict(dropped),
+            **({"repaired": dict(self._repaired)} if self._repaired else {}),
             **self.origin,
         }
         write_json(self.manifest_path, manifest)

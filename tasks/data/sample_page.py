@@ -45,11 +45,13 @@ def _row(records: Sequence[Record], images: Path) -> str:
 
 
 def _article(record: Record, images: Path) -> str:
-    turns = "".join(
-        f'<p class="{"q" if turn["from"] == "human" else "a"}">{html.escape(turn["value"].replace("<image>", "").strip())}</p>'
-        for turn in record["conversations"][:TURNS]
-    )
+    turns = "".join(map(_turn, record["conversations"][:TURNS]))
     return f"<article>{thumbnail(images / record['image'])}<div>{turns}</div></article>"
+
+
+def _turn(turn: dict[str, str]) -> str:
+    text = turn["value"].replace("<image>", "").strip()
+    return f'<p class="{"q" if turn["from"] == "human" else "a"}">{html.escape(text)}</p>'
 
 
 def thumbnail(path: Path) -> str:

@@ -1,11 +1,12 @@
 """Divide records into train, validation and test, and reduce a test set, by one of two protocols.
 
-grouped: all records of an image go to one set, so that nothing of the test has been seen in training.
+grouped: all records of an image, and of those that show the same, go to one set, so that nothing of the test has been
+seen in training.
 reference: the partition of the reference scripts, record by record within each source.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,15 +28,25 @@ class Split:
     lost: int
 
 
-def split_records(records: Sequence[Record], train: float, test: float, seed: int, protocol: Protocol) -> Split:
+def split_records(
+    records: Sequence[Record],
+    train: float,
+    test: float,
+    seed: int,
+    protocol: Protocol,
+    together: Mapping[str, str] | None = None,
+) -> Split:
     """Divide records; `train` and `test` are shares of each source, the rest validates.
 
+    `together` names, by image, the image whose set it goes to; the reference protocol knows no such thing.
     Raises ConfigError when a share is no share or both make more than 1.
     """
     if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + 1e-9):
         raise ConfigError(f"train {train} and test {test} must lie between 0 and 1 and make at most 1: change them.")
-    parts = _split_reference if protocol == "reference" else _split_grouped
-    chosen = parts(records, train, test, seed)
+    if protocol == "reference":
+        chosen = _split_reference(records, train, test, seed)
+    else:
+        chosen = _split_grouped(_by_image(records, together or {}), train, test, seed)
     in_train, in_val, in_test = ([records[index] for index in indices] for indices in chosen)
     return Split(in_train, in_val, in_test, len(records) - len(in_train) - len(in_val) - len(in_test))
 
@@ -56,7 +67,7 @@ def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol:
             kept += _in_order(indices, shuffled[: int(len(indices) * ratio)])
     else:
         kept = []
-        for groups in _by_image(records):
+        for groups in _by_image(records, {}):
             number = sum(map(len, groups.values()))
             keep = max(1, round(number * ratio))
             kept += divide(groups, (keep, number - keep), f"reduce:{seed}")[0]
@@ -90,17 +101,17 @@ def _split_reference(records: Sequence[Record], train: float, test: float, seed:
     return sets
 
 
-def _by_image(records: Sequence[Record]) -> list[dict[str, list[int]]]:
+def _by_image(records: Sequence[Record], together: Mapping[str, str]) -> list[dict[str, list[int]]]:
     sources: dict[str, dict[str, list[int]]] = {}
     for index, record in enumerate(records):
-        image = image_key(record["image"])
+        image = image_key(together.get(record["image"], record["image"]))
         sources.setdefault(source_of(image), {}).setdefault(image, []).append(index)
     return list(sources.values())
 
 
-def _split_grouped(records: Sequence[Record], train: float, test: float, seed: int) -> list[list[int]]:
+def _split_grouped(sources: Sequence[Mapping[str, list[int]]], train: float, test: float, seed: int) -> list[list[int]]:
     sets: list[list[int]] = [[], [], []]
-    for groups in _by_image(records):
+    for groups in sources:
         number = sum(map(len, groups.values()))
         targets = _targets(number, train, test)
         for chosen, part in zip(sets, divide(groups, targets, f"split:{seed}"), strict=True):

@@ -3,10 +3,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tasks.data.preparing import find_raw, prepare_dataset, raw_data
 from tasks.data.sample_scenes import draw_sample
 from tasks.errors import DataError
+from tasks.files import sha256_of
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef
 from tasks.settings import DataConfig, SampleConfig
@@ -49,6 +51,11 @@ def test_the_sets_are_written_with_their_manifests(folder, tmp_path):
     ref = prepare(folder, tmp_path / "sets", test_ratio=0.5)
     assert {path.name for path in (tmp_path / "sets").iterdir()} == {
         "MANIFEST.json",
+        "filter",
+        "images.jsonl",
+        "samples.html",
+        "statistics.json",
+        "verification.json",
         *(f"{name}.json" for name in SETS),
         *(f"{name}.manifest.json" for name in SETS),
     }
@@ -96,7 +103,7 @@ def test_missing_and_broken_images_cost_their_records_and_are_counted(folder, tm
     images = [record["image"] for record in read(folder.raw) if record["id"].startswith("NWPU")]
     (folder.images / images[0]).unlink()
     (folder.images / images[1]).write_text("no image")
-    ref = prepare(folder, tmp_path / "sets")
+    ref = prepare(folder, tmp_path / "sets", broken_images="drop")
     assert ref.records["train"] + ref.records["val"] + ref.records["test"] == 58
     for name in SETS:
         assert manifest_of(tmp_path / "sets", name)["dropped"] == {"image file missing": 1, "image cannot be read": 1}
@@ -107,7 +114,7 @@ def test_a_source_whose_images_are_all_broken_is_an_error_that_leaves_nothing(fo
     for path in (folder.images / "DOTA").rglob("*.png"):
         path.write_text("no image")
     with pytest.raises(DataError, match=r"No record of DOTA is left \(image cannot be read: 12\)"):
-        prepare(folder, tmp_path / "sets")
+        prepare(folder, tmp_path / "sets", broken_images="drop")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -163,3 +170,67 @@ def test_a_data_folder_is_the_same_until_its_file_or_its_settings_change(folder)
     assert raw_data(folder.root, DataConfig(seed=1)).content != first.content
     change_raw(folder, lambda records: records.pop())
     assert raw_data(folder.root, DataConfig()).content != first.content
+
+
+def test_broken_images_end_it_unless_they_are_to_be_dropped(folder, tmp_path, capsys):
+    name = read(folder.raw)[0]["image"]
+    (folder.images / name).write_text("no image")
+    with pytest.raises(DataError, match=r"1 image\(s\) cannot be read"):
+        prepare(folder, tmp_path / "sets")
+    assert f"{name}: image cannot be read" in capsys.readouterr().out
+    assert not (tmp_path / "sets").exists()
+
+
+def test_every_image_stands_with_its_hash_in_the_version(folder, tmp_path):
+    prepare(folder, tmp_path / "sets")
+    rows = [json.loads(line) for line in (tmp_path / "sets" / "images.jsonl").read_text().split("\n") if line]
+    assert sorted(row["image"] for row in rows) == sorted(record["image"] for record in read(folder.raw))
+    for row in rows:
+        assert row["sha256"] == sha256_of(folder.images / row["image"])
+
+
+def test_files_that_no_record_asks_for_are_listed(folder, tmp_path):
+    spare = folder.images / "LR" / "Train" / "spare.tif"
+    shutil.copy(next((folder.images / "LR" / "Train").iterdir()), spare)
+    prepare(folder, tmp_path / "sets")
+    report = read(tmp_path / "sets" / "verification.json")
+    assert report["unreferenced"] == ["LR/Train/spare.tif"] and report["faults"] == []
+
+
+def test_faulty_records_are_mended_or_dropped_and_counted(folder, tmp_path):
+    def harm(records):
+        records[0]["conversations"][0]["value"] = "no mark here"
+        records.append(records[1])
+
+    change_raw(folder, harm)
+    prepare(folder, tmp_path / "sets")
+    manifest = manifest_of(tmp_path / "sets", "data_train")
+    assert manifest["repaired"] == {"<image> missing": 1} and manifest["dropped"] == {"record stands twice": 1}
+    prepare(folder, tmp_path / "dropped", record_faults="drop")
+    dropped = manifest_of(tmp_path / "dropped", "data_train")["dropped"]
+    assert dropped == {"record stands twice": 1, "<image> missing": 1}
+
+
+def test_images_that_show_the_same_are_in_one_set(folder, tmp_path):
+    copies = [record for record in read(folder.raw) if record["id"].startswith("NWPU")][:8]
+
+    def add_copies(records):
+        for record in copies:
+            name = record["image"].replace(".jpg", "_copy.jpg")
+            Image.open(folder.images / record["image"]).save(folder.images / name, quality=85)
+            records.append({**record, "id": f"{record['id']} copy", "image": name})
+
+    change_raw(folder, add_copies)
+    prepare(folder, tmp_path / "sets", train=0.5, test=0.3)
+    set_of = {r["image"]: name for name in SETS[:3] for r in read(tmp_path / "sets" / f"{name}.json")}
+    assert all(set_of[r["image"]] == set_of[r["image"].replace(".jpg", "_copy.jpg")] for r in copies)
+    assert read(tmp_path / "sets" / "MANIFEST.json")["details"]["noticed"] == {"image shows the same as another": 8}
+
+
+def test_the_version_tells_its_numbers_and_shows_samples(folder, tmp_path):
+    prepare(folder, tmp_path / "sets")
+    numbers = read(tmp_path / "sets" / "statistics.json")
+    assert sum(source["records"] for source in numbers["train"].values()) == 42
+    assert numbers["train"]["NWPU"]["captions"]["number"] > 0 and numbers["train"]["LR"]["questions"]["number"] > 0
+    page = (tmp_path / "sets" / "samples.html").read_text()
+    assert "data:image/jpeg;base64," in page and "<h2>DOTA</h2>" in page
