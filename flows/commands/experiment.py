@@ -63,10 +63,12 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from deployments.configuration import default_name, load_config
     from flows.embedded import prepare_prefect
     from tasks.data.preparing import find_raw
+    from tasks.data.records_file import read_records
 
     config = load_config(options.preset, options.set)
     if config.data.root is not None and not config.data.fetch:
-        find_raw(config.data.root)
+        # bad records are told at once, before a server is started and anything is written
+        read_records(find_raw(config.data.root))
     prepare_prefect()
     return {
         "config": config,
