@@ -1,4 +1,4 @@
-"""`rsvlm data`: fetch sources; filter, split and reduce instruction files."""
+"""`rsvlm data`: fetch sources; filter, split, reduce and audit instruction files."""
 
 import argparse
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,14 @@ PROTOCOLS = ("grouped", "reference")
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `data fetch|filter|split|reduce`."""
-    parser = subparsers.add_parser("data", help="fetch the sources; filter, split or reduce instruction files")
+    """Add `data fetch|filter|split|reduce|audit`."""
+    parser = subparsers.add_parser("data", help="fetch the sources; filter, split, reduce or audit instruction files")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_fetch(actions)
     _add_filter(actions)
     _add_split(actions)
     _add_reduce(actions)
+    _add_audit(actions)
 
 
 def _add_fetch(actions: Any) -> None:
@@ -63,6 +64,15 @@ def _add_reduce(actions: Any) -> None:
     parser.add_argument("--ratio", type=float, required=True, help="share to keep, above 0 to 1")
     _add_drawing(parser)
     parser.set_defaults(run=run_reduce)
+
+
+def _add_audit(actions: Any) -> None:
+    parser = actions.add_parser("audit", help="find what of the test stands in training")
+    parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder that image paths begin in")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    parser.add_argument("--sets", type=Path, metavar="SETS_DIR", help="folder with data_train.json and data_test.json")
+    parser.set_defaults(run=run_audit)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +142,20 @@ def run_reduce(options: argparse.Namespace) -> None:
     from tasks.data.set_files import reduce_file
 
     _print_written([reduce_file(options.test, options.out, options.ratio, options.seed, options.protocol)])
+
+
+def run_audit(options: argparse.Namespace) -> None:
+    """Write the audit and print what it found."""
+    from tasks.data.auditing import audit_file
+
+    audited = audit_file(options.dataset, options.images, options.out, options.sets)
+    found = audited.findings
+    print(
+        f"{found['images']} images, {len(found['pairs'])} pairs show the same, {found['pairs_across_sets']} across sets"
+    )
+    if test := found.get("test_images"):
+        print(f"{test['clean']} of {test['images']} test images are clean: {audited.clean_test}")
+    print(audited.page)
 
 
 def _print_written(files: Iterable["Written"]) -> None:
