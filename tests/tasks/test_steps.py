@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,8 +14,14 @@ from tasks.steps import content_key, make, step
 from tasks.storage.manifests import content_digest, read_manifest, whole_manifest, write_manifest
 
 
+@step("train")
+def train(out: Path) -> FolderRef:
+    """A step that is only named here."""
+    return FolderRef(path=out, sha256="")
+
+
 def key(**parameters: object) -> str:
-    return content_key("train", parameters)
+    return content_key(train, parameters)
 
 
 def dataset(path: str = "/data/sets", images: str = "/data/imagenes", digest: str = "images") -> DatasetRef:
@@ -22,8 +29,19 @@ def dataset(path: str = "/data/sets", images: str = "/data/imagenes", digest: st
 
 
 def test_a_key_names_the_step() -> None:
-    assert content_key("a", {"x": 1}).startswith("rsvlm-a-")
-    assert content_key("a", {"x": 1}) != content_key("b", {"x": 1})
+    assert key(x=1).startswith("rsvlm-train-")
+
+
+def test_other_code_of_a_step_is_another_key(tmp_path: Path) -> None:
+    def key_of(code: str) -> str:
+        file = tmp_path / code / "steps.py"
+        file.parent.mkdir()
+        file.write_text(f"def work(out):\n    return {code}\n")
+        names: dict[str, Any] = {}
+        exec(compile(file.read_text(), file, "exec"), names)
+        return content_key(step("train")(names["work"]), {})
+
+    assert key_of("1") != key_of("2")
 
 
 def test_where_files_stand_does_not_change_a_key() -> None:
@@ -110,6 +128,13 @@ def test_what_other_content_made_is_set_aside_whole(made: Callable[..., FolderRe
     kept = [(superseded / name / "text.txt").read_text()[0] for name in ("out-1", "out-2")]
     assert kept == ["a", "b"]
     assert all(read_manifest(superseded / name) for name in ("out-1", "out-2"))
+
+
+@pytest.mark.slow
+def test_what_is_set_aside_keeps_its_place_in_the_run(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+    for text in ("a", "b"):
+        made(text, tmp_path / "run" / "reports" / "final", tmp_path / "run" / "superseded")
+    assert (tmp_path / "run" / "superseded" / "reports" / "final-1" / "text.txt").is_file()
 
 
 @pytest.mark.slow

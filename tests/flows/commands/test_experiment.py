@@ -1,0 +1,90 @@
+"""`rsvlm run`, `train` and `config` from the outside: exit codes, one sentence, nothing half-written."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.cli import main
+from tasks.data.sample_scenes import draw_sample
+from tasks.settings import ExperimentConfig, SampleConfig
+
+
+def rsvlm(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder of the user's."""
+    draw_sample(tmp_path / "data", SampleConfig(scenes=20, image_size=48))
+    return tmp_path / "data"
+
+
+def test_config_shows_what_an_override_makes_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert rsvlm("config", "demo", "--set", "training.lora_r=8") == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["training"]["lora_r"] == 8
+    assert shown["model"]["base"] == "tiny"
+
+
+def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rsvlm("config", "llava-1.5-7b-lora") == 0
+    shown = capsys.readouterr().out
+    (tmp_path / "mine.yaml").write_text(shown)
+    assert rsvlm("config", tmp_path / "mine.yaml") == 0
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("command", ["run", "train", "config"])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nonsense"], "nonsense is neither a preset nor a YAML file"),
+        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is no setting: did you mean lora_r?"),
+        (["demo", "--set", "training.lora_r=0"], "training.lora_r: Input should be greater than or equal to 1; got 0."),
+        (["demo", "--set", "lora_r"], "--set lora_r: write it as section.name=value."),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(
+    command: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rsvlm(command, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {sentence}")
+    assert error.count("\n") == 1
+
+
+def test_a_missing_data_folder_is_told_before_a_server_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = tmp_path / "workspace"
+    assert rsvlm("run", "real-cpu", "--set", f"data.root={tmp_path}/none", "--workspace", workspace) == 2
+    assert "/none is no folder: set data.root" in capsys.readouterr().err
+    assert not workspace.exists()
+
+
+@pytest.mark.slow
+def test_a_broken_image_ends_a_run_with_one_sentence_and_nothing_half_written(
+    data: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path: Path
+) -> None:
+    image = next((data / "imagenes").rglob("*.jpg"))
+    image.write_bytes(b"no image")
+    (tmp_path / "mine.yaml").write_text(small_experiment(data={"root": str(data)}).as_yaml())
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "run", "mine.yaml", "--workspace", "workspace"],
+        cwd=tmp_path,
+        env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert f"error: 1 image(s) cannot be read, first {image}" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+    assert not (data / "sets").exists()
+    assert not [path for path in data.parent.rglob("*.part")]
+    assert {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()} == {"experiment.yaml"}

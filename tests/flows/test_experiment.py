@@ -1,0 +1,204 @@
+"""A whole experiment as a flow: everything at its place, nothing made twice, nothing lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks.files import read_json, read_json_lines
+from tasks.paths import RunFolder, Workspace
+from tasks.records import ExperimentResult
+from tasks.settings import ExperimentConfig
+from tasks.storage.manifests import whole_manifest
+
+pytestmark = pytest.mark.slow
+
+FINISHED = (
+    *("training/final", "merged", "predictions/base", "predictions/final"),
+    *("reports/base", "reports/final"),
+)
+STORED = ("data", "merged", "predictions", "reports", "checkpoints/checkpoint-1", "checkpoints/checkpoint-2")
+# What every run writes anew.
+OF_THE_RUN = ("experiment.yaml", "comparison.json", "logs")
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which file stands where, and when it was written."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.is_file() and not name.name.endswith(".key") and not set(OF_THE_RUN) & set(name.parts):
+            found[str(name)] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
+
+
+def run_as(config: ExperimentConfig, name: str, workspace: Path) -> ExperimentResult:
+    from flows.experiment import experiment_flow
+
+    return experiment_flow(config, name, workspace)
+
+
+@pytest.fixture(scope="module")
+def first(
+    prefect_server: Path,
+    small_experiment: Callable[..., ExperimentConfig],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SimpleNamespace:
+    """One finished experiment, named `first`; other runs in its workspace have names of their own."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    result = run_as(small_experiment(), "first", workspace)
+    return SimpleNamespace(
+        result=result,
+        workspace=workspace,
+        folder=Workspace(workspace).run("first"),
+        store=workspace / "store",
+        build=small_experiment,
+    )
+
+
+def folder_of(first: SimpleNamespace, name: str) -> RunFolder:
+    return Workspace(first.workspace).run(name)
+
+
+def test_every_stage_leaves_a_whole_folder_at_its_place(first: SimpleNamespace) -> None:
+    for name in FINISHED:
+        assert whole_manifest(first.folder.root / name), name
+    for name in ("training/checkpoint-2/COMPLETE.json", "reports/comparison.json", "experiment.yaml", "logs/log.txt"):
+        assert (first.folder.root / name).is_file(), name
+    for name in ("metrics.json", "per_answer.jsonl", "report.html"):
+        assert (first.folder.report("final") / name).is_file(), name
+    assert (first.folder.predictions("base") / "subsets" / "filter_001_final.json").is_file()
+
+
+def test_the_store_holds_all_of_it_with_manifests(first: SimpleNamespace) -> None:
+    for name in STORED:
+        assert whole_manifest(first.store / "first" / name), name
+    assert (first.store / "first" / "experiment.yaml").read_text() == first.folder.experiment.read_text()
+    assert not list(first.folder.staging.iterdir())
+
+
+def test_answers_and_scores_are_those_of_the_test_set(first: SimpleNamespace) -> None:
+    test_set = read_json(first.result.dataset.path / "filtered_test.json")
+    for label in ("base", "final"):
+        final = read_json(first.folder.predictions(label) / "final.json")
+        assert [record["id"] for record in final] == [record["id"] for record in test_set]
+        assert len(read_json_lines(first.folder.predictions(label) / "answers.jsonl")) > len(test_set)
+    metrics = read_json(first.folder.report("final") / "metrics.json")
+    assert set(metrics["captioning"]) == {"NWPU", "RSICD"}
+    assert set(metrics["vqa"]) == {"LR", "DOTA"}
+
+
+def test_the_log_tells_of_the_training(first: SimpleNamespace) -> None:
+    assert "step 2/2: loss " in first.folder.log.read_text()
+
+
+def test_saved_and_archived_checkpoints_are_announced(first: SimpleNamespace) -> None:
+    import httpx
+    from prefect.events.worker import EventsWorker
+    from prefect.settings import PREFECT_API_URL
+
+    expected = {
+        (f"rsvlm.checkpoint.{what}", f"rsvlm.checkpoint.first.{step}")
+        for what in ("saved", "archived")
+        for step in (1, 2)
+    }
+    EventsWorker.drain_all()
+    found: set[tuple[str, str]] = set()
+    wanted = {"filter": {"event": {"prefix": ["rsvlm.checkpoint."]}}, "limit": 50}
+    # the server writes events down a moment after it has taken them; the suite's time limit ends a vain wait
+    while not expected <= found:
+        answer = httpx.post(f"{PREFECT_API_URL.value()}/events/filter", json=wanted).json()
+        found = {(event["event"], event["resource"]["prefect.resource.id"]) for event in answer["events"]}
+
+
+def test_the_same_again_makes_nothing(first: SimpleNamespace) -> None:
+    before = state(first.folder.root), state(first.workspace / "data"), state(first.store)
+    log = first.folder.log.read_text()
+    assert run_as(first.build(), "first", first.workspace) == first.result
+    assert (state(first.folder.root), state(first.workspace / "data"), state(first.store)) == before
+    assert first.folder.log.read_text() == log
+    assert not first.folder.superseded.exists()
+
+
+def test_deleted_and_damaged_results_are_made_again(first: SimpleNamespace) -> None:
+    (first.folder.merged / "model.safetensors").unlink()
+    (first.folder.predictions("final") / "final.json").write_text("[]")
+    untouched = state(first.folder.predictions("base")), state(first.folder.training)
+    result = run_as(first.build(), "first", first.workspace)
+    assert result.merged == first.result.merged
+    assert len(read_json(first.folder.predictions("final") / "final.json")) == 20
+    assert all(whole_manifest(first.folder.root / name) for name in FINISHED)
+    assert (state(first.folder.predictions("base")), state(first.folder.training)) == untouched
+
+
+def test_another_run_of_the_same_settings_has_all_without_making_it(first: SimpleNamespace) -> None:
+    run_as(first.build(), "twin", first.workspace)
+    twin = folder_of(first, "twin")
+    assert all(whole_manifest(twin.root / name) for name in FINISHED)
+    assert not twin.log.exists()
+    for name in ("data", "merged", "predictions", "reports"):
+        assert whole_manifest(first.store / "twin" / name), name
+
+
+def test_a_changed_training_makes_it_and_what_follows_again_and_keeps_the_old(first: SimpleNamespace) -> None:
+    run_as(first.build(), "changed", first.workspace)
+    changed = folder_of(first, "changed")
+    kept = {name: whole_manifest(changed.root / name) for name in FINISHED}
+    before = state(first.workspace / "data"), state(changed.predictions("base")), state(changed.report("base"))
+    run_as(first.build(training={"seed": 5}), "changed", first.workspace)
+    after = state(first.workspace / "data"), state(changed.predictions("base")), state(changed.report("base"))
+    assert after == before
+    assert "step 2/2: loss " in changed.log.read_text()
+    assert "questions answered" in changed.log.read_text()
+    for name in ("training/final", "merged", "predictions/final"):
+        assert whole_manifest(changed.root / name) not in (None, kept[name]), name
+    assert whole_manifest(changed.report("final"))
+    old = changed.superseded
+    assert whole_manifest(old / "training-1" / "final") == kept["training/final"]
+    assert whole_manifest(old / "merged-1") == kept["merged"]
+    assert whole_manifest(old / "predictions" / "final-1") == kept["predictions/final"]
+    assert whole_manifest(old / "reports" / "final-1") == kept["reports/final"]
+    assert len(list(old.glob("experiment-*.yaml"))) == 1
+
+
+def test_other_settings_of_one_name_share_nothing_in_the_store(first: SimpleNamespace) -> None:
+    stores = []
+    for seed in (6, 7):
+        config = first.build(data={"seed": seed}, training={"max_steps": 1})
+        from flows.prepare_data import prepare_data_flow
+
+        prepare_data_flow(config, "shared-name", first.workspace)
+        stores = sorted(path.name for path in first.store.glob("shared-name*"))
+    assert len(stores) == 2
+    assert (folder_of(first, "shared-name").superseded / "sets-1").is_dir()
+
+
+def test_an_experiment_without_lora_merges_and_answers(first: SimpleNamespace) -> None:
+    result = run_as(first.build(training={"lora_enable": False, "learning_rate": 1e-3}), "full", first.workspace)
+    assert (result.checkpoint.path / "model.safetensors").is_file()
+    assert whole_manifest(result.merged.path)
+    assert "all of its language model tuned" in (result.merged.path / "README.md").read_text()
+    assert whole_manifest(result.scores["final"].path)
+
+
+def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -> None:
+    from flows.train_lora import train_lora_flow
+
+    checkpoint = train_lora_flow(first.build(), "alone", first.workspace, resume=False)
+    assert checkpoint.path == folder_of(first, "alone").training / "final"
+    assert checkpoint.sha256 == first.result.checkpoint.sha256
+
+
+def test_a_checkpoint_that_was_left_behind_is_archived_later_and_once(first: SimpleNamespace, tmp_path: Path) -> None:
+    from flows.archive_checkpoint import archive_checkpoint_flow
+    from tasks.storage.staging import stage_checkpoint
+
+    checkpoint = copytree(first.folder.training / "checkpoint-2", tmp_path / "checkpoint-2")
+    stage_checkpoint(checkpoint, folder_of(first, "late").staging)
+    arguments: tuple[Any, ...] = (first.build(), "late", first.workspace)
+    assert archive_checkpoint_flow(*arguments) == [2]
+    assert archive_checkpoint_flow(*arguments) == []
+    assert whole_manifest(first.store / "late" / "checkpoints" / "checkpoint-2")
