@@ -3,7 +3,6 @@
 import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.data.looks import Look, look_of
@@ -50,7 +49,9 @@ class ImageState:
 def state_of(path: str, with_look: bool) -> ImageState:
     """Read and decode an image file once; whatever is wrong with it is told in `fault`."""
     try:
-        data = Path(path).read_bytes()
+        # a Path for each of 45,000 files costs half a second
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return ImageState(MISSING)
     except OSError:
@@ -82,7 +83,7 @@ def _decoded(path: str, data: bytes, found: dict[str, Any], with_look: bool) -> 
             image.load()
             _require_whole(image, data)
             found |= {"kind": kind, "width": image.width, "height": image.height}
-            if Path(path).suffix.lower() not in SUFFIXES.get(kind, ()):
+            if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
                 found["note"] = OTHER_KIND
             return ImageState(**found, look=look_of(image) if with_look else None)
     except Image.DecompressionBombError:

@@ -29,12 +29,14 @@ def look_of(image: "Image") -> Look:
     import numpy as np
     from PIL import Image, ImageOps
 
-    small = _grey(ImageOps.exif_transpose(image)).resize((SIDE, SIDE), Image.Resampling.BOX)
+    # most images carry no EXIF, and looking for it costs a fifth of decoding a small one
+    upright = ImageOps.exif_transpose(image) if "exif" in image.info or image.format == "TIFF" else image
+    small = _grey(upright).resize((SIDE, SIDE), Image.Resampling.BOX)
     grey = np.asarray(small, dtype=np.float32)
     matrix = cosines()
     low = (matrix @ grey @ matrix.T)[:LOW, :LOW].ravel()
-    # the first value is the brightness, and says nothing of the shape
-    bits = low > np.median(low[1:])
+    # the first value is the brightness, and says nothing of the shape; np.median takes ten times as long
+    bits = low > np.sort(low[1:])[LOW * LOW // 2 - 1]
     phash = int.from_bytes(np.packbits(bits).tobytes(), "big")
     return Look(phash, small.tobytes())
 
