@@ -13,7 +13,15 @@ from tasks.storage.manifests import broken_files, read_manifest
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 # What only resuming needs; a finished model travels without it.
-RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state*.pth", "training_args.bin", "global_step*", "latest")
+RESUME_ONLY = (
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state*.pth",
+    "training_args.bin",
+    "global_step*",
+    "latest",
+    "zero_to_*.py",
+)
 
 MODEL_CARD = """---
 base_model: {base}

@@ -20,7 +20,14 @@ from tasks.training.checkpoints import (
     write_non_lora,
 )
 
-RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin", "global_step4/model_states.pt")
+RESUME_ONLY = (
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    "training_args.bin",
+    "global_step4/model_states.pt",
+    "zero_to_fp32.py",
+)
 MODEL = ("adapter_model.safetensors", "adapter_config.json", "trainer_state.json")
 
 
