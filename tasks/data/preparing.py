@@ -1,6 +1,7 @@
 """From a raw instruction file and its images to the sets that are trained on and tested with."""
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tasks.storage.manifests import content_digest, read_manifest, whole_manifes
 
 # where the data comes from says nothing of what it is
 NOT_IN_SETS = ("root", "sample", "fetch", "archives", "mirrors")
+ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def find_raw(root: Path) -> Path:
@@ -58,7 +60,8 @@ def choose_sets_folder(data: RawData, fallback: Path) -> Path:
     """ROOT/sets where it is free or holds just these sets; `fallback` where it holds others or cannot be written."""
     sets = DataFolder(data.path).sets
     if not sets.exists():
-        return sets if os.access(data.path, os.W_OK) else fallback
+        # a folder that nobody may write is meant to stay as it is, even where root could write it
+        return sets if os.access(data.path, os.W_OK) and data.path.stat().st_mode & ANY_WRITE else fallback
     manifest = read_manifest(sets)
     return sets if manifest is not None and manifest.fingerprint == data.sha256 else fallback
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks.data.preparing import find_raw, prepare_dataset, raw_data
+from tasks.data.preparing import choose_sets_folder, find_raw, prepare_dataset, raw_data
 from tasks.data.sample_scenes import draw_sample
 from tasks.errors import DataError
 from tasks.files import sha256_of
@@ -234,3 +234,19 @@ def test_the_version_tells_its_numbers_and_shows_samples(folder, tmp_path):
     assert numbers["train"]["NWPU"]["captions"]["number"] > 0 and numbers["train"]["LR"]["questions"]["number"] > 0
     page = (tmp_path / "sets" / "samples.html").read_text()
     assert "data:image/jpeg;base64," in page and "<h2>DOTA</h2>" in page
+
+
+def test_sets_stand_in_the_data_folder_where_it_may_be_written(folder, tmp_path):
+    data = raw_data(folder.root, DataConfig())
+    assert choose_sets_folder(data, tmp_path / "fallback") == folder.sets
+    folder.root.chmod(0o555)
+    try:
+        assert choose_sets_folder(data, tmp_path / "fallback") == tmp_path / "fallback"
+    finally:
+        folder.root.chmod(0o755)
+
+
+def test_other_sets_in_the_data_folder_are_left_alone(folder, tmp_path):
+    prepare(folder, folder.sets, seed=1)
+    assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=1)), tmp_path / "fallback") == folder.sets
+    assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=2)), tmp_path / "fallback") == tmp_path / "fallback"
