@@ -30,7 +30,7 @@ def filter_records(
     kept: list[Record] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        reason = _reason_to_drop(record, sources) or (faults or {}).get(record["image"])
+        reason = reason_to_drop(record, sources) or (faults or {}).get(record["image"])
         if reason:
             dropped[reason] += 1
         else:
@@ -38,7 +38,8 @@ def filter_records(
     return Filtered(kept, dict(dropped))
 
 
-def _reason_to_drop(record: Record, sources: Collection[str]) -> str | None:
+def reason_to_drop(record: Record, sources: Collection[str]) -> str | None:
+    """Why a record does not stay, by what stands in it, or None."""
     image = image_key(record["image"])
     if image.startswith(("/", "../")) or image in (".", "..") or image[1:2] == ":":
         return OUTSIDE

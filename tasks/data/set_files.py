@@ -1,12 +1,14 @@
 """Filter, split and reduce from file to file; the same inputs and parameters again do nothing."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.filtering import filter_records, require_sources
-from tasks.data.records_file import Record, RecordsFile, counted_by_source, encoded, read_records
+from tasks.data.filtering import reason_to_drop, require_sources
+from tasks.data.record_slices import RecordSlice, iterate_records, read_slices
+from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, joined
 from tasks.data.sources import SOURCES
 from tasks.data.splitting import Protocol, reduce_records, split_records
 from tasks.errors import DataError
@@ -44,11 +46,17 @@ def filter_file(raw: Path, out: Path, sources: Sequence[str]) -> Written:
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources)})
     if before := _before(file):
         return before
-    filtered = filter_records(read_records(raw), sources)
+    kept: list[RecordSlice] = []
+    dropped: Counter[str] = Counter()
+    for record, content in iterate_records(raw):
+        if reason := reason_to_drop(record, sources):
+            dropped[reason] += 1
+        else:
+            kept.append(RecordSlice(record, content))
     # a default source may have no records in this file; a name that nobody knows is a slip
     unknown = [name for name in sources if name not in SOURCES]
-    require_sources(filtered.records, unknown if filtered.records else sources, filtered.dropped)
-    return _write(file, filtered.records, filtered.dropped)
+    require_sources(kept, unknown if kept else sources, dropped)
+    return _write(file, kept, dropped)
 
 
 def split_file(dataset: Path, out: Path, parameters: SplitParameters) -> list[Written]:
@@ -61,12 +69,13 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters) -> list[Wr
     before = [_before(file) for file in files.values()]
     if all(before):
         return [written for written in before if written]
-    split = split_records(read_records(dataset), **asdict(parameters))
-    contents = {name: encoded(getattr(split, name)) for name in files}
+    split = split_records(read_slices(dataset), **asdict(parameters))
+    sets: dict[str, list[Any]] = {name: getattr(split, name) for name in files}
     for name, file in files.items():
-        file.require_free(contents[name])
+        if file.path.exists():
+            file.require_free(digest_of_content(_content(sets[name])))
     dropped = {LEFT_OVER: split.lost} if split.lost else {}
-    return [_write(file, getattr(split, name), dropped, contents[name]) for name, file in files.items()]
+    return [_write(file, sets[name], dropped) for name, file in files.items()]
 
 
 def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protocol) -> Written:
@@ -77,8 +86,8 @@ def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protoc
     file = RecordsFile(out, inputs_of(test), {"ratio": ratio, "seed": seed, "protocol": protocol})
     if before := _before(file):
         return before
-    records = read_records(test)
-    kept = reduce_records(records, ratio, seed, protocol)
+    records = read_slices(test)
+    kept: list[Any] = reduce_records(records, ratio, seed, protocol)
     return _write(file, kept, {REDUCED: len(records) - len(kept)} if len(kept) < len(records) else {})
 
 
@@ -99,8 +108,10 @@ def _before(file: RecordsFile) -> Written | None:
     return Written(file.path, manifest["kept"], manifest["dropped"], new=False) if manifest else None
 
 
-def _write(
-    file: RecordsFile, records: Sequence[Record], dropped: Mapping[str, int], content: bytes | None = None
-) -> Written:
-    file.write(records, dropped, content)
-    return Written(file.path, counted_by_source(records), dropped, new=True)
+def _content(slices: Sequence[RecordSlice]) -> bytes:
+    return joined(one.content for one in slices)
+
+
+def _write(file: RecordsFile, slices: Sequence[RecordSlice], dropped: Mapping[str, int]) -> Written:
+    file.write(slices, dropped, _content(slices))
+    return Written(file.path, counted_by_source(slices), dropped, new=True)

@@ -181,7 +181,10 @@ CAPTION_PROMPT = re.compile(
 
 def image_key(image: str) -> str:
     """The image that a path means: the same file written in two ways has one key."""
-    return posixpath.normpath(image.replace("\\", "/"))
+    # asked for millions of times, and nearly always of a path that is tidy already
+    if not image or "\\" in image or "//" in image or "/." in image or image[0] == "." or image[-1] == "/":
+        return posixpath.normpath(image.replace("\\", "/"))
+    return image
 
 
 def source_of(image_path: str) -> str:
