@@ -21,6 +21,8 @@ Ref = TypeVar("Ref", bound=FolderRef)
 # Where a step writes and whom it tells does not change what it makes.
 PLACES = frozenset({"out", "log", "run"})
 CACHED = "Cached"
+# Tag of a step whose results newer code keeps: days of training are not repeated for a mended message.
+KEPT = "kept-across-versions"
 # All that train and answer go through it.
 MODEL_CODE = Path(__file__).parent / "model"
 
@@ -54,10 +56,10 @@ def make(
 
 
 def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
-    """Cache key of a step: its name, its code and the content of all parameters, wherever the files stand."""
+    """Cache key of a step: its name, its code unless it is KEPT, and the content of its parameters, wherever they stand."""
     contents = {key: _content_of(value) for key, value in parameters.items() if key not in PLACES}
-    stage = Path(inspect.getfile(work.fn)).parent
-    return f"rsvlm-{work.name}-{digest_of([_code_digest(stage), _code_digest(MODEL_CODE), contents])}"
+    packages = [] if KEPT in work.tags else [Path(inspect.getfile(work.fn)).parent, MODEL_CODE]
+    return f"rsvlm-{work.name}-{digest_of([*map(_code_digest, packages), contents])}"
 
 
 @cache

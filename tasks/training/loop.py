@@ -8,6 +8,7 @@ import torch
 from transformers import Trainer
 
 from tasks.model.loading import Reader, load_projector
+from tasks.model.prompt import IGNORE_INDEX
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.adapters import non_lora_names, optimizer_groups
@@ -54,6 +55,22 @@ class LlavaTrainer(Trainer):
             options.pop("lr", None)
             self.optimizer = cls(optimizer_groups(self.model, self.config), **options)
         return self.optimizer
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean cross-entropy of the supervised tokens, in float32.
+
+        Logits are made only from the batch's first answer on: image and prompt, most of a sample, need none.
+        """
+        labels = inputs["labels"]
+        first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
+        others = {name: value for name, value in inputs.items() if name != "labels"}
+        # the token before the first answer predicts its beginning
+        outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1)
+        predicted, expected = outputs.logits[:, :-1].flatten(0, 1), labels[:, first:].flatten()
+        loss = torch.nn.functional.cross_entropy(predicted.float(), expected, ignore_index=IGNORE_INDEX)
+        return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: SampleDataset = train_dataset or self.train_dataset

@@ -9,7 +9,7 @@ from prefect.events import emit_event
 from tasks.model.finding import find_model
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.steps import lines_to, step
+from tasks.steps import KEPT, lines_to, step
 from tasks.storage.manifests import folder_digest
 from tasks.storage.runs import Run
 from tasks.storage.uploader import Uploader
@@ -32,7 +32,7 @@ def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
     return pretrain_toy(lessons, out, lines_to(log))
 
 
-@step("train-adapter")
+@step("train-adapter", tags=[KEPT])
 def train_adapter(
     base: ModelRef, dataset: DatasetRef, model: ModelConfig, training: TrainingConfig, run: Run, out: Path
 ) -> CheckpointRef:

@@ -10,7 +10,7 @@ import pytest
 from tasks.files import write_text
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import TrainingConfig
-from tasks.steps import content_key, make, step
+from tasks.steps import KEPT, content_key, make, step
 from tasks.storage.manifests import content_digest, read_manifest, whole_manifest, write_manifest
 
 
@@ -172,3 +172,13 @@ def test_in_a_folder_that_is_not_ours_nothing_but_the_result_is_written(
     (tmp_path / "user").mkdir()
     made("a", tmp_path / "user" / "sets", None)
     assert [path.name for path in (tmp_path / "user").iterdir()] == ["sets"]
+
+
+def test_training_is_kept_across_versions_and_other_steps_are_not() -> None:
+    from tasks.merging.steps import merge_adapter_step
+    from tasks.training.steps import train_adapter
+
+    assert KEPT in train_adapter.tags
+    assert KEPT not in merge_adapter_step.tags
+    kept = train.with_options(tags=[KEPT])
+    assert content_key(kept, {"x": 1}) != content_key(train, {"x": 1})
