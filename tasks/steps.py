@@ -56,7 +56,7 @@ def make(
 
 
 def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
-    """Cache key of a step: its name, its code unless it is KEPT, and the content of its parameters, wherever they stand."""
+    """Cache key of a step: its name, its code unless it is KEPT, and the content of its parameters."""
     contents = {key: _content_of(value) for key, value in parameters.items() if key not in PLACES}
     packages = [] if KEPT in work.tags else [Path(inspect.getfile(work.fn)).parent, MODEL_CODE]
     return f"rsvlm-{work.name}-{digest_of([*map(_code_digest, packages), contents])}"
