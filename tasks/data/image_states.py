@@ -80,6 +80,8 @@ def _decoded(path: str, data: bytes, found: dict[str, Any], with_look: bool) -> 
             if image.width * image.height > MAX_PIXELS:
                 raise _TooLarge
             kind = image.format or ""
+            # of a JPEG all is decoded, but its colours are not computed: nobody looks at them here
+            image.draft("L", image.size)
             image.load()
             _require_whole(image, data)
             found |= {"kind": kind, "width": image.width, "height": image.height}

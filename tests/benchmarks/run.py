@@ -10,10 +10,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from data_stage import (
+    audit_of_many,
+    filtering_beside_loading,
+    unpacking_beside_unzip,
+    verifying_beside_decoding,
+)
 from evaluation import scoring_beside_pycocoevalcap
 from rows import Row
 
 BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
+    "unpacking": unpacking_beside_unzip,
+    "verifying": verifying_beside_decoding,
+    "filtering": filtering_beside_loading,
+    "audit": audit_of_many,
     "evaluation": scoring_beside_pycocoevalcap,
 }
 
