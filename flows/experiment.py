@@ -15,7 +15,7 @@ from tasks.paths import BASE, FINAL
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
-from tasks.storage.steps import archive_run
+from tasks.storage.steps import archive_run, claim_store_step
 
 
 @flow(name="experiment", flow_run_name="experiment-{name}")
@@ -40,7 +40,7 @@ def experiment_flow(
     }
     scores = {label: evaluate_model_flow(*place, label, dataset, answers) for label in answers}
     compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
-    archive_run(run, dataset)
+    archive_run(claim_store_step(run, dataset, base), dataset, checkpoint)
     return ExperimentResult(
         run=name,
         reports=run.folder.reports,

@@ -11,6 +11,7 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ExperimentConfig
 from tasks.steps import make
 from tasks.storage.runs import open_run
+from tasks.storage.steps import claim_store_step
 from tasks.training.steps import train_adapter
 
 
@@ -35,14 +36,15 @@ def train_lora_flow(
     """
     run = open_run(config, name, workspace).model_copy(update={"resume": resume})
     dataset = dataset or prepare_data_flow(config, name, workspace)
+    base = base or obtain_base(config.model, run)
     return make(
         train_adapter,
         run.folder.training,
         run.folder.superseded,
         result=run.folder.training / FINAL,
-        base=base or obtain_base(config.model, run),
+        base=base,
         dataset=dataset,
         model=config.model,
         training=config.training,
-        run=run,
+        run=claim_store_step(run, dataset, base),
     )

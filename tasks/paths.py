@@ -78,6 +78,11 @@ class RunFolder:
         return self.root / EXPERIMENT
 
     @property
+    def store_name(self) -> Path:
+        """The name that this run has in the store."""
+        return self.root / ".store_name"
+
+    @property
     def log(self) -> Path:
         return self.root / "logs" / "log.txt"
 
@@ -91,8 +96,8 @@ class RunFolder:
 
     @property
     def staging(self) -> Path:
-        """Complete checkpoints, hard-linked, that wait for the store."""
-        return self.root / "staging"
+        """Complete checkpoints, hard-linked, that wait for the store; they go where their training goes."""
+        return self.training / "staging"
 
     @property
     def merged(self) -> Path:

@@ -62,6 +62,11 @@ def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
     return f"rsvlm-{work.name}-{digest_of([*map(_code_digest, packages), contents])}"
 
 
+def content_digest_of(inputs: Any) -> str:
+    """Digest of inputs by content and of all code that works on them."""
+    return digest_of([_code_digest(Path(__file__).parent), _content_of(inputs)])
+
+
 @cache
 def _code_digest(package: Path) -> str:
     """Digest of a package's source files: what older code made is not what the code makes now."""

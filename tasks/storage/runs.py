@@ -38,9 +38,9 @@ class Run(Value):
 
 
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
-    """Write experiment.yaml in the run's folder and find its name in the store; twice is the same as once.
+    """Write experiment.yaml in the run's folder; twice is the same as once.
 
-    An experiment.yaml of other settings is kept below `superseded`.
+    An experiment.yaml of other settings is kept below `superseded`. The name in the store is the one last claimed.
     """
     if not RUN_NAME.fullmatch(name):
         raise ConfigError(f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores.")
@@ -49,20 +49,30 @@ def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
     if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:
         write_text(folder.superseded / f"experiment-{digest_of(old)[:8]}.yaml", old)
     write_text(folder.experiment, text)
-    uri = config.store.uri or places.store.as_uri()
-    store = open_store(uri, config.store.endpoint_url)
+    claimed = folder.store_name.read_text(encoding="utf-8").strip() if folder.store_name.exists() else name
     return Run(
         name=name,
         workspace_root=places.root,
-        store_uri=uri,
+        store_uri=config.store.uri or places.store.as_uri(),
         endpoint_url=config.store.endpoint_url,
-        store_name=_claim(store, name, text),
+        store_name=claimed,
         archives=config.archive.checkpoints,
     )
 
 
+def claim_store(run: Run, made_from: str) -> Run:
+    """Take a name in the store for what this run makes of its settings and `made_from`, a digest of all else.
+
+    Where the run's name holds what was made otherwise, a longer name is taken: nothing stored is overwritten.
+    """
+    text = run.folder.experiment.read_text(encoding="utf-8") + f"# made from {made_from}\n"
+    name = _claim(run.store(), run.name, text)
+    write_text(run.folder.store_name, name + "\n")
+    return run.model_copy(update={"store_name": name})
+
+
 def _claim(store: ObjectStore, name: str, text: str) -> str:
-    """The run's name in the store; with a digest where other settings have taken the name already."""
+    """The run's name in the store; with a digest where something else has taken the name already."""
     if store.create_text(f"{name}/{EXPERIMENT}", text) or store.read_text(f"{name}/{EXPERIMENT}") == text:
         return name
     longer = f"{name}-{digest_of(text)[:8]}"

@@ -2,9 +2,30 @@
 
 from pathlib import Path
 
+from tasks.records import CheckpointRef
 from tasks.settings import ExperimentConfig
+from tasks.storage.archiving import archive_folder
 from tasks.storage.run_results import archive_results
-from tasks.storage.runs import open_run
+from tasks.storage.runs import Run, open_run
+
+
+def final_checkpoint(run: Run) -> CheckpointRef:
+    final = run.folder.training / "final"
+    final.mkdir(parents=True)
+    (final / "adapter").write_text("weights")
+    return CheckpointRef(path=final, sha256="final", run="demo", step=7)
+
+
+def test_a_checkpoint_that_training_took_there_is_not_taken_again(tmp_path: Path) -> None:
+    run = open_run(ExperimentConfig(), "demo", tmp_path)
+    checkpoint = final_checkpoint(run)
+    (tmp_path / "with_optimiser").mkdir()
+    (tmp_path / "with_optimiser" / "optimizer").write_text("states")
+    archive_folder(tmp_path / "with_optimiser", run.store(), "demo/checkpoints/checkpoint-7")
+    for place in (run.folder.sets, run.folder.merged, run.folder.root / "predictions", run.folder.reports):
+        place.mkdir(parents=True)
+    archive_results(run, run.folder.sets, checkpoint)
+    assert run.store().read_text("demo/checkpoints/checkpoint-7/optimizer") == "states"
 
 
 def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
@@ -13,7 +34,7 @@ def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
     for place in places:
         place.mkdir(parents=True)
         (place / "file").write_text(place.name)
-    archive_results(run, run.folder.sets)
+    archive_results(run, run.folder.sets, final_checkpoint(run))
     names = {Path(key).parent.as_posix() for key in run.store().sizes_below("") if key.endswith("MANIFEST.json")}
-    assert names == {"demo/data", "demo/merged", "demo/predictions", "demo/reports"}
+    assert names == {"demo/data", "demo/merged", "demo/predictions", "demo/reports", "demo/checkpoints/checkpoint-7"}
     assert run.store().read_text("demo/reports/final/file") == "final"

@@ -6,23 +6,29 @@ import pytest
 
 from tasks.errors import ConfigError
 from tasks.settings import ExperimentConfig
-from tasks.storage.runs import open_run
+from tasks.storage.runs import Run, claim_store, open_run
 
 
 def config(seed: int = 1) -> ExperimentConfig:
     return ExperimentConfig.model_validate({"data": {"seed": seed}})
 
 
+def claimed(workspace: Path, seed: int = 1, made_from: str = "data") -> Run:
+    return claim_store(open_run(config(seed), "first", workspace), made_from)
+
+
 def test_a_run_writes_its_settings_in_the_workspace_and_the_store(tmp_path: Path) -> None:
-    run = open_run(config(), "first", tmp_path)
+    run = claimed(tmp_path)
     assert run.folder.root == tmp_path / "runs" / "first"
     assert run.folder.experiment.read_text() == config().as_yaml()
-    assert (tmp_path / "store" / "first" / "experiment.yaml").read_text() == config().as_yaml()
+    stored = (tmp_path / "store" / "first" / "experiment.yaml").read_text()
+    assert stored == f"{config().as_yaml()}# made from data\n"
     assert run.store_name == "first"
 
 
 def test_opening_twice_is_the_same_as_once(tmp_path: Path) -> None:
     assert open_run(config(), "first", tmp_path) == open_run(config(), "first", tmp_path)
+    assert claimed(tmp_path) == claimed(tmp_path)
     assert not (tmp_path / "runs" / "first" / "superseded").exists()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["first"]
 
@@ -34,18 +40,24 @@ def test_settings_of_an_earlier_run_of_the_name_are_kept(tmp_path: Path) -> None
     assert (kept, run.folder.experiment.read_text()) == ([config(1).as_yaml()], config(2).as_yaml())
 
 
-def test_other_settings_take_another_name_in_the_store(tmp_path: Path) -> None:
-    first, second = open_run(config(1), "first", tmp_path), open_run(config(2), "first", tmp_path)
-    assert second.store_name.startswith("first-")
-    store = tmp_path / "store"
-    assert (store / first.store_name / "experiment.yaml").read_text() == config(1).as_yaml()
-    assert (store / second.store_name / "experiment.yaml").read_text() == config(2).as_yaml()
-    assert open_run(config(1), "first", tmp_path).store_name == "first"
+def test_other_settings_or_other_inputs_take_another_name_in_the_store(tmp_path: Path) -> None:
+    names = [claimed(tmp_path, *made).store_name for made in ((1, "data"), (2, "data"), (2, "other data"))]
+    assert names[0] == "first"
+    assert len(set(names)) == 3
+    assert all(name.startswith("first-") for name in names[1:])
+    assert (tmp_path / "store" / "first" / "experiment.yaml").read_text().startswith(config(1).as_yaml())
+    assert claimed(tmp_path).store_name == "first"
+
+
+def test_a_run_that_is_opened_again_keeps_its_name_in_the_store(tmp_path: Path) -> None:
+    claimed(tmp_path)
+    second = claimed(tmp_path, made_from="other data")
+    assert open_run(config(), "first", tmp_path).store_name == second.store_name
 
 
 def test_the_configured_store_is_taken(tmp_path: Path) -> None:
     settings = ExperimentConfig.model_validate({"store": {"uri": (tmp_path / "elsewhere").as_uri()}})
-    open_run(settings, "first", tmp_path / "workspace")
+    claim_store(open_run(settings, "first", tmp_path / "workspace"), "data")
     assert (tmp_path / "elsewhere" / "first" / "experiment.yaml").is_file()
     assert not (tmp_path / "workspace" / "store").exists()
 
