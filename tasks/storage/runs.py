@@ -67,7 +67,8 @@ def claim_store(run: Run, made_from: str) -> Run:
     """
     text = run.folder.experiment.read_text(encoding="utf-8") + f"# made from {made_from}\n"
     name = _claim(run.store(), run.name, text)
-    write_text(run.folder.store_name, name + "\n")
+    if name != run.store_name or not run.folder.store_name.exists():
+        write_text(run.folder.store_name, name + "\n")
     return run.model_copy(update={"store_name": name})
 
 

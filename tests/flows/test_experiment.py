@@ -76,7 +76,8 @@ def test_every_stage_leaves_a_whole_folder_at_its_place(first: SimpleNamespace) 
 def test_the_store_holds_all_of_it_with_manifests(first: SimpleNamespace) -> None:
     for name in STORED:
         assert whole_manifest(first.store / "first" / name), name
-    assert (first.store / "first" / "experiment.yaml").read_text() == first.folder.experiment.read_text()
+    stored = (first.store / "first" / "experiment.yaml").read_text()
+    assert stored.startswith(first.folder.experiment.read_text())
     assert not list(first.folder.staging.iterdir())
 
 
@@ -164,15 +165,12 @@ def test_a_changed_training_makes_it_and_what_follows_again_and_keeps_the_old(fi
     assert len(list(old.glob("experiment-*.yaml"))) == 1
 
 
-def test_other_settings_of_one_name_share_nothing_in_the_store(first: SimpleNamespace) -> None:
-    stores = []
+def test_sets_of_other_settings_of_one_name_are_set_aside(first: SimpleNamespace) -> None:
+    from flows.prepare_data import prepare_data_flow
+
     for seed in (6, 7):
         config = first.build(data={"seed": seed}, training={"max_steps": 1})
-        from flows.prepare_data import prepare_data_flow
-
         prepare_data_flow(config, "shared-name", first.workspace)
-        stores = sorted(path.name for path in first.store.glob("shared-name*"))
-    assert len(stores) == 2
     assert (folder_of(first, "shared-name").superseded / "sets-1").is_dir()
 
 
