@@ -16,6 +16,9 @@ FINAL_ANSWERS = "final.json"
 SUBSETS = "subsets"
 EXPERIMENT = "experiment.yaml"
 FINAL = "final"
+TRAIN_SET = "data_train.json"
+# what of the test set is answered
+FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 
 
@@ -45,26 +48,6 @@ class DataFolder:
     @property
     def sets(self) -> Path:
         return self.root / "sets"
-
-    @property
-    def train(self) -> Path:
-        return self.sets / "data_train.json"
-
-    @property
-    def val(self) -> Path:
-        return self.sets / "data_val.json"
-
-    @property
-    def test(self) -> Path:
-        return self.sets / "data_test.json"
-
-    @property
-    def filtered_test(self) -> Path:
-        return self.sets / "filtered_test.json"
-
-    @property
-    def subsets(self) -> Path:
-        return self.sets / "filter"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.data.filtering import UNANSWERED
 from tasks.data.records_file import Record
 from tasks.data.sources import image_key
 
@@ -23,7 +24,6 @@ NO_MARK = "<image> missing"
 MANY_MARKS = "<image> more than once"
 MISPLACED_MARK = "<image> not at the start of the first human turn"
 SEVERAL_IDS = "image under several ids"
-UNANSWERED = "no answer to learn from"
 
 
 @dataclass(frozen=True)

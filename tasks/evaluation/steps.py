@@ -9,7 +9,7 @@ from tasks.evaluation.comparing import compare
 from tasks.evaluation.evaluating import evaluate
 from tasks.evaluation.report.page import GallerySources
 from tasks.files import write_json
-from tasks.paths import FINAL_ANSWERS
+from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET
 from tasks.records import DatasetRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.steps import step
@@ -25,7 +25,7 @@ def evaluate_answers(
 ) -> ReportRef:
     """Score a model's answers to a dataset's test set into the report folder `out`."""
     shown = GallerySources(dataset.images, base.path / FINAL_ANSWERS if base else None)
-    data, train = dataset.path / "filtered_test.json", dataset.path / "data_train.json"
+    data, train = dataset.path / FILTERED_TEST_SET, dataset.path / TRAIN_SET
     return evaluate(data, predictions.path / FINAL_ANSWERS, out, train, config, shown)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tasks.inference.predicting import PredictRequest
+from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
@@ -15,7 +16,7 @@ def answer_subsets(
 ) -> PredictionsRef:
     """Answer a dataset's test set with one model into the folder `out`."""
     request = PredictRequest(
-        model=model.path, model_sha256=model.sha256, data=dataset.path / "filtered_test.json", images=dataset.images,
+        model=model.path, model_sha256=model.sha256, data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
         out=out, name=label, config=config,
     )  # fmt: skip
     answers = run_worker("tasks.inference.worker", request.model_dump(mode="json"), lines_to(log))

@@ -6,19 +6,13 @@ from prefect import task
 
 from tasks.records import CheckpointRef, DatasetRef, FolderRef
 from tasks.steps import content_digest_of
-from tasks.storage.archiving import Archived, archive_folder
+from tasks.storage.archiving import Archived
 from tasks.storage.object_store import open_store
 from tasks.storage.run_results import archive_results
 from tasks.storage.runs import Run, claim_store
 from tasks.storage.staging import archive_staged
 
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
-
-
-@task(name="archive-folder", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
-def archive_folder_step(folder: Path, uri: str, prefix: str, endpoint_url: str | None = None) -> Archived:
-    """Copy a finished folder to the store, its manifest last."""
-    return archive_folder(folder, open_store(uri, endpoint_url), prefix)
 
 
 @task(name="archive-staged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)

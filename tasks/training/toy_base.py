@@ -13,7 +13,7 @@ from typing import Any
 from tasks.files import link_or_copy, read_json
 from tasks.model.prompt import SYSTEM
 from tasks.model.tiny import create_tiny
-from tasks.paths import COMPLETE, FINAL, TRAINER_STATE
+from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
 from tasks.processes import run_worker, serve_worker
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
@@ -85,7 +85,7 @@ def _order(lessons: DatasetRef, base: Path, out: Path) -> TrainingOrder:
 
 def _texts(lessons: DatasetRef) -> Iterator[str]:
     """What the tokenizer learns its merges from: the template around the lessons' turns."""
-    for record in read_json(lessons.path / "data_train.json"):
+    for record in read_json(lessons.path / TRAIN_SET):
         values = [turn["value"] for turn in record["conversations"]]
         for question, answer in zip(values[::2], values[1::2], strict=True):
             yield f"{SYSTEM}USER: \n{question.removeprefix('<image>').strip()} ASSISTANT: {answer}"
