@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from tasks.data.steps import audit_sets
 from tasks.evaluation.steps import evaluate_answers
 from tasks.records import DatasetRef, PredictionsRef, ReportRef
 from tasks.settings import ExperimentConfig
@@ -31,6 +32,8 @@ def evaluate_model_flow(
         predictions: Answers by model; those of base are shown for comparison.
     """
     run = open_run(config, name, workspace)
+    clean = config.evaluation.only_clean
+    audit = make(audit_sets, run.folder.audit, run.folder.superseded, dataset=dataset) if clean else None
     return make(
         evaluate_answers,
         run.folder.report(label),
@@ -38,5 +41,6 @@ def evaluate_model_flow(
         dataset=dataset,
         predictions=predictions[label],
         base=predictions.get("base") if label != "base" else None,
+        audit=audit,
         config=config.evaluation,
     )

@@ -20,6 +20,7 @@ TRAIN_SET = "data_train.json"
 # what of the test set is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
+AUDIT = "audit.json"
 
 
 def manifest_beside(path: Path) -> Path:
@@ -95,6 +96,11 @@ class RunFolder:
 
     def report(self, model: str) -> Path:
         return self.reports / model
+
+    @property
+    def audit(self) -> Path:
+        """What of the test set stands in training."""
+        return self.root / "audit"
 
     @property
     def comparison(self) -> Path:

@@ -108,12 +108,15 @@ class ModelConfig(Section):
 class TrainingConfig(Section):
     """How the model is tuned; the names are LLaVA's and transformers' own.
 
-    A training whose fields WITHOUT_EFFECT on the weights are changed is the same training and goes on.
+    A training whose fields WITHOUT_EFFECT on the weights are changed is the same training and goes on, and so does
+    one whose samples a step are divided otherwise among nodes, processes and accumulation.
     """
 
     WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset(
         {"report_to", "run_timeout_h", "logging_steps", "dataloader_num_workers", "save_total_limit"}
+        | {"node_rank", "rdzv_endpoint", "gradient_checkpointing"}
     )
+    DIVISION: ClassVar[frozenset[str]] = frozenset({"nnodes", "nproc_per_node", "gradient_accumulation_steps"})
 
     lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
     lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64.")
@@ -166,16 +169,46 @@ class TrainingConfig(Section):
         2048, ge=64, le=131_072, description="Longest sample in tokens, image tokens included."
     )
     gradient_checkpointing: bool = Field(True, description="Compute activations again to save memory.")
-    group_by_modality_length: bool = Field(True, description="Batch samples of similar length.")
+    group_by_modality_length: bool = Field(
+        True, description="Batch samples of similar length; off: in an order that length has no part in."
+    )
+    length_grouping: Literal["tokens", "reference"] = Field(
+        "tokens",
+        description="How they are grouped: by tokens, those of the image included, or as LLaVA does, by words.",
+    )
     dataloader_num_workers: int = Field(4, ge=0, le=256, description="Processes that prepare batches.")
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] | None = Field(
         None, description="DeepSpeed configuration of infra/deepspeed; empty: none."
     )
-    nproc_per_node: int = Field(1, ge=1, le=64, description="Training processes on this machine, one a GPU.")
+    nproc_per_node: int = Field(1, ge=1, le=64, description="Training processes on a machine, one a GPU.")
+    nnodes: int = Field(1, ge=1, le=1024, description="Machines that train together; they share the workspace's files.")
+    node_rank: int = Field(0, ge=0, description="Which of them this one is, from 0; 0 prepares and keeps everything.")
+    rdzv_endpoint: str | None = Field(
+        None, pattern=r"^[\w.-]+:\d+$", description="Where several machines meet: HOST:PORT of machine 0."
+    )
     use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
     seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
     report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
     run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
+
+    @model_validator(mode="after")
+    def _nodes_can_meet(self) -> "TrainingConfig":
+        if self.nnodes > 1 and self.rdzv_endpoint is None:
+            raise ValueError(f"nnodes is {self.nnodes}: set rdzv_endpoint to HOST:PORT of machine 0")
+        if self.node_rank >= self.nnodes:
+            raise ValueError(f"node_rank is {self.node_rank}, but machines count from 0 to nnodes - 1")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """Training processes on all machines together."""
+        return self.nnodes * self.nproc_per_node
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides the trained weights."""
+        kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION})
+        return {**kept, "micro_batches_a_step": self.world_size * self.gradient_accumulation_steps}
 
 
 class ArchiveConfig(Section):
@@ -214,6 +247,9 @@ class EvaluationConfig(Section):
     bootstrap_draws: int = Field(1000, ge=0, le=100_000, description="Bootstrap draws for the intervals; 0: none.")
     seed: int = Field(28, ge=0, description="Seed of bootstrap and shuffling.")
     gallery: int = Field(60, ge=0, le=2000, description="Examples in the report's gallery.")
+    only_clean: bool = Field(
+        False, description="Score only test images that show nothing of the training set, by an audit of the sets."
+    )
 
 
 class StoreConfig(Section):

@@ -16,6 +16,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
     )
+    parser.add_argument(
+        "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only images that this audit calls clean"
+    )
     parser.set_defaults(run=run_evaluate)
     parser = subparsers.add_parser("compare", help="which of two evaluated models is better, and how surely")
     parser.add_argument("report_a", type=Path, metavar="REPORT_DIR_A", help="report, or a run's reports: its final")
@@ -27,13 +30,14 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 def run_evaluate(options: argparse.Namespace) -> None:
     """Score a predictions file and print a short table."""
     from tasks.evaluation.comparing import METRICS, PAGE
-    from tasks.evaluation.evaluating import evaluate
-    from tasks.evaluation.report.page import GallerySources
+    from tasks.evaluation.evaluating import EvaluationFiles, evaluate
     from tasks.files import read_json
     from tasks.settings import EvaluationConfig
 
-    shown = GallerySources(options.images, options.base_predictions)
-    ref = evaluate(options.data, options.predictions, options.out, options.train, EvaluationConfig(), shown)
+    files = EvaluationFiles(
+        options.data, options.predictions, options.train, options.only_clean, options.base_predictions, options.images
+    )
+    ref = evaluate(files, options.out, EvaluationConfig())
     metrics = read_json(ref.path / METRICS)
     print_rows([("source", "score", "value", "95 %", "without image"), *_score_rows(metrics)])
     print(f"report: {ref.path / PAGE}")

@@ -15,6 +15,7 @@ from tasks.data.set_files import inputs_of, set_paths
 from tasks.data.sources import image_key
 from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
+from tasks.paths import AUDIT
 
 SHOWN_PAIRS = 60
 LEAKING = "shows the same as an image of the training set"
@@ -42,12 +43,12 @@ def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None 
     _require_ours(out)
     states = look_at_images(images, dict.fromkeys(image_key(record["image"]) for record in records), with_look=True)
     findings = leakage_of(states, find_pairs(states), sets)
-    write_json(out / "audit.json", findings)
+    write_json(out / AUDIT, findings)
     write_text(out / "audit.html", _page(findings, images))
     clean = (
         _write_clean(sets_folder, sets["test"], findings, out) if sets_folder and "test_images" in findings else None
     )
-    return Audited(out / "audit.json", out / "audit.html", clean, findings)
+    return Audited(out / AUDIT, out / "audit.html", clean, findings)
 
 
 def _read_sets(folder: Path) -> dict[str, list[Record]]:
@@ -58,7 +59,7 @@ def _read_sets(folder: Path) -> dict[str, list[Record]]:
 
 
 def _require_ours(out: Path) -> None:
-    report = out / "audit.json"
+    report = out / AUDIT
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or report.is_file())):
         raise DataError(f"{out} exists and is no audit: give another folder, or move it away.")
     if report.is_file() and "pairs_across_sets" not in read_json(report):

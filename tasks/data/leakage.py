@@ -72,6 +72,7 @@ def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[
         "images": len(test),
         "clean": len(test) - len(leaking),
         "by_source": by_source,
+        "clean_images": sorted(test - leaking),
         "leaking": sorted(leaking),
     }
 

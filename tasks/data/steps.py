@@ -12,15 +12,17 @@ from prefect.exceptions import PrefectException
 from prefect.input import RunInput
 from pydantic import Field, create_model
 
+from tasks.data.auditing import audit_file
 from tasks.data.fetching.obtaining import FetchRequest, SourceImages
 from tasks.data.fetching.progress import shown_progress
 from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.sample_scenes import draw_lessons, draw_sample
+from tasks.data.set_files import set_paths
 from tasks.records import DatasetRef, FolderRef
 from tasks.settings import DataConfig, SampleConfig
 from tasks.steps import step
-from tasks.storage.manifests import folder_digest
+from tasks.storage.manifests import content_digest, folder_digest, made_beside, write_manifest
 
 WAIT_FOR_PERSON_S = 7 * 24 * 3600
 
@@ -43,6 +45,15 @@ def draw_lessons_folder(scenes: int, image_size: int, seed: int, out: Path) -> F
 def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce a data folder's records into the folder `out`."""
     return prepare_dataset(data.raw, data.images, config, out)
+
+
+@step(name="audit-sets")
+def audit_sets(dataset: DatasetRef, out: Path) -> FolderRef:
+    """Find what of a dataset's test stands in its training, and write the report into the folder `out`."""
+    with made_beside(out) as part:
+        audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)
+        manifest = write_manifest(part, dataset.content)
+    return FolderRef(path=out, sha256=content_digest(manifest))
 
 
 @task(name="fetch-sources")

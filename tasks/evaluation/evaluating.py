@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, UserError
+from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit
 from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER
 from tasks.evaluation.meteor import Meteor, running_meteor
 from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
-from tasks.evaluation.report.page import GallerySources, PageModel, render_page
+from tasks.evaluation.report.page import PageModel, render_page
 from tasks.evaluation.scoring import Scored, score_records
 from tasks.files import digest_of, sha256_of, write_json, write_json_lines, write_text
 from tasks.records import Manifest, ReportRef
@@ -20,18 +21,24 @@ from tasks.storage.manifests import content_digest, made_beside, read_manifest, 
 
 
 @dataclass(frozen=True)
-class _Inputs:
-    """The files of one evaluation."""
+class EvaluationFiles:
+    """The test set `data` and the answers to it; `train` is the training set that the controls need.
+
+    With an `audit` (of `rsvlm data audit`) only its clean images are scored. The base model's answers and the folder
+    of images are shown beside.
+    """
 
     data: Path
     predictions: Path
-    train: Path | None
-    base: Path | None
-    images: Path | None
+    train: Path | None = None
+    audit: Path | None = None
+    base: Path | None = None
+    images: Path | None = None
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """Digest of the files' contents and of all settings; images are only shown, so their place counts."""
-        files = (self.data, self.predictions, self.train, self.base)
+        audit = audit_file_of(self.audit) if self.audit else None
+        files = (self.data, self.predictions, self.train, audit, self.base)
         return digest_of(
             {
                 "version": [VERSION, version("rsvlm"), version("pycocoevalcap")],
@@ -43,27 +50,12 @@ class _Inputs:
         )
 
 
-def evaluate(
-    data: Path,
-    predictions: Path,
-    out: Path,
-    train: Path | None,
-    config: EvaluationConfig,
-    gallery: GallerySources | None,
-) -> ReportRef:
-    """Score the answers `predictions` (a final.json) to the test set `data` into the folder `out`.
+def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> ReportRef:
+    """Score answers (a final.json) to a test set into the folder `out`.
 
-    `train` is the training set that the controls need; `gallery` says where images and the base model's answers
-    are, to be shown beside. The same inputs again do nothing. Raises DataError for answers that are not those of
-    the test set, and UserError where `out` holds something else.
+    The same inputs again do nothing. Raises DataError for answers that are not those of the test set and for an audit
+    of another one, and UserError where `out` holds something else.
     """
-    inputs = _Inputs(
-        data,
-        predictions,
-        train,
-        gallery.base_predictions if gallery else None,
-        gallery.images if gallery else None,
-    )
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
     fingerprint = inputs.fingerprint(config)
@@ -91,9 +83,12 @@ def _require_free(out: Path, fingerprint: str) -> None:
         )
 
 
-def _make_report(inputs: _Inputs, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
+def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
     test = read_records(inputs.data)
     paired = [pair_records(test, read_records(path)) for path in (inputs.predictions, inputs.base) if path]
+    if inputs.audit:
+        audit = read_audit(inputs.audit)
+        paired = [keep_clean(records, audit) for records in paired]
     training = read_records(inputs.train) if inputs.train else None
     # the base is only shown beside: its own report has its controls
     with _meteor_for(paired) as meteor:
@@ -101,7 +96,8 @@ def _make_report(inputs: _Inputs, out: Path, config: EvaluationConfig, fingerpri
             score_records(records, known, config, meteor)
             for records, known in zip(paired, (training, None), strict=False)
         ]
-    protocol = protocol_of(test, inputs.predictions, config)
+    scored_records = [test[record.index] for record in paired[0]]
+    protocol = protocol_of(scored_records, inputs.predictions, config, only_clean=inputs.audit is not None)
     with made_beside(out) as part:
         write_json(part / METRICS, _metrics(protocol, scored[0]))
         write_json_lines(part / PER_ANSWER, scored[0].rows)

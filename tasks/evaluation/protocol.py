@@ -18,8 +18,10 @@ DECODING = "inference."
 NOT_COMPARED = ("bootstrap",)
 
 
-def protocol_of(test: Sequence[RecordText], predictions: Path, config: EvaluationConfig) -> dict[str, Any]:
-    """The protocol of a report; `fingerprint` is the digest of all of it but the bootstrap's settings."""
+def protocol_of(
+    test: Sequence[RecordText], predictions: Path, config: EvaluationConfig, only_clean: bool
+) -> dict[str, Any]:
+    """The protocol of a report on the records `test`; `fingerprint` digests all of it but the bootstrap's settings."""
     protocol = {
         "version": VERSION,
         "tokenizer": "PTBTokenizer 3.4.1, lower case, without punctuation",
@@ -31,7 +33,11 @@ def protocol_of(test: Sequence[RecordText], predictions: Path, config: Evaluatio
         "count_bins": "0, 1-10, 11-100, 101-1000, more",
         "shuffling_seed": config.seed,
         "decoding": read_decoding(predictions),
-        "test_set": {"records": len(test), "sha256": digest_of([record.raw for record in test])},
+        "test_set": {
+            "records": len(test),
+            "sha256": digest_of([record.raw for record in test]),
+            "images": "clean" if only_clean else "all",
+        },
     }
     bootstrap = {"over": "images", "draws": config.bootstrap_draws, "seed": config.seed, "level": 0.95}
     return {**protocol, "bootstrap": bootstrap, "fingerprint": digest_of(protocol)}

@@ -6,11 +6,10 @@ from typing import Any
 from prefect import task
 
 from tasks.evaluation.comparing import compare
-from tasks.evaluation.evaluating import evaluate
-from tasks.evaluation.report.page import GallerySources
+from tasks.evaluation.evaluating import EvaluationFiles, evaluate
 from tasks.files import write_json
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET
-from tasks.records import DatasetRef, PredictionsRef, ReportRef
+from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.steps import step
 
@@ -20,13 +19,20 @@ def evaluate_answers(
     dataset: DatasetRef,
     predictions: PredictionsRef,
     base: PredictionsRef | None,
+    audit: FolderRef | None,
     config: EvaluationConfig,
     out: Path,
 ) -> ReportRef:
-    """Score a model's answers to a dataset's test set into the report folder `out`."""
-    shown = GallerySources(dataset.images, base.path / FINAL_ANSWERS if base else None)
-    data, train = dataset.path / FILTERED_TEST_SET, dataset.path / TRAIN_SET
-    return evaluate(data, predictions.path / FINAL_ANSWERS, out, train, config, shown)
+    """Score a model's answers to a dataset's test set, or to what an audit calls clean of it, into the folder `out`."""
+    files = EvaluationFiles(
+        data=dataset.path / FILTERED_TEST_SET,
+        predictions=predictions.path / FINAL_ANSWERS,
+        train=dataset.path / TRAIN_SET,
+        audit=audit.path if audit else None,
+        base=base.path / FINAL_ANSWERS if base else None,
+        images=dataset.images,
+    )
+    return evaluate(files, out, config)
 
 
 @task(name="compare-reports")

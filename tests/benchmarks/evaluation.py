@@ -10,7 +10,7 @@ from typing import Any
 
 from rows import Row
 
-from tasks.evaluation.evaluating import evaluate
+from tasks.evaluation.evaluating import EvaluationFiles, evaluate
 from tasks.evaluation.java import find_java
 from tasks.files import write_json
 from tasks.settings import EvaluationConfig
@@ -33,12 +33,9 @@ def scoring_beside_pycocoevalcap(folder: Path) -> list[Row]:
     bare_s = bare_scorers_s(test[:CAPTIONS], answers[:CAPTIONS])
     start = time.perf_counter()
     evaluate(
-        folder / "test.json",
-        folder / "final.json",
+        EvaluationFiles(folder / "test.json", folder / "final.json", folder / "train.json"),
         folder / "report",
-        folder / "train.json",
         EvaluationConfig(bootstrap_draws=DRAWS),
-        None,
     )
     whole_s = time.perf_counter() - start
     print(f"  evaluation {whole_s:.1f} s, pycocoevalcap alone {bare_s:.1f} s")

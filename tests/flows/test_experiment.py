@@ -182,6 +182,20 @@ def test_an_experiment_without_lora_merges_and_answers(first: SimpleNamespace) -
     assert whole_manifest(result.scores["final"].path)
 
 
+def test_an_audit_of_the_sets_says_which_answers_are_scored(first: SimpleNamespace) -> None:
+    from flows.evaluate_model import evaluate_model_flow
+
+    config = first.build(evaluation={"only_clean": True})
+    for label in ("base", "final"):
+        evaluate_model_flow(config, "clean", first.workspace, label, first.result.dataset, first.result.predictions)
+    clean = folder_of(first, "clean")
+    assert whole_manifest(clean.audit)
+    found = read_json(clean.audit / "audit.json")["test_images"]
+    for label in ("base", "final"):
+        test_set = read_json(clean.report(label) / "metrics.json")["protocol"]["test_set"]
+        assert (test_set["images"], test_set["records"]) == ("clean", found["clean"])
+
+
 def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -> None:
     from flows.train_lora import train_lora_flow
 

@@ -25,14 +25,6 @@ CONTROL_BARS = (
 
 
 @dataclass(frozen=True)
-class GallerySources:
-    """What the report may show besides scores: a folder of images, and the base model's final.json."""
-
-    images: Path | None
-    base_predictions: Path | None
-
-
-@dataclass(frozen=True)
 class PageModel:
     """One model's name, scores (metrics.json without its protocol) and rows."""
 

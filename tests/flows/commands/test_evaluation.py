@@ -58,6 +58,20 @@ def test_a_verdict_is_printed_and_written(
     assert json.loads(out.read_text())["vqa"]["LR"]["accuracy"]["difference"] == 1
 
 
+def test_what_an_audit_calls_clean_is_scored_alone(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rows in (("train", vqa_records("yes")[:3]), ("test", vqa_records("yes"))):
+        (tmp_path / "sets").mkdir(exist_ok=True)
+        (tmp_path / "sets" / f"data_{name}.json").write_text(json.dumps(rows))
+    (tmp_path / "imagenes").mkdir()
+    audit = ["data", "audit", files["test"], "--images", str(tmp_path / "imagenes"), "--sets", str(tmp_path / "sets")]
+    assert main([*audit, "--out", str(tmp_path / "audit")]) == 0
+    assert evaluated(files, "good", tmp_path / "final", "--only-clean", str(tmp_path / "audit")) == 0
+    assert json.loads((tmp_path / "final" / "metrics.json").read_text())["vqa"]["LR"]["images"] == 7
+    assert "only images that training does not show" in (tmp_path / "final" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     "damage",
     [

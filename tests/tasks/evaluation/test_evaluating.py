@@ -12,8 +12,7 @@ from PIL import Image
 
 from tasks.errors import DataError, UserError
 from tasks.evaluation.comparing import compare
-from tasks.evaluation.evaluating import evaluate
-from tasks.evaluation.report.page import GallerySources
+from tasks.evaluation.evaluating import EvaluationFiles, evaluate
 from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
@@ -39,8 +38,9 @@ def report(vqa_files: dict[str, Path], tmp_path: Path) -> Evaluate:
     """A function (answers, out) -> a report of questions."""
 
     def make(answers: str = "good", out: str = "reports/final", **options: Any) -> ReportRef:
-        values = {"train": None, "config": CONFIG, "gallery": None, "data": vqa_files["test"], **options}
-        return evaluate(predictions=vqa_files[answers], out=tmp_path / out, **values)
+        config = options.pop("config", CONFIG)
+        files = EvaluationFiles(**{"data": vqa_files["test"], "predictions": vqa_files[answers], **options})
+        return evaluate(files, tmp_path / out, config)
 
     return make
 
@@ -146,7 +146,7 @@ def test_odd_answers_are_scored_and_shown(
 def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "imagenes" / "LR" / "Train").mkdir(parents=True)
     Image.new("RGB", (32, 32), "green").save(tmp_path / "imagenes" / "LR" / "Train" / "0.tif")
-    page = (report(gallery=GallerySources(tmp_path / "imagenes", vqa_files["bad"])).path / "report.html").read_text()
+    page = (report(images=tmp_path / "imagenes", base=vqa_files["bad"]).path / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|https?://""", page)
     assert "data:image/jpeg;base64," in page
     assert "image not readable" in page
@@ -155,7 +155,7 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
 
 def test_a_missing_images_folder_is_named(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
-        report(gallery=GallerySources(tmp_path / "nowhere", None))
+        report(images=tmp_path / "nowhere")
 
 
 def test_two_reports_are_compared(report: Evaluate, tmp_path: Path) -> None:
@@ -205,14 +205,50 @@ def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
         compare(tmp_path, tmp_path, None)
 
 
+@pytest.fixture
+def audit(write: Any) -> Path:
+    """The folder of an audit: of eight test images, the first two show what training shows."""
+    names = [f"LR/Train/{n}.tif" for n in range(8)]
+    return write("audit/audit.json", {"test_images": {"clean_images": names[2:], "leaking": names[:2]}}).parent
+
+
+def test_the_clean_part_alone_is_scored_when_asked_for(
+    report: Evaluate, vqa_files: dict[str, Path], audit: Path
+) -> None:
+    rows = json.loads(vqa_files["good"].read_text())
+    for row in rows[:2]:
+        row["conversations"][1]["value"] = "no"
+    vqa_files["good"].write_text(json.dumps(rows))
+    scores = json.loads((report(audit=audit).path / "metrics.json").read_text())
+    assert (scores["vqa"]["LR"]["images"], scores["vqa"]["LR"]["accuracy"]) == (6, 1)
+    assert scores["protocol"]["test_set"].items() >= {"records": 6, "images": "clean"}.items()
+
+
+def test_scores_of_the_clean_part_are_told_from_those_of_all(report: Evaluate, audit: Path) -> None:
+    with pytest.raises(UserError, match="different test sets"):
+        compare(report(out="all").path, report(out="clean", audit=audit).path, None)
+    with pytest.raises(UserError, match="already holds something else"):
+        report(out="all", audit=audit)
+
+
+def test_an_audit_of_other_sets_is_refused(report: Evaluate, write: Any) -> None:
+    known = [f"LR/Train/{n}.tif" for n in range(7)]
+    other = write("audit.json", {"test_images": {"clean_images": known, "leaking": []}})
+    with pytest.raises(DataError, match=r"does not know the test image LR/Train/7\.tif"):
+        report(audit=other)
+    with pytest.raises(DataError, match="says nothing of clean test images"):
+        report(audit=write("audit.json", {"pairs": []}))
+    with pytest.raises(DataError, match="no test image is clean"):
+        report(audit=write("audit.json", {"test_images": {"clean_images": [], "leaking": [*known, "LR/Train/7.tif"]}}))
+
+
 def test_captions_and_questions_are_scored_together(write: Any, captions_of: Any, record: Any, tmp_path: Path) -> None:
     texts = [f"{number} planes on the runway" for number in ("two", "three", "four")]
     test = [captions_of(f"NWPU/NWPU_images/airport/airport_{n}.jpg", [text, texts[0]]) for n, text in enumerate(texts)]
     said = [captions_of(f"NWPU/NWPU_images/airport/airport_{n}.jpg", [text]) for n, text in enumerate(texts)]
     both = record("LR/Train/1.tif", QUESTIONS)
     files = [write(f"{name}.json", [*rows, both]) for name, rows in (("test", test), ("said", said), ("train", test))]
-    shown = GallerySources(None, files[1])
-    ref = evaluate(files[0], files[1], tmp_path / "report", files[2], CONFIG, shown)
+    ref = evaluate(EvaluationFiles(*files, base=files[1]), tmp_path / "report", CONFIG)
     metrics = json.loads((ref.path / "metrics.json").read_text())
     captions = metrics["captioning"]["NWPU"]
     assert (captions["images"], captions["controls"]["verbatim_train_share"]) == (3, 1)
