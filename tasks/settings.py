@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
+
+from tasks.section import Section
+from tasks.store_settings import ArchiveConfig, StoreConfig
 
 SourceName = Literal["NWPU", "RSICD", "LR", "DOTA", "UCM", "UAV"]
 Protocol = Literal["grouped", "reference"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Values that do not change once read; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class SampleConfig(Section):
@@ -205,16 +202,15 @@ class TrainingConfig(Section):
         return self.nnodes * self.nproc_per_node
 
     @property
+    def micro_batches_a_step(self) -> int:
+        """Micro-batches of all processes that make one optimiser step."""
+        return self.world_size * self.gradient_accumulation_steps
+
+    @property
     def content(self) -> dict[str, Any]:
         """What decides the trained weights."""
         kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION})
-        return {**kept, "micro_batches_a_step": self.world_size * self.gradient_accumulation_steps}
-
-
-class ArchiveConfig(Section):
-    """Which checkpoints go to the store."""
-
-    checkpoints: bool = Field(True, description="Copy every checkpoint to the store as soon as it is complete.")
+        return {**kept, "micro_batches_a_step": self.micro_batches_a_step}
 
 
 class MergingConfig(Section):
@@ -252,19 +248,6 @@ class EvaluationConfig(Section):
     )
 
 
-class StoreConfig(Section):
-    """Where checkpoints, models and results are kept for good."""
-
-    uri: str | None = Field(
-        None,
-        pattern=r"^(file:///|s3://[a-z0-9][a-z0-9.-]+)",
-        description="file:///folder or s3://bucket/prefix; empty: the folder `store` of the workspace.",
-    )
-    endpoint_url: str | None = Field(
-        None, pattern=r"^https?://", description="Address of an S3-compatible server; empty: AWS."
-    )
-
-
 class ExperimentConfig(Section):
     """A whole experiment, from the data folder to the report."""
 
@@ -276,6 +259,12 @@ class ExperimentConfig(Section):
     inference: InferenceConfig = Field(InferenceConfig(), description="Answers.")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="Scores and report.")
     store: StoreConfig = Field(StoreConfig(), description="Object storage.")
+
+    @model_validator(mode="after")
+    def _best_can_be_known(self) -> "ExperimentConfig":
+        if (self.archive.keep.best or self.archive.keep_local.best) and self.training.eval_strategy == "no":
+            raise ValueError("archive: the best checkpoint is known only with training.eval_strategy steps or epoch")
+        return self
 
     def as_plain(self) -> dict[str, Any]:
         """The configuration as JSON-able values, by field name."""
