@@ -19,7 +19,7 @@ from tasks.training.checkpoints import (
     write_model_card,
     write_non_lora,
 )
-from tasks.training.sampling import LengthGroupedSampler
+from tasks.training.sampling import train_sampler
 
 
 class LlavaTrainer(Trainer):
@@ -74,9 +74,7 @@ class LlavaTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: SampleDataset = train_dataset or self.train_dataset
-        lengths = [sample.length if self.config.group_by_modality_length else 0 for sample in dataset.samples]
-        devices = max(self.args.world_size, 1)
-        return LengthGroupedSampler(lengths, self.args.train_batch_size * devices, self.args.seed)
+        return train_sampler(dataset.samples, self.config, self.args.train_batch_size, self.args.world_size)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save the model, and beside it what a checkpoint needs to be loaded alone."""

@@ -32,6 +32,7 @@ class Sample:
     image: str | None
     encoded: EncodedConversation
     length: int  # tokens, with the image's
+    words: int = 0  # as the reference counts them: below 0 without an image
 
 
 def make_samples(
@@ -55,7 +56,14 @@ def make_samples(
 def _sample(record: dict[str, Any], rounds: Sequence[Round], reader: Reader) -> Sample:
     turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
     encoded = encode_conversation(reader.tokenizer, turns)
-    return Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, reader))
+    words = words_of([text for _, text in turns], record.get("image") is not None)
+    return Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, reader), words)
+
+
+def words_of(texts: Sequence[str], has_image: bool) -> int:
+    """A conversation's length as LLaVA counts it: the words of all turns, negative without an image."""
+    words = sum(len(text.split()) for text in texts)
+    return words if has_image else -words
 
 
 def _length(encoded: EncodedConversation, reader: Reader) -> int:
