@@ -9,6 +9,16 @@ KEY_SUFFIX = ".key"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 NON_LORA_WEIGHTS = "non_lora_trainables.bin"
+# what of a checkpoint only resuming needs; a finished model travels without it
+RESUME_ONLY = (
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state*.pth",
+    "training_args.bin",
+    "global_step*",
+    "latest",
+    "zero_to_*.py",
+)
 TRAINER_STATE = "trainer_state.json"
 STARTED = "STARTED.json"
 ANSWERS = "answers.jsonl"
@@ -26,6 +36,11 @@ AUDIT = "audit.json"
 def manifest_beside(path: Path) -> Path:
     """The manifest of a written JSON file: `<name>.manifest.json` beside `<name>.json`."""
     return path.with_name(f"{path.stem}.manifest.json")
+
+
+def notes_beside(staging: Path) -> Path:
+    """Notes on the checkpoints that went through a staging folder."""
+    return staging.with_name("archive")
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,11 @@ class RunFolder:
     def staging(self) -> Path:
         """Complete checkpoints, hard-linked, that wait for the store; they go where their training goes."""
         return self.training / "staging"
+
+    @property
+    def archive_notes(self) -> Path:
+        """What became of each checkpoint: where it is in the store, or why it is only here."""
+        return notes_beside(self.staging)
 
     @property
     def merged(self) -> Path:
