@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from tasks.data.fetching.obtaining import FetchRequest, SourceImages
+from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.sources_at_once import ByHandNeeded
 from tasks.data.steps import ask_for_archives, fetch_sources
 from tasks.settings import DataConfig

@@ -41,13 +41,13 @@ class DataConfig(Section):
     fetch: bool = Field(
         False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
     )
-    archives: dict[SourceName | Literal["instructions"], str] = Field(
+    archives: dict[SourceName | Literal["instructions"], str | tuple[str, ...]] = Field(
         {},
-        description="What you have of a source: path or address of its archive or folder, by name; instructions: of "
-        "the instruction file.",
+        description="What you have of a source: path or address of its archive or folder, or a list of them, by name; "
+        "instructions: of the instruction file.",
     )
-    mirrors: dict[SourceName | Literal["instructions"], str] = Field(
-        {}, description="Where a source is tried first: https, s3, hf or file address, by name."
+    mirrors: dict[SourceName | Literal["instructions"], str | tuple[str, ...]] = Field(
+        {}, description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name."
     )
     train: Fraction = Field(0.7, description="Share of each source for training, 0 to 1.")
     test: Fraction = Field(0.2, description="Share of each source for the test, 0 to 1; the rest validates.")

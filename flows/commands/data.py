@@ -33,7 +33,7 @@ def _add_fetch(actions: Any) -> None:
             action="append",
             default=[],
             metavar="NAME=PLACE",
-            help=f"{what}, for a source or instructions",
+            help=f"{what}, for a source or instructions; again for a further part",
         )
     parser.add_argument("--endpoint-url", help="address of an S3-compatible server, for s3 addresses")
     parser.set_defaults(run=run_fetch)
@@ -101,15 +101,15 @@ def run_fetch(options: argparse.Namespace) -> None:
         print(f"{source.name}: {source.images} images, {source.missing} that records ask for are missing")
 
 
-def _places(given: Iterable[str]) -> dict[str, str]:
+def _places(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
     from tasks.errors import ConfigError
 
-    places = {}
+    places: dict[str, tuple[str, ...]] = {}
     for text in given:
         name, sign, place = text.partition("=")
         if not (name and sign and place):
             raise ConfigError(f"{text} says nothing of where: write it as NAME=PLACE.")
-        places[name] = place
+        places[name] = (*places.get(name, ()), place)
     return places
 
 

@@ -13,7 +13,7 @@ from prefect.input import RunInput
 from pydantic import Field, create_model
 
 from tasks.data.auditing import audit_file
-from tasks.data.fetching.obtaining import FetchRequest, SourceImages
+from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.progress import shown_progress
 from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.data.preparing import RawData, prepare_dataset
@@ -68,14 +68,16 @@ def fetch_sources(sources: Sequence[str], request: FetchRequest) -> list[SourceI
 
 
 def _progress_artifacts() -> Callable[[str, float], None]:
-    """A function that keeps one progress artifact a source."""
+    """A function that keeps one progress artifact a file."""
     artifacts: dict[str, UUID] = {}
 
     def tell(name: str, share: float) -> None:
         # a server that is away for a moment must not end a download of hours
         with suppress(PrefectException, httpx.HTTPError, OSError):
             if name not in artifacts:
-                created = create_progress_artifact(0.0, key=f"fetch-{name.lower()}", description=f"Download of {name}")
+                created = create_progress_artifact(
+                    0.0, key=f"fetch-{name.lower().replace(' ', '-')}", description=f"Download of {name}"
+                )
                 artifacts[name] = UUID(str(created))
             update_progress_artifact(artifacts[name], share * 100)
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, shown
+from tasks.data.fetching.http_file import FetchError, HttpFetcher, matches, shown
+from tasks.data.fetching.hub_file import fetch_hub_file
+from tasks.data.fetching.partial_file import require_space
 from tasks.errors import ConfigError, DataError
 from tasks.processes import ProcessFailed, run_streamed
 
 DRIVE, MEGA, ONEDRIVE = ("drive.google.com",), ("mega.nz", "mega.co.nz"), ("onedrive.live.com",)
-HUB_FILE = re.compile(r"(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)")
+# as pip has it: https://host/file.zip#sha256=...
+CHECKSUM = re.compile(r"#(sha256|md5)=([0-9a-fA-F]+)$")
 LINK_LIVES_S = 24 * 3600
 MEGA_LIMIT_S = 24 * 3600
 
@@ -29,40 +32,50 @@ class Place:
 def obtain(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | None = None) -> Place:
     """Have what an address means; what is fetched goes below `folder`, what is here is used where it stands.
 
-    Raises FetchError when it cannot be had, and ConfigError for an address of no known kind.
+    A checksum may stand behind the address, as `#sha256=...` or `#md5=...`. Raises FetchError when it cannot be had,
+    DataError when what is here has another checksum, and ConfigError for an address of no known kind.
     """
+    found = CHECKSUM.search(address)
+    checksum = f"{found[1]}:{found[2]}" if found else None
+    address = CHECKSUM.sub("", address)
     parts = urlsplit(address)
     if parts.scheme in ("", "file"):
-        return _local(unquote(parts.path) if parts.scheme else address)
+        return Place(_local(unquote(parts.path) if parts.scheme else address, checksum), ours=False)
     ways: dict[str, Callable[[], Path]] = {
-        "http": lambda: _http(address, folder, fetcher),
-        "https": lambda: _http(address, folder, fetcher),
-        "s3": lambda: _s3(address, folder, fetcher, endpoint_url),
-        "hf": lambda: _hub(address, folder),
+        "http": lambda: _http(address, folder, fetcher, checksum),
+        "https": lambda: _http(address, folder, fetcher, checksum),
+        "s3": lambda: _s3(address, folder, fetcher, checksum, endpoint_url),
+        "hf": lambda: fetch_hub_file(address, folder, fetcher.on_progress),
     }
     if parts.scheme not in ways:
         raise ConfigError(f"{shown(address)} is no address that can be fetched: use https, s3, hf or file, or a path.")
     folder.mkdir(parents=True, exist_ok=True)
-    return Place(ways[parts.scheme](), ours=True)
+    path = ways[parts.scheme]()
+    if checksum and path.is_file() and not matches(path, checksum):
+        path.unlink()
+        raise FetchError(f"{shown(address)} holds other content than expected ({checksum}): tell who keeps it.")
+    return Place(path, ours=True)
 
 
-def _local(name: str) -> Place:
+def _local(name: str, checksum: str | None) -> Path:
     path = Path(name).expanduser().absolute()
     if not path.exists():
         raise DataError(f"{path} does not exist: give the path of an archive or a folder.")
-    return Place(path, ours=False)
+    if checksum and path.is_file() and not matches(path, checksum):
+        raise DataError(f"{path} holds other content than expected ({checksum}): give the right file.")
+    return path
 
 
-def _http(address: str, folder: Path, fetcher: HttpFetcher) -> Path:
+def _http(address: str, folder: Path, fetcher: HttpFetcher, checksum: str | None) -> Path:
     parts = urlsplit(address)
     if parts.hostname in DRIVE:
-        return _drive(parse_qs(parts.query).get("id", [""])[0], folder)
+        return _drive(parse_qs(parts.query).get("id", [""])[0], folder, fetcher)
     if parts.hostname in MEGA:
         return _mega(address, folder)
     if parts.hostname in ONEDRIVE:
         address = _onedrive_download(address)
     name = PurePosixPath(unquote(parts.path)).name or "download"
-    return fetcher.fetch(address, folder / name).path
+    return fetcher.fetch(address, folder / name, checksum).path
 
 
 def _onedrive_download(address: str) -> str:
@@ -73,17 +86,23 @@ def _onedrive_download(address: str) -> str:
     return f"https://onedrive.live.com/download?cid={owner}&resid={quote(item)}&authkey={quote(key)}"
 
 
-def _drive(name: str, folder: Path) -> Path:
+def _drive(name: str, folder: Path, fetcher: HttpFetcher) -> Path:
     import gdown
     import requests
 
     target = folder / f"{name}.download"
     if target.exists():
         return target
+
+    def on_progress(done_bytes: int, total_bytes: int | None) -> None:
+        require_space(target, (total_bytes or 0) - done_bytes)
+        fetcher.on_progress(done_bytes, total_bytes)
+
     try:
         gdown.download(
-            id=name, output=str(target), quiet=True, use_cookies=False, resume=True, timeout=(20, 60), retries=5
-        )
+            id=name, output=str(target), quiet=True, use_cookies=False, resume=True, progress=on_progress,
+            timeout=(20, 60), retries=5,
+        )  # fmt: skip
     except (gdown.DownloadError, requests.RequestException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FetchError(f"Google Drive does not give the file {name} ({reason}): try again later.") from None
@@ -107,29 +126,12 @@ def _mega(address: str, folder: Path) -> Path:
     return place
 
 
-def _hub(address: str, folder: Path) -> Path:
-    found = HUB_FILE.fullmatch(address.removeprefix("hf://"))
-    if not found:
-        raise ConfigError(f"{address} is no file of a hub: write hf://datasets/OWNER/NAME/path/in/it.")
-    from huggingface_hub import hf_hub_download
-
-    kind = {"datasets": "dataset", "spaces": "space"}.get(found["kind"])
-    try:
-        path = hf_hub_download(
-            found["repo"], found["file"], repo_type=kind, revision=found["revision"], local_dir=folder
-        )
-    except Exception as error:
-        # the hub's client raises its own errors, httpx's and OSError alike
-        reason = " ".join(str(error).split())[:200]
-        raise FetchError(f"{address} cannot be fetched ({reason}): check the network and the name.") from None
-    return Path(path)
-
-
-def _s3(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | None) -> Path:
+def _s3(address: str, folder: Path, fetcher: HttpFetcher, checksum: str | None, endpoint_url: str | None) -> Path:
     """A signed link makes it a download like any other, which can be gone on with."""
     from tasks.storage.s3_store import S3Store
+    from tasks.store_settings import StoreConfig
 
     parts = urlsplit(address)
     key = unquote(parts.path).strip("/")
-    link = S3Store(parts.netloc, "", endpoint_url).signed_link(key, LINK_LIVES_S)
-    return fetcher.fetch(link, folder / PurePosixPath(key).name).path
+    link = S3Store(parts.netloc, "", StoreConfig(endpoint_url=endpoint_url)).signed_link(key, LINK_LIVES_S)
+    return fetcher.fetch(link, folder / PurePosixPath(key).name, checksum).path

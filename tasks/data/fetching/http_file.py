@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tasks.data.fetching.http_answers import Meaning, meaning_of
-from tasks.data.fetching.partial_file import PartialFile, Remote, opened_part, record_of
+from tasks.data.fetching.partial_file import PartialFile, Remote, opened_part, record_of, require_space
 from tasks.errors import DataError
 from tasks.files import read_json
 
@@ -66,7 +66,7 @@ class HttpFetcher:
         wait: Callable[[float], None] = time.sleep,
     ):
         self.patience = patience or Patience()
-        self._on_progress, self._wait = on_progress, wait
+        self.on_progress, self._wait = on_progress, wait
 
     def fetch(self, url: str, target: Path, checksum: str | None = None) -> Fetched:
         """Fetch `url` to `target`; `checksum` is `sha256:...` or `md5:...` where it is known.
@@ -87,11 +87,11 @@ class HttpFetcher:
 
     def _complete(self, url: str, part: PartialFile, checksum: str | None) -> None:
         self._fill(url, part)
-        if checksum and not _matches(part.path, checksum):
+        if checksum and not matches(part.path, checksum):
             # once more from the start: bytes may have been mixed up on the way
             part.discard()
             self._fill(url, part)
-            if not _matches(part.path, checksum):
+            if not matches(part.path, checksum):
                 part.discard()
                 raise FetchError(f"{shown(url)} holds other content than expected ({checksum}): tell who keeps it.")
 
@@ -130,7 +130,7 @@ class HttpFetcher:
 
     def _ask(self, url: str, part: PartialFile) -> Meaning:
         """One request; what its body holds is kept."""
-        known = part.resumable(url)
+        known = part.resumable(shown(url))
         offset = part.size_bytes if known else 0
         headers = {"Accept-Encoding": "identity", "User-Agent": "rsvlm"}
         if known and known.validator:
@@ -141,7 +141,7 @@ class HttpFetcher:
             httpx.Client(timeout=timeout, follow_redirects=True) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
-            meaning = meaning_of(response.status_code, response.headers, url, known, offset)
+            meaning = meaning_of(response.status_code, response.headers, shown(url), known, offset)
             if meaning.step == "refused":
                 raise FetchError(f"{shown(url)} is refused with status {response.status_code}: check the address.")
             if meaning.step == "afresh":
@@ -152,10 +152,10 @@ class HttpFetcher:
 
     def _keep(self, response: httpx.Response, part: PartialFile, remote: Remote) -> Meaning:
         if remote.size_bytes is not None:
-            part.require_space(remote.size_bytes - part.size_bytes)
+            require_space(part.target, remote.size_bytes - part.size_bytes)
         for chunk in response.iter_raw():
             part.append(chunk)
-            self._on_progress(part.size_bytes, remote.size_bytes)
+            self.on_progress(part.size_bytes, remote.size_bytes)
         # a validator lets us ask what follows: only then is it sure that this was all
         return Meaning("rest") if remote.validator else Meaning("complete")
 
@@ -177,7 +177,8 @@ def shown(url: str) -> str:
     return str(parts.copy_with(query=None, fragment=None, userinfo=b""))
 
 
-def _matches(path: Path, checksum: str) -> bool:
+def matches(path: Path, checksum: str) -> bool:
+    """Whether a file has a checksum, `sha256:...` or `md5:...`."""
     algorithm, _, digest = checksum.partition(":")
     return _hash(path, algorithm) == digest.lower()
 

@@ -1,56 +1,29 @@
 """Have a source: as the user gives it, from a mirror, or from its origin, whichever comes first; laid out and noted."""
 
-import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tasks.data.archives.admission import NoRoomError
 from tasks.data.archives.unpacking import archive_kind
 from tasks.data.fetching.addresses import Place, obtain
+from tasks.data.fetching.fetch_request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_note
 from tasks.data.fetching.http_file import FetchError, HttpFetcher, shown
 from tasks.data.fetching.many import at_once
-from tasks.data.fetching.partial_file import record_of
 from tasks.data.laying_out import LaidOut, files_of, lay_out, wanted_names
 from tasks.data.records_file import read_records
 from tasks.data.sources import INSTRUCTIONS, SOURCES, Source, Way
 from tasks.errors import DataError
-from tasks.files import link_or_copy, read_json, write_json
-from tasks.paths import DataFolder
-from tasks.records import Value
+from tasks.files import link_or_copy, read_json
 
 INSTRUCTIONS_NAME = "instructions"
 FILES_AT_ONCE = 3
 
-
-class FetchRequest(Value):
-    """A data folder and what the user has or knows of its sources, by name."""
-
-    root: Path
-    archives: Mapping[str, str] = {}
-    mirrors: Mapping[str, str] = {}
-    endpoint_url: str | None = None
-
-    @property
-    def folder(self) -> DataFolder:
-        return DataFolder(self.root)
-
-    def downloads(self, name: str) -> Path:
-        """Where what is fetched for a source stands until it is laid out."""
-        return self.root / "downloads" / name
+# makes a fetcher for a file, which is shown by that name
+FetcherOf = Callable[[str], HttpFetcher]
 
 
-class SourceImages(Value):
-    """A source in the data folder; `by_hand` says what a person must do where it could not be had."""
-
-    name: str
-    images: int
-    expected: int | None
-    missing: int
-    by_hand: str | None = None
-
-
-def obtain_instructions(request: FetchRequest, fetcher: HttpFetcher) -> Path:
+def obtain_instructions(request: FetchRequest, fetcher_of: FetcherOf) -> Path:
     """The instruction file of the data folder, fetched when there is none.
 
     Raises FetchError, with what to do by hand, when it cannot be had.
@@ -59,28 +32,30 @@ def obtain_instructions(request: FetchRequest, fetcher: HttpFetcher) -> Path:
     for file in (folder.raw, folder.dataset):
         if file.is_file():
             return file
+    ways = request.ways(INSTRUCTIONS_NAME, (INSTRUCTIONS,))
     reasons: list[str] = []
-    for way in _ways(request, INSTRUCTIONS_NAME, (INSTRUCTIONS,)):
+    for way in ways:
         try:
-            place = obtain(way[0], request.downloads(INSTRUCTIONS_NAME), fetcher, request.endpoint_url)
+            place = _have_instructions(way, request, fetcher_of)
         except FetchError as error:
             reasons.append(str(error))
             continue
-        read_records(place.path)
         folder.root.mkdir(parents=True, exist_ok=True)
+        write_note(request, INSTRUCTIONS_NAME, way[:1], [place])
         if place.ours:
             place.path.rename(folder.raw)
         else:
             link_or_copy(place.path, folder.raw)
+        clear_downloads(request, INSTRUCTIONS_NAME, ways)
         return folder.raw
-    _remove_empty(request.downloads(INSTRUCTIONS_NAME))
+    remove_empty(request, INSTRUCTIONS_NAME)
     raise FetchError(
         f"The instruction file cannot be had ({'; '.join(reasons)}): download {INSTRUCTIONS[0]} "
         f"and put it at {folder.raw}."
     )
 
 
-def obtain_source(name: str, request: FetchRequest, images: Collection[str], fetcher: HttpFetcher) -> SourceImages:
+def obtain_source(name: str, request: FetchRequest, images: Collection[str], fetcher_of: FetcherOf) -> SourceImages:
     """Have a source's images in the data folder; `images` are the paths that records refer to.
 
     What is there already is not fetched again. Raises DataError when what came is not this source.
@@ -89,80 +64,84 @@ def obtain_source(name: str, request: FetchRequest, images: Collection[str], fet
     wanted = wanted_names(source, images)
     if done := _there(source, request, wanted):
         return done
+    ways = request.ways(name, source.origin.ways)
     reasons: list[str] = []
-    for way in _ways(request, name, source.origin.ways):
+    for way in ways:
         try:
-            places = _have(way, request.downloads(name), fetcher, request.endpoint_url)
-            laid = _lay_out(source, places, request.folder.images, wanted)
+            places = _have(way, name, request, fetcher_of)
+            _require_archives(places, way, name, request)
+            laid = _lay_out(source, way, places, request, wanted)
         except FetchError as error:
             reasons.append(str(error))
             continue
-        write_json(_note(request, name), {"source": name, **asdict(laid), "from": [shown(place) for place in way]})
-        _remove_ours(places)
+        write_note(request, name, way, places, asdict(laid))
+        clear_downloads(request, name, ways)
         return _counted(source, request, wanted)
-    _remove_empty(request.downloads(name))
+    remove_empty(request, name)
     result = _counted(source, request, wanted)
     return result.model_copy(update={"by_hand": _instructions(source, reasons)})
 
 
-def _ways(request: FetchRequest, name: str, origin: tuple[Way, ...]) -> tuple[Way, ...]:
-    if name in request.archives:
-        # what the user points to is what is wanted: nothing else is tried instead
-        return ((request.archives[name],),)
-    mirror = ((request.mirrors[name],),) if name in request.mirrors else ()
-    return (*mirror, *origin)
+def _have_instructions(way: Way, request: FetchRequest, fetcher_of: FetcherOf) -> Place:
+    [place] = _have(way[:1], INSTRUCTIONS_NAME, request, fetcher_of)
+    try:
+        read_records(place.path)
+    except DataError as error:
+        if not place.ours:
+            raise
+        clear_downloads(request, INSTRUCTIONS_NAME, [way])
+        raise FetchError(str(error)) from None
+    return place
 
 
-def _have(way: Way, downloads: Path, fetcher: HttpFetcher, endpoint_url: str | None) -> list[Place]:
-    places = list(at_once(lambda address: obtain(address, downloads, fetcher, endpoint_url), way, FILES_AT_ONCE))
-    for place in places:
+def _have(way: Way, name: str, request: FetchRequest, fetcher_of: FetcherOf) -> list[Place]:
+    def have(numbered: tuple[int, str]) -> Place:
+        number, address = numbered
+        fetcher = fetcher_of(name if len(way) == 1 else f"{name} {number}")
+        return obtain(address, request.download(name, address), fetcher, request.endpoint_url)
+
+    return list(at_once(have, [*enumerate(way, start=1)], FILES_AT_ONCE))
+
+
+def _require_archives(places: Sequence[Place], way: Way, name: str, request: FetchRequest) -> None:
+    for place, address in zip(places, way, strict=True):
         if place.ours and place.path.is_file() and archive_kind(place.path) is None:
             # a page that asks to sign in comes with status 200
-            _remove_ours([place])
-            raise FetchError(f"what came from {', '.join(way)} is no archive, but perhaps a page for people")
-    return places
+            clear_downloads(request, name, [(address,)])
+            raise FetchError(f"what came from {shown(address)} is no archive, but perhaps a page for people")
 
 
-def _lay_out(source: Source, places: Collection[Place], images: Path, wanted: Mapping[str, str]) -> LaidOut:
+def _lay_out(
+    source: Source, way: Way, places: Sequence[Place], request: FetchRequest, wanted: Mapping[str, str]
+) -> LaidOut:
     try:
-        return lay_out(source, [place.path for place in places], images, wanted)
+        return lay_out(source, [place.path for place in places], request.folder.images, wanted)
     except NoRoomError:
         raise
     except DataError as error:
         if not all(place.ours for place in places):
             raise
         # what came is damaged or another thing: next time it is fetched anew
-        _remove_ours(places)
+        clear_downloads(request, source.name, [way])
         raise FetchError(str(error)) from None
-
-
-def _remove_ours(places: Collection[Place]) -> None:
-    for place in places:
-        if place.ours:
-            for path in [*files_of(place.path)] if place.path.is_dir() else [place.path, record_of(place.path)]:
-                path.unlink(missing_ok=True)
-            _remove_empty(place.path.parent)
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-        folder.parent.rmdir()
-
-
-def _note(request: FetchRequest, name: str) -> Path:
-    return request.root / "downloads" / f"{name}.json"
 
 
 def _there(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages | None:
     """The source, when it stands in the data folder already."""
     counted = _counted(source, request, wanted)
     if wanted:
-        # what an origin lacks of what records ask for, it will lack again
-        known = _note(request, source.name)
-        noted = read_json(known)["images"] if known.is_file() else None
-        return counted if counted.images and (not counted.missing or noted == counted.images) else None
+        return counted if counted.images and (not counted.missing or _tried(source, request, counted.images)) else None
     return counted if counted.images and counted.images >= (source.origin.images or 1) else None
+
+
+def _tried(source: Source, request: FetchRequest, images: int) -> bool:
+    """Whether these images are all that the place holds: what it lacked of what records ask for, it lacks again."""
+    if not request.note(source.name).is_file():
+        return False
+    note = read_json(request.note(source.name))
+    given = request.ways(source.name, ()) if source.name in request.archives else ()
+    known = tuple(file["address"] for file in note["from"])
+    return bool(note["images"] == images and all(tuple(map(shown, way)) == known for way in given))
 
 
 def _counted(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages:

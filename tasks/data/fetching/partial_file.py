@@ -21,7 +21,10 @@ KEEP_FREE_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Remote:
-    """What tells one state of a remote file from another: its address, validator and size where it tells one."""
+    """What tells one state of a remote file from another: its address, validator and size where it tells one.
+
+    The address is without its query, which may be a secret or a signature that the next try has anew.
+    """
 
     url: str
     etag: str | None
@@ -72,16 +75,6 @@ class PartialFile:
                 raise
             raise DataError(f"The disk is full while fetching {self.target.name}: make room and try again.") from None
 
-    def require_space(self, missing_bytes: int) -> None:
-        """Raise DataError when the disk has no room for what is missing."""
-        free_bytes = shutil.disk_usage(self.path.parent).free - KEEP_FREE_BYTES
-        if missing_bytes > free_bytes:
-            free_gb = max(free_bytes, 0) / 1e9
-            raise DataError(
-                f"{self.target.name} needs {missing_bytes / 1e9:.1f} GB more, {free_gb:.1f} GB are free "
-                f"at {self.path.parent}: make room, or choose another data folder."
-            )
-
     def discard(self) -> None:
         """Forget everything that was fetched."""
         self._state.unlink(missing_ok=True)
@@ -93,6 +86,17 @@ class PartialFile:
         write_json(record_of(self.target), record)
         self.path.rename(self.target)
         self._state.unlink(missing_ok=True)
+
+
+def require_space(target: Path, missing_bytes: int) -> None:
+    """Raise DataError when the disk has no room for what is missing of a target."""
+    free_bytes = shutil.disk_usage(target.parent).free - KEEP_FREE_BYTES
+    if missing_bytes > free_bytes:
+        free_gb = max(free_bytes, 0) / 1e9
+        raise DataError(
+            f"{target.name} needs {missing_bytes / 1e9:.1f} GB more, {free_gb:.1f} GB are free "
+            f"at {target.parent}: make room, or choose another data folder."
+        )
 
 
 def part_of(target: Path) -> Path:

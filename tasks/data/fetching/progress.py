@@ -11,7 +11,7 @@ Tell = Callable[[str, float], None]
 
 @contextmanager
 def shown_progress(tell: Tell) -> Iterator[Callable[[str], Progress]]:
-    """A maker of progress callbacks by name; `tell` gets each name's share, 0 to 1, at every whole percent."""
+    """A maker of progress callbacks by a file's name; `tell` gets each share, 0 to 1, at every whole percent."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars

@@ -2,15 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.http_file import HttpFetcher, Progress
 from tasks.data.fetching.many import at_once
-from tasks.data.fetching.obtaining import (
-    INSTRUCTIONS_NAME,
-    FetchRequest,
-    SourceImages,
-    obtain_instructions,
-    obtain_source,
-)
+from tasks.data.fetching.obtaining import obtain_instructions, obtain_source
 from tasks.data.records_file import read_records
 from tasks.errors import DataError
 
@@ -33,10 +28,10 @@ def obtain_all(
 
     A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended.
     """
-    raw = obtain_instructions(request, HttpFetcher(on_progress=progress_of(INSTRUCTIONS_NAME)))
+
+    def fetcher_of(name: str) -> HttpFetcher:
+        return HttpFetcher(request.patience, progress_of(name))
+
+    raw = obtain_instructions(request, fetcher_of)
     images = {record["image"] for record in read_records(raw)}
-
-    def have(name: str) -> SourceImages:
-        return obtain_source(name, request, images, HttpFetcher(on_progress=progress_of(name)))
-
-    return list(at_once(have, sources, SOURCES_AT_ONCE))
+    return list(at_once(lambda name: obtain_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))

@@ -174,6 +174,19 @@ def test_secrets_in_an_address_are_not_shown():
     assert shown("https://user:pass@host/a.zip?sig=secret#x") == "https://host/a.zip"
 
 
+def test_a_link_that_is_signed_anew_goes_on_and_is_not_written_down(server, tmp_path):
+    served = server.add("/a.zip?signature=1", CONTENT, acts=[("drop", 600_000), ("drop", 0)])
+    server.files["/a.zip?signature=2"] = served
+    with pytest.raises(FetchError, match="cannot be fetched"):
+        HttpFetcher(Patience(failures=0), wait=lambda seconds: None).fetch(
+            server.url("/a.zip?signature=1"), tmp_path / "a.zip"
+        )
+    assert "signature" not in state_of(tmp_path / "a.zip").read_text()
+    HttpFetcher(QUICK).fetch(server.url("/a.zip?signature=2"), tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert served.sent_bytes <= len(CONTENT) * 1.05
+
+
 def test_progress_is_told(server, tmp_path):
     server.add("/a.zip", CONTENT)
     told: list[tuple[int, int | None]] = []

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -5,10 +6,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from tasks.data.fetching.addresses import obtain
+from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience, no_progress
-from tasks.data.fetching.obtaining import FetchRequest, SourceImages, obtain_instructions, obtain_source
+from tasks.data.fetching.obtaining import obtain_instructions, obtain_source
 from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.errors import ConfigError, DataError
 
@@ -39,7 +42,9 @@ def laid(root: Path) -> list[str]:
 def test_a_source_comes_from_its_mirror_and_leaves_no_archive(server, fetcher, tmp_path):
     server.add("/LR.zip", archive("0.tif", "1.tif", "2.tif"), acts=[("drop", 100), ("status", 503, {})])
     request = FetchRequest(root=tmp_path, mirrors={"LR": server.url("/LR.zip")})
-    assert obtain_source("LR", request, IMAGES, fetcher) == SourceImages(name="LR", images=3, expected=772, missing=0)
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher) == SourceImages(
+        name="LR", images=3, expected=772, missing=0
+    )
     assert laid(tmp_path) == ["0.tif", "1.tif", "2.tif"]
     assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["LR.json"]
 
@@ -47,9 +52,9 @@ def test_a_source_comes_from_its_mirror_and_leaves_no_archive(server, fetcher, t
 def test_what_is_there_is_not_fetched_again(server, fetcher, tmp_path):
     served = server.add("/LR.zip", archive("0.tif", "1.tif"))
     request = FetchRequest(root=tmp_path, mirrors={"LR": server.url("/LR.zip")})
-    assert obtain_source("LR", request, IMAGES, fetcher).missing == 1
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher).missing == 1
     asked = len(served.requests)
-    assert obtain_source("LR", request, IMAGES, fetcher).missing == 1
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher).missing == 1
     assert len(served.requests) == asked
 
 
@@ -57,19 +62,19 @@ def test_images_that_the_user_put_there_are_taken(fetcher, tmp_path):
     for name in IMAGES:
         (tmp_path / "imagenes" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "imagenes" / name).touch()
-    assert obtain_source("LR", FetchRequest(root=tmp_path), IMAGES, fetcher).missing == 0
+    assert obtain_source("LR", FetchRequest(root=tmp_path), IMAGES, lambda name: fetcher).missing == 0
 
 
 def test_a_page_for_people_is_no_archive_and_is_not_kept(server, fetcher, tmp_path):
     server.add("/NWPU.zip", b"<html>sign in</html>")
     request = FetchRequest(root=tmp_path, archives={"NWPU": server.url("/NWPU.zip")})
-    found = obtain_source("NWPU", request, [], fetcher)
+    found = obtain_source("NWPU", request, [], lambda name: fetcher)
     assert found.by_hand is not None and "perhaps a page for people" in found.by_hand
     assert not (tmp_path / "downloads").exists() or not list((tmp_path / "downloads").iterdir())
 
 
 def test_a_source_that_cannot_be_had_says_what_to_download_and_how_to_point_to_it(tmp_path, fetcher):
-    found = obtain_source("UCM", FetchRequest(root=tmp_path), [], fetcher)
+    found = obtain_source("UCM", FetchRequest(root=tmp_path), [], lambda name: fetcher)
     assert found.by_hand is not None
     assert "https://" in found.by_hand and "--archive UCM=PATH" in found.by_hand
     assert "fetched by hand" in str(ByHandNeeded([found]))
@@ -79,7 +84,7 @@ def test_what_the_user_points_to_must_be_right(tmp_path, fetcher):
     (tmp_path / "mine.zip").write_bytes(archive("readme.txt"))
     request = FetchRequest(root=tmp_path / "data", archives={"LR": str(tmp_path / "mine.zip")})
     with pytest.raises(DataError, match="holds no images of LR"):
-        obtain_source("LR", request, IMAGES, fetcher)
+        obtain_source("LR", request, IMAGES, lambda name: fetcher)
     assert (tmp_path / "mine.zip").exists()
 
 
@@ -87,23 +92,25 @@ def test_a_damaged_download_is_told_and_fetched_anew_the_next_time(server, fetch
     whole = archive("0.tif", "1.tif", "2.tif")
     served = server.add("/LR.zip", whole[:-30])
     request = FetchRequest(root=tmp_path, archives={"LR": server.url("/LR.zip")})
-    assert "damaged or cut off" in str(obtain_source("LR", request, IMAGES, fetcher).by_hand)
+    assert "damaged or cut off" in str(obtain_source("LR", request, IMAGES, lambda name: fetcher).by_hand)
     served.content = whole
-    assert obtain_source("LR", request, IMAGES, fetcher).missing == 0
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher).missing == 0
 
 
 def test_the_instruction_file_is_fetched_where_there_is_none(server, fetcher, tmp_path):
     server.add("/raw.json", json.dumps(RECORDS).encode())
     request = FetchRequest(root=tmp_path / "data", mirrors={"instructions": server.url("/raw.json")})
-    assert json.loads(obtain_instructions(request, fetcher).read_text()) == RECORDS
-    assert obtain_instructions(FetchRequest(root=tmp_path / "data"), fetcher).name == "instructions_raw.json"
+    assert json.loads(obtain_instructions(request, lambda name: fetcher).read_text()) == RECORDS
+    assert (
+        obtain_instructions(FetchRequest(root=tmp_path / "data"), lambda name: fetcher).name == "instructions_raw.json"
+    )
 
 
 def test_a_page_is_no_instruction_file(server, fetcher, tmp_path):
     server.add("/raw.json", b"<html>")
     request = FetchRequest(root=tmp_path, archives={"instructions": server.url("/raw.json")})
     with pytest.raises(DataError, match="not valid JSON"):
-        obtain_instructions(request, fetcher)
+        obtain_instructions(request, lambda name: fetcher)
     assert not (tmp_path / "instructions_raw.json").exists()
 
 
@@ -137,3 +144,55 @@ def test_mega_without_its_program_says_what_to_install(fetcher, tmp_path):
             obtain("https://mega.nz/folder/x#y", tmp_path / "d", fetcher)
     finally:
         os.environ["PATH"] = path
+
+
+def test_several_addresses_make_one_source_though_their_names_are_one(server, fetcher, tmp_path):
+    for number in range(3):
+        server.add(f"/{number}/part.zip", archive(f"{number}.tif"))
+    addresses = tuple(server.url(f"/{number}/part.zip") for number in range(3))
+    request = FetchRequest(root=tmp_path, mirrors={"LR": addresses})
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher).missing == 0
+    assert laid(tmp_path) == ["0.tif", "1.tif", "2.tif"]
+
+
+def test_what_a_source_was_made_of_is_recorded_though_the_archive_goes(server, fetcher, tmp_path):
+    whole = archive("0.tif", "1.tif", "2.tif")
+    server.add("/LR.zip?key=secret", whole)
+    request = FetchRequest(root=tmp_path, mirrors={"LR": server.url("/LR.zip?key=secret")})
+    obtain_source("LR", request, IMAGES, lambda name: fetcher)
+    note = json.loads((tmp_path / "downloads" / "LR.json").read_text())
+    sha256 = hashlib.sha256(whole).hexdigest()
+    assert note["from"] == [{"address": server.url("/LR.zip"), "sha256": sha256, "size_bytes": len(whole)}]
+
+
+def test_a_checksum_behind_an_address_is_verified(server, fetcher, tmp_path):
+    whole = archive("0.tif", "1.tif", "2.tif")
+    server.add("/LR.zip", whole)
+    right = f"{server.url('/LR.zip')}#sha256={hashlib.sha256(whole).hexdigest()}"
+    wrong = f"{server.url('/LR.zip')}#md5={hashlib.md5(b'other').hexdigest()}"
+    told = obtain_source("LR", FetchRequest(root=tmp_path, archives={"LR": wrong}), IMAGES, lambda name: fetcher)
+    assert "other content than expected" in str(told.by_hand)
+    request = FetchRequest(root=tmp_path, archives={"LR": right})
+    assert obtain_source("LR", request, IMAGES, lambda name: fetcher).missing == 0
+
+
+def test_a_checksum_of_a_file_of_the_user_is_verified(fetcher, tmp_path):
+    (tmp_path / "LR.zip").write_bytes(archive("0.tif"))
+    with pytest.raises(DataError, match="other content than expected"):
+        obtain(f"{tmp_path / 'LR.zip'}#sha256={'0' * 64}", tmp_path / "d", fetcher)
+
+
+def test_another_archive_for_what_is_missing_is_looked_into(tmp_path, fetcher):
+    for name, content in (("some", archive("0.tif")), ("rest", archive("1.tif", "2.tif"))):
+        (tmp_path / f"{name}.zip").write_bytes(content)
+        request = FetchRequest(root=tmp_path / "data", archives={"LR": str(tmp_path / f"{name}.zip")})
+        found = obtain_source("LR", request, IMAGES, lambda name: fetcher)
+    assert (found.images, found.missing) == (3, 0)
+
+
+def test_a_page_from_a_mirror_is_no_reason_to_leave_out_the_next_way(server, fetcher, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    server.add("/raw.json", b"<html>")
+    request = FetchRequest(root=tmp_path, mirrors={"instructions": server.url("/raw.json")})
+    with pytest.raises(FetchError, match=r"not valid JSON.*hf://datasets/BigData-KSU"):
+        obtain_instructions(request, lambda name: fetcher)
