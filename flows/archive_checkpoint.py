@@ -11,7 +11,7 @@ from tasks.storage.steps import archive_staged_step
 
 @flow(name="archive-checkpoint", flow_run_name="archive-checkpoint-{name}")
 def archive_checkpoint_flow(config: ExperimentConfig, name: str, workspace: Path) -> list[int]:
-    """Take every complete checkpoint that waits in a run's staging folder to the store; returns their steps.
+    """Take every complete checkpoint of a run that is only local to the store; returns their steps.
 
     Args:
         config: The experiment.
@@ -19,5 +19,4 @@ def archive_checkpoint_flow(config: ExperimentConfig, name: str, workspace: Path
         workspace: The folder that all runs share.
     """
     run = open_run(config, name, workspace)
-    archived = archive_staged_step(run.folder.staging, run.store_name, run.store_uri, run.endpoint_url)
-    return sorted(archived)
+    return sorted(archive_staged_step(run))

@@ -1,4 +1,4 @@
-"""`rsvlm checkpoints`: what the archive holds, whether it is whole, and one checkpoint back."""
+"""`rsvlm checkpoints`: what the archive holds, whether it is whole, one checkpoint back, and one that is only here."""
 
 import argparse
 import sys
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tasks.storage.checkpoints import StoredCheckpoint
+    from tasks.storage.object_store import ObjectStore
+    from tasks.storage.runs import Run
 
 NOT_WHOLE = 1
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `checkpoints list|verify|pull`."""
-    parser = subparsers.add_parser("checkpoints", help="list, verify or pull archived checkpoints")
+    """Add `checkpoints list|verify|pull|archive`."""
+    parser = subparsers.add_parser("checkpoints", help="list, verify, pull or add archived checkpoints")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
         ("list", run_list, "one JSON line a checkpoint; whole: every file is there with its size"),
@@ -27,6 +29,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
             action.add_argument("out_dir", type=Path, help="folder for the checkpoint")
         action.add_argument("--endpoint-url", help="address of an S3-compatible server")
         action.set_defaults(run=run)
+    action = actions.add_parser("archive", help="take what is only in a run's folder to its store")
+    action.add_argument("run_dir", type=Path, help="WORKSPACE/runs/NAME")
+    action.set_defaults(run=run_archive)
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -61,3 +66,37 @@ def run_pull(options: argparse.Namespace) -> None:
     from tasks.storage.object_store import open_store
 
     print(pull_checkpoint(open_store(options.store_uri, options.endpoint_url), options.out_dir))
+
+
+def run_archive(options: argparse.Namespace) -> None:
+    """Archive the checkpoints of a run that are only local and print their addresses."""
+    import yaml
+
+    from tasks.errors import ConfigError
+    from tasks.paths import RunFolder
+    from tasks.settings import ExperimentConfig
+    from tasks.storage.runs import open_run
+    from tasks.storage.sweeping import Archive, archive_staged
+
+    folder = options.run_dir.absolute()
+    experiment = RunFolder(folder).experiment
+    if folder.parent.name != "runs" or not experiment.is_file():
+        raise ConfigError(
+            f"{options.run_dir} is no run's folder: give WORKSPACE/runs/NAME, with its {experiment.name}."
+        )
+    config = ExperimentConfig.model_validate(yaml.safe_load(experiment.read_text(encoding="utf-8")))
+    run = open_run(config, folder.name, folder.parents[1])
+    archive = Archive(run.folder.staging, _store_of(run), run.store_name, run.archive)
+    for archived in archive_staged(archive).values():
+        print(archived.uri)
+
+
+def _store_of(run: "Run") -> "ObjectStore":
+    if run.store_config.credentials_block is None:
+        return run.store()
+    from flows.embedded import prepare_prefect
+
+    prepare_prefect()
+    from tasks.storage.steps import open_run_store
+
+    return open_run_store(run)

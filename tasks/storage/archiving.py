@@ -1,5 +1,6 @@
 """From a finished folder to the store: every file hashed, the manifest last; twice is the same as once."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,14 +29,17 @@ class Archived(Value):
     sent: int
 
 
-def archive_folder(folder: Path, store: ObjectStore, prefix: str) -> Archived:
+def archive_folder(
+    folder: Path, store: ObjectStore, prefix: str, stored: Callable[[], Mapping[str, str]] = dict
+) -> Archived:
     """Copy a finished folder to `prefix` of the store, its manifest last.
 
     The same content there is left as it is (files that were lost since are sent again), and so is what the
     same inputs and settings made at another time. Anything else there raises StoreError, and so does a
-    file that does not arrive as it left.
+    file that does not arrive as it left. `stored` tells the keys of files that the store has already, by SHA-256:
+    these are copied inside the store. It is asked only when there is something to send.
     """
-    manifest = _manifest_of(folder)
+    manifest = manifest_of(folder)
     there = read_remote_manifest(store, prefix)
     if there is not None and _is_same_work(store, prefix, manifest, there):
         return _archived(store, prefix, there, sent=0)
@@ -44,10 +48,19 @@ def archive_folder(folder: Path, store: ObjectStore, prefix: str) -> Archived:
     else:
         require_same_content(store, prefix, manifest, there)
         names = missing_files(store, prefix, manifest)
-    for name in names:
-        store.put_file(folder / name, join(prefix, name), manifest.files[name]["sha256"])
+    known = stored()
+    sent = [_bring(folder / name, store, join(prefix, name), manifest.files[name]["sha256"], known) for name in names]
+    store.drop_unfinished(prefix)
     create_manifest(store, prefix, manifest)
-    return _archived(store, prefix, manifest, sent=len(names))
+    return _archived(store, prefix, manifest, sent=sum(sent))
+
+
+def _bring(path: Path, store: ObjectStore, key: str, sha256: str, known: Mapping[str, str]) -> bool:
+    """Put a file in the store, by a copy of one that is there or by sending it; whether it had to be sent."""
+    if sha256 in known and store.copy_file(known[sha256], key, sha256):
+        return False
+    store.put_file(path, key, sha256)
+    return True
 
 
 def _is_same_work(store: ObjectStore, prefix: str, manifest: Manifest, there: Manifest) -> bool:
@@ -65,8 +78,11 @@ def _archived(store: ObjectStore, prefix: str, manifest: Manifest, sent: int) ->
     )
 
 
-def _manifest_of(folder: Path) -> Manifest:
-    """The folder's own manifest, or one of its visible files as they are now."""
+def manifest_of(folder: Path) -> Manifest:
+    """The folder's own manifest, or one of its visible files as they are now; every byte is read.
+
+    Raises StoreError when there is no such folder, or one that is not as it was finished.
+    """
     if not folder.is_dir():
         raise StoreError(f"{folder} does not exist: give a finished folder.")
     finished = read_manifest(folder)

@@ -1,14 +1,13 @@
 """The checkpoints of a store: which there are, whether they are whole, and one of them back."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tasks.errors import StoreError
-from tasks.paths import MANIFEST
 from tasks.records import Manifest, Value
 from tasks.storage.object_store import ObjectStore
+from tasks.storage.places import Place, places_below
 from tasks.storage.remote_folders import (
     damaged_files,
     join,
@@ -17,7 +16,6 @@ from tasks.storage.remote_folders import (
     read_remote_manifest,
 )
 
-CHECKPOINT = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)/{re.escape(MANIFEST)}$")
 Check = Callable[[ObjectStore, str, Manifest], list[str]]
 
 
@@ -32,29 +30,18 @@ class StoredCheckpoint(Value):
     whole: bool
 
 
-def checkpoints_below(store: ObjectStore) -> list[tuple[str, int, str]]:
-    """Run, step and folder key of every checkpoint with a manifest, by run and step.
-
-    The store may be opened at its root, at a run, or at one checkpoint: the whole address is read.
-    """
-    found = []
-    for key in store.sizes_below(""):
-        if match := CHECKPOINT.search(join(store.uri, key)):
-            found.append((match[1], int(match[2]), key.removesuffix(MANIFEST).rstrip("/")))
-    return sorted(found)
-
-
 def list_checkpoints(store: ObjectStore) -> Iterator[StoredCheckpoint]:
     """All checkpoints, whole when every file is there with its size."""
-    return (_checked(store, *place, missing_files) for place in checkpoints_below(store))
+    return (_checked(store, place, missing_files) for place in places_below(store))
 
 
 def verify_checkpoints(store: ObjectStore) -> Iterator[StoredCheckpoint]:
     """All checkpoints, whole when every byte of every file is as it was stored."""
-    return (_checked(store, *place, damaged_files) for place in checkpoints_below(store))
+    return (_checked(store, place, damaged_files) for place in places_below(store))
 
 
-def _checked(store: ObjectStore, run: str, step: int, folder: str, check: Check) -> StoredCheckpoint:
+def _checked(store: ObjectStore, place: Place, check: Check) -> StoredCheckpoint:
+    run, step, _number, folder = place
     uri = join(store.uri, folder)
     try:
         manifest = read_remote_manifest(store, folder)
@@ -81,14 +68,14 @@ def pull_checkpoint(store: ObjectStore, out: Path) -> Path:
 
     Raises StoreError when there is none, when several runs lie below, or when a file arrives damaged.
     """
-    places = checkpoints_below(store)
+    places = places_below(store)
     if not places:
         raise StoreError(f"There is no checkpoint below {store.uri}: `rsvlm checkpoints list` shows what there is.")
-    runs = sorted({run for run, _step, _folder in places})
+    runs = sorted({place.run for place in places})
     if len(runs) > 1:
         raise StoreError(f"{store.uri} holds several runs ({', '.join(runs)}): give the address of one of them.")
-    for run, step, folder in reversed(places):
-        if _checked(store, run, step, folder, missing_files).whole:
-            pull_folder(store, folder, out / f"checkpoint-{step}")
-            return out / f"checkpoint-{step}"
+    for place in reversed(places):
+        if _checked(store, place, missing_files).whole:
+            pull_folder(store, place.folder, out / f"checkpoint-{place.step}")
+            return out / f"checkpoint-{place.step}"
     raise StoreError(f"No checkpoint below {store.uri} is whole: `rsvlm checkpoints verify` names what is missing.")

@@ -1,5 +1,6 @@
 """A store in a folder of a file system, with the same promises as one in a bucket."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -8,7 +9,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from tasks.errors import StoreError
-from tasks.files import CHUNK_BYTES, sha256_of, write_text, written_atomically
+from tasks.files import CHUNK_BYTES, link_or_copy, sha256_of, write_text, written_atomically
+
+WAYS_OUT: dict[int | None, str] = {
+    errno.ENOSPC: "its disk is full: free space there",
+    errno.EDQUOT: "its disk is full for you: free space there, or have your quota raised",
+    errno.EACCES: "access is denied: give this user the right to read and write there",
+    errno.EPERM: "access is denied: give this user the right to read and write there",
+    errno.EROFS: "it can only be read: mount it writable",
+}
 
 
 class LocalStore:
@@ -57,6 +66,21 @@ class LocalStore:
             finally:
                 part.unlink(missing_ok=True)
 
+    def copy_file(self, source: str, key: str, sha256: str) -> bool:
+        with self._refusals(key):
+            if not (self.root / source).is_file() or sha256_of(self.root / source) != sha256:
+                return False
+            # a stored file is never written into, so that two names may stand for one
+            with written_atomically(self.root / key) as part:
+                part.unlink()
+                link_or_copy(self.root / source, part)
+        return True
+
+    def drop_unfinished(self, folder: str) -> None:
+        with self._refusals(folder):
+            for path in (self.root / folder).rglob(".*.part"):
+                path.unlink(missing_ok=True)
+
     def delete(self, key: str) -> None:
         with self._refusals(key):
             (self.root / key).unlink(missing_ok=True)
@@ -66,9 +90,9 @@ class LocalStore:
         try:
             yield
         except (OSError, UnicodeDecodeError) as error:
+            way_out = WAYS_OUT.get(getattr(error, "errno", None), "repair it")
             raise StoreError(
-                f"The store {self.root} failed at {key or 'its listing'} ({error}): free space, give access or "
-                "repair it, and do the same again."
+                f"The store {self.root} failed at {key or 'its listing'} ({error}): {way_out}, and do the same again."
             ) from error
 
 

@@ -5,7 +5,9 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from tasks.errors import StoreError
+from tasks.storage.credentials import Credentials
 from tasks.storage.local_store import LocalStore
+from tasks.store_settings import StoreConfig
 
 
 class ObjectStore(Protocol):
@@ -43,21 +45,36 @@ class ObjectStore(Protocol):
         """Write a small text file only if there is none of this key; False when there is."""
         ...
 
+    def copy_file(self, source: str, key: str, sha256: str) -> bool:
+        """Copy a stored file inside the store; False, and nothing at `key`, when it is not of this SHA-256."""
+        ...
+
+    def drop_unfinished(self, folder: str) -> None:
+        """Remove what uploads below a folder left that were broken off; it is in no listing."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove a file; nothing happens when there is no such key."""
         ...
 
 
-def open_store(uri: str, endpoint_url: str | None = None) -> ObjectStore:
+def open_store(
+    uri: str,
+    endpoint_url: str | None = None,
+    config: StoreConfig | None = None,
+    credentials: Credentials | None = None,
+) -> ObjectStore:
     """The store of `file:///folder`, `s3://bucket/prefix` or the path of an existing folder.
 
-    `endpoint_url` is the address of an S3-compatible server; None: AWS, or what boto3's settings say.
+    `endpoint_url` is the address of an S3-compatible server where `config` is not given; None: AWS, or what boto3's
+    settings say. `credentials` None: those of boto3's usual chain.
     """
     parts = urlsplit(uri)
     if parts.scheme == "s3" and parts.netloc:
         from tasks.storage.s3_store import S3Store
 
-        return S3Store(parts.netloc, parts.path.strip("/"), endpoint_url)
+        how = config or StoreConfig(endpoint_url=endpoint_url)
+        return S3Store(parts.netloc, parts.path.strip("/"), how, credentials)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return LocalStore(Path(unquote(parts.path)))
     if uri and not parts.scheme and Path(uri).is_dir():

@@ -2,14 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, write_text
 from tasks.paths import EXPERIMENT, RunFolder, Workspace
 from tasks.records import Value
 from tasks.settings import ExperimentConfig
+from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import ObjectStore, open_store
+from tasks.store_settings import ArchiveConfig, StoreConfig
 
+MADE_FROM = "# made from "
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -19,9 +25,9 @@ class Run(Value):
     name: str
     workspace_root: Path
     store_uri: str
-    endpoint_url: str | None = None
+    store_config: StoreConfig = StoreConfig()
     store_name: str
-    archives: bool = True
+    archive: ArchiveConfig = ArchiveConfig()
     resume: bool = True
 
     @property
@@ -32,9 +38,14 @@ class Run(Value):
     def workspace(self) -> Workspace:
         return Workspace(self.workspace_root)
 
-    def store(self) -> ObjectStore:
-        """The store of this run, opened."""
-        return open_store(self.store_uri, self.endpoint_url)
+    @property
+    def archives(self) -> bool:
+        """Whether its checkpoints go to the store."""
+        return self.archive.checkpoints
+
+    def store(self, credentials: Credentials | None = None) -> ObjectStore:
+        """The store of this run, opened; `credentials` None: those of boto3's usual chain."""
+        return open_store(self.store_uri, config=self.store_config, credentials=credentials)
 
 
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
@@ -54,19 +65,20 @@ def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
         name=name,
         workspace_root=places.root,
         store_uri=config.store.uri or places.store.as_uri(),
-        endpoint_url=config.store.endpoint_url,
+        store_config=config.store,
         store_name=claimed,
-        archives=config.archive.checkpoints,
+        archive=config.archive,
     )
 
 
-def claim_store(run: Run, made_from: str) -> Run:
+def claim_store(run: Run, made_from: str, store: ObjectStore) -> Run:
     """Take a name in the store for what this run makes of its settings and `made_from`, a digest of all else.
 
-    Where the run's name holds what was made otherwise, a longer name is taken: nothing stored is overwritten.
+    Where the run's name holds what was made otherwise, a longer name is taken: nothing stored is overwritten. How the
+    store is reached and what stays there changes nothing that is made.
     """
-    text = run.folder.experiment.read_text(encoding="utf-8") + f"# made from {made_from}\n"
-    name = _claim(run.store(), run.name, text)
+    text = run.folder.experiment.read_text(encoding="utf-8") + f"{MADE_FROM}{made_from}\n"
+    name = _claim(store, run.name, text)
     if name != run.store_name or not run.folder.store_name.exists():
         write_text(run.folder.store_name, name + "\n")
     return run.model_copy(update={"store_name": name})
@@ -74,8 +86,16 @@ def claim_store(run: Run, made_from: str) -> Run:
 
 def _claim(store: ObjectStore, name: str, text: str) -> str:
     """The run's name in the store; with a digest where something else has taken the name already."""
-    if store.create_text(f"{name}/{EXPERIMENT}", text) or store.read_text(f"{name}/{EXPERIMENT}") == text:
+    work = _work(text)
+    if store.create_text(f"{name}/{EXPERIMENT}", text) or _work(store.read_text(f"{name}/{EXPERIMENT}") or "") == work:
         return name
-    longer = f"{name}-{digest_of(text)[:8]}"
+    longer = f"{name}-{digest_of(work)[:8]}"
     store.create_text(f"{longer}/{EXPERIMENT}", text)
     return longer
+
+
+def _work(text: str) -> list[Any]:
+    """What a stored experiment.yaml says about the work: its settings but those of the store, and what it is of."""
+    settings = yaml.safe_load(text) or {}
+    _before, _mark, made_from = text.rpartition(MADE_FROM)
+    return [{name: value for name, value in settings.items() if name not in ("archive", "store")}, made_from.strip()]

@@ -1,8 +1,9 @@
 """A store in a bucket of S3 or of a server that speaks its language. The only file that imports boto3.
 
-Credentials, region, CA and session tokens come from boto3's usual chain and are never part of a message.
+Credentials come from boto3's usual chain or from the caller, and are never part of a message.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,17 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSLError,
 )
 
 from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
+from tasks.storage.credentials import Credentials
+from tasks.storage.s3_sending import MIB, Limits, Sender, Throttle
+from tasks.store_settings import StoreConfig
 
-PART_BYTES = 16 << 20
-PARTS_IN_FLIGHT = 8
+# the largest object that a server copies in one request
+COPY_LIMIT_BYTES = 5 << 30
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 # 412: there is one; 409: another writer is creating it at this moment
 TAKEN = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
@@ -36,24 +41,32 @@ WAYS_OUT = {
     "InvalidAccessKeyId": "the access key is unknown there: set the right credentials",
     "SignatureDoesNotMatch": "the secret key is wrong: set the right credentials",
     "ExpiredToken": "the session token has expired: fetch a new one",
+    "InvalidToken": "the session token is not valid there: fetch a new one",
     "RequestTimeTooSkewed": "this machine's clock is off: set it, then do the same again",
+    "QuotaExceeded": "the bucket is full: delete what is not needed, or have its quota raised",
+    "AuthorizationHeaderMalformed": "the region is another: set store.region to the bucket's",
+    "PermanentRedirect": "the bucket lies elsewhere: set store.region and store.endpoint_url to where it is",
+    "SlowDown": "the server has too much to do: do the same again later, or lower store.parts_in_flight",
 }
 
 
 class S3Store:
-    """Objects of `bucket` below `prefix`; `endpoint_url` None: AWS, or what boto3's settings say."""
+    """Objects of `bucket` below `prefix`, reached as `config` says and with `credentials` or boto3's own."""
 
-    def __init__(self, bucket: str, prefix: str, endpoint_url: str | None = None) -> None:
-        self.bucket, self.prefix = bucket, prefix
+    def __init__(
+        self, bucket: str, prefix: str, config: StoreConfig | None = None, credentials: Credentials | None = None
+    ) -> None:
+        self.bucket, self.prefix, self._config = bucket, prefix, config or StoreConfig()
         self._transfer = TransferConfig(
-            multipart_threshold=PART_BYTES,
-            multipart_chunksize=PART_BYTES,
-            max_concurrency=PARTS_IN_FLIGHT,
+            multipart_chunksize=self._config.part_mib * MIB, max_concurrency=self._config.parts_in_flight
         )
         with self._refusals("its settings"):
-            # a session of its own: boto3's default one keeps the first credentials that it ever saw
-            session = boto3.Session()
-            self._client = session.client("s3", endpoint_url=endpoint_url, config=_settings(endpoint_url))
+            self._client = _client(self._config, credentials)
+        rate = self._config.bandwidth_mib_s
+        limits = Limits(
+            self._config.part_mib * MIB, self._config.parts_in_flight, Throttle(rate * MIB if rate else None)
+        )
+        self._sender = Sender(self._client, bucket, limits)
 
     @property
     def uri(self) -> str:
@@ -61,18 +74,43 @@ class S3Store:
 
     def put_file(self, source: Path, key: str, sha256: str) -> None:
         try:
-            with self._refusals(key), source.open("rb") as file:
-                self._client.upload_fileobj(file, self.bucket, self._full(key), Config=self._transfer)
+            with self._refusals(key):
+                told = self._sender.send(source, self._full(key), sha256)
         except OSError as error:
             raise StoreError(f"{source} could not be read ({error.strerror}): it stays where it is.") from error
-        # Servers accept wrong checksum headers and give back none for multipart objects
-        # (measured with moto and Ceph): only reading back tells what arrived.
+        if told and not self._config.read_back:
+            return
         if (found := self.hash_of(key)) != sha256:
             self.delete(key)
             raise StoreError(
                 f"{self.uri}/{key} did not arrive whole: its SHA-256 is {str(found)[:12]}..., "
                 f"not {sha256[:12]}...; store it again."
             )
+
+    def copy_file(self, source: str, key: str, sha256: str) -> bool:
+        with self._refusals(key):
+            place = {"Bucket": self.bucket, "Key": self._full(source)}
+            try:
+                size_bytes = self._client.head_object(**place)["ContentLength"]
+                if size_bytes > COPY_LIMIT_BYTES:
+                    return False
+                answer = self._client.copy_object(
+                    Bucket=self.bucket, Key=self._full(key), CopySource=place, ChecksumAlgorithm="SHA256"
+                )
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return False
+                raise
+        told = answer["CopyObjectResult"].get("ChecksumSHA256")
+        # not every server tells a checksum; of a single request, it is that of the whole object
+        if (base64.b64decode(told).hex() if told and "-" not in told else self.hash_of(key)) == sha256:
+            return True
+        self.delete(key)
+        return False
+
+    def drop_unfinished(self, folder: str) -> None:
+        with self._refusals(folder):
+            self._sender.drop_unfinished(self._full(folder) + "/")
 
     def get_file(self, key: str, target: Path, sha256: str) -> None:
         try:
@@ -153,15 +191,31 @@ class S3Store:
             raise StoreError(f"s3://{self.bucket} failed at {key}: {_way_out(error)}.") from error
 
 
-def _settings(endpoint_url: str | None) -> Config:
-    return Config(
+def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
+    # a session of its own: boto3's default one keeps the first credentials that it ever saw
+    keys = credentials.as_session() if credentials else {}
+    session = boto3.Session(**keys)  # type: ignore[arg-type]
+    style = config.addressing
+    if style == "auto" and config.endpoint_url:
+        # servers other than AWS seldom have a host name a bucket
+        style = "path"
+    settings = Config(
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
-        # servers other than AWS seldom have a host name a bucket, and refuse trailing checksums
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        max_pool_connections=config.parts_in_flight + 2,
+        # signed payloads: the server checks the SHA-256 of every request, over https too
+        s3={"addressing_style": style, "payload_signing_enabled": True},
+        # servers other than AWS refuse trailing checksums
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+    )
+    return session.client(
+        "s3",
+        endpoint_url=config.endpoint_url,
+        region_name=config.region,
+        verify=str(config.ca_bundle) if config.ca_bundle else None,
+        config=settings,
     )
 
 
@@ -172,6 +226,8 @@ def _code(error: ClientError) -> str:
 def _way_out(error: Exception) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+    if isinstance(error, SSLError):
+        return "the server's certificate is not trusted: give its CA as store.ca_bundle"
     if isinstance(error, EndpointConnectionError):
         return "the server cannot be reached: check the network and store.endpoint_url, then do the same again"
     if isinstance(error, ClientError):

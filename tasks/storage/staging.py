@@ -1,103 +1,157 @@
 """Staging: complete checkpoints that wait for the store, safe from the trainer's rotation by hard links."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from shutil import rmtree
+from typing import Any, NamedTuple
 
-from tasks.errors import ModelError, StoreError
-from tasks.files import link_or_copy
-from tasks.paths import COMPLETE
-from tasks.storage.archiving import Archived, archive_folder
-from tasks.storage.object_store import ObjectStore
-from tasks.storage.remote_folders import join
+from tasks.errors import DataError, ModelError, StoreError
+from tasks.files import link_or_copy, read_json, write_json
+from tasks.paths import COMPLETE, RESUME_ONLY
 
 UNFINISHED, ARCHIVED = ".part", ".archived"
+NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
 
 
-@dataclass
-class SweepResult:
-    """What a sweep found: steps archived, steps without their marker, and errors by step."""
+class Staged(NamedTuple):
+    """A checkpoint in a staging folder; one that was trained again while the first still waits has a `number`."""
 
-    archived: dict[int, Archived] = field(default_factory=dict)
-    incomplete: list[int] = field(default_factory=list)
-    failed: dict[int, StoreError] = field(default_factory=dict)
+    step: int
+    number: int
+    path: Path
+
+    @property
+    def is_complete(self) -> bool:
+        return (self.path / COMPLETE).is_file()
 
 
 def stage_checkpoint(checkpoint: Path, staging: Path, step: int | None = None) -> Path:
     """Hard-link a complete checkpoint into `staging` as checkpoint-STEP and return its place there.
 
-    `step` is needed where the folder's name does not tell it (`final`). Raises ModelError when the
-    checkpoint lacks its marker. Only file names are written, so the trainer is held for milliseconds.
+    Another checkpoint of this step that waits there is left alone: this one stands at checkpoint-STEP-2 then. `step`
+    is needed where the folder's name does not tell it (`final`). Only file names are written, so the trainer is held
+    for milliseconds. Raises ModelError when the checkpoint lacks its marker, StoreError when the disk is full.
     """
     if not (checkpoint / COMPLETE).is_file():
         raise ModelError(f"{checkpoint} has no {COMPLETE}: it was not saved to its end; use an older checkpoint.")
     name = checkpoint.name if step is None else f"checkpoint-{step}"
-    staged, part = staging / name, staging / f".{name}{UNFINISHED}"
-    if (staged / COMPLETE).is_file():
-        return staged
+    with _refusals(checkpoint, staging), locked(staging):
+        for number in count(1):
+            staged = staging / (name if number == 1 else f"{name}-{number}")
+            if not (staged / COMPLETE).is_file():
+                _link_folder(checkpoint, staged)
+                return staged
+            if _is_same(checkpoint, staged):
+                return staged
+    raise AssertionError("numbers do not end")
+
+
+def _link_folder(checkpoint: Path, staged: Path) -> None:
+    part = staged.with_name(f".{staged.name}{UNFINISHED}")
     rmtree(part, ignore_errors=True)
-    for path in sorted(checkpoint.rglob("*")):
-        if path.is_file():
-            link_or_copy(path, part / path.relative_to(checkpoint))
-    part.rename(staged)
-    return staged
+    try:
+        for path in sorted(checkpoint.rglob("*")):
+            if path.is_file():
+                link_or_copy(path, part / path.relative_to(checkpoint))
+        if not (part / COMPLETE).is_file():
+            raise FileNotFoundError(errno.ENOENT, "it was rotated away in this moment")
+        part.rename(staged)
+    finally:
+        rmtree(part, ignore_errors=True)
+
+
+def _is_same(checkpoint: Path, staged: Path) -> bool:
+    """Whether these are the same files; a copy is known by the time at which its marker was written."""
+    return saved_at_ns(checkpoint) == saved_at_ns(staged)
+
+
+def saved_at_ns(checkpoint: Path) -> int:
+    """When a complete checkpoint was marked; it tells two trainings of the same step apart."""
+    return (checkpoint / COMPLETE).stat().st_mtime_ns
+
+
+@contextmanager
+def _refusals(checkpoint: Path, staging: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StoreError(
+            f"{checkpoint} could not be staged for the store in {staging} ({error.strerror}): "
+            f"{'the disk is full, free space there' if full else 'mend that'} and start the same command again; "
+            "the checkpoint stays where it is and is archived then."
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process at a time; a process that is killed lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # some network shares know no locks: then it is as good as it gets without them
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF):
+                raise
+        yield
+    finally:
+        os.close(handle)
 
 
 def clear_unfinished(staging: Path) -> None:
-    """Remove what a killed trainer or uploader left half linked or half removed; none may be at work."""
-    for path in staging.glob(".checkpoint-*"):
-        rmtree(path, ignore_errors=True)
+    """Remove what a killed trainer or uploader left half linked or half removed."""
+    with locked(staging):
+        for path in staging.glob(".checkpoint-*"):
+            rmtree(path, ignore_errors=True)
 
 
-def staged_steps(staging: Path) -> list[int]:
-    """Steps of all checkpoints in staging, complete or not, in order."""
-    names = (path.name.removeprefix("checkpoint-") for path in staging.glob("checkpoint-*") if path.is_dir())
-    return sorted(int(name) for name in names if name.isdecimal())
+def staged_checkpoints(staging: Path) -> list[Staged]:
+    """All checkpoints in staging, complete or not, in order."""
+    found = ((path, NAME.fullmatch(path.name)) for path in staging.glob("checkpoint-*") if path.is_dir())
+    return sorted(Staged(int(name[1]), int(name[2] or 1), path) for path, name in found if name)
 
 
-def sweep_staging(
-    staging: Path, store: ObjectStore, run: str, on_archived: Callable[[int, Archived], None]
-) -> SweepResult:
-    """Copy every complete checkpoint in staging to STORE/RUN/checkpoints and remove it from staging then.
-
-    An incomplete one is left alone and reported; an error of one does not keep the others back.
-    `on_archived(step, archived)` is called before a checkpoint leaves staging, so a kill can repeat it.
-    """
-    result = SweepResult()
-    for step in staged_steps(staging):
-        place = staging / f"checkpoint-{step}"
-        if not (place / COMPLETE).is_file():
-            result.incomplete.append(step)
-            continue
-        try:
-            archived = archive_folder(place, store, checkpoint_prefix(run, step))
-        except StoreError as error:
-            result.failed[step] = error
-            continue
-        on_archived(step, archived)
-        _remove(place)
-        result.archived[step] = archived
-    return result
+def drop_resume_states(staged: Path) -> None:
+    """Take out of a staged checkpoint what only resuming needs; the trainer's own folder keeps it."""
+    marker = staged / COMPLETE
+    content: dict[str, Any] = read_json(marker)
+    dropped = {path for pattern in RESUME_ONLY for path in staged.glob(pattern)}
+    files = [path for path in staged.rglob("*") if path.is_file() and not dropped.isdisjoint({path, *path.parents})]
+    if not files:
+        return
+    saved_ns = saved_at_ns(staged)
+    names = {path.relative_to(staged).as_posix() for path in files}
+    kept = {name: size for name, size in content["files"].items() if name not in names}
+    # a new file in place of the link: the trainer's marker must not change; a kill repeats the rest
+    write_json(marker, {**content, "files": kept})
+    os.utime(marker, ns=(saved_ns, saved_ns))
+    for path in files:
+        path.unlink()
 
 
-def archive_staged(staging: Path, store: ObjectStore, run: str) -> dict[int, Archived]:
-    """Sweep once and return what was archived, by step; StoreError when any failed, after all were tried."""
-    result = sweep_staging(staging, store, run, lambda step, archived: None)
-    if result.failed:
-        told = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
-        raise StoreError(f"Still only in {staging}: {told}")
-    return result.archived
-
-
-def checkpoint_prefix(run: str, step: int) -> str:
-    """Where a checkpoint stands in the store."""
-    return join(run, "checkpoints", f"checkpoint-{step}")
-
-
-def _remove(place: Path) -> None:
+def remove_staged(place: Path) -> None:
+    """Take a checkpoint out of staging."""
     # renamed first: a kill between two removals must not leave a checkpoint that looks complete
     gone = place.with_name(f".{place.name}{ARCHIVED}")
     rmtree(gone, ignore_errors=True)
     place.rename(gone)
-    rmtree(gone)
+    rmtree(gone, ignore_errors=True)
+
+
+def whole_on_disk(checkpoint: Path) -> bool:
+    """Whether all files that a checkpoint's marker names are there with their sizes."""
+    try:
+        sizes = read_json(checkpoint / COMPLETE)["files"]
+    except (DataError, KeyError, TypeError):
+        return False
+    return all(
+        (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()
+    )

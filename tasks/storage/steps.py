@@ -1,33 +1,89 @@
 """Archiving as Prefect tasks; a network that fails is asked again."""
 
-from pathlib import Path
-
 from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
 
+from tasks.errors import ConfigError
 from tasks.records import CheckpointRef, DatasetRef, FolderRef
 from tasks.steps import content_digest_of
 from tasks.storage.archiving import Archived
-from tasks.storage.object_store import open_store
+from tasks.storage.credentials import Credentials
+from tasks.storage.object_store import ObjectStore
 from tasks.storage.run_results import archive_results
 from tasks.storage.runs import Run, claim_store
-from tasks.storage.staging import archive_staged
+from tasks.storage.sweeping import Archive, archive_staged
 
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
+SAVED, ARCHIVED = "saved", "archived"
 
 
 @task(name="archive-staged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
-def archive_staged_step(staging: Path, run: str, uri: str, endpoint_url: str | None = None) -> dict[int, Archived]:
-    """Copy all complete checkpoints in staging to the store; what was archived, by step."""
-    return archive_staged(staging, open_store(uri, endpoint_url), run)
+def archive_staged_step(run: Run) -> dict[int, Archived]:
+    """Copy all complete checkpoints of a run that are only local to the store; what was archived, by step."""
+    return archive_staged(archive_of(run))
 
 
 @task(name="archive-run", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
 def archive_run(run: Run, dataset: DatasetRef, checkpoint: CheckpointRef) -> list[Archived]:
     """Copy what a run made to the store, but for the checkpoints that its training took there."""
-    return archive_results(run, dataset.path, checkpoint)
+    return archive_results(run, dataset.path, checkpoint, open_run_store(run))
 
 
 @task(name="claim-store", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
 def claim_store_step(run: Run, *made_from: FolderRef) -> Run:
     """Take a name in the store for what a run makes of its settings, these inputs and today's code."""
-    return claim_store(run, content_digest_of(made_from))
+    return claim_store(run, content_digest_of(made_from), open_run_store(run))
+
+
+def archive_of(run: Run) -> Archive:
+    """The way of a run's checkpoints to the store, with an event for each that has got there."""
+    return Archive(
+        run.folder.staging,
+        open_run_store(run),
+        run.store_name,
+        run.archive,
+        lambda step, _archived: announce(ARCHIVED, run, step),
+    )
+
+
+def announce(what: str, run: Run, step: int) -> None:
+    """Emit rsvlm.checkpoint.saved or .archived; nothing depends on its being heard."""
+    emit_event(
+        event=f"rsvlm.checkpoint.{what}",
+        resource={"prefect.resource.id": f"rsvlm.checkpoint.{run.store_name}.{step}"},
+        payload={"run": run.store_name, "step": step},
+    )
+
+
+def open_run_store(run: Run) -> ObjectStore:
+    """The store of a run, with the credentials of its Prefect block where one is named."""
+    block = run.store_config.credentials_block
+    return run.store(_credentials_in(block) if block else None)
+
+
+def _credentials_in(block: str) -> Credentials:
+    """Keys from a block of prefect-aws, read by name; they stay in this process."""
+    slug, name = block.split("/")
+    try:
+        with get_client(sync_client=True) as client:
+            values = client.read_block_document_by_name(name, slug, include_secrets=True).data
+    except ObjectNotFound:
+        raise ConfigError(
+            f"There is no Prefect block {block}: make one of that name, or empty store.credentials_block."
+        ) from None
+    # an S3Bucket holds the block of its credentials
+    keys = values.get("credentials", values)
+    return Credentials(
+        access_key_id=keys.get("aws_access_key_id"),
+        secret_access_key=_plain(keys.get("aws_secret_access_key")),
+        session_token=_plain(keys.get("aws_session_token")),
+        region=keys.get("region_name"),
+        profile=keys.get("profile_name"),
+    )
+
+
+def _plain(secret: SecretStr | str | None) -> str | None:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret

@@ -5,17 +5,14 @@ is read from the staging folder each time, so that order, number and loss of ala
 """
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
 from threading import Event, Thread
 from time import sleep
 from types import TracebackType
 from typing import Self
 
 from tasks.errors import StoreError
-from tasks.storage.archiving import Archived
-from tasks.storage.object_store import ObjectStore
-from tasks.storage.staging import clear_unfinished, staged_steps, sweep_staging
+from tasks.storage.staging import staged_checkpoints
+from tasks.storage.sweeping import Archive
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +28,21 @@ class Uploader:
     Failed checkpoints are tried again at the next alarm, after each of `retry_delays_s`, and at the end.
     """
 
-    def __init__(
-        self,
-        staging: Path,
-        store: ObjectStore,
-        run: str,
-        on_archived: Callable[[int, Archived], None] = lambda step, archived: None,
-        retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
-    ) -> None:
-        self.staging, self.store, self.run = staging, store, run
-        self._on_archived, self._retry_delays_s = on_archived, retry_delays_s
+    def __init__(self, archive: Archive, retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S) -> None:
+        self._archive, self._retry_delays_s = archive, retry_delays_s
+        self._staging = archive.staging
         self._failed: dict[int, Exception] = {}
         self._failures_in_a_row = 0
         self._alarm, self._closing = Event(), Event()
-        self._threads = [Thread(target=self._work, daemon=True), Thread(target=self._watch, daemon=True)]
+        self._worker = Thread(target=self._work, daemon=True)
+        self._watcher = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        self.staging.mkdir(parents=True, exist_ok=True)
-        clear_unfinished(self.staging)
+        self._staging.mkdir(parents=True, exist_ok=True)
+        self._archive.take_up()
         self._alarm.set()
-        for thread in self._threads:
-            thread.start()
+        self._worker.start()
+        self._watcher.start()
         return self
 
     def __exit__(
@@ -66,23 +57,29 @@ class Uploader:
             log.error("%s", failure)
 
     def notify(self) -> None:
-        """Say that staging may hold something new; returns at once."""
+        """Say that staging may hold something new; returns at once. A dead uploader is seen here and replaced."""
+        if not self._worker.is_alive():
+            log.error("the uploader of %s had died: another one goes on", self._staging)
+            self._worker = Thread(target=self._work, daemon=True)
+            self._worker.start()
         self._alarm.set()
 
     def close(self) -> None:
         """Sweep until nothing is left or all retries are used; StoreError names what is still only local."""
+        # a trainer that was killed between saving and staging has left a whole checkpoint in its own folder
+        self._archive.take_up()
         self._closing.set()
-        self._alarm.set()
-        for thread in self._threads:
-            thread.join()
-        left = [step for step in staged_steps(self.staging) if step in self._failed]
+        self.notify()
+        self._worker.join()
+        self._watcher.join()
+        left = [staged for staged in staged_checkpoints(self._staging) if staged.step in self._failed]
         if left:
-            names = ", ".join(f"checkpoint-{step}" for step in left)
+            names = ", ".join(staged.path.name for staged in left)
             raise StoreError(
-                f"{names} of run {self.run} could not be archived and stay in {self.staging}: "
-                f"{self._failed[left[-1]]} To archive them later, start the flow archive-checkpoint for this "
-                "run or the same command again."
+                f"{names} of run {self._archive.run} could not be archived and stay in {self._staging}: "
+                f"{self._failed[left[-1].step]} {self._archive.mend} later."
             )
+        self._archive.thin_disk()
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -102,14 +99,14 @@ class Uploader:
 
     def _sweep(self) -> None:
         try:
-            result = sweep_staging(self.staging, self.store, self.run, self._on_archived)
+            result = self._archive.sweep()
         except Exception as error:  # the thread must live on: later checkpoints are not to be lost with it
-            log.exception("the sweep of %s was broken off", self.staging)
-            self._failed = dict.fromkeys(staged_steps(self.staging), error)
+            log.exception("the sweep of %s was broken off", self._staging)
+            self._failed = dict.fromkeys((staged.step for staged in staged_checkpoints(self._staging)), error)
         else:
             self._failed = dict(result.failed)
             for step in result.incomplete:
-                log.warning("checkpoint-%d in %s is incomplete and is left alone", step, self.staging)
+                log.warning("checkpoint-%d in %s is incomplete and is left alone", step, self._staging)
         self._failures_in_a_row = self._failures_in_a_row + 1 if self._failed else 0
         for step, failure in self._failed.items():
             log.warning("checkpoint-%d is only local as yet: %s", step, failure)
@@ -119,7 +116,7 @@ class Uploader:
 
         try:
             for _changes in watch(
-                self.staging,
+                self._staging,
                 watch_filter=None,
                 step=WATCH_STEP_MS,
                 stop_event=self._closing,
@@ -129,4 +126,4 @@ class Uploader:
                 self._alarm.set()
         except OSError as error:
             # no notifications here (too many watches, some network shares): calls and the end remain
-            log.warning("%s cannot be watched (%s); checkpoints are archived when announced", self.staging, error)
+            log.warning("%s cannot be watched (%s); checkpoints are archived when announced", self._staging, error)

@@ -4,17 +4,22 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from tasks.errors import DataError, TrainingError
+from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.paths import FINAL
 from tasks.processes import ProcessFailed, run_worker
 from tasks.records import CheckpointRef
 from tasks.settings import TrainingConfig
-from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
+from tasks.storage.manifests import content_digest, whole_manifest
 from tasks.training.advice import advice_for
-from tasks.training.checkpoints import distrust_damaged, drop_unfinished, step_of, whole_checkpoints
+from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_checkpoints
 from tasks.training.order import TrainingOrder
+from tasks.training.preemption import stopped_by_sigterm
+from tasks.training.resuming import newest_checkpoint
+from tasks.training.worker_lines import stopped_step
 
 WORKER = "tasks.training.worker"
+# Machines that meet at one end point are of one training.
+RENDEZVOUS = "rsvlm"
 # Threads that wait for each other spin a little and then sleep: without the limit, other work on the same cores
 # made training 20 times slower; without any spinning, it takes a third longer on free ones.
 CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
@@ -22,9 +27,15 @@ CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
 
 def launcher(config: TrainingConfig) -> tuple[str, ...]:
     """Arguments of python that start the worker: torchrun where there are several ranks or DeepSpeed."""
-    if config.nproc_per_node == 1 and config.deepspeed is None:
+    if config.world_size == 1 and config.deepspeed is None:
         return ()
-    return ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(config.nproc_per_node))
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", str(config.nproc_per_node))
+    if config.nnodes == 1:
+        return (*torchrun, "--standalone")
+    return (
+        *torchrun, "--nnodes", str(config.nnodes), "--node-rank", str(config.node_rank),
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", str(config.rdzv_endpoint), "--rdzv-id", RENDEZVOUS,
+    )  # fmt: skip
 
 
 def train(
@@ -35,20 +46,33 @@ def train(
     """Train in a child process and return the final checkpoint; a finished order is not trained again.
 
     Unfinished checkpoints of an order that does not resume are refused. `uploader` runs beside the child and takes
-    its checkpoints to the store. Raises TrainingError with the child's last lines and what to do.
+    its checkpoints to the store. After SIGTERM the child saves and ends in order. Raises TrainingError with the
+    child's last lines and what to do.
     """
     final = order.out / FINAL
     manifest = whole_manifest(final, order.fingerprint)
+    if manifest is None and order.training.node_rank == 0:
+        _clear_way(order)
+    # also for a finished training: what it could not bring to the store is brought now
+    with uploader or nullcontext():
+        if manifest is None:
+            with stopped_by_sigterm(order.stop_file):
+                _run(order, on_line)
+            manifest = whole_manifest(final, order.fingerprint)
     if manifest is None:
-        _require_no_other(order)
-        distrust_damaged(final)
-        drop_unfinished(order.out)
-        with uploader or nullcontext():
-            _run(order, on_line)
-        step = step_of(whole_checkpoints(order.out)[-1])
-        manifest = write_manifest(final, order.fingerprint, {"run": order.run, "step": step})
+        raise TrainingError(
+            f"Training ended without {final}: with several machines, all must see the same --workspace."
+        )
     details = manifest.details
     return CheckpointRef(path=final, sha256=content_digest(manifest), run=details["run"], step=details["step"])
+
+
+def _clear_way(order: TrainingOrder) -> None:
+    """Remove what is not whole and see that what is left can be gone on from, before processes are started."""
+    _require_no_other(order)
+    distrust_damaged(order.out / FINAL)
+    drop_unfinished(order.out)
+    newest_checkpoint(order)
 
 
 def _require_no_other(order: TrainingOrder) -> None:
@@ -61,19 +85,32 @@ def _require_no_other(order: TrainingOrder) -> None:
 
 def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
     config = order.training
+    stopped: list[int] = []
+
+    def hear(line: str) -> None:
+        on_line(line)
+        if (step := stopped_step(line)) is not None:
+            stopped.append(step)
+
     try:
         run_worker(
             WORKER,
             order.model_dump(mode="json"),
-            on_line,
+            hear,
             timeout_s=config.run_timeout_h * 3600,
             launcher=launcher(config),
             env=_environment(config),
         )
     except ProcessFailed as error:
-        raise TrainingError(
-            f"Training ended with code {error.code}: {advice_for(error.code, error.lines)}\n" + _quoted(error.lines)
-        ) from None
+        if not stopped:
+            raise TrainingError(
+                f"Training ended with code {error.code}: {advice_for(error.code, error.lines)}\n" + _quoted(error.lines)
+            ) from None
+    if stopped:
+        raise TrainingStopped(
+            f"Training was asked to stop and has saved checkpoint-{stopped[-1]}: `rsvlm train ... --resume`, or "
+            "`rsvlm run` again, goes on from there."
+        )
 
 
 def _environment(config: TrainingConfig) -> dict[str, str]:

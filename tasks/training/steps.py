@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prefect import task
-from prefect.events import emit_event
 
 from tasks.model.finding import find_model
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
@@ -12,6 +11,7 @@ from tasks.settings import ModelConfig, TrainingConfig
 from tasks.steps import KEPT, lines_to, step
 from tasks.storage.manifests import folder_digest
 from tasks.storage.runs import Run
+from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
 from tasks.training.launch import train
 from tasks.training.order import TrainingOrder
@@ -41,28 +41,18 @@ def train_adapter(
         run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
         staging=run.folder.staging if run.archives else None, resume=run.resume,
     )  # fmt: skip
-    return train(order, _announcing(run, lines_to(run.folder.log)), _uploader(run) if run.archives else None)
+    # of several machines, the first one's uploader brings what all have written
+    uploader = Uploader(archive_of(run)) if run.archives and training.node_rank == 0 else None
+    return train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
 
 
-def _uploader(run: Run) -> Uploader:
-    return Uploader(
-        run.folder.staging, run.store(), run.store_name, lambda step, _: _emit("archived", run.store_name, step)
-    )
-
-
-def _announcing(run: Run, on_line: Callable[[str], None]) -> Callable[[str], None]:
+def _announcing(run: Run, on_line: Callable[[str], None], uploader: Uploader | None) -> Callable[[str], None]:
     def hear(line: str) -> None:
         on_line(line)
         step_number = saved_step(line)
         if step_number is not None:
-            _emit("saved", run.store_name, step_number)
+            announce(SAVED, run, step_number)
+            if uploader:
+                uploader.notify()
 
     return hear
-
-
-def _emit(what: str, run: str, step_number: int) -> None:
-    emit_event(
-        event=f"rsvlm.checkpoint.{what}",
-        resource={"prefect.resource.id": f"rsvlm.checkpoint.{run}.{step_number}"},
-        payload={"run": run, "step": step_number},
-    )

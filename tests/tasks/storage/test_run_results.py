@@ -24,7 +24,7 @@ def test_a_checkpoint_that_training_took_there_is_not_taken_again(tmp_path: Path
     archive_folder(tmp_path / "with_optimiser", run.store(), "demo/checkpoints/checkpoint-7")
     for place in (run.folder.sets, run.folder.merged, run.folder.root / "predictions", run.folder.reports):
         place.mkdir(parents=True)
-    archive_results(run, run.folder.sets, checkpoint)
+    archive_results(run, run.folder.sets, checkpoint, run.store())
     assert run.store().read_text("demo/checkpoints/checkpoint-7/optimizer") == "states"
 
 
@@ -34,7 +34,7 @@ def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
     for place in places:
         place.mkdir(parents=True)
         (place / "file").write_text(place.name)
-    archive_results(run, run.folder.sets, final_checkpoint(run))
+    archive_results(run, run.folder.sets, final_checkpoint(run), run.store())
     names = {Path(key).parent.as_posix() for key in run.store().sizes_below("") if key.endswith("MANIFEST.json")}
     assert names == {"demo/data", "demo/merged", "demo/predictions", "demo/reports", "demo/checkpoints/checkpoint-7"}
     assert run.store().read_text("demo/reports/final/file") == "final"

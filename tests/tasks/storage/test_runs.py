@@ -14,7 +14,8 @@ def config(seed: int = 1) -> ExperimentConfig:
 
 
 def claimed(workspace: Path, seed: int = 1, made_from: str = "data") -> Run:
-    return claim_store(open_run(config(seed), "first", workspace), made_from)
+    run = open_run(config(seed), "first", workspace)
+    return claim_store(run, made_from, run.store())
 
 
 def test_a_run_writes_its_settings_in_the_workspace_and_the_store(tmp_path: Path) -> None:
@@ -57,7 +58,8 @@ def test_a_run_that_is_opened_again_keeps_its_name_in_the_store(tmp_path: Path) 
 
 def test_the_configured_store_is_taken(tmp_path: Path) -> None:
     settings = ExperimentConfig.model_validate({"store": {"uri": (tmp_path / "elsewhere").as_uri()}})
-    claim_store(open_run(settings, "first", tmp_path / "workspace"), "data")
+    run = open_run(settings, "first", tmp_path / "workspace")
+    claim_store(run, "data", run.store())
     assert (tmp_path / "elsewhere" / "first" / "experiment.yaml").is_file()
     assert not (tmp_path / "workspace" / "store").exists()
 

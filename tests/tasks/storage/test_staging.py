@@ -9,7 +9,8 @@ from tasks.errors import ModelError, StoreError
 from tasks.storage.archiving import Archived
 from tasks.storage.checkpoints import list_checkpoints
 from tasks.storage.local_store import LocalStore
-from tasks.storage.staging import archive_staged, clear_unfinished, stage_checkpoint, sweep_staging
+from tasks.storage.staging import clear_unfinished, stage_checkpoint
+from tasks.storage.sweeping import Archive, SweepResult, archive_staged
 
 
 def write_checkpoint(training: Path, step: int, complete: bool = True) -> Path:
@@ -22,8 +23,8 @@ def write_checkpoint(training: Path, step: int, complete: bool = True) -> Path:
     return checkpoint
 
 
-def ignore(step: int, archived: Archived) -> None:
-    pass
+def sweep(staging: Path, store: LocalStore) -> SweepResult:
+    return Archive(staging, store, "demo").sweep()
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_staged_checkpoint_outlives_rotation(tmp_path: Path, staging: Path, st
     checkpoint = write_checkpoint(tmp_path, 5)
     stage_checkpoint(checkpoint, staging)
     rmtree(checkpoint)
-    sweep_staging(staging, store, "demo", ignore)
+    sweep(staging, store)
     assert [(found.step, found.whole) for found in list_checkpoints(store)] == [(5, True)]
 
 
@@ -75,13 +76,13 @@ def test_the_final_adapter_is_staged_under_its_step(tmp_path: Path, staging: Pat
 def test_a_sweep_empties_staging(tmp_path: Path, staging: Path, store: LocalStore) -> None:
     for step in (5, 10):
         stage_checkpoint(write_checkpoint(tmp_path, step), staging)
-    assert list(sweep_staging(staging, store, "demo", ignore).archived) == [5, 10]
+    assert list(sweep(staging, store).archived) == [5, 10]
     assert list(staging.iterdir()) == []
 
 
 def test_an_incomplete_checkpoint_is_left_alone_and_reported(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5, complete=False)
-    result = sweep_staging(staging, store, "demo", ignore)
+    result = sweep(staging, store)
     assert (result.incomplete, result.archived) == ([5], {})
     assert (staging / "checkpoint-5").is_dir()
     assert not store.root.exists()
@@ -91,7 +92,7 @@ def test_one_that_fails_does_not_keep_the_others_back(staging: Path, store: Loca
     for step in (5, 10):
         write_checkpoint(staging, step)
     store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
-    result = sweep_staging(staging, store, "demo", ignore)
+    result = sweep(staging, store)
     assert (list(result.failed), list(result.archived)) == ([5], [10])
 
 
@@ -99,7 +100,7 @@ def test_what_failed_stays_in_staging(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5)
     store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
     with pytest.raises(StoreError, match="checkpoint-5"):
-        archive_staged(staging, store, "demo")
+        archive_staged(Archive(staging, store, "demo"))
     assert (staging / "checkpoint-5" / "COMPLETE.json").is_file()
 
 
@@ -109,15 +110,17 @@ def test_a_checkpoint_staged_again_after_its_archive_is_no_error(
     checkpoint = write_checkpoint(tmp_path, 5)
     for _time in range(2):
         stage_checkpoint(checkpoint, staging)
-        assert list(archive_staged(staging, store, "demo")) == [5]
+        assert list(archive_staged(Archive(staging, store, "demo"))) == [5]
 
 
 def test_a_checkpoint_is_announced_before_it_leaves_staging(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5)
     seen = []
-    sweep_staging(
-        staging, store, "demo", lambda step, archived: seen.append((step, (staging / "checkpoint-5").exists()))
-    )
+
+    def see(step: int, archived: Archived) -> None:
+        seen.append((step, (staging / "checkpoint-5").exists()))
+
+    Archive(staging, store, "demo", on_archived=see).sweep()
     assert seen == [(5, True)]
 
 
@@ -129,4 +132,4 @@ def test_rests_of_a_kill_are_cleared(staging: Path) -> None:
 
 
 def test_an_empty_staging_is_nothing_to_do(staging: Path, store: LocalStore) -> None:
-    assert archive_staged(staging, store, "demo") == {}
+    assert archive_staged(Archive(staging, store, "demo")) == {}

@@ -9,6 +9,7 @@ from tasks.errors import StoreError
 from tasks.storage.archiving import Archived
 from tasks.storage.local_store import LocalStore
 from tasks.storage.staging import stage_checkpoint
+from tasks.storage.sweeping import Archive
 from tasks.storage.uploader import Uploader
 
 PATIENCE_S = 60
@@ -28,7 +29,7 @@ class Watched:
     def __init__(self, root: Path, retry_delays_s: tuple[float, ...] = ()) -> None:
         self.staging, self.store = root / "staging", LocalStore(root / "store")
         self.steps: Queue[int] = Queue()
-        self.uploader = Uploader(self.staging, self.store, "demo", self._archived, retry_delays_s)
+        self.uploader = Uploader(Archive(self.staging, self.store, "demo", on_archived=self._archived), retry_delays_s)
 
     def _archived(self, step: int, archived: Archived) -> None:
         self.steps.put(step)
@@ -70,7 +71,7 @@ def test_the_end_waits_for_the_last_checkpoint(tmp_path: Path) -> None:
 def test_a_checkpoint_that_stays_local_is_named_at_the_end(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
-    with pytest.raises(StoreError, match=r"checkpoint-5 of run demo .* archive-checkpoint"), watched.uploader:
+    with pytest.raises(StoreError, match=r"checkpoint-5 of run demo .*rsvlm checkpoints archive"), watched.uploader:
         stage_checkpoint(checkpoint(tmp_path, 5), watched.staging)
     assert (watched.staging / "checkpoint-5").is_dir()
 
@@ -103,7 +104,7 @@ def test_an_announcement_that_fails_loses_no_checkpoint(tmp_path: Path) -> None:
 
     staging = tmp_path / "staging"
     checkpoint(staging, 5)
-    with Uploader(staging, LocalStore(tmp_path / "store"), "demo", fail_once, (0.01,)):
+    with Uploader(Archive(staging, LocalStore(tmp_path / "store"), "demo", on_archived=fail_once), (0.01,)):
         pass
     assert calls == [5, 5]
     assert list(staging.iterdir()) == []

@@ -1,0 +1,99 @@
+"""Where checkpoints stand in a store: a place for each content, taken before the first file is sent.
+
+A step that was trained again after a crash has other bytes than the first time. Both are kept: the first to come
+stands at checkpoint-N, the next at checkpoint-N-2 and so on. Each holds all that resuming needs, so that later
+checkpoints depend on neither.
+"""
+
+import re
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.errors import StoreError
+from tasks.paths import MANIFEST
+from tasks.storage.archiving import Archived, archive_folder, manifest_of
+from tasks.storage.manifests import content_digest
+from tasks.storage.object_store import ObjectStore
+from tasks.storage.remote_folders import join, read_remote_manifest
+
+STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)(?:-(\d+))?/{re.escape(MANIFEST)}$")
+# written before the first file and taken away after the manifest; it holds the digest of the content to come
+CLAIM = ".claim"
+# checkpoints whose files are looked at for what need not be sent again
+LOOKED_AT = 8
+
+
+class Place(NamedTuple):
+    """A checkpoint's place in a store; a step that was trained again has several, by `number`."""
+
+    run: str
+    step: int
+    number: int
+    folder: str
+
+
+def checkpoint_prefix(run: str, step: int, number: int = 1) -> str:
+    """Where a checkpoint stands in the store."""
+    return join(run, "checkpoints", f"checkpoint-{step}" + (f"-{number}" if number > 1 else ""))
+
+
+def places_below(store: ObjectStore, folder: str = "") -> list[Place]:
+    """Every checkpoint with a manifest, by run, step and number.
+
+    The store may be opened at its root, at a run, or at one checkpoint: the whole address is read.
+    """
+    found = []
+    for key in store.sizes_below(folder):
+        if match := STORED.search(join(store.uri, key)):
+            place = key.removesuffix(MANIFEST).rstrip("/")
+            found.append(Place(match[1], int(match[2]), int(match[3] or 1), place))
+    return sorted(found)
+
+
+def archive_checkpoint(folder: Path, store: ObjectStore, run: str, step: int) -> Archived:
+    """Copy a complete checkpoint to STORE/RUN/checkpoints, where the same content stands or else nothing does.
+
+    Files that stand under another checkpoint of the run are copied inside the store. Raises StoreError.
+    """
+    manifest = manifest_of(folder)
+    digest = content_digest(manifest)
+    prefix = next(prefix for number in count(1) if _take(store, prefix := checkpoint_prefix(run, step, number), digest))
+    archived = archive_folder(folder, store, prefix, lambda: _files_by_hash(store, run))
+    store.delete(join(prefix, CLAIM))
+    return archived
+
+
+def _take(store: ObjectStore, prefix: str, digest: str) -> bool:
+    """Whether a place is for this content: it stands there, or the place was free and is claimed now."""
+    while True:
+        there = read_remote_manifest(store, prefix)
+        if there is not None:
+            return content_digest(there) == digest
+        claim = join(prefix, CLAIM)
+        made = store.create_text(claim, digest)
+        holder = digest if made else store.read_text(claim)
+        if holder is None:
+            # taken away in this moment: its holder is through, and its manifest stands there
+            continue
+        there = read_remote_manifest(store, prefix)
+        if there is None or content_digest(there) == digest:
+            return holder == digest
+        if made:
+            # another one was through between the first look and the claim
+            store.delete(claim)
+        return False
+
+
+def _files_by_hash(store: ObjectStore, run: str) -> dict[str, str]:
+    """Keys of the files of a run's newest checkpoints, by SHA-256."""
+    found: dict[str, str] = {}
+    for place in places_below(store, join(run, "checkpoints"))[-LOOKED_AT:]:
+        try:
+            manifest = read_remote_manifest(store, place.folder)
+        except StoreError:
+            # what is damaged or foreign is nothing to copy from
+            continue
+        for name, entry in manifest.files.items() if manifest else ():
+            found[entry["sha256"]] = join(place.folder, name)
+    return found

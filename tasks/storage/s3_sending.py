@@ -1,0 +1,194 @@
+"""How a file gets into a bucket: in parts, several at a time, each checked by what the server says it received.
+
+The server's ETag of a part is the MD5 of what arrived there, and the request is signed over the SHA-256 of what was
+sent. What an earlier, killed sender brought there already is found by these ETags and not sent again.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import BoundedSemaphore, Event, Lock
+from typing import Any, BinaryIO
+
+from tasks.errors import StoreError
+
+MIB = 1 << 20
+MOST_PARTS = 10_000
+# a byte that is changed on its way is sent again, a line that always changes them is given up
+TRIES = 4
+DAMAGED_ON_THE_WAY = frozenset(
+    {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+)
+
+
+class Throttle:
+    """Lets bytes pass at a rate, whoever sends them; no rate: at once."""
+
+    def __init__(self, bytes_a_second: float | None) -> None:
+        self._rate, self._lock, self._free_at_s = bytes_a_second, Lock(), 0.0
+
+    def take(self, size_bytes: int) -> None:
+        """Wait for the turn of so many bytes."""
+        if self._rate is None:
+            return
+        with self._lock:
+            turn_s = max(self._free_at_s, time.monotonic())
+            self._free_at_s = turn_s + size_bytes / self._rate
+        time.sleep(max(0.0, turn_s - time.monotonic()))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Size of parts, how many are under way at once, and the rate of all of them together."""
+
+    part_bytes: int
+    parts_in_flight: int
+    throttle: Throttle
+
+
+class Sender:
+    """Sends files to one bucket with a boto3 client; the client's own errors pass through."""
+
+    def __init__(self, client: Any, bucket: str, limits: Limits) -> None:
+        self._client, self._bucket, self._limits = client, bucket, limits
+
+    def send(self, source: Path, key: str, sha256: str) -> bool:
+        """Put a file of this SHA-256; whether the server's checksums tell that all of it arrived.
+
+        They do not where the server encrypts with keys that are not its own. Raises StoreError when the file has
+        changed since it was hashed.
+        """
+        with source.open("rb") as file:
+            if source.stat().st_size <= self._limits.part_bytes:
+                data = file.read()
+                _require_unchanged(source, hashlib.sha256(data).hexdigest(), sha256)
+                return self._put_checked(data, key, lambda **body: self._client.put_object(**body))[1]
+            return self._send_in_parts(source, file, key, sha256)
+
+    def _send_in_parts(self, source: Path, file: BinaryIO, key: str, sha256: str) -> bool:
+        part_bytes = max(self._limits.part_bytes, -(-source.stat().st_size // MOST_PARTS))
+        upload, present = self._unfinished_upload(key)
+        if upload is None:
+            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
+        whole = hashlib.sha256()
+        slots, failed = BoundedSemaphore(self._limits.parts_in_flight), Event()
+        parts: list[Future[tuple[str, bool]]] = []
+
+        def finish(part: Future[tuple[str, bool]]) -> None:
+            if part.exception():
+                failed.set()
+            slots.release()
+
+        with ThreadPoolExecutor(self._limits.parts_in_flight) as pool:
+            while data := file.read(part_bytes):
+                slots.acquire()
+                if failed.is_set():
+                    break
+                part = pool.submit(self._send_part, key, upload, len(parts) + 1, data, present)
+                part.add_done_callback(finish)
+                parts.append(part)
+                whole.update(data)
+        etags = [part.result() for part in parts]
+        if whole.hexdigest() != sha256:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            _require_unchanged(source, whole.hexdigest(), sha256)
+        self._complete(key, upload, [etag for etag, _told in etags])
+        return all(told for _etag, told in etags) and self._has_etag(key, [etag for etag, _told in etags])
+
+    def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> tuple[str, bool]:
+        # what is there already is known by its MD5: a part of another file is sent over
+        if (etag := present.get(number)) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest():
+            return etag, True
+        return self._put_checked(
+            data, key, lambda **body: self._client.upload_part(UploadId=upload, PartNumber=number, **body)
+        )
+
+    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any]) -> tuple[str, bool]:
+        """ETag of what was put, and whether it told that all of it arrived; sent again when it tells the contrary."""
+        md5 = hashlib.md5(data, usedforsecurity=False)
+        body = {"Bucket": self._bucket, "Key": key, "Body": data, "ContentMD5": base64.b64encode(md5.digest()).decode()}
+        for last in (*[False] * (TRIES - 1), True):
+            self._limits.throttle.take(len(data))
+            try:
+                answer = put(**body)
+            except self._client.exceptions.ClientError as error:
+                if last or error.response["Error"].get("Code") not in DAMAGED_ON_THE_WAY:
+                    raise
+                continue
+            etag = answer["ETag"].strip('"')
+            if etag == md5.hexdigest() or _is_encrypted(answer):
+                return etag, etag == md5.hexdigest()
+        raise StoreError(
+            f"s3://{self._bucket}/{key} did not arrive whole: the server received other bytes than were sent, "
+            f"{TRIES} times; check the network and what stands between, then store it again."
+        )
+
+    def _unfinished_upload(self, key: str) -> tuple[str | None, dict[int, str]]:
+        """The upload of this key that got furthest, and the ETags of its parts by number."""
+        found = [(self._parts_of(key, upload), upload) for upload in self._uploads(key) if upload[0] == key]
+        if not found:
+            return None, {}
+        parts, (_key, upload) = max(found, key=lambda pair: len(pair[0]))
+        return upload, parts
+
+    def _uploads(self, prefix: str) -> list[tuple[str, str]]:
+        pages = self._client.get_paginator("list_multipart_uploads")
+        return [
+            (upload["Key"], upload["UploadId"])
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix)
+            for upload in page.get("Uploads", ())
+        ]
+
+    def _parts_of(self, key: str, upload: tuple[str, str]) -> dict[int, str]:
+        pages = self._client.get_paginator("list_parts")
+        try:
+            return {
+                part["PartNumber"]: part["ETag"].strip('"')
+                for page in pages.paginate(Bucket=self._bucket, Key=key, UploadId=upload[1])
+                for part in page.get("Parts", ())
+            }
+        except self._client.exceptions.NoSuchUpload:
+            # another sender of the same file has finished it in this moment
+            return {}
+
+    def _complete(self, key: str, upload: str, etags: list[str]) -> None:
+        parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, 1)]
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+        except self._client.exceptions.NoSuchUpload:
+            # completed by a request whose answer was lost, or by another sender of the same file
+            if not self._has_etag(key, etags):
+                raise
+
+    def _has_etag(self, key: str, etags: list[str]) -> bool:
+        """Whether an object's ETag is the one that these parts make."""
+        try:
+            found = self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"')
+        except self._client.exceptions.ClientError:
+            return False
+        digests = b"".join(bytes.fromhex(etag) for etag in etags)
+        return bool(found == f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}")
+
+    def drop_unfinished(self, prefix: str) -> None:
+        """End all uploads below a prefix that were never completed; their parts cost money and are not listed."""
+        for key, upload in self._uploads(prefix):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+
+def _is_encrypted(answer: Any) -> bool:
+    """Whether the server says that it encrypts in a way that makes its ETags no MD5."""
+    return answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
+
+
+def _require_unchanged(source: Path, found: str, sha256: str) -> None:
+    if found != sha256:
+        raise StoreError(
+            f"{source} changed while it was stored: its SHA-256 is {found[:12]}..., not {sha256[:12]}...; "
+            "store it again."
+        )
