@@ -27,3 +27,7 @@ class StoreError(UserError):
 
 class TrainingError(UserError):
     """Training ended without a model; the message carries the child's last lines and what to do."""
+
+
+class TrainingStopped(TrainingError):
+    """Training was asked to stop, has saved, and can be gone on with."""

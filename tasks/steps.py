@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from tasks.files import digest_of, sha256_of, write_text
 from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef
+from tasks.settings import TrainingConfig
 from tasks.storage.manifests import content_digest, copy_folder, whole_manifest
 
 Ref = TypeVar("Ref", bound=FolderRef)
@@ -78,11 +79,10 @@ def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 
 def _content_of(value: Any) -> Any:
-    if isinstance(value, FolderRef):
+    if isinstance(value, FolderRef | TrainingConfig):
         return value.content
     if isinstance(value, BaseModel):
-        names = type(value).model_fields.keys() - getattr(value, "WITHOUT_EFFECT", frozenset())
-        return {name: _content_of(getattr(value, name)) for name in names}
+        return {name: _content_of(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {str(key): _content_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,11 @@ TOWER = "vision_tower"
 
 
 def prepare_trainable(model: Any, config: TrainingConfig) -> Any:
-    """Freeze what is not trained and attach adapters; seeds the adapters' first values."""
+    """Freeze what is not trained and attach adapters; seeds the adapters' first values.
+
+    What is trained is kept in float32, whatever the base's type is: a small step of a bfloat16 weight is rounded
+    away. DeepSpeed keeps such copies itself.
+    """
     from transformers import set_seed
 
     # before the adapters, or their first values would follow from whatever ran earlier
@@ -24,8 +28,8 @@ def prepare_trainable(model: Any, config: TrainingConfig) -> Any:
             parameter.requires_grad_(True)
         elif TOWER in name:
             parameter.requires_grad_(config.unfreeze_mm_vision_tower)
-    if config.gradient_checkpointing:
-        model.enable_input_require_grads()
+        if parameter.requires_grad and config.deepspeed is None:
+            parameter.data = parameter.data.float()
     return model
 
 

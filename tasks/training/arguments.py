@@ -35,6 +35,7 @@ def training_arguments(order: TrainingOrder) -> Any:
         run_name=order.run,
         dataloader_pin_memory=gpu,
         activation_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
     )
 
 

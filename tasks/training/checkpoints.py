@@ -3,25 +3,26 @@
 import re
 import shutil
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text
-from tasks.paths import COMPLETE, NON_LORA_WEIGHTS
+from tasks.paths import COMPLETE, NON_LORA_WEIGHTS, RESUME_ONLY
 from tasks.storage.manifests import broken_files, read_manifest
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
-# What only resuming needs; a finished model travels without it.
-RESUME_ONLY = (
-    "optimizer.pt",
-    "scheduler.pt",
-    "rng_state*.pth",
-    "training_args.bin",
-    "global_step*",
-    "latest",
-    "zero_to_*.py",
-)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where checkpoints come from: the run's and the base model's names, and the training's fingerprint."""
+
+    run: str
+    base: str
+    training: str
+
 
 MODEL_CARD = """---
 base_model: {base}
@@ -64,26 +65,35 @@ def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collec
     torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
 
 
-def write_model_card(checkpoint: Path, run: str, step: int, base: str, lora: bool) -> None:
+def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) -> None:
     """Write README.md: what this is and how it came to be."""
     text = MODEL_CARD.format(
-        base=base,
+        base=origin.base,
         library="peft" if lora else "transformers",
-        title=f"{run}, step {step}",
-        run=run,
+        title=f"{origin.run}, step {step}",
+        run=origin.run,
         step=step,
         what="a LoRA adapter and the projector" if lora else "a full fine-tuning",
     )
     write_text(checkpoint / "README.md", text)
 
 
-def mark_complete(checkpoint: Path, step: int) -> None:
-    """Sync every file and write COMPLETE.json; from here on the checkpoint exists."""
+def mark_complete(checkpoint: Path, step: int, training: str) -> None:
+    """Sync every file and write COMPLETE.json; from here on the checkpoint exists.
+
+    `training` is the fingerprint of the order that it comes from: only that order goes on from it.
+    """
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != COMPLETE)
     for path in files:
         sync(path)
     sizes = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in files}
-    write_json(checkpoint / COMPLETE, {"version": 1, "step": step, "files": sizes})
+    write_json(checkpoint / COMPLETE, {"version": 1, "step": step, "training": training, "files": sizes})
+
+
+def training_of(checkpoint: Path) -> str | None:
+    """The fingerprint of the order that a complete checkpoint comes from."""
+    fingerprint = read_json(checkpoint / COMPLETE).get("training")
+    return fingerprint if isinstance(fingerprint, str) else None
 
 
 def rotate(training: Path, keep: int | None) -> None:
@@ -104,7 +114,7 @@ def publish_final(checkpoint: Path, final: Path) -> None:
     for path in sorted(checkpoint.rglob("*")):
         if path.is_file() and path.name != COMPLETE and skipped.isdisjoint({path, *path.parents}):
             link_or_copy(path, part / path.relative_to(checkpoint))
-    mark_complete(part, step_of(checkpoint))
+    mark_complete(part, step_of(checkpoint), training_of(checkpoint) or "")
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
 

@@ -5,28 +5,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 
 from tasks.model.loading import Reader, load_projector
 from tasks.model.prompt import IGNORE_INDEX
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
-from tasks.training.adapters import non_lora_names, optimizer_groups
+from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.batches import Collator, SampleDataset
-from tasks.training.checkpoints import (
-    mark_complete,
-    rotate,
-    write_model_card,
-    write_non_lora,
-)
+from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora
 from tasks.training.sampling import train_sampler
+from tasks.training.saved_weights import fault_of, require_learned, whole_trainables
+
+FIRST_MOVING_STEP = 2
 
 
 class LlavaTrainer(Trainer):
     """Trainer that averages micro-batches plainly and completes every checkpoint before it rotates.
 
-    `names` are the run's and its base model's, for the model card; `on_complete` is called with each complete
-    checkpoint before older ones are rotated away.
+    `origin` is told in every checkpoint; `on_complete` is called with each complete one before older ones are
+    rotated away. The first one that follows a step with a rate above 0 is looked at: training that moves nothing
+    ends there with TrainingError.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class LlavaTrainer(Trainer):
         *,
         config: TrainingConfig,
         reader: Reader,
-        names: tuple[str, str],
+        origin: Origin,
         on_complete: Callable[[Path], None],
         **options: Any,
     ):
@@ -43,8 +43,9 @@ class LlavaTrainer(Trainer):
             data_collator=Collator(reader.tokenizer.unk_token_id if padding_id is None else padding_id),
             **options,
         )
-        self.config, self.reader, self.on_complete = config, reader, on_complete
-        self.run_name, self.base_name = names
+        self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
+        # where the projector starts, until it is seen to have moved
+        self.start: dict[str, Any] | None = whole_trainables(self.model, PROJECTOR)
         # transformers would weigh micro-batches by their tokens; the reference takes the plain mean
         self.model_accepts_loss_kwargs = False
 
@@ -76,12 +77,21 @@ class LlavaTrainer(Trainer):
         dataset: SampleDataset = train_dataset or self.train_dataset
         return train_sampler(dataset.samples, self.config, self.args.train_batch_size, self.args.world_size)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what was trained; with LoRA, ZeRO-3 puts nothing else together, and never the frozen base."""
+        if not self.config.lora_enable:
+            super().save_model(output_dir, _internal_call)
+            return
+        weights = whole_trainables(self.model)
+        if self.args.should_save:
+            self._save(output_dir, weights)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save the model, and beside it what a checkpoint needs to be loaded alone."""
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir)
         if self.config.lora_enable:
-            write_non_lora(folder, state_dict or self.model.state_dict(), non_lora_names(self.model))
+            write_non_lora(folder, state_dict or {}, non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
         self.reader.tokenizer.save_pretrained(folder)
@@ -95,20 +105,34 @@ class LlavaTrainer(Trainer):
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
+        self._require_learned()
         if self.is_world_process_zero():
             self._complete_checkpoint()
+        self.accelerator.wait_for_everyone()
+
+    def _require_learned(self) -> None:
+        """Look at the first checkpoint; the warm-up begins with a step at rate 0, which moves nothing."""
+        if self.start is None or self.state.global_step < FIRST_MOVING_STEP:
+            return
+        found = [fault_of(self._folder, self.model, self.start) if self.is_world_process_zero() else None]
+        # told to all: a rank that ends alone leaves the others waiting for it
+        require_learned(self._folder, broadcast_object_list(found)[0])
+        self.start = None
+
+    @property
+    def _folder(self) -> Path:
+        """Where the checkpoint of this step stands."""
+        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
 
     def save_last(self) -> None:
         """Save the end of the training, unless its checkpoint is there already."""
-        last = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if not (last / COMPLETE).is_file():
+        if not (self._folder / COMPLETE).is_file():
             self._save_checkpoint(self.model, None)
 
     def _complete_checkpoint(self) -> None:
-        step = self.state.global_step
-        folder = Path(self.args.output_dir) / f"checkpoint-{step}"
-        write_model_card(folder, self.run_name, step, self.base_name, self.config.lora_enable)
-        mark_complete(folder, step)
+        step, folder = self.state.global_step, self._folder
+        write_model_card(folder, step, self.origin, self.config.lora_enable)
+        mark_complete(folder, step, self.origin.training)
         self.on_complete(folder)
         rotate(folder.parent, self.args.save_total_limit)
 

@@ -20,6 +20,11 @@ class TrainingOrder(Value):
     resume: bool = False
 
     @property
+    def stop_file(self) -> Path:
+        """While it is there, all processes are to save and end."""
+        return self.out / ".stop"
+
+    @property
     def fingerprint(self) -> str:
         """Digest of all that decides the trained weights."""
         return digest_of(
@@ -28,6 +33,6 @@ class TrainingOrder(Value):
                 "dataset": self.dataset.sha256,
                 "images": self.dataset.images_sha256,
                 "model": self.model.model_dump(mode="json"),
-                "training": self.training.model_dump(mode="json", exclude=set(TrainingConfig.WITHOUT_EFFECT)),
+                "training": self.training.content,
             }
         )

@@ -16,48 +16,65 @@ from tasks.files import read_json
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader, require_model_config
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
+from tasks.storage.manifests import write_manifest
 from tasks.storage.staging import stage_checkpoint
 from tasks.training.adapters import count_parameters, prepare_trainable
 from tasks.training.arguments import training_arguments
+from tasks.training.attention import choose_attention, this_machine
 from tasks.training.batches import SampleDataset
-from tasks.training.checkpoints import publish_final, step_of, whole_checkpoints
+from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
 from tasks.training.loop import LlavaTrainer
 from tasks.training.order import TrainingOrder
 from tasks.training.progress import ProgressLines
+from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
-from tasks.training.worker_lines import saved_line
+from tasks.training.stopping import StopInOrder, StopSign
+from tasks.training.worker_lines import saved_line, stopped_line
+from tasks.training.zero_config import join_deepspeed
 
 # What transformers takes where a LLaVA's config.json says nothing.
 DEFAULT_SELECT_LAYER = -2
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
-    """Train as the order says; returns the last step and the loss of the last log line."""
+    """Train as the order says; returns the last step and, unless it was asked to stop, the last loss."""
     order = TrainingOrder.model_validate(config)
+    stop = StopSign(order.stop_file)
     # before the model: DeepSpeed takes its parameters apart while they are loaded
     arguments = training_arguments(order)
+    if order.training.deepspeed is not None:
+        join_deepspeed(order.training.use_cpu)
+    checkpoint = newest_checkpoint(order)
     trainer = _trainer(order, arguments)
-    checkpoints = whole_checkpoints(order.out)
-    if order.resume and checkpoints:
-        say(f"resuming from {checkpoints[-1].name}")
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if order.resume and checkpoints else None)
+    trainer.add_callback(StopInOrder(stop))
+    if checkpoint is not None:
+        say(f"resuming from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    step = trainer.state.global_step
+    if step < trainer.state.max_steps:
+        say(stopped_line(step))
+        return {"step": step}
     trainer.save_last()
     if trainer.is_world_process_zero():
         publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
-    return {"step": trainer.state.global_step, "loss": _last_loss(trainer)}
+        write_manifest(order.out / FINAL, order.fingerprint, {"run": order.run, "step": step})
+    trainer.accelerator.wait_for_everyone()
+    return {"step": step, "loss": _last_loss(trainer)}
 
 
 def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
     reader = _reader(order)
     sets = {name: _dataset(order, name, reader) for name in ("data_train", "data_val")}
-    model = prepare_trainable(load_base(order.base.path, dtype).train(), order.training)
+    attention, reason = choose_attention(this_machine(order.training.use_cpu), half=order.training.bf16)
+    say(f"attention: {attention}, because {reason}")
+    model = prepare_trainable(load_base(order.base.path, dtype, attn_implementation=attention).train(), order.training)
     trained, total = count_parameters(model)
     say(f"{trained:,} of {total:,} parameters are trained")
     trainer = LlavaTrainer(
         config=order.training,
         reader=reader,
-        names=(order.run, order.base.path.name),
+        origin=Origin(order.run, order.base.path.name, order.fingerprint),
         on_complete=lambda folder: _announce(folder, order.staging),
         model=model,
         args=arguments,

@@ -1,4 +1,4 @@
-"""DeepSpeed configurations: the files of infra/deepspeed, by name."""
+"""DeepSpeed configurations: the files of infra/deepspeed, by name, and what must come before the model."""
 
 from pathlib import Path
 
@@ -14,3 +14,12 @@ def zero_config(name: str) -> str:
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
         raise ConfigError(f"There is no DeepSpeed configuration {name!r}: choose one of {known}.")
     return str(path)
+
+
+def join_deepspeed(use_cpu: bool) -> None:
+    """Make DeepSpeed know all processes; ZeRO-3 divides the model among them while it is loaded."""
+    import deepspeed.comm
+
+    # transformers does it by itself, but not on CPUs
+    if not deepspeed.comm.is_initialized():
+        deepspeed.comm.init_distributed("gloo" if use_cpu else "nccl")
