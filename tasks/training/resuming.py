@@ -1,14 +1,16 @@
 """From which checkpoint a training goes on: the newest whole one of the same training, here or in the store."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from tasks.errors import DataError, TrainingError
-from tasks.paths import COMPLETE, MANIFEST
+from tasks.paths import COMPLETE, FINAL, MANIFEST
+from tasks.records import Manifest
 from tasks.settings import TrainingConfig
+from tasks.storage.manifests import read_manifest
 from tasks.storage.object_store import ObjectStore
+from tasks.storage.places import Place, places_below
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
 from tasks.training.checkpoints import drop_unfinished, step_of, training_of, whole_checkpoints
 from tasks.training.order import TrainingOrder
@@ -16,7 +18,7 @@ from tasks.training.order import TrainingOrder
 OPTIMIZER_FILES = ("optimizer.pt", "scheduler.pt")
 # DeepSpeed writes one a process.
 ZERO_SHARDS = "global_step*/*_optim_states.pt"
-STORED_CHECKPOINT = re.compile(rf"(?P<folder>.*/checkpoints/checkpoint-(?P<step>\d+))/{re.escape(MANIFEST)}")
+STATES = (OPTIMIZER_FILES[0], ZERO_SHARDS)
 
 
 def newest_checkpoint(order: TrainingOrder) -> Path | None:
@@ -54,32 +56,37 @@ def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
 def fetch_newer(order: TrainingOrder, store: ObjectStore, runs: Iterable[str]) -> Path | None:
     """Get the newest whole checkpoint of this training from the store, where none here is as new.
 
-    `runs` are the names under which the store may hold it. Raises StoreError when it cannot be had.
+    `runs` are the names under which the store may hold it. Raises StoreError when it cannot be had, and
+    TrainingError when all that is left of the training is in the store and lacks the optimiser's state.
     """
+    finished = read_manifest(order.out / FINAL)
+    if finished is not None and finished.fingerprint == order.fingerprint:
+        return None
     drop_unfinished(order.out)
     here = max((step_of(path) for path in whole_checkpoints(order.out)), default=-1)
-    stored = [place for run in dict.fromkeys(runs) for place in _stored(store, run)]
-    for step, folder in sorted(stored, reverse=True):
-        if step > here and _is_of(order, store, folder):
-            place = order.out / f"checkpoint-{step}"
-            pull_folder(store, folder, place)
+    places = [place for run in dict.fromkeys(runs) for place in places_below(store, join(run, "checkpoints"))]
+    newer = sorted((place for place in places if place.step > here), key=lambda place: place.step, reverse=True)
+    own = [(place, manifest) for place in newer if (manifest := _manifest_of(order, store, place))]
+    for place, manifest in own:
+        if any(PurePath(name).match(state) for name in manifest.files for state in STATES):
+            target = order.out / f"checkpoint-{place.step}"
+            pull_folder(store, place.folder, target)
             # here a checkpoint is marked by COMPLETE.json alone, and `final` gets a manifest of its own
-            (place / MANIFEST).unlink()
-            return place
+            (target / MANIFEST).unlink()
+            return target
+    if own and here < 0:
+        raise TrainingError(
+            f"{join(store.uri, own[0][0].folder)} was archived without the optimiser's state "
+            "(archive.optimizer_states): it can be used as a model, but not gone on from. Choose another --name to "
+            "train anew."
+        )
     return None
 
 
-def _stored(store: ObjectStore, run: str) -> Iterator[tuple[int, str]]:
-    """Step and folder of each checkpoint that a run has in the store."""
-    for key in store.sizes_below(join(run, "checkpoints")):
-        if match := STORED_CHECKPOINT.fullmatch(key):
-            yield int(match["step"]), match["folder"]
-
-
-def _is_of(order: TrainingOrder, store: ObjectStore, folder: str) -> bool:
-    """Whether a stored checkpoint is whole and of this training."""
-    manifest = read_remote_manifest(store, folder)
-    marker = store.read_text(join(folder, COMPLETE))
-    if manifest is None or marker is None or missing_files(store, folder, manifest):
-        return False
-    return bool(json.loads(marker).get("training") == order.fingerprint)
+def _manifest_of(order: TrainingOrder, store: ObjectStore, place: Place) -> Manifest | None:
+    """The manifest of a stored checkpoint when it is whole and of this training."""
+    manifest = read_remote_manifest(store, place.folder)
+    marker = store.read_text(join(place.folder, COMPLETE))
+    if manifest is None or marker is None or missing_files(store, place.folder, manifest):
+        return None
+    return manifest if json.loads(marker).get("training") == order.fingerprint else None

@@ -15,6 +15,7 @@ from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
 from tasks.training.launch import train
 from tasks.training.order import TrainingOrder
+from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
 from tasks.training.worker_lines import saved_step
 
@@ -41,6 +42,8 @@ def train_adapter(
         run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
         staging=run.folder.staging if run.archives else None, resume=run.resume,
     )  # fmt: skip
+    if run.resume and run.archives and training.node_rank == 0:
+        fetch_newer(order, run.store(), (run.store_name, run.name))
     # of several machines, the first one's uploader brings what all have written
     uploader = Uploader(archive_of(run)) if run.archives and training.node_rank == 0 else None
     return train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
