@@ -6,10 +6,12 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
-from prefect import get_run_logger, suspend_flow_run, task
+from prefect import get_run_logger, pause_flow_run, suspend_flow_run, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 from prefect.input import RunInput
+from prefect.runtime import deployment
+from prefect.settings import PREFECT_API_URL
 from pydantic import Field, create_model
 
 from tasks.data.auditing import audit_file
@@ -25,6 +27,7 @@ from tasks.steps import step
 from tasks.storage.manifests import content_digest, folder_digest, made_beside, write_manifest
 
 WAIT_FOR_PERSON_S = 7 * 24 * 3600
+LOOK_AGAIN_S = 5
 
 
 @step(name="draw-sample")
@@ -85,14 +88,20 @@ def _progress_artifacts() -> Callable[[str, float], None]:
 
 
 def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:
-    """Suspend the run until a person has said where the archives are that only a person can fetch.
+    """Wait until a person has said, in the form of this flow run, where the archives are that only a person can fetch.
 
-    Raises ByHandNeeded where a run cannot be suspended: without a server, without a deployment, within another flow.
+    A run of a deployment is suspended and leaves its machine meanwhile; any other is paused. Raises ByHandNeeded
+    without a server that would show the form.
     """
+    if not PREFECT_API_URL.value():
+        raise needed
+    get_run_logger().warning("%s\nThe run waits: resume it in Prefect and say where these are.", needed)
     fields = {str(source.name): (str, Field(description=source.by_hand)) for source in needed.sources}
     form = create_model("ArchivePlaces", __base__=RunInput, **fields)  # type: ignore[call-overload]
-    try:
+    if deployment.id:
         given = suspend_flow_run(wait_for_input=form, timeout=WAIT_FOR_PERSON_S, key="archives")
-    except RuntimeError:
-        raise needed from None
+    else:
+        given = pause_flow_run(
+            wait_for_input=form, timeout=WAIT_FOR_PERSON_S, poll_interval=LOOK_AGAIN_S, key="archives"
+        )
     return {name: str(getattr(given, name)) for name in fields}

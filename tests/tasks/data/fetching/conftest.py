@@ -15,8 +15,8 @@ STALL_ENDS_S = 30
 class Served:
     """One file of the server; `acts` are its next misbehaviours, one a request, and then it behaves.
 
-    An act is ("drop", bytes), ("stall", bytes), ("status", code, headers), ("length", declared), ("body", new content)
-    or ("fine",).
+    An act is ("drop", bytes), ("stall", bytes) with seconds or to the end of the test, ("status", code, headers),
+    ("length", declared), ("body", new content) or ("fine",).
     """
 
     content: bytes
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._send(served, body[: act[1]] if act[0] in ("drop", "stall") else body)
         if act[0] == "stall":
-            self.owner.ended.wait(STALL_ENDS_S)
+            self.owner.ended.wait(act[2] if len(act) > 2 else STALL_ENDS_S)
 
     def _start(self, served: Served) -> int | None:
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
