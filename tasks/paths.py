@@ -26,6 +26,8 @@ FINAL_ANSWERS = "final.json"
 SUBSETS = "subsets"
 EXPERIMENT = "experiment.yaml"
 FINAL = "final"
+# the checkpoint with the best validation
+BEST = "best"
 TRAIN_SET = "data_train.json"
 # what of the test set is answered
 FILTERED_TEST_SET = "filtered_test.json"

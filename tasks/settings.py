@@ -153,9 +153,19 @@ class TrainingConfig(Section):
     eval_strategy: Literal["no", "steps", "epoch"] = Field(
         "no",
         validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
-        description="When the loss on the validation set is taken.",
+        description="When the loss on the validation set is taken; with steps or epoch also at the end.",
     )
     eval_steps: int = Field(300, ge=1, description="Optimiser steps between validations.")
+    eval_answers: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Captions and as many questions of the validation set that are asked at each validation, for CIDEr "
+        "and accuracy; 0: none.",
+    )
+    metric_for_best_model: Literal["loss", "cider", "accuracy"] = Field(
+        "loss", description="By which score of a validation the best checkpoint is told, the one in the folder best."
+    )
     save_strategy: Literal["steps", "no"] = Field("steps", description="When checkpoints are written; the end always.")
     save_steps: int = Field(300, ge=1, description="Optimiser steps between checkpoints.")
     save_total_limit: int | None = Field(1, ge=1, description="Checkpoints kept on the disk; empty: all.")
@@ -187,6 +197,14 @@ class TrainingConfig(Section):
     seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
     report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
     run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
+
+    @model_validator(mode="after")
+    def _validation_is_asked_for(self) -> "TrainingConfig":
+        if self.eval_answers and self.eval_strategy == "no":
+            raise ValueError(f"eval_answers is {self.eval_answers}: set eval_strategy to steps or epoch")
+        if self.metric_for_best_model != "loss" and not self.eval_answers:
+            raise ValueError(f"metric_for_best_model is {self.metric_for_best_model}: set eval_answers above 0")
+        return self
 
     @model_validator(mode="after")
     def _nodes_can_meet(self) -> "TrainingConfig":

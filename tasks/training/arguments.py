@@ -1,18 +1,22 @@
 """transformers' TrainingArguments from an order."""
 
 import os
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from tasks.settings import TrainingConfig
 from tasks.training.order import TrainingOrder
 from tasks.training.zero_config import zero_config
 
 SAME_NAME = (
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "learning_rate", "weight_decay", "lr_scheduler_type", "max_grad_norm", "adam_beta2",
-    "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "logging_steps", "bf16",
+    "eval_strategy", "eval_steps", "save_strategy", "save_steps", "logging_steps", "bf16",
     "dataloader_num_workers", "use_cpu", "seed",
 )  # fmt: skip
+# save_total_limit is not among them: transformers would rotate away what is not complete, and at the end all but the
+# best.
 
 
 def training_arguments(order: TrainingOrder) -> Any:
@@ -34,9 +38,20 @@ def training_arguments(order: TrainingOrder) -> Any:
         report_to=_reporters(config.report_to),
         run_name=order.run,
         dataloader_pin_memory=gpu,
+        dataloader_persistent_workers=config.dataloader_num_workers > 0,
+        dataloader_prefetch_factor=_prefetched(config),
+        # it would wait for the device at every micro-batch, and hide a loss that is not a number
+        logging_nan_inf_filter=False,
+        metric_for_best_model=None if config.eval_strategy == "no" else config.metric_for_best_model,
         activation_checkpointing=config.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
     )
+
+
+def _prefetched(config: TrainingConfig) -> int | None:
+    """Batches that each worker holds ready: all of a step together, which transformers takes at once, and one more."""
+    workers = config.dataloader_num_workers
+    return ceil(config.gradient_accumulation_steps / workers) + 1 if workers else None
 
 
 def _reporters(names: tuple[str, ...]) -> list[str]:

@@ -9,14 +9,16 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 
 from tasks.model.loading import Reader, load_projector
-from tasks.model.prompt import IGNORE_INDEX
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
+from tasks.training.answer_scores import AnswerScores
 from tasks.training.batches import Collator, SampleDataset
 from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora
+from tasks.training.losses import mean_loss, predict_answers, sample_losses
 from tasks.training.sampling import train_sampler
 from tasks.training.saved_weights import fault_of, require_learned, whole_trainables
+from tasks.training.validation import TokenCount, ValidateAtEnd, keep_best, validation_loss
 
 FIRST_MOVING_STEP = 2
 
@@ -41,8 +43,12 @@ class LlavaTrainer(Trainer):
         padding_id = reader.tokenizer.pad_token_id
         super().__init__(
             data_collator=Collator(reader.tokenizer.unk_token_id if padding_id is None else padding_id),
+            compute_metrics=validation_loss,
             **options,
         )
+        self.add_callback(ValidateAtEnd)
+        self.counted = TokenCount()
+        self.answer_scores: AnswerScores | None = None
         self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
         # where the projector starts, until it is seen to have moved
         self.start: dict[str, Any] | None = whole_trainables(self.model, PROJECTOR)
@@ -60,18 +66,45 @@ class LlavaTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean cross-entropy of the supervised tokens, in float32.
-
-        Logits are made only from the batch's first answer on: image and prompt, most of a sample, need none.
-        """
-        labels = inputs["labels"]
-        first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
-        others = {name: value for name, value in inputs.items() if name != "labels"}
-        # the token before the first answer predicts its beginning
-        outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1)
-        predicted, expected = outputs.logits[:, :-1].flatten(0, 1), labels[:, first:].flatten()
-        loss = torch.nn.functional.cross_entropy(predicted.float(), expected, ignore_index=IGNORE_INDEX)
+        """Mean cross-entropy of the supervised tokens, in float32."""
+        self.counted.add(inputs["attention_mask"])
+        logits, labels, outputs = predict_answers(model, inputs)
+        loss = mean_loss(logits, labels)
         return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Each sample's summed loss and supervised tokens, for validation_loss."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits, labels, _ = predict_answers(model, inputs)
+        return None, *sample_losses(logits, labels)
+
+    def evaluation_loop(self, *args: Any, **options: Any) -> Any:
+        """The loss and, where questions are asked, the scores of their answers."""
+        output = super().evaluation_loop(*args, **options)
+        if self.answer_scores is not None:
+            scores = self.answer_scores.take(self.model, self.accelerator, self.args.eval_batch_size)
+            output.metrics.update({f"eval_{name}": score for name, score in scores.items()})
+        return output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, and with the loss of a step the tokens that it was trained on and their padding."""
+        if "loss" in logs:
+            logs |= self.counted.take(self.accelerator)
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: transformers would walk over all parameters for every micro-batch."""
+        return 0
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        best: bool = super()._determine_best_metric(metrics, trial)
+        # a best model of which only the loss is left would be no use
+        if best and self.state.best_global_step == self.state.global_step:
+            self.control.should_save = True
+        return best
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: SampleDataset = train_dataset or self.train_dataset
@@ -98,12 +131,7 @@ class LlavaTrainer(Trainer):
         self.reader.image_processor.save_pretrained(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            # without a limit, so that nothing is rotated away before this checkpoint is complete
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.save_total_limit = limit
+        super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         self._require_learned()
         if self.is_world_process_zero():
@@ -134,7 +162,8 @@ class LlavaTrainer(Trainer):
         write_model_card(folder, step, self.origin, self.config.lora_enable)
         mark_complete(folder, step, self.origin.training)
         self.on_complete(folder)
-        rotate(folder.parent, self.args.save_total_limit)
+        keep_best(folder.parent, self.state.best_global_step)
+        rotate(folder.parent, self.config.save_total_limit)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -19,6 +19,7 @@ from tasks.processes import serve_worker
 from tasks.storage.manifests import write_manifest
 from tasks.storage.staging import stage_checkpoint
 from tasks.training.adapters import count_parameters, prepare_trainable
+from tasks.training.answer_scores import answer_scores
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
 from tasks.training.batches import SampleDataset
@@ -29,6 +30,7 @@ from tasks.training.progress import ProgressLines
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
+from tasks.training.validation import require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
 
@@ -82,6 +84,7 @@ def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
         eval_dataset=sets["data_val"] if len(sets["data_val"]) else None,
         callbacks=[ProgressLines()],
     )
+    trainer.answer_scores = answer_scores(order, reader)
     from transformers import PrinterCallback, ProgressCallback
 
     for callback in (PrinterCallback, ProgressCallback):
@@ -111,6 +114,10 @@ def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
     say(f"{name}: {len(records)} records, {len(samples)} samples")
     if name == "data_train" and not samples:
         raise DataError("No sample of the training set can be learned from: see the reasons above.")
+    if name == "data_val":
+        require_validation(samples, config)
+        # so that a batch is padded little; the mean does not depend on the order
+        samples.sort(key=lambda sample: sample.length, reverse=True)
     return SampleDataset(samples, order.dataset.images, reader)
 
 

@@ -195,7 +195,7 @@ def test_rotation_keeps_as_many_checkpoints_as_asked_and_spares_what_waits_for_t
     }
     order = order_for(tmp_path / "training", tmp_path / "staging", **settings)
     ref = train(order, lines.append)
-    assert names(order.out) == {"checkpoint-3", "final"}
+    assert names(order.out) == {"best", "checkpoint-3", "final"}
     assert names(tmp_path / "staging") == {"checkpoint-1", "checkpoint-2", "checkpoint-3"}
     assert any("step 2: validation loss " in line for line in lines)
     assert all(value.isfinite().all() for value in weights(ref.path).values())

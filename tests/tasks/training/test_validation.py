@@ -1,0 +1,172 @@
+"""A validation counts every supervised token once, and its best checkpoint outlives the rotation."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tasks.errors import ConfigError, UserError
+from tasks.files import read_json, write_json
+from tasks.model.loading import load_model
+from tasks.records import DatasetRef
+from tasks.settings import TrainingConfig
+from tasks.training.batches import Collator, SampleDataset
+from tasks.training.losses import predict_answers, sample_losses
+from tasks.training.order import TrainingOrder
+from tasks.training.samples import make_samples
+from tasks.training.validation import TokenCount, keep_best, validation_loss
+from tasks.training.worker import work
+
+OrderFor = Callable[..., TrainingOrder]
+# one process and no workers: what is shown here does not depend on them
+SETTINGS: dict[str, Any] = {
+    **{"evaluation_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 3, "eval_answers": 3},
+    **{"max_steps": 7, "save_steps": 3, "save_total_limit": 1, "lr_scheduler_type": "constant"},
+}
+# what the training set never says: the more is learned of it, the less likely this becomes
+CONTRARY = "0123 5678 QXZ {~} 0123 5678 QXZ"
+
+
+def contrary_sets(order: TrainingOrder, folder: Path) -> DatasetRef:
+    """The order's training set, and a validation set of captions and a question on which training does harm."""
+    folder.mkdir()
+    records = read_json(order.dataset.path / "data_train.json")
+    write_json(folder / "data_train.json", records)
+    asked = ["<image>\nDescribe this image.", "<image>\nGive a caption.", "<image>\nIs there a road?"]
+    turns = [
+        [{"from": "human", "value": question}, {"from": "gpt", "value": CONTRARY[n:]}]
+        for n, question in enumerate(asked)
+    ]
+    validation = [{**record, "conversations": said} for record, said in zip(records, [*turns, turns[0]], strict=False)]
+    write_json(folder / "data_val.json", validation)
+    return order.dataset.model_copy(update={"path": folder})
+
+
+@pytest.fixture(scope="session")
+def validated(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Seven steps, validated every two; not to be changed."""
+    folder = tmp_path_factory.mktemp("validated")
+    order = order_for(folder / "training", **SETTINGS)
+    order = order.model_copy(update={"dataset": contrary_sets(order, folder / "sets")})
+    work(order.model_dump(mode="json"))
+    state = read_json(order.out / "final" / "trainer_state.json")
+    history = [entry for entry in state["log_history"] if "eval_loss" in entry]
+    return SimpleNamespace(out=order.out, order=order, state=state, history=history)
+
+
+def measured_loss(order: TrainingOrder, adapter: Path, batch_size: int) -> float:
+    """The mean over all supervised tokens of the validation set, batch by batch."""
+    loaded = load_model(order.base.path, adapter, "float32")
+    samples, _ = make_samples(read_json(order.dataset.path / "data_val.json"), loaded, 2048, True)
+    items, collate = SampleDataset(samples, order.dataset.images, loaded), Collator(loaded.tokenizer.pad_token_id)
+    sums, counts = [], []
+    for start in range(0, len(items), batch_size):
+        batch = collate([items[i] for i in range(start, min(start + batch_size, len(items)))])
+        with torch.no_grad():
+            logits, labels, _ = predict_answers(loaded.model, batch)
+        for part, value in zip((sums, counts), sample_losses(logits, labels), strict=True):
+            part.append(value)
+    prediction = SimpleNamespace(predictions=torch.cat(sums).numpy(), label_ids=torch.cat(counts).numpy())
+    return validation_loss(prediction)["loss"]
+
+
+def test_it_is_validated_every_few_steps_and_at_the_end(validated: SimpleNamespace) -> None:
+    assert [entry["step"] for entry in validated.history] == [2, 4, 6, 7]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_the_loss_does_not_depend_on_the_batches(validated: SimpleNamespace, batch_size: int) -> None:
+    best = validated.out / "best"
+    assert measured_loss(validated.order, best, batch_size) == pytest.approx(best_of(validated)["eval_loss"], abs=1e-5)
+
+
+def best_of(validated: SimpleNamespace) -> dict[str, Any]:
+    return min(validated.history, key=lambda entry: entry["eval_loss"])
+
+
+def test_the_best_checkpoint_is_kept_though_only_one_is(validated: SimpleNamespace) -> None:
+    best = best_of(validated)
+    # otherwise the last one would be the best, and nothing would be shown
+    assert best["step"] < 7
+    assert {path.name for path in validated.out.iterdir()} == {"checkpoint-7", "best", "final"}
+    assert read_json(validated.out / "best" / "COMPLETE.json")["step"] == best["step"]
+    state = read_json(validated.out / "best" / "trainer_state.json")
+    assert (state["best_global_step"], state["best_metric"]) == (best["step"], best["eval_loss"])
+    assert (validated.state["best_global_step"], validated.state["global_step"]) == (best["step"], 7)
+
+
+def test_the_best_checkpoint_is_another_model_than_the_last(validated: SimpleNamespace) -> None:
+    best, last = (load_file(validated.out / name / "adapter_model.safetensors") for name in ("best", "final"))
+    assert all(not torch.equal(best[name], last[name]) for name in best)
+
+
+def test_answers_are_scored_at_every_validation(validated: SimpleNamespace) -> None:
+    for entry in validated.history:
+        assert 0 <= entry["eval_cider"] <= 10
+        assert 0 <= entry["eval_accuracy"] <= 1
+
+
+def test_tokens_and_padding_of_a_step_are_logged(validated: SimpleNamespace) -> None:
+    steps = [entry for entry in validated.state["log_history"] if "loss" in entry]
+    assert len(steps) == 7
+    for entry in steps:
+        assert entry["tokens"] > 4 * 64
+        assert 0 <= entry["padding_share"] < 0.5
+
+
+def test_validation_changes_nothing_of_what_is_learned(
+    validated: SimpleNamespace, order_for: OrderFor, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "evaluation_strategy": "no", "eval_answers": 0}
+    order = order_for(tmp_path / "training", **settings)
+    work(order.model_dump(mode="json"))
+    assert not (order.out / "best").exists()
+    with_it, without = (load_file(out / "final/adapter_model.safetensors") for out in (validated.out, order.out))
+    assert all(torch.equal(with_it[name], without[name]) for name in with_it)
+
+
+def test_the_best_is_put_back_where_a_kill_lost_it(validated: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-7").mkdir()
+    for path in (validated.out / "checkpoint-7").iterdir():
+        (tmp_path / "checkpoint-7" / path.name).hardlink_to(path)
+    for step in (None, 3, 7):
+        keep_best(tmp_path, step)
+    assert read_json(tmp_path / "best" / "COMPLETE.json")["step"] == 7
+    kept = (tmp_path / "best" / "COMPLETE.json").stat().st_mtime_ns
+    keep_best(tmp_path, 7)
+    assert (tmp_path / "best" / "COMPLETE.json").stat().st_mtime_ns == kept
+
+
+def test_a_validation_without_a_validation_set_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
+    order = order_for(tmp_path / "training", eval_strategy="epoch")
+    dataset = contrary_sets(order, tmp_path / "sets")
+    write_json(dataset.path / "data_val.json", [])
+    with pytest.raises(ConfigError, match=r"training\.eval_strategy=no"):
+        work(order.model_copy(update={"dataset": dataset}).model_dump(mode="json"))
+
+
+def test_a_best_by_what_nobody_asks_for_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
+    order = order_for(tmp_path / "training", eval_strategy="epoch", eval_answers=1, metric_for_best_model="accuracy")
+    with pytest.raises(UserError, match="Nothing in the validation set gives a accuracy"):
+        work(order.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"eval_answers": 5}, {"eval_strategy": "steps", "metric_for_best_model": "cider"}]
+)
+def test_scores_that_are_never_taken_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="set eval_"):
+        TrainingConfig(**settings)
+
+
+def test_tokens_are_counted_until_they_are_taken() -> None:
+    accelerator = SimpleNamespace(device=torch.device("cpu"), reduce=lambda value, _: value * 2)
+    count = TokenCount()
+    count.add(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]))
+    count.add(torch.tensor([[1, 1, 0, 0]]))
+    assert count.take(accelerator) == {"tokens": 18, "padding_share": 0.25}
+    assert count.take(accelerator) == {}
