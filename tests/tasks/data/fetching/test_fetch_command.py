@@ -216,7 +216,8 @@ def test_a_run_of_a_deployment_leaves_its_machine_while_it_waits(prefect_server,
         run = client.create_flow_run_from_deployment(deployment, parameters=parameters)
 
     def execute() -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(run.id)]
+        # as a worker starts it
+        command = [sys.executable, "-m", "prefect.engine", str(run.id)]
         environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=REPO
