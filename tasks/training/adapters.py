@@ -1,5 +1,6 @@
 """What is trained: LoRA on the language model's linear layers, the projector in full, or all of both."""
 
+from math import prod
 from typing import Any
 
 from tasks.settings import TrainingConfig
@@ -54,29 +55,35 @@ def non_lora_names(model: Any) -> set[str]:
 
 
 def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Parameter groups as LLaVA has them: by weight decay, and the projector at its own learning rate.
+    """Parameter groups as LLaVA has them: with weight decay or without, and the projector at its own learning rate.
 
     Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.
     """
+    own_rate = config.mm_projector_lr is not None
     # the main rate first: it is the one that is logged
-    groups: dict[tuple[float, float], list[Any]] = {(config.weight_decay, config.learning_rate): []}
+    groups: dict[tuple[bool, bool], list[Any]] = {
+        (projector, decays): [] for projector in (False, True) for decays in (True, False)
+    }
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decays = parameter.ndim > 1
-        rate = config.learning_rate
-        if PROJECTOR in name and config.mm_projector_lr is not None:
-            rate = config.mm_projector_lr
-        groups.setdefault((config.weight_decay if decays else 0.0, rate), []).append(parameter)
+        if parameter.requires_grad:
+            groups[own_rate and PROJECTOR in name, len(true_shape(parameter)) > 1].append(parameter)
     return [
-        {"params": parameters, "weight_decay": decay, "lr": rate}
-        for (decay, rate), parameters in groups.items()
+        {
+            "params": parameters,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "lr": config.mm_projector_lr if projector else config.learning_rate,
+        }
+        for (projector, decays), parameters in groups.items()
         if parameters
     ]
 
 
+def true_shape(parameter: Any) -> tuple[int, ...]:
+    """A parameter's shape, also where ZeRO-3 has taken it apart."""
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))
+
+
 def count_parameters(model: Any) -> tuple[int, int]:
     """Trainable and all parameters of a model."""
-    # a parameter that ZeRO-3 has taken apart tells its true size in ds_numel
-    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in model.parameters()]
+    sizes = [(prod(true_shape(p)), p.requires_grad) for p in model.parameters()]
     return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

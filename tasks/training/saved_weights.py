@@ -12,6 +12,7 @@ from tasks.errors import TrainingError
 from tasks.model.formats import canonical_name
 from tasks.model.non_lora import read_non_lora
 from tasks.paths import NON_LORA_WEIGHTS
+from tasks.training.adapters import true_shape
 
 Shape = tuple[int, ...]
 
@@ -50,7 +51,8 @@ def fault_of(checkpoint: Path, model: Any, projector: Mapping[str, Any]) -> str 
 
     All that is trained must be there, whole, the LoRA matrices B not zero and the projector moved.
     """
-    shapes, saved = _true_shapes(model), _saved_tensors(checkpoint)
+    shapes = {name: true_shape(value) for name, value in model.named_parameters() if value.requires_grad}
+    saved = _saved_tensors(checkpoint)
     for name, shape in shapes.items():
         found = saved.get(_saved_name(name))
         if found is None or found.shape != shape:
@@ -69,15 +71,6 @@ def require_learned(checkpoint: Path, fault: str | None) -> None:
             f"{checkpoint.name} holds nothing worth training on: {fault}. Raise learning_rate and mm_projector_lr if "
             "they are very low; else take another deepspeed setting."
         )
-
-
-def _true_shapes(model: Any) -> dict[str, Shape]:
-    """The shape of every trained parameter, also where ZeRO-3 has taken it apart."""
-    return {
-        name: tuple(getattr(parameter, "ds_shape", parameter.shape))
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
 
 
 def _differs(saved: Any, start: Any) -> bool:

@@ -47,7 +47,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if order.training.deepspeed is not None:
         join_deepspeed(order.training.use_cpu)
     checkpoint = newest_checkpoint(order)
-    trainer = _trainer(order, arguments)
+    trainer = build_trainer(order, arguments)
     trainer.add_callback(StopInOrder(stop))
     if checkpoint is not None:
         say(f"resuming from {checkpoint.name}")
@@ -64,7 +64,8 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     return {"step": step, "loss": _last_loss(trainer)}
 
 
-def _trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
+def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
+    """The trainer of an order: base model, adapters, sets and how checkpoints are kept."""
     dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
     reader = _reader(order)
     sets = {name: _dataset(order, name, reader) for name in ("data_train", "data_val")}

@@ -9,6 +9,7 @@ from tasks.files import read_json, write_json
 from tasks.paths import COMPLETE
 from tasks.storage.manifests import write_manifest
 from tasks.training.checkpoints import (
+    Origin,
     distrust_damaged,
     drop_unfinished,
     mark_complete,
@@ -37,7 +38,7 @@ def checkpoint(training: Path, step: int) -> Path:
     for name in (*MODEL, *RESUME_ONLY):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name} of step {step}")
-    mark_complete(folder, step)
+    mark_complete(folder, step, "order")
     return folder
 
 
@@ -146,7 +147,7 @@ def test_what_was_trained_in_full_is_written_and_nothing_else(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("lora", "library"), [(True, "peft"), (False, "transformers")])
 def test_a_card_says_what_it_is(tmp_path: Path, lora: bool, library: str) -> None:
-    write_model_card(tmp_path, "demo", 4, "llava-1.5-7b-hf", lora)
+    write_model_card(tmp_path, 4, Origin("demo", "llava-1.5-7b-hf", "order"), lora)
     card = (tmp_path / "README.md").read_text()
     assert "base_model: llava-1.5-7b-hf" in card
     assert f"library_name: {library}" in card

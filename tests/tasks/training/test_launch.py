@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tasks.errors import ConfigError
 from tasks.files import read_json
 from tasks.settings import TrainingConfig
 from tasks.training.launch import launcher
-from tasks.training.worker_lines import saved_line, saved_step
+from tasks.training.worker_lines import saved_line, saved_step, stopped_line, stopped_step
 from tasks.training.zero_config import zero_config
 
 
@@ -21,9 +22,24 @@ def test_one_process_needs_no_launcher() -> None:
 @pytest.mark.parametrize("settings", [{"nproc_per_node": 4}, {"deepspeed": "zero3"}])
 def test_several_processes_and_deepspeed_are_started_by_torchrun(settings: dict[str, object]) -> None:
     config = TrainingConfig.model_validate(settings)
-    command = launcher(config)
-    assert command[:2] == ("-m", "torch.distributed.run")
-    assert command[-2:] == ("--nproc-per-node", str(config.nproc_per_node))
+    processes = str(config.nproc_per_node)
+    assert launcher(config) == ("-m", "torch.distributed.run", "--nproc-per-node", processes, "--standalone")
+
+
+def test_several_machines_meet_where_they_are_told() -> None:
+    config = TrainingConfig(nnodes=3, node_rank=2, nproc_per_node=4, rdzv_endpoint="gpu-0:29400")
+    command = " ".join(launcher(config))
+    assert "--nnodes 3 --node-rank 2 --rdzv-backend c10d --rdzv-endpoint gpu-0:29400" in command
+    assert "--nproc-per-node 4" in command
+    assert "--standalone" not in command
+
+
+@pytest.mark.parametrize(
+    "settings", [{"nnodes": 2}, {"nnodes": 2, "rdzv_endpoint": "gpu-0"}, {"node_rank": 1}, {"nnodes": 0}]
+)
+def test_machines_that_cannot_meet_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingConfig.model_validate(settings)
 
 
 def test_the_line_of_a_complete_checkpoint_is_understood() -> None:
@@ -34,6 +50,11 @@ def test_the_line_of_a_complete_checkpoint_is_understood() -> None:
 @pytest.mark.parametrize("line", ["", "checkpoint complete: final", "step 300/300: loss 1", "x " + saved_line(3)])
 def test_other_lines_announce_nothing(line: str) -> None:
     assert saved_step(line) is None
+
+
+def test_the_line_of_an_end_before_its_time_is_understood() -> None:
+    assert stopped_step(stopped_line(7)) == 7
+    assert stopped_step(saved_line(7)) is None
 
 
 @pytest.mark.parametrize("name", ["zero2", "zero3", "zero3_offload"])
