@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
+from tasks.data.archives.admission import Limits
 from tasks.data.archives.unpacking import archive_kind, unpack
 from tasks.data.sources import Source, image_key, source_of
 from tasks.errors import DataError
@@ -32,14 +33,17 @@ def wanted_names(source: Source, images: Collection[str]) -> dict[str, str]:
     return {key.removeprefix(prefix).lower(): key.removeprefix(prefix) for key in keys if key.startswith(prefix)}
 
 
-def lay_out(source: Source, places: Collection[Path], images: Path, wanted: Mapping[str, str]) -> LaidOut:
+def lay_out(
+    source: Source, places: Collection[Path], images: Path, wanted: Mapping[str, str], limits: Limits | None = None
+) -> LaidOut:
     """Bring the images of a source from archives and folders to `images`/<its folder>.
 
-    `wanted` as of wanted_names. The user's own archives and folders stay as they are; what is unpacked is moved, not
-    copied. Raises DataError when nothing looks like the source, two files claim one name, or another file is there.
+    `wanted` as of wanted_names; `limits` hold for each archive with all that are within it. The user's own archives
+    and folders stay as they are; what is unpacked is moved, not copied. Raises DataError when nothing looks like the source, two files claim one name, or another file is there.
     """
+    limits = limits or Limits()
     with _staging(images / f".{source.name}.unpacked") as staging:
-        roots = [root for number, place in enumerate(places) for root in _opened(place, staging / str(number))]
+        roots = [root for number, place in enumerate(places) for root in _opened(place, staging / str(number), limits)]
         chosen, others = _choose(source, roots, wanted)
         if not chosen:
             raise DataError(
@@ -71,28 +75,34 @@ def _move(source: Path, target: Path) -> None:
     source.rename(target)
 
 
-def _opened(place: Path, folder: Path) -> list[Path]:
+def _opened(place: Path, folder: Path, limits: Limits) -> list[Path]:
     """The content of an archive, or a folder as it is and what its archives hold."""
-    if place.is_dir():
-        _unpack_all(place, folder, keep=True)
-        return [place, folder]
-    _unpack_deep(place, folder, keep=True, depth=1)
-    return [folder]
+    if not place.is_dir():
+        _Unpacking(limits.within(place.stat().st_size)).unpack(place, folder)
+        return [folder]
+    for number, path in enumerate(_archives_in(place)):
+        _Unpacking(limits.within(path.stat().st_size)).unpack(path, folder / f"{path.name}.unpacked-{number}")
+    return [place, folder]
 
 
-def _unpack_deep(archive: Path, folder: Path, keep: bool, depth: int) -> None:
-    unpack(archive, folder)
-    if not keep:
-        archive.unlink()
-    if depth < DEEPEST_NESTING:
-        _unpack_all(folder, folder, keep=False, depth=depth + 1)
+class _Unpacking:
+    """An archive and those within it; the limits hold for all together, or archives of archives would pass them."""
+
+    def __init__(self, limits: Limits):
+        self._left = limits
+
+    def unpack(self, archive: Path, folder: Path, depth: int = 1) -> None:
+        """Unpack into `folder`, and what is found there into folders beside; only those within are removed."""
+        unpacked = unpack(archive, folder, self._left)
+        self._left = self._left.less(unpacked.files, unpacked.total_bytes)
+        if depth < DEEPEST_NESTING:
+            for number, path in enumerate(_archives_in(folder)):
+                self.unpack(path, folder / f"{path.name}.unpacked-{number}", depth + 1)
+                path.unlink()
 
 
-def _unpack_all(source: Path, target: Path, keep: bool, depth: int = 1) -> None:
-    """Unpack the archives in a folder into folders of their own below `target`."""
-    found = [path for path in files_of(source) if path.suffix.lower() in ARCHIVE_SUFFIXES and archive_kind(path)]
-    for number, path in enumerate(found):
-        _unpack_deep(path, target / f"archive-{number}", keep, depth)
+def _archives_in(folder: Path) -> list[Path]:
+    return [path for path in files_of(folder) if path.suffix.lower() in ARCHIVE_SUFFIXES and archive_kind(path)]
 
 
 def files_of(folder: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 import shutil
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -13,6 +13,7 @@ Kind = Literal["file", "folder", "link", "device"]
 LONGEST_NAME = 255
 LONGEST_PATH = 1000
 KEEP_FREE_BYTES = 64 << 20
+TRUSTED = "unpack it yourself and give the folder, if you trust it"
 
 
 class NoRoomError(DataError):
@@ -40,6 +41,15 @@ class Limits:
     total_bytes: int = 300 << 30
     ratio: float = 200
     ratio_from_bytes: int = 64 << 20
+
+    def within(self, packed_bytes: int) -> "Limits":
+        """The same for all that comes out of an archive of this size, archives within it included."""
+        total_bytes = max(self.ratio_from_bytes, int(self.ratio * packed_bytes))
+        return replace(self, total_bytes=min(self.total_bytes, total_bytes))
+
+    def less(self, files: int, total_bytes: int) -> "Limits":
+        """What is left of the limits when so much has come out."""
+        return replace(self, files=self.files - files, total_bytes=self.total_bytes - total_bytes)
 
 
 class Gate:
@@ -101,11 +111,11 @@ class Gate:
         self.files += 1
         self.total_bytes += entry.size_bytes
         if self.files > self.limits.files:
-            self.refuse(f"holds more than {self.limits.files} files", "raise the limit if you trust it")
+            self.refuse(f"holds more than {self.limits.files} files", TRUSTED)
         if self.total_bytes > self.limits.total_bytes:
-            self.refuse(f"unpacks to more than {self.limits.total_bytes} bytes", "raise the limit if you trust it")
+            self.refuse(f"unpacks to more than {self.limits.total_bytes} bytes", TRUSTED)
         if self.total_bytes > max(self.limits.ratio_from_bytes, self.limits.ratio * self.packed_bytes):
-            self.refuse(f"unpacks to over {self.limits.ratio:g} times its size", "raise the limit if you trust it")
+            self.refuse(f"unpacks to over {self.limits.ratio:g} times its size", TRUSTED)
         if self.total_bytes > self.free_bytes:
             needed_gb, free_gb = self.total_bytes / 1e9, max(self.free_bytes, 0) / 1e9
             raise NoRoomError(

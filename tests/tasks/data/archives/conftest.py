@@ -19,6 +19,7 @@ class RarEntry:
     name: str
     data: bytes = b""
     link: str | None = None
+    link_kind: int = 1
     encrypted: bool = False
     crc: int | None = None
     mode: int = 0o100644
@@ -47,7 +48,7 @@ def record(kind: int, body: bytes) -> bytes:
 def file_block(entry: RarEntry) -> bytes:
     extra = b""
     if entry.link is not None:
-        extra += record(5, vint(1) + vint(0) + vint(len(entry.link)) + entry.link.encode())
+        extra += record(5, vint(entry.link_kind) + vint(0) + vint(len(entry.link)) + entry.link.encode())
     if entry.encrypted:
         extra += record(1, vint(0) + vint(0) + b"\x0f" + bytes(32))
     size = len(entry.data) if entry.declared is None else entry.declared

@@ -1,5 +1,6 @@
 """Archives made to do harm, or broken on the way: each is refused in one sentence, and nothing of it stays."""
 
+import bz2
 import gzip
 import io
 import lzma
@@ -81,6 +82,19 @@ def sevened(name: str, data: bytes = b"data", password: str | None = None, hide:
     return build
 
 
+def sevened_all(*names: str) -> Build:
+    def build(path: Path) -> None:
+        with py7zr.SevenZipFile(path, "w") as file:
+            for name in names:
+                file.writestr(b"data", name)
+
+    return build
+
+
+def zstd_compressed(data: bytes) -> bytes:
+    return pytest.importorskip("backports.zstd").compress(data)
+
+
 def cut(share: float) -> Callable[[bytes], bytes]:
     return lambda whole: whole[: int(len(whole) * share)]
 
@@ -127,6 +141,7 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     "zip NUL in a name": (zipped(("a.jpgX.txt", b"x"), change=lambda w: w.replace(b"a.jpgX", b"a.jpg\0")), "control"),
     "zip long name": (zipped(("n" * 300, b"x")), "too long"),
     "zip symlink": (zipped(("link", b"/etc/passwd"), mode=0o120777), LINK),
+    "zip pipe": (zipped(("pipe", b""), mode=0o010666), DEVICE),
     "zip device": (zipped(("dev", b""), mode=0o020666), DEVICE),
     "zip case": (zipped(("a/Plane.jpg", b"1"), ("A/plane.JPG", b"2")), TWICE),
     "zip sharp s": (zipped(("straße", b"1"), ("STRASSE", b"2")), TWICE),
@@ -151,11 +166,22 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     "tar cut between files": (tarred("a", "b", change=lambda w: w[:1536]), BROKEN),
     "tar.gz cut": (tarred("a", "b", change=squeezed(gzip.compress, 0.9)), BROKEN),
     "tar.xz cut": (tarred("a", "b", change=squeezed(lzma.compress, 0.7)), BROKEN),
+    "tar.bz2 cut": (tarred("a", "b", change=squeezed(bz2.compress, 0.7)), BROKEN),
+    "tar.zst cut": (tarred("a", "b", change=squeezed(zstd_compressed, 0.7)), BROKEN),
+    "tar block device": (tarred("dev", kind=tarfile.BLKTYPE), DEVICE),
+    "tar.gz traversal": (tarred("a/../../evil.txt", change=gzip.compress), OUT),
+    "tar.bz2 symlink": (tarred("link", kind=tarfile.SYMTYPE, target="/etc/passwd", change=bz2.compress), LINK),
+    "tar.xz absolute": (tarred("/tmp/evil.txt", change=lzma.compress), OUT),
+    "tar.zst traversal": (tarred("../evil.txt", change=zstd_compressed), OUT),
+    "tar.bz2 bomb": (zeros_tar(bz2.compress), BOMB),
+    "tar.zst bomb": (zeros_tar(zstd_compressed), BOMB),
     "tar.gz changed sum": (tarred("a", change=lambda w: gzip.compress(w)[:-8] + bytes(8)), BROKEN),
     "tar.gz bomb": (zeros_tar(gzip.compress), BOMB),
     "tar.xz bomb": (zeros_tar(lambda data: lzma.compress(data, preset=0)), BOMB),
     "7z traversal": (sevened("../evil.txt"), OUT),
     "7z absolute": (sevened("/tmp/evil.txt"), OUT),
+    "7z case": (sevened_all("Plane.jpg", "plane.jpg"), TWICE),
+    "7z file and folder": (sevened_all("a", "a/b"), MIXED),
     "7z encrypted": (sevened("a", password="secret"), LOCKED),
     "7z encrypted names": (sevened("a", password="secret", hide=True), LOCKED),
     "7z bomb": (sevened("zeros", ZEROS), BOMB),
@@ -197,7 +223,10 @@ def test_a_7z_archive_with_a_symlink_is_refused(tmp_path):
         ({"name": "../evil.txt"}, OUT),
         ({"name": "/tmp/evil.txt"}, OUT),
         ({"name": "link", "link": "/etc/passwd"}, LINK),
+        ({"name": "link", "link": "../../etc/passwd", "link_kind": 4}, LINK),
         ({"name": "dev", "mode": 0o020666}, DEVICE),
+        ({"name": "pipe", "mode": 0o010666}, DEVICE),
+        ({"name": "first.jpg/below.jpg"}, MIXED),
         ({"name": "a", "encrypted": True}, LOCKED),
         ({"name": "a", "data": b"x", "crc": 1}, BROKEN),
         ({"name": "a", "data": b"x", "declared": 100 << 20}, BOMB),
