@@ -39,7 +39,8 @@ def lay_out(
     """Bring the images of a source from archives and folders to `images`/<its folder>.
 
     `wanted` as of wanted_names; `limits` hold for each archive with all that are within it. The user's own archives
-    and folders stay as they are; what is unpacked is moved, not copied. Raises DataError when nothing looks like the source, two files claim one name, or another file is there.
+    and folders stay as they are; what is unpacked is moved, not copied. Raises DataError when nothing looks
+    like the source, two files claim one name, or another file is there.
     """
     limits = limits or Limits()
     with _staging(images / f".{source.name}.unpacked") as staging:
