@@ -1,6 +1,6 @@
 """MANIFEST.json: what a finished folder holds. It is written last; without it the folder does not exist."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -20,17 +20,23 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
-def hashed_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file of a folder but its manifest, by relative path; every byte is read."""
+def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file of a folder but its manifest, by relative path.
+
+    Every byte is read but for the files whose hash is `known`, from writing them.
+    """
+    names = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
     return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in files_below(folder)
+        name: {"size": path.stat().st_size, "sha256": (known or {}).get(name) or sha256_of(path)}
+        for name, path in names.items()
     }
 
 
-def write_manifest(folder: Path, fingerprint: str, details: dict[str, Any] | None = None) -> Manifest:
+def write_manifest(
+    folder: Path, fingerprint: str, details: dict[str, Any] | None = None, known: Mapping[str, str] | None = None
+) -> Manifest:
     """Hash every file of `folder` and write its manifest; `fingerprint` tells inputs and settings."""
-    manifest = Manifest(fingerprint=fingerprint, files=hashed_files(folder), details=details or {})
+    manifest = Manifest(fingerprint=fingerprint, files=hashed_files(folder, known), details=details or {})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 

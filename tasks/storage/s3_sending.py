@@ -66,7 +66,7 @@ class Sender:
             if source.stat().st_size <= self._limits.part_bytes:
                 data = file.read()
                 _require_unchanged(source, hashlib.sha256(data).hexdigest(), sha256)
-                return self._put_checked(data, key, lambda **body: self._client.put_object(**body))[1]
+                return self._put_checked(data, key, self._client.put_object)[1]
             return self._send_in_parts(source, file, key, sha256)
 
     def _send_in_parts(self, source: Path, file: BinaryIO, key: str, sha256: str) -> bool:
@@ -103,29 +103,35 @@ class Sender:
         # what is there already is known by its MD5: a part of another file is sent over
         if (etag := present.get(number)) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest():
             return etag, True
-        return self._put_checked(
-            data, key, lambda **body: self._client.upload_part(UploadId=upload, PartNumber=number, **body)
-        )
+        return self._put_checked(data, key, self._client.upload_part, UploadId=upload, PartNumber=number)
 
-    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any]) -> tuple[str, bool]:
+    def put(self, data: bytes, key: str, **condition: str) -> bool:
+        """Put bytes once, as a condition allows; whether the server's checksum tells that all of them arrived."""
+        return self._checked(data, self._client.put_object, Key=key, **condition)[1]
+
+    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **place: Any) -> tuple[str, bool]:
         """ETag of what was put, and whether it told that all of it arrived; sent again when it tells the contrary."""
-        md5 = hashlib.md5(data, usedforsecurity=False)
-        body = {"Bucket": self._bucket, "Key": key, "Body": data, "ContentMD5": base64.b64encode(md5.digest()).decode()}
         for last in (*[False] * (TRIES - 1), True):
             self._limits.throttle.take(len(data))
             try:
-                answer = put(**body)
+                etag, told, is_md5 = self._checked(data, put, Key=key, **place)
             except self._client.exceptions.ClientError as error:
                 if last or error.response["Error"].get("Code") not in DAMAGED_ON_THE_WAY:
                     raise
                 continue
-            etag = answer["ETag"].strip('"')
-            if etag == md5.hexdigest() or _is_encrypted(answer):
-                return etag, etag == md5.hexdigest()
+            if told or not is_md5:
+                return etag, told
         raise StoreError(
             f"s3://{self._bucket}/{key} did not arrive whole: the server received other bytes than were sent, "
             f"{TRIES} times; check the network and what stands between, then store it again."
         )
+
+    def _checked(self, data: bytes, put: Callable[..., Any], **place: Any) -> tuple[str, bool, bool]:
+        """Put bytes; the ETag, whether it is the MD5 of what was sent, and whether it can be an MD5 at all."""
+        md5 = hashlib.md5(data, usedforsecurity=False)
+        answer = put(Bucket=self._bucket, Body=data, ContentMD5=base64.b64encode(md5.digest()).decode(), **place)
+        etag = answer["ETag"].strip('"')
+        return etag, etag == md5.hexdigest(), not _is_encrypted(answer)
 
     def _unfinished_upload(self, key: str) -> tuple[str | None, dict[int, str]]:
         """The upload of this key that got furthest, and the ETags of its parts by number."""

@@ -26,7 +26,7 @@ from botocore.exceptions import (
 from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.storage.credentials import Credentials
-from tasks.storage.s3_sending import MIB, Limits, Sender, Throttle
+from tasks.storage.s3_sending import MIB, TRIES, Limits, Sender, Throttle
 from tasks.store_settings import StoreConfig
 
 # the largest object that a server copies in one request
@@ -154,13 +154,18 @@ class S3Store:
 
     def create_text(self, key: str, text: str) -> bool:
         with self._refusals(key):
-            try:
-                self._client.put_object(Bucket=self.bucket, Key=self._full(key), Body=text.encode(), IfNoneMatch="*")
-            except ClientError as error:
-                if _code(error) in TAKEN:
-                    return False
-                raise
-        return True
+            for _ in range(TRIES):
+                try:
+                    told = self._sender.put(text.encode(), self._full(key), IfNoneMatch="*")
+                except ClientError as error:
+                    if _code(error) in TAKEN:
+                        return False
+                    raise
+                if told or self.read_text(key) == text:
+                    return True
+                # what this call has just made is damaged, and no one can have believed it
+                self.delete(key)
+        raise StoreError(f"{self.uri}/{key} did not arrive as it was sent, {TRIES} times: check the network.")
 
     def delete(self, key: str) -> None:
         with self._refusals(key):

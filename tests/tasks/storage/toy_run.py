@@ -1,0 +1,144 @@
+"""A run without a model: a trainer that saves checkpoints, and the process with the uploader that started it.
+
+Reads one JSON object a line: {"jobs": [job, ...]}. Each job becomes a process (this one has everything loaded, and
+forks), which forks its trainer. The answer is {"pids": [...]} at once and {"codes": [...]} when all have ended. With
+`kill_trainer_at` or `kill_uploader_at` a process is sent SIGKILL right before its so many-th step: a file that is
+opened, linked, renamed or removed below the job's folder, or something that is sent to the store. The trainer's steps
+are counted from the last file of the checkpoint on that `kill_in` names.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+import boto3  # noqa: F401 - loaded once for all processes
+
+from tasks.errors import UserError
+from tasks.processes import die_with_parent
+from tasks.storage.object_store import open_store
+from tasks.storage.sweeping import Archive
+from tasks.storage.uploader import Uploader
+from tasks.store_settings import ArchiveConfig, StoreConfig
+from tasks.training.checkpoints import drop_unfinished, mark_complete, rotate, step_of, whole_checkpoints
+
+from tasks.storage.staging import stage_checkpoint  # isort: skip
+
+FILE_STEPS = frozenset({"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir"})
+SENT = "http.client.send"
+RETRY_DELAYS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
+USER_ERROR_EXIT = 2
+SHARED, SMALL = bytes(200_000), 1000
+
+
+def die_at(number: int | None, root: Path) -> Callable[[], int]:
+    """Count steps from now on and die before one of them; returns what tells how many there have been."""
+    lock, seen, below = Lock(), [0], f"{root}/"
+
+    def step(event: str, arguments: tuple[object, ...]) -> None:
+        if event == SENT or (event in FILE_STEPS and str(arguments[0]).startswith(below)):
+            with lock:
+                seen[0] += 1
+                if seen[0] == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(step)
+    return lambda: seen[0]
+
+
+def train(job: dict, say: Callable[[str], None]) -> None:
+    """Save a checkpoint a step, from where an earlier trainer ended; the bytes are new ones each time."""
+    training = Path(job["root"]) / "training"
+    drop_unfinished(training)
+    saved = {step_of(path) for path in whole_checkpoints(training)}
+    steps = [step for step in job["steps"] if step > max(saved, default=0)]
+    for step in steps:
+        checkpoint = training / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "adapter_model.safetensors").write_bytes(
+            os.urandom(job["weights"] if step == job["kill_in"] else SMALL)
+        )
+        (checkpoint / "tokenizer.json").write_bytes(SHARED)
+        (checkpoint / "optimizer.pt").write_bytes(b"states %d" % step)
+        if step == job["kill_in"] and job["kill_trainer_at"] is not None:
+            count = die_at(job["kill_trainer_at"], Path(job["root"]))
+            say(f"armed {step}")
+        mark_complete(checkpoint, step, "toy")
+        stage_checkpoint(checkpoint, training / "staging")
+        say(f"saved {step}")
+        rotate(training, job["keep"])
+        if step == job["kill_in"] and job["kill_trainer_at"] is not None:
+            say(f"steps {count()}")
+
+
+def run(job: dict) -> None:
+    """Start the trainer as a child and bring what it saves to the store, as a flow does."""
+    ready_out, ready_in = os.pipe()
+    lines_out, lines_in = os.pipe()
+    parent = os.getpid()
+    if (trainer := os.fork()) == 0:
+        die_with_parent()
+        # the parent may have died before that
+        os.close(ready_in)
+        if os.getppid() != parent or not os.read(ready_out, 1):
+            os._exit(0)
+        end(lambda: train(job, lambda line: os.write(lines_in, f"{line}\n".encode())))
+    os.close(lines_in)
+    os.close(ready_out)
+    config = StoreConfig(endpoint_url=job["endpoint"], part_mib=5, parts_in_flight=3)
+    archive = Archive(
+        Path(job["root"]) / "training" / "staging",
+        open_store(job["uri"], config=config),
+        job["run"],
+        ArchiveConfig.model_validate(job["rules"]),
+    )
+    count = die_at(job["kill_uploader_at"], Path(job["root"]))
+    with Uploader(archive, RETRY_DELAYS_S) as uploader:
+        os.write(ready_in, b"!")
+        with os.fdopen(lines_out) as lines:
+            for line in lines:
+                for _ in range(job["alarms"]):
+                    uploader.notify()
+                (Path(job["root"]) / "lines").open("a").write(line)
+        status = os.waitpid(trainer, 0)[1]
+    (Path(job["root"]) / "uploader_steps").write_text(str(count()))
+    # killed on purpose is no failure of this process: it has brought what was saved
+    if (code := os.waitstatus_to_exitcode(status)) != -signal.SIGKILL:
+        os._exit(code)
+
+
+def end(work: Callable[[], None]) -> None:
+    """Do the work of a forked process and end it with the code that a command would end with."""
+    code = 0
+    try:
+        work()
+    except UserError as error:
+        code = USER_ERROR_EXIT
+        print(error, file=sys.stderr, flush=True)
+    except BaseException:
+        code = 1
+        traceback.print_exc()
+    os._exit(code)
+
+
+def main() -> None:
+    """Start what is asked for until there is nothing more to read."""
+    logging.basicConfig(level=logging.ERROR)
+    for line in sys.stdin:
+        pids = []
+        for job in json.loads(line)["jobs"]:
+            if (pid := os.fork()) == 0:
+                end(lambda job=job: run(job))
+            pids.append(pid)
+        print(json.dumps({"pids": pids}), flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        print(json.dumps({"codes": codes}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
