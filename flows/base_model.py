@@ -16,9 +16,11 @@ LESSON_SETS = DataConfig(sources=("DOTA",), train=0.97, test=0.02)
 
 
 def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
-    """The base model of a run, on this machine."""
-    if model.base != TOY:
-        return find_base(model.base)
+    """The base model of a run, on this machine, with images handled as the run's settings say."""
+    return find_base(model, run.workspace.models, _obtain_toy(run) if model.base == TOY else None)
+
+
+def _obtain_toy(run: Run) -> ModelRef:
     models = run.workspace.models
     superseded = models / "superseded"
     lessons = make(draw_lessons_folder, models / "lessons", superseded, **LESSONS)

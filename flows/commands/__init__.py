@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from flows.commands import chat, checkpoints, data, evaluation, experiment, merging, predict
+from flows.commands import chat, checkpoints, data, evaluation, experiment, inspecting, merging, predict
 
-COMMANDS: list[ModuleType] = [experiment, data, checkpoints, merging, predict, evaluation, chat]
+COMMANDS: list[ModuleType] = [experiment, data, inspecting, checkpoints, merging, predict, evaluation, chat]

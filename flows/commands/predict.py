@@ -37,14 +37,14 @@ def run(options: argparse.Namespace) -> None:
     from tasks.errors import ModelError
     from tasks.inference.predicting import PredictRequest, predict
     from tasks.inference.progress import Progress
-    from tasks.storage.manifests import folder_digest
+    from tasks.training.base_model import model_digest
 
     for folder in filter(None, (options.model, options.adapter)):
         if not folder.is_dir():
             raise ModelError(f"{folder} is no directory: give the directory of a model.")
     request = PredictRequest(
         model=options.model,
-        model_sha256=folder_digest(options.model),
+        model_sha256=model_digest(options.model),
         adapter=options.adapter,
         data=options.data,
         images=options.images,

@@ -8,7 +8,7 @@ import re
 from typing import Literal, NamedTuple
 
 PROJECTOR_PREFIX = "model.multi_modal_projector."
-_PEFT_PREFIX = "base_model.model."
+PEFT_PREFIX = "base_model.model."
 _LORA = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight")
 _RENAMES = tuple(
     (re.compile(pattern), replacement)
@@ -37,7 +37,7 @@ class LoraName(NamedTuple):
 
 def canonical_name(name: str) -> str:
     """The canonical name of a tensor in a model's file, a module tree or an adapter."""
-    name = name.removeprefix(_PEFT_PREFIX)
+    name = name.removeprefix(PEFT_PREFIX)
     for pattern, replacement in _RENAMES:
         name = pattern.sub(replacement, name)
     return name

@@ -1,15 +1,17 @@
-"""Load a LLaVA model, with or without an adapter, from directories."""
+"""Load a LLaVA model of either layout, with or without an adapter, from directories."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
-from tasks.model.non_lora import read_non_lora
-from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+from tasks.model.adapters import apply_adapter
+from tasks.model.configuration import read_config, require_model_config
+from tasks.model.original import find_tower, is_original, original_tensors
+from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
 
-PEFT_PREFIX = "base_model.model."
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 
 @dataclass(frozen=True)
@@ -30,44 +32,66 @@ class LoadedModel(Reader):
     device: Any
 
 
-def require_model_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a model directory; raises ModelError when it is missing or not LLaVA's."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{folder} holds no config.json: give the directory of a LLaVA model.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{folder}/config.json is damaged ({error}): copy the model again.") from None
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "llava":
-        raise ModelError(
-            f"{folder} holds a model of type {kind!r}, not a transformers LLaVA model: "
-            "give a directory as llava-hf/llava-1.5-7b-hf has it."
-        )
-    return config
-
-
-def load_reader(folder: Path) -> Reader:
-    """Tokenizer and image processor of a model directory; the padding that it was trained with comes along."""
-    from transformers import AutoTokenizer
-    from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
-
-    config = require_model_config(folder)
-    for name in ("tokenizer_config.json", "preprocessor_config.json"):
-        if not (folder / name).is_file() and not (folder / "processor_config.json").is_file():
-            raise ModelError(f"{folder} lacks {name}: copy it from the base model.")
+def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
+    """Tokenizer and image processor of a model directory; images are padded as the adapter, or else the model, says."""
+    written, config = read_config(folder), require_model_config(folder)
+    original = is_original(written)
+    if not original:
+        _require_reader_files(folder)
     try:
         vision = config["vision_config"]
         image_token_id = config.get("image_token_index") or config["image_token_id"]
-        image_tokens = (vision["image_size"] // vision["patch_size"]) ** 2
+        patches = (vision["image_size"] // vision["patch_size"]) ** 2
     except KeyError as error:
         raise ModelError(f"{folder}/config.json lacks {error}: copy it from where the model was published.") from None
-    return Reader(
-        tokenizer=AutoTokenizer.from_pretrained(folder),
-        image_processor=LlavaImageProcessorPil.from_pretrained(folder),
+    # the class token is one more
+    whole = config.get("vision_feature_select_strategy") == "full"
+    reader = Reader(
+        tokenizer=load_original_tokenizer(folder) if original else load_tokenizer(folder),
+        image_processor=_image_processor(find_tower(folder, written) if original else folder),
         image_token_id=int(image_token_id),
-        image_tokens=image_tokens,
+        image_tokens=patches + whole,
     )
+    reader.image_processor.do_pad = pads(folder)
+    return replace(reader, image_processor=_processor_of(adapter, reader)) if adapter is not None else reader
+
+
+def _require_reader_files(folder: Path) -> None:
+    for name in ("tokenizer_config.json", PREPROCESSOR):
+        if not (folder / name).is_file() and not (folder / PROCESSOR).is_file():
+            raise ModelError(f"{folder} lacks {name}: copy it from the base model.")
+
+
+def _image_processor(folder: Path) -> Any:
+    from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+
+    if not (folder / PREPROCESSOR).is_file() and not (folder / PROCESSOR).is_file():
+        raise ModelError(f"{folder} lacks {PREPROCESSOR}: copy it from where the vision tower was published.")
+    return LlavaImageProcessorPil.from_pretrained(folder)
+
+
+def _processor_of(adapter: Path, reader: Reader) -> Any:
+    """The image processor that an adapter was trained with: its own, or the base's that pads as it says."""
+    if (adapter / PREPROCESSOR).is_file() or (adapter / PROCESSOR).is_file():
+        return _image_processor(adapter)
+    if (adapter / "config.json").is_file() and is_original(read_config(adapter)):
+        reader.image_processor.do_pad = pads(adapter)
+    return reader.image_processor
+
+
+def pads(folder: Path) -> bool:
+    """Whether images are padded to a square: as the directory says, or else as LLaVA 1.5 was trained."""
+    written = read_config(folder)
+    if is_original(written):
+        # the original crops where nothing is said
+        return written.get("image_aspect_ratio") == "pad"
+    for name in (PROCESSOR, PREPROCESSOR):
+        if (folder / name).is_file():
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = settings.get("image_processor", settings)
+            if settings.get("do_pad") is not None:
+                return bool(settings["do_pad"])
+    return True
 
 
 def choose_device() -> Any:
@@ -87,20 +111,40 @@ def choose_dtype(name: str, device: Any) -> Any:
 
 
 def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
-    """The LLaVA model of a directory in evaluation mode; raises ModelError when its weights are not whole."""
-    # what a file lacks transformers would fill with random values and a warning
-    complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
+    """The LLaVA model of a directory in evaluation mode; raises ModelError when its weights are not whole.
+
+    Under ZeRO-3 each rank keeps its part only, whichever layout the directory has.
+    """
     from safetensors import SafetensorError
     from transformers import LlavaForConditionalGeneration
 
-    require_model_config(folder)
+    source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
+    if is_original(read_config(folder)):
+        source = _original_source(folder)
+    else:
+        require_model_config(folder)
+    # what a file lacks transformers would fill with random values and a warning
+    complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
     try:
-        model, found = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, **complete, **options)
+        model, found = LlavaForConditionalGeneration.from_pretrained(**source, dtype=dtype, **complete, **options)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The weights of {folder} cannot be read ({error}): copy the model again.") from None
     if found["missing_keys"]:
         raise ModelError(f"{folder} lacks {sorted(found['missing_keys'])[0]}: copy the model again.")
+    model.name_or_path = model.config._name_or_path = str(folder)
     return model.eval()
+
+
+def _original_source(folder: Path) -> dict[str, Any]:
+    """What from_pretrained takes in the place of a directory."""
+    from transformers import GenerationConfig, LlavaConfig
+
+    tower = find_tower(folder, read_config(folder))
+    config = LlavaConfig.from_dict(require_model_config(folder))
+    source = {"pretrained_model_name_or_path": None, "config": config, "state_dict": original_tensors(folder, tower)}
+    if (folder / "generation_config.json").is_file():
+        source["generation_config"] = GenerationConfig.from_pretrained(folder)
+    return source
 
 
 def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") -> LoadedModel:
@@ -109,31 +153,5 @@ def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") ->
     loaded = load_base(model, choose_dtype(dtype, device))
     if adapter is not None:
         loaded = apply_adapter(loaded, adapter)
-    reader = load_reader(model)
+    reader = load_reader(model, adapter)
     return LoadedModel(**vars(reader), model=loaded.to(device), device=device)
-
-
-def apply_adapter(model: Any, adapter: Path, trainable: bool = False) -> Any:
-    """Put a PEFT adapter and its projector on a base model; raises ModelError when either does not fit."""
-    from peft import PeftModel
-    from safetensors import SafetensorError
-
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS):
-        if not (adapter / name).is_file():
-            raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
-    try:
-        tuned = PeftModel.from_pretrained(model, adapter, is_trainable=trainable, autocast_adapter_dtype=False)
-    except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None
-    load_projector(tuned, adapter)
-    return tuned
-
-
-def load_projector(model: Any, adapter: Path) -> None:
-    """Read non_lora_trainables.bin into a PEFT model; raises ModelError when a name or shape does not fit."""
-    weights = read_non_lora(adapter)
-    known = model.state_dict()
-    strange = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
-    if strange:
-        raise ModelError(f"{adapter}/{NON_LORA_WEIGHTS} does not fit the base model, first at {strange[0]}.")
-    model.load_state_dict(weights, strict=False)

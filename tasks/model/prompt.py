@@ -42,32 +42,39 @@ def place_image(text: str) -> str:
     return f"{IMAGE_PLACEHOLDER}\n{text.replace(IMAGE_PLACEHOLDER, '').strip()}".strip()
 
 
-def encode_conversation(tokenizer: Any, turns: Sequence[Turn]) -> EncodedConversation:
-    """Tokens and labels of whole rounds, question and answer; raises DataError when the roles do not alternate."""
+def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool = True) -> EncodedConversation:
+    """Tokens and labels of whole rounds, question and answer; raises DataError when the roles do not alternate.
+
+    Without an image, "<image>" is text like any other.
+    """
     ids, labels = [tokenizer.bos_token_id], [IGNORE_INDEX]
     for number, (question, answer) in enumerate(_rounds(turns)):
-        encoded = encode_round(tokenizer, number, question, answer)
+        encoded = encode_round(tokenizer, number, question, answer, has_image)
         ids += encoded.input_ids
         labels += encoded.labels
     return EncodedConversation(ids, labels)
 
 
-def encode_round(tokenizer: Any, number: int, question: str, answer: str) -> EncodedConversation:
+def encode_round(
+    tokenizer: Any, number: int, question: str, answer: str, has_image: bool = True
+) -> EncodedConversation:
     """Tokens and labels of the round `number`, 0 for the first: each is encoded for itself."""
-    prompt, whole = _round_text(number, question, None), _round_text(number, question, answer)
-    prompt_ids = _encode(tokenizer, prompt, continued=number > 0)
-    ids = [*_encode(tokenizer, whole, continued=number > 0), tokenizer.eos_token_id]
+    prompt_ids = _encode(tokenizer, round_text(number, question), number > 0, has_image)
+    whole_ids = _encode(tokenizer, round_text(number, question, answer), number > 0, has_image)
+    ids = [*whole_ids, tokenizer.eos_token_id]
     return EncodedConversation(ids, [IGNORE_INDEX] * len(prompt_ids) + ids[len(prompt_ids) :])
 
 
-def encode_prompt(tokenizer: Any, turns: Sequence[Turn], image_token_id: int, image_tokens: int) -> list[int]:
+def encode_prompt(
+    tokenizer: Any, turns: Sequence[Turn], image_token_id: int, image_tokens: int, has_image: bool = True
+) -> list[int]:
     """Ids of a dialogue that ends with a question, up to "ASSISTANT:", each image as `image_tokens` ids."""
     *before, (role, question) = turns
     if role != "human":
         raise DataError("A prompt must end with a human turn.")
-    ids = encode_conversation(tokenizer, before).input_ids
+    ids = encode_conversation(tokenizer, before, has_image).input_ids
     number = len(before) // 2
-    ids += _encode(tokenizer, _round_text(number, question, None), continued=number > 0)
+    ids += _encode(tokenizer, round_text(number, question), number > 0, has_image)
     return expand_images(ids, image_token_id, image_tokens)
 
 
@@ -87,18 +94,43 @@ def _rounds(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def _round_text(number: int, question: str, answer: str | None) -> str:
-    text = f"{SYSTEM if number == 0 else ''}USER: {question} ASSISTANT:"
+def round_text(number: int, question: str, answer: str | None = None) -> str:
+    """The text of the round `number`, 0 for the first, with its answer or up to it."""
+    # the reference leaves the space out as well where nothing is asked
+    asked = f"USER: {question} ASSISTANT:" if question else "USER:ASSISTANT:"
+    text = f"{SYSTEM if number == 0 else ''}{asked}"
     return text if answer is None else f"{text} {answer}"
 
 
-def _encode(tokenizer: Any, text: str, continued: bool) -> list[int]:
+def _encode(tokenizer: Any, text: str, continued: bool, has_image: bool) -> list[int]:
     """Ids of a round; `continued` rounds stand right after an end token, without the tokenizer's first space."""
+    if not has_image and IMAGE_PLACEHOLDER in text:
+        return _encode_literally(tokenizer, text, continued)
     ids: list[int] = []
     for position, part in enumerate(text.split(IMAGE_PLACEHOLDER)):
         if position:
             ids.append(IMAGE_INDEX)
         after_end = continued and not position
-        start = tokenizer.eos_token if after_end else ""
-        ids += tokenizer.encode(start + part, add_special_tokens=False)[1 if after_end else 0 :]
+        start = tokenizer.eos_token if after_end else _lost_space(tokenizer, part)
+        ids += _ids(tokenizer, start + part)[1 if after_end else 0 :]
     return ids
+
+
+def _ids(tokenizer: Any, text: str, **options: bool) -> list[int]:
+    # without a warning about the length: what is too long is dealt with where it matters
+    return list(tokenizer.encode(text, add_special_tokens=False, verbose=False, **options))
+
+
+def _lost_space(tokenizer: Any, text: str) -> str:
+    """The space that a tokenizer takes for its own where a text begins with one; sentencepiece keeps both."""
+    if not text.startswith(" "):
+        return ""
+    with_space, without = (_ids(tokenizer, some) for some in (" a", "a"))
+    return " " if with_space == without else ""
+
+
+def _encode_literally(tokenizer: Any, text: str, continued: bool) -> list[int]:
+    """Ids of a round in which <image> is text, though the tokenizer has a token of that name."""
+    # a line break is never one token with what follows, and takes the first space upon itself
+    start = "\n" if continued else ""
+    return _ids(tokenizer, start + text, split_special_tokens=True)[len(_ids(tokenizer, start)) :]

@@ -8,7 +8,9 @@ import torch
 from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 
-from tasks.model.loading import Reader, load_projector
+from tasks.model.adapters import load_projector
+from tasks.model.loading import Reader
+from tasks.model.saving import save_reader
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
@@ -18,6 +20,7 @@ from tasks.training.checkpoints import Origin, mark_complete, rotate, write_mode
 from tasks.training.losses import mean_loss, predict_answers, sample_losses
 from tasks.training.sampling import train_sampler
 from tasks.training.saved_weights import fault_of, require_learned, whole_trainables
+from tasks.training.unlogged_loss import UnloggedLoss
 from tasks.training.validation import TokenCount, ValidateAtEnd, keep_best, validation_loss
 
 FIRST_MOVING_STEP = 2
@@ -47,6 +50,8 @@ class LlavaTrainer(Trainer):
             **options,
         )
         self.add_callback(ValidateAtEnd)
+        self.unlogged = UnloggedLoss(self)
+        self.add_callback(self.unlogged)
         self.counted = TokenCount()
         self.answer_scores: AnswerScores | None = None
         self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
@@ -127,10 +132,10 @@ class LlavaTrainer(Trainer):
             write_non_lora(folder, state_dict or {}, non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
-        self.reader.tokenizer.save_pretrained(folder)
-        self.reader.image_processor.save_pretrained(folder)
+        save_reader(self.reader, folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.unlogged.gather()
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         self._require_learned()

@@ -9,10 +9,10 @@ from tasks.model.finding import find_model
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.steps import KEPT, lines_to, step
-from tasks.storage.manifests import folder_digest
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
+from tasks.training.base_model import configured_base
 from tasks.training.launch import train
 from tasks.training.order import TrainingOrder
 from tasks.training.resuming import fetch_newer
@@ -21,10 +21,9 @@ from tasks.training.worker_lines import saved_step
 
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
-def find_base(base: str) -> ModelRef:
-    """The base model on this machine, fetched from a hub where it is no directory."""
-    folder = find_model(base)
-    return ModelRef(path=folder, sha256=folder_digest(folder))
+def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> ModelRef:
+    """The base model on this machine, as the experiment uses it; fetched from a hub where it is no directory."""
+    return configured_base(toy.path if toy else find_model(model.base), model, models)
 
 
 @step("pretrain-toy-base")

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.model.loading import load_base, load_model, load_reader, require_model_config
+from tasks.model.configuration import require_model_config
+from tasks.model.loading import load_base, load_model, load_reader
 
 
 def change_config(folder: Path, **values: Any) -> None:
@@ -49,7 +50,7 @@ def test_a_damaged_configuration_is_refused(tmp_path: Path, content: str) -> Non
 
 def test_another_kind_of_model_is_refused(model_dir: Path) -> None:
     change_config(model_dir, model_type="llama")
-    with pytest.raises(ModelError, match="of type 'llama', not a transformers LLaVA"):
+    with pytest.raises(ModelError, match="of type 'llama', not a LLaVA"):
         load_base(model_dir, torch.float32)
 
 

@@ -1,5 +1,7 @@
 """Every record is learned from whole, cut between turns, or counted with the reason why not."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,18 @@ import pytest
 from tasks.model.loading import Reader, load_reader
 from tasks.model.prompt import IMAGE_INDEX
 from tasks.training.samples import (
+    CUT,
     EMPTY_ANSWER,
     NO_ANSWER,
     TOO_LONG,
     UNANSWERED,
+    UNASKED,
     WRONG_ROLES,
     Sample,
     make_samples,
 )
+
+ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +85,19 @@ def test_parts_are_as_few_as_fit(reader: Reader) -> None:
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
 
 
-def test_without_splitting_a_long_record_is_dropped_and_counted(reader: Reader) -> None:
+def test_without_splitting_a_long_record_is_cut_and_counted(reader: Reader) -> None:
     samples, dropped = make_samples([long_record(60)], reader, 400, False)
+    whole = make_samples([long_record(60)], reader, 10_000, False)[0][0].encoded
+    assert [sample.length for sample in samples] == [400]
+    kept = len(samples[0].encoded.input_ids)
+    assert samples[0].encoded.input_ids == whole.input_ids[:kept]
+    assert samples[0].encoded.labels == whole.labels[:kept]
+    assert dropped == {CUT: 1}
+
+
+@pytest.mark.parametrize("limit", [40, 140])
+def test_what_is_cut_before_its_first_answer_is_dropped_and_counted(reader: Reader, limit: int) -> None:
+    samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], reader, limit, False)
     assert (samples, dropped) == ([], {TOO_LONG: 1})
 
 
@@ -92,7 +109,7 @@ def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(reader: Reade
 
 
 def test_an_empty_answer_is_left_out_and_the_others_are_learned(reader: Reader) -> None:
-    texts = ("<image>\nRural?", "yes", "Ships?", " ", "Planes?", "one")
+    texts = ("<image>\nRural?", "yes", "Ships?", "", "Planes?", "one")
     samples, dropped = make_samples([record(*texts)], reader, 2048, True)
     assert learned(samples[0], reader) == ["yes", "one"]
     assert "Ships?" not in text_of(samples[0], reader)
@@ -105,7 +122,7 @@ def test_the_image_stays_when_its_own_round_is_left_out(reader: Reader) -> None:
 
 
 def test_a_record_of_empty_answers_is_dropped_and_counted(reader: Reader) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "\n")], reader, 2048, True)
+    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], reader, 2048, True)
     assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
 
 
@@ -115,7 +132,7 @@ def test_a_last_question_without_an_answer_is_counted(reader: Reader) -> None:
     assert dropped == {UNANSWERED: 1}
 
 
-@pytest.mark.parametrize("roles", ["gh", "hhg", "hgg"])
+@pytest.mark.parametrize("roles", ["hhg", "hgg", "ghh"])
 def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Reader, roles: str) -> None:
     good = record("<image>\nRural?", "yes")
     samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], reader, 2048, True)
@@ -138,12 +155,49 @@ def test_the_one_image_is_shown_once(reader: Reader, texts: tuple[str, ...]) -> 
     assert learned(samples[0], reader) == ["yes", "two"]
 
 
+def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(reader: Reader) -> None:
+    samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], reader, 2048, True)
+    assert [learned(sample, reader) for sample in samples] == [["yes"]]
+    assert "hello" not in text_of(samples[0], reader)
+    assert dropped == {UNASKED: 1}
+
+
 def test_a_record_without_an_image_shows_none(reader: Reader) -> None:
     samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], reader, 2048, True)
     assert IMAGE_INDEX not in samples[0].encoded.input_ids
+    assert "What is <image> in LLaVA?" in text_of(samples[0], reader)
 
 
 def test_the_image_stays_in_the_turn_that_names_it(reader: Reader) -> None:
     samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], reader, 2048, True)
     ids = samples[0].encoded.input_ids
     assert "Hello" in reader.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
+
+
+@pytest.fixture(scope="module")
+def original() -> Reader:
+    return load_reader(ORACLE / "models" / "tiny-llava-v1.5")
+
+
+def truncated() -> dict[str, Any]:
+    return json.loads((ORACLE / "truncation.json").read_text()) if ORACLE.is_dir() else {}
+
+
+@pytest.mark.parametrize("name", truncated())
+def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_answer(
+    original: Reader, name: str
+) -> None:
+    lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")
+    case = next((case for case in map(json.loads, filter(None, lines)) if case["id"] == name), None)
+    if case is None:
+        pytest.skip("its text is not among the golden values")
+    golden = truncated()[name]
+    for image_tokens in (16, 576):
+        expected = golden[f"expanded_{image_tokens}"]
+        reader = replace(original, image_tokens=image_tokens)
+        cut, _ = make_samples([case], reader, 2048, split_long=False)
+        assert sum(sample.encoded.supervised_tokens for sample in cut) == expected["n_supervised"]
+        assert [sample.length for sample in cut] == ([expected["n"]] if cut else [])
+        split, dropped = make_samples([case], reader, 2048, split_long=True)
+        learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
+        assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]

@@ -1,0 +1,61 @@
+"""Put an adapter, ours or the original LLaVA's, on a base model of either layout."""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ModelError
+from tasks.model.formats import PEFT_PREFIX, canonical_name, lora_name
+from tasks.model.non_lora import read_non_lora
+from tasks.model.weights import read_tensors
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+
+TORCH_WEIGHTS = "adapter_model.bin"
+
+
+def apply_adapter(model: Any, adapter: Path) -> Any:
+    """Put a LoRA adapter and its projector on a base model; raises ModelError when either does not fit."""
+    from peft import PeftConfig, PeftModel
+    from peft.utils import set_peft_model_state_dict
+
+    for name in (ADAPTER_CONFIG, NON_LORA_WEIGHTS):
+        if not (adapter / name).is_file():
+            raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
+    weights = _lora_weights(adapter)
+    try:
+        config = PeftConfig.from_pretrained(str(adapter))
+        config.inference_mode = True
+        # the names that the original gives would also mean the vision tower's layers
+        config.target_modules = {name.partition(".lora_")[0].removeprefix(PEFT_PREFIX) for name in weights}
+        tuned = PeftModel(model, config, autocast_adapter_dtype=False)
+        found = set_peft_model_state_dict(tuned, weights)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None
+    lacking = [name for name in found.missing_keys if "lora_" in name]
+    if lacking:
+        raise ModelError(f"{adapter} lacks {lacking[0]}: fetch the checkpoint again.")
+    load_projector(tuned, adapter)
+    return tuned.eval()
+
+
+def _lora_weights(adapter: Path) -> dict[str, Any]:
+    """LoRA matrices by the names that PEFT gives them on a transformers LLaVA."""
+    files = [adapter / name for name in (ADAPTER_WEIGHTS, TORCH_WEIGHTS) if (adapter / name).is_file()]
+    if not files:
+        raise ModelError(f"{adapter} lacks {ADAPTER_WEIGHTS}: give a complete checkpoint of a LoRA training.")
+    weights = {}
+    for name, value in read_tensors(files[0]).items():
+        lora = lora_name(name)
+        if lora is None:
+            raise ModelError(f"{name} in {files[0]} is no LoRA matrix: give a checkpoint of a LoRA training of LLaVA.")
+        weights[f"{PEFT_PREFIX}{lora.weight.removesuffix('.weight')}.lora_{lora.side}.weight"] = value
+    return weights
+
+
+def load_projector(model: Any, adapter: Path) -> None:
+    """Read non_lora_trainables.bin into a PEFT model; raises ModelError when a name or shape does not fit."""
+    weights = {PEFT_PREFIX + canonical_name(name): value for name, value in read_non_lora(adapter).items()}
+    known = model.state_dict()
+    strange = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
+    if strange:
+        raise ModelError(f"{adapter}/{NON_LORA_WEIGHTS} does not fit the base model, first at {strange[0]}.")
+    model.load_state_dict(weights, strict=False)

@@ -1,0 +1,69 @@
+"""The base model as an experiment uses it: the same tower and the same pixels in training, answering and merging."""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ConfigError
+from tasks.files import digest_of, read_json, write_json
+from tasks.model.configuration import CONFIG, read_config
+from tasks.model.finding import find_model
+from tasks.model.loading import PREPROCESSOR, PROCESSOR, pads
+from tasks.model.original import find_tower, is_original
+from tasks.paths import MANIFEST
+from tasks.records import ModelRef
+from tasks.settings import ModelConfig
+from tasks.storage.manifests import folder_digest, made_beside
+
+Changes = dict[str, dict[str, Any]]
+
+
+def model_digest(folder: Path) -> str:
+    """One digest for all that decides a model's answers: its directory, and its vision tower's where that is apart."""
+    if not (folder / CONFIG).is_file() or not is_original(read_config(folder)):
+        return folder_digest(folder)
+    return digest_of([folder_digest(folder), folder_digest(find_tower(folder, read_config(folder)))])
+
+
+def configured_base(folder: Path, config: ModelConfig, models: Path) -> ModelRef:
+    """The model as `config` wants its vision tower and its images handled; as it stands where it is so already.
+
+    Else a directory below `models` that links to its files, with changed settings. Raises ConfigError where a
+    setting does not fit the model.
+    """
+    original = is_original(read_config(folder))
+    if config.vision_tower is not None and not original:
+        raise ConfigError(f"{folder} brings its vision tower along: leave model.vision_tower empty.")
+    aspect = config.image_aspect_ratio
+    if config.vision_tower is None and pads(folder) == (aspect == "pad"):
+        return ModelRef(path=folder, sha256=model_digest(folder))
+    if original:
+        tower = find_model(config.vision_tower) if config.vision_tower else find_tower(folder, read_config(folder))
+        sha256 = digest_of([folder_digest(folder), folder_digest(tower), aspect])
+        changed: Changes = {CONFIG: {"mm_vision_tower": str(tower), "image_aspect_ratio": aspect}}
+    else:
+        sha256 = digest_of([folder_digest(folder), aspect])
+        changed = {name: {"do_pad": aspect == "pad"} for name in (PREPROCESSOR, PROCESSOR) if (folder / name).is_file()}
+    view = models / f"{folder.name}-{sha256[:12]}"
+    _link(folder, changed, view)
+    return ModelRef(path=view, sha256=sha256)
+
+
+def _link(folder: Path, changes: Changes, view: Path) -> None:
+    """Make a directory of links to a model's files, with other values in some of its JSON files."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST]
+    changed = {name: _updated(read_json(folder / name), values) for name, values in changes.items()}
+    present = all((view / path.name).is_file() for path in files)
+    if present and all(read_json(view / name) == settings for name, settings in changed.items()):
+        return
+    with made_beside(view) as part:
+        for path in files:
+            if path.name in changed:
+                write_json(part / path.name, changed[path.name])
+            else:
+                (part / path.name).symlink_to(path.resolve())
+
+
+def _updated(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    if "image_processor" in settings:
+        return {**settings, "image_processor": {**settings["image_processor"], **values}}
+    return {**settings, **values}
