@@ -110,7 +110,7 @@ class TrainingConfig(Section):
     """
 
     WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset(
-        {"report_to", "run_timeout_h", "logging_steps", "dataloader_num_workers", "save_total_limit"}
+        {"report_to", "wandb_mode", "run_timeout_h", "logging_steps", "dataloader_num_workers", "save_total_limit"}
         | {"node_rank", "rdzv_endpoint", "gradient_checkpointing"}
     )
     DIVISION: ClassVar[frozenset[str]] = frozenset({"nnodes", "nproc_per_node", "gradient_accumulation_steps"})
@@ -196,6 +196,11 @@ class TrainingConfig(Section):
     use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
     seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
     report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
+    wandb_mode: Literal["auto", "online", "offline", "disabled"] = Field(
+        "auto",
+        description="auto: online where a key is found, else files for a later `wandb sync`. The environment's "
+        "WANDB_MODE goes before it.",
+    )
     run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
 
     @model_validator(mode="after")

@@ -1,12 +1,11 @@
 """transformers' TrainingArguments from an order."""
 
-import os
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from tasks.settings import TrainingConfig
 from tasks.training.order import TrainingOrder
+from tasks.training.wandb_login import prepare_wandb
 from tasks.training.zero_config import zero_config
 
 SAME_NAME = (
@@ -35,7 +34,7 @@ def training_arguments(order: TrainingOrder) -> Any:
         deepspeed=zero_config(config.deepspeed) if config.deepspeed else None,
         remove_unused_columns=False,
         disable_tqdm=True,
-        report_to=_reporters(config.report_to),
+        report_to=_reporters(order),
         run_name=order.run,
         dataloader_pin_memory=gpu,
         dataloader_persistent_workers=config.dataloader_num_workers > 0,
@@ -54,8 +53,8 @@ def _prefetched(config: TrainingConfig) -> int | None:
     return ceil(config.gradient_accumulation_steps / workers) + 1 if workers else None
 
 
-def _reporters(names: tuple[str, ...]) -> list[str]:
-    """Where curves go; wandb never asks a question: without a key it writes files for a later sync."""
-    if "wandb" in names and not os.environ.get("WANDB_API_KEY") and not (Path.home() / ".netrc").is_file():
-        os.environ.setdefault("WANDB_MODE", "offline")
-    return list(names) or ["none"]
+def _reporters(order: TrainingOrder) -> list[str]:
+    """Where curves go besides the log; what is kept in files lies beside the log."""
+    config = order.training
+    reports = "wandb" in config.report_to and prepare_wandb(config.wandb_mode, order.out.with_name("logs"))
+    return ["wandb"] if reports else ["none"]

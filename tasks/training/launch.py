@@ -1,5 +1,6 @@
 """Start the training process, follow it to its end and hand over what it made."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -10,7 +11,7 @@ from tasks.processes import ProcessFailed, run_worker
 from tasks.records import CheckpointRef
 from tasks.settings import TrainingConfig
 from tasks.storage.manifests import content_digest, whole_manifest
-from tasks.training.advice import advice_for
+from tasks.training.advice import LINES_READ, advice_for
 from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_checkpoints
 from tasks.training.order import TrainingOrder
 from tasks.training.preemption import stopped_by_sigterm
@@ -86,8 +87,10 @@ def _require_no_other(order: TrainingOrder) -> None:
 def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
     config = order.training
     stopped: list[int] = []
+    heard: deque[str] = deque(maxlen=LINES_READ)
 
     def hear(line: str) -> None:
+        heard.append(line)
         on_line(line)
         if (step := stopped_step(line)) is not None:
             stopped.append(step)
@@ -104,7 +107,8 @@ def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
     except ProcessFailed as error:
         if not stopped:
             raise TrainingError(
-                f"Training ended with code {error.code}: {advice_for(error.code, error.lines)}\n" + _quoted(error.lines)
+                f"Training ended with code {error.code}: {advice_for(error.code, [*heard, *error.lines])}\n"
+                + _quoted(error.lines)
             ) from None
     if stopped:
         raise TrainingStopped(

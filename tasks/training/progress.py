@@ -1,20 +1,18 @@
-"""What a training run says as it goes: a line a step, for people and for the log."""
+"""What a training run says as it goes: a line at each log, for people, for the log and for its parent."""
 
-import time
 from typing import Any
 
 from transformers import TrainerCallback
 
+from tasks.training.worker_lines import curves_line, step_line
+
 
 class ProgressLines(TrainerCallback):
-    """Prints step, loss, learning rate, speed and the time that is left."""
-
-    def __init__(self) -> None:
-        self.started_s = 0.0
-        self.first_step = 0
+    """Prints the readings of each log, and where Weights & Biases shows them; must stand after all other callbacks."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.started_s, self.first_step = time.monotonic(), state.global_step
+        if "wandb" in args.report_to and state.is_world_process_zero:
+            print(_where_curves_are(), flush=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not state.is_world_process_zero or not logs:
@@ -22,14 +20,15 @@ class ProgressLines(TrainerCallback):
         if "eval_loss" in logs:
             print(f"step {state.global_step}: validation loss {float(logs['eval_loss']):.4f}", flush=True)
         elif "loss" in logs:
-            print(self._line(state, logs), flush=True)
+            print(step_line(state.global_step, state.max_steps, {"epoch": state.epoch, **logs}), flush=True)
 
-    def _line(self, state: Any, logs: dict[str, Any]) -> str:
-        done = state.global_step - self.first_step
-        rate = done / max(time.monotonic() - self.started_s, 1e-9)
-        left_s = (state.max_steps - state.global_step) / rate if done else 0
-        return (
-            f"step {state.global_step}/{state.max_steps}: loss {float(logs['loss']):.4f}, "
-            f"learning rate {float(logs['learning_rate']):.2e}, epoch {state.epoch:.2f}, "
-            f"{rate:.2f} steps/s, {left_s:.0f} s left"
-        )
+
+def _where_curves_are() -> str:
+    import wandb
+
+    run = wandb.run
+    if run is None:
+        return "curves are kept nowhere but in the log: Weights & Biases started no run"
+    if run.offline:
+        return f"curves are kept in files: send them with `wandb sync {run.dir.removesuffix('/files')}`"
+    return curves_line(run.url)

@@ -13,7 +13,8 @@ from typing import Any
 
 from tasks.errors import ConfigError, DataError, TrainingError
 from tasks.files import read_json
-from tasks.model.loading import Reader, choose_dtype, load_base, load_reader, require_model_config
+from tasks.model.configuration import require_model_config
+from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
 from tasks.storage.manifests import write_manifest
@@ -25,8 +26,10 @@ from tasks.training.attention import choose_attention, this_machine
 from tasks.training.batches import SampleDataset
 from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
 from tasks.training.loop import LlavaTrainer
+from tasks.training.loss_guard import LossGuard
 from tasks.training.order import TrainingOrder
 from tasks.training.progress import ProgressLines
+from tasks.training.readings import Readings
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
@@ -83,8 +86,10 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
         args=arguments,
         train_dataset=sets["data_train"],
         eval_dataset=sets["data_val"] if len(sets["data_val"]) else None,
-        callbacks=[ProgressLines()],
+        callbacks=[LossGuard(), ProgressLines()],
     )
+    # before the callbacks that send its readings
+    trainer.callback_handler.callbacks.insert(0, Readings(order.training))
     trainer.answer_scores = answer_scores(order, reader)
     from transformers import PrinterCallback, ProgressCallback
 
