@@ -60,7 +60,9 @@ def fault_of(checkpoint: Path, model: Any, projector: Mapping[str, Any]) -> str 
     untouched = [name for name in shapes if "lora_B" in name and not saved[_saved_name(name)].read().any()]
     if untouched:
         return f"{untouched[0]} is still zero, as it was before training"
-    moved = [name for name, start in projector.items() if _differs(saved[_saved_name(name)].read(), start)]
+    # of its matrices: a bias that begins at zero moves at any rate
+    matrices = {name: start for name, start in projector.items() if start.ndim > 1}
+    moved = [name for name, start in matrices.items() if _differs(saved[_saved_name(name)].read(), start)]
     return None if moved else "the projector has not moved"
 
 
