@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tasks.data.sources import require_known
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.settings import DataConfig, ExperimentConfig
@@ -41,18 +42,21 @@ def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> Experimen
     values = _read_yaml(_find(preset_or_yaml))
     for override in overrides:
         _apply(values, override)
-    try:
-        return ExperimentConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+    return _validated(values)
 
 
 def data_config(**values: Any) -> DataConfig:
     """A data section from some of its values; raises ConfigError for a wrong one."""
+    return _validated({"data": values}).data
+
+
+def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
     try:
-        return ExperimentConfig.model_validate({"data": values}).data
+        config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+    require_known(config.data.sources)
+    return config
 
 
 def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:

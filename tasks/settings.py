@@ -4,79 +4,14 @@ These models are the run form in Prefect's UI, so each field says what it is, it
 `training` keeps the argument names of LLaVA and transformers.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import AliasChoices, Field, model_validator
 
+from tasks.data_settings import DataConfig
 from tasks.section import Section
 from tasks.store_settings import ArchiveConfig, StoreConfig
-
-SourceName = Literal["NWPU", "RSICD", "LR", "DOTA", "UCM", "UAV"]
-Protocol = Literal["grouped", "reference"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class SampleConfig(Section):
-    """The embedded sample data: overhead scenes that rsvlm draws itself."""
-
-    scenes: int = Field(400, ge=20, le=20_000, description="Scenes to draw, 20 to 20000.")
-    image_size: int = Field(64, ge=48, le=256, description="Side of a scene in pixels, 48 to 256.")
-    seed: int = Field(28, ge=0, description="Seed of the drawing.")
-
-
-class DataConfig(Section):
-    """Where the data is and how it is divided."""
-
-    root: Path | None = Field(
-        None,
-        description="Data folder with instructions_raw.json or dataset.json and imagenes/. "
-        "Empty: draw the embedded sample data in the workspace.",
-    )
-    sample: SampleConfig = Field(SampleConfig(), description="The sample that is drawn when root is empty.")
-    sources: tuple[SourceName, ...] = Field(
-        ("NWPU", "RSICD", "LR", "DOTA"), min_length=1, description="Sources whose records are kept."
-    )
-    fetch: bool = Field(
-        False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
-    )
-    archives: dict[SourceName | Literal["instructions"], str | tuple[str, ...]] = Field(
-        {},
-        description="What you have of a source: path or address of its archive or folder, or a list of them, by name; "
-        "instructions: of the instruction file.",
-    )
-    mirrors: dict[SourceName | Literal["instructions"], str | tuple[str, ...]] = Field(
-        {}, description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name."
-    )
-    train: Fraction = Field(0.7, description="Share of each source for training, 0 to 1.")
-    test: Fraction = Field(0.2, description="Share of each source for the test, 0 to 1; the rest validates.")
-    seed: int = Field(28, ge=0, description="Seed of the split and of the reduction.")
-    protocol: Protocol = Field(
-        "grouped",
-        description="grouped: all records of one image in one set. reference: the partition of the reference "
-        "scripts, by record.",
-    )
-    broken_images: Literal["refuse", "drop"] = Field(
-        "refuse", description="What an image that is no image does: end the run, or drop its records, counted."
-    )
-    record_faults: Literal["repair", "drop"] = Field(
-        "repair",
-        description="What a record with a fault does (<image> missing or doubled, roles out of order, an empty answer, "
-        "an id twice): it is mended, or dropped; both counted.",
-    )
-    near_duplicates: Literal["together", "ignore"] = Field(
-        "together",
-        description="Images that show the same: kept in one set by the grouped protocol, or not looked for.",
-    )
-    subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
-    test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1.")
-
-    @model_validator(mode="after")
-    def _shares_fit(self) -> "DataConfig":
-        if self.train + self.test > 1 + 1e-9:
-            raise ValueError(f"train {self.train} and test {self.test} make more than 1: lower one of them")
-        return self
 
 
 class ModelConfig(Section):
@@ -241,6 +176,9 @@ class MergingConfig(Section):
 
     dtype: Literal["base", "float32", "bfloat16", "float16"] = Field(
         "base", description="Type of the merged weights; base: as the base model's."
+    )
+    format: Literal["transformers", "llava"] = Field(
+        "transformers", description="Layout of the merged model: transformers, or llava: as the original code reads it."
     )
 
 

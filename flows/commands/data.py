@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.data.sources import DEFAULT_SOURCES
+
 if TYPE_CHECKING:
     from tasks.data.set_files import Written
 
-SOURCES = "NWPU,RSICD,LR,DOTA"
+SOURCES = ",".join(DEFAULT_SOURCES)
 PROTOCOLS = ("grouped", "reference")
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from tasks.data.set_files import LEFT_OVER, REDUCED, set_paths
 from tasks.data.splitting import Split, reduce_records, split_records
 from tasks.data.statistics_of_sets import statistics_of
 from tasks.data.verification import verification_of
+from tasks.data_settings import DataConfig
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
 from tasks.records import Manifest
-from tasks.settings import DataConfig
 from tasks.storage.manifests import made_beside, write_manifest
 
 FILTERED_TEST = "filtered_test"
@@ -117,8 +117,8 @@ def _write_findings(
 
 
 def _image_row(name: str, state: ImageState) -> dict[str, Any]:
-    row = asdict(state)
-    row["look"] = f"{state.look.phash:016x}" if state.look else None
+    row = asdict(replace(state, look=None))
+    del row["look"]
     return {"image": name, **row}
 
 

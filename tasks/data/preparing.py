@@ -11,10 +11,11 @@ from tasks.data.image_files import images_digest
 from tasks.data.record_checks import check_records
 from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
+from tasks.data.sources import require_known
+from tasks.data_settings import DataConfig
 from tasks.errors import DataError
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef, FolderRef, Manifest
-from tasks.settings import DataConfig
 from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
 
 # where the data comes from says nothing of what it is
@@ -93,6 +94,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
     """The records of the asked sources, checked, before any image is opened."""
     if not images.is_dir():
         raise DataError(f"{images} is no folder: give the folder that the records' image paths begin in.")
+    require_known(config.sources)
     inputs = inputs_of(raw)
     filtered = filter_records(read_records(raw), config.sources)
     checked = check_records(filtered.records, config.record_faults)

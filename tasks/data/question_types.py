@@ -4,9 +4,10 @@ import re
 from typing import Literal
 
 QuestionType = Literal["presence", "comparison", "rural_urban", "scene", "count", "other"]
+Patterns = tuple[tuple[QuestionType, re.Pattern[str]], ...]
 
 # In this order: "Is the number of A equal to the number of B?" compares, though it speaks of numbers.
-PATTERNS: tuple[tuple[QuestionType, re.Pattern[str]], ...] = (
+PATTERNS: Patterns = (
     ("rural_urban", re.compile(r"\brural\b.*\burban\b|\burban\b.*\brural\b")),
     ("comparison", re.compile(r"\b(more|less|fewer|larger|smaller)\b.*\bthan\b|\bequal to\b|\bas many\b")),
     ("count", re.compile(r"\bhow many\b|\b(number|amount) of\b|^count\b")),
@@ -23,10 +24,10 @@ PATTERNS: tuple[tuple[QuestionType, re.Pattern[str]], ...] = (
 YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")
 
 
-def question_type(question: str, answer: str) -> QuestionType:
+def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:
     """The type of a question, told by the question and, where its words leave it open, by its true answer."""
     text = question.replace("<image>", "").strip().lower()
-    for kind, pattern in PATTERNS:
+    for kind, pattern in patterns:
         if pattern.search(text):
             return kind
     says_yes_or_no = answer.strip().lower().rstrip(".") in ("yes", "no")

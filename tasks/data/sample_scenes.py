@@ -18,10 +18,10 @@ from tasks.data.sample_layouts import LAYOUTS
 from tasks.data.sample_lessons import lesson
 from tasks.data.sample_questions import Exchange, detected, low_resolution
 from tasks.data.sample_world import Scene
+from tasks.data_settings import SampleConfig
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json
 from tasks.paths import DataFolder
-from tasks.settings import SampleConfig
 from tasks.storage.manifests import made_beside, read_manifest, whole_manifest, write_manifest
 
 # Raised when scenes or texts change, so that a sample drawn by an older version is not taken for this one.

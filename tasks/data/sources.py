@@ -1,13 +1,14 @@
-"""The registry of sources: a new source is one entry here, with its folder, what is asked, and where it comes from.
+"""The registry of sources: a new source is one entry here, with its folder, what is asked, and where it comes from."""
 
-What kind of question it is, question_types tells by its words.
-"""
-
+import difflib
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from tasks.data.question_types import PATTERNS, Patterns, QuestionType, question_type
+from tasks.errors import ConfigError
 
 Task = Literal["captioning", "vqa"]
 Way = tuple[str, ...]
@@ -39,7 +40,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Source:
-    """One source of images and records; `task` is None where each record tells its own."""
+    """One source of images and records; `task` is None where each record tells its own.
+
+    `questions` tells the type of a question by its words; most sources share their phrasings.
+    """
 
     name: str
     folder: str
@@ -47,6 +51,7 @@ class Source:
     default: bool
     title: str
     origin: Origin
+    questions: Patterns = PATTERNS
 
 
 FLAT = r"(?:.*/)?(?P<keep>[^/]+\.{suffix})"
@@ -190,6 +195,21 @@ def image_key(image: str) -> str:
 def source_of(image_path: str) -> str:
     """The source of an image: the first folder of its path."""
     return image_key(image_path).split("/", 1)[0]
+
+
+def require_known(names: Iterable[str]) -> None:
+    """Raise ConfigError, naming the first, for sources that stand not in the registry."""
+    for name in names:
+        if name not in SOURCES:
+            close = difflib.get_close_matches(name, SOURCES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(SOURCES)}."
+            raise ConfigError(f"{name} is no source: {hint}")
+
+
+def type_of_question(source: str, question: str, answer: str) -> QuestionType:
+    """The type of a question of a source, by the question and its true answer."""
+    patterns = SOURCES[source].questions if source in SOURCES else PATTERNS
+    return question_type(question, answer, patterns)
 
 
 def task_of(record: Mapping[str, Any]) -> Task:

@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.data.question_types import question_type
 from tasks.data.records_file import Record
-from tasks.data.sources import image_key, source_of, task_of
+from tasks.data.sources import image_key, source_of, task_of, type_of_question
 
 MOST_COMMON = 20
 
@@ -18,11 +17,11 @@ def statistics_of(sets: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
         sources: dict[str, list[Record]] = {}
         for record in records:
             sources.setdefault(source_of(record["image"]), []).append(record)
-        described[name] = {source: _described(chosen) for source, chosen in sources.items()}
+        described[name] = {source: _described(source, chosen) for source, chosen in sources.items()}
     return described
 
 
-def _described(records: Sequence[Record]) -> dict[str, Any]:
+def _described(source: str, records: Sequence[Record]) -> dict[str, Any]:
     pairs = {"captioning": list[tuple[str, str]](), "vqa": list[tuple[str, str]]()}
     for record in records:
         texts = [turn["value"] for turn in record["conversations"]]
@@ -39,7 +38,7 @@ def _described(records: Sequence[Record]) -> dict[str, Any]:
     if answers := pairs["vqa"]:
         numbers["questions"] = {
             "number": len(answers),
-            "by_type": dict(Counter(question_type(question, answer) for question, answer in answers).most_common()),
+            "by_type": dict(Counter(type_of_question(source, *pair) for pair in answers).most_common()),
             "answers": dict(Counter(answer for _, answer in answers).most_common(MOST_COMMON)),
             "distinct_answers": len({answer for _, answer in answers}),
         }

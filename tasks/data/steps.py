@@ -21,8 +21,8 @@ from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.sample_scenes import draw_lessons, draw_sample
 from tasks.data.set_files import set_paths
+from tasks.data_settings import DataConfig, SampleConfig
 from tasks.records import DatasetRef, FolderRef
-from tasks.settings import DataConfig, SampleConfig
 from tasks.steps import step
 from tasks.storage.manifests import content_digest, folder_digest, made_beside, write_manifest
 

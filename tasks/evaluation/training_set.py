@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tasks.data.question_types import question_type
-from tasks.data.sources import image_key, source_of, task_of
+from tasks.data.sources import image_key, source_of, task_of, type_of_question
 from tasks.evaluation.answers import normalise_answer
 from tasks.evaluation.pairing import RecordText
 from tasks.evaluation.ptb import tokenize_captions
@@ -46,7 +45,7 @@ def known_answers(records: Sequence[RecordText]) -> list[KnownAnswer]:
     return [
         KnownAnswer(
             plain_question(question),
-            question_type(question, answer),
+            type_of_question(source_of(record.image), question, answer),
             normalise_answer(answer),
         )
         for record in records

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.data.question_types import question_type
+from tasks.data.sources import type_of_question
 from tasks.evaluation.answers import bin_of, normalise_answer, number_of, same_answer
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.uncertainty import ratio_interval
@@ -45,7 +45,7 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
             turn.number,
             record.image,
             plain_question(turn.question),
-            question_type(turn.question, turn.reference),
+            type_of_question(record.source, turn.question, turn.reference),
             normalise_answer(turn.reference),
             normalise_answer(turn.answer or ""),
         )

@@ -94,7 +94,6 @@ def test_an_unknown_section_is_refused_with_the_known_ones():
     [
         ("training.lora_r=0", "training.lora_r: Input should be greater than or equal to 1; got 0."),
         ("training.lora_r=many", "training.lora_r"),
-        ("data.sources=[MARS]", "data.sources.0"),
         ("store.uri=ftp://somewhere", "store.uri"),
         ("training=3", "training"),
     ],

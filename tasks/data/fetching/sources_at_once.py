@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.http_file import HttpFetcher, Progress
 from tasks.data.fetching.many import at_once
-from tasks.data.fetching.obtaining import obtain_instructions, obtain_source
+from tasks.data.fetching.obtaining import INSTRUCTIONS_NAME, obtain_instructions, obtain_source
 from tasks.data.records_file import read_records
+from tasks.data.sources import require_known
 from tasks.errors import DataError
 
 SOURCES_AT_ONCE = 4
@@ -28,6 +29,7 @@ def obtain_all(
 
     A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended.
     """
+    require_known([*sources, *(name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)])
 
     def fetcher_of(name: str) -> HttpFetcher:
         return HttpFetcher(request.patience, progress_of(name))

@@ -11,7 +11,8 @@ import yaml
 
 from flows.cli import main
 from tasks.data.sample_scenes import draw_sample
-from tasks.settings import ExperimentConfig, SampleConfig
+from tasks.data_settings import SampleConfig
+from tasks.settings import ExperimentConfig
 
 
 def rsvlm(*arguments: object) -> int:

@@ -7,7 +7,7 @@ import pytest
 from tasks.data.question_types import question_type
 from tasks.data.sample_scenes import sample_records
 from tasks.data.sources import source_of, task_of
-from tasks.settings import SampleConfig
+from tasks.data_settings import SampleConfig
 
 RAW = Path(__file__).resolve().parents[4] / "shared" / "real" / "instructions_raw.json"
 

@@ -13,8 +13,8 @@ from tasks.data.sample_lessons import SIGHTS, TALLIES, THINGS
 from tasks.data.sample_questions import DETECTED, LOW_RESOLUTION, URBAN, counts_of
 from tasks.data.sample_scenes import draw_lessons, draw_sample, lesson_records, sample_records
 from tasks.data.sample_world import SIDE, Scene, Thing
+from tasks.data_settings import SampleConfig
 from tasks.errors import DataError
-from tasks.settings import SampleConfig
 
 SMALL = SampleConfig(scenes=60, image_size=48, seed=5)
 KINDS = {

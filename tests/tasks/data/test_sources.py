@@ -1,11 +1,17 @@
 import json
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tasks.data.sources import DEFAULT_SOURCES, source_of, task_of
-from tasks.settings import DataConfig
+from deployments.configuration import load_config
+from tasks.data.preparing import prepare_dataset
+from tasks.data.sources import DEFAULT_SOURCES, SOURCES, source_of, task_of
+from tasks.data_settings import DataConfig
+from tasks.errors import ConfigError
 
 RAW = Path(__file__).resolve().parents[4] / "shared" / "real" / "instructions_raw.json"
 
@@ -43,6 +49,31 @@ def test_the_source_tells_the_task_whatever_is_asked():
 def test_the_first_prompt_tells_the_task_where_the_source_holds_both(prompt, task):
     assert task_of(record("UCM/images/1.jpg", prompt)) == task
     assert task_of(record("elsewhere/1.jpg", prompt)) == task
+
+
+def test_a_source_is_one_entry_of_the_registry(tmp_path, monkeypatch):
+    """Its folder, its task and how its questions are typed are taken from there by all that works on records."""
+    floods = re.compile("flooded")
+    entry = replace(SOURCES["LR"], name="FLOOD", folder="FLOOD/images", questions=(("presence", floods),))
+    monkeypatch.setitem(SOURCES, "FLOOD", entry)
+    name = "FLOOD/images/1.tif"
+    turns = [{"from": "human", "value": "<image>\nWhat is flooded?"}, {"from": "gpt", "value": "the road"}]
+    rows = [{"id": str(n), "image": name.replace("1", str(n)), "conversations": turns} for n in range(10)]
+    (tmp_path / "raw.json").write_text(json.dumps(rows))
+    for row in rows:
+        (tmp_path / "imagenes" / row["image"]).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (int(row["id"]) * 20, 0, 0)).save(tmp_path / "imagenes" / row["image"])
+    config = load_config("real-cpu", ["data.sources=[FLOOD]", "data.near_duplicates=ignore"]).data
+    out = tmp_path / "sets"
+    assert prepare_dataset(tmp_path / "raw.json", tmp_path / "imagenes", config, out).records["train"] == 7
+    numbers = json.loads((out / "statistics.json").read_text())["train"]["FLOOD"]
+    assert numbers["questions"]["by_type"] == {"presence": 7}
+
+
+@pytest.mark.parametrize("setting", ["data.sources=[NWPUX]", "data.sources=[LR,nwpu]"])
+def test_a_source_that_nobody_knows_is_named(setting):
+    with pytest.raises(ConfigError, match=r"is no source: did you mean NWPU\?|is no source: known are NWPU"):
+        load_config("demo", [setting])
 
 
 def test_a_record_without_turns_has_a_task():
