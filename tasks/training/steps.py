@@ -41,10 +41,11 @@ def train_adapter(
         run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
         staging=run.folder.staging if run.archives else None, resume=run.resume,
     )  # fmt: skip
-    if run.resume and run.archives and training.node_rank == 0:
-        fetch_newer(order, run.store(), (run.store_name, run.name))
     # of several machines, the first one's uploader brings what all have written
-    uploader = Uploader(archive_of(run)) if run.archives and training.node_rank == 0 else None
+    archive = archive_of(run) if run.archives and training.node_rank == 0 else None
+    if run.resume and archive:
+        fetch_newer(order, archive.store, (run.store_name, run.name))
+    uploader = Uploader(archive) if archive else None
     return train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
 
 

@@ -68,6 +68,7 @@ def test_every_stage_leaves_a_whole_folder_at_its_place(first: SimpleNamespace) 
         assert whole_manifest(first.folder.root / name), name
     for name in ("training/checkpoint-2/COMPLETE.json", "reports/comparison.json", "experiment.yaml", "logs/log.txt"):
         assert (first.folder.root / name).is_file(), name
+    assert set(read_json(first.folder.tokens / "tokens.json")["sets"]["train"]) == {"NWPU", "RSICD", "LR", "DOTA"}
     for name in ("metrics.json", "per_answer.jsonl", "report.html"):
         assert (first.folder.report("final") / name).is_file(), name
     assert (first.folder.predictions("base") / "subsets" / "filter_001_final.json").is_file()
@@ -214,3 +215,14 @@ def test_a_checkpoint_that_was_left_behind_is_archived_later_and_once(first: Sim
     assert archive_checkpoint_flow(*arguments) == [2]
     assert archive_checkpoint_flow(*arguments) == []
     assert whole_manifest(first.store / "late" / "checkpoints" / "checkpoint-2")
+
+
+def test_a_checkpoint_that_is_pulled_from_the_store_merges(first: SimpleNamespace, tmp_path: Path) -> None:
+    from flows.cli import main
+
+    assert main(["checkpoints", "pull", str(first.store / "first"), str(tmp_path)]) == 0
+    base = first.workspace / "models" / "toy"
+    pulled = ["--base", str(base), "--adapter", str(tmp_path / "checkpoint-2"), "--out", str(tmp_path / "merged")]
+    assert main(["merge", *pulled]) == 0
+    weights = "model.safetensors"
+    assert (tmp_path / "merged" / weights).read_bytes() == (first.folder.merged / weights).read_bytes()

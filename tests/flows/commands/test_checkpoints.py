@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from tasks.settings import ExperimentConfig
 from tasks.storage.archiving import archive_folder
 from tasks.storage.local_store import LocalStore
 
@@ -45,3 +46,24 @@ def test_pull_prints_the_folder(store: Path, tmp_path: Path, capsys: pytest.Capt
 def test_a_store_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "list", (tmp_path / "typo").as_uri()]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_what_an_interrupted_run_left_is_archived_by_hand_and_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "workspace" / "runs" / "demo"
+    checkpoint = run / "training" / "checkpoint-5"
+    checkpoint.mkdir(parents=True)
+    (run / "experiment.yaml").write_text(ExperimentConfig().as_yaml())
+    (checkpoint / "adapter_model.safetensors").write_text("weights")
+    (checkpoint / "COMPLETE.json").write_text('{"step": 5, "files": {"adapter_model.safetensors": 7}}')
+    place = tmp_path / "workspace" / "store" / "demo" / "checkpoints" / "checkpoint-5"
+    for said in (f"{place.as_uri()}\n", ""):
+        assert main(["checkpoints", "archive", str(run)]) == 0
+        assert capsys.readouterr().out == said
+    assert (place / "MANIFEST.json").is_file()
+
+
+def test_a_folder_that_is_no_runs_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checkpoints", "archive", str(tmp_path)]) == 2
+    assert "no run's folder" in capsys.readouterr().err

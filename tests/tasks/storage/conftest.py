@@ -90,7 +90,7 @@ class Moto:
 
     def restart(self) -> None:
         self.start()
-        client(self.address).create_bucket(Bucket=BUCKET)
+        self.client.create_bucket(Bucket=BUCKET)
 
 
 class Radosgw:
@@ -108,21 +108,8 @@ class Radosgw:
                 ["bash", str(HERE / "radosgw.sh")], env=environment, check=True, stdout=log, stderr=log, timeout=180
             )
 
-    def _pids(self, name: str) -> list[int]:
-        """Processes that were started with this server's own configuration."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (place / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if words[0].decode().endswith(name) and str(self.folder / "ceph.conf").encode() in words:
-                found.append(int(place.name))
-        return found
-
-    def kill(self, name: str = "radosgw") -> None:
-        for pid in self._pids(name):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self, name: str = "client.rgw.a") -> None:
+        os.kill(int((self.folder / "run" / f"{name}.pid").read_text()), signal.SIGKILL)
 
     def restart(self) -> None:
         command = ["radosgw", "-c", str(self.folder / "ceph.conf"), "-n", "client.rgw.a"]
@@ -130,7 +117,7 @@ class Radosgw:
         wait_until_up(self.address)
 
     def stop(self) -> None:
-        for name in ("radosgw", "ceph-osd", "ceph-mon"):
+        for name in ("client.rgw.a", "osd.0", "mon.a"):
             self.kill(name)
 
 
@@ -142,7 +129,8 @@ def client(address: str) -> Any:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Moto]:
     server = Moto()
-    client(server.address).create_bucket(Bucket=BUCKET)
+    server.client = client(server.address)
+    server.client.create_bucket(Bucket=BUCKET)
     yield server
     server.kill()
 
@@ -152,7 +140,8 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
     if missing := [name for name in ("radosgw", "ceph-mon", "ceph-osd", "ceph") if not shutil.which(name)]:
         pytest.skip(f"{missing[0]} is not installed (Debian: radosgw ceph-mon ceph-osd ceph-common)")
     server = Radosgw(tmp_path_factory.mktemp("rgw"))
-    client(server.address).create_bucket(Bucket=BUCKET)
+    server.client = client(server.address)
+    server.client.create_bucket(Bucket=BUCKET)
     yield server
     server.stop()
 

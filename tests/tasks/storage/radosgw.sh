@@ -38,7 +38,7 @@ mon data avail warn = 2
 [osd]
 osd data = $D/osd/\$id
 osd objectstore = $STORE
-memstore device bytes = 4294967296
+memstore device bytes = 17179869184
 osd class load list = *
 osd memory target = 939524096
 [client.rgw.a]
@@ -46,6 +46,10 @@ rgw data = $D/rgw
 rgw frontends = beast endpoint=127.0.0.1:$PORT
 rgw dns name = localhost
 rgw thread pool size = 32
+# what was deleted is freed at once: it lies in memory
+rgw gc obj min wait = 1
+rgw gc processor period = 2
+rgw gc processor max time = 2
 C
 export CEPH_CONF=$D/ceph.conf
 K=$D/keyring

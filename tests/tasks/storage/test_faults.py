@@ -8,10 +8,10 @@ import random
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tasks.files import read_json, sha256_of
@@ -37,6 +37,10 @@ class World:
         self.seen: dict[str, int] = {}
         (root / "training").mkdir(parents=True)
 
+    @cached_property
+    def store(self) -> ObjectStore:
+        return open_store(self.uri, self.server.address)
+
     def job(self, address: str | None = None, **other: Any) -> dict[str, Any]:
         return {
             "root": str(self.root), "uri": self.uri, "endpoint": address or self.server.address, "run": self.run,
@@ -56,13 +60,10 @@ class World:
             if not marker.parent.name.startswith(".") and weights.is_file():
                 self.seen[sha256_of(weights)] = read_json(marker)["step"]
 
-    def store(self) -> ObjectStore:
-        return open_store(self.uri, self.server.address)
-
     def stored(self) -> dict[str, int]:
         found = {}
-        for place in places_below(self.store(), self.run):
-            manifest = read_remote_manifest(self.store(), place.folder)
+        for place in places_below(self.store, self.run):
+            manifest = read_remote_manifest(self.store, place.folder)
             assert manifest
             found[manifest.files[WEIGHTS]["sha256"]] = place.step
         return found
@@ -71,10 +72,10 @@ class World:
         """All that was complete is stored and whole, with no rest anywhere; how many there are."""
         stored = self.stored()
         assert {**stored, **self.seen} == stored
-        assert all(line.whole for line in verify_checkpoints(self.store()))
+        assert all(line.whole for line in verify_checkpoints(self.store))
         assert list((self.root / "training" / "staging").iterdir()) == []
-        assert not [key for key in self.store().sizes_below("") if key.endswith(".claim")]
-        uploads = boto3.client("s3", endpoint_url=self.server.address).list_multipart_uploads(Bucket=BUCKET)
+        assert not [key for key in self.store.sizes_below("") if key.endswith(".claim")]
+        uploads = self.server.client.list_multipart_uploads(Bucket=BUCKET)
         assert [upload for upload in uploads.get("Uploads", ()) if self.uri.split("/")[-1] in upload["Key"]] == []
         return len(stored)
 

@@ -108,3 +108,26 @@ def test_an_announcement_that_fails_loses_no_checkpoint(tmp_path: Path) -> None:
         pass
     assert calls == [5, 5]
     assert list(staging.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_uploader_that_died_is_replaced_at_the_next_announcement(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    died = []
+
+    def die_once(step: int, archived: Archived) -> None:
+        died.append(step)
+        if len(died) == 1:
+            # what no handler of errors catches
+            raise SystemExit
+
+    staging = tmp_path / "staging"
+    checkpoint(staging, 5)
+    uploader = Uploader(Archive(staging, LocalStore(tmp_path / "store"), "demo", on_archived=die_once), ())
+    with uploader:
+        uploader._worker.join(PATIENCE_S)
+        uploader.notify()
+    assert "had died" in caplog.text
+    assert died == [5, 5]
+    assert list(staging.iterdir()) == []

@@ -1,0 +1,60 @@
+"""Credentials of a Prefect block reach the store, and no parameter, log or event on their way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ConfigError
+from tasks.settings import ExperimentConfig
+from tasks.storage.runs import Run, open_run
+
+pytestmark = pytest.mark.slow
+
+
+def run_with(block: str, workspace: Path) -> Run:
+    settings = {"store": {"uri": "s3://bucket/x", "credentials_block": block}}
+    return open_run(ExperimentConfig.model_validate(settings), "run", workspace)
+
+
+@pytest.fixture(scope="module")
+def blocks(prefect_server: Path) -> None:
+    """Blocks with the slugs and fields of prefect-aws, which need not be installed for them to be read."""
+    from prefect.blocks.core import Block
+    from pydantic import SecretStr
+
+    class AwsCredentials(Block):
+        _block_type_slug = "aws-credentials"
+        aws_access_key_id: str
+        aws_secret_access_key: SecretStr
+        region_name: str
+
+    class S3Bucket(Block):
+        _block_type_slug = "s3-bucket"
+        bucket_name: str
+        credentials: AwsCredentials
+
+    keys = AwsCredentials(
+        aws_access_key_id="key-of-the-block", aws_secret_access_key=SecretStr("secret-of-the-block"), region_name="eu-1"
+    )
+    keys.save("archive", overwrite=True)
+    S3Bucket(bucket_name="bucket", credentials=keys).save("archive", overwrite=True)
+
+
+@pytest.mark.parametrize("block", ["aws-credentials/archive", "s3-bucket/archive"])
+def test_a_store_is_signed_for_with_the_keys_of_its_block(block: str, blocks: None, tmp_path: Path) -> None:
+    from tasks.storage.steps import open_run_store
+
+    run = run_with(block, tmp_path)
+    signed = open_run_store(run).signed_link("key", 60)  # type: ignore[attr-defined]
+    assert "key-of-the-block" in signed
+    assert "eu-1" in signed
+    shown = json.dumps(run.model_dump(mode="json")) + run.folder.experiment.read_text()
+    assert "secret-of-the-block" not in shown + signed
+
+
+def test_a_block_that_is_not_there_is_said_so(prefect_server: Path, tmp_path: Path) -> None:
+    from tasks.storage.steps import open_run_store
+
+    with pytest.raises(ConfigError, match="no Prefect block aws-credentials/nobody"):
+        open_run_store(run_with("aws-credentials/nobody", tmp_path))
