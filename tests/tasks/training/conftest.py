@@ -1,6 +1,10 @@
 """A small data set and orders to train on it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tasks.files import write_json
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
+from tasks.training.launch import CPU_ENVIRONMENT, launcher
 from tasks.training.order import TrainingOrder
 
 SETTINGS: dict[str, Any] = {
@@ -65,3 +71,30 @@ def order_for(tiny_model_dir: Path, dataset: DatasetRef) -> Callable[..., Traini
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def kill_at() -> Callable[[TrainingOrder, str], None]:
+    """Train in processes of their own and kill them, all at once, when one prints a sign."""
+
+    def kill(order: TrainingOrder, sign: str) -> None:
+        file = order.out.with_suffix(".json")
+        write_json(file, order.model_dump(mode="json"))
+        command = [
+            sys.executable,
+            "-u",
+            *launcher(order.training),
+            "-m",
+            "tasks.training.worker",
+            "--config",
+            str(file),
+        ]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        environment = {**os.environ, **CPU_ENVIRONMENT}
+        with subprocess.Popen(command, start_new_session=True, env=environment, **output) as child:
+            assert child.stdout is not None
+            assert any(sign in line for line in child.stdout), f"{sign} was never said"
+            os.killpg(child.pid, signal.SIGKILL)
+        assert child.returncode == -signal.SIGKILL
+
+    return kill
