@@ -10,10 +10,12 @@ from flows.merge_lora import merge_lora_flow
 from flows.predict_subsets import predict_subsets_flow
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
+from tasks.data.steps import count_tokens_of_sets
 from tasks.evaluation.steps import compare_reports
 from tasks.paths import BASE, FINAL
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
+from tasks.steps import make
 from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
 
@@ -33,6 +35,7 @@ def experiment_flow(
     place = (config, name, run.workspace_root)
     dataset = prepare_data_flow(*place)
     base = obtain_base(config.model, run)
+    make(count_tokens_of_sets, run.folder.tokens, run.folder.superseded, dataset=dataset, base=base)
     checkpoint = train_lora_flow(*place, dataset, base)
     merged = merge_lora_flow(*place, base, checkpoint)
     answers = {

@@ -120,6 +120,11 @@ class RunFolder:
         return self.reports / model
 
     @property
+    def tokens(self) -> Path:
+        """How many tokens of the base model the sets hold."""
+        return self.root / "tokens"
+
+    @property
     def audit(self) -> Path:
         """What of the test set stands in training."""
         return self.root / "audit"

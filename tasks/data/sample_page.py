@@ -63,4 +63,5 @@ def thumbnail(path: Path) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(path.name)}" src="data:image/jpeg;base64,{data}">'
+    name = html.escape(path.name)
+    return f'<img alt="{name}" title="{name}" src="data:image/jpeg;base64,{data}">'

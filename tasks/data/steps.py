@@ -21,8 +21,10 @@ from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
 from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.sample_scenes import draw_lessons, draw_sample
 from tasks.data.set_files import set_paths
+from tasks.data.token_counts import count_tokens
 from tasks.data_settings import DataConfig, SampleConfig
-from tasks.records import DatasetRef, FolderRef
+from tasks.files import digest_of, write_json
+from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.steps import step
 from tasks.storage.manifests import content_digest, folder_digest, made_beside, write_manifest
 
@@ -48,6 +50,15 @@ def draw_lessons_folder(scenes: int, image_size: int, seed: int, out: Path) -> F
 def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce a data folder's records into the folder `out`."""
     return prepare_dataset(data.raw, data.images, config, out)
+
+
+@step(name="count-tokens")
+def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> FolderRef:
+    """Count the tokens of a dataset's sets by a model's tokenizer into the folder `out`."""
+    with made_beside(out) as part:
+        write_json(part / "tokens.json", count_tokens(dataset.path, base.path))
+        manifest = write_manifest(part, digest_of([dataset.content, base.content]))
+    return FolderRef(path=out, sha256=content_digest(manifest))
 
 
 @step(name="audit-sets")
