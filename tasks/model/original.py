@@ -101,7 +101,8 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
 def find_tower(folder: Path, config: dict[str, Any]) -> Path:
     """The directory of an original model's vision tower: in or beside the model, by its path, or from the hub."""
     name = config.get("mm_vision_tower") or ""
-    places = (folder / name, folder.parent / name, folder.parent / Path(name).name, Path(name))
+    last = Path(name).name
+    places = (folder / name, folder / last, folder.parent / name, folder.parent / last, Path(name))
     for place in places:
         if name and (place / "config.json").is_file():
             return place.absolute()

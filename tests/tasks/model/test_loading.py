@@ -149,3 +149,20 @@ def test_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path, tmp_pat
     with pytest.raises(ModelError, match="holds more than tensors"):
         load_model(model_dir, adapter, "float32")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("said", "pads"), [(None, True), (True, True), (False, False)])
+def test_images_are_padded_as_the_directory_says_and_else_as_llava_was_trained(
+    model_dir: Path, said: bool | None, pads: bool
+) -> None:
+    file = model_dir / "preprocessor_config.json"
+    settings = {**json.loads(file.read_text()), "do_pad": said}
+    file.write_text(json.dumps({name: value for name, value in settings.items() if value is not None}))
+    assert load_reader(model_dir).image_processor.do_pad is pads
+
+
+def test_an_adapter_brings_its_image_handling(model_dir: Path, adapter: Path) -> None:
+    settings = json.loads((model_dir / "preprocessor_config.json").read_text())
+    (adapter / "preprocessor_config.json").write_text(json.dumps({**settings, "do_pad": False}))
+    assert load_reader(model_dir).image_processor.do_pad
+    assert not load_model(model_dir, adapter, "float32").image_processor.do_pad
