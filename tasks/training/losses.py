@@ -17,7 +17,7 @@ def predict_answers(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, t
     first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
     others = {name: value for name, value in inputs.items() if name != "labels"}
     # the token before the first answer predicts its beginning
-    outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1)
+    outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1, use_cache=False)
     return outputs.logits[:, :-1].float(), labels[:, first:], outputs
 
 

@@ -19,6 +19,8 @@ BENCHMARKS = {
     "verifying": ("data_stage", "verifying_beside_decoding"),
     "filtering": ("data_stage", "filtering_beside_loading"),
     "audit": ("data_stage", "audit_of_many"),
+    "training": ("training", "training_beside_a_bare_loop"),
+    "padding": ("training", "padding_beside_the_reference"),
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
