@@ -14,6 +14,9 @@ Task = Literal["captioning", "vqa"]
 Way = tuple[str, ...]
 
 INSTRUCTIONS: Way = ("hf://datasets/BigData-KSU/RS-instructions-dataset/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json",)
+INSTRUCTIONS_BY_HAND = (
+    "https://huggingface.co/datasets/BigData-KSU/RS-instructions-dataset (NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json)"
+)
 INSTRUCTIONS_CITATION = (
     "Bazi et al., RS-LLaVA: A Large Vision-Language Model for Joint Captioning and Question Answering in Remote "
     "Sensing Imagery, Remote Sensing 16(9), 2024"

@@ -12,7 +12,7 @@ from tasks.data.fetching.http_file import FetchError, HttpFetcher, shown
 from tasks.data.fetching.many import at_once
 from tasks.data.laying_out import LaidOut, files_of, lay_out, wanted_names
 from tasks.data.records_file import read_records
-from tasks.data.sources import INSTRUCTIONS, SOURCES, Source, Way
+from tasks.data.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, Way
 from tasks.errors import DataError
 from tasks.files import link_or_copy, read_json
 
@@ -50,8 +50,8 @@ def obtain_instructions(request: FetchRequest, fetcher_of: FetcherOf) -> Path:
         return folder.raw
     remove_empty(request, INSTRUCTIONS_NAME)
     raise FetchError(
-        f"The instruction file cannot be had ({'; '.join(reasons)}): download {INSTRUCTIONS[0]} "
-        f"and put it at {folder.raw}."
+        f"The instruction file cannot be had ({'; '.join(reasons)}): download it from {INSTRUCTIONS_BY_HAND} and put "
+        f"it at {folder.raw}, or point to it with --archive {INSTRUCTIONS_NAME}=PATH."
     )
 
 

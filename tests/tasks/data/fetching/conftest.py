@@ -23,6 +23,7 @@ class Served:
     etag: str | None = '"one"'
     last_modified: str | None = None
     ranges: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
     acts: list[tuple] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
     sent_bytes: int = 0
@@ -59,6 +60,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments) -> None:
         return
+
+    def do_HEAD(self) -> None:
+        served = self.owner.files.get(self.path)
+        self.send_response(200 if served else 404)
+        for name, value in (served.headers if served else {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(served.content)) if served else "0")
+        self.end_headers()
 
     def do_GET(self) -> None:
         served = self.owner.files.get(self.path)
