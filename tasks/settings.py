@@ -180,6 +180,9 @@ class MergingConfig(Section):
     format: Literal["transformers", "llava"] = Field(
         "transformers", description="Layout of the merged model: transformers, or llava: as the original code reads it."
     )
+    verify: bool = Field(
+        False, description="Compare the merged model's answers with those of base and checkpoint; takes both in fp32."
+    )
 
 
 class InferenceConfig(Section):

@@ -11,16 +11,32 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--adapter", type=Path, required=True, help="a checkpoint of the LoRA training")
     parser.add_argument("--out", type=Path, required=True, help="the directory to write")
     parser.add_argument(
+        "--format",
+        choices=("transformers", "llava"),
+        default="transformers",
+        help="layout of the directory: transformers, or llava: as the original LLaVA code reads it",
+    )
+    parser.add_argument(
         "--dtype",
         choices=("base", "float32", "bfloat16", "float16"),
         default="base",
         help="type of the merged weights (default: as the base model's)",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare answers with those of base and adapter before the directory is there; takes both in fp32",
+    )
+    parser.add_argument("--report", type=Path, help="a report directory, whose scores go into the model card")
     parser.set_defaults(run=run_merge)
 
 
 def run_merge(options: argparse.Namespace) -> None:
     """Merge and print the written directory."""
-    from tasks.merging.merge import merge_adapter
+    from tasks.merging.checkpoints import merge_checkpoint
+    from tasks.merging.model_card import scores_in
+    from tasks.merging.publishing import Form
 
-    print(merge_adapter(options.base, options.adapter, options.out, options.dtype).path)
+    facts = scores_in(options.report) if options.report else ()
+    form = Form(options.dtype, options.format, options.verify, facts)
+    print(merge_checkpoint(options.base, options.adapter, options.out, form).path)

@@ -1,30 +1,42 @@
-"""The base model's tensors by canonical name, and the files that make its directory loadable."""
+"""A model's tensors by canonical name, whichever of the two layouts and kinds of file its directory has."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tasks.errors import DataError, ModelError
 from tasks.files import read_json
 from tasks.merging.tensor_files import StoredTensor, read_tensors
+from tasks.model.configuration import read_config, require_model_config
 from tasks.model.formats import PROJECTOR_PREFIX, canonical_name
-from tasks.model.loading import require_model_config
+from tasks.model.original import TOWER_PREFIX, find_tower, is_original
+from tasks.model.weights import KINDS, weight_files
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+Layout = Literal["transformers", "llava"]
 NEEDED_CONFIG = ("text_config", "vision_config")
+# a published CLIP brings a text tower along
+_TOWER_PARTS = tuple(
+    f"{TOWER_PREFIX}{part}" for part in ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")
+)
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A model directory in transformers' LLaVA layout."""
+    """A LLaVA model; `config` is its transformers configuration, `written` what its config.json says.
+
+    The tensors of a vision tower that lies elsewhere (`tower`, in the original layout) are among them.
+    """
 
     folder: Path
+    layout: Layout
+    written: dict[str, Any]
     config: dict[str, Any]
     tensors: dict[str, StoredTensor]
+    tower: Path | None
 
     @property
-    def shards(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The files that hold the tensors."""
         return sorted({tensor.file for tensor in self.tensors.values()})
 
     @property
@@ -34,48 +46,52 @@ class BaseModel:
 
 
 def read_base(folder: Path) -> BaseModel:
-    """Read the headers of a base model; ModelError when it is incomplete, damaged or of another layout."""
-    config = require_model_config(folder)
+    """Read configuration and headers of a model; ModelError when it is incomplete, damaged or no LLaVA 1.5."""
+    written, config = read_config(folder), require_model_config(folder)
     lacking = [key for key in NEEDED_CONFIG if not isinstance(config.get(key), dict)]
     if lacking:
-        raise ModelError(
-            f"{folder}/config.json has no {lacking[0]}: give a base model in transformers layout, "
-            "as llava-hf/llava-1.5-7b-hf has it."
-        )
-    tensors: dict[str, StoredTensor] = {}
-    for file in _shards(folder):
-        for tensor in read_tensors(file):
-            if tensors.setdefault(canonical_name(tensor.name), tensor) is not tensor:
-                raise ModelError(f"{tensor.name} stands twice in {folder}: copy the model again.")
+        raise ModelError(f"{folder}/config.json has no {lacking[0]}: copy it from where the model was published.")
+    tensors = _tensors(folder, "")
     _require_indexed(folder, tensors)
-    base = BaseModel(folder, config, tensors)
+    original = is_original(written)
+    tower = None
+    if original and not any(name.startswith(TOWER_PREFIX) for name in tensors):
+        tower = find_tower(folder, written)
+        tensors |= {
+            name: value for name, value in _tensors(tower, TOWER_PREFIX).items() if name.startswith(_TOWER_PARTS)
+        }
+    base = BaseModel(folder, "llava" if original else "transformers", written, config, tensors, tower)
     if not base.projector:
         raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
     return base
 
 
-def _shards(folder: Path) -> list[Path]:
-    if (folder / INDEX).is_file():
-        return [folder / name for name in sorted(set(_weight_map(folder).values()))]
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    raise ModelError(f"{folder} holds neither {SINGLE} nor {INDEX}: give a model directory with safetensors.")
+def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
+    tensors: dict[str, StoredTensor] = {}
+    for file in weight_files(folder):
+        for tensor in read_tensors(file):
+            name = canonical_name(prefix + tensor.name)
+            if tensors.setdefault(name, tensor) is not tensor:
+                raise ModelError(f"{tensor.name} stands twice in {folder}: copy the model again.")
+    return tensors
 
 
-def _weight_map(folder: Path) -> dict[str, str]:
-    try:
-        weight_map = read_json(folder / INDEX)["weight_map"]
-    except (DataError, KeyError, TypeError):
-        raise ModelError(f"{folder / INDEX} is damaged: copy it again.") from None
-    outside = [name for name in weight_map.values() if Path(name).name != name]
-    if outside:
-        raise ModelError(f"{folder / INDEX} names {outside[0]!r}, outside its folder: copy it again.")
-    return dict(weight_map)
+def index_of(folder: Path) -> Path | None:
+    """The index of a model's shards, where it has one."""
+    suffix = weight_files(folder)[0].suffix
+    index = next(folder / f"{stem}{kind}.index.json" for stem, kind in KINDS if kind == suffix)
+    return index if index.is_file() else None
 
 
 def _require_indexed(folder: Path, tensors: dict[str, StoredTensor]) -> None:
-    if (folder / INDEX).is_file():
-        present = {(tensor.name, tensor.file.name) for tensor in tensors.values()}
-        lost = sorted(set(_weight_map(folder).items()) - present)
-        if lost:
-            raise ModelError(f"{folder} lacks {lost[0][0]} in {lost[0][1]}: copy the model again.")
+    index = index_of(folder)
+    if index is None:
+        return
+    try:
+        named = set(read_json(index)["weight_map"].items())
+    except (DataError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index} is damaged: copy it again.") from None
+    present = {(tensor.name, tensor.file.name) for tensor in tensors.values()}
+    lost = sorted(named - present)
+    if lost:
+        raise ModelError(f"{folder} lacks {lost[0][0]} in {lost[0][1]}: copy the model again.")

@@ -19,22 +19,23 @@ def require_mergeable(base: BaseModel, adapter: Adapter) -> None:
 
 
 def _require_same_shapes(base: BaseModel, adapter: Adapter) -> None:
-    shapes = {name: pair.shape for name, pair in adapter.pairs.items()}
-    shapes |= {name: tuple(value.shape) for name, value in adapter.trained.items()}
-    both = sorted(set(adapter.pairs) & set(adapter.trained))
-    if both:
-        raise ModelError(f"{adapter.folder} holds {both[0]} both as LoRA and in full: fetch the checkpoint again.")
-    for name, shape in shapes.items():
+    shapes = [(name, pair.shape) for name, pair in adapter.pairs.items()]
+    shapes += [(name, value.shape) for name, value in adapter.trained.items()]
+    for name, shape in shapes:
         if name not in base.tensors:
             raise ModelError(
                 f"{adapter.folder} changes {name}, which {base.folder} does not have: "
-                "give the base model that the adapter was trained on."
+                f"give the base model that it was trained on{_by_name(adapter)}."
             )
         if shape != base.tensors[name].shape:
             raise ModelError(
                 f"{name} is {list(shape)} in {adapter.folder} and {list(base.tensors[name].shape)} in {base.folder}: "
-                "give the base model that the adapter was trained on."
+                f"give the base model that it was trained on{_by_name(adapter)}."
             )
+
+
+def _by_name(adapter: Adapter) -> str:
+    return f" ({adapter.settings.base_name})" if adapter.settings.base_name else ""
 
 
 def _require_projector(base: BaseModel, adapter: Adapter) -> None:
@@ -47,19 +48,12 @@ def _require_projector(base: BaseModel, adapter: Adapter) -> None:
 
 
 def _require_finite(adapter: Adapter) -> None:
-    for pair in adapter.pairs.values():
-        for matrix in (pair.a, pair.b):
-            if not is_finite(read_float(matrix)):
-                raise _astray(adapter, matrix.name)
-    for name, value in adapter.trained.items():
-        if not is_finite(value):
-            raise _astray(adapter, name)
-
-
-def _astray(adapter: Adapter, name: str) -> ModelError:
-    return ModelError(
-        f"{name} in {adapter.folder} holds NaN or Inf: the training went astray; merge an earlier checkpoint."
-    )
+    for tensor in adapter.tensors:
+        if not is_finite(read_float(tensor)):
+            raise ModelError(
+                f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training went astray; "
+                "merge an earlier checkpoint."
+            )
 
 
 def _require_trained(adapter: Adapter) -> None:
@@ -75,7 +69,7 @@ def _require_trained(adapter: Adapter) -> None:
 
 def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
     for name in base.projector:
-        if not torch.equal(read_float(base.tensors[name]), adapter.trained[name].float()):
+        if not torch.equal(read_float(base.tensors[name]), read_float(adapter.trained[name])):
             return
     raise ModelError(
         f"The projector of {adapter.folder} ({PROJECTOR_PREFIX}*) is the base's, bit for bit: it was not trained "

@@ -1,59 +1,63 @@
 """Base and adapter into one model directory, whole or absent."""
 
 from pathlib import Path
-from typing import Any
 
-from tasks.errors import ModelError
-from tasks.merging.adapter import read_adapter
-from tasks.merging.base_model import read_base
-from tasks.merging.directory import fingerprint_of, provenance_of, write_companions
+from tasks.merging.adapter import TORCH_WEIGHTS, Adapter, read_adapter
+from tasks.merging.base_model import BaseModel, index_of, read_base
+from tasks.merging.companions import companions
 from tasks.merging.gates import require_mergeable
-from tasks.merging.streaming import BASE_DTYPE, DTYPE_CODES, write_merged
-from tasks.records import Manifest, ModelRef
-from tasks.storage.manifests import (
-    broken_files,
-    content_digest,
-    made_beside,
-    read_manifest,
-    write_manifest,
-)
+from tasks.merging.publishing import Form, NewModel, publish
+from tasks.merging.streaming import code_of, kept, merged
+from tasks.merging.tensor_files import StoredTensor
+from tasks.merging.writing import NewTensor
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+from tasks.records import ModelRef
+
+AS_BASE = Form()
 
 
-def merge_adapter(base: Path, adapter: Path, out: Path, dtype: str = BASE_DTYPE) -> ModelRef:
+def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
     """Merge a LoRA adapter and its projector into a base model and write the directory `out`.
 
-    `dtype` is "base" (each tensor as in the base), "float32", "bfloat16" or "float16". The same inputs and
-    settings again do nothing. Raises ModelError when base or adapter is damaged, when they do not belong
-    together, when the adapter was never trained, or when `out` holds something else.
+    The same inputs and settings again do nothing. Raises ModelError when base or adapter is damaged, when they do
+    not belong together, when the adapter was never trained, or when `out` holds something else.
     """
-    if dtype != BASE_DTYPE and dtype not in DTYPE_CODES:
-        raise ModelError(f"{dtype!r} is no type of weights: give base, {', '.join(DTYPE_CODES)}.")
     base_model, lora = read_base(base), read_adapter(adapter)
-    provenance = provenance_of(base_model, lora, dtype)
-    fingerprint = fingerprint_of(provenance)
-    present = present_merge(out, fingerprint)
-    if present is not None:
-        return ModelRef(path=out, sha256=content_digest(present))
-    require_mergeable(base_model, lora)
-    with made_beside(out) as part:
-        what = f"the LoRA adapter `{adapter.name}` merged into `{base.name}`"
-        write_companions(base_model, adapter, what, provenance, part)
-        write_merged(base_model, lora, dtype, part)
-        manifest = write_manifest(part, fingerprint, _details(provenance))
-    return ModelRef(path=out, sha256=content_digest(manifest))
+    parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
+    new = NewModel(
+        base=base_model,
+        source=base_model,
+        tuned=adapter,
+        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`",
+        form=form,
+        settings={"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name},
+        inputs={
+            "base": model_files(base_model),
+            "adapter": {path.name: path for path in parts if path.is_file()},
+            "companions": companions(base_model, adapter),
+        },
+        require=lambda: require_mergeable(base_model, lora),
+        renew=lambda name, tensor, new_name: _renewed(lora, name, tensor, form.dtype, new_name),
+    )
+    return publish(new, out)
 
 
-def present_merge(out: Path, fingerprint: str) -> Manifest | None:
-    """The manifest of the same merge if it is whole; None when it is absent or was damaged since."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    manifest = read_manifest(out)
-    if manifest is None or manifest.fingerprint != fingerprint:
-        raise ModelError(
-            f"{out} already holds something else than this merge: choose another directory, or move it away."
-        )
-    return None if broken_files(out, manifest) else manifest
+def model_files(model: BaseModel) -> dict[str, Path]:
+    """The files that make a model what it is, by name; those of a tower that lies elsewhere below its folder's."""
+    index = index_of(model.folder)
+    own = [model.folder / "config.json", *([index] if index else [])]
+    own += [file for file in model.files if file.parent == model.folder]
+    files = {file.name: file for file in own}
+    if model.tower is not None:
+        tower = [model.tower / "config.json", *(file for file in model.files if file.parent == model.tower)]
+        files |= {f"{model.tower.name}/{file.name}": file for file in tower}
+    return files
 
 
-def _details(provenance: dict[str, Any]) -> dict[str, Any]:
-    return {"base": provenance["base"]["name"], "adapter": provenance["adapter"]["name"], **provenance["settings"]}
+def _renewed(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, new_name: str) -> NewTensor:
+    code = code_of(tensor, dtype)
+    # PEFT saves a wrapped lm_head both as its weight and as the LoRA on it
+    weight = adapter.trained.get(name, tensor)
+    if name in adapter.pairs:
+        return merged(weight, adapter.pairs[name], code, new_name)
+    return kept(weight, code, new_name)

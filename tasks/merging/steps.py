@@ -13,5 +13,5 @@ def merge_adapter_step(
     base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
 ) -> ModelRef:
     """Merge a checkpoint into its base, or copy it where all was trained, and write the model directory `out`."""
-    order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), "dtype": config.dtype}
+    order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), **config.model_dump()}
     return ModelRef.model_validate(run_worker("tasks.merging.worker", order, lines_to(log)))

@@ -1,67 +1,87 @@
-"""Merge shard by shard: a few tensors in memory, whatever the model's size; what is unchanged is copied as it is."""
+"""How each tensor of the new model comes of the old one: as it is, in another type, or with its LoRA product added.
 
-from collections.abc import Callable
+All is done by rows, so that a few blocks are in memory, whatever the model's size.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tasks.files import write_json
-from tasks.merging.adapter import Adapter
-from tasks.merging.base_model import INDEX, BaseModel
-from tasks.merging.tensor_files import (
-    FLOATS,
-    NewTensor,
-    StoredTensor,
-    read_bytes,
-    read_float,
-    to_bytes,
-    write_tensors,
-)
+from tasks.errors import ModelError
+from tasks.merging.adapter import LoraPair
+from tasks.merging.tensor_files import FLOATS, StoredTensor, is_finite, read_bytes, read_float
+from tasks.merging.writing import Block, NewTensor, Rows, block_workers, write_tensors
 
 BASE_DTYPE = "base"
 DTYPE_CODES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+# Files that are written at a time; more would only wait for the same disk and cores.
+FILES_AT_ONCE = 4
 
 
-def write_merged(base: BaseModel, adapter: Adapter, dtype: str, out: Path) -> None:
-    """Write the merged weights with the base's shards and tensor names.
+def code_of(tensor: StoredTensor, dtype: str) -> str:
+    """The type in which a tensor is written; whole numbers (positions, masks) keep theirs whatever is asked."""
+    return DTYPE_CODES[dtype] if dtype != BASE_DTYPE and tensor.dtype in FLOATS else tensor.dtype
 
-    W + scale * B @ A in fp32, rounded once to `dtype` ("base": the type that each tensor has in the base).
+
+def kept(tensor: StoredTensor, code: str, name: str) -> NewTensor:
+    """A tensor as it is, byte for byte, or rounded once to another type."""
+    if code == tensor.dtype and code not in FLOATS:
+        return NewTensor(name, code, tensor.shape, lambda: partial(read_bytes, tensor))
+    rows = _passed if code == tensor.dtype else _converted
+    return NewTensor(name, code, tensor.shape, lambda: partial(rows, tensor, code))
+
+
+def merged(tensor: StoredTensor, pair: LoraPair, code: str, name: str) -> NewTensor:
+    """A weight with its LoRA product: W + scale * B @ A in fp32, rounded once.
+
+    With a magnitude (DoRA, arXiv 2402.09353) each row is brought to that length.
     """
-    write_shards(base, lambda name, tensor: _new_tensor(name, tensor, adapter, dtype), out)
+    return NewTensor(name, code, tensor.shape, lambda: _merging(tensor, pair, code))
 
 
-def write_shards(model: BaseModel, renew: Callable[[str, StoredTensor], NewTensor], out: Path) -> None:
-    """Write a model's shards again under their names, each tensor as `renew` makes it, and the index."""
-    weight_map: dict[str, str] = {}
-    total_bytes = 0
-    for shard in model.shards:
-        tensors = [renew(name, tensor) for name, tensor in model.tensors.items() if tensor.file == shard]
-        write_tensors(out / shard.name, tensors)
-        weight_map |= {tensor.name: shard.name for tensor in tensors}
-        total_bytes += sum(tensor.size_bytes for tensor in tensors)
-    if (model.folder / INDEX).is_file():
-        metadata: dict[str, Any] = {"total_size": total_bytes}
-        write_json(out / INDEX, {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))})
+def write_files(files: dict[Path, list[NewTensor]]) -> dict[Path, str]:
+    """Write safetensors files, several at a time; their SHA-256."""
+    with block_workers() as blocks, ThreadPoolExecutor(FILES_AT_ONCE) as writers:
+        waiting = {file: writers.submit(write_tensors, file, tensors, blocks) for file, tensors in files.items()}
+        try:
+            return {file: written.result() for file, written in waiting.items()}
+        finally:
+            writers.shutdown(wait=False, cancel_futures=True)
 
 
-def _new_tensor(name: str, tensor: StoredTensor, adapter: Adapter, dtype: str) -> NewTensor:
-    # whole numbers (positions, masks) keep their type whatever is asked of the weights
-    code = DTYPE_CODES[dtype] if dtype != BASE_DTYPE and tensor.dtype in FLOATS else tensor.dtype
-    changed = name in adapter.pairs or name in adapter.trained
-    if not changed and code == tensor.dtype:
-        return NewTensor(tensor.name, code, tensor.shape, partial(read_bytes, tensor))
-    return NewTensor(tensor.name, code, tensor.shape, partial(_merged_bytes, name, tensor, adapter, code))
+def _passed(tensor: StoredTensor, code: str, first: int, last: int) -> Block:
+    content = read_bytes(tensor, first, last)
+    _require_finite(torch.frombuffer(content, dtype=FLOATS[code]), code, tensor.name)
+    return content
 
 
-def _merged_bytes(name: str, tensor: StoredTensor, adapter: Adapter, code: str) -> memoryview:
-    return to_bytes(_merged(name, tensor, adapter), code, tensor.name)
+def _converted(tensor: StoredTensor, code: str, first: int, last: int) -> Block:
+    return _rounded(read_float(tensor, first, last), code, tensor.name)
 
 
-def _merged(name: str, tensor: StoredTensor, adapter: Adapter) -> torch.Tensor:
-    if name in adapter.trained:
-        return adapter.trained[name].float()
-    if name in adapter.pairs:
-        return read_float(tensor).add_(adapter.pairs[name].delta(), alpha=adapter.scale)
-    return read_float(tensor)
+def _merging(tensor: StoredTensor, pair: LoraPair, code: str) -> Rows:
+    a = read_float(pair.a)
+
+    def rows(first: int, last: int) -> Block:
+        weight = read_float(tensor, first, last).addmm_(read_float(pair.b, first, last), a, alpha=pair.scale)
+        if pair.magnitude is not None:
+            lengths = torch.linalg.vector_norm(weight, dim=1)
+            weight.mul_((read_float(pair.magnitude, first, last) / lengths)[:, None])
+        return _rounded(weight, code, tensor.name)
+
+    return rows
+
+
+def _rounded(values: torch.Tensor, code: str, name: str) -> memoryview:
+    rounded = values.to(FLOATS[code])
+    _require_finite(rounded, code, name)
+    return memoryview(rounded.reshape(-1).view(torch.uint8).numpy())
+
+
+def _require_finite(values: torch.Tensor, code: str, name: str) -> None:
+    if not is_finite(values):
+        raise ModelError(
+            f"{name} holds NaN or Inf as {code}: merge a checkpoint from before the loss went astray, or a wider type."
+        )

@@ -1,20 +1,28 @@
-"""Safetensors files tensor by tensor: headers, bytes and a writer that never holds more than one tensor.
+"""Where tensors lie in safetensors and torch files, and their rows read from there.
 
-Format: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps
-(https://huggingface.co/docs/safetensors).
+Safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps
+(https://huggingface.co/docs/safetensors). A torch file is a zip archive that holds the tensors' bytes unpacked.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tasks.errors import ModelError
+from tasks.model.weights import read_tensors as read_torch_file
 
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+TORCH_CODES = {
+    **{dtype: code for code, dtype in FLOATS.items()},
+    **{torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8"},
+    **{torch.uint8: "U8", torch.bool: "BOOL"},
+}
 ITEM_BYTES = {
     **{"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2},
     **{"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1},
@@ -36,23 +44,20 @@ class StoredTensor:
     def size_bytes(self) -> int:
         return math.prod(self.shape) * ITEM_BYTES[self.dtype]
 
-
-@dataclass(frozen=True)
-class NewTensor:
-    """A tensor to be written; `produce` gives its bytes when it is its turn."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    produce: Callable[[], bytearray | memoryview]
-
     @property
-    def size_bytes(self) -> int:
-        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+    def rows(self) -> int:
+        """Length of the first dimension; 1 for a single number."""
+        return self.shape[0] if self.shape else 1
 
 
 def read_tensors(file: Path) -> list[StoredTensor]:
-    """All tensors of a safetensors file in the order of their bytes; ModelError when it is not whole."""
+    """All tensors of a .safetensors or torch file by their bytes' order; ModelError when it is not whole."""
+    if file.suffix == ".safetensors":
+        return _in_safetensors(file)
+    return _in_torch_file(file)
+
+
+def _in_safetensors(file: Path) -> list[StoredTensor]:
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
@@ -85,56 +90,51 @@ def _require_no_gaps(file: Path, start: int, tensors: Sequence[StoredTensor]) ->
         )
 
 
-def read_bytes(tensor: StoredTensor) -> bytearray:
-    """The bytes of a tensor."""
-    content = bytearray(tensor.size_bytes)
-    with tensor.file.open("rb") as file:
-        file.seek(tensor.begin)
-        if file.readinto(content) != len(content):
-            raise ModelError(f"{tensor.file} is cut off at {tensor.name}: copy it again.")
+def _in_torch_file(file: Path) -> list[StoredTensor]:
+    """The tensors of a torch file, none of which is read."""
+    # says what is wrong with it; nothing is unpickled but tensors, and they stay on the disk
+    read_torch_file(file)
+    if not zipfile.is_zipfile(file):
+        raise ModelError(f"{file} was written by torch before 1.6: load it and save it again with a newer one.")
+    tensors = []
+    # on this device a tensor is no more than its place in the file
+    for name, value in torch.load(file, map_location="meta", weights_only=True).items():
+        if value.dtype not in TORCH_CODES or not value.is_contiguous():
+            raise ModelError(f"{name} in {file} is of type {value.dtype} or no plain block: save the model again.")
+        begin = value.untyped_storage()._checkpoint_offset + value.storage_offset() * value.element_size()
+        tensors.append(StoredTensor(file, name, TORCH_CODES[value.dtype], tuple(value.shape), begin))
+    return sorted(tensors, key=lambda tensor: tensor.begin)
+
+
+def read_bytes(tensor: StoredTensor, first: int = 0, last: int | None = None) -> bytearray:
+    """The bytes of a tensor's rows from `first` to before `last`, by default of all."""
+    row_bytes = tensor.size_bytes // max(tensor.rows, 1)
+    content = bytearray(((tensor.rows if last is None else last) - first) * row_bytes)
+    handle = os.open(tensor.file, os.O_RDONLY)
+    try:
+        found = os.preadv(handle, [content], tensor.begin + first * row_bytes)
+    finally:
+        os.close(handle)
+    if found != len(content):
+        raise ModelError(f"{tensor.file} is cut off at {tensor.name}: copy it again.")
     return content
 
 
-def read_float(tensor: StoredTensor) -> torch.Tensor:
-    """A tensor as fp32; ModelError when its type is none of fp32, fp16 and bf16."""
+def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
+    """Rows of a tensor as fp32; ModelError when its type is none of fp32, fp16 and bf16."""
     if tensor.dtype not in FLOATS:
         raise ModelError(
             f"{tensor.name} in {tensor.file} is of type {tensor.dtype}: only F32, F16 and BF16 can be merged; "
             "use an unquantised model."
         )
-    stored = torch.frombuffer(read_bytes(tensor), dtype=FLOATS[tensor.dtype])
-    return stored.reshape(tensor.shape).float()
+    content = read_bytes(tensor, first, last)
+    if not content:
+        return torch.empty(tensor.shape)
+    stored = torch.frombuffer(content, dtype=FLOATS[tensor.dtype])
+    return stored.reshape(-1, *tensor.shape[1:]).float() if tensor.shape else stored.reshape(()).float()
 
 
 def is_finite(values: torch.Tensor) -> bool:
     """Whether no value is NaN or infinite."""
     # both ends of the range show either; forty times as fast as asking for every value
     return not values.numel() or all(torch.isfinite(end) for end in torch.aminmax(values))
-
-
-def to_bytes(values: torch.Tensor, dtype: str, name: str) -> memoryview:
-    """The bytes of fp32 values, rounded once; ModelError when one is NaN or infinite afterwards."""
-    rounded = values.to(FLOATS[dtype]).contiguous()
-    if not is_finite(rounded):
-        raise ModelError(
-            f"{name} holds NaN or Inf as {dtype}: merge a checkpoint from before the loss went astray, or a wider type."
-        )
-    return memoryview(rounded.reshape(-1).view(torch.uint8).numpy())
-
-
-def write_tensors(file: Path, tensors: Iterable[NewTensor]) -> None:
-    """Write a safetensors file, one tensor in memory at a time."""
-    # widest types first: readers need each tensor aligned to its own type
-    ordered = sorted(tensors, key=lambda tensor: -ITEM_BYTES[tensor.dtype])
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for tensor in ordered:
-        end = offset + tensor.size_bytes
-        header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % LENGTH_BYTES)
-    with file.open("wb") as opened:
-        opened.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
-        for tensor in ordered:
-            opened.write(tensor.produce())

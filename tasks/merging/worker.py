@@ -7,14 +7,13 @@ from tasks.processes import serve_worker
 
 
 def merge(config: dict[str, Any]) -> dict[str, Any]:
-    """Merge the adapter config["checkpoint"] into config["base"], or copy a full model, and write config["out"]."""
-    from tasks.merging.full_model import copy_full_model, is_full_model
-    from tasks.merging.merge import merge_adapter
+    """Merge config["checkpoint"] into config["base"] and write config["out"] as the merging settings say."""
+    from tasks.merging.checkpoints import merge_checkpoint
+    from tasks.merging.publishing import Form
 
     base, checkpoint, out = (Path(config[name]) for name in ("base", "checkpoint", "out"))
-    make = copy_full_model if is_full_model(checkpoint) else merge_adapter
-    ref = make(base, checkpoint, out, config["dtype"])
-    return ref.model_dump(mode="json")
+    form = Form(config["dtype"], config["format"], config["verify"])
+    return merge_checkpoint(base, checkpoint, out, form).model_dump(mode="json")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """MANIFEST.json: what a finished folder holds. It is written last; without it the folder does not exist."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -85,17 +88,42 @@ def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | N
 def made_beside(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
 
-    What stood there before is removed only then; callers move aside what the user may want to keep.
+    What stood there before is removed only then; callers move aside what the user may want to keep. What a killed
+    process left half-made beside `folder` is removed first.
     """
+    _remove_abandoned(folder)
     part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
     part.mkdir(parents=True)
     try:
-        yield part
-        if folder.exists():
-            rmtree(folder)
-        part.rename(folder)
+        # the lock ends with its process, however that ends: whoever holds none is dead
+        with _locked(part):
+            yield part
+            if folder.exists():
+                rmtree(folder)
+            part.rename(folder)
     finally:
         rmtree(part, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for part in folder.parent.glob(f".{escape(folder.name)}.{'[0-9a-f]' * 8}.part"):
+        try:
+            with _locked(part):
+                rmtree(part, ignore_errors=True)
+        except OSError:
+            # somebody is at work there, has just finished, or it is not ours to remove
+            continue
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; OSError when another process does."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def copy_folder(source: Path, target: Path, transfer: Callable[[Path, Path], None] = link_or_copy) -> None:

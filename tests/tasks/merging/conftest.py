@@ -32,7 +32,7 @@ def tuned_model(base: Path, **settings: Any) -> Any:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lora_" in name or "multi_modal_projector" in name:
+            if "lora_" in name or "modules_to_save" in name or "multi_modal_projector" in name:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
     return model
 
@@ -41,7 +41,10 @@ def save_adapter(model: Any, folder: Path) -> None:
     """Save what training saves for merging."""
     import torch
 
-    model.save_pretrained(folder)
+    with warnings.catch_warnings():
+        # a wrapped lm_head is saved with its base weight, and PEFT says so
+        warnings.simplefilter("ignore", UserWarning)
+        model.save_pretrained(folder)
     projector = {name: value for name, value in model.state_dict().items() if "multi_modal_projector" in name}
     torch.save(projector, folder / "non_lora_trainables.bin")
 

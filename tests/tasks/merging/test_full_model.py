@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json
 from tasks.merging.full_model import copy_full_model, is_full_model
+from tasks.merging.publishing import Form
 from tasks.merging.worker import merge
 from tasks.storage.manifests import whole_manifest
 
@@ -59,7 +60,7 @@ def test_the_types_are_the_bases_or_those_asked_for(base: Path, tuned: Path, tmp
     file = base / "model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
     for name, dtype, expected in (("as-base", "base", torch.bfloat16), ("asked", "float16", torch.float16)):
-        copy_full_model(base, tuned, tmp_path / name, dtype)
+        copy_full_model(base, tuned, tmp_path / name, Form(dtype))
         written = load_file(tmp_path / name / "model.safetensors")
         assert {value.dtype for value in written.values()} == {expected}
 
@@ -119,5 +120,14 @@ def test_a_checkpoint_that_is_cut_off_is_refused(base: Path, tuned: Path, tmp_pa
 def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tmp_path: Path) -> None:
     for checkpoint in (adapter, tuned):
         out = tmp_path / f"merged-{checkpoint.name}"
-        merge({"base": str(base), "checkpoint": str(checkpoint), "out": str(out), "dtype": "base"})
+        merge(
+            {
+                "base": str(base),
+                "checkpoint": str(checkpoint),
+                "out": str(out),
+                "dtype": "base",
+                "format": "transformers",
+                "verify": False,
+            }
+        )
         assert whole_manifest(out)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
+from tasks.merging.publishing import Form
 
 LORA = "adapter_model.safetensors"
 PROJECTOR = "non_lora_trainables.bin"
@@ -93,7 +94,7 @@ def test_inf_in_the_projector(base: Path, adapter: Path) -> None:
 def test_an_overflow_of_the_asked_type(base: Path, adapter: Path, tmp_path: Path) -> None:
     change_projector(adapter, lambda tensors: tensors[BIAS][0].fill_(1e30))
     with pytest.raises(ModelError, match=r"linear_1.bias holds NaN or Inf as F16"):
-        merge_adapter(base, adapter, tmp_path / "merged", "float16")
+        merge_adapter(base, adapter, tmp_path / "merged", Form("float16"))
     assert not list(tmp_path.glob("*merged*"))
 
 
@@ -102,7 +103,7 @@ def test_a_base_of_another_width(base: Path, adapter: Path) -> None:
     name = "language_model.model.layers.0.self_attn.q_proj.weight"
     tensors[name] = tensors[name][:, :-1].contiguous()
     save_file(tensors, base / "model.safetensors", {"format": "pt"})
-    refused(base, adapter, r"q_proj.weight is \[128, 128\] .* and \[128, 127\] .* that the adapter was trained on")
+    refused(base, adapter, r"q_proj.weight is \[128, 128\] .* and \[128, 127\] .* that it was trained on")
 
 
 def test_a_base_with_fewer_layers(base: Path, adapter: Path) -> None:
@@ -119,10 +120,10 @@ def test_an_adapter_of_another_rank_than_it_says(base: Path, adapter: Path) -> N
 @pytest.mark.parametrize(
     "setting",
     [
-        {"use_dora": True},
+        {"use_qalora": True},
         {"fan_in_fan_out": True},
-        {"rank_pattern": {"q_proj": 4}},
-        {"alpha_pattern": {"q_proj": 4}},
+        {"layer_replication": [[0, 2]]},
+        {"target_parameters": ["weight"]},
         {"bias": "all"},
         {"init_lora_weights": "pissa"},
     ],
@@ -137,10 +138,26 @@ def test_an_adapter_that_is_no_lora(base: Path, adapter: Path) -> None:
     refused(base, adapter, "only LoRA can be merged")
 
 
-def test_a_matrix_that_is_no_plain_lora(base: Path, adapter: Path) -> None:
-    name = B_MATRIX.replace("lora_B.weight", "lora_magnitude_vector.default.weight")
+def test_an_adapter_of_another_rank_than_its_pattern_says(base: Path, adapter: Path) -> None:
+    change_json(adapter / "adapter_config.json", rank_pattern={"q_proj": 4})
+    refused(base, adapter, "rank 4 .* different runs")
+
+
+def test_dora_without_its_magnitudes(base: Path, adapter: Path) -> None:
+    change_json(adapter / "adapter_config.json", use_dora=True)
+    refused(base, adapter, "lacks magnitude of")
+
+
+def test_magnitudes_without_dora(base: Path, adapter: Path) -> None:
+    name = B_MATRIX.replace("lora_B.weight", "lora_magnitude_vector")
     change_lora(adapter, lambda tensors: tensors.update({name: torch.ones(128)}))
-    refused(base, adapter, "no plain LoRA matrix")
+    refused(base, adapter, "use_dora = false")
+
+
+def test_a_matrix_of_an_embedding(base: Path, adapter: Path) -> None:
+    name = "base_model.model.model.language_model.embed_tokens.lora_embedding_B"
+    change_lora(adapter, lambda tensors: tensors.update({name: torch.ones(128, 8)}))
+    refused(base, adapter, "embed_tokens.lora_embedding_B .* merge it with PEFT")
 
 
 def test_trained_parts_that_the_base_does_not_have(base: Path, adapter: Path) -> None:
@@ -154,7 +171,7 @@ def test_a_missing_file_of_the_adapter(base: Path, adapter: Path, name: str) -> 
     refused(base, adapter, name)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_a_missing_file_of_the_base(base: Path, adapter: Path, name: str) -> None:
     (base / name).unlink()
     refused(base, adapter, name)
@@ -182,7 +199,7 @@ def test_a_shard_that_the_index_names_and_is_not_there(base: Path, adapter: Path
     names = dict.fromkeys(load_file(base / "model.safetensors"), "model.safetensors")
     index = {"weight_map": {**names, "more": "model-00002-of-00002.safetensors"}}
     write_json(base / "model.safetensors.index.json", index)
-    refused(base, adapter, "model-00002-of-00002.safetensors does not exist")
+    refused(base, adapter, "model-00002-of-00002.safetensors.*, which does not stand beside it")
 
 
 def test_a_tensor_that_the_index_names_and_is_not_there(base: Path, adapter: Path) -> None:
@@ -193,7 +210,7 @@ def test_a_tensor_that_the_index_names_and_is_not_there(base: Path, adapter: Pat
 
 def test_an_index_that_points_outside_its_folder(base: Path, adapter: Path) -> None:
     write_json(base / "model.safetensors.index.json", {"weight_map": {"more": "../secret"}})
-    refused(base, adapter, "outside its folder")
+    refused(base, adapter, "secret.*, which does not stand beside it")
 
 
 class Code:

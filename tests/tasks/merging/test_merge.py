@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
+from tasks.merging.publishing import Form
 from tasks.storage.manifests import read_manifest, whole_manifest
 
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
+MODULES = ["language_model.layers.0.mlp.up_proj", "language_model.layers.2.self_attn.k_proj"]
 
 
 def peft_merge(toy: SimpleNamespace, base: Path, **settings: Any) -> dict[str, torch.Tensor]:
@@ -42,7 +44,18 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         torch.testing.assert_close(found[name].float(), value.float(), atol=atol, rtol=0, msg=name)
 
 
-@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"r": 4, "lora_alpha": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"use_rslora": True},
+        {"r": 4, "lora_alpha": 3},
+        {"use_dora": True},
+        {"rank_pattern": {"q_proj": 2, r"layers.1.mlp.*": 3}, "alpha_pattern": {"v_proj": 5, "q_proj": 7}},
+        {"target_modules": [*MODULES, "lm_head"]},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+    ],
+)
 def test_the_merge_is_that_of_peft(toy: SimpleNamespace, base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     tuned = toy.tuned_model(base, **settings)
     toy.save_adapter(tuned, tmp_path / "adapter")
@@ -65,7 +78,7 @@ def test_bf16_weights_are_rounded_once(toy: SimpleNamespace, base: Path, tmp_pat
 def test_the_asked_type_is_written_and_declared(
     toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    merge_adapter(base, adapter, tmp_path / "out", "bfloat16")
+    merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
     assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
     assert toy.load(tmp_path / "out").dtype == torch.bfloat16
 
@@ -131,7 +144,7 @@ def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: 
     merge_adapter(base, adapter, tmp_path / "out")
     before = read_manifest(tmp_path / "out")
     with pytest.raises(ModelError, match="already holds something else"):
-        merge_adapter(base, adapter, tmp_path / "out", "bfloat16")
+        merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
     assert read_manifest(tmp_path / "out") == before
 
 
@@ -143,7 +156,7 @@ def test_the_folder_of_somebody_else_is_not_overwritten(base: Path, adapter: Pat
     assert (tmp_path / "out" / "thesis.tex").exists()
 
 
-def test_provenance_names_every_input_by_its_hash(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_provenance_names_every_input_by_its_hash(made_base: Path, base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     provenance = read_json(tmp_path / "out" / "provenance.json")
     assert set(provenance["base"]["files"]) == {"config.json", "model.safetensors"}
@@ -152,9 +165,10 @@ def test_provenance_names_every_input_by_its_hash(base: Path, adapter: Path, tmp
         "adapter_model.safetensors",
         "non_lora_trainables.bin",
     }
-    assert provenance["settings"] == {"dtype": "base", "scale": 2.0}
+    settings = {"dtype": "base", "format": "transformers", "rank": 8, "alpha": 16, "trained_on": str(made_base)}
+    assert provenance["settings"] == settings
 
 
 def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no type of weights"):
-        merge_adapter(base, adapter, tmp_path / "out", "int4")
+        merge_adapter(base, adapter, tmp_path / "out", Form("int4"))

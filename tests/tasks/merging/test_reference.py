@@ -1,14 +1,20 @@
-"""An adapter that the original LLaVA trained merges into the same base in transformers layout."""
+"""The original LLaVA's base and adapter: merged from either layout into either, with the reference's own logits."""
 
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tasks.files import read_json
+from tasks.merging.base_model import read_base
+from tasks.merging.layouts import places
 from tasks.merging.merge import merge_adapter
+from tasks.merging.publishing import Form
+from tasks.merging.streaming import kept, write_files
 from tasks.model.formats import canonical_name
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
@@ -18,27 +24,11 @@ ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """The reference's base model, rewritten by transformers."""
+def original(tmp_path: Path) -> Path:
     if not ORIGINAL.is_dir():
         pytest.skip("golden values not present")
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
-
-    original = read_json(ORIGINAL / "config.json")
-    text = LlamaConfig(**{key: original[key] for key in vars(LlamaConfig()) if key in original})
-    vision = CLIPVisionConfig.from_pretrained(TOWER)
-    model = LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=31999))
-    weights = {canonical_name(name): value for name, value in original_weights().items()}
-    tower = {
-        canonical_name(f"model.vision_tower.{name}"): value
-        for name, value in load_file(TOWER / "model.safetensors").items()
-    }
-    model.load_state_dict({**weights, **tower})
-    model.save_pretrained(tmp_path / "base")
-    for name in ("tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"):
-        (tmp_path / "base" / name).write_bytes((ORIGINAL / name).read_bytes())
-    (tmp_path / "base" / "preprocessor_config.json").write_bytes((TOWER / "preprocessor_config.json").read_bytes())
-    return tmp_path / "base"
+    copytree(TOWER, tmp_path / "tiny-clip-vit-56")
+    return copytree(ORIGINAL, tmp_path / "original")
 
 
 def original_weights() -> dict[str, torch.Tensor]:
@@ -48,20 +38,89 @@ def original_weights() -> dict[str, torch.Tensor]:
     return weights
 
 
-def test_the_references_adapter_merges_as_its_formula_says(toy: SimpleNamespace, base: Path, tmp_path: Path) -> None:
-    merge_adapter(base, ADAPTER, tmp_path / "out")
-    merged, weights = toy.load(tmp_path / "out").state_dict(), original_weights()
+def expected_weights() -> dict[str, torch.Tensor]:
+    """The reference's merge by its formula, in its names."""
+    weights = original_weights()
     lora = load_file(ADAPTER / "adapter_model.safetensors")
-    scale = 16 / 8
     for name, a in lora.items():
         if "lora_A" in name:
             module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-            expected = weights[f"{module}.weight"] + scale * lora[name.replace("lora_A", "lora_B")] @ a
-            torch.testing.assert_close(merged[canonical_name(f"{module}.weight")], expected, atol=1e-6, rtol=0)
-
-
-def test_the_references_projector_takes_the_bases_place(toy: SimpleNamespace, base: Path, tmp_path: Path) -> None:
-    merge_adapter(base, ADAPTER, tmp_path / "out")
-    merged = toy.load(tmp_path / "out").state_dict()
+            weights[f"{module}.weight"] += 2 * lora[name.replace("lora_A", "lora_B")] @ a
     for name, value in torch.load(ADAPTER / "non_lora_trainables.bin", weights_only=True).items():
-        assert torch.equal(merged[canonical_name(name)], value)
+        weights[name.removeprefix("base_model.model.")] = value
+    return weights
+
+
+def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out")
+    merged = toy.load(tmp_path / "out").state_dict()
+    for name, value in expected_weights().items():
+        torch.testing.assert_close(merged[canonical_name(name)], value, atol=1e-6, rtol=0, msg=name)
+    tower = load_file(TOWER / "model.safetensors")
+    assert all(torch.equal(merged[canonical_name(f"vision_tower.{name}")], value) for name, value in tower.items())
+
+
+def test_in_the_original_layout_names_types_and_files_are_the_references(original: Path, tmp_path: Path) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout="llava"))
+    out = tmp_path / "out"
+    found = {name: value for file in out.glob("*.safetensors") for name, value in load_file(file).items()}
+    expected = expected_weights()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0, msg=name)
+    assert read_json(out / "config.json") == read_json(ORIGINAL / "config.json")
+    for name in ("tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
+        assert (out / name).read_bytes() == (ORIGINAL / name).read_bytes()
+
+
+def written(folder: Path, layout: Any, out: Path) -> Path:
+    """The weights of a model, unchanged, in a layout."""
+    model = read_base(folder)
+    files: dict[Path, list[Any]] = {}
+    for name, place in places(model, layout).items():
+        tensor = model.tensors[name]
+        files.setdefault(out / place.file, []).append(kept(tensor, tensor.dtype, place.name))
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    write_files(files)
+    return out
+
+
+def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: Path, tmp_path: Path) -> None:
+    first, other, back = (tmp_path / name for name in ("first", "other", "back"))
+    merge_adapter(base, adapter, first)
+    merge_adapter(base, adapter, other, Form(layout="llava"))
+    written(other, "transformers", back)
+    # the base has the names of today's transformers, and what is written those that all versions read
+    shards = [load_file(file) for file in back.glob("*.safetensors")]
+    found = {canonical_name(name): value for shard in shards for name, value in shard.items()}
+    expected = {canonical_name(name): value for name, value in load_file(first / "model.safetensors").items()}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype
+        assert torch.equal(found[name].view(torch.uint8), value.view(torch.uint8)), name
+
+
+def test_the_original_layout_is_described_as_the_reference_describes_it(
+    base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    from tasks.model.configuration import require_model_config
+
+    merge_adapter(base, adapter, tmp_path / "out", Form(layout="llava"))
+    config = read_json(tmp_path / "out" / "config.json")
+    assert config["model_type"] == "llava_llama"
+    assert Path(config["mm_vision_tower"]) == tmp_path / "out" / "vision_tower"
+    assert config["image_aspect_ratio"] == "pad"
+    back, before = require_model_config(tmp_path / "out"), require_model_config(base)
+    for part, keys in (
+        ("text_config", ("hidden_size", "vocab_size", "rms_norm_eps")),
+        ("vision_config", ("image_size",)),
+    ):
+        assert [back[part][key] for key in keys] == [before[part][key] for key in keys]
+    assert back["vision_feature_layer"] == before["vision_feature_layer"]
+
+
+@pytest.mark.parametrize("layout", ["transformers", "llava"])
+def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_path: Path, layout: Any) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout, verify=True))
+    assert (tmp_path / "out" / "MANIFEST.json").is_file()

@@ -1,0 +1,100 @@
+"""The files beside the weights: configuration, tokenizer, image handling, prompt template, licence."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ModelError
+from tasks.files import write_json
+from tasks.merging.base_model import BaseModel, Layout
+from tasks.merging.layouts import TOWER_FOLDER
+from tasks.merging.original_config import original_config, tower_config
+from tasks.merging.streaming import BASE_DTYPE
+
+# As the model was fed in training, so it must be fed afterwards.
+FROM_TUNED_FIRST = ("preprocessor_config.json", "processor_config.json", "chat_template.json", "chat_template.jinja")
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "merges.txt"),
+)
+LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
+FROM_BASE_FIRST = ("generation_config.json", *TOKENIZER, *LICENCES)
+NEEDED = (("tokenizer_config.json",), ("preprocessor_config.json", "processor_config.json"))
+
+
+def companions(source: BaseModel, tuned: Path) -> dict[str, Path]:
+    """The small files of a model and where each comes from; ModelError when one is lacking."""
+    folder = source.folder
+    found = _first_found(FROM_BASE_FIRST, (folder, tuned))
+    if source.layout == "llava":
+        # an adapter of the original says in its config.json how its images were padded
+        return found | _first_found((*FROM_TUNED_FIRST, "config.json"), (tuned,))
+    found |= _first_found(FROM_TUNED_FIRST, (tuned, folder))
+    for names in NEEDED:
+        if not any(name in found for name in names):
+            raise ModelError(f"Neither {folder} nor {tuned} has {names[0]}: copy it from the base model.")
+    return found
+
+
+def _first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Path]:
+    places = {name: [folder / name for folder in folders if (folder / name).is_file()] for name in names}
+    return {name: found[0] for name, found in places.items() if found}
+
+
+def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
+    """Write all files of a model directory but weights, card and provenance, to `out`, which will be `final`."""
+    found = companions(source, tuned)
+    config = typed_config(source.config, dtype)
+    if layout == "llava":
+        _write_original(source, tuned, dtype, out, final)
+        wanted = [name for name in found if name in FROM_BASE_FIRST]
+    elif source.layout == "llava":
+        config["image_token_index"] = _save_reader(source, tuned, out)
+        write_json(out / "config.json", config, indent=2)
+        wanted = ["generation_config.json", "tokenizer.model", *LICENCES]
+    else:
+        write_json(out / "config.json", config, indent=2)
+        wanted = list(found)
+    for name in wanted:
+        if name in found:
+            shutil.copyfile(found[name], out / name)
+
+
+def _save_reader(source: BaseModel, tuned: Path, out: Path) -> int:
+    """Write the tokenizer, image handling and prompt template of an original model; returns the image token's id."""
+    from tasks.model.loading import load_reader
+    from tasks.model.saving import save_reader
+
+    reader = load_reader(source.folder, tuned)
+    save_reader(reader, out)
+    return reader.image_token_id
+
+
+def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final: Path) -> None:
+    from tasks.model.loading import load_reader
+
+    processor = load_reader(source.folder, tuned).image_processor
+    if source.layout == "llava":
+        aspect = "pad" if processor.do_pad else "square"
+        config = {**typed_config(source.written, dtype, "torch_dtype"), "image_aspect_ratio": aspect}
+    else:
+        # the reference looks for it from where it is started: only a whole path is found from everywhere
+        tower = str(final.absolute() / TOWER_FOLDER)
+        config = original_config(typed_config(source.config, dtype), processor.do_pad, tower)
+        (out / TOWER_FOLDER).mkdir()
+        write_json(out / TOWER_FOLDER / "config.json", tower_config(source.config), indent=2)
+        processor.save_pretrained(out / TOWER_FOLDER)
+    write_json(out / "config.json", config, indent=2)
+
+
+def typed_config(config: dict[str, Any], dtype: str, key: str = "dtype") -> dict[str, Any]:
+    """A configuration with the type of the weights that are written, under the name `key`."""
+    if dtype == BASE_DTYPE:
+        return dict(config)
+    parts = {
+        name: typed_config(part, dtype, key) if name in ("text_config", "vision_config") else part
+        for name, part in config.items()
+        if name not in ("torch_dtype", "dtype")
+    }
+    return {**parts, key: dtype}

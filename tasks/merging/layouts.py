@@ -1,0 +1,65 @@
+"""Names of tensors and files in the two layouts.
+
+transformers   as llava-hf publishes it, with the tower in the shards
+llava          the original: model.mm_projector in the shards, the tower in a folder of its own
+"""
+
+from typing import NamedTuple
+
+from tasks.merging.base_model import BaseModel, Layout
+from tasks.merging.tensor_files import StoredTensor
+from tasks.model.formats import PROJECTOR_PREFIX
+from tasks.model.original import BUFFERS, TOWER_PREFIX
+
+TOWER_FOLDER = "vision_tower"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_TRANSFORMERS = (
+    ("model.language_model.", "language_model.model."),
+    ("lm_head.", "language_model.lm_head."),
+    (PROJECTOR_PREFIX, "multi_modal_projector."),
+    (TOWER_PREFIX, "vision_tower.vision_model."),
+)
+_ORIGINAL = (
+    ("model.language_model.", "model."),
+    (f"{PROJECTOR_PREFIX}linear_1.", "model.mm_projector.0."),
+    (f"{PROJECTOR_PREFIX}linear_2.", "model.mm_projector.2."),
+    (TOWER_PREFIX, "vision_model."),
+)
+
+
+class Place(NamedTuple):
+    """Where a tensor is written: the file, relative to the directory, and its name there."""
+
+    file: str
+    name: str
+
+
+def places(model: BaseModel, layout: Layout) -> dict[str, Place]:
+    """The place of each tensor, by canonical name; a directory of the same layout keeps its names and shards."""
+    if layout == model.layout:
+        own = {name: tensor for name, tensor in model.tensors.items() if tensor.file.parent == model.folder}
+        return _numbered(own, {name: tensor.name for name, tensor in own.items()})
+    tensors = {name: tensor for name, tensor in model.tensors.items() if not name.endswith(BUFFERS)}
+    if layout == "transformers":
+        return _numbered(tensors, {name: _renamed(name, _TRANSFORMERS) for name in tensors})
+    names = {name: _renamed(name, _ORIGINAL) for name in tensors}
+    tower = {name: Place(f"{TOWER_FOLDER}/{SINGLE}", names[name]) for name in names if name.startswith(TOWER_PREFIX)}
+    return tower | _numbered({name: tensor for name, tensor in tensors.items() if name not in tower}, names)
+
+
+def _renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str:
+    for old, new in prefixes:
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _numbered(tensors: dict[str, StoredTensor], names: dict[str, str]) -> dict[str, Place]:
+    """One new file for each old one."""
+    old = sorted({tensor.file for tensor in tensors.values()})
+    new = {
+        file: SINGLE if len(old) == 1 else f"model-{i:05d}-of-{len(old):05d}.safetensors"
+        for i, file in enumerate(old, 1)
+    }
+    return {name: Place(new[tensor.file], names[name]) for name, tensor in tensors.items()}
