@@ -5,10 +5,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.errors import StoreError
-from tasks.files import digest_of
+from tasks.files import digest_of, sha256_of
 from tasks.paths import MANIFEST
 from tasks.records import Manifest, Value
-from tasks.storage.manifests import broken_files, content_digest, hashed_files, read_manifest
+from tasks.storage.manifests import broken_files, content_digest, files_below, read_manifest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import (
     create_manifest,
@@ -39,28 +39,57 @@ def archive_folder(
     file that does not arrive as it left. `stored` tells the keys of files that the store has already, by SHA-256:
     these are copied inside the store. It is asked only when there is something to send.
     """
-    manifest = manifest_of(folder)
     there = read_remote_manifest(store, prefix)
-    if there is not None and _is_same_work(store, prefix, manifest, there):
-        return _archived(store, prefix, there, sent=0)
-    if there is None:
-        names = sorted(manifest.files, key=lambda name: name.endswith(MANIFEST))
+    if there is None and folder.is_dir() and read_manifest(folder) is None:
+        manifest, sent = _send_new(folder, store, prefix, stored())
     else:
-        require_same_content(store, prefix, manifest, there)
-        names = missing_files(store, prefix, manifest)
-    known = stored()
-    sent = [_bring(folder / name, store, join(prefix, name), manifest.files[name]["sha256"], known) for name in names]
+        manifest = manifest_of(folder)
+        if there is not None and _is_same_work(store, prefix, manifest, there):
+            return _archived(store, prefix, there, sent=0)
+        if there is not None:
+            require_same_content(store, prefix, manifest, there)
+        # without a manifest, what stands there may be of anything
+        names = list(manifest.files) if there is None else missing_files(store, prefix, manifest)
+        sent = _send_named(folder, store, prefix, manifest, names)
     store.drop_unfinished(prefix)
     create_manifest(store, prefix, manifest)
-    return _archived(store, prefix, manifest, sent=sum(sent))
+    return _archived(store, prefix, manifest, sent)
 
 
-def _bring(path: Path, store: ObjectStore, key: str, sha256: str, known: Mapping[str, str]) -> bool:
-    """Put a file in the store, by a copy of one that is there or by sending it; whether it had to be sent."""
-    if sha256 in known and store.copy_file(known[sha256], key, sha256):
-        return False
-    store.put_file(path, key, sha256)
-    return True
+def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Mapping[str, str]) -> tuple[Manifest, int]:
+    """Send a folder without a manifest, hashing its files on their way; the manifest, and how many were sent."""
+    sizes = set(store.sizes_below(str(PurePosixPath(prefix).parent)).values()) if known else set()
+    files, sent = {}, 0
+    for name, path in shown_files(folder):
+        size, key = path.stat().st_size, join(prefix, name)
+        # only what may be there already is read twice
+        sha256 = sha256_of(path) if size in sizes else None
+        if sha256 is not None and _is_copied(store, key, sha256, known):
+            files[name] = {"size": size, "sha256": sha256}
+            continue
+        files[name] = {"size": size, "sha256": store.put_file(path, key, sha256)}
+        sent += 1
+    return Manifest(fingerprint=_fingerprint(folder, files), files=files), sent
+
+
+def _send_named(folder: Path, store: ObjectStore, prefix: str, manifest: Manifest, names: list[str]) -> int:
+    """Send files of a manifest, the manifests among them last; how many there were."""
+    for name in sorted(names, key=lambda name: name.endswith(MANIFEST)):
+        store.put_file(folder / name, join(prefix, name), manifest.files[name]["sha256"])
+    return len(names)
+
+
+def _is_copied(store: ObjectStore, key: str, sha256: str, known: Mapping[str, str]) -> bool:
+    """Whether a file could be had by a copy of one that the store has."""
+    return sha256 in known and store.copy_file(known[sha256], key, sha256)
+
+
+def shown_files(folder: Path) -> list[tuple[str, Path]]:
+    """Names and places of a folder's files, manifests last; a dot in front marks half-made files and folders."""
+    found = ((path.relative_to(folder).as_posix(), path) for path in files_below(folder))
+    return sorted(
+        ((name, path) for name, path in found if not _is_hidden(name)), key=lambda pair: pair[0].endswith(MANIFEST)
+    )
 
 
 def _is_same_work(store: ObjectStore, prefix: str, manifest: Manifest, there: Manifest) -> bool:
@@ -87,8 +116,7 @@ def manifest_of(folder: Path) -> Manifest:
         raise StoreError(f"{folder} does not exist: give a finished folder.")
     finished = read_manifest(folder)
     if finished is None:
-        # names with a dot in front are marks and half-made files of a folder at work
-        shown = {name: entry for name, entry in hashed_files(folder).items() if not _is_hidden(name)}
+        shown = {name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in shown_files(folder)}
         return Manifest(fingerprint=_fingerprint(folder, shown), files=shown)
     if broken := broken_files(folder, finished):
         raise StoreError(f"{folder} is not as it was finished ({broken[0]}): make it again before it is archived.")

@@ -30,9 +30,11 @@ class LocalStore:
     def uri(self) -> str:
         return self.root.as_uri()
 
-    def put_file(self, source: Path, key: str, sha256: str) -> None:
+    def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
         with self._refusals(key), written_atomically(self.root / key) as part:
-            _require_hash(_copy_hashed(source, part), sha256, f"{source} changed while it was copied to {key}")
+            found = _copy_hashed(source, part)
+            _require_hash(found, sha256 or found, f"{source} changed while it was copied to {key}")
+        return found
 
     def get_file(self, key: str, target: Path, sha256: str) -> None:
         with self._refusals(key), written_atomically(target) as part:

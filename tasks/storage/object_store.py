@@ -21,8 +21,8 @@ class ObjectStore(Protocol):
         """The store's own address, without a trailing slash and without anything secret."""
         ...
 
-    def put_file(self, source: Path, key: str, sha256: str) -> None:
-        """Put a file whole or not at all; StoreError when what arrived is not of this SHA-256."""
+    def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
+        """Put a file whole or not at all and return its SHA-256; StoreError when it is not the one that is given."""
         ...
 
     def get_file(self, key: str, target: Path, sha256: str) -> None:

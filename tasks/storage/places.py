@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.errors import StoreError
-from tasks.paths import MANIFEST
-from tasks.storage.archiving import Archived, archive_folder, manifest_of
+from tasks.files import digest_of
+from tasks.paths import COMPLETE, MANIFEST
+from tasks.records import Manifest
+from tasks.storage.archiving import Archived, archive_folder, manifest_of, shown_files
 from tasks.storage.manifests import content_digest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, read_remote_manifest
@@ -56,29 +58,43 @@ def archive_checkpoint(folder: Path, store: ObjectStore, run: str, step: int) ->
 
     Files that stand under another checkpoint of the run are copied inside the store. Raises StoreError.
     """
-    manifest = manifest_of(folder)
-    digest = content_digest(manifest)
-    prefix = next(prefix for number in count(1) if _take(store, prefix := checkpoint_prefix(run, step, number), digest))
+    coming = _Coming(folder)
+    prefix = next(prefix for number in count(1) if _take(store, prefix := checkpoint_prefix(run, step, number), coming))
     archived = archive_folder(folder, store, prefix, lambda: _files_by_hash(store, run))
     store.delete(join(prefix, CLAIM))
     return archived
 
 
-def _take(store: ObjectStore, prefix: str, digest: str) -> bool:
-    """Whether a place is for this content: it stands there, or the place was free and is claimed now."""
+class _Coming:
+    """A checkpoint on its way: what it claims a place with, and whether it is what stands there already."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        marker = folder / COMPLETE
+        self.sizes = {name: path.stat().st_size for name, path in shown_files(folder)}
+        # not its hash: that is known only when all of it has been read and sent
+        self.claim = digest_of([self.sizes, marker.stat().st_mtime_ns if marker.is_file() else None])
+
+    def is_at(self, there: Manifest) -> bool:
+        if {name: entry["size"] for name, entry in there.files.items()} != self.sizes:
+            return False
+        return content_digest(manifest_of(self._folder)) == content_digest(there)
+
+
+def _take(store: ObjectStore, prefix: str, coming: _Coming) -> bool:
+    """Whether a place is for this checkpoint: it stands there, or the place was free and is claimed now."""
     while True:
-        there = read_remote_manifest(store, prefix)
-        if there is not None:
-            return content_digest(there) == digest
+        if (there := read_remote_manifest(store, prefix)) is not None:
+            return coming.is_at(there)
         claim = join(prefix, CLAIM)
-        made = store.create_text(claim, digest)
-        holder = digest if made else store.read_text(claim)
+        made = store.create_text(claim, coming.claim)
+        holder = coming.claim if made else store.read_text(claim)
         if holder is None:
             # taken away in this moment: its holder is through, and its manifest stands there
             continue
         there = read_remote_manifest(store, prefix)
-        if there is None or content_digest(there) == digest:
-            return holder == digest
+        if there is None or coming.is_at(there):
+            return holder == coming.claim
         if made:
             # another one was through between the first look and the claim
             store.delete(claim)

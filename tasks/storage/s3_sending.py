@@ -56,20 +56,21 @@ class Sender:
     def __init__(self, client: Any, bucket: str, limits: Limits) -> None:
         self._client, self._bucket, self._limits = client, bucket, limits
 
-    def send(self, source: Path, key: str, sha256: str) -> bool:
-        """Put a file of this SHA-256; whether the server's checksums tell that all of it arrived.
+    def send(self, source: Path, key: str, sha256: str | None) -> tuple[str, bool]:
+        """Put a file; its SHA-256, and whether the server's checksums tell that all of it arrived.
 
-        They do not where the server encrypts with keys that are not its own. Raises StoreError when the file has
-        changed since it was hashed.
+        They do not where the server encrypts with keys that are not its own. Raises StoreError when the file is not
+        of the given SHA-256.
         """
         with source.open("rb") as file:
-            if source.stat().st_size <= self._limits.part_bytes:
-                data = file.read()
-                _require_unchanged(source, hashlib.sha256(data).hexdigest(), sha256)
-                return self._put_checked(data, key, self._client.put_object)[1]
-            return self._send_in_parts(source, file, key, sha256)
+            if source.stat().st_size > self._limits.part_bytes:
+                return self._send_in_parts(source, file, key, sha256)
+            data = file.read()
+            found = hashlib.sha256(data).hexdigest()
+            _require_unchanged(source, found, sha256)
+            return found, self._put_checked(data, key, self._client.put_object)[1]
 
-    def _send_in_parts(self, source: Path, file: BinaryIO, key: str, sha256: str) -> bool:
+    def _send_in_parts(self, source: Path, file: BinaryIO, key: str, sha256: str | None) -> tuple[str, bool]:
         part_bytes = max(self._limits.part_bytes, -(-source.stat().st_size // MOST_PARTS))
         upload, present = self._unfinished_upload(key)
         if upload is None:
@@ -93,11 +94,13 @@ class Sender:
                 parts.append(part)
                 whole.update(data)
         etags = [part.result() for part in parts]
-        if whole.hexdigest() != sha256:
+        found = whole.hexdigest()
+        if found != (sha256 or found):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-            _require_unchanged(source, whole.hexdigest(), sha256)
-        self._complete(key, upload, [etag for etag, _told in etags])
-        return all(told for _etag, told in etags) and self._has_etag(key, [etag for etag, _told in etags])
+            _require_unchanged(source, found, sha256)
+        names = [etag for etag, _told in etags]
+        self._complete(key, upload, names)
+        return found, all(told for _etag, told in etags) and self._has_etag(key, names)
 
     def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> tuple[str, bool]:
         # what is there already is known by its MD5: a part of another file is sent over
@@ -192,8 +195,8 @@ def _is_encrypted(answer: Any) -> bool:
     return answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
 
 
-def _require_unchanged(source: Path, found: str, sha256: str) -> None:
-    if found != sha256:
+def _require_unchanged(source: Path, found: str, sha256: str | None) -> None:
+    if sha256 is not None and found != sha256:
         raise StoreError(
             f"{source} changed while it was stored: its SHA-256 is {found[:12]}..., not {sha256[:12]}...; "
             "store it again."

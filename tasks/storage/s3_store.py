@@ -72,20 +72,19 @@ class S3Store:
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    def put_file(self, source: Path, key: str, sha256: str) -> None:
+    def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
         try:
             with self._refusals(key):
-                told = self._sender.send(source, self._full(key), sha256)
+                sent, told = self._sender.send(source, self._full(key), sha256)
         except OSError as error:
             raise StoreError(f"{source} could not be read ({error.strerror}): it stays where it is.") from error
-        if told and not self._config.read_back:
-            return
-        if (found := self.hash_of(key)) != sha256:
+        if (not told or self._config.read_back) and (found := self.hash_of(key)) != sent:
             self.delete(key)
             raise StoreError(
                 f"{self.uri}/{key} did not arrive whole: its SHA-256 is {str(found)[:12]}..., "
-                f"not {sha256[:12]}...; store it again."
+                f"not {sent[:12]}...; store it again."
             )
+        return sent
 
     def copy_file(self, source: str, key: str, sha256: str) -> bool:
         with self._refusals(key):
