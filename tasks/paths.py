@@ -88,6 +88,15 @@ class RunFolder:
         return self.root / "logs" / "log.txt"
 
     @property
+    def loss_curve(self) -> Path:
+        return self.root / "logs" / "loss.svg"
+
+    @property
+    def preflight(self) -> Path:
+        """What was found before the run, and of which settings."""
+        return self.root / "logs" / "preflight.json"
+
+    @property
     def sets(self) -> Path:
         return self.root / "sets"
 

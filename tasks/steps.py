@@ -1,6 +1,7 @@
 """How steps are cached: by content, verified before they are believed, laid where the run wants them."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -131,6 +132,11 @@ def _free_place(out: Path, superseded: Path) -> Path:
     while (place := old.with_name(f"{out.name}-{number}")).exists():
         number += 1
     return place
+
+
+def artifact_key(*words: str) -> str:
+    """A name for an artifact: lower case letters, digits and dashes, all that Prefect takes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
 def lines_to(log: Path) -> Callable[[str], None]:

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from flows.commands import chat, checkpoints, data, evaluation, experiment, inspecting, merging, predict
+from flows.commands import chat, checkpoints, data, evaluation, experiment, inspecting, merging, predict, preflight
 
-COMMANDS: list[ModuleType] = [experiment, data, inspecting, checkpoints, merging, predict, evaluation, chat]
+COMMANDS: list[ModuleType] = [experiment, preflight, data, inspecting, checkpoints, merging, predict, evaluation, chat]

@@ -83,10 +83,10 @@ def zero_plan(training: TrainingConfig) -> ZeroPlan:
     """What the named DeepSpeed configuration takes apart and where to."""
     if training.deepspeed is None:
         return ZeroPlan()
-    zero = read_json(Path(zero_config(training.deepspeed)))["zero_optimization"]
+    zero = read_json(Path(zero_config(training.deepspeed))).get("zero_optimization", {})
     live = zero.get("stage3_max_live_parameters", LIVE_PARAMETERS)
     return ZeroPlan(
-        stage=zero["stage"],
+        stage=zero.get("stage", 0),
         optimizer_on_cpu=zero.get("offload_optimizer", {}).get("device", "none") != "none",
         weights_on_cpu=zero.get("offload_param", {}).get("device", "none") != "none",
         live_parameters=live if isinstance(live, int) else LIVE_PARAMETERS,

@@ -1,0 +1,110 @@
+"""The data before a run: the folder, images of a sample of records, and the tokens of its samples."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tasks.data.image_files import faults_in, look_at_images
+from tasks.data.preparing import choose_records, find_raw
+from tasks.errors import UserError
+from tasks.model.loading import Reader
+from tasks.model.prompt import IGNORE_INDEX
+from tasks.paths import DataFolder
+from tasks.preflight.findings import Finding, ok, stops, warning
+from tasks.settings import DataConfig, TrainingConfig
+from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
+
+LOOKED_AT = 64
+# Of the sample's records; fewer that are cut or left out are usual and are counted by the training itself.
+MANY = 0.05
+
+
+@dataclass(frozen=True)
+class RecordSample:
+    """Some records of those that a run would use, drawn with the data's seed, and how many there are in all."""
+
+    records: Sequence[dict[str, Any]]
+    images: Path
+    total: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of a sample of samples: the mean, and those from the first answer on, which get logits."""
+
+    mean: int
+    answers: int
+
+
+def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
+    """Whether the data folder holds records that can be used, and a sample of them; None where there is none yet."""
+    if config.root is None:
+        return ok("data", f"{config.sample.scenes} sample scenes are drawn in the workspace"), None
+    if config.fetch and not DataFolder(config.root).images.is_dir():
+        return warning("data", f"{config.root} is fetched first: its images and tokens are not looked at yet"), None
+    try:
+        raw = find_raw(config.root)
+        images = DataFolder(config.root).images
+        records = [dict(record) for record in choose_records(raw, images, config).checked.records]
+    except UserError as error:
+        return stops("data", str(error)), None
+    if not records:
+        sources = ", ".join(config.sources)
+        return stops("data", f"{raw} holds no record of {sources}: set data.sources to those that you have"), None
+    chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
+    return ok("data", f"{len(records)} records of {raw}"), RecordSample(chosen, images, len(records))
+
+
+def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
+    """Images of the sample, each decoded whole."""
+    names = sorted({record["image"] for record in sample.records})
+    missing = [name for name in names if not (sample.images / name).is_file()]
+    faults = faults_in(look_at_images(sample.images, [name for name in names if name not in missing], workers=1))
+    found = []
+    if len(missing) == len(names):
+        found.append(stops("images", f"none of {len(names)} images is below {sample.images}, first {missing[0]}: put "
+                           "them there, or set data.fetch=true"))  # fmt: skip
+    elif missing:
+        found.append(warning("images", f"{len(missing)} of {len(names)} images are missing, first "
+                             f"{sample.images / missing[0]}: their records are left out, and counted"))  # fmt: skip
+    if faults:
+        first = next(iter(faults))
+        text = f"{len(faults)} image(s) cannot be read, first {sample.images / first}, of {len(names)} looked at"
+        way = "fetch them again, or set data.broken_images=drop"
+        drops = config.broken_images == "drop"
+        found.append(
+            warning("images", f"{text}: their records are left out") if drops else stops("images", f"{text}: {way}")
+        )
+    return found or [ok("images", f"{len(names)} of a drawn sample of records decoded")]
+
+
+def token_findings(
+    sample: RecordSample, reader: Reader, training: TrainingConfig
+) -> tuple[list[Finding], Lengths | None]:
+    """The sample's lengths against model_max_length: how many records are parted, cut or left out."""
+    limit, split = training.model_max_length, training.split_long_conversations
+    whole, _ = make_samples(sample.records, reader, 10**9, split)
+    samples, dropped = make_samples(sample.records, reader, limit, split)
+    if not samples:
+        least = reader.image_tokens + 40
+        return [stops("tokens", f"no record of the sample fits into model_max_length={limit}, of which the image alone "
+                      f"takes {reader.image_tokens}: set it above {least}")], None  # fmt: skip
+    over = sum(one.length > limit for one in whole)
+    lost = dropped[TOO_LONG] + dropped[CUT]
+    lengths = Lengths(round(mean(one.length for one in samples)), round(mean(map(_answer_places, samples))))
+    text = (
+        f"{lengths.mean} a sample on average, {max(one.length for one in whole)} at most, model_max_length is {limit}"
+    )
+    if lost > MANY * len(whole):
+        return [warning("tokens", f"{text}: {lost} of {len(whole)} records lose answers; raise it, or set "
+                        "split_long_conversations=true")], lengths  # fmt: skip
+    return [ok("tokens", f"{text}: {over} of {len(whole)} records are parted" if over else text)], lengths
+
+
+def _answer_places(sample: Sample) -> int:
+    """Places of a sample from its first answer on."""
+    labels = sample.encoded.labels
+    return len(labels) - next((place for place, label in enumerate(labels) if label != IGNORE_INDEX), 0)

@@ -1,0 +1,60 @@
+"""`rsvlm preflight` answers without a server: 0 where a run can go, 2 with everything that would stop it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[3]
+REAL = REPO.parent / "shared" / "real"
+
+
+def preflight(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a process of its own, where neither hub nor key can be had."""
+    unset = {"WANDB_API_KEY", "WANDB_MODE", "HF_HOME", "HF_HUB_CACHE"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"HF_HUB_OFFLINE": "1", "HOME": str(folder), "PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "flows.cli", "preflight", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_demo_can_run_here_and_nothing_is_made(tmp_path: Path) -> None:
+    ended = preflight(tmp_path, "demo")
+    assert ended.returncode == 0, ended.stdout
+    assert "STOPS" not in ended.stdout
+    assert "ok       memory" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_real_data_can_be_trained_on_here(tmp_path: Path) -> None:
+    if not REAL.is_dir():
+        pytest.skip("golden values not present")
+    ended = preflight(tmp_path, "real-cpu", "--set", f"data.root={REAL}")
+    assert ended.returncode == 0, ended.stdout
+    assert "1320 records of" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_7b_run_without_gpu_base_and_data_says_all_of_it_at_once(tmp_path: Path) -> None:
+    ended = preflight(tmp_path, "llava-1.5-7b-lora", "--set", "training.nproc_per_node=4")
+    assert ended.returncode == 2
+    for sentence in (
+        "data is no folder: set data.root",
+        "`hf download liuhaotian/llava-v1.5-7b --local-dir DIR`, then set model.base=DIR",
+        "`hf download openai/clip-vit-large-patch14-336 --local-dir DIR`",
+        "there is no GPU, and this model needs one",
+    ):
+        assert sentence in ended.stderr, sentence
+    assert "things stop this run:" in ended.stderr and "Traceback" not in ended.stderr
+    assert "Memory of each of 4 GPU(s)" in ended.stdout and "weights that ZeRO-3 gathers" in ended.stdout
+    assert "curves" in ended.stdout and "no key is found" in ended.stdout
+
+
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
+    ended = preflight(tmp_path, "demo", "--set", "training.lora_rank=8")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: training.lora_rank is no setting: did you mean lora_r?")
