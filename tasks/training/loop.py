@@ -118,6 +118,8 @@ class LlavaTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what was trained; with LoRA, ZeRO-3 puts nothing else together, and never the frozen base."""
         if not self.config.lora_enable:
+            # under ZeRO-3 transformers notes renamings that it did not need, and would undo them in the file
+            self.model._weight_conversions = None
             super().save_model(output_dir, _internal_call)
             return
         weights = whole_trainables(self.model)
