@@ -31,9 +31,6 @@ class ArchiveConfig(Section):
         description="Which checkpoints stay on the disk when a training has ended; only what is whole in the store is "
         "removed. While it trains, training.save_total_limit counts.",
     )
-    evaluate_records: int = Field(
-        0, ge=0, description="Records of the test set by which each archived checkpoint is scored; 0: not at all."
-    )
 
 
 class StoreConfig(Section):

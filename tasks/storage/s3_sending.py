@@ -20,9 +20,6 @@ MIB = 1 << 20
 MOST_PARTS = 10_000
 # a byte that is changed on its way is sent again, a line that always changes them is given up
 TRIES = 4
-DAMAGED_ON_THE_WAY = frozenset(
-    {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
-)
 
 
 class Throttle:
@@ -114,14 +111,9 @@ class Sender:
 
     def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **place: Any) -> tuple[str, bool]:
         """ETag of what was put, and whether it told that all of it arrived; sent again when it tells the contrary."""
-        for last in (*[False] * (TRIES - 1), True):
+        for _ in range(TRIES):
             self._limits.throttle.take(len(data))
-            try:
-                etag, told, is_md5 = self._checked(data, put, Key=key, **place)
-            except self._client.exceptions.ClientError as error:
-                if last or error.response["Error"].get("Code") not in DAMAGED_ON_THE_WAY:
-                    raise
-                continue
+            etag, told, is_md5 = self._checked(data, put, Key=key, **place)
             if told or not is_md5:
                 return etag, told
         raise StoreError(

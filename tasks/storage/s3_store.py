@@ -34,6 +34,10 @@ COPY_LIMIT_BYTES = 5 << 30
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 # 412: there is one; 409: another writer is creating it at this moment
 TAKEN = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+DAMAGED_ON_THE_WAY = frozenset(
+    {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+)
+PAUSE_S = 0.1
 WAYS_OUT = {
     "NoSuchBucket": "the bucket does not exist: create it, or correct store.uri",
     "AccessDenied": "access is denied: give these credentials list, read and write rights",
@@ -214,13 +218,21 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=config.endpoint_url,
         region_name=config.region,
         verify=str(config.ca_bundle) if config.ca_bundle else None,
         config=settings,
     )
+    client.meta.events.register("needs-retry.s3", _pause_s_if_damaged)
+    return client
+
+
+def _pause_s_if_damaged(response: Any, attempts: int, **_: Any) -> float | None:
+    """Seconds until a request is sent again that the server received otherwise than it was signed; None: not at all."""
+    code = response[1].get("Error", {}).get("Code") if response else None
+    return PAUSE_S if code in DAMAGED_ON_THE_WAY and attempts < TRIES else None
 
 
 def _code(error: ClientError) -> str:

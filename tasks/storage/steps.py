@@ -7,10 +7,11 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from tasks.errors import ConfigError
-from tasks.records import CheckpointRef, DatasetRef, FolderRef
+from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef
 from tasks.steps import content_digest_of
 from tasks.storage.archiving import Archived
 from tasks.storage.credentials import Credentials
+from tasks.storage.merged_models import archive_merged, fetch_checkpoint
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.run_results import archive_results
 from tasks.storage.runs import Run, claim_store
@@ -36,6 +37,20 @@ def archive_run(run: Run, dataset: DatasetRef, checkpoint: CheckpointRef) -> lis
 def claim_store_step(run: Run, *made_from: FolderRef) -> Run:
     """Take a name in the store for what a run makes of its settings, these inputs and today's code."""
     return claim_store(run, content_digest_of(made_from), open_run_store(run))
+
+
+@task(name="fetch-checkpoint", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def fetch_checkpoint_step(run: Run, step: int | None) -> CheckpointRef:
+    """Get an archived checkpoint of a run into its folder."""
+    if step is None:
+        raise ConfigError("Nothing says what to merge: give a checkpoint, or the step of an archived one.")
+    return fetch_checkpoint(run, step, open_run_store(run))
+
+
+@task(name="archive-merged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def archive_merged_step(run: Run, merged: ModelRef) -> Archived:
+    """Copy a merged model to the store."""
+    return archive_merged(run, merged.path, open_run_store(run))
 
 
 def archive_of(run: Run) -> Archive:
