@@ -1,5 +1,6 @@
 """Put an adapter, ours or the original LLaVA's, on a base model of either layout."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
         config.inference_mode = True
         # the names that the original gives would also mean the vision tower's layers
         config.target_modules = {name.partition(".lora_")[0].removeprefix(PEFT_PREFIX) for name in weights}
-        tuned = PeftModel(model, config, autocast_adapter_dtype=False)
+        with warnings.catch_warnings():
+            # PEFT asks transformers for a name that the next major version drops
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = PeftModel(model, config, autocast_adapter_dtype=False)
         found = set_peft_model_state_dict(tuned, weights)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None

@@ -1,6 +1,7 @@
 """Base and tuned model see the same pixels, as the experiment's settings say."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -9,10 +10,14 @@ import pytest
 import torch
 
 from tasks.errors import ConfigError
+from tasks.files import read_json
 from tasks.model.loading import load_base, load_reader
+from tasks.records import ModelRef
 from tasks.settings import ModelConfig
 from tasks.storage.manifests import folder_digest, write_manifest
 from tasks.training.base_model import configured_base, model_digest
+from tasks.training.launch import train
+from tasks.training.order import TrainingOrder
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
@@ -82,6 +87,25 @@ def test_the_configured_tower_comes_before_the_models_own(tmp_path: Path) -> Non
     ref = configured_base(folder, config, tmp_path / "models")
     assert not pads(ref.path)
     assert load_base(ref.path, torch.float32).config.vision_config.image_size == 56
+
+
+def losses(order: TrainingOrder) -> list[float]:
+    ref = train(order, lambda line: None)
+    return [entry["loss"] for entry in read_json(ref.path / "trainer_state.json")["log_history"] if "loss" in entry]
+
+
+@pytest.mark.slow
+@with_golden
+def test_the_original_layout_is_trained_alike_in_one_process_and_divided_among_two(
+    order_for: Callable[..., TrainingOrder], tmp_path: Path
+) -> None:
+    base = ModelRef(path=ORIGINAL, sha256=model_digest(ORIGINAL))
+    settings = {"max_steps": 2, "per_device_train_batch_size": 2, "logging_steps": 1}
+    one = order_for(tmp_path / "one", gradient_accumulation_steps=2, **settings)
+    two = order_for(tmp_path / "two", deepspeed="zero3", nproc_per_node=2, **settings)
+    found = [losses(order.model_copy(update={"base": base})) for order in (one, two)]
+    assert len(found[0]) == 2
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
 @with_golden
