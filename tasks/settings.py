@@ -183,6 +183,9 @@ class MergingConfig(Section):
     verify: bool = Field(
         False, description="Compare the merged model's answers with those of base and checkpoint; takes both in fp32."
     )
+    push_to_hub: str | None = Field(
+        None, description="Private repository on the Hugging Face hub to push the merged model to, e.g. me/model."
+    )
 
 
 class InferenceConfig(Section):

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from prefect import task
+
+from tasks.merging.hub import push_to_hub
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import MergingConfig
@@ -15,3 +18,9 @@ def merge_adapter_step(
     """Merge a checkpoint into its base, or copy it where all was trained, and write the model directory `out`."""
     order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), **config.model_dump()}
     return ModelRef.model_validate(run_worker("tasks.merging.worker", order, lines_to(log)))
+
+
+@task(name="push-to-hub", retries=2, retry_delay_seconds=[10, 60])
+def push_to_hub_step(merged: ModelRef, repository: str) -> str:
+    """Upload a merged model to the Hugging Face hub; returns its address."""
+    return push_to_hub(merged.path, repository)
