@@ -145,7 +145,7 @@ def serve_worker(work: Callable[[dict[str, Any]], Any]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         write_json(config_file.with_name("error.json"), {"message": str(error)})
         sys.exit(USER_ERROR_EXIT)
-    # of several ranks only the first knows the result of all
-    if os.environ.get("RANK", "0") == "0":
+    # of several ranks the first of each machine tells the parent there
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         write_json(config_file.with_name("result.json"), json.loads(json.dumps(result, default=str)))
     sys.exit(0)

@@ -25,6 +25,9 @@ RENDEZVOUS = "rsvlm"
 # made training 20 times slower; without any spinning, it takes a third longer on free ones.
 CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
 
+# Libraries that warn each other at every step would drown what training says.
+QUIET = {"PYTHONWARNINGS": "ignore::FutureWarning"}
+
 
 def launcher(config: TrainingConfig) -> tuple[str, ...]:
     """Arguments of python that start the worker: torchrun where there are several ranks or DeepSpeed."""
@@ -118,7 +121,7 @@ def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
 
 
 def _environment(config: TrainingConfig) -> dict[str, str]:
-    return CPU_ENVIRONMENT if config.use_cpu else {}
+    return {**QUIET, **(CPU_ENVIRONMENT if config.use_cpu else {})}
 
 
 def _quoted(lines: Sequence[str]) -> str:

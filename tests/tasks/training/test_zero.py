@@ -1,0 +1,126 @@
+"""DeepSpeed for real: two processes on CPUs, with the losses of one, and checkpoints that are whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tasks.errors import TrainingError
+from tasks.files import read_json
+from tasks.merging.merge import merge_adapter
+from tasks.model.loading import LoadedModel, load_model
+from tasks.storage.local_store import LocalStore
+from tasks.storage.places import archive_checkpoint
+from tasks.training.launch import train
+from tasks.training.order import TrainingOrder
+from tasks.training.resuming import fetch_newer
+
+pytestmark = pytest.mark.slow
+
+OrderFor = Callable[..., TrainingOrder]
+# weight decay: it is for matrices only, whose shape ZeRO-3 hides
+SETTINGS: dict[str, Any] = {
+    **{"per_device_train_batch_size": 2, "weight_decay": 0.1, "max_steps": 6, "save_steps": 2},
+    **{"gradient_checkpointing": True},
+}
+ONE_PROCESS = {"gradient_accumulation_steps": 2}
+TWO_PROCESSES = {"nproc_per_node": 2}
+NOT_IN_FINAL = ("global_step*", "latest", "zero_to_*", "rng_state*", "scheduler.pt", "training_args.bin")
+
+
+def losses(checkpoint: Path) -> list[float]:
+    history = read_json(checkpoint / "trainer_state.json")["log_history"]
+    return [entry["loss"] for entry in history if "loss" in entry]
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """All that a checkpoint of a LoRA training trained."""
+    projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
+    return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
+
+
+@pytest.fixture(scope="module")
+def one_process(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    order = order_for(tmp_path_factory.mktemp("one") / "training", **SETTINGS, **ONE_PROCESS)
+    return train(order, lambda line: None).path
+
+
+@pytest.fixture(scope="module")
+def zero3(
+    order_for: OrderFor, kill_at: Callable[[TrainingOrder, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """Trained by two processes, killed, lost but for what the store holds, and gone on with from there."""
+    folder, lines = tmp_path_factory.mktemp("zero3"), []
+    order = order_for(folder / "training", resume=True, deepspeed="zero3", **SETTINGS, **TWO_PROCESSES)
+    kill_at(order, "step 5/6")
+    store = LocalStore(folder / "store")
+    archive_checkpoint(order.out / "checkpoint-4", store, "run", 4)
+    rmtree(order.out)
+    fetch_newer(order, store, ("run",))
+    return SimpleNamespace(order=order, final=train(order, lines.append).path, lines=lines)
+
+
+def test_zero3_goes_on_from_the_store(zero3: SimpleNamespace) -> None:
+    assert "resuming from checkpoint-4" in zero3.lines
+    assert any(line.startswith("step 5/6") for line in zero3.lines)
+    assert not any(line.startswith("step 4/6") for line in zero3.lines)
+
+
+def test_zero3_reaches_the_losses_and_weights_of_one_process(zero3: SimpleNamespace, one_process: Path) -> None:
+    assert losses(zero3.final) == pytest.approx(losses(one_process), abs=1e-4)
+    ours, theirs = weights(zero3.final), weights(one_process)
+    assert {name: value.shape for name, value in ours.items()} == {name: v.shape for name, v in theirs.items()}
+    for name, expected in theirs.items():
+        torch.testing.assert_close(ours[name], expected, atol=1e-4, rtol=1e-2, msg=name)
+
+
+def test_zero3_leaves_the_final_model_without_the_optimisers_state(zero3: SimpleNamespace) -> None:
+    assert not [path for pattern in NOT_IN_FINAL for path in zero3.final.glob(pattern)]
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "non_lora_trainables.bin"):
+        assert (zero3.final / name).is_file()
+
+
+def test_what_zero3_saved_loads_merges_and_answers(zero3: SimpleNamespace, tmp_path: Path) -> None:
+    base = zero3.order.base.path
+    merged = merge_adapter(base, zero3.final, tmp_path / "merged")
+
+    def answer(loaded: LoadedModel) -> list[int]:
+        ids = torch.tensor([[1, *[loaded.image_token_id] * loaded.image_tokens, 203, 298, 356]])
+        pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+        return loaded.model.generate(input_ids=ids, pixel_values=pixels, max_new_tokens=8, do_sample=False)[0].tolist()
+
+    adapted = answer(load_model(base, zero3.final, "float32"))
+    assert answer(load_model(merged.path, dtype="float32")) == adapted
+    assert answer(load_model(base, dtype="float32")) != adapted
+
+
+def test_zero3_is_not_gone_on_with_by_another_number_of_processes(zero3: SimpleNamespace, order_for: OrderFor) -> None:
+    rmtree(zero3.final)
+    fewer = {**SETTINGS, **ONE_PROCESS, "deepspeed": "zero3"}
+    with pytest.raises(TrainingError, match="go on with 2 processes"):
+        train(order_for(zero3.order.out, resume=True, **fewer), lambda line: pytest.fail(line))
+
+
+def test_zero2_reaches_the_losses_and_weights_of_one_process(
+    order_for: OrderFor, one_process: Path, tmp_path: Path
+) -> None:
+    order = order_for(tmp_path / "training", deepspeed="zero2", **SETTINGS, **TWO_PROCESSES)
+    final = train(order, lambda line: None).path
+    assert losses(final) == pytest.approx(losses(one_process), abs=1e-4)
+    for name, expected in weights(one_process).items():
+        torch.testing.assert_close(weights(final)[name], expected, atol=1e-4, rtol=1e-2, msg=name)
+
+
+def test_all_weights_under_zero3_are_saved_as_a_whole_model(order_for: OrderFor, tmp_path: Path) -> None:
+    settings = {**SETTINGS, **TWO_PROCESSES, "lora_enable": False, "learning_rate": 1e-3, "max_steps": 2}
+    order = order_for(tmp_path / "training", deepspeed="zero3", **settings)
+    tuned = load_model(train(order, lambda line: None).path, dtype="float32").model.state_dict()
+    base = load_model(order.base.path, dtype="float32").model.state_dict()
+    assert {name: value.shape for name, value in tuned.items()} == {name: v.shape for name, v in base.items()}
+    moved = {name for name in base if not torch.equal(base[name], tuned[name])}
+    assert moved == {name for name in base if "vision_tower" not in name}
