@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -50,7 +51,7 @@ def contrary_sets(order: TrainingOrder, folder: Path) -> DatasetRef:
 def validated(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Seven steps, validated every two; not to be changed."""
     folder = tmp_path_factory.mktemp("validated")
-    order = order_for(folder / "training", **SETTINGS)
+    order = order_for(folder / "training", folder / "staging", **SETTINGS)
     order = order.model_copy(update={"dataset": contrary_sets(order, folder / "sets")})
     work(order.model_dump(mode="json"))
     state = read_json(order.out / "final" / "trainer_state.json")
@@ -74,8 +75,36 @@ def measured_loss(order: TrainingOrder, adapter: Path, batch_size: int) -> float
     return validation_loss(prediction)["loss"]
 
 
+def test_every_supervised_token_counts_the_same() -> None:
+    prediction = SimpleNamespace(predictions=np.array([3.0, 4.0], "float32"), label_ids=np.array([1, 4]))
+    assert validation_loss(prediction) == {"loss": 1.4}
+
+
 def test_it_is_validated_every_few_steps_and_at_the_end(validated: SimpleNamespace) -> None:
     assert [entry["step"] for entry in validated.history] == [2, 4, 6, 7]
+
+
+def test_a_validation_goes_through_the_set_in_batches_of_its_own_size(validated: SimpleNamespace) -> None:
+    for entry in validated.history:
+        # 4 samples in batches of 3
+        assert entry["eval_samples_per_second"] / entry["eval_steps_per_second"] == pytest.approx(2, rel=0.01)
+
+
+def test_checkpoints_are_saved_every_few_steps_where_it_was_best_and_at_the_end(validated: SimpleNamespace) -> None:
+    losses = {entry["step"]: entry["eval_loss"] for entry in validated.history}
+    record = [step for step, loss in losses.items() if all(loss < losses[old] for old in losses if old < step)]
+    staged = {path.name for path in validated.order.staging.iterdir()}
+    assert staged == {f"checkpoint-{step}" for step in {3, 6, 7, *record}}
+
+
+def test_by_epochs_it_is_validated_after_each_and_at_the_end(order_for: OrderFor, tmp_path: Path) -> None:
+    settings = {"eval_strategy": "epoch", "max_steps": -1, "num_train_epochs": 1.5, "save_strategy": "no"}
+    order = order_for(tmp_path / "training", **settings, dataloader_num_workers=1)
+    work(order.model_dump(mode="json"))
+    history = read_json(order.out / "final" / "trainer_state.json")["log_history"]
+    assert [entry["step"] for entry in history if "eval_loss" in entry] == [6, 9]
+    # nothing was to be saved on the way
+    assert {path.name for path in order.out.iterdir()} == {"checkpoint-9", "final"}
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
