@@ -14,50 +14,106 @@ if TYPE_CHECKING:
 
 SIDE = 32
 LOW = 8
+SQUARE = 4
+# What is left of an image that was brightened until nearly all of it is white.
+DARKEST = SIDE * SIDE // 8
+# A square of which brightening cut a part has a mean below 255.
+CUT_FROM = 245
+SURELY_UNCUT = 0.9
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
-    """A 64-bit perceptual hash, and the grey image at 32 x 32 pixels that it was made from."""
+    """An image at 32 x 32 pixels: its grey, and the darkest of its colours, which brightening turns white last."""
 
-    phash: int
-    pixels: bytes
+    grey: bytes
+    dark: bytes
 
 
 def look_of(image: "Image") -> Look:
     """How a decoded image looks; EXIF rotation is honoured, so that a rotated copy counts as what is seen."""
-    import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageChops, ImageOps
 
     # most images carry no EXIF, and looking for it costs a fifth of decoding a small one
     upright = ImageOps.exif_transpose(image) if "exif" in image.info or image.format == "TIFF" else image
-    small = _grey(upright).resize((SIDE, SIDE), Image.Resampling.BOX)
-    grey = np.asarray(small, dtype=np.float32)
-    matrix = cosines()
-    low = (matrix @ grey @ matrix.T)[:LOW, :LOW].ravel()
-    # the first value is the brightness, and says nothing of the shape; np.median takes ten times as long
-    bits = low > np.sort(low[1:])[LOW * LOW // 2 - 1]
-    phash = int.from_bytes(np.packbits(bits).tobytes(), "big")
-    return Look(phash, small.tobytes())
+    small = _eight_bit(upright).resize((SIDE, SIDE), Image.Resampling.BOX)
+    grey = small.convert("L").tobytes()
+    if small.mode == "L":
+        return Look(grey, grey)
+    red, green, blue = small.split()
+    return Look(grey, ImageChops.darker(ImageChops.darker(red, green), blue).tobytes())
 
 
-def _grey(image: "Image") -> "Image":
+def _eight_bit(image: "Image") -> "Image":
     from PIL import Image
 
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+    if image.mode in SIXTEEN_BIT_MODES:
         import numpy as np
 
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         low, high = float(values.min()), float(values.max())
         return Image.fromarray(((values - low) / (high - low or 1) * 255).astype(np.uint8))
-    # by way of RGB: a palette's numbers are no brightness
-    return image.convert("L") if image.mode in ("L", "RGB") else image.convert("RGB").convert("L")
+    # a palette's numbers are no brightness
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def shapes_of(pixels: "np.ndarray") -> "np.ndarray":
+    """The low frequencies of images of shape (n, 32, 32) less their median, (n, 64); their signs are the hash."""
+    import numpy as np
+
+    matrix = _cosines()
+    low = (matrix @ pixels.astype(np.float32) @ matrix.T).reshape(-1, LOW * LOW)
+    # the first value is the brightness, and says nothing of the shape
+    middle = LOW * LOW // 2 - 1
+    return low - np.partition(low[:, 1:], middle, axis=1)[:, middle, None]
 
 
 @cache
-def cosines() -> "np.ndarray":
-    """The matrix of the discrete cosine transform of type II, 32 x 32."""
+def _cosines() -> "np.ndarray":
+    """The low frequencies' rows of the discrete cosine transform of type II, 8 x 32."""
     import numpy as np
 
-    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    rows, columns = np.mgrid[0:LOW, 0:SIDE]
     return np.cos(np.pi * rows * (2 * columns + 1) / (2 * SIDE)).astype(np.float32)
+
+
+def darkest_of(dark: "np.ndarray") -> "np.ndarray":
+    """Images of shape (n, 32, 32) of which all but the darkest eighth is level."""
+    import numpy as np
+
+    return np.minimum(dark, np.partition(dark.reshape(len(dark), -1), DARKEST - 1)[:, DARKEST - 1, None, None])
+
+
+def uncut_of(one: "np.ndarray", other: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
+    """Pairs of images levelled from where brightening may have cut either of them."""
+    import numpy as np
+
+    uncut = ((one < CUT_FROM) & (other < CUT_FROM)).sum(axis=(1, 2))
+    cut = np.flatnonzero(uncut < SIDE * SIDE)
+    one, other = one.copy(), other.copy()
+    # the darkest places of both, whatever their values
+    last = np.maximum((uncut[cut] * SURELY_UNCUT).astype(int) - 1, 0)
+    for images in (one, other):
+        level = np.sort(images[cut].reshape(len(cut), SIDE * SIDE))[np.arange(len(cut)), last]
+        images[cut] = np.minimum(images[cut], level[:, None, None])
+    return one, other
+
+
+def correlation_of_detail(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":
+    """Correlation of what differs within squares of 4 x 4, for pairs of images; 0 where one of them is blank."""
+    import numpy as np
+
+    one, other = _detail(one), _detail(other)
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.einsum("ij,ij->i", one, other) / np.where(norms > 0, norms, np.inf)
+
+
+def _detail(images: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    across = SIDE // SQUARE
+    squares = images.astype(np.float32).reshape(-1, across, SQUARE, across, SQUARE)
+    # down, then across: a mean over both at once takes four times as long
+    means = squares.sum(axis=2).sum(axis=3) / SQUARE**2
+    return (squares - means[:, :, None, :, None]).reshape(len(images), SIDE * SIDE)
