@@ -116,6 +116,20 @@ def test_saved_and_archived_checkpoints_are_announced(first: SimpleNamespace) ->
         found = {(event["event"], event["resource"]["prefect.resource.id"]) for event in answer["events"]}
 
 
+def test_prefect_shows_what_was_found_before_how_far_training_is_and_its_loss(first: SimpleNamespace) -> None:
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={"limit": 100}).json()
+    artifacts = {artifact["key"]: artifact for artifact in found if artifact["key"].endswith("-first")}
+    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first"}
+    assert "| ok | disk |" in artifacts["preflight-first"]["data"]
+    assert artifacts["training-first"]["data"] == 100
+    assert artifacts["training-first"]["description"].startswith("step 2 of 2, loss ")
+    assert artifacts["loss-first"]["data"].startswith("data:image/svg+xml;base64,")
+    assert first.folder.loss_curve.read_text().startswith("<svg")
+
+
 def test_the_same_again_makes_nothing(first: SimpleNamespace) -> None:
     before = state(first.folder.root), state(first.workspace / "data"), state(first.store)
     log = first.folder.log.read_text()
@@ -226,3 +240,12 @@ def test_a_checkpoint_that_is_pulled_from_the_store_merges(first: SimpleNamespac
     assert main(["merge", *pulled]) == 0
     weights = "model.safetensors"
     assert (tmp_path / "merged" / weights).read_bytes() == (first.folder.merged / weights).read_bytes()
+
+
+def test_any_archived_step_is_merged_and_goes_back_to_the_store(first: SimpleNamespace) -> None:
+    from flows.merge_lora import merge_lora_flow
+
+    merged = merge_lora_flow(first.build(), "first", first.workspace, step=1)
+    assert merged.path == first.folder.root / "merged-checkpoint-1"
+    assert merged.sha256 != first.result.merged.sha256
+    assert whole_manifest(first.store / "first" / "merged-checkpoint-1")
