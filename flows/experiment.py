@@ -13,6 +13,7 @@ from flows.train_lora import train_lora_flow
 from tasks.data.steps import count_tokens_of_sets
 from tasks.evaluation.steps import compare_reports
 from tasks.paths import BASE, FINAL
+from tasks.preflight.steps import look_ahead_step
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
 from tasks.steps import make
@@ -33,6 +34,7 @@ def experiment_flow(
     """
     run = open_run(config, name, workspace)
     place = (config, name, run.workspace_root)
+    look_ahead_step(config, run)
     dataset = prepare_data_flow(*place)
     base = obtain_base(config.model, run)
     make(count_tokens_of_sets, run.folder.tokens, run.folder.superseded, dataset=dataset, base=base)

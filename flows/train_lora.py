@@ -7,6 +7,7 @@ from prefect import flow
 from flows.base_model import obtain_base
 from flows.prepare_data import prepare_data_flow
 from tasks.paths import FINAL
+from tasks.preflight.steps import look_ahead_step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ExperimentConfig
 from tasks.steps import make
@@ -35,6 +36,8 @@ def train_lora_flow(
         resume: Go on from the newest complete checkpoint; off: refuse where there is one.
     """
     run = open_run(config, name, workspace).model_copy(update={"resume": resume})
+    if dataset is None:
+        look_ahead_step(config, run)
     dataset = dataset or prepare_data_flow(config, name, workspace)
     base = base or obtain_base(config.model, run)
     return make(

@@ -1,22 +1,36 @@
 """Prefect tasks of the training stage."""
 
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
+from uuid import UUID
 
-from prefect import task
+from prefect import get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
 
+from tasks.files import read_json, write_text
 from tasks.model.finding import find_model
+from tasks.paths import TRAINER_STATE
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.steps import KEPT, lines_to, step
+from tasks.steps import KEPT, artifact_key, lines_to, step
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
 from tasks.training.base_model import configured_base
 from tasks.training.launch import train
+from tasks.training.loss_curve import draw_losses
 from tasks.training.order import TrainingOrder
 from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
+from tasks.training.watching import Watcher
 from tasks.training.worker_lines import saved_step
 
 
@@ -46,12 +60,18 @@ def train_adapter(
     if run.resume and archive:
         fetch_newer(order, archive.store, (run.store_name, run.name))
     uploader = Uploader(archive) if archive else None
-    return train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
+    made = train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
+    if training.node_rank == 0:
+        show_losses(made, run)
+    return made
 
 
 def _announcing(run: Run, on_line: Callable[[str], None], uploader: Uploader | None) -> Callable[[str], None]:
+    watcher = Watcher(ArtifactBoard(run.name))
+
     def hear(line: str) -> None:
         on_line(line)
+        watcher.hear(line)
         step_number = saved_step(line)
         if step_number is not None:
             announce(SAVED, run, step_number)
@@ -59,3 +79,41 @@ def _announcing(run: Run, on_line: Callable[[str], None], uploader: Uploader | N
                 uploader.notify()
 
     return hear
+
+
+class ArtifactBoard:
+    """Shows a training on Prefect's pages: how far it is, and where its curves are."""
+
+    def __init__(self, run: str):
+        self._run = run
+        self._progress: UUID | None = None
+
+    def show_progress(self, percent: float, description: str) -> None:
+        with _harmless():
+            if self._progress is None:
+                key = artifact_key("training", self._run)
+                self._progress = cast("UUID", create_progress_artifact(percent, key, description))
+            else:
+                update_progress_artifact(self._progress, percent, description)
+
+    def show_link(self, address: str) -> None:
+        with _harmless():
+            create_link_artifact(address, link_text=f"curves of {self._run}", key=artifact_key("curves", self._run))
+
+
+def show_losses(made: CheckpointRef, run: Run) -> None:
+    """Draw the course of the loss, for the run's folder and for Prefect's pages."""
+    picture = draw_losses(run.name, read_json(made.path / TRAINER_STATE)["log_history"])
+    write_text(run.folder.loss_curve, picture)
+    address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+    with _harmless():
+        create_image_artifact(address, key=artifact_key("loss", run.name), description=f"Loss of {run.name}")
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """A server that is away for a while must not end a training of days."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning("Prefect's server could not be told of the training: %s", error)

@@ -130,6 +130,20 @@ def test_prefect_shows_what_was_found_before_how_far_training_is_and_its_loss(fi
     assert first.folder.loss_curve.read_text().startswith("<svg")
 
 
+def test_prefect_shows_what_was_found_before_how_far_training_is_and_its_loss(first: SimpleNamespace) -> None:
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={"limit": 100}).json()
+    artifacts = {artifact["key"]: artifact for artifact in found if artifact["key"].endswith("-first")}
+    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first"}
+    assert "| ok | disk |" in artifacts["preflight-first"]["data"]
+    assert artifacts["training-first"]["data"] == 100
+    assert artifacts["training-first"]["description"].startswith("step 2 of 2, loss ")
+    assert artifacts["loss-first"]["data"].startswith("data:image/svg+xml;base64,")
+    assert first.folder.loss_curve.read_text().startswith("<svg")
+
+
 def test_the_same_again_makes_nothing(first: SimpleNamespace) -> None:
     before = state(first.folder.root), state(first.workspace / "data"), state(first.store)
     log = first.folder.log.read_text()
