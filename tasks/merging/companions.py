@@ -78,6 +78,10 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
     if source.layout == "llava":
         aspect = "pad" if processor.do_pad else "square"
         config = {**typed_config(source.written, dtype, "torch_dtype"), "image_aspect_ratio": aspect}
+        name = str(config.get("mm_vision_tower", ""))
+        # a folder beside the base is not beside the new directory; a name on the hub holds everywhere
+        if source.tower is not None and "/" not in name and not (final.absolute().parent / name).is_dir():
+            config["mm_vision_tower"] = str(source.tower)
     else:
         # the reference looks for it from where it is started: only a whole path is found from everywhere
         tower = str(final.absolute() / TOWER_FOLDER)

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from tasks.errors import ModelError
 from tasks.files import read_json
 from tasks.merging.base_model import read_base
 from tasks.merging.layouts import places
 from tasks.merging.merge import merge_adapter
 from tasks.merging.publishing import Form
 from tasks.merging.streaming import kept, write_files
+from tasks.merging.verifying import require_same_answers
 from tasks.model.formats import canonical_name
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
@@ -122,5 +124,17 @@ def test_the_original_layout_is_described_as_the_reference_describes_it(
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
 def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_path: Path, layout: Any) -> None:
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout, verify=True))
-    assert (tmp_path / "out" / "MANIFEST.json").is_file()
+    # far from the base, whose tower stands beside it
+    out = tmp_path / "elsewhere" / "out"
+    merge_adapter(original, ADAPTER, out, Form(layout=layout, verify=True))
+    assert (out / "MANIFEST.json").is_file()
+
+
+def test_answers_that_differ_are_refused(original: Path, tmp_path: Path) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out")
+    changed = load_file(tmp_path / "out" / "model-00001-of-00003.safetensors")
+    name = next(name for name in changed if name.endswith("0.mlp.up_proj.weight"))
+    changed[name] *= 1.01
+    save_file(changed, tmp_path / "out" / "model-00001-of-00003.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"answers .* otherwise"):
+        require_same_answers(original, ADAPTER, tmp_path / "out")
