@@ -1,9 +1,10 @@
-"""Images that show the same: copies that were encoded, scaled or brightened, found in time linear in their number.
+"""Images that show the same: copies that were encoded, scaled or brightened, found in time nearly linear in number.
 
 Candidates have near hashes, of the whole grey image or of the darkest eighth of its darkest colour. Their detail
-decides: two coasts have one outline, but not the same trees. Of the 2.8 million pairs of 2,370 images of four sources
-none agrees above 0.69 in its detail, whatever the hashes, and none above 0.5 has grey hashes within 12 bits. Of
-17,360 copies (JPEG at quality 50 to 90, 0.5 to 1.5 times the size, 0.4 to 1.6 times the brightness) all are found.
+decides: two coasts have one outline, but not the same trees. Measured on 2,365 images of four sources: of their 2.8
+million pairs none agrees above 0.69 in its detail, whatever the hashes, and none above 0.5 has grey hashes within 12
+bits. Of 22,470 copies (JPEG at quality 50 to 90, 0.5 to 1.5 times the size, 0.4 to 1.6 times the brightness) all but 5
+are found, which are nearly flat or white; of 139,005 pairs found among images, copies and flipped images 46 are false.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,0 +1,218 @@
+import io
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.data.image_files import look_at_images
+from tasks.data.image_states import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE
+from tasks.data.verification import verification_of
+
+NOBODY = 65534
+FOLDER = "NWPU/NWPU_images/a"
+
+
+def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
+    values = np.random.default_rng(28).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(values).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def sixteen_bits(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80) * 13).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded("JPEG", exif=exif)
+
+
+JPEG, PNG, TIFF = encoded("JPEG"), encoded("PNG"), encoded("TIFF")
+BMP, GIF, WEBP, JP2 = encoded("BMP"), encoded("GIF"), encoded("WEBP"), encoded("JPEG2000")
+
+
+def cut(data: bytes, share: float) -> bytes:
+    return data[: int(len(data) * share)]
+
+
+def changed(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
+def png_of(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return PNG[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + PNG[33:]
+
+
+def tiff_with_strips_at(place: int) -> bytes:
+    """A TIFF whose entry 273, StripOffsets, points elsewhere."""
+    buffer = io.BytesIO()
+    Image.new("L", (9, 9)).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    start = int.from_bytes(data[4:8], "little")
+    for entry in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12):
+        if int.from_bytes(data[entry : entry + 2], "little") == 273:
+            data[entry + 2 : entry + 12] = struct.pack("<HII", 4, 1, place)
+    return bytes(data)
+
+
+BROKEN = {
+    "cut_at_a_tenth.jpg": cut(JPEG, 0.1),
+    "cut_in_the_middle.jpg": cut(JPEG, 0.5),
+    "without_end.jpg": JPEG[:-2],
+    "zeros_at_the_end.jpg": JPEG[: len(JPEG) * 2 // 3] + bytes(len(JPEG) // 3),
+    "signature_only.jpg": JPEG[:4],
+    "without_header.jpg": JPEG[20:],
+    "progressive_cut.jpg": cut(encoded("JPEG", progressive=True), 0.7),
+    "cut_at_a_tenth.png": cut(PNG, 0.1),
+    "cut_in_the_middle.png": cut(PNG, 0.5),
+    "cut_near_the_end.png": PNG[:-30],
+    "changed_pixel.png": changed(PNG, len(PNG) // 2),
+    "changed_header.png": changed(PNG, 20),
+    "changed_checksum.png": changed(PNG, PNG.index(b"IDAT") - 8),
+    "signature_only.png": PNG[:8],
+    "cut.tif": cut(TIFF, 0.5),
+    "compressed_and_cut.tif": cut(encoded("TIFF", compression="tiff_lzw"), 0.6),
+    "directory_outside.tif": TIFF[:4] + b"\xff\xff\xff\x7f" + TIFF[8:],
+    "strips_outside.tif": tiff_with_strips_at(0x7FFFFFF0),
+    "cut.gif": cut(GIF, 0.5),
+    "without_frames.gif": b"GIF89a" + struct.pack("<HHBBB", 80, 60, 0, 0, 0) + b";",
+    "cut.bmp": cut(BMP, 0.5),
+    "header_only.bmp": BMP[:54],
+    "cut.webp": cut(WEBP, 0.5),
+    "cut.jp2": cut(JP2, 0.3),
+    "text.jpg": b"no image",
+    "page.jpg": b"<!doctype html><html>sign in</html>",
+    "document.jpg": b"%PDF-1.7\n1 0 obj\n",
+    "archive.jpg": b"PK\x03\x04" + bytes(60),
+    "zeros.jpg": bytes(5000),
+    "noise.png": np.random.default_rng(1).bytes(5000),
+    "pointer.jpg": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "error.tif": b'{"error": "not found"}',
+}
+HUGE = {
+    "huge.png": png_of(60_000, 60_000),
+    "huge.bmp": BMP[:18] + struct.pack("<ii", 30_000, 30_000) + BMP[26:],
+    "huge.gif": GIF[:6] + struct.pack("<HH", 65_000, 65_000) + GIF[10:],
+}
+WHOLE = {
+    "plain.jpg": JPEG,
+    "progressive.jpg": encoded("JPEG", progressive=True),
+    "grey.jpg": encoded("JPEG", "L"),
+    "cmyk.jpg": encoded("JPEG", "CMYK"),
+    "turned.jpg": turned(),
+    "words_behind_the_end.jpg": JPEG + b"camera" * 20,
+    "plain.png": PNG,
+    "sixteen_bits.png": sixteen_bits("PNG"),
+    "palette.png": encoded("PNG", "P"),
+    "palette_and_transparent.png": encoded("PNG", "P", transparency=0),
+    "one_bit.png": encoded("PNG", "1"),
+    "alpha.png": encoded("PNG", "RGBA"),
+    "plain.tif": TIFF,
+    "sixteen_bits.tif": sixteen_bits("TIFF"),
+    "alpha.tif": encoded("TIFF", "RGBA"),
+    "compressed.tif": encoded("TIFF", compression="tiff_lzw"),
+    "plain.gif": GIF,
+    "plain.bmp": BMP,
+    "plain.webp": WEBP,
+    "plain.jp2": JP2,
+}
+
+
+@contextmanager
+def without_power() -> Iterator[None]:
+    """As a user whom permissions bind, which they do not bind root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def report_on(images: Path, names: list[str], with_look: bool = True) -> dict:
+    """The report on images each of which has two records."""
+    records = [
+        {"id": f"{copy} {name}", "image": f"{FOLDER}/{name}", "conversations": []} for name in names for copy in "ab"
+    ]
+    with without_power():
+        states = look_at_images(images, [f"{FOLDER}/{name}" for name in names], with_look)
+    return verification_of(images, records, states, ["NWPU"])
+
+
+@pytest.fixture
+def images() -> Iterator[Path]:
+    """A folder that any user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        Path(place, FOLDER).mkdir(parents=True)
+        yield Path(place)
+
+
+@pytest.fixture
+def folder(images) -> Path:
+    return images / FOLDER
+
+
+def plant(folder: Path) -> dict[str, str]:
+    """Put an image of every kind of damage into a folder; the reason for each."""
+    for name, data in {**BROKEN, **HUGE}.items():
+        (folder / name).write_bytes(data)
+    (folder / "empty.jpg").touch()
+    (folder / "locked.jpg").write_bytes(JPEG)
+    (folder / "locked.jpg").chmod(0)
+    (folder / "link_to_nothing.jpg").symlink_to(folder / "nothing")
+    (folder / "link_to_itself.jpg").symlink_to(folder / "link_to_itself.jpg")
+    (folder / "folder.jpg").mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    return {
+        **dict.fromkeys(BROKEN, UNREADABLE),
+        **dict.fromkeys(HUGE, TOO_LARGE),
+        "empty.jpg": EMPTY,
+        "locked.jpg": UNREADABLE,
+        "link_to_nothing.jpg": MISSING,
+        "link_to_itself.jpg": UNREADABLE,
+        "folder.jpg": MISSING,
+        "pipe.jpg": UNREADABLE,
+        "missing.jpg": MISSING,
+        "x" * 300 + ".jpg": UNREADABLE,
+        "plain.jpg/below_a_file.jpg": MISSING,
+    }
+
+
+@pytest.mark.parametrize("with_look", [False, True])
+def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_whole_one(images, folder, with_look):
+    for name, data in WHOLE.items():
+        (folder / name).write_bytes(data)
+    expected = plant(folder)
+    report = report_on(images, [*expected, *WHOLE], with_look)
+    faults = {Path(row["image"]).relative_to(FOLDER).as_posix(): row for row in report["faults"]}
+    assert {name: row["reason"] for name, row in faults.items()} == expected
+    assert all(row["records"] == [f"a {name}", f"b {name}"] for name, row in faults.items())
+    assert len(expected) >= 30 and report["images"] == len(expected) + len(WHOLE)
+    assert report["noticed"] == []
+
+
+def test_an_image_of_another_kind_than_its_name_is_noticed_and_usable(images, folder):
+    (folder / "a.jpg").write_bytes(PNG)
+    report = report_on(images, ["a.jpg"])
+    assert report["faults"] == []
+    assert report["noticed"] == [{"image": f"{FOLDER}/a.jpg", "what": OTHER_KIND, "kind": "PNG"}]
+
+
+def test_files_that_no_record_asks_for_are_listed(images, folder):
+    for name in ("a.jpg", "b.jpg", "notes.txt"):
+        (folder / name).write_bytes(JPEG)
+    assert report_on(images, ["a.jpg"])["unreferenced"] == [f"{FOLDER}/b.jpg", f"{FOLDER}/notes.txt"]
