@@ -44,6 +44,7 @@ def imported_after(code: str) -> set[str]:
     [
         (["--help"], 0),
         (["run", "--help"], 0),
+        (["preflight", "--help"], 0),
         (["data", "split", "--help"], 0),
         (["evaluate", "--help"], 0),
         ([], 2),
@@ -59,7 +60,15 @@ def test_help_and_a_wrong_argument_import_nothing_slow(arguments: list[str], cod
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", ["tasks", "tasks.training.worker", "tasks.inference.worker", "tasks.merging.worker", "tasks.model.tiny"]
+    "module",
+    [
+        "tasks",
+        "tasks.training.worker",
+        "tasks.inference.worker",
+        "tasks.merging.worker",
+        "tasks.model.tiny",
+        "tasks.preflight.machine",
+    ],
 )
 def test_what_a_child_process_imports_is_free_of_prefect(module: str) -> None:
     assert imported_after(f"import {module}") & {"prefect", "torchvision"} == set()

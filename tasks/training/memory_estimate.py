@@ -175,7 +175,8 @@ def _activations(
     layer = _layer_bytes(shape, training, batch) + _attention_bytes(shape, training, batch, attention)
     # gradients of gate, up and the hidden states around them; of adapters in float32 they are float32
     wide = FLOAT32 if _mixed(training) and training.lora_enable else _element(training)
-    working = batch.tokens * (2 * shape.intermediate + 1.5 * shape.hidden) * wide
+    dropped = shape.intermediate if _mixed(training) and training.lora_enable and training.lora_dropout else 0
+    working = batch.tokens * (2 * shape.intermediate + dropped + 1.5 * shape.hidden) * wide
     tower = _tower_elements(shape, batch) * _element(training) if training.unfreeze_mm_vision_tower else 0
     if training.gradient_checkpointing:
         # each layer's input, from which the rest is computed again, one layer at a time

@@ -130,7 +130,7 @@ def estimate(size: Size, training: TrainingConfig) -> MemoryEstimate:
         (Size(layers=8, length=1024, samples=1), {"gradient_checkpointing": True}),
         (Size(vocabulary=8192, answers=256), {"gradient_checkpointing": True}),
         (Size(), {"gradient_checkpointing": True, "lora_enable": False}),
-        (Size(), {"gradient_checkpointing": False, "bf16": True, "lora_dropout": 0.05}),
+        (Size(), {"gradient_checkpointing": True, "bf16": True, "lora_dropout": 0.05}),
         (Size(), {"gradient_checkpointing": True, "bf16": True, "lora_enable": False}),
         (Size(), {"gradient_checkpointing": False, "unfreeze_mm_vision_tower": True}),
     ],
