@@ -82,6 +82,8 @@ class HttpFetcher:
         with opened_part(target) as part:
             self._complete(url, part, checksum)
             sha256, size_bytes = _hash(part.path, "sha256"), part.size_bytes
+            # a server that lied about the length told of less
+            self.on_progress(size_bytes, size_bytes)
             part.finish({"url": shown(url), "sha256": sha256, "size_bytes": size_bytes})
         return Fetched(target, sha256, size_bytes, new=True)
 

@@ -26,6 +26,7 @@ FOLDERS = {
 IMAGE_BYTES = 100_000
 IMAGES = 20
 FETCH_ENDS_S = 300
+PROGRESS = ("instructions", "nwpu", "rsicd", "lr", "dota-1", "dota-2", "dota-3")
 REPO = Path(__file__).resolve().parents[4]
 
 
@@ -114,10 +115,19 @@ def test_all_sources_come_from_a_server_that_fails_in_every_way(server, start, i
     for name in FOLDERS:
         assert f"{name}: {IMAGES} images, 0 that records ask for are missing" in said
     assert laid_out(tmp_path / "data") == images
+    assert shown_progress() == {f"fetch-{name}": 100 for name in PROGRESS}
     assert not any(served.acts for served in server.files.values())
     assert sorted(path.name for path in (tmp_path / "data" / "downloads").iterdir()) == sorted(
         f"{name}.json" for name in ("instructions", *FOLDERS)
     )
+
+
+def shown_progress() -> dict[str, float]:
+    """The progress that Prefect shows, by its artifact's key."""
+    from prefect.settings import PREFECT_API_URL
+
+    found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={}).json()
+    return {one["key"]: one["data"] for one in found if one["type"] == "progress"}
 
 
 def test_a_killed_fetch_goes_on_where_it_was(server, start, images, tmp_path):
