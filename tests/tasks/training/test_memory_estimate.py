@@ -13,7 +13,7 @@ from tasks.settings import TrainingConfig
 from tasks.training.memory_estimate import BatchSize, MemoryEstimate, estimate_memory, trained_parameters, zero_plan
 from tasks.training.model_shape import ModelShape, published_shape, read_shape
 
-TOLERANCE = 0.1
+TOLERANCE = 0.07
 IMAGE_TOKENS, PATCH = 64, 8
 SETTINGS: dict[str, Any] = {"lora_r": 16, "lora_dropout": 0.0, "bf16": False, "use_cpu": True}
 
@@ -136,12 +136,13 @@ def estimate(size: Size, training: TrainingConfig) -> MemoryEstimate:
     ],
     ids=["lora", "wide-dropout", "deep-checkpointed", "many-logits", "full", "mixed-lora", "mixed-full", "tower"],
 )
-def test_the_estimate_is_within_a_tenth_of_what_training_takes(size: Size, settings: dict[str, Any]) -> None:
+def test_the_estimate_is_close_to_what_training_takes(size: Size, settings: dict[str, Any]) -> None:
     training = TrainingConfig.model_validate({**SETTINGS, **settings})
     expected, found = measure(size, training), estimate(size, training)
     assert found.weights == expected["weights"]
-    assert found.gradients == pytest.approx(expected["gradients"], rel=TOLERANCE)
-    assert found.optimizer == pytest.approx(expected["optimizer"], rel=TOLERANCE)
+    # a trained tower's last layer is not read, and gets no gradient
+    assert found.gradients == pytest.approx(expected["gradients"], rel=0.1)
+    assert found.optimizer == pytest.approx(expected["optimizer"], rel=0.1)
     assert found.activations + found.working == pytest.approx(expected["passing"], rel=TOLERANCE)
     assert found.tensors == pytest.approx(sum(expected.values()), rel=TOLERANCE)
 
