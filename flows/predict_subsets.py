@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import ExperimentConfig
@@ -32,7 +33,6 @@ def predict_subsets_flow(
         run.folder.superseded,
         model=model,
         dataset=dataset,
-        config=config.inference,
-        label=label,
-        log=run.folder.log,
+        asking=Asking(label=label, config=config.inference, subset_size=config.data.subset_size),
+        run=run,
     )

@@ -10,6 +10,7 @@ import yaml
 from pydantic import AliasChoices, Field, model_validator
 
 from tasks.data_settings import DataConfig
+from tasks.inference_settings import InferenceConfig
 from tasks.section import Section
 from tasks.store_settings import ArchiveConfig, StoreConfig
 
@@ -185,22 +186,6 @@ class MergingConfig(Section):
     )
     push_to_hub: str | None = Field(
         None, description="Private repository on the Hugging Face hub to push the merged model to, e.g. me/model."
-    )
-
-
-class InferenceConfig(Section):
-    """How the test set is answered."""
-
-    subset_size: int = Field(150, ge=1, description="Records a subset.")
-    batch_size: int = Field(16, ge=1, le=4096, description="Questions a batch; the answers do not depend on it.")
-    max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer in tokens.")
-    history: Literal["independent", "predicted", "reference"] = Field(
-        "independent",
-        description="What a later turn sees of the earlier ones: nothing, the model's own answers, or the true ones.",
-    )
-    caption_turns: Literal["first", "all"] = Field("first", description="Caption turns asked of a record.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Type of the weights while answering; auto: bfloat16 on a GPU, float32 on a CPU."
     )
 
 

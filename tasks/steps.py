@@ -2,12 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from prefect import Task, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 from prefect.states import State
 from pydantic import BaseModel
@@ -15,7 +18,7 @@ from pydantic import BaseModel
 from tasks.files import digest_of, sha256_of, write_text
 from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef
-from tasks.settings import TrainingConfig
+from tasks.settings import InferenceConfig, TrainingConfig
 from tasks.storage.manifests import content_digest, copy_folder, whole_manifest
 
 Ref = TypeVar("Ref", bound=FolderRef)
@@ -80,7 +83,7 @@ def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 
 def _content_of(value: Any) -> Any:
-    if isinstance(value, FolderRef | TrainingConfig):
+    if isinstance(value, FolderRef | TrainingConfig | InferenceConfig):
         return value.content
     if isinstance(value, BaseModel):
         return {name: _content_of(getattr(value, name)) for name in type(value).model_fields}
@@ -137,6 +140,30 @@ def _free_place(out: Path, superseded: Path) -> Path:
 def artifact_key(*words: str) -> str:
     """A name for an artifact: lower case letters, digits and dashes, all that Prefect takes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+class ProgressArtifact:
+    """A bar on Prefect's pages; a server that is away for a while must not end the work."""
+
+    def __init__(self, *words: str):
+        self._key = artifact_key(*words)
+        self._artifact: UUID | None = None
+
+    def show(self, percent: float, description: str) -> None:
+        with harmless():
+            if self._artifact is None:
+                self._artifact = cast("UUID", create_progress_artifact(percent, self._key, description))
+            else:
+                update_progress_artifact(self._artifact, percent, description)
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """What is told to Prefect's server alone may fail; it is said in the log."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning("Prefect's server could not be told how far the work is: %s", error)
 
 
 def lines_to(log: Path) -> Callable[[str], None]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-SETTINGS = ("subset_size", "history", "caption_turns", "max_new_tokens", "batch_size")
+SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine")
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -15,7 +15,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
-    parser.add_argument("--subset-size", type=int, metavar="N", help="records a subset (150)")
+    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records a subset (150)")
     parser.add_argument(
         "--history",
         choices=("independent", "predicted", "reference"),
@@ -23,9 +23,12 @@ def add_parsers(subparsers: Any) -> None:
     )
     parser.add_argument("--caption-turns", choices=("first", "all"), help="caption turns asked (first)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer in tokens (128)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="questions a batch (16)")
-    # needs no weights: for trying out a data folder
-    parser.add_argument("--engine", choices=("transformers", "echo"), default="transformers", help=argparse.SUPPRESS)
+    parser.add_argument("--batch-size", type=int, metavar="N", help="most questions a batch (as memory allows)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="draw tokens; 0: the likeliest (default)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of drawn tokens (28)")
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), help="type of the weights")
+    parser.add_argument("--engine", choices=("transformers", "vllm", "echo"), help="what answers (transformers)")
+    parser.add_argument("--cache", metavar="STORE_URI", help="store that keeps answers, and is asked before the model")
     parser.set_defaults(run=run)
 
 
@@ -34,14 +37,17 @@ def run(options: argparse.Namespace) -> None:
     import sys
     import time
 
-    from tasks.errors import ModelError
-    from tasks.inference.predicting import PredictRequest, predict
+    from tasks.errors import ConfigError, ModelError
+    from tasks.inference.predicting import Listener, predict
     from tasks.inference.progress import Progress
+    from tasks.inference.request import KeptIn, PredictRequest
     from tasks.training.base_model import model_digest
 
     for folder in filter(None, (options.model, options.adapter)):
         if not folder.is_dir():
             raise ModelError(f"{folder} is no directory: give the directory of a model.")
+    if options.subset_size < 1:
+        raise ConfigError("--subset-size: give 1 or more.")
     request = PredictRequest(
         model=options.model,
         model_sha256=model_digest(options.model),
@@ -51,10 +57,14 @@ def run(options: argparse.Namespace) -> None:
         out=options.out,
         name=options.model.resolve().name,
         config=_config(options),
-        engine=options.engine,
+        subset_size=options.subset_size,
+        store=KeptIn(uri=options.cache) if options.cache else None,
     )
-    progress = Progress(say=lambda line: print(line, file=sys.stderr, flush=True), clock=time.monotonic)
-    print(predict(request, progress).path)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    print(predict(request, Listener(Progress(say, time.monotonic), say)).path)
 
 
 def _config(options: argparse.Namespace) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.errors import DataError
 from tasks.files import digest_of
-from tasks.inference.engine import Refusal, batches_by_image, read_images, refuse
+from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
 from tasks.model.images import read_image
 from tasks.model.prompt import IMAGE_PLACEHOLDER
 from tasks.records import Answer, Question
@@ -15,18 +15,26 @@ class EchoEngine:
     """Same question, same answer; another image name or an earlier turn gives another answer."""
 
     fingerprint = "echo"
+    is_exact = True
 
     def __init__(self, images: Path, batch_size: int):
         self._images, self._batch_size = images, batch_size
 
     def answer(self, questions: Sequence[Question]) -> Iterator[list[Answer | Refusal]]:
-        for batch in batches_by_image(questions, self._batch_size):
-            images = read_images(batch, lambda name: read_image(self._images / name).size)
-            yield [self._answer(question, images[question.image or ""]) for question in batch]
+        for batch in plan_batches(by_image(questions), lambda _images, count: count <= self._batch_size):
+            yield [outcome for group in batch for outcome in self._answer_group(group)]
 
-    def _answer(self, question: Question, image: object) -> Answer | Refusal:
-        if isinstance(image, DataError):
-            return refuse(question, image)
+    def answer_alone(self, question: Question) -> Answer | Refusal:
+        return self._answer_group([question])[0]
+
+    def _answer_group(self, group: Sequence[Question]) -> list[Answer | Refusal]:
+        try:
+            size = read_image(self._images / (group[0].image or "")).size
+        except DataError as error:
+            return [refuse(question, error) for question in group]
+        return [self._answer(question, size) for question in group]
+
+    def _answer(self, question: Question, image: object) -> Answer:
         prompt = question.turns[-1][1].replace(IMAGE_PLACEHOLDER, "").strip()
         text = f"{digest_of([question.image, image, question.turns])[:8]} {prompt}"
         return Answer(key=question.key, text=text, tokens=len(text.split()))

@@ -1,6 +1,6 @@
-"""Greedy generation over a batch, token by token: the one way in which engine and chat let a model speak."""
+"""One prompt, answered token by token: how chat lets a model speak, and what batched answers are compared with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,35 +29,22 @@ def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: 
 
 
 @torch.no_grad()
-def generate_greedily(
-    model: Any, prompts: Sequence[torch.Tensor], stops: Sequence[int], max_new_tokens: int
-) -> Iterator[list[int]]:
-    """Yield the likeliest next token of every prompt, until each has met one of `stops` or the limit.
+def generate_tokens(
+    model: Any,
+    prompt: torch.Tensor,
+    stops: Sequence[int],
+    max_new_tokens: int,
+    choose: Callable[[torch.Tensor], int] = lambda logits: int(logits.argmax()),
+) -> Iterator[int]:
+    """Yield the tokens that answer a prompt, tokens x hidden size, up to one of `stops` or the limit; the stop as well.
 
-    A row's tokens after its stop mean nothing. Prompts are padded on the left and the padding is masked, with
-    positions counted from each prompt's own start, so that a row does not depend on its neighbours.
+    `choose` takes the next token by its logits, 1 x vocabulary.
     """
-    embeddings, mask = _padded_left(prompts)
-    inputs: dict[str, Any] = {"inputs_embeds": embeddings, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
-    cache, running = None, torch.ones(len(prompts), dtype=torch.bool, device=mask.device)
-    stop_ids = torch.tensor(list(stops), device=mask.device)
+    cache, inputs = None, {"inputs_embeds": prompt[None]}
     for _ in range(max_new_tokens):
-        output = model(**inputs, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        tokens, cache = output.logits[:, -1].argmax(-1), output.past_key_values
-        yield tokens.tolist()
-        running &= ~torch.isin(tokens, stop_ids)
-        if not running.any():
+        output = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache, token = output.past_key_values, choose(output.logits[:, -1])
+        yield token
+        if token in stops:
             return
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
-        inputs = {"input_ids": tokens[:, None], "position_ids": mask.sum(-1, keepdim=True) - 1}
-
-
-def _padded_left(prompts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts as one batch, rows x longest x hidden size, and its mask: 1 for a token, 0 for padding."""
-    longest = max(len(prompt) for prompt in prompts)
-    batch = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
-    mask = torch.zeros(len(prompts), longest, dtype=torch.long, device=batch.device)
-    for row, prompt in enumerate(prompts):
-        batch[row, longest - len(prompt) :] = prompt
-        mask[row, longest - len(prompt) :] = 1
-    return batch, mask
+        inputs = {"input_ids": torch.tensor([[token]], device=prompt.device)}

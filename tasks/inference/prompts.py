@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.model.loading import LoadedModel
+from tasks.model.loading import LoadedModel, Reader
 from tasks.model.prompt import Turn, encode_prompt
 
 
@@ -13,17 +13,24 @@ def encode_asked(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: int
 
     Nothing is ever cut: a prompt without its image or its question has no meaningful answer.
     """
-    ids = encode_prompt(loaded.tokenizer, turns, loaded.image_token_id, loaded.image_tokens)
-    images = ids.count(loaded.image_token_id) / loaded.image_tokens
+    token = loaded.image_token_id
+    ids = encode_prompt(loaded.tokenizer, turns, token, 1)
+    require_fitting(ids, loaded, loaded.model.config.text_config.max_position_embeddings, max_new_tokens)
+    place = ids.index(token)
+    return [*ids[:place], *[token] * loaded.image_tokens, *ids[place + 1 :]]
+
+
+def require_fitting(ids: Sequence[int], reader: Reader, positions: int, max_new_tokens: int) -> None:
+    """Raise DataError unless a prompt, its image as one token, fits into a model of `positions` beside its answer."""
+    images = ids.count(reader.image_token_id)
     if images != 1:
-        raise DataError(f"the dialogue holds {images:g} image placeholders instead of one")
-    longest = loaded.model.config.text_config.max_position_embeddings - max_new_tokens
-    if len(ids) > longest:
+        raise DataError(f"the dialogue holds {images} image placeholders instead of one")
+    tokens, longest = len(ids) - 1 + reader.image_tokens, positions - max_new_tokens
+    if tokens > longest:
         raise DataError(
-            f"the prompt has {len(ids)} tokens, and the model takes {longest} beside {max_new_tokens} for the answer: "
+            f"the prompt has {tokens} tokens, and the model takes {longest} beside {max_new_tokens} for the answer: "
             "ask with less history or fewer new tokens"
         )
-    return ids
 
 
 def stop_tokens(loaded: LoadedModel) -> list[int]:

@@ -129,16 +129,21 @@ def ready_questions(
     if history == "predicted":
         missing = missing[:1]
     return [
-        Question(
-            key=dialogue.key(turn),
-            record=dialogue.record,
-            turn=turn,
-            image=dialogue.image,
-            turns=_shown_turns(dialogue, turn, history, answers),
-        )
+        question_of(dialogue, turn, history, answers)
         for turn in missing
         if dialogue.key(turn) not in tried and dialogue.is_question(turn)
     ]
+
+
+def question_of(dialogue: Dialogue, turn: int, history: History, answers: Mapping[str, str]) -> Question:
+    """A turn with all that the model is shown of the dialogue; with `predicted` history its earlier turns are known."""
+    return Question(
+        key=dialogue.key(turn),
+        record=dialogue.record,
+        turn=turn,
+        image=dialogue.image,
+        turns=_shown_turns(dialogue, turn, history, answers),
+    )
 
 
 def _shown_turns(

@@ -1,23 +1,107 @@
-"""Answering as a Prefect task; a child process does it, so that the flow never holds a GPU."""
+"""Answering as Prefect tasks; child processes do it, so that the flow never holds a GPU."""
 
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from tasks.inference.predicting import PredictRequest
+from prefect import task
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from tasks.errors import ConfigError
+from tasks.inference.predicting import claim
+from tasks.inference.request import Asking, KeptIn, PredictRequest, Share
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
-from tasks.steps import lines_to, step
+from tasks.steps import ProgressArtifact, lines_to, step
+from tasks.storage.runs import Run
+from tasks.storage.steps import credentials_of
+
+WORKER = "tasks.inference.worker"
+EMPTY: Mapping[str, str] = MappingProxyType({})
+PROGRESS = re.compile(r"(\d+) of (\d+) questions answered")
 
 
 @step("answer-subsets")
-def answer_subsets(
-    model: ModelRef, dataset: DatasetRef, config: InferenceConfig, label: str, out: Path, log: Path
-) -> PredictionsRef:
+def answer_subsets(model: ModelRef, dataset: DatasetRef, asking: Asking, run: Run, out: Path) -> PredictionsRef:
     """Answer a dataset's test set with one model into the folder `out`."""
     request = PredictRequest(
         model=model.path, model_sha256=model.sha256, data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
-        out=out, name=label, config=config,
+        out=out, name=asking.label, config=asking.config, subset_size=asking.subset_size,
+        store=KeptIn(uri=run.store_uri, config=run.store_config),
     )  # fmt: skip
-    answers = run_worker("tasks.inference.worker", request.model_dump(mode="json"), lines_to(log))
-    return PredictionsRef.model_validate(answers)
+    if (asking.config.workers > 1 or asking.config.ray_address) and claim(request):
+        _answer_side_by_side(request, run)
+    return PredictionsRef.model_validate(_run(request, run, asking.label))
+
+
+@task(name="answer-share", task_run_name="answer-share-{share.number}")
+def answer_share(request: PredictRequest, share: Share, run: Run, gpu: int | None) -> int:
+    """Answer some of the subsets in a child process that sees one GPU, or what it is given; the number of answers."""
+    # without GPUs the variable changes nothing
+    environment = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": str(gpu)}
+    answers: int = _run(request, run, f"{request.name}-{share.number + 1}", share, environment)
+    return answers
+
+
+def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
+    """Answer all subsets in as many tasks as the configuration says."""
+    config = request.config
+    with _runner(config) as runner:
+        futures = [
+            runner.submit(
+                answer_share,
+                {
+                    "request": request,
+                    "share": Share(number=number, of=config.workers),
+                    "run": run,
+                    # Ray itself gives each of its tasks a GPU
+                    "gpu": None if config.ray_address else number,
+                },
+            )
+            for number in range(config.workers)
+        ]
+        for future in futures:
+            future.result()
+
+
+def _run(
+    request: PredictRequest, run: Run, shown: str, share: Share | None = None, environment: Mapping[str, str] = EMPTY
+) -> Any:
+    """Answer in a child process; its lines go to the run's log, and how far it is to Prefect's pages."""
+    keys = credentials_of(run)
+    return run_worker(
+        WORKER,
+        {"request": request.model_dump(mode="json"), "share": share.model_dump() if share else None},
+        _hearing(lines_to(run.folder.log), ProgressArtifact("answers", run.name, shown)),
+        env={**environment, **(keys.as_environment() if keys else {})},
+    )
+
+
+def _runner(config: InferenceConfig) -> TaskRunner[Any]:
+    """What the tasks run on: threads of this machine, or a Ray cluster."""
+    if config.ray_address is None:
+        return ThreadPoolTaskRunner(max_workers=config.workers)
+    try:
+        from prefect_ray import RayTaskRunner
+    except ImportError:
+        raise ConfigError(
+            "inference.ray_address is set, but prefect-ray is not installed: `pip install 'rsvlm[ray]'` on all "
+            "machines, or leave it empty."
+        ) from None
+    return RayTaskRunner(address=config.ray_address)
+
+
+def _hearing(on_line: Callable[[str], None], board: ProgressArtifact) -> Callable[[str], None]:
+    """Hands lines on, and shows those that tell how far the answers are."""
+
+    def hear(line: str) -> None:
+        on_line(line)
+        if found := PROGRESS.match(line):
+            answered, asked = int(found[1]), int(found[2])
+            board.show(100 * answered / max(asked, 1), line)
+
+    return hear

@@ -1,17 +1,29 @@
-"""The child process that answers a test set: `python -m tasks.inference.worker --config FILE`."""
+"""The child process that answers a test set, or a share of it: `python -m tasks.inference.worker --config FILE`."""
 
 import time
 from typing import Any
 
-from tasks.inference.predicting import PredictRequest, predict
+from tasks.inference.predicting import Listener, answer_share, predict
 from tasks.inference.progress import Progress
+from tasks.inference.request import PredictRequest, Share
 from tasks.processes import serve_worker
 
 
-def answer(config: dict[str, Any]) -> dict[str, Any]:
-    """Answer a test set with one model; --config holds a PredictRequest, the result is a PredictionsRef."""
-    progress = Progress(say=lambda line: print(line, flush=True), clock=time.monotonic)
-    return predict(PredictRequest.model_validate(config), progress).model_dump(mode="json")
+def answer(config: dict[str, Any]) -> Any:
+    """Answer with one model; --config holds a PredictRequest, and a Share where several processes answer.
+
+    The result is a PredictionsRef, or the number of the share's answers.
+    """
+    listener = Listener(Progress(say, time.monotonic), say)
+    request, share = PredictRequest.model_validate(config["request"]), config.get("share")
+    if share is not None:
+        return answer_share(request, Share.model_validate(share), listener)
+    return predict(request, listener).model_dump(mode="json")
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -22,3 +22,14 @@ class Credentials:
             "region_name": self.region,
             "profile_name": self.profile,
         }
+
+    def as_environment(self) -> dict[str, str]:
+        """Variables by which AWS tools find them, for a child process."""
+        names = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_SESSION_TOKEN": self.session_token,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_PROFILE": self.profile,
+        }
+        return {name: value for name, value in names.items() if value}

@@ -75,12 +75,17 @@ def announce(what: str, run: Run, step: int) -> None:
 
 def open_run_store(run: Run) -> ObjectStore:
     """The store of a run, with the credentials of its Prefect block where one is named."""
+    return run.store(credentials_of(run))
+
+
+def credentials_of(run: Run) -> Credentials | None:
+    """The keys in the Prefect block that a run's store names; None: those of boto3's usual chain."""
     block = run.store_config.credentials_block
-    return run.store(_credentials_in(block) if block else None)
+    return _credentials_in(block) if block else None
 
 
 def _credentials_in(block: str) -> Credentials:
-    """Keys from a block of prefect-aws, read by name; they stay in this process."""
+    """Keys from a block of prefect-aws, read by name; they go into no file, log or parameter."""
     slug, name = block.split("/")
     try:
         with get_client(sync_client=True) as client:

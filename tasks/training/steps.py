@@ -1,26 +1,18 @@
 """Prefect tasks of the training stage."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
-from prefect import get_run_logger, task
-from prefect.artifacts import (
-    create_image_artifact,
-    create_link_artifact,
-    create_progress_artifact,
-    update_progress_artifact,
-)
+from prefect import task
+from prefect.artifacts import create_image_artifact, create_link_artifact
 
 from tasks.files import read_json, write_text
 from tasks.model.finding import find_model
 from tasks.paths import TRAINER_STATE
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.steps import KEPT, artifact_key, lines_to, step
+from tasks.steps import KEPT, ProgressArtifact, artifact_key, harmless, lines_to, step
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
@@ -86,18 +78,10 @@ class ArtifactBoard:
 
     def __init__(self, run: str):
         self._run = run
-        self._progress: UUID | None = None
-
-    def show_progress(self, percent: float, description: str) -> None:
-        with _harmless():
-            if self._progress is None:
-                key = artifact_key("training", self._run)
-                self._progress = cast("UUID", create_progress_artifact(percent, key, description))
-            else:
-                update_progress_artifact(self._progress, percent, description)
+        self.show_progress = ProgressArtifact("training", run).show
 
     def show_link(self, address: str) -> None:
-        with _harmless():
+        with harmless():
             create_link_artifact(address, link_text=f"curves of {self._run}", key=artifact_key("curves", self._run))
 
 
@@ -106,14 +90,5 @@ def show_losses(made: CheckpointRef, run: Run) -> None:
     picture = draw_losses(run.name, read_json(made.path / TRAINER_STATE)["log_history"])
     write_text(run.folder.loss_curve, picture)
     address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
-    with _harmless():
+    with harmless():
         create_image_artifact(address, key=artifact_key("loss", run.name), description=f"Loss of {run.name}")
-
-
-@contextmanager
-def _harmless() -> Iterator[None]:
-    """A server that is away for a while must not end a training of days."""
-    try:
-        yield
-    except Exception as error:
-        get_run_logger().warning("Prefect's server could not be told of the training: %s", error)

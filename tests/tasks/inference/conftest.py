@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tasks.inference.predicting import PredictRequest
+from tasks.inference.request import PredictRequest
 from tasks.model.loading import LoadedModel, load_model
 from tasks.settings import InferenceConfig
 
@@ -95,7 +95,7 @@ def request_for(tmp_path: Path, images: Path) -> Callable[..., PredictRequest]:
     def build(records: list[dict[str, Any]], out: str = "out", **changes: Any) -> PredictRequest:
         data = tmp_path / "test.json"
         data.write_text(json.dumps(records), encoding="utf-8")
-        settings = {"subset_size": 2, "batch_size": 2, "dtype": "float32", **changes.pop("config", {})}
+        settings = {"batch_size": 2, "dtype": "float32", "engine": "echo", **changes.pop("config", {})}
         values: dict[str, Any] = {
             "model": tmp_path / "model",
             "model_sha256": "0" * 64,
@@ -104,7 +104,7 @@ def request_for(tmp_path: Path, images: Path) -> Callable[..., PredictRequest]:
             "out": tmp_path / out,
             "name": "base",
             "config": InferenceConfig.model_validate(settings),
-            "engine": "echo",
+            "subset_size": 2,
         }
         return PredictRequest.model_validate({**values, **changes})
 

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import DataError, UserError
 from tasks.files import read_json
-from tasks.inference.predicting import predict
+from tasks.inference.predicting import Listener, predict
 from tasks.storage.manifests import read_manifest
 
 ASKED = ["0:0", "1:0", "1:1", "1:2", "2:0", "3:0", "3:1"]
@@ -63,18 +63,26 @@ def test_the_same_again_does_nothing(done):
     assert {path: path.stat().st_mtime_ns for path in done[0].rglob("*")} == before
 
 
-@pytest.mark.parametrize("change", [{"subset_size": 1}, {"batch_size": 1}, {"batch_size": 7}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subset_size": 1},
+        {"config": {"batch_size": 1}},
+        {"config": {"batch_size": 7}},
+        {"config": {"batch_size": None}},
+    ],
+)
 def test_answers_do_not_depend_on_batch_or_subset_size(done, request_for, records, change):
-    other = predict(request_for(records, out="other", config=change)).path
+    other = predict(request_for(records, out="other", **change)).path
     for name in ("final.json", "answers.jsonl"):
         assert (other / name).read_bytes() == (done[0] / name).read_bytes()
 
 
 def test_another_subset_size_cuts_anew_without_asking(done, request_for, records):
     log = (done[0] / "answers.jsonl").read_bytes()
-    predict(request_for(records, config={"subset_size": 1}), on_progress=pytest.fail)
+    predict(request_for(records, subset_size=1), Listener(pytest.fail))
     assert len(list((done[0] / "subsets").iterdir())) == 4
-    predict(request_for(records, config={"subset_size": 3}), on_progress=pytest.fail)
+    predict(request_for(records, subset_size=3), Listener(pytest.fail))
     assert len(list((done[0] / "subsets").iterdir())) == 2
     assert (done[0] / "answers.jsonl").read_bytes() == log
 
@@ -87,7 +95,7 @@ def test_a_damaged_result_is_made_again_without_asking(done, name, damage):
         (done[0] / name).unlink()
     else:
         (done[0] / name).write_bytes(whole[name].replace(b"a", b"e") + b" ")
-    predict(done[1], on_progress=pytest.fail)
+    predict(done[1], Listener(pytest.fail))
     assert contents(done[0]) == whole
 
 
@@ -98,7 +106,7 @@ def test_a_damaged_answer_is_asked_again_and_no_other(done, line):
     lines[line] = lines[line].replace(b"e", b"o")
     (done[0] / "answers.jsonl").write_bytes(b"\n".join(lines))
     seen = []
-    predict(done[1], on_progress=lambda answered, asked: seen.append((answered, asked)))
+    predict(done[1], Listener(lambda answered, asked: seen.append((answered, asked))))
     assert seen == [(6, 7), (7, 7)]
     assert contents(done[0]) == whole
 
@@ -167,7 +175,7 @@ def test_an_unreadable_image_is_named_after_all_others_are_answered(done, reques
 
     path.write_bytes(whole)
     seen = []
-    predict(request, on_progress=lambda answered, asked: seen.append(answered))
+    predict(request, Listener(lambda answered, asked: seen.append(answered)))
     assert seen[0] == 4
     assert contents(request.out) == contents(done[0])
 
@@ -214,10 +222,11 @@ def test_a_killed_run_repeats_no_finished_answer_and_ends_the_same(done, request
     (tmp_path / "request.json").write_text(request.model_dump_json())
     program = (
         "import os, signal, sys\n"
-        "from tasks.inference.predicting import PredictRequest, predict\n"
+        "from tasks.inference.predicting import Listener, predict\n"
+        "from tasks.inference.request import PredictRequest\n"
         "def die(answered, asked):\n"
         "    if answered >= 4: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "predict(PredictRequest.model_validate_json(open(sys.argv[1]).read()), die)\n"
+        "predict(PredictRequest.model_validate_json(open(sys.argv[1]).read()), Listener(die))\n"
     )
     child = subprocess.run([sys.executable, "-c", program, str(tmp_path / "request.json")], env=os.environ)
     assert child.returncode == -signal.SIGKILL
@@ -225,7 +234,7 @@ def test_a_killed_run_repeats_no_finished_answer_and_ends_the_same(done, request
     assert kept.count(b"\n") == 4
 
     seen = []
-    predict(request, on_progress=lambda answered, asked: seen.append(answered))
+    predict(request, Listener(lambda answered, asked: seen.append(answered)))
     assert seen[0] == 4
     assert contents(request.out) == contents(done[0])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.inference.choosing import Decoding
 from tasks.inference.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
@@ -33,8 +34,7 @@ def test_answers_are_those_of_the_reference(reference_model, batch_size):
         for number, case in enumerate(cases)
     ]
     # the reference's ids begin with <s>, which is not generated
-    engine = TransformersEngine(
-        reference_model, ORACLE / "images" / "src", batch_size, len(cases[0]["base"]["ids"]) - 1
-    )
+    decoding = Decoding(len(cases[0]["base"]["ids"]) - 1)
+    engine = TransformersEngine(reference_model, ORACLE / "images" / "src", decoding, batch_size)
     answers = {answer.key: answer.text for batch in engine.answer(questions) for answer in batch}
     assert answers == {f"{number}:0": case["base"]["text_skip"].strip() for number, case in enumerate(cases)}

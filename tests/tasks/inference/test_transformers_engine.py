@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tasks.inference.choosing import Decoding
 from tasks.inference.engine import Refusal
 from tasks.inference.predicting import predict
 from tasks.inference.questions import plan_questions, ready_questions
@@ -28,7 +29,7 @@ def questions(records):
 @pytest.fixture
 def engine_with(lively_model, images) -> Callable[..., TransformersEngine]:
     def build(batch_size: int = 3, max_new_tokens: int = MAX_NEW_TOKENS, **changes) -> TransformersEngine:
-        return TransformersEngine(replace(lively_model, **changes), images, batch_size, max_new_tokens)
+        return TransformersEngine(replace(lively_model, **changes), images, Decoding(max_new_tokens), batch_size)
 
     return build
 
@@ -140,8 +141,7 @@ def test_a_model_directory_answers_a_test_set(request_for, records, tiny_model_d
         records,
         model=tiny_model_dir,
         model_sha256=folder_digest(tiny_model_dir),
-        engine="transformers",
-        config={"max_new_tokens": 4},
+        config={"max_new_tokens": 4, "engine": "transformers"},
     )
     assert predict(request).answers == 7
 
@@ -156,7 +156,7 @@ def test_a_model_with_an_adapter_answers_as_one_prompt_at_a_time(lively_model, i
     with torch.random.fork_rng():
         torch.manual_seed(28)
         tuned = replace(lively_model, model=get_peft_model(deepcopy(lively_model.model), config).eval())
-    answers = answers_of(TransformersEngine(tuned, images, 3, MAX_NEW_TOKENS), questions)
+    answers = answers_of(TransformersEngine(tuned, images, Decoding(MAX_NEW_TOKENS), 3), questions)
     expected = {question.key: generated_alone(tuned, images, question) for question in questions}
     assert {key: answer.text for key, answer in answers.items()} == expected
     assert expected != {question.key: generated_alone(lively_model, images, question) for question in questions}

@@ -9,7 +9,7 @@ from tasks.records import PredictionsRef
 def test_the_worker_answers_as_a_direct_call_does(request_for, records):
     lines = []
     request = request_for(records)
-    made = run_worker("tasks.inference.worker", request.model_dump(mode="json"), lines.append)
+    made = run_worker("tasks.inference.worker", {"request": request.model_dump(mode="json")}, lines.append)
     assert PredictionsRef.model_validate(made) == predict(request)
     assert lines[-1].startswith("7 of 7 questions answered")
 
@@ -17,4 +17,6 @@ def test_the_worker_answers_as_a_direct_call_does(request_for, records):
 def test_what_the_user_can_mend_comes_back_as_one_message(request_for, records):
     del records[0]["image"]
     with pytest.raises(UserError, match="NWPU_airport_1"):
-        run_worker("tasks.inference.worker", request_for(records).model_dump(mode="json"), lambda line: None)
+        run_worker(
+            "tasks.inference.worker", {"request": request_for(records).model_dump(mode="json")}, lambda line: None
+        )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tasks.inference.choosing import Decoding
 from tasks.inference.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
@@ -84,7 +85,7 @@ def test_the_model_is_asked_as_for_the_report(loaded: LoadedModel, tmp_path: Pat
         Question(key=str(n), record=n, turn=0, image=one.image, turns=(("human", shown(one.question)),))
         for n, one in enumerate(asked)
     ]
-    engine = TransformersEngine(loaded, tmp_path, 8, LONGEST_ANSWER)
+    engine = TransformersEngine(loaded, tmp_path, Decoding(LONGEST_ANSWER), 8)
     expected = {int(answer.key): answer.text for batch in engine.answer(questions) for answer in batch}
     scores = AnswerScores(asked, image_captions(RECORDS), tmp_path, loaded)
     with torch.no_grad():
