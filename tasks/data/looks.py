@@ -23,7 +23,7 @@ SURELY_UNCUT = 0.9
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """An image at 32 x 32 pixels: its grey, and the darkest of its colours, which brightening turns white last."""
 
