@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 OrderFor = Callable[..., TrainingOrder]
 # weight decay: it is for matrices only, whose shape ZeRO-3 hides
 SETTINGS: dict[str, Any] = {
-    **{"per_device_train_batch_size": 2, "weight_decay": 0.1, "max_steps": 6, "save_steps": 2},
+    **{"per_device_train_batch_size": 2, "weight_decay": 0.5, "max_steps": 4, "save_steps": 2},
     **{"gradient_checkpointing": True},
 }
 ONE_PROCESS = {"gradient_accumulation_steps": 2}
@@ -44,6 +44,13 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
 
+def require_near(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    """The same tensors, but for the order in which float32 sums are taken."""
+    assert {name: value.shape for name, value in ours.items()} == {name: v.shape for name, v in theirs.items()}
+    for name, expected in theirs.items():
+        assert float((ours[name] - expected).norm()) <= 5e-4 * float(expected.norm()), name
+
+
 @pytest.fixture(scope="module")
 def one_process(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     order = order_for(tmp_path_factory.mktemp("one") / "training", **SETTINGS, **ONE_PROCESS)
@@ -57,26 +64,23 @@ def zero3(
     """Trained by two processes, killed, lost but for what the store holds, and gone on with from there."""
     folder, lines = tmp_path_factory.mktemp("zero3"), []
     order = order_for(folder / "training", resume=True, deepspeed="zero3", **SETTINGS, **TWO_PROCESSES)
-    kill_at(order, "step 5/6")
+    kill_at(order, "step 3/4")
     store = LocalStore(folder / "store")
-    archive_checkpoint(order.out / "checkpoint-4", store, "run", 4)
+    archive_checkpoint(order.out / "checkpoint-2", store, "run", 2)
     rmtree(order.out)
     fetch_newer(order, store, ("run",))
     return SimpleNamespace(order=order, final=train(order, lines.append).path, lines=lines)
 
 
 def test_zero3_goes_on_from_the_store(zero3: SimpleNamespace) -> None:
-    assert "resuming from checkpoint-4" in zero3.lines
-    assert any(line.startswith("step 5/6") for line in zero3.lines)
-    assert not any(line.startswith("step 4/6") for line in zero3.lines)
+    assert "resuming from checkpoint-2" in zero3.lines
+    assert any(line.startswith("step 3/4") for line in zero3.lines)
+    assert not any(line.startswith("step 2/4") for line in zero3.lines)
 
 
 def test_zero3_reaches_the_losses_and_weights_of_one_process(zero3: SimpleNamespace, one_process: Path) -> None:
     assert losses(zero3.final) == pytest.approx(losses(one_process), abs=1e-4)
-    ours, theirs = weights(zero3.final), weights(one_process)
-    assert {name: value.shape for name, value in ours.items()} == {name: v.shape for name, v in theirs.items()}
-    for name, expected in theirs.items():
-        torch.testing.assert_close(ours[name], expected, atol=1e-4, rtol=1e-2, msg=name)
+    require_near(weights(zero3.final), weights(one_process))
 
 
 def test_zero3_leaves_the_final_model_without_the_optimisers_state(zero3: SimpleNamespace) -> None:
@@ -112,8 +116,7 @@ def test_zero2_reaches_the_losses_and_weights_of_one_process(
     order = order_for(tmp_path / "training", deepspeed="zero2", **SETTINGS, **TWO_PROCESSES)
     final = train(order, lambda line: None).path
     assert losses(final) == pytest.approx(losses(one_process), abs=1e-4)
-    for name, expected in weights(one_process).items():
-        torch.testing.assert_close(weights(final)[name], expected, atol=1e-4, rtol=1e-2, msg=name)
+    require_near(weights(final), weights(one_process))
 
 
 def test_all_weights_under_zero3_are_saved_as_a_whole_model(order_for: OrderFor, tmp_path: Path) -> None:
