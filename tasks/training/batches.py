@@ -1,10 +1,12 @@
 """Batches for the model: images read and padded as they are needed, tokens padded to the longest."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
 from tasks.model.images import pixels_of, read_image
@@ -41,11 +43,30 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return {"input_ids": ids, "labels": labels}
 
 
-class Collator:
-    """Pads items on the right to the longest of the batch and stacks their images."""
+@dataclass(frozen=True)
+class BlankImage:
+    """An image that nothing is learned from: its token and how many it takes, and its height and width in pixels."""
 
-    def __init__(self, padding_id: int):
-        self.padding_id = padding_id
+    token_id: int
+    tokens: int
+    size: tuple[int, int]
+
+
+def blank_image(reader: Reader) -> BlankImage:
+    """A blank image as the reader's model takes images."""
+    size = reader.image_processor.crop_size
+    return BlankImage(reader.image_token_id, reader.image_tokens, (size["height"], size["width"]))
+
+
+class Collator:
+    """Pads items on the right to the longest of the batch and stacks their images.
+
+    A batch without any image is given a blank one where nothing looks at it, behind all tokens and masked: of several
+    processes, all must go through the tower and the projector in the same step, or they wait for each other for ever.
+    """
+
+    def __init__(self, padding_id: int, blank: BlankImage | None = None):
+        self.padding_id, self.blank = padding_id, blank
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = {
@@ -56,7 +77,15 @@ class Collator:
         pixels = [item["pixel_values"] for item in items if "pixel_values" in item]
         if pixels:
             batch["pixel_values"] = torch.stack(pixels)
+        elif self.blank is not None:
+            batch = self._with_blank(batch, self.blank)
         return batch
+
+    def _with_blank(self, batch: dict[str, torch.Tensor], blank: BlankImage) -> dict[str, torch.Tensor]:
+        fill = {"input_ids": self.padding_id, "labels": IGNORE_INDEX, "attention_mask": 0}
+        longer = {name: pad(value, (0, blank.tokens), value=fill[name]) for name, value in batch.items()}
+        longer["input_ids"][0, -blank.tokens :] = blank.token_id
+        return {**longer, "pixel_values": torch.zeros(1, 3, *blank.size)}
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.answer_scores import AnswerScores
-from tasks.training.batches import Collator, SampleDataset
+from tasks.training.batches import Collator, SampleDataset, blank_image
 from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora
 from tasks.training.losses import mean_loss, predict_answers, sample_losses
 from tasks.training.sampling import train_sampler
@@ -45,7 +45,9 @@ class LlavaTrainer(Trainer):
     ):
         padding_id = reader.tokenizer.pad_token_id
         super().__init__(
-            data_collator=Collator(reader.tokenizer.unk_token_id if padding_id is None else padding_id),
+            data_collator=Collator(
+                reader.tokenizer.unk_token_id if padding_id is None else padding_id, blank_image(reader)
+            ),
             compute_metrics=validation_loss,
             **options,
         )

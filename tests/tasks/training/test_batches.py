@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from tasks.errors import DataError
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Reader, load_base, load_reader
 from tasks.model.prompt import IGNORE_INDEX
-from tasks.training.batches import Collator, SampleDataset
+from tasks.training.batches import Collator, SampleDataset, blank_image
 from tasks.training.samples import make_samples
 
 
@@ -70,9 +70,30 @@ def test_a_batch_without_images_has_no_pixels(reader: Reader, tmp_path: Path) ->
     assert "pixel_values" not in Collator(3)([samples[0], samples[1]])
 
 
-def test_padding_changes_no_loss(reader: Reader, tiny_model_dir: Path, tmp_path: Path) -> None:
-    from tasks.model.loading import load_base
+def test_a_blank_image_gives_the_projector_a_gradient_of_zero_and_changes_no_loss(
+    reader: Reader, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    model = load_base(tiny_model_dir, torch.float32)
+    samples = dataset(reader, tmp_path, ["yes", "a harbour with many ships beside the sea"], image=None)
+    items, padding_id = [samples[0], samples[1]], reader.tokenizer.pad_token_id
+    bare, blank = Collator(padding_id)(items), Collator(padding_id, blank_image(reader))(items)
+    expected = model(**bare).loss
+    found = model(**blank).loss
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    found.backward()
+    gradients = [p.grad for name, p in model.named_parameters() if "multi_modal_projector" in name]
+    assert len(gradients) == 4
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
+
+def test_no_blank_image_is_added_to_images(reader: Reader, tmp_path: Path) -> None:
+    items = [dataset(reader, tmp_path, ["yes"])[0], dataset(reader, tmp_path, ["no"], image=None)[0]]
+    padding_id = reader.tokenizer.pad_token_id
+    ours, plain = Collator(padding_id, blank_image(reader))(items), Collator(padding_id)(items)
+    assert all(torch.equal(ours[name], plain[name]) for name in plain)
+
+
+def test_padding_changes_no_loss(reader: Reader, tiny_model_dir: Path, tmp_path: Path) -> None:
     model = load_base(tiny_model_dir, torch.float32)
     samples = dataset(reader, tmp_path, ["yes", "a harbour with many ships beside the sea"])
     collate = Collator(reader.tokenizer.pad_token_id)
