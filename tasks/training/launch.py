@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.paths import FINAL
-from tasks.processes import ProcessFailed, run_worker
+from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef
 from tasks.settings import TrainingConfig
 from tasks.storage.manifests import content_digest, whole_manifest
@@ -24,7 +24,6 @@ RENDEZVOUS = "rsvlm"
 # Threads that wait for each other spin a little and then sleep: without the limit, other work on the same cores
 # made training 20 times slower; without any spinning, it takes a third longer on free ones.
 CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
-
 # Libraries that warn each other at every step would drown what training says.
 QUIET = {"PYTHONWARNINGS": "ignore::FutureWarning"}
 
@@ -108,7 +107,7 @@ def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
             env=_environment(config),
         )
     except ProcessFailed as error:
-        if not stopped:
+        if not stopped or TIME_IS_UP in error.lines[-1]:
             raise TrainingError(
                 f"Training ended with code {error.code}: {advice_for(error.code, [*heard, *error.lines])}\n"
                 + _quoted(error.lines)

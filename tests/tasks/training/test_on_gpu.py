@@ -1,0 +1,24 @@
+"""Training on a GPU: bfloat16, activations computed again, with and without DeepSpeed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks.files import read_json
+from tasks.training.launch import train
+from tasks.training.order import TrainingOrder
+
+pytestmark = pytest.mark.gpu
+
+SETTINGS = {"use_cpu": False, "bf16": True, "tf32": True, "gradient_checkpointing": True, "max_steps": 8}
+
+
+@pytest.mark.parametrize("deepspeed", [None, "zero2", "zero3", "zero3_offload"])
+def test_the_loss_falls(order_for: Callable[..., TrainingOrder], tmp_path: Path, deepspeed: str | None) -> None:
+    lines: list[str] = []
+    final = train(order_for(tmp_path / "training", deepspeed=deepspeed, **SETTINGS), lines.append).path
+    history = read_json(final / "trainer_state.json")["log_history"]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert any(line.startswith("attention: ") and "no GPU" not in line for line in lines)
