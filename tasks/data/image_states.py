@@ -51,8 +51,9 @@ class ImageState:
 def state_of(path: str, with_look: bool) -> ImageState:
     """Read and decode an image file once; whatever is wrong with it is told in `fault`.
 
-    Of a JPEG every bit is decoded, which is where damage shows, but colours (and with a look, the finest detail) are
-    not computed from the coefficients: that cannot fail. The same files are found broken as by a decode to all pixels.
+    Of a JPEG every bit is decoded, which is where damage shows, but the finest detail (and without a look, the colours)
+    are not computed from the coefficients: that cannot fail. The same files are found broken as by a decode to all
+    pixels.
     """
     try:
         # a Path for each of 45,000 files costs half a second
@@ -94,8 +95,8 @@ def _decoded(path: str, data: bytes, found: dict[str, Any], with_look: bool) -> 
                 raise _TooLarge
             kind = image.format or ""
             found |= {"kind": kind, "width": image.width, "height": image.height}
-            # a look is taken from twice its own pixels; without one nobody sees colours
-            image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_look else ("L", image.size)))
+            # a look is taken from twice its own pixels; without one nobody sees any
+            image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_look else ("L", (1, 1))))
             image.load()
             _require_whole(image, data)
             if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
