@@ -40,5 +40,5 @@ $(INSTALLED): pyproject.toml infra/constraints.txt
 	@$(BIN)/pip install --quiet -c infra/constraints.txt torch
 	@echo "  rsvlm and the other packages ..."
 	@# the build backend warns of every editable installation
-	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve,s3]'
 	@touch $@

@@ -14,8 +14,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class SampleConfig(Section):
     """The embedded sample data: overhead scenes that rsvlm draws itself."""
 
-    scenes: int = Field(400, ge=20, le=20_000, description="Scenes to draw, 20 to 20000.")
-    image_size: int = Field(64, ge=48, le=256, description="Side of a scene in pixels, 48 to 256.")
+    scenes: int = Field(400, ge=20, le=20_000, description="Scenes to draw.")
+    image_size: int = Field(64, ge=48, le=256, description="Side of a scene in pixels.")
     seed: int = Field(28, ge=0, description="Seed of the drawing.")
 
 
@@ -44,8 +44,8 @@ class DataConfig(Section):
     mirrors: dict[str, str | tuple[str, ...]] = Field(
         {}, description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name."
     )
-    train: Fraction = Field(0.7, description="Share of each source for training, 0 to 1.")
-    test: Fraction = Field(0.2, description="Share of each source for the test, 0 to 1; the rest validates.")
+    train: Fraction = Field(0.7, description="Share of each source for training.")
+    test: Fraction = Field(0.2, description="Share of each source for the test; the rest validates.")
     seed: int = Field(28, ge=0, description="Seed of the split and of the reduction.")
     protocol: Protocol = Field(
         "grouped",
@@ -57,15 +57,15 @@ class DataConfig(Section):
     )
     record_faults: Literal["repair", "drop"] = Field(
         "repair",
-        description="What a record with a fault does (<image> missing or doubled, roles out of order, an empty answer, "
-        "an id twice): it is mended, or dropped; both counted.",
+        description="What a record with a fault does (`<image>` missing or doubled, roles out of order, an empty "
+        "answer, an id twice): it is mended, or dropped; both counted.",
     )
     near_duplicates: Literal["together", "ignore"] = Field(
         "together",
         description="Images that show the same: kept in one set by the grouped protocol, or not looked for.",
     )
     subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
-    test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered, above 0 to 1.")
+    test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered.")
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":

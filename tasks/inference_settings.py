@@ -14,7 +14,7 @@ class InferenceConfig(Section):
         None,
         ge=1,
         le=4096,
-        description="Most questions a batch, 1 to 4096; empty: as memory allows, 256 at most. Halved where memory is "
+        description="Most questions a batch; empty: as memory allows, 256 at most. Halved where memory is "
         "short all the same.",
     )
     image_workers: int = Field(2, ge=1, le=64, description="Threads that prepare images while the model computes.")
@@ -25,7 +25,7 @@ class InferenceConfig(Section):
         None, description="Ray cluster for these processes, e.g. ray://host:10001 or auto; empty: this machine."
     )
     max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer in tokens.")
-    temperature: float = Field(0.0, ge=0, le=5, description="0: the likeliest token; above: tokens are drawn, 0 to 5.")
+    temperature: float = Field(0.0, ge=0, le=5, description="0: the likeliest token; above: tokens are drawn.")
     top_p: float = Field(1.0, gt=0, le=1, description="Drawn from the likeliest tokens that make up this share.")
     seed: int = Field(28, ge=0, description="Seed of the drawn tokens; each question draws for itself.")
     history: Literal["independent", "predicted", "reference"] = Field(

@@ -1,9 +1,49 @@
 """What every section of the configuration is made of."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.fields import ComputedFieldInfo, FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+
+
+def _own_name(name: str, _field: FieldInfo | ComputedFieldInfo) -> str:
+    # "learning_rate", as in YAML and --set, not "Learning Rate"
+    return name
 
 
 class Section(BaseModel):
-    """Values that do not change once read; unknown keys are refused."""
+    """Values that do not change once read; unknown keys are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    Its JSON schema is a form in Prefect's UI, which enforces bounds and does not show them: so descriptions tell them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), field_title_generator=_own_name)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        for field in handler.resolve_ref_schema(found).get("properties", {}).values():
+            if (bounds := told_bounds(field)) and not field.get("description", "").endswith(bounds):
+                field["description"] = f"{field.get('description', '')} {bounds}".lstrip()
+        return found
+
+
+def told_bounds(field: JsonSchemaValue) -> str:
+    """The bounds of a number as a sentence, from its JSON schema; empty where it has none."""
+    kinds: list[dict[str, Any]] = [field, *field.get("anyOf", ())]
+    limits = next((kind for kind in kinds if any(bound in kind for bound in BOUNDS)), {})
+    low = f"above {limits['exclusiveMinimum']:g}" if "exclusiveMinimum" in limits else _plain(limits, "minimum")
+    high = f"below {limits['exclusiveMaximum']:g}" if "exclusiveMaximum" in limits else _plain(limits, "maximum")
+    if low and high:
+        return f"From {low} to {high}." if "minimum" in limits else f"{low.capitalize()} to {high}."
+    if low:
+        return f"{low} or more." if "minimum" in limits else f"{low.capitalize()}."
+    return f"At most {high}." if high else ""
+
+
+def _plain(limits: dict[str, Any], bound: str) -> str:
+    return f"{limits[bound]:.12g}" if bound in limits else ""

@@ -28,7 +28,7 @@ class ModelConfig(Section):
     )
     version: Literal["v1"] = Field("v1", description="Prompt template.")
     mm_projector_type: Literal["mlp2x_gelu"] = Field("mlp2x_gelu", description="Projector between tower and LLM.")
-    mm_vision_select_layer: int = Field(-2, le=-1, ge=-24, description="Layer of the tower that is read, -24 to -1.")
+    mm_vision_select_layer: int = Field(-2, le=-1, ge=-24, description="Layer of the tower that is read.")
     mm_use_im_start_end: Literal[False] = Field(
         False, description="Start and end tokens around the image; not in LLaVA 1.5."
     )
@@ -52,9 +52,9 @@ class TrainingConfig(Section):
     DIVISION: ClassVar[frozenset[str]] = frozenset({"nnodes", "nproc_per_node", "gradient_accumulation_steps"})
 
     lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
-    lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters, 1 to 1024; worth searching: 8 to 64.")
+    lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters; worth searching: 8 to 64.")
     lora_alpha: float = Field(256, gt=0, description="Scale of the adapters; the update is multiplied by alpha / r.")
-    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters, 0 to below 1.")
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
     mm_projector_lr: float | None = Field(
         2e-5, gt=0, le=1, description="Learning rate of the projector; empty: learning_rate."
     )
@@ -77,8 +77,8 @@ class TrainingConfig(Section):
     learning_rate: float = Field(
         1e-5, gt=0, le=1, description="Highest learning rate of the adapters; worth searching: 2e-5 to 4e-3."
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay, 0 to 1.")
-    warmup_ratio: float = Field(0.03, ge=0, le=1, description="Share of the steps in which the rate rises, 0 to 1.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay.")
+    warmup_ratio: float = Field(0.03, ge=0, le=1, description="Share of the steps in which the rate rises.")
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Course of the learning rate after the warm-up."
     )
@@ -127,7 +127,7 @@ class TrainingConfig(Section):
     nnodes: int = Field(1, ge=1, le=1024, description="Machines that train together; they share the workspace's files.")
     node_rank: int = Field(0, ge=0, description="Which of them this one is, from 0; 0 prepares and keeps everything.")
     rdzv_endpoint: str | None = Field(
-        None, pattern=r"^[\w.-]+:\d+$", description="Where several machines meet: HOST:PORT of machine 0."
+        None, pattern=r"^[\w.-]+:\d+$", description="Where several machines meet, HOST:PORT of machine 0; empty: one alone."
     )
     use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
     seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
@@ -207,8 +207,8 @@ class ExperimentConfig(Section):
     model: ModelConfig = Field(ModelConfig(), description="Base model.")
     training: TrainingConfig = Field(TrainingConfig(), description="Fine-tuning.")
     archive: ArchiveConfig = Field(ArchiveConfig(), description="Archive of checkpoints.")
-    merging: MergingConfig = Field(MergingConfig(), description="Merge.")
-    inference: InferenceConfig = Field(InferenceConfig(), description="Answers.")
+    merging: MergingConfig = Field(MergingConfig(), description="Merge of the adapter into the base.")
+    inference: InferenceConfig = Field(InferenceConfig(), description="Answers to the test set.")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="Scores and report.")
     store: StoreConfig = Field(StoreConfig(), description="Object storage.")
 

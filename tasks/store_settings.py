@@ -11,8 +11,8 @@ from tasks.section import Section
 class KeepRule(Section):
     """Which checkpoints are kept; one that any of the rules names stays, and the newest always does."""
 
-    last: int | None = Field(None, ge=1, description="The newest N, 1 or more; all three empty: every checkpoint.")
-    every_steps: int | None = Field(None, ge=1, description="Those whose step is a multiple of N, 1 or more.")
+    last: int | None = Field(None, ge=1, description="The newest N; all three empty: every checkpoint.")
+    every_steps: int | None = Field(None, ge=1, description="Those whose step is a multiple of N.")
     best: bool = Field(False, description="The one of the lowest validation loss; needs training.eval_strategy.")
 
 
@@ -55,8 +55,8 @@ class StoreConfig(Section):
         description="Prefect block with the credentials, aws-credentials/NAME or s3-bucket/NAME; empty: where AWS "
         "tools look.",
     )
-    part_mib: int = Field(16, ge=5, le=5120, description="Size of the parts of large files in MiB, 5 to 5120.")
-    parts_in_flight: int = Field(8, ge=1, le=64, description="Parts that are sent at the same time, 1 to 64.")
+    part_mib: int = Field(16, ge=5, le=5120, description="Size of the parts of large files in MiB.")
+    parts_in_flight: int = Field(8, ge=1, le=64, description="Parts that are sent at the same time.")
     bandwidth_mib_s: float | None = Field(
         None, gt=0, description="Most MiB a second that are sent, by all parts together; empty: no limit."
     )

@@ -2,6 +2,28 @@
 
 from types import ModuleType
 
-from flows.commands import chat, checkpoints, data, evaluation, experiment, inspecting, merging, predict, preflight
+from flows.commands import (
+    chat,
+    checkpoints,
+    data,
+    deploy,
+    evaluation,
+    experiment,
+    inspecting,
+    merging,
+    predict,
+    preflight,
+)
 
-COMMANDS: list[ModuleType] = [experiment, preflight, data, inspecting, checkpoints, merging, predict, evaluation, chat]
+COMMANDS: list[ModuleType] = [
+    experiment,
+    preflight,
+    data,
+    inspecting,
+    checkpoints,
+    merging,
+    predict,
+    evaluation,
+    chat,
+    deploy,
+]

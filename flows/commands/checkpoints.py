@@ -70,22 +70,15 @@ def run_pull(options: argparse.Namespace) -> None:
 
 def run_archive(options: argparse.Namespace) -> None:
     """Archive the checkpoints of a run that are only local and print their addresses."""
-    import yaml
-
     from tasks.errors import ConfigError
-    from tasks.paths import RunFolder
-    from tasks.settings import ExperimentConfig
-    from tasks.storage.runs import open_run
+    from tasks.paths import EXPERIMENT
+    from tasks.storage.runs import reopen_run
     from tasks.storage.sweeping import Archive, archive_staged
 
     folder = options.run_dir.absolute()
-    experiment = RunFolder(folder).experiment
-    if folder.parent.name != "runs" or not experiment.is_file():
-        raise ConfigError(
-            f"{options.run_dir} is no run's folder: give WORKSPACE/runs/NAME, with its {experiment.name}."
-        )
-    config = ExperimentConfig.model_validate(yaml.safe_load(experiment.read_text(encoding="utf-8")))
-    run = open_run(config, folder.name, folder.parents[1])
+    run = reopen_run(folder.name, folder.parents[1]) if folder.parent.name == "runs" else None
+    if run is None or run.folder.root != folder:
+        raise ConfigError(f"{options.run_dir} is no run's folder: give WORKSPACE/runs/NAME, with its {EXPERIMENT}.")
     archive = Archive(run.folder.staging, _store_of(run), run.store_name, run.archive)
     for archived in archive_staged(archive).values():
         print(archived.uri)

@@ -60,15 +60,38 @@ def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
     if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:
         write_text(folder.superseded / f"experiment-{digest_of(old)[:8]}.yaml", old)
     write_text(folder.experiment, text)
-    claimed = folder.store_name.read_text(encoding="utf-8").strip() if folder.store_name.exists() else name
+    return _run_of(config, name, places)
+
+
+def reopen_run(name: str, workspace: Path) -> Run | None:
+    """A run that was opened before, by its name in the workspace or in the store; None where there is none.
+
+    Nothing is written: many may look at the same time.
+    """
+    places = Workspace(workspace.absolute())
+    for folder in (places.run(name), *map(RunFolder, sorted((places.root / "runs").glob("*")))):
+        if folder.root.name != name and _claimed_name(folder) != name:
+            continue
+        if folder.experiment.is_file():
+            config = ExperimentConfig.model_validate(yaml.safe_load(folder.experiment.read_text(encoding="utf-8")))
+            return _run_of(config, folder.root.name, places)
+    return None
+
+
+def _run_of(config: ExperimentConfig, name: str, places: Workspace) -> Run:
     return Run(
         name=name,
         workspace_root=places.root,
         store_uri=config.store.uri or places.store.as_uri(),
         store_config=config.store,
-        store_name=claimed,
+        store_name=_claimed_name(places.run(name)),
         archive=config.archive,
     )
+
+
+def _claimed_name(folder: RunFolder) -> str:
+    """A run's name in the store: the one last claimed, or else its own."""
+    return folder.store_name.read_text(encoding="utf-8").strip() if folder.store_name.exists() else folder.root.name
 
 
 def claim_store(run: Run, made_from: str, store: ObjectStore) -> Run:

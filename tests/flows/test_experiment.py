@@ -221,13 +221,14 @@ def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -
 
 def test_a_checkpoint_that_was_left_behind_is_archived_later_and_once(first: SimpleNamespace, tmp_path: Path) -> None:
     from flows.archive_checkpoint import archive_checkpoint_flow
+    from tasks.storage.runs import open_run
     from tasks.storage.staging import stage_checkpoint
 
     checkpoint = copytree(first.folder.training / "checkpoint-2", tmp_path / "checkpoint-2")
     stage_checkpoint(checkpoint, folder_of(first, "late").staging)
-    arguments: tuple[Any, ...] = (first.build(), "late", first.workspace)
-    assert archive_checkpoint_flow(*arguments) == [2]
-    assert archive_checkpoint_flow(*arguments) == []
+    open_run(first.build(), "late", first.workspace)
+    assert archive_checkpoint_flow("late", 2, first.workspace) == [2]
+    assert archive_checkpoint_flow("late", 2, first.workspace) == []
     assert whole_manifest(first.store / "late" / "checkpoints" / "checkpoint-2")
 
 

@@ -1,0 +1,31 @@
+"""A build step of prefect.yaml: what a deployment takes from a preset and from this machine.
+
+build:
+  - deployments.preset_step.read_preset: {id: preset, preset: demo}
+parameters: {config: "{{ preset.config }}", workspace: "{{ preset.workspace }}"}
+"""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from deployments.configuration import load_config
+
+WORKSPACE_VARIABLE = "RSVLM_WORKSPACE"
+
+
+def read_preset(preset: str) -> dict[str, Any]:
+    """The values of a preset for the run form, the workspace and rsvlm's version.
+
+    Workers start runs in folders of their own, so a relative data folder is taken from here.
+    """
+    config = load_config(preset).as_plain()
+    if config["data"]["root"]:
+        config["data"]["root"] = str(Path(config["data"]["root"]).absolute())
+    return {"config": config, "workspace": str(workspace()), "version": version("rsvlm")}
+
+
+def workspace() -> Path:
+    """The folder of all runs: what the environment says, or `workspace` here."""
+    return Path(os.environ.get(WORKSPACE_VARIABLE) or "workspace").absolute()

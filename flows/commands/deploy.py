@@ -1,0 +1,79 @@
+"""`rsvlm deploy`: everything that a Prefect server needs to run the flows."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+START = (
+    "Start one with `.venv/bin/prefect server start`, say where it is with "
+    "`.venv/bin/prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`, and deploy again."
+)
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `deploy`."""
+    parser = subparsers.add_parser(
+        "deploy", help="work pools, limits, automations and deployments on a Prefect server; may run twice"
+    )
+    parser.add_argument("--work-pool", metavar="NAME", help="one pool for all (default: gpu and cpu)")
+    parser.add_argument(
+        "--type", choices=("process", "docker", "kubernetes"), default="process", help="of pools that are made"
+    )
+    parser.add_argument("--gpu-slots", type=_at_least_one, metavar="N", help="runs at a time on the GPUs (default: 1)")
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="folder of all runs")
+    parser.add_argument("--results", metavar="S3_URI", help="keep Prefect's results in this bucket, for all machines")
+    parser.add_argument("--endpoint-url", metavar="URL", help="of an S3-compatible server (default: AWS)")
+    parser.add_argument("--region", help="of the bucket")
+    parser.add_argument("--notify", metavar="TYPE/NAME", help="notification block that tells of dropped scores")
+    parser.add_argument("--resume-crashed", action="store_true", help="start crashed runs again, three times at most")
+    parser.add_argument("--prune", action="store_true", help="remove deployments and automations of older versions")
+    parser.set_defaults(run=run_deploy)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run_deploy(options: argparse.Namespace) -> None:
+    """Deploy to the configured server, and print a line for each thing done."""
+    from flows.embedded import prepare_prefect
+
+    prepare_prefect()
+    _require_server()
+    from deployments.register import Wishes, deploy
+
+    wishes = Wishes(
+        workspace=options.workspace.absolute(),
+        work_pool=options.work_pool,
+        pool_type=options.type,
+        gpu_slots=options.gpu_slots,
+        resume_crashed=options.resume_crashed,
+        notify=options.notify,
+        results=options.results,
+        endpoint_url=options.endpoint_url,
+        region=options.region,
+        prune=options.prune,
+    )
+    for line in deploy(wishes):
+        print(line, flush=True)
+
+
+def _require_server() -> None:
+    """Raise ConfigError unless a server is configured and answers."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.settings import get_current_settings
+
+    from tasks.errors import ConfigError
+
+    address = get_current_settings().api.url
+    if not address:
+        raise ConfigError(f"No Prefect server is configured, and deployments need one. {START}")
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+    except httpx.HTTPError as error:
+        raise ConfigError(f"No Prefect server answers at {address} ({error}). {START}") from None

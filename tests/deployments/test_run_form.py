@@ -1,0 +1,70 @@
+"""The run form of Prefect's UI, made from the settings: each field says what it is, its bounds and its choices."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from tasks.section import BOUNDS, Section
+from tasks.settings import ExperimentConfig
+
+
+def form_fields() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every field of every section as the form has it."""
+    schema = ExperimentConfig.model_json_schema()
+    for name, section in {"": schema, **schema["$defs"]}.items():
+        yield from ((f"{name}.{field}", values) for field, values in section["properties"].items())
+
+
+FIELDS = dict(form_fields())
+
+
+def test_every_setting_is_in_the_form() -> None:
+    assert len(FIELDS) > 90
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_has_its_own_name_and_a_description(name: str) -> None:
+    field = FIELDS[name]
+    assert field["title"] == name.rpartition(".")[2]
+    assert len(field["description"]) > 10 and field["description"].endswith(".")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_number_with_bounds_tells_them(name: str) -> None:
+    field = FIELDS[name]
+    kinds = [field, *field.get("anyOf", ())]
+    for bound in (kind[bound] for kind in kinds for bound in BOUNDS if bound in kind):
+        assert f"{bound:.12g}" in field["description"]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_an_optional_field_says_what_empty_means(name: str) -> None:
+    field = FIELDS[name]
+    if {"type": "null"} in field.get("anyOf", ()) and name != "MergingConfig.push_to_hub":
+        assert "empty" in field["description"].lower() or name.startswith("KeepRule")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_shows_its_default(name: str) -> None:
+    # Prefect's form shows a default_factory as an empty value
+    assert "default" in FIELDS[name]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({"ge": 1, "le": 4}, "Rank. From 1 to 4."),
+        ({"gt": 0, "lt": 1}, "Rank. Above 0 to below 1."),
+        ({"gt": 0}, "Rank. Above 0."),
+        ({"ge": 1}, "Rank. 1 or more."),
+        ({"le": 131_072}, "Rank. At most 131072."),
+        ({}, "Rank."),
+    ],
+)
+def test_bounds_are_told_as_a_sentence(bounds: dict[str, Any], told: str) -> None:
+    class Example(Section):
+        rank: float | None = Field(None, description="Rank.", **bounds)
+
+    assert Example.model_json_schema()["properties"]["rank"]["description"] == told
