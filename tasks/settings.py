@@ -127,7 +127,9 @@ class TrainingConfig(Section):
     nnodes: int = Field(1, ge=1, le=1024, description="Machines that train together; they share the workspace's files.")
     node_rank: int = Field(0, ge=0, description="Which of them this one is, from 0; 0 prepares and keeps everything.")
     rdzv_endpoint: str | None = Field(
-        None, pattern=r"^[\w.-]+:\d+$", description="Where several machines meet, HOST:PORT of machine 0; empty: one alone."
+        None,
+        pattern=r"^[\w.-]+:\d+$",
+        description="Where several machines meet, HOST:PORT of machine 0; empty: one alone.",
     )
     use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
     seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
