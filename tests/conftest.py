@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -42,3 +43,34 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     settings = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
     with temporary_settings(settings), prefect_test_harness(server_startup_timeout=120):
         yield home
+
+
+@pytest.fixture(scope="session")
+def tuned_pair(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A toy model that says something else of each image and question, and an adapter with a projector of its own."""
+    import warnings
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from tasks.model.loading import load_base
+
+    folder = tmp_path_factory.mktemp("pair")
+    base, adapter = copytree(tiny_model_dir, folder / "tiny-llava"), folder / "checkpoint-300"
+    model = load_base(base, torch.float32)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(28)
+        for weights in model.parameters():
+            if weights.dim() > 1:
+                # new weights say the same whatever they are shown
+                weights.mul_(10)
+        model.save_pretrained(base)
+        with warnings.catch_warnings():
+            # PEFT asks transformers for a name that its next major version drops
+            warnings.simplefilter("ignore", FutureWarning)
+            config = LoraConfig(r=4, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False)
+            tuned = get_peft_model(model, config)
+        projector = {name: torch.randn_like(value) for name, value in tuned.state_dict().items() if "projector" in name}
+    tuned.save_pretrained(adapter)
+    torch.save(projector, adapter / "non_lora_trainables.bin")
+    return base, adapter

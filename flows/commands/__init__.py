@@ -13,6 +13,7 @@ from flows.commands import (
     merging,
     predict,
     preflight,
+    serve,
 )
 
 COMMANDS: list[ModuleType] = [
@@ -25,5 +26,6 @@ COMMANDS: list[ModuleType] = [
     predict,
     evaluation,
     chat,
+    serve,
     deploy,
 ]

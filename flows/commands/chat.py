@@ -10,23 +10,42 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser("chat", help="talk with a model about images", description=run.__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
     parser.add_argument("--adapter", type=Path, metavar="DIR", help="adapter directory to put on the model")
+    parser.add_argument(
+        "--history",
+        choices=("predicted", "independent"),
+        default="predicted",
+        help="what a prompt sees of the earlier ones about its image: all and their answers (default), or nothing",
+    )
     parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="longest answer (512)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Read an image path or URL from stdin, then prompts; "exit": next image; "stop" or end of input: quit."""
+    import os
     import sys
+    from io import TextIOWrapper
 
     from tasks.errors import ConfigError
     from tasks.inference.chat import Terminal, chat
+    from tasks.inference.choosing import Decoding
     from tasks.inference.conversation import Conversation
+    from tasks.inference.conversation_models import Speaker
     from tasks.model.loading import load_model
 
     if options.max_new_tokens < 1:
         raise ConfigError(f"--max-new-tokens is {options.max_new_tokens}: give 1 or more.")
-    loaded = load_model(options.model, options.adapter)
-    chat(
-        lambda image: Conversation(loaded, image, options.max_new_tokens),
-        Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
-    )
+    for stream in (sys.stdin, sys.stdout):
+        # what a pipe brings need not be text of the terminal's encoding, nor what the model says
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    speaker = Speaker("model", load_model(options.model, options.adapter))
+    decoding = Decoding(options.max_new_tokens)
+    try:
+        chat(
+            lambda image: Conversation(speaker, image, decoding, options.history),
+            Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
+        )
+    except BrokenPipeError:
+        # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -44,7 +44,7 @@ def chat(open_image: Callable[[Path], Conversation], terminal: Terminal) -> None
             if place.lower() == NEXT_IMAGE:
                 continue
             try:
-                conversation = open_image(_local_image(place, Path(folder)))
+                conversation = _opened(place, open_image, Path(folder))
             except DataError as error:
                 terminal.complain(error)
                 continue
@@ -66,8 +66,13 @@ def _talk(conversation: Conversation, terminal: Terminal) -> bool:
     return False
 
 
-def _local_image(place: str, folder: Path) -> Path:
+def _opened(place: str, open_image: Callable[[Path], Conversation], folder: Path) -> Conversation:
     if not is_url(place):
-        return Path(place).expanduser()
-    fetch_image(place, folder / "image")
-    return folder / "image"
+        return open_image(Path(place).expanduser())
+    file = folder / "image"
+    fetch_image(place, file)
+    try:
+        return open_image(file)
+    except DataError as error:
+        # the address is what the user knows, not where the file lay for a moment
+        raise DataError(str(error).replace(str(file), place)) from None

@@ -1,50 +1,91 @@
-"""A conversation about one image: the model sees all that was said, answers come piece by piece."""
+"""A conversation about one image: answers come piece by piece, and later prompts see the earlier ones or not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from tasks.inference.generating import embed_prompt, encode_images, generate_greedily
+from tasks.inference.choosing import Decoding, choose_tokens
+from tasks.inference.conversation_models import Speaker
+from tasks.inference.generating import embed_prompt, encode_images, generate_tokens
 from tasks.inference.prompts import encode_asked, stop_tokens, text_of
 from tasks.model.images import pixels_of, read_image
-from tasks.model.loading import LoadedModel
 from tasks.model.prompt import IMAGE_PLACEHOLDER, Turn, place_image
 
+History = Literal["predicted", "independent"]
+Round = tuple[str, str]
 # what a decoder shows for a character whose last bytes have not come yet
 UNFINISHED = "\ufffd"
 
 
 class Conversation:
-    """One image and what was said about it so far."""
+    """One image and what was said about it so far: rounds of prompt and answer, as plain text.
 
-    def __init__(self, loaded: LoadedModel, image: Path, max_new_tokens: int):
+    With `predicted` history a prompt is asked after all rounds so far, with `independent` alone.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        image: Path,
+        decoding: Decoding,
+        history: History = "predicted",
+        rounds: Sequence[Round] = (),
+    ):
         """Read and encode the image; raises DataError when it is missing or no image."""
-        self._loaded, self._max_new_tokens = loaded, max_new_tokens
-        pixels = pixels_of(read_image(image), loaded.image_processor)
-        self._features = encode_images(loaded.model, [pixels])[0]
-        self.turns: list[Turn] = []
+        self._speaker, self._decoding, self._history = speaker, decoding, history
+        pixels = pixels_of(read_image(image), speaker.loaded.image_processor)
+        with speaker.at_work():
+            self._features = encode_images(speaker.loaded.model, [pixels])[0]
+        self.rounds = list(rounds)
 
     def ask(self, prompt: str) -> Iterator[str]:
-        """Yield the answer in pieces; question and answer join the history once the answer is whole.
+        """Yield the answer in pieces; prompt and answer join the history once the answer is whole.
 
-        Raises DataError when the dialogue has grown longer than the model takes.
+        Raises DataError before the first piece when the dialogue has grown longer than the model takes.
         """
-        text = prompt if self.turns else place_image(f"{IMAGE_PLACEHOLDER}\n{prompt}")
-        turns = [*self.turns, ("human", text)]
-        ids = encode_asked(self._loaded, turns, self._max_new_tokens)
-        shown = ""
-        for text_so_far in self._texts(ids):
-            if text_so_far.startswith(shown) and not text_so_far.endswith(UNFINISHED):
-                yield text_so_far[len(shown) :]
-                shown = text_so_far
+        ids = encode_asked(self._speaker.loaded, self._shown(prompt), self._decoding.max_new_tokens)
+        shown = text = ""
+        for text in self._texts(ids):
+            if text.startswith(shown) and not text.endswith(UNFINISHED):
+                yield text[len(shown) :]
+                shown = text
+        # an answer may end, or be cut off, within a character
+        if len(text) > len(shown):
+            yield text[len(shown) :]
         # the text, not the tokens: special tokens must not come back in the history
-        self.turns = [*turns, ("gpt", shown)]
+        self.rounds.append((prompt, text))
+
+    def _shown(self, prompt: str) -> list[Turn]:
+        earlier = self.rounds if self._history == "predicted" else []
+        turns: list[Turn] = []
+        for said, answer in [*earlier, (prompt, "")]:
+            turns += [("human", said.replace(IMAGE_PLACEHOLDER, "").strip()), ("gpt", answer)]
+        # the image stands first, wherever a prompt may name it
+        return [("human", place_image(f"{IMAGE_PLACEHOLDER}\n{turns[0][1]}")), *turns[1:-1]]
 
     def _texts(self, ids: Sequence[int]) -> Iterator[str]:
         """The answer's text after each token."""
-        loaded, answer = self._loaded, list[int]()
-        prompt = embed_prompt(loaded.model, ids, loaded.image_token_id, self._features)
-        stops = stop_tokens(loaded)
-        for (token,) in generate_greedily(loaded.model, [prompt], stops, self._max_new_tokens):
+        loaded, decoding, at_work = self._speaker.loaded, self._decoding, self._speaker.at_work
+        stops, answer = stop_tokens(loaded), list[int]()
+        choosers = [decoding.chooser(str(len(self.rounds)))]
+        with at_work():
+            prompt = embed_prompt(loaded.model, ids, loaded.image_token_id, self._features)
+        tokens = generate_tokens(
+            loaded.model,
+            prompt,
+            stops,
+            decoding.max_new_tokens,
+            lambda logits: choose_tokens(logits, choosers, decoding)[0],
+        )
+        # the model is held for a token at a time: a reader who is slow or gone keeps nobody waiting
+        for token in iter(partial(_next_within, at_work, tokens), None):
             if token not in stops:
                 answer.append(token)
                 yield text_of(loaded.tokenizer, answer)
+
+
+def _next_within(at_work: Callable[[], AbstractContextManager[None]], tokens: Iterator[int]) -> int | None:
+    with at_work():
+        return next(tokens, None)

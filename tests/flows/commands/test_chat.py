@@ -25,3 +25,15 @@ def test_a_directory_without_a_model_ends_with_2(tmp_path):
         [sys.executable, "-m", "flows.cli", "chat", "--model", str(tmp_path)], input="", capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.startswith("error: ")
+
+
+def test_what_is_no_text_in_a_pipe_is_no_accident(tiny_model_dir, tmp_path):
+    Image.new("RGB", (20, 20), "green").save(tmp_path / "a.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "chat", "--model", str(tiny_model_dir), "--max-new-tokens", "2"],
+        input=b"gr\xfcn.png\na.png\nIst es gr\xfcn?\n",
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"does not exist" in done.stderr and done.stdout.count(b"\n") == 1

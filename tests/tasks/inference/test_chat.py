@@ -1,4 +1,6 @@
 import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,25 @@ def test_a_pipe_hears_answers_alone_and_a_person_is_told_what_to_type(place):
 
 def test_the_last_line_counts_without_its_line_break(place):
     assert said("a.png\nhello")[0] == ["a.png 1: hello"]
+
+
+def test_an_address_whose_file_is_no_image_is_named_by_its_address(place, tmp_path):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"no image")
+
+        def log_message(self, *_):
+            pass
+
+    def refuse(image):
+        raise DataError(f"{image} is no readable image")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a.png"
+        terminal = Terminal(io.StringIO(f"{address}\n"), io.StringIO(), io.StringIO())
+        chat(refuse, terminal)
+        server.shutdown()
+    assert terminal.messages.getvalue() == f"error: {address} is no readable image\n"

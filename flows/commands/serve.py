@@ -1,0 +1,116 @@
+"""`rsvlm serve`: a web page, and an API, to ask a model about images."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.inference.serving import Example
+
+EXAMPLES = 6
+EXAMPLE_SIDE = 256
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
+QUESTION = "What does this image show?"
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `serve` to the command line."""
+    parser = subparsers.add_parser("serve", help="a web page to ask a model about images", description=run.__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
+    parser.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="adapter directory; base and tuned answer side by side"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860); 0: any that is free")
+    parser.add_argument("--examples", type=Path, metavar="DIR", help="folder of images to offer (default: drawn ones)")
+    parser.add_argument(
+        "--login-file",
+        type=Path,
+        metavar="FILE",
+        help="file with user:password, asked of every visitor; or the environment variable RSVLM_SERVE_LOGIN",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve a page on which images are uploaded and asked about, and an API, until Ctrl-C or SIGTERM."""
+    import os
+    import sys
+    from tempfile import TemporaryDirectory
+
+    from tasks.inference.serving_http import LOOPBACK, bound_socket
+    from tasks.inference.serving_login import VARIABLE, read_login
+    from tasks.model.configuration import require_model_config
+
+    login = read_login(os.environ, options.login_file)
+    # what can be known at once, before a model is loaded for minutes
+    bound_socket(options.host, options.port).close()
+    if options.host not in LOOPBACK and login is None:
+        print(
+            f"warning: whoever reaches port {options.port} of this machine can use the model: "
+            f"set {VARIABLE}=user:password, or give --login-file.",
+            file=sys.stderr,
+        )
+    require_model_config(options.model)
+    with TemporaryDirectory(prefix="rsvlm-serve-") as folder:
+        # read when Gradio is imported
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        _serve(options, login, Path(folder))
+
+
+def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: Path) -> None:
+    from tasks.errors import ConfigError
+    from tasks.inference.conversation_models import load_speakers
+    from tasks.inference.serving import UPLOAD_BYTES
+    from tasks.inference.serving_http import Guard, bound_socket, serve_until_signal
+
+    examples = list(_examples(options.examples, folder / "examples"))
+    try:
+        from tasks.inference.gradio_app import build_page, mounted
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
+    page = build_page(load_speakers(options.model, options.adapter), _about(options), examples)
+    # a form has a little around the file
+    app = Guard(mounted(page, login), UPLOAD_BYTES + 1_000_000)
+    with bound_socket(options.host, options.port) as bound:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        print(f"http://{host}:{bound.getsockname()[1]}", flush=True)
+        serve_until_signal(app, bound)
+
+
+def _about(options: argparse.Namespace) -> str:
+    adapter = f", adapter `{options.adapter.resolve().name}`" if options.adapter else ""
+    model = f"Model `{options.model.resolve().name}`{adapter}."
+    return f"{model} Upload an image or take an example, and ask. Answers may be wrong."
+
+
+def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":
+    """The images of a folder, or some scenes drawn into `folder`, each with a question."""
+    from tasks.errors import DataError
+    from tasks.inference.serving import Example
+
+    if given is None:
+        yield from _drawn_examples(folder)
+        return
+    if not given.is_dir():
+        raise DataError(f"{given} is no folder: give a folder of images as --examples.")
+    images = sorted(path for path in given.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    for image in images[:EXAMPLES]:
+        yield Example(image, QUESTION)
+
+
+def _drawn_examples(folder: Path) -> "Iterator[Example]":
+    from itertools import islice
+
+    from tasks.data.sample_drawing import paint
+    from tasks.data.sample_scenes import sample_records
+    from tasks.data_settings import SampleConfig
+    from tasks.inference.serving import Example
+
+    folder.mkdir()
+    for number, (record, scene) in enumerate(islice(sample_records(SampleConfig()), EXAMPLES)):
+        image = folder / f"{number + 1}.png"
+        paint(scene, EXAMPLE_SIDE).save(image)
+        question = record["conversations"][0]["value"].replace("<image>", "").strip()
+        yield Example(image, question)

@@ -1,0 +1,235 @@
+"""The page and its API in a real server process, and in a real browser."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tasks.inference.choosing import Decoding
+from tasks.inference.conversation import Conversation
+from tasks.inference.conversation_models import load_speakers
+
+REPO = Path(__file__).resolve().parents[3]
+ALONE = """
+import sys
+import tasks.inference.gradio_app, tasks.inference.serving_http, tasks.data.sample_scenes, flows.commands.serve
+assert not {"torchvision", "prefect", "boto3"} & set(sys.modules)
+"""
+
+
+def serve(*arguments, **environment):
+    """A server process, not yet ready."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "serve", *map(str, arguments)],
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def address_of(process):
+    line = process.stdout.readline().strip()
+    assert line.startswith("http://127.0.0.1:"), process.stderr.read()
+    return line
+
+
+@pytest.fixture(scope="module")
+def server(tuned_pair, tmp_path_factory):
+    """The address of a page with base and tuned model."""
+    base, adapter = tuned_pair
+    temporary = tmp_path_factory.mktemp("serving")
+    with serve("--model", base, "--adapter", adapter, "--port", 0, TMPDIR=str(temporary)) as process:
+        yield address_of(process)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in errors, errors
+    # uploads and examples go with it
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def client(server, tmp_path_factory):
+    from gradio_client import Client
+
+    return Client(server, verbose=False, analytics_enabled=False, download_files=tmp_path_factory.mktemp("client"))
+
+
+@pytest.fixture
+def image(tmp_path):
+    gradient = Image.linear_gradient("L").resize((60, 48))
+    Image.merge("RGB", [gradient, gradient.rotate(90), gradient]).save(tmp_path / "harbor.tif")
+    return tmp_path / "harbor.tif"
+
+
+def ask(client, image, question="Is there a road?", **options):
+    from gradio_client import handle_file
+
+    given = {"earlier": None, "temperature": 0, "max_new_tokens": 6, "model": "tuned", **options}
+    return client.predict(image=handle_file(str(image)), question=question, api_name="/ask", **given)
+
+
+def refused(client, *arguments, **options):
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises((AppError, ValueError)) as error:
+        ask(client, *arguments, **options)
+    return str(error.value)
+
+
+@pytest.mark.slow
+def test_base_and_tuned_answer_as_in_a_conversation(client, image, tuned_pair):
+    earlier = [["Is it rural?", "no"]]
+    for speaker in load_speakers(*tuned_pair):
+        expected = "".join(Conversation(speaker, image, Decoding(6), rounds=[("Is it rural?", "no")]).ask("Where?"))
+        assert ask(client, image, "Where?", earlier=earlier, model=speaker.name) == expected
+
+
+@pytest.mark.slow
+def test_answers_are_streamed(client, image):
+    from gradio_client import handle_file
+
+    job = client.submit(
+        image=handle_file(str(image)), question="Where?", earlier=None, model="base", temperature=0,
+        max_new_tokens=6, api_name="/ask",
+    )  # fmt: skip
+    job.result(timeout=120)
+    assert len(job.outputs()) > 2
+
+
+@pytest.mark.slow
+def test_a_bad_request_is_told_why_and_harms_no_other(client, image, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
+    Image.new("1", (10_000, 5_001)).save(tmp_path / "large.png")
+    good = ask(client, image)
+    assert "broken.png is no image" in refused(client, tmp_path / "broken.png")
+    assert "10,000 x 5,001 pixels" in refused(client, tmp_path / "large.png")
+    assert "100,000 characters" in refused(client, image, "a" * 100_000)
+    assert "tokens" in refused(client, image, "why " * 1999)
+    assert "earlier is no list" in refused(client, image, earlier=[["half"]])
+    assert ask(client, image) == good
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1/a.png", "/etc/hostname"])
+def test_the_server_takes_no_addresses_and_none_of_its_own_files(server, place):
+    """Sent as a program would send it that is not Gradio's client."""
+    import json
+
+    data = [{"path": place, "meta": {"_type": "gradio.FileData"}}, "What?", None, "base", 0, 5]
+    begun = urllib.request.Request(f"{server}/gradio_api/call/ask", json.dumps({"data": data}).encode())
+    begun.add_header("content-type", "application/json")
+    try:
+        with urllib.request.urlopen(begun, timeout=60) as response:
+            number = json.load(response)["event_id"]
+        with urllib.request.urlopen(f"{server}/gradio_api/call/ask/{number}", timeout=60) as response:
+            assert b"event: error" in response.read()
+    except urllib.error.HTTPError as error:
+        assert error.code in (403, 422, 500)
+        error.close()
+
+
+@pytest.mark.slow
+def test_an_upload_that_is_too_large_is_refused(server):
+    request = urllib.request.Request(f"{server}/gradio_api/upload", b"0" * 33_500_000)
+    request.add_header("content-type", "multipart/form-data; boundary=x")
+    # refused by its length, or the connection is closed while the rest is still being sent
+    with pytest.raises(urllib.error.URLError) as error:
+        urllib.request.urlopen(request, timeout=60)
+    if isinstance(error.value, urllib.error.HTTPError):
+        assert error.value.code == 413
+        error.value.close()
+
+
+@pytest.mark.slow
+def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(browser, server, image):
+    browser.call("Page.navigate", url=server)
+    browser.wait_for("document.querySelector('#question textarea')")
+    browser.wait_for("document.querySelector('#image input[type=file]')")
+    browser.upload("#image input[type=file]", image)
+    # a TIFF, which browsers cannot show
+    browser.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    browser.write("#question textarea", "Is there a road?")
+    browser.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
+    browser.wait_for(READY)
+    browser.write("#question textarea", "Where?")
+    browser.wait_for(f"{ANSWERS}.length == 4 && {ANSWERS}.every(text => text.length > 3)")
+    browser.wait_for(READY)
+    shown = browser.run("document.body.innerText")
+    assert all(text in shown for text in ("Base model", "Tuned model", "tiny-llava", "checkpoint-300"))
+    assert shown.count("Is there a road?") == shown.count("Where?") == 2
+    foreign = [url for url in browser.requests if not url.startswith((server, "data:", "blob:", "about:"))]
+    assert (browser.errors, foreign) == ([], [])
+
+
+ANSWERS = "[...document.querySelectorAll('.chat [data-testid=bot]')].map(one => one.innerText.trim())"
+# the box's button sends again, and does not stop
+READY = "document.querySelector('#question .submit-button') && !document.querySelector('#question .stop-button')"
+
+
+@pytest.mark.slow
+def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_sentence(browser, server):
+    browser.call("Page.navigate", url=server)
+    browser.wait_for("document.querySelector('#question textarea')")
+    browser.write("#question textarea", "Is there a road?")
+    browser.wait_for("document.body.innerText.includes('upload one first')")
+    browser.run("document.querySelectorAll('.gallery-item')[0].click()")
+    browser.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    browser.run("document.querySelector('#question textarea').select()")
+    browser.write("#question textarea", "why " * 1999)
+    browser.wait_for("/has [0-9]+ tokens/.test(document.body.innerText)")
+    # it can be mended
+    browser.wait_for("document.querySelector('#question textarea').value.length > 7000")
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+def test_a_login_is_asked_for(tiny_model_dir):
+    with serve("--model", tiny_model_dir, "--port", 0, RSVLM_SERVE_LOGIN="ana:secret") as process:
+        page = address_of(process)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(f"{page}/config", timeout=60)
+        assert error.value.code == 401
+        error.value.close()
+        login = urllib.request.Request(f"{page}/login", b"username=ana&password=secret")
+        assert urllib.request.urlopen(login, timeout=60).status == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "secret" not in errors
+
+
+def ended(*arguments):
+    with serve(*arguments) as process:
+        said, errors = process.communicate(timeout=120)
+    return process.returncode, said, errors
+
+
+def test_a_directory_without_a_model_ends_with_2(tmp_path):
+    code, said, errors = ended("--model", tmp_path, "--port", 0)
+    assert (code, said) == (2, "") and re.fullmatch(r"error: .*holds no config.json.*\n", errors)
+
+
+def test_a_taken_port_ends_with_2_before_a_model_is_loaded(tmp_path):
+    from tasks.inference.serving_http import bound_socket
+
+    with bound_socket("127.0.0.1", 0) as taken:
+        code, said, errors = ended("--model", tmp_path, "--port", taken.getsockname()[1])
+    assert (code, said) == (2, "") and "is taken by another program" in errors
+
+
+def test_listening_for_all_without_a_login_is_warned_of(tmp_path):
+    _, _, errors = ended("--model", tmp_path, "--host", "0.0.0.0", "--port", 0)
+    assert errors.startswith("warning: whoever reaches port 0")
+
+
+@pytest.mark.slow
+def test_the_page_needs_neither_torchvision_nor_prefect():
+    subprocess.run([sys.executable, "-c", ALONE], cwd=REPO, check=True, timeout=300)

@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+
+from tasks.errors import ConfigError
+from tasks.inference.serving_http import Guard, bound_socket
+
+
+def test_a_taken_port_is_said():
+    with bound_socket("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} of 127.0.0.1 is taken"):
+            bound_socket("127.0.0.1", port)
+
+
+def test_a_port_that_was_given_back_can_be_had_again():
+    with bound_socket("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+    bound_socket("127.0.0.1", port).close()
+
+
+@pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("203.0.113.7", 0), ("127.0.0.1", 70000)])
+def test_an_address_that_is_none_is_refused(host, port):
+    with pytest.raises(ConfigError, match="give another"):
+        bound_socket(host, port)
+
+
+def sent(chunks, headers=()):
+    """What an application behind the guard received, and what the guard let out."""
+    received, out = [], []
+    pending = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+
+    async def app(scope, receive, send):
+        for _ in chunks:
+            received.append(await receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive():
+        return pending.pop(0)
+
+    async def send(message):
+        out.append(message)
+
+    asyncio.run(Guard(app, 10)({"type": "http", "headers": list(headers)}, receive, send))
+    return received, out
+
+
+def test_what_is_small_passes_and_browsers_are_told_to_load_nothing_from_elsewhere():
+    received, out = sent([b"12345", b"67890"])
+    assert [message["body"] for message in received] == [b"12345", b"67890"]
+    assert b"default-src 'self'" in dict(out[0]["headers"])[b"content-security-policy"]
+
+
+@pytest.mark.parametrize("length", [b"11", b"-1", b"much"])
+def test_a_body_that_says_it_is_too_large_is_refused_unread(length):
+    received, out = sent([b""], [(b"content-length", length)])
+    assert received == [] and out[0]["status"] == 413
+
+
+def test_a_body_that_says_nothing_of_its_length_is_cut_off():
+    received, _ = sent([b"12345", b"678901"])
+    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
