@@ -5,7 +5,9 @@ from pathlib import Path
 from prefect import flow
 
 from tasks.data.steps import audit_sets
-from tasks.evaluation.steps import evaluate_answers
+from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
+from tasks.evaluation.steps import evaluate_answers, show_report
+from tasks.paths import BASE
 from tasks.records import DatasetRef, PredictionsRef, ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.steps import make
@@ -32,15 +34,17 @@ def evaluate_model_flow(
         predictions: Answers by model; those of base are shown for comparison.
     """
     run = open_run(config, name, workspace)
-    clean = config.evaluation.only_clean
+    clean = config.evaluation.only_clean or config.evaluation.clean_beside
     audit = make(audit_sets, run.folder.audit, run.folder.superseded, dataset=dataset) if clean else None
-    return make(
+    report = make(
         evaluate_answers,
         run.folder.report(label),
         run.folder.superseded,
         dataset=dataset,
-        predictions=predictions[label],
-        base=predictions.get("base") if label != "base" else None,
+        answers=[predictions[model] for model in dict.fromkeys((label, BASE)) if model in predictions],
         audit=audit,
+        checkpoints=[each for each in reports_of_checkpoints(run.folder.reports) if each.model != label],
         config=config.evaluation,
     )
+    show_report(report, name)
+    return report

@@ -200,6 +200,9 @@ class EvaluationConfig(Section):
     only_clean: bool = Field(
         False, description="Score only test images that show nothing of the training set, by an audit of the sets."
     )
+    clean_beside: bool = Field(
+        False, description="Score the test images that show nothing of the training set beside all, by the same audit."
+    )
 
 
 class ExperimentConfig(Section):

@@ -16,13 +16,22 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
     )
-    parser.add_argument(
+    audits = parser.add_mutually_exclusive_group()
+    audits.add_argument(
         "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only images that this audit calls clean"
     )
+    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="score clean images beside all")
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", default=(), metavar="REPORT_DIR", help="draw curves over these reports"
+    )
+    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
     parser.set_defaults(run=run_evaluate)
     parser = subparsers.add_parser("compare", help="which of two evaluated models is better, and how surely")
     parser.add_argument("report_a", type=Path, metavar="REPORT_DIR_A", help="report, or a run's reports: its final")
     parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report that is judged against A")
+    parser.add_argument(
+        "more", type=Path, nargs="*", metavar="REPORT_DIR", help="more that are judged against A, by Holm's correction"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
     parser.set_defaults(run=run_compare)
 
@@ -31,38 +40,58 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Score a predictions file and print a short table."""
     from tasks.evaluation.comparing import METRICS, PAGE
     from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+    from tasks.evaluation.lmms_eval import export_lmms_eval
     from tasks.files import read_json
     from tasks.settings import EvaluationConfig
 
     files = EvaluationFiles(
-        options.data, options.predictions, options.train, options.only_clean, options.base_predictions, options.images
+        options.data,
+        options.predictions,
+        options.train,
+        options.only_clean or options.audit,
+        options.base_predictions,
+        options.images,
+        tuple(options.checkpoints),
     )
-    ref = evaluate(files, options.out, EvaluationConfig())
+    ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_json(ref.path / METRICS)
     print_rows([("source", "score", "value", "95 %", "without image"), *_score_rows(metrics)])
+    if options.lmms_eval:
+        print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / PAGE}")
 
 
 def run_compare(options: argparse.Namespace) -> None:
-    """Compare two reports and print a verdict for each source and metric."""
-    from tasks.evaluation.comparing import compare
+    """Compare reports and print a verdict for each source and metric."""
+    from tasks.evaluation.comparing import compare, compare_several
 
-    result = compare(options.report_a, options.report_b, options.out)
-    rows = [
+    if options.more:
+        result = compare_several(options.report_a, [options.report_b, *options.more], options.out)
+        found = result["comparisons"]
+    else:
+        found = [compare(options.report_a, options.report_b, options.out)]
+    rows = [row for each in found for row in _verdict_rows(each)]
+    print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "p", "B is", "images", "needed"), *rows])
+
+
+def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [
         (
+            result["b"]["model"],
             source,
             metric,
             *map(_number, (found["a"], found["b"], found["difference"])),
             _interval(found["ci95"]),
-            f"{found['p_value']:.4f}",
+            f"{found.get('p_value_holm', found['p_value']):.4f}",
             found["verdict"],
+            str(metrics["images"]),
+            str(found["images_needed"] or "-"),
         )
         for task in ("captioning", "vqa")
         for source, metrics in result[task].items()
         for metric, found in metrics.items()
         if isinstance(found, dict)
     ]
-    print_rows([("source", "metric", "A", "B", "B - A", "95 %", "p", "B is"), *rows])
 
 
 def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:

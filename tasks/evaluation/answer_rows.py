@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tasks.evaluation.captions import CAPTION_METRICS, CaptionScores, CaptionSet
+from tasks.evaluation.answer_forms import no_answer
+from tasks.evaluation.captions import CAPTION_METRICS, SPICE, CaptionScores, CaptionSet
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.vqa import AnsweredQuestion, absolute_error
 
@@ -19,7 +20,7 @@ def answer_rows(
     """A row for each answer, in the test set's order.
 
     Scores of a caption stand in the row of the answer that was scored, the image's first; other caption turns
-    and all VQA answers have None there, and captions have None for `right`.
+    and all VQA answers have None there, and captions have None for `right`. `no_answer` says why an answer is none.
     """
     rows = {
         (record.index, place): _plain_row(record, place)
@@ -29,7 +30,12 @@ def answer_rows(
     }
     _fill_captions(rows, [record for record in records if record.task == "captioning"], captions)
     for asked in questions:
-        rows[asked.record, asked.turn].update(type=asked.type, right=asked.right, absolute_error=absolute_error(asked))
+        rows[asked.record, asked.turn].update(
+            type=asked.type,
+            right=asked.right,
+            absolute_error=absolute_error(asked),
+            no_answer=no_answer(asked.answer, asked.reference),
+        )
     return list(rows.values())
 
 
@@ -48,7 +54,8 @@ def _plain_row(record: PairedRecord, place: int) -> Row:
         "type": CAPTION,
         "right": None,
         "absolute_error": None,
-        **dict.fromkeys(CAPTION_METRICS),
+        "no_answer": None,
+        **dict.fromkeys((*CAPTION_METRICS, SPICE)),
     }
 
 

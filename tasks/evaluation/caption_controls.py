@@ -12,6 +12,7 @@ import numpy as np
 from tasks.data.sources import SOURCES, image_key, source_of
 from tasks.evaluation.captions import CaptionSet
 from tasks.evaluation.cider import CaptionVector, CiderSpace, mean_similarity, similarity
+from tasks.evaluation.clusters import CaptionClusters
 from tasks.evaluation.consensus import best_caption
 
 NUMBERED = re.compile(r"(.*[^\d_ -])[_ -]?\(?\d+\)?")
@@ -41,10 +42,11 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
 
     train_consensus: each image gets the training caption of its true class with the highest mean CIDEr against
     the class's other training captions; where the file name tells no class, or training has none of it, that of
-    the source. constant: every image gets that of the source. shuffled_images: the model's own captions, each
-    given to another image. leave_one_out: each reference against the image's other ones; None where no image has
-    two. verbatim_train_share: share of captions that stand word for word in training. `training` is captions in
-    PTB tokens by image; without it the controls that need it are None.
+    the cluster of training captions that is nearest to the image's references. constant: every image gets that of
+    the source. shuffled_images: the model's own captions, each given to another image. leave_one_out: each
+    reference against the image's other ones; None where no image has two. verbatim_train_share: share of captions
+    that stand word for word in training. `training` is captions in PTB tokens by image; without it the controls
+    that need it are None.
     """
     given: dict[str, Sequence[str]] = {"shuffled_images": _given_to_others(captions, seed)}
     constant, share = None, None
@@ -63,17 +65,29 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
 def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
     """The consensus caption for each image, and that of the whole source."""
     images = evenly(list(training), MOST_IMAGES)
-    space = CiderSpace(training[image] for image in images)
+    known = {image: training[image] for image in images}
+    space = CiderSpace(known.values())
+    constant = _consensus(space, known, images)
     groups: dict[str | None, list[str]] = defaultdict(list)
     for image in images:
-        groups[class_of(image)].extend(training[image])
-    constant = best_caption(space, evenly([text for group in groups.values() for text in group], MOST_CAPTIONS))
+        groups[class_of(image)].append(image)
+    classes = [class_of(image) for image in captions.images]
     by_class = {
-        name: best_caption(space, evenly(texts, MOST_CAPTIONS))
-        for name, texts in groups.items()
-        if name in {class_of(image) for image in captions.images} - {None}
+        name: _consensus(space, known, groups[name]) for name in dict.fromkeys(classes) if name and name in groups
     }
-    return [by_class.get(class_of(image), constant) for image in captions.images], constant
+    unknown = [place for place, name in enumerate(classes) if name not in by_class]
+    chosen = [by_class.get(name or "", constant) for name in classes]
+    if unknown:
+        clusters = CaptionClusters(known)
+        of_cluster = [_consensus(space, known, members) for members in clusters.members]
+        nearest = clusters.nearest([captions.references[place] for place in unknown])
+        for place, cluster in zip(unknown, nearest, strict=True):
+            chosen[place] = of_cluster[cluster]
+    return chosen, constant
+
+
+def _consensus(space: CiderSpace, known: Mapping[str, Sequence[str]], images: Sequence[str]) -> str:
+    return best_caption(space, evenly([text for image in images for text in known[image]], MOST_CAPTIONS))
 
 
 def evenly(items: Sequence[str], most: int) -> list[str]:

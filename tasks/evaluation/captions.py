@@ -11,10 +11,13 @@ from tasks.errors import DataError
 from tasks.evaluation.meteor import Meteor
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.ptb import tokenize_captions
+from tasks.evaluation.spice import score_spice, spice_jar
 from tasks.evaluation.uncertainty import bootstrap_scores, mean_interval, percentile_interval
 
 BLEU_ORDERS = 4
 CAPTION_METRICS = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L")
+# where its models are installed
+SPICE = "SPICE"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def caption_set(source: str, records: Sequence[PairedRecord]) -> CaptionSet:
 
 
 def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
-    """CIDEr, BLEU-1 to 4, METEOR and ROUGE-L, as fractions, as pycocoevalcap returns them.
+    """CIDEr, BLEU-1 to 4, METEOR and ROUGE-L, as fractions, as pycocoevalcap returns them; SPICE where it is installed.
 
     The document frequency is that of all images given, so give the whole test set of a source at once.
     """
@@ -76,9 +79,13 @@ def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
     for order in range(BLEU_ORDERS):
         corpus[f"BLEU-{order + 1}"], each[f"BLEU-{order + 1}"] = bleu[order], bleu_each[order]
     corpus["METEOR"], each["METEOR"] = meteor(captions.hypotheses, captions.references)
+    names: tuple[str, ...] = CAPTION_METRICS
+    if jar := spice_jar():
+        corpus[SPICE], each[SPICE] = score_spice(jar, captions.hypotheses, captions.references)
+        names += (SPICE,)
     return CaptionScores(
-        {name: float(corpus[name]) for name in CAPTION_METRICS},
-        {name: np.asarray(each[name], dtype=float) for name in CAPTION_METRICS},
+        {name: float(corpus[name]) for name in names},
+        {name: np.asarray(each[name], dtype=float) for name in names},
         counts,
     )
 
@@ -112,8 +119,12 @@ def bleu_from_counts(order: int, sums: np.ndarray) -> np.ndarray:
 
 def caption_intervals(scores: CaptionScores, draws: int, seed: int) -> dict[str, list[float] | None]:
     """95 % intervals over images; METEOR has none, as Java alone can put its parts together."""
-    intervals = {name: mean_interval(scores.each[name], draws, seed) for name in ("CIDEr", "ROUGE-L")}
+    intervals = {
+        name: mean_interval(scores.each[name], draws, seed)
+        for name in ("CIDEr", "ROUGE-L", SPICE)
+        if name in scores.each
+    }
     for order in range(1, BLEU_ORDERS + 1):
         drawn = bootstrap_scores(scores.bleu_counts, partial(bleu_from_counts, order), draws, seed)
         intervals[f"BLEU-{order}"] = percentile_interval(drawn)
-    return {name: intervals[name] for name in CAPTION_METRICS if name in intervals}
+    return {name: intervals[name] for name in scores.each if name in intervals}

@@ -39,14 +39,19 @@ def read_audit(place: Path) -> Audit:
 def keep_clean(records: Sequence[PairedRecord], audit: Audit) -> list[PairedRecord]:
     """The records whose images are clean.
 
-    Raises DataError for an image that the audit does not know, and where no record is left.
+    Raises DataError for an image that the audit does not know.
     """
     for record in records:
         if record.image not in audit.clean and record.image not in audit.leaking:
             raise DataError(
                 f"{audit.path} does not know the test image {record.image}: audit the sets that were answered."
             )
-    kept = [record for record in records if record.image in audit.clean]
+    return [record for record in records if record.image in audit.clean]
+
+
+def require_clean(records: Sequence[PairedRecord], audit: Audit) -> list[PairedRecord]:
+    """The records whose images are clean; raises DataError also where none is left."""
+    kept = keep_clean(records, audit)
     if not kept:
         raise DataError(f"By {audit.path} no test image is clean: there is nothing to score.")
     return kept

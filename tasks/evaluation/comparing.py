@@ -12,12 +12,18 @@ import numpy as np
 from tasks.errors import DataError, UserError
 from tasks.evaluation.answer_rows import Row
 from tasks.evaluation.protocol import protocol_differences
-from tasks.evaluation.uncertainty import bootstrap_scores, percentile_interval, permutation_p_value
+from tasks.evaluation.uncertainty import (
+    bootstrap_scores,
+    holm,
+    images_needed,
+    percentile_interval,
+    permutation_p_value,
+)
 from tasks.files import read_json, read_json_lines, write_json
 from tasks.paths import FINAL
 from tasks.storage.manifests import content_digest, whole_manifest
 
-METRICS, PER_ANSWER, PAGE = "metrics.json", "per_answer.jsonl", "report.html"
+METRICS, PER_ANSWER, SCORES, PAGE = "metrics.json", "per_answer.jsonl", "scores.jsonl", "report.html"
 DRAWS = 2000
 SIGNIFICANT = 0.05
 # METEOR and BLEU are no means over images: a mean of their image scores would be another number
@@ -48,7 +54,8 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:
     """How much better B is than A, by source and metric, and written to `out` where that is given.
 
     Per metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
-    a two-sided p-value (signs of the images' differences permuted), and the verdict on B: better, worse or tie.
+    a two-sided p-value (signs of the images' differences permuted), the verdict on B (better, worse or tie), and
+    how many images a difference of this size would have needed for a verdict.
     Raises UserError for reports of different test sets or protocols, and where `out` holds another comparison.
     """
     a, b = read_report(report_a), read_report(report_b)
@@ -64,6 +71,29 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:
     if out is not None:
         _write_once(out, result)
     return result
+
+
+def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> dict[str, Any]:
+    """Several reports, each compared with A: a list `comparisons` in their order, as `compare` gives them.
+
+    By source and metric the p-values of all of them are raised by Holm's correction (`p_value_holm`), and the
+    verdicts go by those: of twenty equal models one would be called better otherwise.
+    """
+    found = [compare(report_a, other, None) for other in others]
+    for task in ("captioning", "vqa"):
+        for source, metrics in found[0][task].items():
+            for metric in (name for name, value in metrics.items() if isinstance(value, dict)):
+                _correct([each[task][source][metric] for each in found])
+    result = {"version": 1, "a": found[0]["a"], "correction": "Holm", "comparisons": found}
+    if out is not None:
+        _write_once(out, result)
+    return result
+
+
+def _correct(family: Sequence[dict[str, Any]]) -> None:
+    for each, raised in zip(family, holm([one["p_value"] for one in family]), strict=True):
+        each["p_value_holm"] = raised
+        each["verdict"] = verdict_of(each["ci95"], raised)
 
 
 def _require_same_protocol(a: Report, b: Report) -> None:
@@ -135,7 +165,16 @@ def _compared(statistics: "np.ndarray", seed: int) -> dict[str, Any]:
         "ci95": interval,
         "p_value": p_value,
         "verdict": verdict_of(interval, p_value),
+        "images_needed": images_needed(_parts(statistics)),
     }
+
+
+def _parts(statistics: "np.ndarray") -> "np.ndarray":
+    """Each image's part of the difference, so that their mean is the difference and their spread its error."""
+    change = statistics[:, 1] - statistics[:, 0]
+    whole = change.sum() / statistics[:, 2].sum()
+    parts: np.ndarray = whole + (change - whole * statistics[:, 2]) / statistics[:, 2].mean()
+    return parts
 
 
 def verdict_of(interval: Sequence[float] | None, p_value: float) -> str:

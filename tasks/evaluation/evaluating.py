@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, UserError
-from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit
-from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER
+from tasks.evaluation.checkpoint_curve import read_curve
+from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
+from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER, SCORES
 from tasks.evaluation.meteor import Meteor, running_meteor
-from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
+from tasks.evaluation.pairing import PairedRecord, RecordText, pair_records, read_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
-from tasks.evaluation.report.page import PageModel, render_page
-from tasks.evaluation.scoring import Scored, score_records
+from tasks.evaluation.report.page import PageModel, Surroundings, render_page
+from tasks.evaluation.score_table import score_rows
+from tasks.evaluation.scoring import score_records
 from tasks.files import digest_of, sha256_of, write_json, write_json_lines, write_text
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
@@ -24,8 +26,9 @@ from tasks.storage.manifests import content_digest, made_beside, read_manifest, 
 class EvaluationFiles:
     """The test set `data` and the answers to it; `train` is the training set that the controls need.
 
-    With an `audit` (of `rsvlm data audit`) only its clean images are scored. The base model's answers and the folder
-    of images are shown beside.
+    With an `audit` (of `rsvlm data audit`) its clean images are scored beside all, or alone where the settings say
+    only_clean. The base model's answers, the reports of the run's `checkpoints` and the folder of images are shown
+    beside.
     """
 
     data: Path
@@ -34,6 +37,7 @@ class EvaluationFiles:
     audit: Path | None = None
     base: Path | None = None
     images: Path | None = None
+    checkpoints: tuple[Path, ...] = ()
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """Digest of the files' contents and of all settings; images are only shown, so their place counts."""
@@ -45,6 +49,7 @@ class EvaluationFiles:
                 "files": [_digest(path) if path else None for path in files],
                 "decoding": read_decoding(self.predictions),
                 "images": str(self.images) if self.images else None,
+                "checkpoints": [(folder.name, _digest(folder / METRICS)) for folder in self.checkpoints],
                 "config": config.model_dump(mode="json"),
             }
         )
@@ -86,34 +91,49 @@ def _require_free(out: Path, fingerprint: str) -> None:
 def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
     test = read_records(inputs.data)
     paired = [pair_records(test, read_records(path)) for path in (inputs.predictions, inputs.base) if path]
-    if inputs.audit:
-        audit = read_audit(inputs.audit)
-        paired = [keep_clean(records, audit) for records in paired]
+    audit = read_audit(inputs.audit) if inputs.audit else None
+    if audit and config.only_clean:
+        paired = [require_clean(records, audit) for records in paired]
+    clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
     training = read_records(inputs.train) if inputs.train else None
-    # the base is only shown beside: its own report has its controls
-    with _meteor_for(paired) as meteor:
+    with _meteor_for([*paired, clean or []]) as meteor:
+        # the base is only shown beside: its own report has its controls
         scored = [
             score_records(records, known, config, meteor)
             for records, known in zip(paired, (training, None), strict=False)
         ]
+        of_clean = _clean_scores(clean, training, config, meteor)
     scored_records = [test[record.index] for record in paired[0]]
-    protocol = protocol_of(scored_records, inputs.predictions, config, only_clean=inputs.audit is not None)
+    protocol = protocol_of(scored_records, inputs.predictions, config)
+    metrics = {"version": 1, "protocol": protocol, **scored[0].scores, **of_clean}
+    names = (out.resolve().name, "base")
+    models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
+    around = Surroundings(protocol, inputs.images, of_clean.get("clean"), read_curve(inputs.checkpoints, protocol))
     with made_beside(out) as part:
-        write_json(part / METRICS, _metrics(protocol, scored[0]))
+        write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
-        models = [
-            PageModel(name, each.scores, each.rows)
-            for name, each in zip((out.resolve().name, "base"), scored, strict=False)
-        ]
-        write_text(part / PAGE, render_page(models, protocol, inputs.images, config))
+        write_json_lines(part / SCORES, score_rows(names[0], metrics))
+        write_text(part / PAGE, render_page(models, around, config))
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
+
+
+def _clean_scores(
+    records: list[PairedRecord] | None,
+    training: list[RecordText] | None,
+    config: EvaluationConfig,
+    meteor: Meteor | None,
+) -> dict[str, Any]:
+    """The scores of the clean part, as metrics.json holds them: as if it were the whole test set."""
+    if records is None:
+        return {}
+    if not records:
+        return {"clean": {"images": 0, "captioning": {}, "vqa": {}}}
+    scores = score_records(records, training, config, meteor).scores
+    images = len({record.image for record in records})
+    return {"clean": {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}}
 
 
 def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:
     captions = sum(record.task == "captioning" for records in paired for record in records)
     # it takes some seconds to start, which questions alone need not wait for
     return running_meteor(captions) if captions else nullcontext()
-
-
-def _metrics(protocol: dict[str, Any], scored: Scored) -> dict[str, Any]:
-    return {"version": 1, "protocol": protocol, **scored.scores}

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.evaluation.uncertainty import FEWEST_IMAGES
+
 # In this order the first that is known: from the training set, else the model's own answers to other images.
 BLIND = (("train_consensus", "constant"), ("question_only", "majority"), ("shuffled_images",))
-
-# With fewer images no permutation of signs reaches p < 0.05, however large the difference.
-FEWEST_IMAGES = 6
 
 
 def blind_score(controls: Mapping[str, Any]) -> float | None:

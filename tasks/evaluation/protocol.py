@@ -18,9 +18,7 @@ DECODING = "inference."
 NOT_COMPARED = ("bootstrap",)
 
 
-def protocol_of(
-    test: Sequence[RecordText], predictions: Path, config: EvaluationConfig, only_clean: bool
-) -> dict[str, Any]:
+def protocol_of(test: Sequence[RecordText], predictions: Path, config: EvaluationConfig) -> dict[str, Any]:
     """The protocol of a report on the records `test`; `fingerprint` digests all of it but the bootstrap's settings."""
     protocol = {
         "version": VERSION,
@@ -36,7 +34,7 @@ def protocol_of(
         "test_set": {
             "records": len(test),
             "sha256": digest_of([record.raw for record in test]),
-            "images": "clean" if only_clean else "all",
+            "images": "clean" if config.only_clean else "all",
         },
     }
     bootstrap = {"over": "images", "draws": config.bootstrap_draws, "seed": config.seed, "level": 0.95}

@@ -7,9 +7,10 @@ from typing import Any
 
 from tasks.evaluation.answer_rows import Row, answer_rows
 from tasks.evaluation.caption_controls import caption_controls
-from tasks.evaluation.captions import caption_intervals, caption_set, score_captions
+from tasks.evaluation.captions import SPICE, caption_intervals, caption_set, score_captions
 from tasks.evaluation.meteor import Meteor
 from tasks.evaluation.pairing import PairedRecord, RecordText
+from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 from tasks.evaluation.reference_protocol import score_by_reference_protocol
 from tasks.evaluation.training_set import known_answers, training_by_source, training_captions
 from tasks.evaluation.vqa import answered_questions, score_questions
@@ -45,8 +46,10 @@ def score_records(
         scored_captions.append((captions, scored))
         captioning[source] = {
             "images": len(captions.images),
+            SPICE: None,
             **scored.corpus,
             "ci95": caption_intervals(scored, draws, seed),
+            "prompt_sensitivity": prompt_sensitivity(captions, group),
             "controls": caption_controls(captions, training_captions(known_captions[source]), seed),
         }
     known_questions = training_by_source(training or (), "vqa")

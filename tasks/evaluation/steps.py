@@ -1,29 +1,39 @@
 """Evaluation as Prefect tasks."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 
-from tasks.evaluation.comparing import compare
+from tasks.evaluation.comparing import METRICS, PAGE, compare
 from tasks.evaluation.evaluating import EvaluationFiles, evaluate
-from tasks.files import write_json
+from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
+from tasks.files import read_json, write_json
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
-from tasks.steps import step
+from tasks.steps import artifact_key, harmless, step
 
 
 @step(name="evaluate-answers")
 def evaluate_answers(
     dataset: DatasetRef,
-    predictions: PredictionsRef,
-    base: PredictionsRef | None,
+    answers: Sequence[PredictionsRef],
     audit: FolderRef | None,
+    checkpoints: Sequence[ReportRef],
     config: EvaluationConfig,
     out: Path,
 ) -> ReportRef:
-    """Score a model's answers to a dataset's test set, or to what an audit calls clean of it, into the folder `out`."""
+    """Score a model's answers to a dataset's test set into the folder `out`; second in `answers` are its base's."""
+    predictions, base = answers[0], answers[1] if len(answers) > 1 else None
     files = EvaluationFiles(
         data=dataset.path / FILTERED_TEST_SET,
         predictions=predictions.path / FINAL_ANSWERS,
@@ -31,8 +41,35 @@ def evaluate_answers(
         audit=audit.path if audit else None,
         base=base.path / FINAL_ANSWERS if base else None,
         images=dataset.images,
+        checkpoints=tuple(report.path for report in checkpoints),
     )
     return evaluate(files, out, config)
+
+
+def show_report(report: ReportRef, run: str) -> None:
+    """Show a report's scores on Prefect's pages: as a table, in words, as a picture, and where the whole of it is."""
+    metrics = read_json(report.path / METRICS)
+    about = f"{report.model} of {run}"
+    picture = b64encode(draw_summary(report.model, metrics).encode()).decode()
+    with harmless():
+        create_table_artifact(
+            summary_rows(metrics), key=artifact_key("scores", run, report.model), description=f"Scores of {about}"
+        )
+        create_markdown_artifact(
+            summary_markdown(about, metrics),
+            key=artifact_key("verdict", run, report.model),
+            description=f"Verdict on {about}",
+        )
+        create_image_artifact(
+            f"data:image/svg+xml;base64,{picture}",
+            key=artifact_key("gain", run, report.model),
+            description=f"Scores of {about} beside their controls",
+        )
+        create_link_artifact(
+            (report.path / PAGE).resolve().as_uri(),
+            link_text=f"report of {about}",
+            key=artifact_key("report", run, report.model),
+        )
 
 
 @task(name="compare-reports")

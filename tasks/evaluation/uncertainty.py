@@ -4,12 +4,18 @@ All answers of an image are drawn together, and the document frequency stays tha
 draw needs only each image's statistics.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 CHUNK = 64
 LEVEL = 0.95
+POWER = 0.8
+Z_BOTH = NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)
+# With fewer images no permutation of signs reaches p < 0.05, however large the difference.
+FEWEST_IMAGES = 6
 
 # sums of the statistics over the drawn images (draws x statistics) -> one score a draw
 Score = Callable[["np.ndarray"], "np.ndarray"]
@@ -63,3 +69,26 @@ def permutation_p_value(differences: "np.ndarray", draws: int, seed: int) -> flo
         # the slack keeps equal sums equal whatever the order of adding
         reached += int((np.abs(signs @ differences) >= observed - 1e-9).sum())
     return (1 + reached) / (1 + draws)
+
+
+def images_needed(differences: "np.ndarray") -> int | None:
+    """How many images a verdict would have needed, were the difference seen here the true one.
+
+    `differences` holds each image's part of it (their mean is the difference). The number is that at which a
+    two-sided test at 5 % finds such a difference four times in five; None where there is none to find.
+    """
+    mean, count = float(np.mean(differences)), len(differences)
+    if count < 2 or abs(mean) < 1e-12:
+        return None
+    needed = (Z_BOTH * float(np.std(differences, ddof=1)) / mean) ** 2
+    return max(FEWEST_IMAGES, math.ceil(needed))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several comparisons of one family, each raised so that all may be read at once (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    raised, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        raised[place] = highest
+    return raised

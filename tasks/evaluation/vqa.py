@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tasks.data.sources import type_of_question
+from tasks.evaluation.answer_forms import confusion_of, count_no_answers
 from tasks.evaluation.answers import bin_of, normalise_answer, number_of, same_answer
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.uncertainty import ratio_interval
@@ -61,11 +62,14 @@ def accuracy_of(questions: Sequence[AnsweredQuestion]) -> float:
 
 
 def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, Any]:
-    """Accuracy with its interval over images, the mean of the types' accuracies, and each type's scores."""
+    """Accuracy with its interval over images, the mean of the types' accuracies, and each type's scores.
+
+    `no_answer` counts the answers that are none; they are wrong, and in the accuracy.
+    """
     by_type = defaultdict(list)
     for asked in questions:
         by_type[asked.type].append(asked)
-    types = {name: _score_type(name, by_type[name]) for name in sorted(by_type)}
+    types = {name: _score_type(name, by_type[name], draws, seed) for name in sorted(by_type)}
     statistics = right_by_image(questions)
     return {
         "images": len(statistics),
@@ -73,6 +77,7 @@ def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int
         "accuracy": accuracy_of(questions),
         "average_accuracy": sum(scores["accuracy"] for scores in types.values()) / len(types),
         "ci95": {"accuracy": ratio_interval(statistics, draws, seed)},
+        "no_answer": count_no_answers((asked.answer, asked.reference) for asked in questions),
         "by_type": types,
     }
 
@@ -86,9 +91,17 @@ def right_by_image(questions: Sequence[AnsweredQuestion]) -> "np.ndarray":
     return np.array([sums[image] for image in sorted(sums)], dtype=float)
 
 
-def _score_type(name: str, questions: Sequence[AnsweredQuestion]) -> dict[str, Any]:
-    scores = {"questions": len(questions), "accuracy": accuracy_of(questions)}
-    return scores | _score_counts(questions) if name == COUNT else scores
+def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, Any]:
+    pairs = [(asked.answer, asked.reference) for asked in questions]
+    scores = {
+        "questions": len(questions),
+        "accuracy": accuracy_of(questions),
+        "ci95": {"accuracy": ratio_interval(right_by_image(questions), draws, seed)},
+        "no_answer": count_no_answers(pairs),
+    }
+    if name == COUNT:
+        scores |= _score_counts(questions)
+    return scores | {"confusion": confusion_of(pairs, counts=name == COUNT)}
 
 
 def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from tasks.evaluation.answer_rows import Row
 from tasks.model.images import read_image
 
 SIDE_PX = 240
-JPEG_QUALITY = 72
+# one quality after the other, until a picture is small enough: 300 of them stay below 10 MB, also of noise
+JPEG_QUALITIES = (72, 50, 30)
+PICTURE_BYTES = 20_000
 MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
 
@@ -83,10 +85,23 @@ def _turn(row: Row, base: Row | None) -> dict[str, Any]:
         "question": shorten(row["question"]),
         "references": [shorten(text) for text in dict.fromkeys(row["references"])],
         "answer": shorten(row["answer"]),
+        "type": row["type"],
         "right": row["right"],
+        "no_answer": row["no_answer"],
         "CIDEr": row["CIDEr"],
+        "states": " ".join(_states(row, base)),
         "base": base and {"answer": shorten(base["answer"]), "right": base["right"], "CIDEr": base["CIDEr"]},
     }
+
+
+def _states(row: Row, base: Row | None) -> list[str]:
+    """By what a turn is found: right or wrong, no answer, better or worse than the base model's."""
+    states = [] if row["right"] is None else ["right" if row["right"] else "wrong"]
+    states += ["none"] if row["no_answer"] else []
+    key = "CIDEr" if row["right"] is None else "right"
+    if base is None or row[key] == base[key]:
+        return states
+    return [*states, "better" if row[key] > base[key] else "worse"]
 
 
 def shorten(text: str) -> str:
@@ -101,6 +116,9 @@ def _data_uri(path: Path) -> str | None:
     except DataError:
         return None
     image.thumbnail((SIDE_PX, SIDE_PX))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    for quality in JPEG_QUALITIES:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=quality)
+        if file.tell() <= PICTURE_BYTES:
+            break
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,27 +1,26 @@
 """report.html: one file that a person can read in a minute, without a network."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.evaluation.answer_rows import Row
+from tasks.evaluation.answers import normalise_answer, number_of
+from tasks.evaluation.checkpoint_curve import Curve
 from tasks.evaluation.comparing import compare_rows
-from tasks.evaluation.gains import FEWEST_IMAGES, blind_score, gain_is_shown
-from tasks.evaluation.report.bars import Bar, draw_bars
+from tasks.evaluation.gains import FEWEST_IMAGES
+from tasks.evaluation.report.calibration import draw_calibration
+from tasks.evaluation.report.curves import Point, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
+from tasks.evaluation.report.peers import peer_tables
+from tasks.evaluation.report.source_views import source_views
 from tasks.settings import EvaluationConfig
 
 TEMPLATE = "report.html.j2"
-HEADLINE_METRIC = {"captioning": "CIDEr", "vqa": "accuracy"}
-CONTROL_BARS = (
-    ("train_consensus", "training consensus", "blind"),
-    ("constant", "one caption for all", "blind"),
-    ("question_only", "question only", "blind"),
-    ("majority", "majority answer", "blind"),
-    ("shuffled_images", "other images' answers", "blind"),
-    ("leave_one_out", "human references", "human"),
-)
+INLINE = {"style": "style.css", "script": "report.js"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,17 @@ class PageModel:
     rows: list[Row]
 
 
-def render_page(
-    models: Sequence[PageModel], protocol: dict[str, Any], images: Path | None, config: EvaluationConfig
-) -> str:
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around the scores: protocol, folder of images, scores of the clean part, earlier checkpoints."""
+
+    protocol: dict[str, Any]
+    images: Path | None
+    clean: dict[str, Any] | None
+    curve: Curve
+
+
+def render_page(models: Sequence[PageModel], around: Surroundings, config: EvaluationConfig) -> str:
     """The report of the first model; a second is its base, shown beside it and compared with it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -49,51 +56,70 @@ def render_page(
     )
     environment.filters.update(num=_number, signed=_signed, interval=_interval)
     compared = compare_rows(base.rows, model.rows, config.seed) if base else None
-    sources = [
-        _source(task, source, model, base, compared) for task in HEADLINE_METRIC for source in model.scores[task]
-    ]
+    sources = source_views(model.scores, base.scores if base else None, compared)
+    texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
     return environment.get_template(TEMPLATE).render(
         model=model,
         base=base,
-        protocol=protocol,
+        protocol=around.protocol,
         sources=sources,
-        examples=choose_examples(model.rows, base.rows if base else None, images, config.gallery),
-        with_images=images is not None,
+        clean=around.clean,
+        clean_sources=source_views(around.clean) if around.clean else [],
+        curves=_curves(sources, model, base, around.curve),
+        curves_left_out=around.curve.left_out,
+        calibrations=_calibrations(model, base),
+        peers=peer_tables(model.scores),
+        examples=choose_examples(model.rows, base.rows if base else None, around.images, config.gallery),
+        with_images=around.images is not None,
         fewest_images=FEWEST_IMAGES,
+        hashes={name: _csp_hash(text) for name, text in texts.items()},
+        **texts,
     )
 
 
-def _source(
-    task: str, source: str, model: PageModel, base: PageModel | None, compared: dict[str, Any] | None
-) -> dict[str, Any]:
-    metric = HEADLINE_METRIC[task]
-    scores = model.scores[task][source]
-    of_base = base.scores[task][source] if base else None
-    blind, interval = blind_score(scores["controls"]), scores["ci95"][metric]
-    return {
-        "task": task,
-        "name": source,
-        "metric": metric,
-        "scores": scores,
-        "base": of_base,
-        "value": scores[metric],
-        "interval": interval,
-        "blind": blind,
-        "gain": None if blind is None else scores[metric] - blind,
-        "looks": gain_is_shown(scores, metric),
-        "compared": compared[task][source][metric] if compared else None,
-        "bars": draw_bars(f"{source} {metric}", _bars(metric, scores, of_base), 1.0 if task == "vqa" else None),
-    }
+def _csp_hash(text: str) -> str:
+    """What a content security policy calls this very script or style sheet, and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _bars(metric: str, scores: dict[str, Any], base: dict[str, Any] | None) -> list[Bar]:
-    bars = [Bar("this model", "model", scores[metric], scores["ci95"][metric])]
-    if base:
-        bars.append(Bar("base model", "base", base[metric], base["ci95"][metric]))
-    controls = scores["controls"]
-    return bars + [
-        Bar(label, kind, controls[name]) for name, label, kind in CONTROL_BARS if controls.get(name) is not None
+def _curves(
+    sources: list[dict[str, Any]], model: PageModel, base: PageModel | None, curve: Curve
+) -> list[tuple[str, str]]:
+    """For each source its name and the SVG of its score over base, checkpoints and this model."""
+    if not curve.points:
+        return []
+    stages = [*([("base", base.scores)] if base else []), *curve.points, (model.name, model.scores)]
+    drawn = []
+    for view in sources:
+        points = [
+            Point(name.removeprefix("checkpoint-"), scores[view["metric"]], scores["ci95"][view["metric"]])
+            for name, found in stages
+            if (scores := found[view["task"]].get(view["name"]))
+        ]
+        drawn.append((view["name"], draw_curve(f"{view['name']} {view['metric']}", points, view["blind"])))
+    return drawn
+
+
+def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, str]]:
+    """(heading, SVG) of each source's counts, of this model and of the base."""
+    drawn = []
+    for source in model.scores["vqa"]:
+        for each in (model, base):
+            pairs = _counts(each.rows, source) if each else []
+            picture = draw_calibration(f"{source}, {each.name}", pairs) if each else None
+            if each and picture:
+                drawn.append((f"{source}: {each.name}", picture))
+    return drawn
+
+
+def _counts(rows: Sequence[Row], source: str) -> list[tuple[float, float]]:
+    """(truth, answer) of a source's counts that were answered by a number."""
+    pairs = [
+        (number_of(normalise_answer(row["references"][0])), number_of(normalise_answer(row["answer"])))
+        for row in rows
+        if row["source"] == source and row["type"] == "count"
     ]
+    return [(truth, answer) for truth, answer in pairs if truth is not None and answer is not None]
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -54,7 +54,7 @@ def test_a_verdict_is_printed_and_written(
     capsys.readouterr()
     out = tmp_path / "comparison.json"
     assert main(["compare", str(tmp_path / "reports" / "base"), str(tmp_path / "reports"), "--out", str(out)]) == 0
-    assert capsys.readouterr().out.split("\n")[1].split()[-1] == "better"
+    assert capsys.readouterr().out.split("\n")[1].split()[-3:] == ["better", "10", "6"]
     assert json.loads(out.read_text())["vqa"]["LR"]["accuracy"]["difference"] == 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 Record = dict[str, Any]
+QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
 
 
 def _record(image: str, turns: Sequence[tuple[str, str]], name: str | None = None) -> Record:
@@ -63,3 +64,28 @@ def paired() -> Callable[[list[Record], list[Record]], Any]:
         ]
 
     return lambda test, answers: pair_records(texts(test), texts(answers))
+
+
+@pytest.fixture
+def vqa_files(write: Any, record: Any) -> dict[str, Path]:
+    """A test set of questions, two models' answers to it, and a training set."""
+    test = [record(f"LR/Train/{n}.tif", QUESTIONS) for n in range(8)]
+    good = [record(f"LR/Train/{n}.tif", [(q, truth) for q, truth in QUESTIONS]) for n in range(8)]
+    bad = [record(f"LR/Train/{n}.tif", [(q, "no") for q, _ in QUESTIONS]) for n in range(8)]
+    files = {"test": test, "good": good, "bad": bad, "train": [record("LR/Train/90.tif", QUESTIONS)]}
+    return {name: write(f"{name}.json", rows) for name, rows in files.items()}
+
+
+@pytest.fixture
+def report(vqa_files: dict[str, Path], tmp_path: Path) -> Callable[..., Any]:
+    """A function (answers, out) -> a report of questions."""
+
+    def make(answers: str = "good", out: str = "reports/final", **options: Any) -> Any:
+        from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+        from tasks.settings import EvaluationConfig
+
+        config = options.pop("config", EvaluationConfig(bootstrap_draws=50, gallery=6))
+        files = EvaluationFiles(**{"data": vqa_files["test"], "predictions": vqa_files[answers], **options})
+        return evaluate(files, tmp_path / out, config)
+
+    return make

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tasks.evaluation.comparing import compare_rows, verdict_of
@@ -62,3 +63,18 @@ def test_the_order_of_rows_changes_nothing() -> None:
 )
 def test_a_verdict_needs_both_interval_and_p_value(interval: list[float], p_value: float, verdict: str) -> None:
     assert verdict_of(interval, p_value) == verdict
+
+
+def test_how_many_images_a_verdict_would_have_needed_is_said() -> None:
+    a, b = rows("captioning", [0.1, 0.5] * 10), rows("captioning", [0.4, 0.3] * 10)
+    found = compare_rows(a, b, seed=1)["captioning"]["LR"]["CIDEr"]
+    assert found["verdict"] == "tie"
+    # differences 0.3 and -0.2: mean 0.05, deviation 0.2565 over 20 images
+    assert found["images_needed"] == 207
+
+
+def test_the_parts_of_images_with_many_questions_weigh_more() -> None:
+    from tasks.evaluation.comparing import _parts
+
+    statistics = np.array([[1.0, 3.0, 4.0], [1.0, 1.0, 1.0], [0.0, 2.0, 2.0]])
+    assert _parts(statistics).mean() == pytest.approx(4 / 7)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,38 +10,14 @@ import pytest
 from PIL import Image
 
 from tasks.errors import DataError, UserError
-from tasks.evaluation.comparing import compare
 from tasks.evaluation.evaluating import EvaluationFiles, evaluate
 from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
 CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=6)
-
-
-@pytest.fixture
-def vqa_files(write: Any, record: Any) -> dict[str, Path]:
-    """A test set of questions, two models' answers to it, and a training set."""
-    test = [record(f"LR/Train/{n}.tif", QUESTIONS) for n in range(8)]
-    good = [record(f"LR/Train/{n}.tif", [(q, truth) for q, truth in QUESTIONS]) for n in range(8)]
-    bad = [record(f"LR/Train/{n}.tif", [(q, "no") for q, _ in QUESTIONS]) for n in range(8)]
-    files = {"test": test, "good": good, "bad": bad, "train": [record("LR/Train/90.tif", QUESTIONS)]}
-    return {name: write(f"{name}.json", rows) for name, rows in files.items()}
-
-
+ONLY_CLEAN = CONFIG.model_copy(update={"only_clean": True})
 Evaluate = Callable[..., ReportRef]
-
-
-@pytest.fixture
-def report(vqa_files: dict[str, Path], tmp_path: Path) -> Evaluate:
-    """A function (answers, out) -> a report of questions."""
-
-    def make(answers: str = "good", out: str = "reports/final", **options: Any) -> ReportRef:
-        config = options.pop("config", CONFIG)
-        files = EvaluationFiles(**{"data": vqa_files["test"], "predictions": vqa_files[answers], **options})
-        return evaluate(files, tmp_path / out, config)
-
-    return make
 
 
 def test_a_report_holds_what_is_promised(report: Evaluate, vqa_files: dict[str, Path]) -> None:
@@ -52,6 +27,7 @@ def test_a_report_holds_what_is_promised(report: Evaluate, vqa_files: dict[str, 
         "metrics.json",
         "per_answer.jsonl",
         "report.html",
+        "scores.jsonl",
     ]
     metrics = json.loads((ref.path / "metrics.json").read_text())
     assert list(metrics) == ["version", "protocol", "captioning", "vqa", "reference_protocol"]
@@ -137,7 +113,7 @@ def test_odd_answers_are_scored_and_shown(
     vqa_files["odd"] = write("odd.json", answers)
     ref = report("odd")
     page = (ref.path / "report.html").read_text()
-    assert "<script>" not in page
+    assert "<script>alert" not in page
     assert "x" * 1000 not in page
     assert json.loads((ref.path / "metrics.json").read_text())["vqa"]["LR"]["accuracy"] == 0
     assert len((ref.path / "per_answer.jsonl").read_text().split("\n")) == 17
@@ -147,7 +123,7 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
     (tmp_path / "imagenes" / "LR" / "Train").mkdir(parents=True)
     Image.new("RGB", (32, 32), "green").save(tmp_path / "imagenes" / "LR" / "Train" / "0.tif")
     page = (report(images=tmp_path / "imagenes", base=vqa_files["bad"]).path / "report.html").read_text()
-    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|https?://""", page)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\(|@import|https?://""", page)
     assert "data:image/jpeg;base64," in page
     assert "image not readable" in page
     assert "better on 1 of 1" in page
@@ -156,90 +132,6 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
 def test_a_missing_images_folder_is_named(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         report(images=tmp_path / "nowhere")
-
-
-def test_two_reports_are_compared(report: Evaluate, tmp_path: Path) -> None:
-    bad, _good = report("bad", "reports/base"), report()
-    out = tmp_path / "reports" / "comparison.json"
-    # the folder of a run's reports stands for its final
-    result = compare(bad.path, tmp_path / "reports", out)
-    assert (result["a"]["model"], result["b"]["model"]) == ("base", "final")
-    assert result["vqa"]["LR"]["accuracy"]["verdict"] == "better"
-    assert json.loads(out.read_text()) == result
-    assert compare(bad.path, tmp_path / "reports", out) == result
-
-
-def test_another_comparison_is_not_overwritten(report: Evaluate, tmp_path: Path) -> None:
-    bad, good = report("bad", "reports/base"), report()
-    compare(bad.path, good.path, tmp_path / "comparison.json")
-    with pytest.raises(UserError, match="already holds something else"):
-        compare(good.path, bad.path, tmp_path / "comparison.json")
-
-
-def test_reports_of_different_test_sets_are_refused(
-    report: Evaluate, vqa_files: dict[str, Path], write: Any, record: Any
-) -> None:
-    vqa_files["other"] = write("other.json", [record("LR/Train/70.tif", QUESTIONS)])
-    other = report("other", "reports/other", data=vqa_files["other"])
-    with pytest.raises(UserError, match="different test sets"):
-        compare(report().path, other.path, None)
-
-
-def test_reports_of_different_decoding_are_refused(
-    report: Evaluate, vqa_files: dict[str, Path], write: Any, tmp_path: Path
-) -> None:
-    write("predicted/STARTED.json", {"inputs": {"inference.history": "predicted", "model": "x"}})
-    shutil.copy(vqa_files["good"], tmp_path / "predicted" / "final.json")
-    vqa_files["predicted"] = tmp_path / "predicted" / "final.json"
-    with pytest.raises(UserError, match="different protocols \\(decoding differ\\)"):
-        compare(report().path, report("predicted", "reports/predicted").path, None)
-
-
-def test_other_bootstrap_draws_do_not_hinder_a_comparison(report: Evaluate) -> None:
-    other = report("bad", "reports/base", config=EvaluationConfig(bootstrap_draws=20))
-    assert compare(other.path, report().path, None)["vqa"]["LR"]["accuracy"]["verdict"] == "better"
-
-
-def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no whole report"):
-        compare(tmp_path, tmp_path, None)
-
-
-@pytest.fixture
-def audit(write: Any) -> Path:
-    """The folder of an audit: of eight test images, the first two show what training shows."""
-    names = [f"LR/Train/{n}.tif" for n in range(8)]
-    return write("audit/audit.json", {"test_images": {"clean_images": names[2:], "leaking": names[:2]}}).parent
-
-
-def test_the_clean_part_alone_is_scored_when_asked_for(
-    report: Evaluate, vqa_files: dict[str, Path], audit: Path
-) -> None:
-    rows = json.loads(vqa_files["good"].read_text())
-    for row in rows[:2]:
-        row["conversations"][1]["value"] = "no"
-    vqa_files["good"].write_text(json.dumps(rows))
-    scores = json.loads((report(audit=audit).path / "metrics.json").read_text())
-    assert (scores["vqa"]["LR"]["images"], scores["vqa"]["LR"]["accuracy"]) == (6, 1)
-    assert scores["protocol"]["test_set"].items() >= {"records": 6, "images": "clean"}.items()
-
-
-def test_scores_of_the_clean_part_are_told_from_those_of_all(report: Evaluate, audit: Path) -> None:
-    with pytest.raises(UserError, match="different test sets"):
-        compare(report(out="all").path, report(out="clean", audit=audit).path, None)
-    with pytest.raises(UserError, match="already holds something else"):
-        report(out="all", audit=audit)
-
-
-def test_an_audit_of_other_sets_is_refused(report: Evaluate, write: Any) -> None:
-    known = [f"LR/Train/{n}.tif" for n in range(7)]
-    other = write("audit.json", {"test_images": {"clean_images": known, "leaking": []}})
-    with pytest.raises(DataError, match=r"does not know the test image LR/Train/7\.tif"):
-        report(audit=other)
-    with pytest.raises(DataError, match="says nothing of clean test images"):
-        report(audit=write("audit.json", {"pairs": []}))
-    with pytest.raises(DataError, match="no test image is clean"):
-        report(audit=write("audit.json", {"test_images": {"clean_images": [], "leaking": [*known, "LR/Train/7.tif"]}}))
 
 
 def test_captions_and_questions_are_scored_together(write: Any, captions_of: Any, record: Any, tmp_path: Path) -> None:

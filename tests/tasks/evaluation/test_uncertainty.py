@@ -1,11 +1,15 @@
 """Bootstrap and permutations, against what is known of them."""
 
+import math
+
 import numpy as np
 import pytest
 
 from tasks.evaluation.uncertainty import (
     bootstrap_scores,
+    holm,
     image_weights,
+    images_needed,
     mean_interval,
     permutation_p_value,
     ratio_interval,
@@ -60,3 +64,23 @@ def test_the_p_value_is_the_share_of_signs_that_reach_the_difference() -> None:
 
 def test_no_difference_has_p_value_one() -> None:
     assert permutation_p_value(np.zeros(10), 200, seed=1) == 1
+
+
+def test_a_clear_difference_needs_few_images_and_a_faint_one_many() -> None:
+    draw = np.random.default_rng(2)
+    noise = draw.normal(0, 1, 400)
+    noise -= noise.mean()
+    # (1.96 + 0.84)^2 times the variance over the squared difference
+    deviation = noise.std(ddof=1)
+    assert images_needed(noise + 0.1) == math.ceil((2.801585 * deviation / 0.1) ** 2)
+    assert images_needed(noise * 0.001 + 1) == 6
+
+
+def test_without_a_difference_no_number_of_images_is_enough() -> None:
+    assert images_needed(np.zeros(10)) is None
+    assert images_needed(np.ones(1)) is None
+
+
+def test_holms_correction_on_the_textbook_case() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.7, 0.9]) == [1, 1]

@@ -31,8 +31,8 @@ def test_accuracy_overall_and_by_type(asked: Any) -> None:
         seed=1,
     )
     assert (scores["images"], scores["questions"], scores["accuracy"]) == (2, 4, 0.5)
-    assert scores["by_type"]["presence"] == {"questions": 2, "accuracy": 0.5}
-    assert scores["by_type"]["rural_urban"] == {"questions": 1, "accuracy": 0}
+    assert scores["by_type"]["presence"].items() >= {"questions": 2, "accuracy": 0.5}.items()
+    assert scores["by_type"]["rural_urban"].items() >= {"questions": 1, "accuracy": 0}.items()
     assert scores["average_accuracy"] == pytest.approx((0.5 + 0 + 1) / 3)
     assert scores["ci95"]["accuracy"] == [0, 1]
 
@@ -41,7 +41,7 @@ def test_counts_exact_binned_and_absolute(asked: Any) -> None:
     truths_and_answers = [("0", "0"), ("12", "20"), ("150", "90"), ("5", "many"), ("2000", "1001")]
     turns = [(COUNT, truth, answer) for truth, answer in truths_and_answers]
     scores = score_questions(asked({"1": turns}), draws=0, seed=1)["by_type"]["count"]
-    assert scores == {
+    assert {name: scores[name] for name in scores if name not in ("ci95", "no_answer", "confusion")} == {
         "questions": 5,
         "accuracy": 1 / 5,
         "accuracy_binned": 3 / 5,

@@ -37,6 +37,8 @@ def caption(number: int, image: str, cider: float | None) -> dict[str, Any]:
         "question": "q",
         "answer": "a",
         "references": ["r", "r", "s"],
+        "type": "caption",
+        "no_answer": None,
         "right": None,
         "CIDEr": cider,
     }

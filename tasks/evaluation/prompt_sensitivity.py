@@ -1,0 +1,62 @@
+"""How much a caption depends on the wording of the prompt, where more than the first was asked."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.evaluation.captions import CaptionSet
+from tasks.evaluation.cider import CiderSpace, mean_similarity
+from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.ptb import tokenize_captions
+
+MOST_PROMPTS = 20
+
+
+def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) -> dict[str, Any] | None:
+    """CIDEr of all answers to an image's caption prompts, under the test set's document frequency.
+
+    `mean` over all answers of an image, `worst` and `best` of each image's answers, all averaged over images;
+    `within_image_deviation`: the standard deviation of an image's answers, averaged; `same_answer_share`: images
+    whose answers are all the same; `by_prompt`: answers and CIDEr of the twenty most frequent prompts. Images with
+    one answer are left out; None where there are no others.
+    """
+    said = [
+        (record.image, turn.question.replace("<image>", "").strip(), turn.answer)
+        for record in records
+        for turn in record.turns
+        if turn.answer is not None
+    ]
+    tokens = tokenize_captions([answer for _, _, answer in said])
+    by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for (image, prompt, _), answer in zip(said, tokens, strict=True):
+        by_image[image].append((prompt, answer))
+    several = {image: answers for image, answers in by_image.items() if len(answers) > 1}
+    return _summary(captions, several) if several else None
+
+
+def _summary(captions: CaptionSet, several: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
+    space = CiderSpace(captions.references)
+    each: list[list[float]] = []
+    by_prompt: dict[str, list[float]] = defaultdict(list)
+    for image, group in zip(captions.images, captions.references, strict=True):
+        references = [space.vector(text) for text in group] if image in several else []
+        scores = [mean_similarity(space.vector(answer), references) for _, answer in several.get(image, ())]
+        for (prompt, _), score in zip(several.get(image, ()), scores, strict=True):
+            by_prompt[prompt].append(score)
+        each += [scores] if scores else []
+    frequent = sorted(by_prompt, key=lambda prompt: (-len(by_prompt[prompt]), prompt))[:MOST_PROMPTS]
+    return {
+        "images": len(several),
+        "answers": sum(map(len, each)),
+        "mean": float(np.mean([np.mean(scores) for scores in each])),
+        "worst": float(np.mean([min(scores) for scores in each])),
+        "best": float(np.mean([max(scores) for scores in each])),
+        "within_image_deviation": float(np.mean([np.std(scores) for scores in each])),
+        "same_answer_share": sum(len({text for _, text in given}) == 1 for given in several.values()) / len(several),
+        "by_prompt": {
+            prompt: {"answers": len(by_prompt[prompt]), "CIDEr": float(np.mean(by_prompt[prompt]))}
+            for prompt in frequent
+        },
+    }

@@ -1,0 +1,63 @@
+"""The report in brief, for pages that show no whole report: rows, some sentences, one picture."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from tasks.evaluation.report.bars import ROW, WIDTH
+from tasks.evaluation.report.source_views import source_views
+
+TITLE_HEIGHT, MARGIN = 34, 14
+STYLE = (
+    "svg{background:#fff}text{font:12.5px system-ui,sans-serif;fill:#1d2420}.value{fill:#5d6a63}"
+    ".title{font-weight:600;font-size:14px}.model{fill:#1f7a55}.base{fill:#8aa79a}.blind{fill:#d9a441}"
+    ".human{fill:#6a7fb5}.interval{stroke:#1d2420;stroke-width:1.4;fill:none}"
+)
+
+
+def summary_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each source: its score with interval, the best score without an image, and the gain over that."""
+    return [
+        {
+            "source": view["name"],
+            "images": view["scores"]["images"],
+            "score": view["metric"],
+            "value": round(view["value"], 4),
+            "95 %": " to ".join(f"{bound:.3f}" for bound in view["interval"] or ()),
+            "without image": None if view["blind"] is None else round(view["blind"], 4),
+            "gain": None if view["gain"] is None else round(view["gain"], 4),
+            "gain is shown": "yes" if view["looks"] else "no",
+        }
+        for view in source_views(metrics)
+    ]
+
+
+def summary_markdown(about: str, metrics: Mapping[str, Any]) -> str:
+    """The verdict in words: over how many sources a gain over no image is shown, and by how much."""
+    rows = summary_rows(metrics)
+    shown = sum(row["gain is shown"] == "yes" for row in rows)
+    lines = [f"## {about}", "", f"**Gain over no image: shown on {shown} of {len(rows)} sources.**", ""]
+    for row in rows:
+        interval = f" ({row['95 %']})" if row["95 %"] else ""
+        gain = "no control is known" if row["gain"] is None else f"{row['gain']:+.3f} over no image"
+        lines.append(f"- {row['source']}: {row['score']} {row['value']:.3f}{interval}, {gain}, {row['images']} images")
+    protocol = metrics["protocol"]
+    return "\n".join(
+        [*lines, "", f"Protocol `{protocol['fingerprint'][:12]}`, {protocol['test_set']['records']} records."]
+    )
+
+
+def draw_summary(title: str, metrics: Mapping[str, Any]) -> str:
+    """An SVG file: each source's score beside its controls."""
+    parts, top = [], MARGIN
+    for view in source_views(metrics):
+        heading = f"{title}: {view['name']} {view['metric']}"
+        height = view["bars"].count("<rect") * ROW
+        parts.append(f'<text class="title" x="{MARGIN}" y="{top + 18}">{escape(heading)}</text>')
+        top += TITLE_HEIGHT
+        parts.append(f'<svg y="{top}" width="{WIDTH}" height="{height}">{view["bars"]}</svg>')
+        top += height + MARGIN
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}">'
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>\n"
+    )

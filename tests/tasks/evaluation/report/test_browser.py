@@ -1,0 +1,130 @@
+"""The report in a real browser: nothing to complain of, nothing fetched, all of it reached by the keyboard."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.settings import EvaluationConfig
+
+IMAGES = 300
+QUESTIONS = (("Is there a road?", ("yes", "no")), ("How many roads are there?", ("2", "30")))
+ODD = (
+    "<script>alert(1)</script>",
+    "\u0645\u0637\u0627\u0631",
+    "\u2028",
+    "",
+    '"><img src=x onerror=alert(1)>',
+    "\U0001f44d",
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with 300 examples, each with an image that compresses badly."""
+    import json
+
+    folder = tmp_path_factory.mktemp("browser")
+    draw, pixels = random.Random(1), np.random.default_rng(1)
+    sets: dict[str, list[dict[str, Any]]] = {"test": [], "final": [], "base": []}
+    for number in range(IMAGES):
+        image = f"LR/Train/{number}.tif"
+        noise = pixels.integers(0, 255, (240, 240, 3), dtype=np.uint8)
+        path = folder / "imagenes" / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise).save(path)
+        truths = [draw.choice(choices) for _, choices in QUESTIONS]
+        said = truths if number % 3 else [ODD[number % len(ODD)]] * 2
+        for name, answers in (("test", truths), ("final", said), ("base", ["no", "2"])):
+            turns = [
+                {"from": role, "value": text}
+                for (question, _), answer in zip(QUESTIONS, answers, strict=True)
+                for role, text in (("human", question), ("gpt", answer))
+            ]
+            sets[name].append({"id": number, "image": image, "conversations": turns})
+    for name, rows in sets.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows))
+    files = EvaluationFiles(
+        folder / "test.json", folder / "final.json", base=folder / "base.json", images=folder / "imagenes"
+    )
+    return evaluate(files, folder / "final", EvaluationConfig(gallery=IMAGES, bootstrap_draws=50)).path / "report.html"
+
+
+def test_300_examples_take_less_than_10_mb(report: Path) -> None:
+    assert report.read_text().count("data:image/jpeg") == IMAGES
+    assert report.stat().st_size < 10e6
+
+
+def test_the_browser_complains_of_nothing_and_fetches_nothing(page: Any, report: Path) -> None:
+    page.open(report)
+    assert page.run("document.querySelectorAll('.example:not([hidden])').length") == IMAGES
+    assert page.complaints == []
+    assert page.requests == [report.as_uri()]
+    assert page.run("document.querySelectorAll('[onerror]').length + document.scripts.length") == 1
+
+
+def test_what_comes_into_the_page_afterwards_is_neither_run_nor_fetched(page: Any, report: Path) -> None:
+    page.open(report)
+    injected = "<img src='http://127.0.0.1:9/x.png' onerror='window.ran=1'>"
+    page.run(f'document.body.insertAdjacentHTML("beforeend", "{injected}")')
+    page.run("new Promise((done) => setTimeout(done, 50))")
+    assert page.run("window.ran") is None
+    assert any("Content Security Policy" in text for text in page.complaints)
+
+
+def test_examples_are_filtered_and_searched(page: Any, report: Path) -> None:
+    page.open(report)
+    shown = "document.querySelectorAll('.example:not([hidden])').length"
+
+    def choose(name: str, value: str) -> int:
+        page.run(
+            f"(() => {{ const field = document.forms.filters.elements.{name}; field.value = '{value}';"
+            "field.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        )
+        return int(page.run(shown))
+
+    assert choose("state", "wrong") == IMAGES // 3
+    assert page.run("document.querySelectorAll('.example tbody tr:not([hidden]) .right').length") < IMAGES
+    assert 0 < choose("type", "count") <= IMAGES // 3
+    assert choose("search", "LR/Train/3.tif") == 1
+    assert page.run("document.getElementById('shown').textContent") == f"1 of {IMAGES}"
+    page.run("document.forms.filters.reset()")
+    page.run("new Promise((done) => setTimeout(done))")
+    assert page.run(shown) == IMAGES
+
+
+def test_the_keyboard_is_enough(page: Any, report: Path) -> None:
+    page.open(report)
+    page.press("j")
+    page.press("j")
+    assert page.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 1
+    page.press("k")
+    assert page.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 0
+    page.press("/")
+    assert page.run("document.activeElement.name") == "search"
+    page.press("7")
+    assert page.run("document.activeElement.value") == "7"
+    page.press("Escape")
+    assert page.run("document.forms.filters.elements.search.value") == ""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_cut_off_at_any_width(page: Any, report: Path, width: int) -> None:
+    page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=True)
+    page.open(report)
+    assert page.run("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_and_paper_have_their_own_colours(page: Any, report: Path) -> None:
+    page.open(report)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.send("Emulation.setEmulatedMedia", features=dark)
+    assert page.run(colour) == "rgb(20, 24, 22)"
+    page.send("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert page.run(colour) == "rgb(255, 255, 255)"
+    assert page.run("getComputedStyle(document.getElementById('filters')).display") == "none"
