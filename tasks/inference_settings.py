@@ -14,8 +14,8 @@ class InferenceConfig(Section):
         None,
         ge=1,
         le=4096,
-        description="Most questions a batch; empty: as memory allows, 256 at most. Halved where memory is "
-        "short all the same.",
+        description="Most questions a batch; empty: as memory allows, at most 256 on a GPU and 64 beside one. "
+        "Halved where memory is short all the same.",
     )
     image_workers: int = Field(2, ge=1, le=64, description="Threads that prepare images while the model computes.")
     workers: int = Field(

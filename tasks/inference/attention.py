@@ -15,6 +15,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "rsvlm_shared_prefix"
+# of a piece, beside a GPU and on one: what a processor's cache holds, and what no GPU misses
+SCORES_BYTES = (1 << 21, 1 << 28)
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,30 @@ def attend(
     # heads that share a key stand below each other, as more queries of it
     queries = (query * options["scaling"]).reshape(rows, kv_heads, -1, size)
     mask = attention_mask.expand(rows, heads // kv_heads, *attention_mask.shape[2:]).reshape(rows, 1, -1, key.shape[2])
-    own = _weighted((queries @ key.transpose(-1, -2)).float() + mask, value)
-    shared = (prefix.to_grid(queries) @ prefix.keys[module.layer_idx].transpose(-1, -2)).float()
-    parts = _weighted(shared, prefix.values[module.layer_idx])
+    own = _weighted(queries, key, value, mask)
+    parts = _in_pieces(prefix.to_grid(queries), prefix.keys[module.layer_idx], prefix.values[module.layer_idx])
     mixed = _mixed(own, tuple(prefix.to_rows(part, queries.shape[2]) for part in parts))
     return mixed.to(query.dtype).reshape(rows, heads, length, size).transpose(1, 2), None
 
 
-def _weighted(scores: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Values weighted by exp(scores - top), the weights' sum, and the top; `scores` are overwritten."""
+def _in_pieces(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """_weighted over so few queries at a time that their scores stay small."""
+    images, heads, tokens, _ = keys.shape
+    size = max(1, SCORES_BYTES[queries.device.type == "cuda"] // (4 * images * heads * tokens))
+    pieces = [_weighted(piece, keys, values) for piece in queries.split(size, dim=2)]
+    return tuple(torch.cat(parts, dim=2) for parts in zip(*pieces, strict=True))
+
+
+def _weighted(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, ...]:
+    """Values weighted by exp(score - top), the weights' sum, and the highest score, top."""
+    scores = (queries @ keys.transpose(-1, -2)).float()
+    if mask is not None:
+        scores += mask
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
-    return (weights.to(value.dtype) @ value).float(), weights.sum(-1, keepdim=True), top
+    return (weights.to(values.dtype) @ values).float(), weights.sum(-1, keepdim=True), top
 
 
 def _mixed(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> torch.Tensor:

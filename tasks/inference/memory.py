@@ -9,7 +9,8 @@ import torch
 MEMORY_INFO = Path("/proc/meminfo")
 # of what is free: activations and the allocator's cuttings take their part as well
 SHARE = 0.4
-MOST_QUESTIONS = 256
+# more makes a GPU no faster, and a processor slower: what it works on leaves its cache
+MOST_QUESTIONS = {"cuda": 256, "cpu": 64}
 SHORTAGES = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
@@ -40,10 +41,14 @@ def room_for(model: Any, prompt_tokens: int, own_tokens: int, most: int | None) 
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     number = model.dtype.itemsize
     token_bytes = 2 * config.num_hidden_layers * heads * head_size * number
-    # scores over the prefix in float32 and the logits' row, beside keys and values
-    scores = 4 * config.num_attention_heads * own_tokens * prompt_tokens
-    question = own_tokens * token_bytes + scores + 8 * config.vocab_size
-    return Room(MOST_QUESTIONS, SHARE * free_bytes(model.device), prompt_tokens * token_bytes, question)
+    # the logits' row beside keys and values; scores are computed in small pieces
+    question = own_tokens * token_bytes + 8 * config.vocab_size
+    return Room(
+        MOST_QUESTIONS.get(model.device.type, 64),
+        SHARE * free_bytes(model.device),
+        prompt_tokens * token_bytes,
+        question,
+    )
 
 
 def free_bytes(device: torch.device) -> int:

@@ -1,10 +1,13 @@
 """Answer a test set with one model: resumable, never mixed with other answers, finished by its manifest."""
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError
+from tasks.errors import DataError, UserError
 from tasks.inference.answer_log import AnswerLog, opened_log, rewrite_log
 from tasks.inference.asking import ask_dialogues
 from tasks.inference.comparing import Comparison, compare_alone
@@ -19,6 +22,8 @@ from tasks.inference.work import Work, drop_shares, read_work
 from tasks.records import Answer, Manifest, PredictionsRef
 from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 
+# no room, no quota, a file that may grow no further
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 OnProgress = Callable[[int, int], None]
 
 
@@ -38,7 +43,8 @@ def predict(request: PredictRequest, listener: Listener = Listener()) -> Predict
     have been answered, when some could not be asked.
     """
     work = read_work(request)
-    manifest = whole_manifest(request.out, work.fingerprint) or _answer(work, listener)
+    with _full_disk_said(request.out):
+        manifest = whole_manifest(request.out, work.fingerprint) or _answer(work, listener)
     return PredictionsRef(
         path=request.out, sha256=content_digest(manifest), model=request.name, answers=len(work.plan.keys)
     )
@@ -67,6 +73,7 @@ def answer_share(request: PredictRequest, share: Share, listener: Listener = Lis
     known = work.known_answers()
     _require_ours(work, known)
     with (
+        _full_disk_said(request.out),
         made_engine(request, work.started.images, listener.say) as engine,
         opened_log(work.share_log(share)) as log,
     ):
@@ -96,6 +103,19 @@ def _answer(work: Work, listener: Listener) -> Manifest:
                 raise refusals_error(work.records, refusals, len(log.answers))
             compared = _compare(work, engine, log, listener)
             return _finish(work, log.answers, {"engine": engine.fingerprint, **compared})
+
+
+@contextmanager
+def _full_disk_said(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{out} cannot be written ({error.strerror}): make room and run the same command again; what is answered "
+            "so far is kept."
+        ) from error
 
 
 def _require_ours(work: Work, known: dict[str, Answer]) -> Started | None:

@@ -13,10 +13,13 @@ MAX_LENGTH = 2048
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
 
 
-def create_tiny(folder: Path, texts: Iterable[str], seed: int, image_size: int = 64) -> None:
+def create_tiny(
+    folder: Path, texts: Iterable[str], seed: int, image_size: int = 64, patch_size: int = PATCH_SIZE
+) -> None:
     """Write an untrained toy LLaVA in transformers layout: model, tokenizer of `texts`, image processor.
 
-    `image_size` is the side of the tower's input in pixels; the seed decides all weights.
+    `image_size` is the side of the tower's input in pixels, `patch_size` that of one image token; the seed decides
+    all weights.
     """
     import torch
     from transformers import LlavaForConditionalGeneration
@@ -25,7 +28,7 @@ def create_tiny(folder: Path, texts: Iterable[str], seed: int, image_size: int =
     tokenizer = _byte_level_tokenizer(texts)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = LlavaForConditionalGeneration(_tiny_config(tokenizer, image_size))
+        model = LlavaForConditionalGeneration(_tiny_config(tokenizer, image_size, patch_size))
     model.generation_config.update(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -36,7 +39,7 @@ def create_tiny(folder: Path, texts: Iterable[str], seed: int, image_size: int =
     _image_processor(image_size).save_pretrained(folder)
 
 
-def _tiny_config(tokenizer: Any, image_size: int) -> Any:
+def _tiny_config(tokenizer: Any, image_size: int, patch_size: int) -> Any:
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
     vision = CLIPVisionConfig(
@@ -45,7 +48,7 @@ def _tiny_config(tokenizer: Any, image_size: int) -> Any:
         num_hidden_layers=3,
         num_attention_heads=4,
         image_size=image_size,
-        patch_size=PATCH_SIZE,
+        patch_size=patch_size,
         projection_dim=64,
     )
     text = LlamaConfig(
@@ -63,7 +66,7 @@ def _tiny_config(tokenizer: Any, image_size: int) -> Any:
         vision_config=vision,
         text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=(image_size // PATCH_SIZE) ** 2,
+        image_seq_length=(image_size // patch_size) ** 2,
         vision_feature_layer=-2,
         projector_hidden_act="gelu",
     )

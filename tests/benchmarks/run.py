@@ -21,6 +21,8 @@ BENCHMARKS = {
     "audit": ("data_stage", "audit_of_many"),
     "training": ("training", "training_beside_a_bare_loop"),
     "padding": ("training", "padding_beside_the_reference"),
+    "answering": ("inference", "answering_beside_one_at_a_time"),
+    "questions": ("inference", "cost_of_many_questions"),
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),

@@ -79,7 +79,17 @@ def lively_model(tiny_model_dir: Path) -> LoadedModel:
 @pytest.fixture
 def images(tmp_path: Path, records: list[dict[str, Any]]) -> Path:
     """The folder of the records' images, each of its own colours and size."""
-    folder = tmp_path / "imagenes"
+    return draw_images(tmp_path / "imagenes", records)
+
+
+@pytest.fixture(scope="session")
+def records_and_images(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
+    """Records and the folder of their images, not to be changed."""
+    return RECORDS, draw_images(tmp_path_factory.mktemp("drawn") / "imagenes", RECORDS)
+
+
+def draw_images(folder: Path, records: list[dict[str, Any]]) -> Path:
+    """Draw the images of some records below `folder`."""
     for number, record in enumerate(records):
         path = folder / record["image"]
         path.parent.mkdir(parents=True)

@@ -1,23 +1,73 @@
+import importlib.util
 import json
 
 import pytest
-from prefect.logging import disable_run_logger
+from prefect import flow
 
+from tasks.errors import ConfigError
+from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import InferenceConfig
 from tasks.storage.manifests import folder_digest
+from tasks.storage.runs import Run
+
+WITHOUT_RAY = importlib.util.find_spec("prefect_ray") is None
 
 
-@pytest.mark.slow
-def test_the_step_answers_the_datasets_test_set_in_a_child_process(records, images, tiny_model_dir, tmp_path):
+@pytest.fixture
+def answered(records, images, tiny_model_dir, tmp_path, prefect_server):
+    """Answer the small test set in a flow; returns the reference and its final.json."""
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "filtered_test.json").write_text(json.dumps(records))
     dataset = DatasetRef(path=tmp_path / "sets", sha256="0", images=images, images_sha256="1", records={})
     model = ModelRef(path=tiny_model_dir, sha256=folder_digest(tiny_model_dir))
-    with disable_run_logger():
-        made = answer_subsets.fn(
-            model, dataset, InferenceConfig(max_new_tokens=2), "final", tmp_path / "out", tmp_path / "log.txt"
-        )
-    assert (made.path, made.model, made.answers) == (tmp_path / "out", "final", 7)
-    assert "7 of 7 questions answered" in (tmp_path / "log.txt").read_text()
+
+    def answer(name, **config):
+        run = Run(name=name, workspace_root=tmp_path, store_uri=(tmp_path / f"store-{name}").as_uri(), store_name=name)
+        asking = Asking(label="final", config=InferenceConfig(max_new_tokens=2, **config), subset_size=1)
+
+        @flow
+        def answer_flow():
+            # how many processes answer changes no answer: the first result would be taken for all
+            return answer_subsets.with_options(refresh_cache=True)(
+                model, dataset, asking, run, run.folder.predictions("final")
+            )
+
+        return answer_flow(), run.folder
+
+    return answer
+
+
+@pytest.mark.slow
+def test_the_step_answers_the_datasets_test_set_in_child_processes_one_or_several(answered):
+    one, folder = answered("one")
+    assert (one.path, one.model, one.answers) == (folder.predictions("final"), "final", 7)
+    assert "7 of 7 questions answered" in folder.log.read_text()
+    two, folder = answered("two", workers=2)
+    assert (two.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
+    lines = folder.log.read_text().split("\n")
+    # two processes share the questions, and the join finds nothing left to ask
+    assert "0 of 4 questions answered before" in lines or "0 of 3 questions answered before" in lines
+    assert not any("7 of 7" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WITHOUT_RAY, reason="prefect-ray is not installed")
+def test_a_ray_cluster_gives_the_same_answers(answered):
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        one, _ = answered("one")
+        several, _ = answered("several", workers=2, ray_address="auto")
+    finally:
+        ray.shutdown()
+    assert (several.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not WITHOUT_RAY, reason="prefect-ray is installed")
+def test_a_cluster_without_its_package_is_refused(answered):
+    with pytest.raises(ConfigError, match=r"rsvlm\[ray\]"):
+        answered("several", workers=2, ray_address="auto")
