@@ -49,6 +49,22 @@ def ensure_pool(client: SyncPrefectClient, name: str, pool_type: PoolType, slots
     return f"the work pool {name} is there, for {_said(there.concurrency_limit)}"
 
 
+def ensure_queue(client: SyncPrefectClient, pool: str, name: str, slots: int, asked: bool) -> str:
+    """Make a queue of a pool for the runs that share its GPUs; says what was done.
+
+    `slots` counts as in `ensure_pool`; the pool's other runs do not wait for these.
+    """
+    try:
+        there = client.read_work_queue_by_name(name, work_pool_name=pool)
+    except ObjectNotFound:
+        client.create_work_queue(name, concurrency_limit=slots, work_pool_name=pool)
+        return f"made the work queue {pool}/{name}, for {_said(slots)}"
+    if asked and there.concurrency_limit != slots:
+        client.update_work_queue(there.id, concurrency_limit=slots)
+        return f"the work queue {pool}/{name} takes {_said(slots)} now"
+    return f"the work queue {pool}/{name} is there, for {_said(there.concurrency_limit)}"
+
+
 def _said(slots: int | None) -> str:
     if slots is None:
         return "any number of runs at a time"

@@ -14,13 +14,13 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from pydantic import BaseModel, ConfigDict
 
 from deployments.automations import OURS, automations, save
-from deployments.pools import PoolType, ensure_pool, give_back_lost_slots
+from deployments.pools import PoolType, ensure_pool, ensure_queue, give_back_lost_slots
 from deployments.preset_step import WORKSPACE_VARIABLE
 from deployments.result_storage import save_bucket
 from tasks.errors import ConfigError, RsvlmError
 
 PREFECT_FILE = Path(__file__).parents[1] / "prefect.yaml"
-TAG = "rsvlm"
+TAG, GPU = "rsvlm", "gpu"
 
 
 class Wishes(BaseModel):
@@ -52,10 +52,7 @@ def deploy(wishes: Wishes) -> Iterator[str]:
         block = save_bucket(wishes.results, wishes.endpoint_url, wishes.region) if wishes.results else None
         if block:
             yield f"saved the block {block}: results are kept below {wishes.results}"
-        for name in pools_of(plan):
-            on_gpu = name != "cpu"
-            slots = (wishes.gpu_slots or 1) if on_gpu else None
-            yield ensure_pool(client, name, wishes.pool_type, slots, on_gpu and wishes.gpu_slots is not None)
+        yield from _ensure_pools(client, plan, wishes)
         yield from _deploy_all(plan, wishes, block)
         for automation in wanted:
             yield save(client, automation)
@@ -72,13 +69,25 @@ def read_plan(work_pool: str | None = None) -> dict[str, Any]:
     plan: dict[str, Any] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
     if work_pool:
         for deployment in plan["deployments"]:
-            deployment["work_pool"] = {**deployment["work_pool"], "name": work_pool}
+            place = deployment["work_pool"]
+            queue = {"work_queue_name": GPU} if place["name"] == GPU else {}
+            deployment["work_pool"] = {**place, **queue, "name": work_pool}
     return plan
 
 
 def pools_of(plan: dict[str, Any]) -> list[str]:
     """The names of the work pools that a plan needs."""
     return sorted({deployment["work_pool"]["name"] for deployment in plan["deployments"]})
+
+
+def _ensure_pools(client: SyncPrefectClient, plan: dict[str, Any], wishes: Wishes) -> Iterator[str]:
+    """The pools, and a limit for runs on GPUs: of the pool that is theirs, or of their queue in a pool for all."""
+    slots, asked = wishes.gpu_slots or 1, wishes.gpu_slots is not None
+    for name in pools_of(plan):
+        limited = name == GPU
+        yield ensure_pool(client, name, wishes.pool_type, slots if limited else None, limited and asked)
+    if wishes.work_pool:
+        yield ensure_queue(client, wishes.work_pool, GPU, slots, asked)
 
 
 def _deploy_all(plan: dict[str, Any], wishes: Wishes, block: str | None) -> Iterator[str]:
