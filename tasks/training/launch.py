@@ -35,9 +35,10 @@ def launcher(config: TrainingConfig) -> tuple[str, ...]:
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", str(config.nproc_per_node))
     if config.nnodes == 1:
         return (*torchrun, "--standalone")
+    # static: the other way to meet ignores node_rank, and only the machine of rank 0 archives and tells
     return (
         *torchrun, "--nnodes", str(config.nnodes), "--node-rank", str(config.node_rank),
-        "--rdzv-backend", "c10d", "--rdzv-endpoint", str(config.rdzv_endpoint), "--rdzv-id", RENDEZVOUS,
+        "--rdzv-backend", "static", "--rdzv-endpoint", str(config.rdzv_endpoint), "--rdzv-id", RENDEZVOUS,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def test_several_processes_and_deepspeed_are_started_by_torchrun(settings: dict[
 def test_several_machines_meet_where_they_are_told() -> None:
     config = TrainingConfig(nnodes=3, node_rank=2, nproc_per_node=4, rdzv_endpoint="gpu-0:29400")
     command = " ".join(launcher(config))
-    assert "--nnodes 3 --node-rank 2 --rdzv-backend c10d --rdzv-endpoint gpu-0:29400" in command
+    assert "--nnodes 3 --node-rank 2 --rdzv-backend static --rdzv-endpoint gpu-0:29400" in command
     assert "--nproc-per-node 4" in command
     assert "--standalone" not in command
 
