@@ -57,10 +57,8 @@ def claim(request: PredictRequest) -> int:
         return 0
     known = work.known_answers()
     before = _require_ours(work, known)
-    with made_engine(request.model_copy(update={"store": None}), {}, lambda line: None) as engine:
-        made_by = engine.fingerprint
-    require_same_engine(request.out, before, made_by)
-    write_started(request.out, work.started.model_copy(update={"engine": made_by}))
+    # by which engine is for those to say who have it: a cluster's head may have no GPU
+    write_started(request.out, work.started.model_copy(update={"engine": before.engine if before else None}))
     return len(work.plan.askable_keys - known.keys())
 
 
@@ -71,15 +69,19 @@ def answer_share(request: PredictRequest, share: Share, listener: Listener = Lis
     """
     work = read_work(request)
     known = work.known_answers()
-    _require_ours(work, known)
-    with (
-        _full_disk_said(request.out),
-        made_engine(request, work.started.images, listener.say) as engine,
-        opened_log(work.share_log(share)) as log,
-    ):
-        log.texts.update({key: answer.text for key, answer in known.items()})
-        _ask(work, engine, log, listener, share)
-        return len(log.answers)
+    before = _require_ours(work, known)
+    with _full_disk_said(request.out), made_engine(request, work.started.images, listener.say) as engine:
+        _sign(work, before, engine)
+        with opened_log(work.share_log(share)) as log:
+            log.texts.update({key: answer.text for key, answer in known.items()})
+            _ask(work, engine, log, listener, share)
+            return len(log.answers)
+
+
+def _sign(work: Work, before: Started | None, engine: Engine) -> None:
+    """Note by which engine the folder's answers are; raises UserError when it was begun with another."""
+    require_same_engine(work.request.out, before, engine.fingerprint)
+    write_started(work.request.out, work.started.model_copy(update={"engine": engine.fingerprint}))
 
 
 def _answer(work: Work, listener: Listener) -> Manifest:
@@ -94,8 +96,7 @@ def _answer(work: Work, listener: Listener) -> Manifest:
         with opened_log(work.log_path):
             return _finish(work, known, {"engine": made_by})
     with made_engine(request, work.started.images, listener.say) as engine:
-        require_same_engine(request.out, before, engine.fingerprint)
-        write_started(request.out, work.started.model_copy(update={"engine": engine.fingerprint}))
+        _sign(work, before, engine)
         with opened_log(work.log_path) as log:
             log.append(answer for key, answer in known.items() if key not in log.answers)
             refusals = [*plan.refusals, *_ask(work, engine, log, listener, Share())]

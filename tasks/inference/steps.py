@@ -1,7 +1,8 @@
 """Answering as Prefect tasks; child processes do it, so that the flow never holds a GPU."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -50,7 +51,7 @@ def answer_share(request: PredictRequest, share: Share, run: Run, gpu: int | Non
 def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
     """Answer all subsets in as many tasks as the configuration says."""
     config = request.config
-    with _runner(config) as runner:
+    with _runner(config) as runner, _a_gpu_each(config):
         futures = [
             runner.submit(
                 answer_share,
@@ -58,7 +59,7 @@ def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
                     "request": request,
                     "share": Share(number=number, of=config.workers),
                     "run": run,
-                    # Ray itself gives each of its tasks a GPU
+                    # on a cluster Ray says which
                     "gpu": None if config.ray_address else number,
                 },
             )
@@ -93,6 +94,19 @@ def _runner(config: InferenceConfig) -> TaskRunner[Any]:
             "machines, or leave it empty."
         ) from None
     return RayTaskRunner(address=config.ray_address)
+
+
+@contextmanager
+def _a_gpu_each(config: InferenceConfig) -> Iterator[None]:
+    """Let Ray give each task a GPU, where its cluster has any; else nothing."""
+    if config.ray_address is None:
+        yield
+        return
+    import ray
+    from prefect_ray.context import remote_options
+
+    with remote_options(num_gpus=1) if ray.cluster_resources().get("GPU") else nullcontext():
+        yield
 
 
 def _hearing(on_line: Callable[[str], None], board: ProgressArtifact) -> Callable[[str], None]:
