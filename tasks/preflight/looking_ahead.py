@@ -8,7 +8,7 @@ from tasks.preflight.data_checks import Lengths, RecordSample, image_findings, l
 from tasks.preflight.disk import disk_findings
 from tasks.preflight.findings import Finding, Report, ok, stops, warning
 from tasks.preflight.machine import look_at_machine, machine_findings
-from tasks.preflight.memory import memory_estimates, memory_findings, memory_rows
+from tasks.preflight.memory import memory_estimates, memory_findings, memory_rows, trained_finding
 from tasks.preflight.model_checks import Base, look_at_base
 from tasks.preflight.services import existing, java_findings, store_findings, wandb_findings
 from tasks.preflight.zero_checks import deepspeed_findings
@@ -39,6 +39,7 @@ def look_ahead(config: ExperimentConfig, workspace: Path, store: ObjectStore | N
     if base.shape is None or any(found.check == "DeepSpeed" for found in findings if found.level == "stops"):
         return Report(findings=tuple(findings))
     usual, longest = memory_estimates(base.shape, training, lengths, facts)
+    findings.append(trained_finding(base.shape, training))
     findings += memory_findings(usual, longest, training, facts)
     of = "Memory of one process" if training.use_cpu else f"Memory of each of {training.world_size} GPU(s)"
     return Report(findings=tuple(findings), memory=memory_rows(usual, longest), memory_of=of)

@@ -8,12 +8,25 @@ from tasks.preflight.findings import Finding, MemoryRow, ok, size_text, warning
 from tasks.preflight.machine import MachineFacts
 from tasks.settings import TrainingConfig
 from tasks.training.attention import FLASH, Machine, choose_attention
-from tasks.training.memory_estimate import Attention, BatchSize, MemoryEstimate, estimate_memory
+from tasks.training.memory_estimate import (
+    Attention,
+    BatchSize,
+    MemoryEstimate,
+    all_parameters,
+    estimate_memory,
+    trained_parameters,
+)
 from tasks.training.model_shape import ModelShape
 
 # Tokens of a question and a short answer beside the image, where no data has been looked at.
 USUAL_TEXT, USUAL_ANSWERS = 110, 30
 CONTROL_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def trained_finding(shape: ModelShape, training: TrainingConfig) -> Finding:
+    """How many of all parameters are trained."""
+    trained, total = trained_parameters(shape, training), all_parameters(shape, training)
+    return ok("trained", f"{trained:,} of {total:,} parameters")
 
 
 def memory_rows(usual: MemoryEstimate, longest: MemoryEstimate) -> tuple[MemoryRow, ...]:

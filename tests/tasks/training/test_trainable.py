@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from tasks.model.configuration import require_model_config
 from tasks.model.formats import canonical_name
 from tasks.settings import TrainingConfig
-from tasks.training.trainable import describe_trainable, trainable_shapes
+from tasks.training.adapters import count_parameters, prepare_trainable
+from tasks.training.memory_estimate import all_parameters, trained_parameters
+from tasks.training.model_shape import published_shape
 
 # config.json of liuhaotian/llava-v1.5-7b, and of its tower openai/clip-vit-large-patch14-336
 LLAVA = {
@@ -63,25 +67,34 @@ def names_in_the_published_files() -> set[str]:
     return names | {f"{vision}embeddings.{n}" for n in places}
 
 
+def prepared_without_memory(folder: Path, config: TrainingConfig) -> Any:
+    """The model of a directory's configuration, prepared for training: all shapes and no values."""
+    with torch.random.fork_rng(), torch.device("meta"):
+        base = LlavaForConditionalGeneration(LlavaConfig.from_dict(require_model_config(folder)))
+        return prepare_trainable(base, config)
+
+
 @pytest.fixture(scope="module")
 def prepared(published: Path) -> Any:
-    return trainable_shapes(require_model_config(published), TrainingConfig())
+    return prepared_without_memory(published, TrainingConfig())
 
 
-def test_the_reference_run_trains_as_many_parameters_as_the_reference(published: Path) -> None:
-    found = describe_trainable(published, TrainingConfig())
+def test_the_reference_run_trains_as_many_parameters_as_the_reference(prepared: Any) -> None:
     assert (LORA, PROJECTOR) == (319_815_680, 20_979_712)
-    assert found.parts == {"adapters": LORA, "projector": PROJECTOR}
-    assert found.total == LORA + LANGUAGE + PROJECTOR + TOWER
-    assert str(found) == (
-        "340,795,392 of 7,382,718,464 parameters are trained (adapters 319,815,680, projector 20,979,712)"
-    )
+    assert count_parameters(prepared) == (LORA + PROJECTOR, LORA + LANGUAGE + PROJECTOR + TOWER)
 
 
 def test_a_full_training_trains_all_but_the_tower(published: Path) -> None:
-    found = describe_trainable(published, TrainingConfig(lora_enable=False))
-    assert found.parts == {"language model": LANGUAGE, "projector": PROJECTOR}
-    assert found.total == 7_062_902_784
+    full = prepared_without_memory(published, TrainingConfig(lora_enable=False))
+    assert count_parameters(full) == (LANGUAGE + PROJECTOR, 7_062_902_784)
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_what_is_told_before_a_run_is_what_it_trains(lora: bool) -> None:
+    shape, config = published_shape("liuhaotian/llava-v1.5-7b"), TrainingConfig(lora_enable=lora)
+    assert shape is not None
+    assert trained_parameters(shape, config) == PROJECTOR + (LORA if lora else LANGUAGE)
+    assert all_parameters(shape, config) == 7_062_902_784 + (LORA if lora else 0)
 
 
 def test_no_value_is_held_in_memory(prepared: Any) -> None:
