@@ -131,4 +131,5 @@ def _signed(value: float | None) -> str:
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
-    return "" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+    # of a single image all draws are the same, which is no certainty
+    return "" if bounds is None or bounds[0] == bounds[1] else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
