@@ -21,7 +21,8 @@ from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
 
 
-@flow(name="experiment", flow_run_name="experiment-{name}")
+# kept, so that whoever started it on a server can read what it made
+@flow(name="experiment", flow_run_name="experiment-{name}", persist_result=True, result_serializer="json")
 def experiment_flow(
     config: ExperimentConfig, name: str = "experiment", workspace: Path = Path("workspace")
 ) -> ExperimentResult:
