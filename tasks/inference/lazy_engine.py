@@ -32,6 +32,11 @@ class LazyEngine:
     def answer_alone(self, question: Question) -> Answer | Refusal:
         return self._engine.answer_alone(question)
 
+    def prepare(self) -> None:
+        """Load the model now where no cache could do without it: what is wrong with it is said before anything else."""
+        if self._cache is None:
+            _ = self._engine
+
     def close(self) -> None:
         """Send the new answers to the cache."""
         if self._cache:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -101,8 +100,6 @@ def _prompts_of(request: PredictRequest) -> Callable[[Question], Any]:
     from tasks.model.loading import load_reader
     from tasks.model.prompt import encode_prompt
 
-    @cache
-    def reader() -> Any:
-        return load_reader(request.model, request.adapter)
-
-    return lambda question: encode_prompt(reader().tokenizer, question.turns, reader().image_token_id, 1)
+    # at once: what a model directory lacks is said before anything is written
+    reader = load_reader(request.model, request.adapter)
+    return lambda question: encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)

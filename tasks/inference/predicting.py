@@ -18,7 +18,7 @@ from tasks.inference.making import made_engine
 from tasks.inference.refusals import refusals_error
 from tasks.inference.request import PredictRequest, Share
 from tasks.inference.started import Started, require_same_engine, require_same_start, write_started
-from tasks.inference.work import Work, drop_shares, read_work
+from tasks.inference.work import Work, drop_shares, is_only_begun, read_work
 from tasks.records import Answer, Manifest, PredictionsRef
 from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 
@@ -96,6 +96,7 @@ def _answer(work: Work, listener: Listener) -> Manifest:
         with opened_log(work.log_path):
             return _finish(work, known, {"engine": made_by})
     with made_engine(request, work.started.images, listener.say) as engine:
+        engine.prepare()
         _sign(work, before, engine)
         with opened_log(work.log_path) as log:
             log.append(answer for key, answer in known.items() if key not in log.answers)
@@ -122,7 +123,9 @@ def _full_disk_said(out: Path) -> Iterator[None]:
 def _require_ours(work: Work, known: dict[str, Answer]) -> Started | None:
     """What the folder was started with; raises UserError when it is another's, or when nothing can be asked at all."""
     seen = {dialogue.image for dialogue in work.plan.dialogues if known.keys() & dialogue.keys}
-    before = require_same_start(work.request.out, work.started, work.fingerprint, seen)
+    before = None
+    if known or not is_only_begun(work.request.out):
+        before = require_same_start(work.request.out, work.started, work.fingerprint, seen)
     # before anything is loaded or written
     if not work.plan.askable_keys:
         raise refusals_error(work.records, work.plan.refusals, 0)

@@ -11,7 +11,7 @@ from tasks.inference.making import adapter_digest
 from tasks.inference.questions import Plan, plan_questions, read_records
 from tasks.inference.request import PredictRequest, Share
 from tasks.inference.started import Started
-from tasks.paths import ANSWERS
+from tasks.paths import ANSWERS, STARTED
 from tasks.records import Answer
 
 # logs of processes that answer side by side, until they are joined
@@ -47,6 +47,12 @@ class Work:
             for key, answer in read_answers(path).items():
                 known.setdefault(key, answer)
         return known
+
+
+def is_only_begun(out: Path) -> bool:
+    """Whether a folder was claimed and holds nothing else: no answer would be mixed with another's."""
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    return STARTED in names and names <= {STARTED, ANSWERS, SHARES}
 
 
 def drop_shares(out: Path) -> None:

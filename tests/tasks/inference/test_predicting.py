@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from tasks.errors import DataError, UserError
+from tasks.errors import DataError, ModelError, UserError
 from tasks.files import read_json
 from tasks.inference.predicting import Listener, predict
+from tasks.inference.request import KeptIn
 from tasks.storage.manifests import read_manifest
 
 ASKED = ["0:0", "1:0", "1:1", "1:2", "2:0", "3:0", "3:1"]
@@ -246,3 +247,30 @@ def test_leftovers_of_a_killed_write_are_not_part_of_the_result(done, request_fo
     (request.out / "final.json").unlink()
     predict(request)
     assert contents(request.out) == contents(done[0])
+
+
+@pytest.mark.parametrize("lost", ["preprocessor_config.json", "model.safetensors", "tokenizer_config.json"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_model_that_is_not_whole_is_said_and_can_be_mended(
+    request_for, records, tiny_model_dir, tmp_path, lost, kept
+):
+    model = shutil.copytree(tiny_model_dir, tmp_path / "model")
+    (model / lost).unlink()
+    changes = {"model": model, "config": {"engine": "transformers", "max_new_tokens": 2}}
+    if kept:
+        changes["store"] = KeptIn(uri=(tmp_path / "store").as_uri())
+    with pytest.raises(ModelError):
+        predict(request_for(records, **changes))
+    assert kept or not (tmp_path / "out").exists()
+    shutil.copy(tiny_model_dir / lost, model / lost)
+    # a mended model has another digest
+    assert predict(request_for(records, **changes, model_sha256="1" * 64)).answers == 7
+
+
+def test_in_bfloat16_the_manifest_says_how_many_answers_are_the_same_alone(request_for, records, tiny_model_dir):
+    config = {"engine": "transformers", "max_new_tokens": 2, "dtype": "bfloat16", "equality_sample": 3}
+    said = []
+    made = predict(request_for(records, model=tiny_model_dir, config=config), Listener(say=said.append))
+    details = read_manifest(made.path).details
+    assert details["asked_alone"] == 3 and 0 <= details["equal_when_alone"] <= 3
+    assert said == [f"{details['equal_when_alone']} of 3 answers are the same when asked one prompt at a time"]
