@@ -74,8 +74,9 @@ def content_digest_of(inputs: Any) -> str:
 
 @cache
 def _code_digest(package: Path) -> str:
-    """Digest of a package's source files: what older code made is not what the code makes now."""
-    return digest_of({path.relative_to(package).as_posix(): sha256_of(path) for path in package.rglob("*.py")})
+    """Digest of a package's files, templates and data too: what older code made is not what the code makes now."""
+    files = [path for path in package.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    return digest_of({path.relative_to(package).as_posix(): sha256_of(path) for path in files})
 
 
 def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
