@@ -5,6 +5,8 @@ from pathlib import Path
 
 MANIFEST = "MANIFEST.json"
 COMPLETE = "COMPLETE.json"
+# what a checkpoint comes from
+ORIGIN = "origin.json"
 KEY_SUFFIX = ".key"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

@@ -7,6 +7,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.base_model import BaseModel, read_base
 from tasks.merging.companions import companions
+from tasks.merging.gates import require_same_base
 from tasks.merging.merge import AS_BASE, model_files
 from tasks.merging.publishing import Form, NewModel, publish
 from tasks.merging.streaming import code_of, kept
@@ -31,6 +32,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
 
     def require() -> None:
         _require_same_shapes(base_model, tuned)
+        require_same_base(base_model, checkpoint)
         _require_trained(base_model, tuned)
 
     new = NewModel(

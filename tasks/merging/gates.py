@@ -1,17 +1,32 @@
 """What must hold before anything is merged; a gate that fails names the tensor and the way out."""
 
+from pathlib import Path
+
 import torch
 
 from tasks.errors import ModelError
 from tasks.merging.adapter import Adapter
 from tasks.merging.base_model import BaseModel
+from tasks.merging.origin import origin_of
 from tasks.merging.tensor_files import is_finite, read_float
+from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.formats import PROJECTOR_PREFIX
+
+
+def require_same_base(base: BaseModel, tuned: Path) -> None:
+    """Raise ModelError when a checkpoint says of its base's weights what is not so of these."""
+    origin = origin_of(tuned)
+    if "base_weights" in origin and origin["base_weights"] != weights_fingerprint(base.folder):
+        raise ModelError(
+            f"{tuned} was trained on {origin.get('base')}, whose weights are not those of {base.folder}: "
+            "give the base model that it was trained on; its layout does not matter."
+        )
 
 
 def require_mergeable(base: BaseModel, adapter: Adapter) -> None:
     """Raise ModelError unless the adapter belongs to the base, was trained, and is whole."""
     _require_same_shapes(base, adapter)
+    require_same_base(base, adapter.folder)
     _require_projector(base, adapter)
     _require_finite(adapter)
     _require_trained(adapter)

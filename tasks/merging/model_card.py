@@ -6,6 +6,7 @@ from typing import Any
 from tasks.errors import DataError
 from tasks.files import read_json
 from tasks.merging.base_model import BaseModel, Layout
+from tasks.merging.origin import origin_of
 from tasks.paths import ADAPTER_CONFIG, TRAINER_STATE
 
 CARD = """---
@@ -24,6 +25,8 @@ the settings. The licence of the base model applies.
 {loading}
 The prompt template is v1 of LLaVA 1.5.
 """
+# what of a checkpoint's origin the card tells, and how it calls it
+TOLD = {"Run": "run", "Data: sets with the SHA-256": "dataset"}
 LOADING = {
     "transformers": """```python
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -67,7 +70,8 @@ def _licence(base: Path) -> str:
 def _parameters(tuned: Path) -> list[str]:
     """How the checkpoint was trained, as its own files say."""
     lora, state = (_read(tuned / name) for name in (ADAPTER_CONFIG, TRAINER_STATE))
-    known = []
+    origin = origin_of(tuned)
+    known = [f"{what}: {origin[key]}" for what, key in TOLD.items() if origin.get(key)]
     if lora:
         kind = "DoRA" if lora.get("use_dora") else "rsLoRA" if lora.get("use_rslora") else "LoRA"
         known.append(

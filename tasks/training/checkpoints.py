@@ -3,13 +3,13 @@
 import re
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text
-from tasks.paths import COMPLETE, NON_LORA_WEIGHTS, RESUME_ONLY
+from tasks.paths import COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
 from tasks.storage.manifests import broken_files, read_manifest
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
@@ -17,11 +17,16 @@ CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where checkpoints come from: the run's and the base model's names, and the training's fingerprint."""
+    """Where checkpoints come from: the names of run and base, the training's fingerprint, and what it was given.
+
+    `base_weights` is the fingerprint of the base's weights, `dataset` the digest of the prepared sets.
+    """
 
     run: str
     base: str
     training: str
+    base_weights: str
+    dataset: str
 
 
 MODEL_CARD = """---
@@ -76,6 +81,11 @@ def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) ->
         what="a LoRA adapter and the projector" if lora else "a full fine-tuning",
     )
     write_text(checkpoint / "README.md", text)
+
+
+def write_origin(checkpoint: Path, origin: Origin) -> None:
+    """Write origin.json, by which merging knows the base, and a merged model's card the data."""
+    write_json(checkpoint / ORIGIN, asdict(origin))
 
 
 def mark_complete(checkpoint: Path, step: int, training: str) -> None:

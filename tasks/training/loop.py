@@ -16,7 +16,7 @@ from tasks.settings import TrainingConfig
 from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.answer_scores import AnswerScores
 from tasks.training.batches import Collator, SampleDataset, blank_image
-from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora
+from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora, write_origin
 from tasks.training.losses import mean_loss, predict_answers, sample_losses
 from tasks.training.sampling import train_sampler
 from tasks.training.saved_weights import fault_of, require_learned, whole_trainables
@@ -169,6 +169,7 @@ class LlavaTrainer(Trainer):
     def _complete_checkpoint(self) -> None:
         step, folder = self.state.global_step, self._folder
         write_model_card(folder, step, self.origin, self.config.lora_enable)
+        write_origin(folder, self.origin)
         mark_complete(folder, step, self.origin.training)
         self.on_complete(folder)
         keep_best(folder.parent, self.state.best_global_step)

@@ -14,6 +14,7 @@ from typing import Any
 from tasks.errors import ConfigError, DataError, TrainingError
 from tasks.files import read_json
 from tasks.model.configuration import require_model_config
+from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
@@ -80,7 +81,7 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     trainer = LlavaTrainer(
         config=order.training,
         reader=reader,
-        origin=Origin(order.run, order.base.path.name, order.fingerprint),
+        origin=origin_of(order),
         on_complete=lambda folder: _announce(folder, order.staging),
         model=model,
         args=arguments,
@@ -96,6 +97,17 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     return trainer
+
+
+def origin_of(order: TrainingOrder) -> Origin:
+    """What every checkpoint of an order tells of where it comes from."""
+    return Origin(
+        run=order.run,
+        base=order.base.path.name,
+        training=order.fingerprint,
+        base_weights=weights_fingerprint(order.base.path),
+        dataset=order.dataset.sha256,
+    )
 
 
 def _reader(order: TrainingOrder) -> Reader:

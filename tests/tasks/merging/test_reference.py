@@ -5,6 +5,7 @@ from shutil import copytree
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,9 @@ from tasks.merging.merge import merge_adapter
 from tasks.merging.publishing import Form
 from tasks.merging.streaming import kept, write_files
 from tasks.merging.verifying import require_same_answers
+from tasks.model.adapters import apply_adapter
 from tasks.model.formats import canonical_name
+from tasks.model.loading import load_base, load_reader
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -128,6 +131,48 @@ def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_pat
     out = tmp_path / "elsewhere" / "out"
     merge_adapter(original, ADAPTER, out, Form(layout=layout, verify=True))
     assert (out / "MANIFEST.json").is_file()
+
+
+def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
+    """Of the reference's batch of eight, a sample at a time."""
+    from tasks.model.prompt import expand_images
+
+    golden = np.load(ORACLE / "forward.npz")
+    found = []
+    for ids, mask, image in zip(golden["input_ids"], golden["attention_mask"], golden["images"], strict=True):
+        row = expand_images(ids[mask].tolist(), reader.image_token_id, reader.image_tokens)
+        with torch.no_grad():
+            output = model(input_ids=torch.tensor([row]), pixel_values=torch.from_numpy(image)[None])
+        found.append(output.logits[0])
+    return found
+
+
+@pytest.mark.parametrize("layout", ["transformers", "llava"])
+def test_logits_of_the_references_samples_are_those_of_base_and_adapter(
+    original: Path, tmp_path: Path, layout: Any
+) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
+    reader = load_reader(original)
+    base = logits_of(load_base(original, torch.float32), reader)
+    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), reader)
+    found = logits_of(load_base(tmp_path / "out", torch.float32), reader)
+    # the reference's own merge moves its logits by 6.8e-6
+    for new, old in zip(found, expected, strict=True):
+        torch.testing.assert_close(new, old, atol=1e-5, rtol=0)
+    assert max(float((old - new).abs().max()) for old, new in zip(base, found, strict=True)) > 1e-3
+
+
+def test_transformers_loads_the_directory_as_any_other_and_answers(original: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    merge_adapter(original, ADAPTER, tmp_path / "out")
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
+    processor = AutoProcessor.from_pretrained(tmp_path / "out")
+    turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a river"}]}
+    prompt = processor.apply_chat_template([turn], add_generation_prompt=True)
+    inputs = processor(images=np.zeros((40, 30, 3), "uint8"), text=prompt, return_tensors="pt")
+    answered = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    assert answered.shape[1] > inputs["input_ids"].shape[1]
 
 
 def test_answers_that_differ_are_refused(original: Path, tmp_path: Path) -> None:
