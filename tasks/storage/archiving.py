@@ -1,6 +1,7 @@
 """From a finished folder to the store: every file hashed, the manifest last; twice is the same as once."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,13 @@ from tasks.storage.remote_folders import (
     read_remote_manifest,
     require_same_content,
 )
+from tasks.storage.stored_files import FILES_AT_ONCE, StoredFile, end_of
+
+Known = Mapping[str, StoredFile]
+# where a manifest in the store notes what tells its files from any that take their place
+VERSIONS = "versions"
+# of two large files of one size, weights or optimiser states mostly, the ends tell that they differ
+END_BYTES = 1 << 16
 
 
 class Archived(Value):
@@ -29,15 +37,13 @@ class Archived(Value):
     sent: int
 
 
-def archive_folder(
-    folder: Path, store: ObjectStore, prefix: str, stored: Callable[[], Mapping[str, str]] = dict
-) -> Archived:
+def archive_folder(folder: Path, store: ObjectStore, prefix: str, stored: Callable[[], Known] = dict) -> Archived:
     """Copy a finished folder to `prefix` of the store, its manifest last.
 
     The same content there is left as it is (files that were lost since are sent again), and so is what the
     same inputs and settings made at another time. Anything else there raises StoreError, and so does a
-    file that does not arrive as it left. `stored` tells the keys of files that the store has already, by SHA-256:
-    these are copied inside the store. It is asked only when there is something to send.
+    file that does not arrive as it left. `stored` tells files that the store has already, by SHA-256: these
+    are copied inside the store. It is asked only when there is something to send.
     """
     there = read_remote_manifest(store, prefix)
     if there is None and folder.is_dir() and read_manifest(folder) is None:
@@ -56,20 +62,43 @@ def archive_folder(
     return _archived(store, prefix, manifest, sent)
 
 
-def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Mapping[str, str]) -> tuple[Manifest, int]:
+def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Known) -> tuple[Manifest, int]:
     """Send a folder without a manifest, hashing its files on their way; the manifest, and how many were sent."""
-    sizes = set(store.sizes_below(str(PurePosixPath(prefix).parent)).values()) if known else set()
-    files, sent = {}, 0
-    for name, path in shown_files(folder):
-        size, key = path.stat().st_size, join(prefix, name)
-        # only what may be there already is read twice
-        sha256 = sha256_of(path) if size in sizes else None
-        if sha256 is not None and _is_copied(store, key, sha256, known):
-            files[name] = {"size": size, "sha256": sha256}
-            continue
-        files[name] = {"size": size, "sha256": store.put_file(path, key, sha256)}
-        sent += 1
-    return Manifest(fingerprint=_fingerprint(folder, files), files=files), sent
+    shown = shown_files(folder)
+    files: dict[str, dict[str, Any]] = {}
+    sent = 0
+    # manifests among the files are sent when all others are there
+    for manifests in (False, True):
+        named = [(name, path) for name, path in shown if name.endswith(MANIFEST) == manifests]
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            done = pool.map(lambda pair: _send_one(pair[1], store, join(prefix, pair[0]), known), named)
+            for (name, path), (sha256, was_sent) in zip(named, done, strict=True):
+                files[name] = {"size": path.stat().st_size, "sha256": sha256}
+                sent += was_sent
+    versions = store.versions_below(prefix)
+    known_again = {name: versions[key] for name in files if (key := join(prefix, name)) in versions}
+    details = {VERSIONS: known_again} if known_again else {}
+    return Manifest(fingerprint=_fingerprint(folder, files), files=files, details=details), sent
+
+
+def _send_one(path: Path, store: ObjectStore, key: str, known: Known) -> tuple[str, bool]:
+    """Put a file, by a copy of one that the store has where there is one; its SHA-256, and whether it was sent."""
+    if not _may_be_known(path, store, known):
+        return store.put_file(path, key), True
+    sha256 = sha256_of(path)
+    if sha256 in known and store.copy_file(known[sha256], key, sha256):
+        return sha256, False
+    return store.put_file(path, key, sha256), True
+
+
+def _may_be_known(path: Path, store: ObjectStore, known: Known) -> bool:
+    """Whether the store may have a file; a large one is read twice only where its end is the same."""
+    size = path.stat().st_size
+    alike = [file for file in known.values() if file.size == size and PurePosixPath(file.key).name == path.name]
+    if not alike or size <= END_BYTES:
+        return bool(alike)
+    end = end_of(path, END_BYTES)
+    return any(store.read_end(file, END_BYTES) == end for file in reversed(alike))
 
 
 def _send_named(folder: Path, store: ObjectStore, prefix: str, manifest: Manifest, names: list[str]) -> int:
@@ -77,11 +106,6 @@ def _send_named(folder: Path, store: ObjectStore, prefix: str, manifest: Manifes
     for name in sorted(names, key=lambda name: name.endswith(MANIFEST)):
         store.put_file(folder / name, join(prefix, name), manifest.files[name]["sha256"])
     return len(names)
-
-
-def _is_copied(store: ObjectStore, key: str, sha256: str, known: Mapping[str, str]) -> bool:
-    """Whether a file could be had by a copy of one that the store has."""
-    return sha256 in known and store.copy_file(known[sha256], key, sha256)
 
 
 def shown_files(folder: Path) -> list[tuple[str, Path]]:

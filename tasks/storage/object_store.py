@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from tasks.errors import StoreError
 from tasks.storage.credentials import Credentials
 from tasks.storage.local_store import LocalStore
+from tasks.storage.stored_files import StoredFile
 from tasks.store_settings import StoreConfig
 
 
@@ -45,8 +46,19 @@ class ObjectStore(Protocol):
         """Write a small text file only if there is none of this key; False when there is."""
         ...
 
-    def copy_file(self, source: str, key: str, sha256: str) -> bool:
-        """Copy a stored file inside the store; False, and nothing at `key`, when it is not of this SHA-256."""
+    def copy_file(self, source: StoredFile, key: str, sha256: str) -> bool:
+        """Copy a stored file inside the store; False, and nothing at `key`, when it is not of this SHA-256.
+
+        A file that is still of the version that it had when it was found whole is that one.
+        """
+        ...
+
+    def read_end(self, source: StoredFile, size_bytes: int) -> bytes | None:
+        """The last bytes of a stored file; None when it is not there with its size."""
+        ...
+
+    def versions_below(self, folder: str) -> dict[str, str]:
+        """What tells each file below a folder from any that takes its place, by key; none where a store cannot tell."""
         ...
 
     def drop_unfinished(self, folder: str) -> None:

@@ -14,10 +14,11 @@ from tasks.errors import StoreError
 from tasks.files import digest_of
 from tasks.paths import COMPLETE, MANIFEST
 from tasks.records import Manifest
-from tasks.storage.archiving import Archived, archive_folder, manifest_of, shown_files
+from tasks.storage.archiving import VERSIONS, Archived, archive_folder, manifest_of, shown_files
 from tasks.storage.manifests import content_digest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, read_remote_manifest
+from tasks.storage.stored_files import StoredFile
 
 STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)(?:-(\d+))?/{re.escape(MANIFEST)}$")
 # written before the first file and taken away after the manifest; it holds the digest of the content to come
@@ -101,15 +102,18 @@ def _take(store: ObjectStore, prefix: str, coming: _Coming) -> bool:
         return False
 
 
-def _files_by_hash(store: ObjectStore, run: str) -> dict[str, str]:
-    """Keys of the files of a run's newest checkpoints, by SHA-256."""
-    found: dict[str, str] = {}
+def _files_by_hash(store: ObjectStore, run: str) -> dict[str, StoredFile]:
+    """Files of a run's newest checkpoints, by SHA-256."""
+    found: dict[str, StoredFile] = {}
     for place in places_below(store, join(run, "checkpoints"))[-LOOKED_AT:]:
         try:
             manifest = read_remote_manifest(store, place.folder)
         except StoreError:
             # what is damaged or foreign is nothing to copy from
             continue
-        for name, entry in manifest.files.items() if manifest else ():
-            found[entry["sha256"]] = join(place.folder, name)
+        if manifest is None:
+            continue
+        for name, entry in manifest.files.items():
+            version = manifest.details.get(VERSIONS, {}).get(name)
+            found[entry["sha256"]] = StoredFile(join(place.folder, name), entry["size"], version)
     return found

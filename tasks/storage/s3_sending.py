@@ -52,6 +52,8 @@ class Sender:
 
     def __init__(self, client: Any, bucket: str, limits: Limits) -> None:
         self._client, self._bucket, self._limits = client, bucket, limits
+        # of all files together
+        self._slots = BoundedSemaphore(limits.parts_in_flight)
 
     def send(self, source: Path, key: str, sha256: str | None) -> tuple[str, bool]:
         """Put a file; its SHA-256, and whether the server's checksums tell that all of it arrived.
@@ -61,30 +63,57 @@ class Sender:
         """
         with source.open("rb") as file:
             if source.stat().st_size > self._limits.part_bytes:
-                return self._send_in_parts(source, file, key, sha256)
+                return self._send_large(source, file, key, sha256)
             data = file.read()
             found = hashlib.sha256(data).hexdigest()
             _require_unchanged(source, found, sha256)
             return found, self._put_checked(data, key, self._client.put_object)[1]
 
-    def _send_in_parts(self, source: Path, file: BinaryIO, key: str, sha256: str | None) -> tuple[str, bool]:
-        part_bytes = max(self._limits.part_bytes, -(-source.stat().st_size // MOST_PARTS))
+    def _send_large(self, source: Path, file: BinaryIO, key: str, sha256: str | None) -> tuple[str, bool]:
+        size = source.stat().st_size
+        part_bytes = max(self._limits.part_bytes, -(-size // MOST_PARTS))
+        if found := self._standing(file, key, size, part_bytes):
+            _require_unchanged(source, found, sha256)
+            return found, True
+        file.seek(0)
+        found, etags = self._send_in_parts(file, key, part_bytes, sha256)
+        names = [etag for etag, _told in etags]
+        return found, all(told for _etag, told in etags) and self._has_etag(key, names)
+
+    def _standing(self, file: BinaryIO, key: str, size: int, part_bytes: int) -> str | None:
+        """The SHA-256 of a file that stands there whole, from a sender that was killed later; None: it does not."""
+        try:
+            there = self._client.head_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.ClientError:
+            return None
+        if there["ContentLength"] != size or _is_encrypted(there):
+            return None
+        whole, etags = hashlib.sha256(), []
+        while data := file.read(part_bytes):
+            whole.update(data)
+            etags.append(hashlib.md5(data, usedforsecurity=False).hexdigest())
+        return whole.hexdigest() if there["ETag"].strip('"') == _etag_of(etags) else None
+
+    def _send_in_parts(
+        self, file: BinaryIO, key: str, part_bytes: int, sha256: str | None
+    ) -> tuple[str, list[tuple[str, bool]]]:
         upload, present = self._unfinished_upload(key)
         if upload is None:
             upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
         whole = hashlib.sha256()
-        slots, failed = BoundedSemaphore(self._limits.parts_in_flight), Event()
+        failed = Event()
         parts: list[Future[tuple[str, bool]]] = []
 
         def finish(part: Future[tuple[str, bool]]) -> None:
             if part.exception():
                 failed.set()
-            slots.release()
+            self._slots.release()
 
         with ThreadPoolExecutor(self._limits.parts_in_flight) as pool:
             while data := file.read(part_bytes):
-                slots.acquire()
+                self._slots.acquire()
                 if failed.is_set():
+                    self._slots.release()
                     break
                 part = pool.submit(self._send_part, key, upload, len(parts) + 1, data, present)
                 part.add_done_callback(finish)
@@ -94,10 +123,9 @@ class Sender:
         found = whole.hexdigest()
         if found != (sha256 or found):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-            _require_unchanged(source, found, sha256)
-        names = [etag for etag, _told in etags]
-        self._complete(key, upload, names)
-        return found, all(told for _etag, told in etags) and self._has_etag(key, names)
+            _require_unchanged(Path(file.name), found, sha256)
+        self._complete(key, upload, [etag for etag, _told in etags])
+        return found, etags
 
     def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> tuple[str, bool]:
         # what is there already is known by its MD5: a part of another file is sent over
@@ -173,13 +201,18 @@ class Sender:
             found = self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"')
         except self._client.exceptions.ClientError:
             return False
-        digests = b"".join(bytes.fromhex(etag) for etag in etags)
-        return bool(found == f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}")
+        return bool(found == _etag_of(etags))
 
     def drop_unfinished(self, prefix: str) -> None:
         """End all uploads below a prefix that were never completed; their parts cost money and are not listed."""
         for key, upload in self._uploads(prefix):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+
+def _etag_of(etags: list[str]) -> str:
+    """The ETag of an object that was put in parts of these ETags."""
+    digests = b"".join(bytes.fromhex(etag) for etag in etags)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
 def _is_encrypted(answer: Any) -> bool:

@@ -27,11 +27,12 @@ from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.storage.credentials import Credentials
 from tasks.storage.s3_sending import MIB, TRIES, Limits, Sender, Throttle
+from tasks.storage.stored_files import FILES_AT_ONCE, StoredFile
 from tasks.store_settings import StoreConfig
 
 # the largest object that a server copies in one request
 COPY_LIMIT_BYTES = 5 << 30
-MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+MISSING = frozenset({"404", "NoSuchKey", "NotFound", "InvalidRange"})
 # 412: there is one; 409: another writer is creating it at this moment
 TAKEN = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 DAMAGED_ON_THE_WAY = frozenset(
@@ -90,26 +91,39 @@ class S3Store:
             )
         return sent
 
-    def copy_file(self, source: str, key: str, sha256: str) -> bool:
+    def copy_file(self, source: StoredFile, key: str, sha256: str) -> bool:
         with self._refusals(key):
-            place = {"Bucket": self.bucket, "Key": self._full(source)}
+            place = {"Bucket": self.bucket, "Key": self._full(source.key)}
             try:
-                size_bytes = self._client.head_object(**place)["ContentLength"]
-                if size_bytes > COPY_LIMIT_BYTES:
+                version = self._client.head_object(**place)["ETag"]
+                if source.size > COPY_LIMIT_BYTES or version.strip('"') != (source.version or version.strip('"')):
                     return False
                 answer = self._client.copy_object(
-                    Bucket=self.bucket, Key=self._full(key), CopySource=place, ChecksumAlgorithm="SHA256"
+                    Bucket=self.bucket,
+                    Key=self._full(key),
+                    CopySource=place,
+                    CopySourceIfMatch=version,
+                    ChecksumAlgorithm="SHA256",
                 )
             except ClientError as error:
-                if _code(error) in MISSING:
+                if _code(error) in MISSING | TAKEN:
                     return False
                 raise
-        told = answer["CopyObjectResult"].get("ChecksumSHA256")
+        told = answer["CopyObjectResult"]
+        if source.version and told["ETag"].strip('"') == source.version:
+            return True
         # not every server tells a checksum; of a single request, it is that of the whole object
-        if (base64.b64decode(told).hex() if told and "-" not in told else self.hash_of(key)) == sha256:
+        checksum = told.get("ChecksumSHA256", "-")
+        if (self.hash_of(key) if "-" in checksum else base64.b64decode(checksum).hex()) == sha256:
             return True
         self.delete(key)
         return False
+
+    def read_end(self, source: StoredFile, size_bytes: int) -> bytes | None:
+        with self._refusals(source.key):
+            start = max(0, source.size - size_bytes)
+            body = self._body(source.key, Range=f"bytes={start}-{source.size - 1}")
+            return None if body is None else bytes(body.read())
 
     def drop_unfinished(self, folder: str) -> None:
         with self._refusals(folder):
@@ -140,15 +154,21 @@ class S3Store:
         return digest.hexdigest()
 
     def sizes_below(self, folder: str) -> dict[str, int]:
+        return {key: entry["Size"] for key, entry in self._entries_below(folder)}
+
+    def versions_below(self, folder: str) -> dict[str, str]:
+        return {key: entry["ETag"].strip('"') for key, entry in self._entries_below(folder)}
+
+    def _entries_below(self, folder: str) -> list[tuple[str, Any]]:
         start = self._full(folder).rstrip("/") + "/" if self._full(folder) else ""
         cut = len(self._full(""))
         pages = self._client.get_paginator("list_objects_v2")
         with self._refusals(folder or "its listing"):
-            return {
-                entry["Key"][cut:].lstrip("/"): entry["Size"]
+            return [
+                (entry["Key"][cut:].lstrip("/"), entry)
                 for page in pages.paginate(Bucket=self.bucket, Prefix=start)
                 for entry in page.get("Contents", ())
-            }
+            ]
 
     def read_text(self, key: str) -> str | None:
         with self._refusals(key):
@@ -183,9 +203,9 @@ class S3Store:
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}".strip("/")
 
-    def _body(self, key: str) -> Any:
+    def _body(self, key: str, **some: str) -> Any:
         try:
-            return self._client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"]
+            return self._client.get_object(Bucket=self.bucket, Key=self._full(key), **some)["Body"]
         except ClientError as error:
             if _code(error) in MISSING:
                 return None
@@ -211,9 +231,9 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
-        max_pool_connections=config.parts_in_flight + 2,
-        # signed payloads: the server checks the SHA-256 of every request, over https too
-        s3={"addressing_style": style, "payload_signing_enabled": True},
+        max_pool_connections=config.parts_in_flight + FILES_AT_ONCE,
+        # what is sent is bound by its MD5, which is signed and which the server must compute for its ETag anyway
+        s3={"addressing_style": style, "payload_signing_enabled": False},
         # servers other than AWS refuse trailing checksums
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
