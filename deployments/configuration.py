@@ -39,7 +39,7 @@ def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> Experimen
 
     Raises ConfigError, in one sentence, for an unknown preset, an unknown key or a value out of bounds.
     """
-    values = _read_yaml(_find(preset_or_yaml))
+    values = read_yaml(_find(preset_or_yaml))
     for override in overrides:
         _apply(values, override)
     return _validated(values)
@@ -83,7 +83,8 @@ def _parse(text: str) -> Any:
     return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The values of a YAML file of sections; raises ConfigError."""
     try:
         values = _parse(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -73,9 +73,13 @@ def reopen_run(name: str, workspace: Path) -> Run | None:
         if folder.root.name != name and _claimed_name(folder) != name:
             continue
         if folder.experiment.is_file():
-            config = ExperimentConfig.model_validate(yaml.safe_load(folder.experiment.read_text(encoding="utf-8")))
-            return _run_of(config, folder.root.name, places)
+            return _run_of(read_config(folder), folder.root.name, places)
     return None
+
+
+def read_config(folder: RunFolder) -> ExperimentConfig:
+    """The configuration of a run that was opened before."""
+    return ExperimentConfig.model_validate(yaml.safe_load(folder.experiment.read_text(encoding="utf-8")))
 
 
 def _run_of(config: ExperimentConfig, name: str, places: Workspace) -> Run:

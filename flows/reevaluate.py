@@ -1,0 +1,111 @@
+"""Flow reevaluate: models of the store -> answers and scores of what changed -> history, alarm when worse."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+
+from flows.base_model import obtain_base
+from flows.merge_lora import merge_lora_flow
+from flows.prepare_data import prepare_data_flow
+from tasks.data.steps import audit_sets
+from tasks.errors import ConfigError
+from tasks.evaluation.steps import evaluate_answers
+from tasks.inference.request import Asking
+from tasks.inference.steps import answer_subsets
+from tasks.records import DatasetRef, ModelRef, ReportRef
+from tasks.reevaluating.history import Evaluation
+from tasks.reevaluating.steps import (
+    KEY_LETTERS,
+    fetch_merged_step,
+    find_stored_models,
+    is_evaluated,
+    keep_evaluation,
+    show_history,
+)
+from tasks.reevaluating.stored_models import Label, StoredModel
+from tasks.settings import ExperimentConfig
+from tasks.steps import content_digest_of, make
+from tasks.storage.runs import Run, open_run, read_config, reopen_run
+
+ALL: tuple[Label, ...] = ("base", "final", "best", "newest")
+
+
+@flow(name="reevaluate", flow_run_name="reevaluate-{run}")
+def reevaluate_flow(
+    run: str,
+    models: tuple[Label, ...] = ALL,
+    workspace: Path = Path("workspace"),
+    config: ExperimentConfig | None = None,
+) -> list[Evaluation]:
+    """Answer and score again the models of a run that its store holds, as far as anything of them has changed.
+
+    Each report is compared with the last one on the same model, image by image; the event rsvlm.score.dropped tells
+    of a source that is worse. Returns the new evaluations: none when nothing has changed.
+
+    Args:
+        run: The run's name, in the workspace or in the store.
+        models: Which models: base, final, best and newest (checkpoints).
+        workspace: The folder that all runs share.
+        config: The experiment, on a machine whose workspace does not have the run; else as the run's own.
+    """
+    opened, config = _open(run, workspace, config)
+    base = obtain_base(config.model, opened)
+    dataset = prepare_data_flow(config, opened.name, workspace)
+    made = []
+    for model in find_stored_models(opened, base, models):
+        key = content_digest_of([model.weights, dataset, config.inference, config.evaluation])
+        if is_evaluated(opened, model, key):
+            get_run_logger().info("%s is as it was at its last evaluation: it is not asked again.", model.label)
+            continue
+        found = _model(opened, config, model, base)
+        report = _evaluate(opened, config, (model.label, key), found, dataset)
+        made.append(keep_evaluation(opened, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
+    show_history(opened)
+    return made
+
+
+def _open(run: str, workspace: Path, config: ExperimentConfig | None) -> tuple[Run, ExperimentConfig]:
+    if config is not None:
+        return open_run(config, run, workspace), config
+    opened = reopen_run(run, workspace)
+    if opened is None:
+        raise ConfigError(f"There is no run {run} in {workspace}: give its configuration, or another workspace.")
+    return opened, read_config(opened.folder)
+
+
+def _model(run: Run, config: ExperimentConfig, model: StoredModel, base: ModelRef) -> ModelRef:
+    if model.label == "base":
+        return base
+    if model.step is None:
+        return fetch_merged_step(run, model)
+    return merge_lora_flow(config, run.name, run.workspace_root, base, step=model.step)
+
+
+def _evaluate(
+    run: Run, config: ExperimentConfig, what: tuple[Label, str], model: ModelRef, dataset: DatasetRef
+) -> ReportRef:
+    """Answer and score in a folder of this evaluation's own: no earlier one is moved aside."""
+    label, key = what
+    place, superseded = run.folder.root / "reevaluations" / key[:KEY_LETTERS], run.folder.superseded
+    asking = Asking(label=label, config=config.inference, subset_size=config.data.subset_size)
+    answers = make(
+        answer_subsets,
+        place / "predictions" / label,
+        superseded,
+        model=model,
+        dataset=dataset,
+        asking=asking,
+        run=run,
+    )
+    audited = config.evaluation.only_clean or config.evaluation.clean_beside
+    return make(
+        evaluate_answers,
+        place / "reports" / label,
+        superseded,
+        dataset=dataset,
+        answers=[answers],
+        audit=make(audit_sets, run.folder.audit, superseded, dataset=dataset) if audited else None,
+        checkpoints=[],
+        config=config.evaluation,
+    )

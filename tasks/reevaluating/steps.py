@@ -1,0 +1,151 @@
+"""Re-evaluation as Prefect tasks: what the store holds, the comparison with the last report, the alarm, the pages."""
+
+from base64 import b64encode
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_image_artifact, create_table_artifact
+from prefect.events import emit_event
+
+from tasks.errors import UserError
+from tasks.evaluation.comparing import METRICS, compare
+from tasks.files import read_json, write_json_lines, write_text
+from tasks.records import ModelRef, ReportRef
+from tasks.reevaluating.history import (
+    FIRST,
+    NOT_COMPARABLE,
+    Evaluation,
+    append,
+    last_of,
+    leading_changes,
+    leading_scores,
+    read_history,
+    verdict_on,
+)
+from tasks.reevaluating.shown import draw_history, history_rows
+from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
+from tasks.steps import artifact_key, harmless
+from tasks.storage.archiving import archive_folder
+from tasks.storage.manifests import content_digest
+from tasks.storage.object_store import ObjectStore
+from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
+from tasks.storage.runs import Run
+from tasks.storage.steps import RETRY_DELAYS_S, open_run_store
+
+DROPPED = "rsvlm.score.dropped"
+REPORTS, EVALUATIONS = "reports", "evaluations"
+KEY_LETTERS = 16
+
+
+@task(name="find-stored-models", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def find_stored_models(run: Run, base: ModelRef, labels: Collection[Label]) -> list[StoredModel]:
+    """The asked models of a run that its store holds."""
+    return find_stored(open_run_store(run), run.store_name, base, labels)
+
+
+@task(name="fetch-merged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def fetch_merged_step(run: Run, model: StoredModel) -> ModelRef:
+    """The final model of a run, from the store."""
+    return fetch_merged(run, model, open_run_store(run))
+
+
+@task(name="is-evaluated", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def is_evaluated(run: Run, model: StoredModel, key: str) -> bool:
+    """Whether the last report on a model is of this very model, test set, settings and code, and whole in the store."""
+    store = open_run_store(run)
+    last = last_of(read_history(store, run.store_name), model.label)
+    if last is None or last.key != key:
+        return False
+    manifest = read_remote_manifest(store, last.report)
+    return manifest is not None and not missing_files(store, last.report, manifest)
+
+
+@task(name="keep-evaluation", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
+def keep_evaluation(run: Run, model: StoredModel, report: ReportRef, key: str, time: str) -> Evaluation:
+    """Compare a report with the last one on its model, sound the alarm if it is worse, and keep both in the store."""
+    store = open_run_store(run)
+    place = join(run.store_name, EVALUATIONS, f"{model.label}-{key[:KEY_LETTERS]}")
+    changes, verdict = _compared_with_last(run, model, report, store)
+    archive_folder(report.path, store, place)
+    found = Evaluation(
+        time=time,
+        model=model.label,
+        step=model.step,
+        key=key,
+        protocol=read_json(report.path / METRICS)["protocol"]["fingerprint"],
+        report=place,
+        scores=leading_scores(report.path),
+        changes=changes,
+        verdict=verdict,
+    )
+    # before it is kept: a kill between the two says it twice, not never
+    for source in found.dropped:
+        _sound_alarm(run, found, source)
+    return append(store, run.store_name, found)
+
+
+def _compared_with_last(
+    run: Run, model: StoredModel, report: ReportRef, store: ObjectStore
+) -> tuple[dict[str, dict[str, object]], str]:
+    """The changes by source since the last report on a model, and the verdict."""
+    before = _last_report(run, model, store)
+    if before is None:
+        return {}, FIRST
+    try:
+        changes = leading_changes(compare(before, report.path, None))
+    except UserError as error:
+        get_run_logger().warning("%s is not compared with its last report: %s", model.label, error)
+        return {}, NOT_COMPARABLE
+    return changes, verdict_on(changes)
+
+
+def _last_report(run: Run, model: StoredModel, store: ObjectStore) -> Path | None:
+    """The last report on a model, from the store: of its history or, before that, of the experiment itself."""
+    last = last_of(read_history(store, run.store_name), model.label)
+    folder = last.report if last else join(run.store_name, REPORTS)
+    manifest = read_remote_manifest(store, folder)
+    if manifest is None:
+        return None
+    target = run.folder.root / "fetched" / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
+    pull_folder(store, folder, target)
+    report = target if last else target / model.label
+    return report if report.is_dir() else None
+
+
+def _sound_alarm(run: Run, found: Evaluation, source: str) -> None:
+    change = found.changes[source]
+    get_run_logger().warning(
+        "%s of %s answers worse than before: %s %s by %.4f.",
+        *(found.model, run.store_name, source, change["metric"], change["difference"]),
+    )
+    emit_event(
+        event=DROPPED,
+        resource={"prefect.resource.id": f"rsvlm.run.{run.store_name}"},
+        payload={
+            "run": run.store_name,
+            "model": found.model,
+            "step": found.step,
+            "source": source,
+            "metric": change["metric"],
+            "before": change["a"],
+            "now": change["b"],
+            "difference": change["difference"],
+            "interval": change["ci95"],
+            "p_value": change["p_value"],
+        },
+    )
+
+
+def show_history(run: Run) -> list[Evaluation]:
+    """Write a run's history as JSON lines and as a picture, and show both on Prefect's pages."""
+    history: Sequence[Evaluation] = read_history(open_run_store(run), run.store_name)
+    folder, picture = run.folder.root / "history", draw_history(history)
+    write_json_lines(folder / "history.jsonl", [each.model_dump(mode="json") for each in history])
+    write_text(folder / "history.svg", picture)
+    address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+    about = f"History of the scores of {run.store_name}"
+    with harmless():
+        create_table_artifact(history_rows(history), key=artifact_key("history", run.name), description=about)
+        create_image_artifact(address, key=artifact_key("history-plot", run.name), description=about)
+    return list(history)

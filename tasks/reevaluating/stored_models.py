@@ -1,0 +1,64 @@
+"""The models of a run that its store holds: the final, the best and the newest checkpoint, and their base."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from tasks.errors import StoreError
+from tasks.paths import TRAINER_STATE
+from tasks.records import ModelRef, Value
+from tasks.storage.manifests import content_digest
+from tasks.storage.object_store import ObjectStore
+from tasks.storage.places import Place, places_below
+from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest
+from tasks.storage.runs import Run
+
+Label = Literal["base", "final", "best", "newest"]
+MERGED = "merged"
+
+
+class StoredModel(Value):
+    """A model under its label: `weights` digests what it is made of; `step` is that of its checkpoint, if it is one."""
+
+    label: Label
+    weights: str
+    step: int | None = None
+
+
+def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection[Label]) -> list[StoredModel]:
+    """The asked models of a run that there are; raises StoreError when the store holds none but the base."""
+    found = [StoredModel(label="base", weights=base.sha256)]
+    if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
+        found.append(StoredModel(label="final", weights=content_digest(merged)))
+    places = places_below(store, join(run, "checkpoints"))
+    if places:
+        newest = places[-1]
+        best = _best_of(store, places)
+        found += [_checkpoint(store, "best", best, base)] if best and best.step != newest.step else []
+        found.append(_checkpoint(store, "newest", newest, base))
+    if len(found) == 1:
+        raise StoreError(f"{join(store.uri, run)} holds no model: run the experiment first, or name another run.")
+    return [model for model in found if model.label in labels]
+
+
+def _checkpoint(store: ObjectStore, label: Label, place: Place, base: ModelRef) -> StoredModel:
+    manifest = read_remote_manifest(store, place.folder)
+    assert manifest is not None, place.folder
+    return StoredModel(label=label, weights=f"{content_digest(manifest)} on {base.sha256}", step=place.step)
+
+
+def _best_of(store: ObjectStore, places: list[Place]) -> Place | None:
+    """The checkpoint that the newest one's trainer_state.json calls the best, where it is still there."""
+    try:
+        step = json.loads(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}").get("best_global_step")
+    except (json.JSONDecodeError, AttributeError):
+        return None
+    return next((place for place in reversed(places) if place.step == step), None)
+
+
+def fetch_merged(run: Run, model: StoredModel, store: ObjectStore) -> ModelRef:
+    """The final model of a run, from the store."""
+    folder: Path = run.folder.root / "fetched" / f"{MERGED}-{model.weights[:12]}"
+    manifest = pull_folder(store, join(run.store_name, MERGED), folder)
+    return ModelRef(path=folder, sha256=content_digest(manifest))

@@ -1,0 +1,69 @@
+"""A training that does worse than the others is ended early, by the validation losses that it logs."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from tasks.paths import RunFolder
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+LOOK_AGAIN_S = 0.5
+VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
+
+
+class Pruner:
+    """Reads a run's log from where it is now, and asks its training to stop once the losses say so."""
+
+    def __init__(self, trial: "Trial", folder: RunFolder) -> None:
+        self._trial, self._log = trial, folder.log
+        # all processes of a training look for this file at the end of each step
+        self._stop_file = folder.training / ".stop"
+        self._read = self._log.stat().st_size if self._log.exists() else 0
+        self.pruned = False
+
+    def look(self) -> None:
+        """Read what is new in the log."""
+        for step, loss in self._new_losses():
+            if self.pruned:
+                return
+            # the study's direction is upwards
+            self._trial.report(-loss, step)
+            if self._trial.should_prune():
+                self.pruned = True
+                self._stop_file.touch()
+
+    def _new_losses(self) -> list[tuple[int, float]]:
+        if not self._log.exists():
+            return []
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        # a line that is being written is read when it is whole
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        found = (VALIDATED.search(line) for line in whole.decode("utf-8", "replace").split("\n"))
+        return [(int(match[1]), float(match[2])) for match in found if match]
+
+
+@contextmanager
+def pruning(trial: "Trial", folder: RunFolder, wanted: bool) -> Iterator[Pruner]:
+    """Follow a training beside the block that runs it, where that is `wanted`."""
+    pruner, ended = Pruner(trial, folder), Event()
+    follower = Thread(target=_follow, args=(pruner, ended), daemon=True)
+    if wanted:
+        follower.start()
+    try:
+        yield pruner
+    finally:
+        ended.set()
+        if wanted:
+            follower.join()
+
+
+def _follow(pruner: Pruner, ended: Event) -> None:
+    while not ended.wait(LOOK_AGAIN_S):
+        pruner.look()

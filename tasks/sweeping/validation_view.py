@@ -1,0 +1,24 @@
+"""The validation set where the test set is looked for, so that points are answered and scored by it."""
+
+from pathlib import Path
+
+from tasks.errors import ConfigError
+from tasks.files import digest_of, link_or_copy, read_json, write_json
+from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
+from tasks.records import DatasetRef
+from tasks.storage.manifests import content_digest, made_beside, write_manifest
+
+VALIDATION_SET = "data_val.json"
+
+
+def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
+    """A dataset whose test set is the validation set of `dataset`; raises ConfigError where that is empty."""
+    records = read_json(dataset.path / VALIDATION_SET)
+    if not records:
+        raise ConfigError("The validation set is empty: lower data.train or data.test, for a sweep chooses by it.")
+    with made_beside(out) as part:
+        link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
+        write_json(part / FILTERED_TEST_SET, records)
+        manifest = write_manifest(part, digest_of(["validation view", dataset.content]))
+    counts = {**dataset.records, "test": len(records)}
+    return dataset.model_copy(update={"path": out, "sha256": content_digest(manifest), "records": counts})

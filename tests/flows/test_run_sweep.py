@@ -1,0 +1,167 @@
+"""A sweep of a very small experiment, killed twice: it ends with what the reports say when they are read again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tasks.files import read_json, read_json_lines, write_text
+from tasks.settings import ExperimentConfig
+from tasks.sweeping.description import SweepConfig
+
+pytestmark = pytest.mark.slow
+
+SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "training.lora_r": [2, 4]}
+PROGRAM = """
+import sys
+from pathlib import Path
+from flows.embedded import prepare_prefect
+prepare_prefect()
+from deployments.sweeps import load_sweep
+from flows.run_sweep import run_sweep_flow
+config, sweep = load_sweep(Path(sys.argv[1]))
+run_sweep_flow(config, sweep, "small", Path(sys.argv[2]))
+"""
+
+
+def finished_points(folder: Path) -> int:
+    from tasks.sweeping.study import open_points
+
+    with open_points(folder, sweep_of()) as points:
+        return len(points.finished())
+
+
+def sweep_of(**changes: object) -> SweepConfig:
+    return SweepConfig.model_validate({"search": SEARCH, "points": 4, "sampler": "random", **changes})
+
+
+@pytest.fixture(scope="module")
+def swept(
+    prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
+    """A sweep of four points whose process was killed in its first and in its third training."""
+    from flows.run_sweep import run_sweep_flow
+
+    root = tmp_path_factory.mktemp("sweep")
+    config = small_experiment(
+        data={"train": 0.4, "test": 0.3}, training={"max_steps": 3}, evaluation={"bootstrap_draws": 50}
+    )
+    write_text(root / "config.yaml", config.as_yaml())
+    described = {"preset": str(root / "config.yaml"), **sweep_of().model_dump(mode="json")}
+    import yaml
+
+    write_text(root / "sweep.yaml", yaml.safe_dump(described))
+    killed = [kill_in_training(root, number) for number in (1, 3)]
+    result = run_sweep_flow(config, sweep_of(), "small", root / "workspace")
+    yield SimpleNamespace(result=result, config=config, workspace=root / "workspace", killed=killed)
+
+
+def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
+    """Start the sweep and kill it as soon as its `number`-th training has said its first step."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
+
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "PREFECT_HOME": str(PREFECT_HOME.value()),
+        "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),
+    }
+    arguments = [sys.executable, "-c", PROGRAM, str(root / "sweep.yaml"), str(root / "workspace")]
+    lines: list[str] = []
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as it:
+        assert it.stdout
+        for line in it.stdout:
+            lines.append(line)
+            if "step 1/3: loss" in line and any(f"Point {number} of 4" in each for each in lines):
+                it.send_signal(signal.SIGKILL)
+                break
+    assert it.returncode == -signal.SIGKILL, "".join(lines[-30:])
+    return finished_points(root / "workspace" / "sweeps" / "small"), lines
+
+
+def test_a_killed_sweep_goes_on_with_the_point_that_was_broken_off(swept: SimpleNamespace) -> None:
+    assert [finished for finished, _ in swept.killed] == [0, 2]
+    assert finished_points(swept.result.folder) == 4
+    runs = {path.name for path in (swept.workspace / "runs").iterdir()}
+    assert runs == {row.run for row in swept.result.rows} and len(runs) == 4
+
+
+def test_a_killed_sweep_tries_the_points_of_one_that_is_not_killed(swept: SimpleNamespace, tmp_path: Path) -> None:
+    from tasks.sweeping.study import open_points
+
+    with open_points(tmp_path / "small", sweep_of()) as points:
+        drawn = []
+        while (trial := points.next()) is not None:
+            drawn.append(points.values_of(trial))
+            points.score(trial, 0.0)
+    with open_points(swept.result.folder, sweep_of()) as points:
+        assert [trial.params for trial in points.finished()] == drawn
+
+
+def test_the_leaderboard_says_what_a_new_computation_from_the_reports_says(swept: SimpleNamespace) -> None:
+    from tasks.evaluation.comparing import compare_rows, verdict_of
+    from tasks.evaluation.uncertainty import holm
+
+    rows = read_json(swept.result.folder / "leaderboard.json")["rows"]
+    reports = [swept.workspace / "runs" / row["run"] / "validation" / "reports" / "final" for row in rows]
+    answers = [read_json_lines(report / "per_answer.jsonl") for report in reports]
+    seed = read_json(reports[0] / "metrics.json")["protocol"]["shuffling_seed"]
+    compared = [compare_rows(answers[0], other, seed) for other in answers[1:]]
+    for task, metric in (("captioning", "CIDEr"), ("vqa", "accuracy")):
+        for source in compared[0][task]:
+            found = [each[task][source][metric] for each in compared]
+            raised = holm([each["p_value"] for each in found])
+            expected = [verdict_of(each["ci95"], p) for each, p in zip(found, raised, strict=True)]
+            assert [row["against_best"][source]["verdict"] for row in rows[1:]] == expected
+    scores = []
+    for report in reports:
+        metrics = read_json(report / "metrics.json")
+        values = [each["CIDEr"] for each in metrics["captioning"].values()]
+        values += [each["accuracy"] for each in metrics["vqa"].values()]
+        scores.append(sum(values) / len(values))
+    assert scores == pytest.approx([row["score"] for row in rows]) and scores == sorted(scores, reverse=True)
+
+
+def test_points_are_chosen_by_the_validation_set_and_only_the_best_is_asked_the_test_set(
+    swept: SimpleNamespace,
+) -> None:
+    runs = swept.workspace / "runs"
+    asked = [row.run for row in swept.result.rows if (runs / row.run / "predictions" / "final").exists()]
+    assert asked == [swept.result.rows[0].run]
+    best = runs / asked[0]
+    validation = read_json(best / "validation" / "predictions" / "final" / "final.json")
+    sets = swept.workspace / "data" / "sets"
+    assert [record["id"] for record in validation] == [record["id"] for record in read_json(sets / "data_val.json")]
+    assert swept.result.report.path == best / "reports" / "final"
+
+
+def test_the_best_configuration_is_a_preset_of_the_same_experiment(swept: SimpleNamespace) -> None:
+    from deployments.configuration import load_config
+    from tasks.sweeping.space import at_point, run_name
+
+    best = swept.result.rows[0]
+    config = load_config(str(swept.result.best))
+    assert config == at_point(swept.config, best.settings)
+    assert run_name("small", config) == best.run
+
+
+def test_the_page_needs_no_network_and_shows_every_point(swept: SimpleNamespace) -> None:
+    page = (swept.result.folder / "leaderboard.html").read_text()
+    assert all(row.run in page for row in swept.result.rows)
+    assert page.count("<polyline") == 4
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+
+
+def test_the_same_sweep_again_tries_nothing(swept: SimpleNamespace) -> None:
+    from flows.run_sweep import run_sweep_flow
+
+    logs = {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")}
+    assert run_sweep_flow(swept.config, sweep_of(), "small", swept.workspace) == swept.result
+    assert {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")} == logs

@@ -1,0 +1,65 @@
+"""The history of a run's scores: each evaluation is written once, and the picture shows them in order."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import StoreError
+from tasks.reevaluating.history import Evaluation, append, last_of, read_history, verdict_on
+from tasks.reevaluating.shown import draw_history, history_rows
+from tasks.storage.local_store import LocalStore
+
+
+def evaluation(model: str, value: float, key: str = "key") -> Evaluation:
+    return Evaluation(
+        time="2026-01-01T00:00:00+00:00",
+        model=model,
+        step=None,
+        key=key,
+        protocol="p",
+        report="run/evaluations/x",
+        scores={"LR": {"metric": "accuracy", "value": value, "ci95": [value - 0.1, value + 0.1]}},
+        changes={},
+        verdict="first",
+    )
+
+
+def test_writers_at_the_same_time_all_get_a_number_of_their_own(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.create_text("run/experiment.yaml", "")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: append(store, "run", evaluation("final", number / 10)), range(8)))
+    history = read_history(store, "run")
+    assert [each.number for each in history] == list(range(1, 9))
+    assert sorted(each.scores["LR"]["value"] for each in history) == [number / 10 for number in range(8)]
+
+
+def test_the_last_of_a_model_is_that_of_the_model(tmp_path: Path) -> None:
+    history = [evaluation("final", 0.1, "a"), evaluation("base", 0.2, "b"), evaluation("final", 0.3, "c")]
+    last = last_of([*history, evaluation("base", 0.4, "d")], "final")
+    assert last and last.key == "c"
+    assert last_of(history, "newest") is None
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.create_text("run/history/000001.json", "{")
+    with pytest.raises(StoreError, match=r"000001\.json is damaged"):
+        read_history(store, "run")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"), [(["tie", "better", "worse"], "worse"), (["tie", "better"], "better"), ([], "tie")]
+)
+def test_one_worse_source_is_worse(verdicts: list[str], whole: str) -> None:
+    changes: dict[str, dict[str, Any]] = {str(n): {"verdict": verdict} for n, verdict in enumerate(verdicts)}
+    assert verdict_on(changes) == whole
+
+
+def test_table_and_picture_show_every_evaluation() -> None:
+    history = [evaluation("final", 0.1), evaluation("final", 0.3)]
+    assert [row["value"] for row in history_rows(history)] == [0.3, 0.1]
+    picture = draw_history(history)
+    assert picture.count("<circle") == 2 and "final: LR accuracy" in picture

@@ -1,0 +1,91 @@
+"""The leaderboard: who leads, and who cannot be told from the best."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import UserError
+from tasks.files import write_json, write_json_lines
+from tasks.storage.manifests import write_manifest
+from tasks.sweeping.charts import draw_importance
+from tasks.sweeping.leaderboard import Entry, overall, rank, score_of
+from tasks.sweeping.page import render_sweep
+
+IMAGES = 60
+
+
+def write_report(folder: Path, right: int) -> Path:
+    """A report on questions about `IMAGES` images, of which the first `right` were answered rightly."""
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            **{"task": "vqa", "source": "LR", "image": f"{number}.tif", "record": number, "turn": 0},
+            "right": float(number < right),
+        }
+        for number in range(IMAGES)
+    ]
+    accuracy = right / IMAGES
+    metrics = {
+        "protocol": {"test_set": "one", "shuffling_seed": 28},
+        "captioning": {},
+        "vqa": {"LR": {"accuracy": accuracy, "ci95": {"accuracy": [accuracy - 0.1, accuracy + 0.1]}}},
+    }
+    write_json(folder / "metrics.json", metrics)
+    write_json_lines(folder / "per_answer.jsonl", rows)
+    write_manifest(folder, "a report")
+    return folder
+
+
+def entries_of(folder: Path, rights: dict[str, int]) -> list[Entry]:
+    return [
+        Entry(
+            run=run,
+            settings={"training.lora_r": right},
+            score=right / IMAGES,
+            report=write_report(folder / run, right),
+        )
+        for run, right in rights.items()
+    ]
+
+
+def test_a_small_difference_is_a_tie_and_a_large_one_is_worse(tmp_path: Path) -> None:
+    rows = rank(entries_of(tmp_path, {"much-worse": 20, "best": 50, "nearly": 49}), "score")
+    assert [(row.run, row.verdict) for row in rows] == [("best", "best"), ("nearly", "tie"), ("much-worse", "worse")]
+    assert rows[2].against_best["LR"]["difference"] == pytest.approx(-0.5)
+    assert rows[0].sources["LR"]["ci95"] == pytest.approx([50 / 60 - 0.1, 50 / 60 + 0.1])
+
+
+def test_a_point_that_was_drawn_twice_stands_once(tmp_path: Path) -> None:
+    entries = entries_of(tmp_path, {"one": 30, "two": 20})
+    assert [row.run for row in rank([*entries, entries[0]], "score")] == ["one", "two"]
+
+
+def test_a_lone_point_is_the_best(tmp_path: Path) -> None:
+    assert rank(entries_of(tmp_path, {"only": 30}), "score")[0].verdict == "best"
+
+
+def test_an_objective_that_nothing_gives_is_said(tmp_path: Path) -> None:
+    report = write_report(tmp_path / "report", 30)
+    assert score_of(report, "accuracy") == 0.5
+    with pytest.raises(UserError, match="nothing that gives a CIDEr"):
+        score_of(report, "CIDEr")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        (["tie", "tie"], "tie"),
+        (["tie", "worse"], "worse"),
+        (["better", "worse"], "mixed"),
+        (["better", "tie"], "better"),
+    ],
+)
+def test_one_verdict_of_several_sources(verdicts: list[str], whole: str) -> None:
+    assert overall(verdicts) == whole
+
+
+def test_the_page_escapes_what_it_shows_and_has_a_line_for_each_point(tmp_path: Path) -> None:
+    rows = rank(entries_of(tmp_path, {"best": 50, "nearly": 49}), "score")
+    page = render_sweep("<script>", rows, {"ended early": 2}, {"training.lora_r": 1.0})
+    assert "<script>" not in page and page.count("<polyline") == 2
+    assert "2 ended early" in page and draw_importance({"training.lora_r": 1.0}) in page
