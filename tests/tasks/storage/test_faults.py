@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -199,13 +200,16 @@ def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Ca
 def test_a_server_that_is_killed_in_an_upload_and_comes_back_is_gone_on_with(
     world: World, proxy: Any, count: Callable[[str, int, int], None]
 ) -> None:
-    sent = []
+    large: list[int] = []
+    turn = Lock()
 
     def plan(_method: str, _path: str, size: int) -> None:
-        sent.append(size)
-        if sum(part > 4 * MIB for part in sent) == 2 and size > 4 * MIB:
-            world.server.kill()
-            world.server.restart()
+        # requests come side by side, and only one of them is to kill
+        with turn:
+            large.extend([size] if size > 4 * MIB else [])
+            if len(large) == 2 and size > 4 * MIB:
+                world.server.kill()
+                world.server.restart()
 
     proxy.plan = plan
     assert world.go(proxy.address, weights=16 * MIB, kill_in=1) == DONE
