@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -109,7 +110,12 @@ class Radosgw:
             )
 
     def kill(self, name: str = "client.rgw.a") -> None:
-        os.kill(int((self.folder / "run" / f"{name}.pid").read_text()), signal.SIGKILL)
+        pid = int((self.folder / "run" / f"{name}.pid").read_text())
+        process = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        # until it is gone it holds its lock, and another one would not start
+        select.select([process], [], [], PATIENCE_S)
+        os.close(process)
 
     def restart(self) -> None:
         command = ["radosgw", "-c", str(self.folder / "ceph.conf"), "-n", "client.rgw.a"]
