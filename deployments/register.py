@@ -34,6 +34,7 @@ class Wishes(BaseModel):
     gpu_slots: int | None = None
     resume_crashed: bool = False
     notify: str | None = None
+    reevaluate: str | None = None
     results: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
@@ -46,6 +47,8 @@ def deploy(wishes: Wishes) -> Iterator[str]:
     Raises ConfigError where something is asked for that is not there.
     """
     plan = read_plan(wishes.work_pool)
+    if wishes.reevaluate:
+        _schedule_reevaluation(plan, wishes.reevaluate)
     with get_client(sync_client=True) as client:
         # looked up before anything is made
         wanted = automations(client, wishes.resume_crashed, wishes.notify)
@@ -73,6 +76,13 @@ def read_plan(work_pool: str | None = None) -> dict[str, Any]:
             queue = {"work_queue_name": GPU} if place["name"] == GPU else {}
             deployment["work_pool"] = {**place, **queue, "name": work_pool}
     return plan
+
+
+def _schedule_reevaluation(plan: dict[str, Any], run: str) -> None:
+    for deployment in plan["deployments"]:
+        if flow_of(deployment) == "reevaluate":
+            deployment["parameters"] = {**deployment["parameters"], "run": run}
+            deployment["schedules"] = [{**schedule, "active": True} for schedule in deployment["schedules"]]
 
 
 def pools_of(plan: dict[str, Any]) -> list[str]:

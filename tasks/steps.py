@@ -4,8 +4,10 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -26,6 +28,7 @@ Ref = TypeVar("Ref", bound=FolderRef)
 # Where a step writes and whom it tells does not change what it makes.
 PLACES = frozenset({"out", "log", "run"})
 CACHED = "Cached"
+WHOLE, LAST_SHOWN_S = 100.0, 10.0
 # Tag of a step whose results newer code keeps: days of training are not repeated for a mended message.
 KEPT = "kept-across-versions"
 # All that train and answer go through it.
@@ -144,18 +147,44 @@ def artifact_key(*words: str) -> str:
 
 
 class ProgressArtifact:
-    """A bar on Prefect's pages; a server that is away for a while must not end the work."""
+    """A bar on Prefect's pages, drawn beside the work: a server that is away must neither end it nor hold it up.
+
+    A client asks a server that is away again for a minute or so. Meanwhile only the newest of what is to be shown
+    waits; the end of the bar is waited for, for LAST_SHOWN_S at most.
+    """
 
     def __init__(self, *words: str):
         self._key = artifact_key(*words)
         self._artifact: UUID | None = None
+        self._waiting: tuple[float, str] | None = None
+        self._teller: Thread | None = None
+        self._lock = Lock()
 
     def show(self, percent: float, description: str) -> None:
-        with harmless():
-            if self._artifact is None:
-                self._artifact = cast("UUID", create_progress_artifact(percent, self._key, description))
-            else:
-                update_progress_artifact(self._artifact, percent, description)
+        with self._lock:
+            self._waiting = (percent, description)
+            if self._teller is None:
+                # with the context, from which Prefect knows the run
+                self._teller = Thread(target=copy_context().run, args=(self._tell,), daemon=True)
+                self._teller.start()
+            teller = self._teller
+        if percent >= WHOLE:
+            teller.join(LAST_SHOWN_S)
+
+    def _tell(self) -> None:
+        while (told := self._next()) is not None:
+            with harmless():
+                if self._artifact is None:
+                    self._artifact = cast("UUID", create_progress_artifact(told[0], self._key, told[1]))
+                else:
+                    update_progress_artifact(self._artifact, *told)
+
+    def _next(self) -> tuple[float, str] | None:
+        with self._lock:
+            told, self._waiting = self._waiting, None
+            if told is None:
+                self._teller = None
+            return told
 
 
 @contextmanager

@@ -21,6 +21,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     parser.add_argument("--gpu-slots", type=_at_least_one, metavar="N", help="runs at a time on the GPUs (default: 1)")
     parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="folder of all runs")
+    parser.add_argument("--reevaluate", metavar="RUN", help="turn the nightly re-evaluation on, of this run's models")
     parser.add_argument("--results", metavar="S3_URI", help="keep Prefect's results in this bucket, for all machines")
     parser.add_argument("--endpoint-url", metavar="URL", help="of an S3-compatible server (default: AWS)")
     parser.add_argument("--region", help="of the bucket")
@@ -52,6 +53,7 @@ def run_deploy(options: argparse.Namespace) -> None:
         gpu_slots=options.gpu_slots,
         resume_crashed=options.resume_crashed,
         notify=options.notify,
+        reevaluate=options.reevaluate,
         results=options.results,
         endpoint_url=options.endpoint_url,
         region=options.region,

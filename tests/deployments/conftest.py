@@ -130,7 +130,7 @@ class Orchestra:
         )
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
-        """What the API answers; one that is busy (SQLite locks out all writers but one) is asked again, as clients do."""
+        """What the API answers; a busy one (SQLite locks out all writers but one) is asked again, as clients do."""
 
         def asked() -> httpx.Response | None:
             answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)

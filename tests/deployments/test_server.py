@@ -134,19 +134,26 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     assert step < 4000
 
 
-def test_a_training_outlives_worker_and_server_and_its_state_is_right(orchestra: Any, small: Any) -> None:
+def test_a_training_outlives_its_server_and_its_worker_and_its_state_is_right(orchestra: Any, small: Any) -> None:
     run = orchestra.start(f"train-lora/{LAB}", **small("outliving", max_steps=300, save_steps=100))
     reached(orchestra, "outliving", 3)
+    orchestra.stop_server()
+    seen = lines_of(orchestra, "outliving")
+    orchestra.until(lambda: lines_of(orchestra, "outliving") > seen + 20, "steps without a server")
+    orchestra.start_server()
     worker = orchestra.workers.pop("gpu")
     worker.kill()
     worker.wait()
-    orchestra.stop_server()
-    seen = log_of(orchestra, "outliving").count("\n")
-    orchestra.until(lambda: log_of(orchestra, "outliving").count("\n") > seen + 5, "steps without a server")
-    orchestra.start_server()
+    seen = lines_of(orchestra, "outliving")
+    orchestra.until(lambda: lines_of(orchestra, "outliving") > seen + 20, "steps without a worker")
     orchestra.start_worker("gpu")
     assert orchestra.ended(run) == "COMPLETED"
     assert (folder_of(orchestra, "outliving").training / "final" / "adapter_model.safetensors").is_file()
+    assert "step 300/300" in log_of(orchestra, "outliving")
+
+
+def lines_of(orchestra: Any, name: str) -> int:
+    return log_of(orchestra, name).count("\n")
 
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(orchestra: Any, small: Any) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 

@@ -1,0 +1,111 @@
+"""prefect.yaml names deployments of all flows, which start with values that the flows take."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
+from deployments.register import PREFECT_FILE, flow_of, pools_of, read_plan
+
+REPO = Path(__file__).resolve().parents[2]
+# parts of prepare-data and of run-sweep
+PARTS = {"fetch-data", "sweep-point"}
+FLOWS = {
+    path.stem.replace("_", "-")
+    for path in (REPO / "flows").glob("*.py")
+    if f"def {path.stem}_flow(" in path.read_text(encoding="utf-8")
+}
+PLAN: dict[str, Any] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
+DEPLOYMENTS: list[dict[str, Any]] = PLAN["deployments"]
+NAMES = [f"{flow_of(deployment)}/{deployment['name']}" for deployment in DEPLOYMENTS]
+each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=NAMES)
+
+
+def flow(deployment: dict[str, Any]) -> Any:
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def parameters_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as a run gets them."""
+    (step,) = deployment["build"]
+    (inputs,) = step.values()
+    read = {f"{{{{ preset.{key} }}}}": value for key, value in read_preset(inputs["preset"]).items()}
+    return {key: read.get(str(value), value) for key, value in deployment["parameters"].items()}
+
+
+def test_all_flows_are_deployed() -> None:
+    assert {flow_of(deployment) for deployment in DEPLOYMENTS} == FLOWS - PARTS
+    assert len(FLOWS) >= 10
+
+
+def test_an_experiment_is_deployed_in_three_sizes() -> None:
+    assert {name for name in NAMES if name.startswith("experiment/")} == {
+        "experiment/demo",
+        "experiment/real-cpu",
+        "experiment/llava-1.5-7b-lora",
+    }
+
+
+def test_no_two_deployments_have_one_name() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@each_deployment
+def test_a_deployment_starts_the_flow_of_its_name(deployment: dict[str, Any]) -> None:
+    assert flow(deployment).name == flow_of(deployment)
+
+
+@each_deployment
+def test_a_deployment_is_described_versioned_and_tagged(deployment: dict[str, Any]) -> None:
+    assert deployment["description"].endswith(".")
+    assert deployment["version"] == "{{ preset.version }}"
+    assert deployment["tags"][0] == "rsvlm" and deployment["work_pool"]["name"] in deployment["tags"]
+
+
+@each_deployment
+def test_the_flow_takes_the_parameters(deployment: dict[str, Any]) -> None:
+    given, takes = parameters_of(deployment), flow(deployment).parameters
+    assert set(given) <= set(takes.properties)
+    # what has no default and is not given, a person fills in
+    lacking = set(takes.required) - set(given)
+    values = {**given, **dict.fromkeys(lacking)}
+    if not lacking:
+        flow(deployment).validate_parameters(values)
+
+
+@each_deployment
+def test_every_parameter_is_described_in_the_form(deployment: dict[str, Any]) -> None:
+    properties = flow(deployment).parameters.properties
+    assert [name for name, field in properties.items() if not field.get("description")] == []
+
+
+def test_a_checkpoint_that_is_saved_starts_its_archive() -> None:
+    (archive,) = [each for each in DEPLOYMENTS if flow_of(each) == "archive-checkpoint"]
+    (trigger,) = archive["triggers"]
+    assert trigger["expect"] == ["rsvlm.checkpoint.saved"]
+    assert trigger["match"] == {"prefect.resource.id": "rsvlm.checkpoint.*"}
+    assert trigger["parameters"] == {"run": "{{ event.payload.run }}", "step": "{{ event.payload.step }}"}
+
+
+def test_a_reevaluation_is_scheduled_in_a_time_zone_and_off_until_a_run_is_named() -> None:
+    (nightly,) = [each for each in DEPLOYMENTS if flow_of(each) == "reevaluate"]
+    (schedule,) = nightly["schedules"]
+    assert schedule["cron"] and schedule["timezone"] and not schedule["active"]
+    assert nightly["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+
+
+def test_a_preset_is_read_for_another_folder_than_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(WORKSPACE_VARIABLE, "runs-here")
+    read = read_preset("real-cpu")
+    assert read["config"]["data"]["root"] == str(tmp_path / "data")
+    assert read["workspace"] == str(tmp_path / "runs-here")
+
+
+def test_one_pool_for_all_is_one_pool() -> None:
+    assert pools_of(read_plan()) == ["cpu", "gpu"]
+    assert pools_of(read_plan("lab")) == ["lab"]
