@@ -44,7 +44,8 @@ def render_sweep(name: str, rows: Sequence[Row], without: Mapping[str, int], imp
         "are those on the validation set; the score of the best is therefore a little too good, and what it is worth "
         "its report on the test set says.</p>"
         f'<h2>Leaderboard</h2><div class="card">{_table(rows)}</div>'
-        f'<h2>Settings and score</h2><div class="card">{draw_parallel(rows)}</div>'
+        f'<h2>Settings and score</h2><p class="quiet">A line for each point: green the best, yellow its ties.</p>'
+        f'<div class="card">{draw_parallel(rows)}</div>'
         f"<h2>What mattered</h2>{weighed}</body></html>\n"
     )
 

@@ -96,11 +96,12 @@ def _named(without: dict[str, int]) -> dict[str, int]:
 
 
 def importance_of(points: Points, rows: Sequence[Row]) -> dict[str, float]:
-    """How much of the score each setting decides (PED-ANOVA, Watanabe et al. 2023); empty where points are few."""
+    """How much of the score each setting decides (PED-ANOVA, Watanabe et al. 2023); empty where points
+    are few or score the same."""
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     varied = [path for path in rows[0].settings if len({repr(row.settings[path]) for row in rows}) > 1]
-    if len(rows) < FEWEST_FOR_IMPORTANCE or not varied:
+    if len(rows) < FEWEST_FOR_IMPORTANCE or not varied or len({row.score for row in rows}) == 1:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -134,3 +134,12 @@ def test_a_run_that_is_not_there_is_said_in_a_sentence(archived: SimpleNamespace
 
     with pytest.raises(ConfigError, match="There is no run nowhere"):
         reevaluate_flow("nowhere", workspace=archived.workspace)
+
+
+def test_the_example_of_the_docs_runs(archived: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "reevaluation.md").read_text(encoding="utf-8")
+    program = docs.split("```python\n")[1].split("```")[0].replace('"demo"', '"watched"')
+    monkeypatch.chdir(archived.workspace.parent)
+    before = len(read_history(store_of(archived), "watched"))
+    exec(compile(program.replace('"workspace"', repr(archived.workspace.name)), "reevaluation.md", "exec"), {})
+    assert len(read_history(store_of(archived), "watched")) == before

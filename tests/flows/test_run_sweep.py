@@ -9,12 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from tasks.files import read_json, read_json_lines, write_text
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.description import SweepConfig
 
-pytestmark = pytest.mark.slow
+# many short processes, one after the other: on a machine that others use, minutes
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "training.lora_r": [2, 4]}
 PROGRAM = """
@@ -48,13 +50,11 @@ def swept(
     from flows.run_sweep import run_sweep_flow
 
     root = tmp_path_factory.mktemp("sweep")
-    config = small_experiment(
-        data={"train": 0.4, "test": 0.3}, training={"max_steps": 3}, evaluation={"bootstrap_draws": 50}
-    )
+    # questions alone: scoring captions starts Java each time
+    data = {"sources": ["LR", "DOTA"], "sample": {"scenes": 80, "image_size": 48}, "train": 0.4, "test": 0.2}
+    config = small_experiment(data=data, training={"max_steps": 3}, evaluation={"bootstrap_draws": 50, "gallery": 2})
     write_text(root / "config.yaml", config.as_yaml())
     described = {"preset": str(root / "config.yaml"), **sweep_of().model_dump(mode="json")}
-    import yaml
-
     write_text(root / "sweep.yaml", yaml.safe_dump(described))
     killed = [kill_in_training(root, number) for number in (1, 3)]
     result = run_sweep_flow(config, sweep_of(), "small", root / "workspace")
@@ -165,3 +165,19 @@ def test_the_same_sweep_again_tries_nothing(swept: SimpleNamespace) -> None:
     logs = {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")}
     assert run_sweep_flow(swept.config, sweep_of(), "small", swept.workspace) == swept.result
     assert {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")} == logs
+
+
+def test_the_example_of_the_docs_is_a_sweep_and_runs(
+    swept: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deployments.sweeps import load_sweep
+
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    described, program = (docs.split(f"```{kind}\n")[1].split("```")[0] for kind in ("yaml", "python"))
+    write_text(tmp_path / "sweep.yaml", described)
+    config, sweep = load_sweep(tmp_path / "sweep.yaml")
+    assert config.training.num_train_epochs == 4 and sweep.points == 8
+    # what it makes is made already: the sweep of this test
+    monkeypatch.chdir(swept.workspace.parent)
+    exec(compile(program.replace('"rates"', '"small"'), "sweeps.md", "exec"), {})
+    assert str(swept.result.best) in capsys.readouterr().out

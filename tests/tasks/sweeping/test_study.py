@@ -35,6 +35,12 @@ def test_a_sweep_in_two_parts_tries_what_one_in_one_part_tries(tmp_path: Path, s
     assert parts == whole and len(whole) == 6
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_each_point_is_drawn_anew(tmp_path: Path, sampler: str) -> None:
+    tried = try_points(tmp_path / "sweep", sweep_of(sampler=sampler))
+    assert len({point["training.learning_rate"] for point in tried}) == 6
+
+
 def test_a_grid_that_is_smaller_than_the_points_ends_with_its_last(tmp_path: Path) -> None:
     tried = try_points(tmp_path / "grid", sweep_of(sampler="grid", points=50))
     assert len(tried) == len({tuple(point.items()) for point in tried}) == 6
