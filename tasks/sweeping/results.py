@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from tasks.errors import UserError
+from tasks.errors import ConfigError, UserError
 from tasks.files import digest_of, write_json, write_text
 from tasks.records import ReportRef, Value
 from tasks.settings import ExperimentConfig
+from tasks.storage.runs import RUN_NAME
 from tasks.sweeping.description import SweepConfig
 from tasks.sweeping.leaderboard import Entry, Row, rank
 from tasks.sweeping.page import FEWEST_FOR_IMPORTANCE, render_sweep
@@ -33,7 +34,9 @@ class SweepResult(Value):
 
 
 def sweep_folder(workspace: Path, name: str) -> Path:
-    """The folder of a sweep: WORKSPACE/sweeps/NAME."""
+    """The folder of a sweep: WORKSPACE/sweeps/NAME; raises ConfigError for what cannot name its runs."""
+    if not RUN_NAME.fullmatch(f"{name}-{'0' * 8}"):
+        raise ConfigError(f"{name!r} cannot name a sweep: use letters, digits, dots, dashes and underscores.")
     return workspace.absolute() / "sweeps" / name
 
 
