@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 MODEL_FILES = {
     *("adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin", "config.json", "README.md"),
     *("trainer_state.json", "COMPLETE.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"),
-    *("generation_config.json", "processor_config.json", "chat_template.jinja"),
+    *("generation_config.json", "processor_config.json", "chat_template.jinja", "origin.json"),
 }
 RESUME_FILES = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
 OrderFor = Callable[..., TrainingOrder]
