@@ -1,9 +1,17 @@
-"""What tests of several stages share."""
+"""What tests of several stages share; among it a real browser, headless, driven through its DevTools protocol."""
 
+import base64
+import itertools
+import json
 import os
+import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 
@@ -74,3 +82,113 @@ def tuned_pair(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
     tuned.save_pretrained(adapter)
     torch.save(projector, adapter / "non_lora_trainables.bin")
     return base, adapter
+
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"),
+)
+PATIENCE_S = 90
+
+
+class Browser:
+    """One page of a browser, and what happened in it: requests, and errors on its console."""
+
+    def __init__(self, socket: Any):
+        self._socket, self._numbers = socket, itertools.count(1)
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        number = next(self._numbers)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._socket.recv(timeout=PATIENCE_S))
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            self._note(message)
+
+    def _note(self, message: dict[str, Any]) -> None:
+        values = message.get("params", {})
+        if message["method"] == "Network.requestWillBeSent":
+            self.requests.append(values["request"]["url"])
+        elif message["method"] == "Runtime.exceptionThrown":
+            self.errors.append(json.dumps(values["exceptionDetails"]))
+        elif message["method"] == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
+            self.errors.append(json.dumps(values["args"]))
+        elif message["method"] == "Log.entryAdded" and values["entry"]["level"] == "error":
+            self.errors.append(f"{values['entry']['text']} {values['entry'].get('url')}")
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Wait until an expression is true in the page."""
+        frame = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
+        end = time.monotonic() + PATIENCE_S
+        while not self.run(f"!!({script})"):
+            assert time.monotonic() < end, (script, self.run("document.body.innerText"), self.errors)
+            self.run(frame)
+
+    def upload(self, selector: str, file: Path) -> None:
+        """Choose a file in a file input."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+
+    def write(self, selector: str, text: str) -> None:
+        """Put a text where a reader would type it, and press Enter."""
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.call("Input.insertText", text=text)
+        for kind in ("keyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
+            )
+
+    def picture(self, file: Path) -> None:
+        """Save what is seen as PNG."""
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    """A new browser with a profile of its own, on an empty page."""
+    from websockets.sync.client import connect
+
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    profile = tmp_path / "profile"
+    with (tmp_path / "browser.log").open("wb") as log:
+        child = subprocess.Popen(
+            [program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        port = _port_of(child, profile / "DevToolsActivePort")
+        import urllib.request
+
+        pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_S))
+        address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
+        with connect(address, max_size=None, proxy=None) as socket:
+            yield Browser(socket)
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _port_of(child: "subprocess.Popen[bytes]", file: Path) -> str:
+    end = time.monotonic() + PATIENCE_S
+    while not file.exists() or "\n" not in file.read_text():
+        assert child.poll() is None and time.monotonic() < end, "the browser did not start"
+        time.sleep(0.05)
+    return file.read_text().split("\n")[0]

@@ -1,5 +1,8 @@
 """Deployments on a real server with real workers: deployed twice, started by people and events, cancelled, killed."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,11 +11,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import yaml
 
 from deployments.configuration import load_config
 from tasks.paths import COMPLETE, RunFolder
 
 pytestmark = pytest.mark.slow
+REPO = Path(__file__).resolve().parents[2]
+PYTHON_EXAMPLES = re.findall(
+    r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
+)
 LAB = "llava-1.5-7b-lora"
 
 
@@ -103,6 +111,26 @@ def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, fiel
     assert str(value) in answer.text or field in answer.text
 
 
+def test_a_run_is_started_from_the_form(orchestra: Any, small: Any, browser: Any, tmp_path: Path) -> None:
+    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "parameters")
+    # of no pool: it is only to be started
+    made = orchestra.ask("POST", "deployments/", name="form", **{key: demo[key] for key in keys})
+    browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
+    browser.wait_for("document.body && document.body.innerText.includes('Highest learning rate of the adapters')")
+    browser.run(
+        "[...document.querySelectorAll('input')].filter(each => each.value === '0.003')"
+        ".forEach(each => { each.scrollIntoView(); each.focus(); each.select(); })"
+    )
+    browser.picture(tmp_path / "form.png")
+    browser.call("Input.insertText", text="0.004")
+    browser.run("[...document.querySelectorAll('button')].find(each => each.innerText.trim() === 'Submit').click()")
+    run = orchestra.until(lambda: orchestra.all("flow_runs", deployments={"id": {"any_": [made["id"]]}}), "the run")[0]
+    training = run["parameters"]["config"]["training"]
+    assert training == {**demo["parameters"]["config"]["training"], "learning_rate": 0.004}
+    orchestra.ask("DELETE", f"deployments/{made['id']}")
+
+
 def test_an_experiment_runs_and_its_checkpoints_start_archive_runs(orchestra: Any, small: Any) -> None:
     run = orchestra.start("experiment/demo", **small("whole"))
     assert orchestra.ended(run) == "COMPLETED"
@@ -172,14 +200,14 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(orchestra: Any, smal
     assert len(steps) == 1
 
 
-def burst(orchestra: Any, small: Any, name: str, runs_wanted: int) -> int:
+def burst(orchestra: Any, small: Any, source_run: str, name: str, runs_wanted: int) -> int:
     """Twenty checkpoints at once, each with its event; how many events started a run."""
     from tasks.settings import ExperimentConfig
     from tasks.storage.runs import open_run
     from tasks.storage.staging import stage_checkpoint
 
     run = open_run(ExperimentConfig.model_validate(small(name)["config"]), name, orchestra.workspace)
-    source = folder_of(orchestra, "whole").training / "final"
+    source = folder_of(orchestra, source_run).training / "final"
     for step in range(1, 21):
         stage_checkpoint(source, run.folder.staging, step=step)
     events = [
@@ -208,4 +236,18 @@ def archives_of(orchestra: Any, name: str) -> list[dict[str, Any]]:
 
 def test_of_a_burst_of_events_every_checkpoint_is_archived(orchestra: Any, small: Any) -> None:
     # on SQLite the server loses some of the runs; any one of them archives all
-    assert burst(orchestra, small, "burst", runs_wanted=1) >= 1
+    assert burst(orchestra, small, "whole", "burst", runs_wanted=1) >= 1
+
+
+def test_on_postgresql_an_experiment_is_started_from_python_and_no_event_of_a_burst_is_lost(
+    orchestra_on_postgres: Any, small: Any, tmp_path: Path
+) -> None:
+    orchestra = orchestra_on_postgres
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small("from-afar")["config"]), encoding="utf-8")
+    example = PYTHON_EXAMPLES[2].replace('load_config("demo"', 'load_config("small.yaml"')
+    said = subprocess.run(
+        [sys.executable, "-c", example], env=orchestra.env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert f"from-afar {folder_of(orchestra, 'from-afar').report('final')}" in said.stdout
+    assert burst(orchestra, small, "from-afar", "burst", runs_wanted=20) == 20
