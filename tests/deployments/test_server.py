@@ -116,11 +116,12 @@ def test_a_run_is_started_from_the_form(orchestra: Any, small: Any, browser: Any
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "parameters")
     # of no pool: it is only to be started
     made = orchestra.ask("POST", "deployments/", name="form", **{key: demo[key] for key in keys})
+    browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
     browser.wait_for("document.body && document.body.innerText.includes('Highest learning rate of the adapters')")
     browser.run(
         "[...document.querySelectorAll('input')].filter(each => each.value === '0.003')"
-        ".forEach(each => { each.scrollIntoView(); each.focus(); each.select(); })"
+        ".forEach(each => { each.scrollIntoView({block: 'center'}); each.focus(); each.select(); })"
     )
     browser.picture(tmp_path / "form.png")
     browser.call("Input.insertText", text="0.004")
