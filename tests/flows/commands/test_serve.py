@@ -149,6 +149,11 @@ def test_an_upload_that_is_too_large_is_refused(server):
         error.value.close()
 
 
+def errors_of_ours(errors):
+    """What the console says, without Gradio's cancelling of a question that has not reached its queue: 422, unseen."""
+    return [error for error in errors if not error.endswith(("/gradio_api/cancel", "/gradio_api/reset"))]
+
+
 @pytest.mark.slow
 def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(browser, server, image):
     browser.call("Page.navigate", url=server)
@@ -167,7 +172,7 @@ def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(browser, server
     assert all(text in shown for text in ("Base model", "Tuned model", "tiny-llava", "checkpoint-300"))
     assert shown.count("Is there a road?") == shown.count("Where?") == 2
     foreign = [url for url in browser.requests if not url.startswith((server, "data:", "blob:", "about:"))]
-    assert (browser.errors, foreign) == ([], [])
+    assert (errors_of_ours(browser.errors), foreign) == ([], [])
 
 
 ANSWERS = "[...document.querySelectorAll('.chat [data-testid=bot]')].map(one => one.innerText.trim())"
