@@ -3,8 +3,10 @@
 # make check   style, types, import rules
 # make bench   the benchmarks, as ratios
 # The first of them installs everything into .venv. With another Python: make demo PYTHON=python3.12
+# The tests run in two processes; in one: make test WORKERS=0
 
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -17,7 +19,7 @@ demo: $(INSTALLED)
 	@echo "The report: $(CURDIR)/workspace/runs/demo/reports/final/report.html"
 
 test: $(INSTALLED)
-	$(BIN)/pytest -m "not gpu and not network"
+	$(BIN)/pytest -m "not gpu and not network" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

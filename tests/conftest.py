@@ -8,12 +8,18 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# the same examples every time: a failure elsewhere is a failure here; how slowly they are drawn says nothing of the rule
+settings.register_profile("house", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 # Two threads that wait for each other on a busy machine made a toy model a hundred times slower; children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +32,14 @@ TINY_TEXTS = (
     "a beach with white sand beside the blue sea",
     "A chat between a curious user and an artificial intelligence assistant. USER: ASSISTANT:",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: two workers that share the files then end at nearly the same time."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += 100 if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: (-weights[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
