@@ -127,8 +127,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def copy_folder(source: Path, target: Path, transfer: Callable[[Path, Path], None] = link_or_copy) -> None:
-    """Put all files of a finished folder, its manifest last, under another name."""
+    """Put the files of a finished folder, its manifest last, under another name.
+
+    What was put beside them later, such as the sets in a sample's folder, is no part of it and stays where it is.
+    """
+    manifest = read_manifest(source)
+    assert manifest, f"{source} is not finished"
     with made_beside(target) as part:
-        for path in files_below(source):
-            transfer(path, part / path.relative_to(source))
-        transfer(source / MANIFEST, part / MANIFEST)
+        for name in [*manifest.files, MANIFEST]:
+            transfer(source / name, part / name)
