@@ -157,6 +157,17 @@ def test_a_result_in_another_runs_folder_is_copied_over(made: Callable[..., Fold
 
 
 @pytest.mark.slow
+def test_what_somebody_put_beside_a_result_is_not_copied_with_it(
+    made: Callable[..., FolderRef], tmp_path: Path
+) -> None:
+    # the sets of another workspace stand in its sample's folder
+    made("a", tmp_path / "one", tmp_path / "superseded")
+    write_text(tmp_path / "one" / "sets" / "data_val.json", "[]")
+    made("a", tmp_path / "two", tmp_path / "superseded")
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["MANIFEST.json", "text.txt"]
+
+
+@pytest.mark.slow
 def test_a_copy_that_is_whole_is_left_as_it_is(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     made("a", tmp_path / "one", tmp_path / "superseded")
     made("a", tmp_path / "two", tmp_path / "superseded")
