@@ -1,14 +1,13 @@
 """The image files that records refer to: which of them can be used, and whether they changed."""
 
-import multiprocessing
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from tasks.data.image_states import ImageState, state_of
 from tasks.files import digest_of
+from tasks.process_pools import map_in_processes
 
 # Starting a process costs as much as decoding some hundred small images.
 ALONE_BELOW = 300
@@ -36,14 +35,11 @@ def look_at_images(
     return dict(zip(names, _states(paths, with_look, workers or os.cpu_count() or 1), strict=True))
 
 
-def _states(paths: Sequence[str], with_look: bool, workers: int) -> Iterator[ImageState]:
+def _states(paths: Sequence[str], with_look: bool, workers: int) -> list[ImageState]:
     look = partial(state_of, with_look=with_look)
     if len(paths) < ALONE_BELOW or workers < 2:
-        yield from map(look, paths)
-        return
-    # spawned: a flow's process has threads, and a fork would copy their locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(look, paths, chunksize=CHUNK)
+        return list(map(look, paths))
+    return map_in_processes(look, paths, workers, CHUNK)
 
 
 def faults_in(states: Mapping[str, ImageState]) -> dict[str, str]:

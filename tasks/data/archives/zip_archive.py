@@ -1,14 +1,14 @@
 """Zip archives: several processes unpack a share of the entries each."""
 
-import multiprocessing
 import stat
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tasks.data.archives.admission import Entry, Gate, Kind
 from tasks.data.archives.writing import write_stream
+from tasks.process_pools import map_in_processes
 
 ENCRYPTED_FLAG = 0x1
 # Starting a process costs as much as unpacking many thousand small files.
@@ -31,9 +31,7 @@ def unpack_zip(archive: Path, folder: Path, gate: Gate, workers: int) -> None:
     # One share a worker, since each reads the whole directory; neighbours stay together, which keeps reading local.
     size = -(-len(targets) // workers)
     shares = [targets[start : start + size] for start in range(0, len(targets), size)]
-    # spawned: a flow's process has threads, and a fork would copy their locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_unpack_share, [archive] * len(shares), shares))
+    map_in_processes(partial(_unpack_share, archive), shares, workers)
 
 
 def _admitted(infos: Sequence[zipfile.ZipInfo], folder: Path, gate: Gate) -> list[tuple[int, str]]:

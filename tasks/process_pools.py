@@ -1,0 +1,38 @@
+"""Work that all CPUs share: processes that are started for it and end with it."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_processes(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, chunk: int = 1
+) -> list[Result]:
+    """What `work`, a function of an importable module, returns of each item, in their order."""
+    # spawned: a flow's process has threads, and a fork would copy their locks
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with _program_out_of_sight():
+            # all processes are started here
+            found = pool.map(work, items, chunksize=chunk)
+        return list(found)
+
+
+@contextmanager
+def _program_out_of_sight() -> Iterator[None]:
+    """A spawned process runs the program that started it again, unless it finds none.
+
+    A program of the user's that starts a flow, with no `if __name__ == "__main__":`, would start it in each process.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
