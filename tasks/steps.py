@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from prefect.states import State
 from pydantic import BaseModel
 
 from tasks.files import digest_of, sha256_of, write_text
+from tasks.line_limit import LineLimit
 from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef
 from tasks.settings import InferenceConfig, TrainingConfig
@@ -196,14 +197,17 @@ def harmless() -> Iterator[None]:
         get_run_logger().warning("Prefect's server could not be told how far the work is: %s", error)
 
 
-def lines_to(log: Path) -> Callable[[str], None]:
-    """A function that writes a child's lines to the run's log file and to Prefect's log."""
+@contextmanager
+def lines_to(log: Path) -> Iterator[Callable[[str], None]]:
+    """A function that writes a child's lines to the run's log file, and to Prefect's log as many as can be read."""
     log.parent.mkdir(parents=True, exist_ok=True)
     logger = get_run_logger()
+    limit = LineLimit(lambda line: logger.info("%s", line), str(log))
+    # line by line: people follow the file
+    with closing(limit), log.open("a", encoding="utf-8", buffering=1) as file:
 
-    def write(line: str) -> None:
-        with log.open("a", encoding="utf-8") as file:
+        def write(line: str) -> None:
             file.write(line + "\n")
-        logger.info("%s", line)
+            limit.hear(line)
 
-    return write
+        yield write

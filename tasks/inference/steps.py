@@ -74,12 +74,13 @@ def _run(
 ) -> Any:
     """Answer in a child process; its lines go to the run's log, and how far it is to Prefect's pages."""
     keys = credentials_of(run)
-    return run_worker(
-        WORKER,
-        {"request": request.model_dump(mode="json"), "share": share.model_dump() if share else None},
-        _hearing(lines_to(run.folder.log), ProgressArtifact("answers", run.name, shown)),
-        env={**environment, **(keys.as_environment() if keys else {})},
-    )
+    with lines_to(run.folder.log) as on_line:
+        return run_worker(
+            WORKER,
+            {"request": request.model_dump(mode="json"), "share": share.model_dump() if share else None},
+            _hearing(on_line, ProgressArtifact("answers", run.name, shown)),
+            env={**environment, **(keys.as_environment() if keys else {})},
+        )
 
 
 def _runner(config: InferenceConfig) -> TaskRunner[Any]:

@@ -17,7 +17,8 @@ def merge_adapter_step(
 ) -> ModelRef:
     """Merge a checkpoint into its base, or copy it where all was trained, and write the model directory `out`."""
     order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), **config.model_dump()}
-    return ModelRef.model_validate(run_worker("tasks.merging.worker", order, lines_to(log)))
+    with lines_to(log) as on_line:
+        return ModelRef.model_validate(run_worker("tasks.merging.worker", order, on_line))
 
 
 @task(name="push-to-hub", retries=2, retry_delay_seconds=[10, 60])

@@ -35,7 +35,8 @@ def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> 
 @step("pretrain-toy-base")
 def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
     """Make the toy base model from lessons."""
-    return pretrain_toy(lessons, out, lines_to(log))
+    with lines_to(log) as on_line:
+        return pretrain_toy(lessons, out, on_line)
 
 
 @step("train-adapter", tags=[KEPT])
@@ -52,7 +53,8 @@ def train_adapter(
     if run.resume and archive:
         fetch_newer(order, archive.store, (run.store_name, run.name))
     uploader = Uploader(archive) if archive else None
-    made = train(order, _announcing(run, lines_to(run.folder.log), uploader), uploader)
+    with lines_to(run.folder.log) as on_line:
+        made = train(order, _announcing(run, on_line, uploader), uploader)
     if training.node_rank == 0:
         show_losses(made, run)
     return made

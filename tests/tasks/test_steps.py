@@ -193,3 +193,37 @@ def test_training_is_kept_across_versions_and_other_steps_are_not() -> None:
     assert KEPT not in merge_adapter_step.tags
     kept = train.with_options(tags=[KEPT])
     assert content_key(kept, {"x": 1}) != content_key(train, {"x": 1})
+
+
+@pytest.mark.slow
+def test_a_child_that_floods_its_log_does_not_flood_prefect(prefect_server: Path, tmp_path: Path) -> None:
+    import sys
+
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.logging.handlers import APILogWorker
+    from prefect.runtime import flow_run
+
+    from tasks.line_limit import MOST
+    from tasks.processes import run_streamed
+    from tasks.steps import lines_to
+
+    log = tmp_path / "logs" / "log.txt"
+
+    @flow
+    def flooded() -> str:
+        with lines_to(log) as on_line:
+            run_streamed([sys.executable, "-c", "for number in range(50_000): print('line', number)"], on_line)
+        return str(flow_run.id)
+
+    run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flooded()]))
+    assert log.read_text().split("\n")[:-1] == [f"line {number}" for number in range(50_000)]
+    APILogWorker.drain_all()
+    told: list[str] = []
+    with get_client(sync_client=True) as client:
+        while page := client.read_logs(run, limit=200, offset=len(told)):
+            told += [entry.message for entry in page]
+    left_out = [int(line.split()[0]) for line in told if line.endswith(f"left out here; they are in {log}.")]
+    shown = [line for line in told if line.startswith("line ")]
+    assert len(shown) <= 20 * MOST and sum(left_out) + len(shown) == 50_000
