@@ -27,7 +27,9 @@ COPY flows flows
 COPY tasks tasks
 COPY deployments deployments
 COPY infra infra
-RUN pip install -c infra/constraints.txt -e '.[gpu,s3]'
+# for infra/kubernetes/ray.yaml: --build-arg EXTRAS=gpu,s3,sweep,ray
+ARG EXTRAS=gpu,s3,sweep
+RUN pip install -c infra/constraints.txt -e ".[$EXTRAS]"
 
 RUN mkdir /workspace && chown rsvlm /workspace
 USER rsvlm

@@ -19,7 +19,7 @@ COPY tasks tasks
 COPY deployments deployments
 COPY infra infra
 # editable: prefect.yaml and infra are found beside the packages
-RUN pip install -c infra/constraints.txt -e '.[s3,serve]'
+RUN pip install -c infra/constraints.txt -e '.[s3,serve,sweep]'
 
 RUN mkdir /workspace && chown rsvlm /workspace
 USER rsvlm

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ DOCKERFILES = sorted((INFRA / "docker").glob("*.Dockerfile"))
 COMPOSE: dict[str, Any] = yaml.safe_load((INFRA / "compose.yaml").read_text(encoding="utf-8"))
 WORKFLOW: dict[str, Any] = yaml.safe_load((REPO / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 KUBERNETES = "1.33"
+EXTRAS = set(tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (INFRA / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def documents(*names: str) -> list[dict[str, Any]]:
@@ -85,6 +88,23 @@ def test_an_image_copies_what_is_there_and_runs_as_nobody_special(path: Path) ->
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
     assert copied and all((REPO / name).exists() for name in copied)
     assert "USER rsvlm" in lines and any("infra/constraints.txt" in line for line in lines if "pip install" in line)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_an_image_has_what_every_flow_needs(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    default = re.search(r"^ARG EXTRAS=(\S+)$", text, re.MULTILINE)
+    (asked,) = re.findall(r"-e ['\"]\.\[([^\]]+)\]['\"]$", text, re.MULTILINE)
+    extras = set((default[1] if default else asked).split(","))
+    # sweeps, and Prefect's results in a bucket
+    assert {"s3", "sweep"} <= extras <= EXTRAS
+
+
+def test_versions_in_the_manifests_are_those_of_the_constraints() -> None:
+    (worker,) = [each for each in documents("worker.yaml") if each["kind"] == "Deployment"]
+    assert pods(worker)[0]["containers"][0]["image"].startswith(f"prefecthq/prefect:{PINS['prefect']}-")
+    (ray,) = documents("ray.yaml")
+    assert ray["spec"]["rayClusterSpec"]["rayVersion"] == PINS["ray"]
 
 
 def test_the_training_image_brings_flash_attention_and_a_compiler_for_deepspeed() -> None:
