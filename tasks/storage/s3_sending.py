@@ -1,10 +1,10 @@
-"""How a file gets into a bucket: in parts, several at a time, each checked by what the server says it received.
+"""How a file gets into a bucket: in parts, several at a time, each refused by the server when it arrives otherwise.
 
-The server's ETag of a part is the MD5 of what arrived there, and the request is signed over the SHA-256 of what was
-sent. What an earlier, killed sender brought there already is found by these ETags and not sent again.
+Each request is signed over the SHA-256 of what it carries. Where a server does not compare it, the ETag of a part, the
+MD5 of what arrived, is compared here, and the caller reads the file back. What an earlier, killed sender brought there
+already is found by these ETags and not sent again.
 """
 
-import base64
 import hashlib
 import time
 from collections.abc import Callable
@@ -15,11 +15,14 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import Any, BinaryIO
 
 from tasks.errors import StoreError
+from tasks.storage.s3_proof import Proof
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
 # a byte that is changed on its way is sent again, a line that always changes them is given up
 TRIES = 4
+# to ask for a smaller file takes as long as to send it again
+WORTH_ASKING_BYTES = MIB
 
 
 class Throttle:
@@ -50,61 +53,54 @@ class Limits:
 class Sender:
     """Sends files to one bucket with a boto3 client; the client's own errors pass through."""
 
-    def __init__(self, client: Any, bucket: str, limits: Limits) -> None:
-        self._client, self._bucket, self._limits = client, bucket, limits
+    def __init__(self, client: Any, bucket: str, limits: Limits, proof: Proof) -> None:
+        self._client, self._bucket, self._limits, self._proof = client, bucket, limits, proof
         # of all files together
         self._slots = BoundedSemaphore(limits.parts_in_flight)
 
-    def send(self, source: Path, key: str, sha256: str | None) -> tuple[str, bool]:
-        """Put a file; its SHA-256, and whether the server's checksums tell that all of it arrived.
-
-        They do not where the server encrypts with keys that are not its own. Raises StoreError when the file is not
-        of the given SHA-256.
-        """
+    def send(self, source: Path, key: str, sha256: str | None) -> str:
+        """Put a file and return its SHA-256; StoreError when it is not the one that is given."""
         with source.open("rb") as file:
-            if source.stat().st_size > self._limits.part_bytes:
-                return self._send_large(source, file, key, sha256)
+            size = source.stat().st_size
+            part_bytes = max(self._limits.part_bytes, -(-size // MOST_PARTS))
+            if found := self._standing(file, key, size, part_bytes):
+                _require_unchanged(source, found, sha256)
+                return found
+            file.seek(0)
+            if size > self._limits.part_bytes:
+                return self._send_in_parts(file, key, part_bytes, sha256)
             data = file.read()
             found = hashlib.sha256(data).hexdigest()
             _require_unchanged(source, found, sha256)
-            return found, self._put_checked(data, key, self._client.put_object)[1]
-
-    def _send_large(self, source: Path, file: BinaryIO, key: str, sha256: str | None) -> tuple[str, bool]:
-        size = source.stat().st_size
-        part_bytes = max(self._limits.part_bytes, -(-size // MOST_PARTS))
-        if found := self._standing(file, key, size, part_bytes):
-            _require_unchanged(source, found, sha256)
-            return found, True
-        file.seek(0)
-        found, etags = self._send_in_parts(file, key, part_bytes, sha256)
-        names = [etag for etag, _told in etags]
-        return found, all(told for _etag, told in etags) and self._has_etag(key, names)
+            self._put_checked(data, key, self._client.put_object)
+            return found
 
     def _standing(self, file: BinaryIO, key: str, size: int, part_bytes: int) -> str | None:
         """The SHA-256 of a file that stands there whole, from a sender that was killed later; None: it does not."""
+        if size < WORTH_ASKING_BYTES:
+            return None
         try:
             there = self._client.head_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.ClientError:
             return None
-        if there["ContentLength"] != size or _is_encrypted(there):
+        if there["ContentLength"] != size:
             return None
         whole, etags = hashlib.sha256(), []
         while data := file.read(part_bytes):
             whole.update(data)
-            etags.append(hashlib.md5(data, usedforsecurity=False).hexdigest())
-        return whole.hexdigest() if there["ETag"].strip('"') == _etag_of(etags) else None
+            etags.append(_md5(data))
+        made = _etag_of(etags) if size > self._limits.part_bytes else etags[0]
+        return whole.hexdigest() if there["ETag"].strip('"') == made else None
 
-    def _send_in_parts(
-        self, file: BinaryIO, key: str, part_bytes: int, sha256: str | None
-    ) -> tuple[str, list[tuple[str, bool]]]:
+    def _send_in_parts(self, file: BinaryIO, key: str, part_bytes: int, sha256: str | None) -> str:
         upload, present = self._unfinished_upload(key)
         if upload is None:
             upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
         whole = hashlib.sha256()
         failed = Event()
-        parts: list[Future[tuple[str, bool]]] = []
+        parts: list[Future[str]] = []
 
-        def finish(part: Future[tuple[str, bool]]) -> None:
+        def finish(part: Future[str]) -> None:
             if part.exception():
                 failed.set()
             self._slots.release()
@@ -124,37 +120,28 @@ class Sender:
         if found != (sha256 or found):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
             _require_unchanged(Path(file.name), found, sha256)
-        self._complete(key, upload, [etag for etag, _told in etags])
-        return found, etags
+        self._complete(key, upload, etags)
+        return found
 
-    def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> tuple[str, bool]:
+    def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> str:
         # what is there already is known by its MD5: a part of another file is sent over
-        if (etag := present.get(number)) and etag == hashlib.md5(data, usedforsecurity=False).hexdigest():
-            return etag, True
+        if (etag := present.get(number)) and etag == _md5(data):
+            return etag
         return self._put_checked(data, key, self._client.upload_part, UploadId=upload, PartNumber=number)
 
-    def put(self, data: bytes, key: str, **condition: str) -> bool:
-        """Put bytes once, as a condition allows; whether the server's checksum tells that all of them arrived."""
-        return self._checked(data, self._client.put_object, Key=key, **condition)[1]
-
-    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **place: Any) -> tuple[str, bool]:
-        """ETag of what was put, and whether it told that all of it arrived; sent again when it tells the contrary."""
+    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **place: Any) -> str:
+        """The ETag of what was put; sent again when it tells that other bytes arrived."""
+        place = {"Bucket": self._bucket, "Key": key, **place}
         for _ in range(TRIES):
             self._limits.throttle.take(len(data))
-            etag, told, is_md5 = self._checked(data, put, Key=key, **place)
-            if told or not is_md5:
-                return etag, told
+            answer = put(Body=data, **place)
+            etag = str(answer["ETag"].strip('"'))
+            if self._proof.server_checks() or _is_encrypted(answer) or etag == _md5(data):
+                return etag
         raise StoreError(
             f"s3://{self._bucket}/{key} did not arrive whole: the server received other bytes than were sent, "
             f"{TRIES} times; check the network and what stands between, then store it again."
         )
-
-    def _checked(self, data: bytes, put: Callable[..., Any], **place: Any) -> tuple[str, bool, bool]:
-        """Put bytes; the ETag, whether it is the MD5 of what was sent, and whether it can be an MD5 at all."""
-        md5 = hashlib.md5(data, usedforsecurity=False)
-        answer = put(Bucket=self._bucket, Body=data, ContentMD5=base64.b64encode(md5.digest()).decode(), **place)
-        etag = answer["ETag"].strip('"')
-        return etag, etag == md5.hexdigest(), not _is_encrypted(answer)
 
     def _unfinished_upload(self, key: str) -> tuple[str | None, dict[int, str]]:
         """The upload of this key that got furthest, and the ETags of its parts by number."""
@@ -207,6 +194,10 @@ class Sender:
         """End all uploads below a prefix that were never completed; their parts cost money and are not listed."""
         for key, upload in self._uploads(prefix):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _etag_of(etags: list[str]) -> str:

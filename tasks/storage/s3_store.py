@@ -26,6 +26,7 @@ from botocore.exceptions import (
 from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.storage.credentials import Credentials
+from tasks.storage.s3_proof import PROOF, Proof, is_proof
 from tasks.storage.s3_sending import MIB, TRIES, Limits, Sender, Throttle
 from tasks.storage.stored_files import FILES_AT_ONCE, StoredFile
 from tasks.store_settings import StoreConfig
@@ -51,6 +52,7 @@ WAYS_OUT = {
     "QuotaExceeded": "the bucket is full: delete what is not needed, or have its quota raised",
     "AuthorizationHeaderMalformed": "the region is another: set store.region to the bucket's",
     "PermanentRedirect": "the bucket lies elsewhere: set store.region and store.endpoint_url to where it is",
+    "XAmzContentSHA256Mismatch": "other bytes arrived than were sent: check the network and what stands between",
     "SlowDown": "the server has too much to do: do the same again later, or lower store.parts_in_flight",
 }
 
@@ -71,7 +73,8 @@ class S3Store:
         limits = Limits(
             self._config.part_mib * MIB, self._config.parts_in_flight, Throttle(rate * MIB if rate else None)
         )
-        self._sender = Sender(self._client, bucket, limits)
+        self._proof = Proof(self._client, bucket, self._full(PROOF))
+        self._sender = Sender(self._client, bucket, limits, self._proof)
 
     @property
     def uri(self) -> str:
@@ -80,10 +83,11 @@ class S3Store:
     def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
         try:
             with self._refusals(key):
-                sent, told = self._sender.send(source, self._full(key), sha256)
+                sent = self._sender.send(source, self._full(key), sha256)
+                is_checked = self._proof.server_checks() and not self._config.read_back
         except OSError as error:
             raise StoreError(f"{source} could not be read ({error.strerror}): it stays where it is.") from error
-        if (not told or self._config.read_back) and (found := self.hash_of(key)) != sent:
+        if not is_checked and (found := self.hash_of(key)) != sent:
             self.delete(key)
             raise StoreError(
                 f"{self.uri}/{key} did not arrive whole: its SHA-256 is {str(found)[:12]}..., "
@@ -179,12 +183,14 @@ class S3Store:
         with self._refusals(key):
             for _ in range(TRIES):
                 try:
-                    told = self._sender.put(text.encode(), self._full(key), IfNoneMatch="*")
+                    self._client.put_object(
+                        Bucket=self.bucket, Key=self._full(key), Body=text.encode(), IfNoneMatch="*"
+                    )
                 except ClientError as error:
                     if _code(error) in TAKEN:
                         return False
                     raise
-                if told or self.read_text(key) == text:
+                if self._proof.server_checks() or self.read_text(key) == text:
                     return True
                 # what this call has just made is damaged, and no one can have believed it
                 self.delete(key)
@@ -232,8 +238,8 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
         max_pool_connections=config.parts_in_flight + FILES_AT_ONCE,
-        # what is sent is bound by its MD5, which is signed and which the server must compute for its ETag anyway
-        s3={"addressing_style": style, "payload_signing_enabled": False},
+        # the SHA-256 of what is sent is signed, over TLS too, so that the server refuses what arrives otherwise
+        s3={"addressing_style": style, "payload_signing_enabled": True},
         # servers other than AWS refuse trailing checksums
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -249,10 +255,11 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
     return client
 
 
-def _pause_s_if_damaged(response: Any, attempts: int, **_: Any) -> float | None:
+def _pause_s_if_damaged(response: Any, attempts: int, request_dict: Any, **_: Any) -> float | None:
     """Seconds until a request is sent again that the server received otherwise than it was signed; None: not at all."""
     code = response[1].get("Error", {}).get("Code") if response else None
-    return PAUSE_S if code in DAMAGED_ON_THE_WAY and attempts < TRIES else None
+    is_worth_it = attempts < TRIES and not is_proof(request_dict["url"])
+    return PAUSE_S if code in DAMAGED_ON_THE_WAY and is_worth_it else None
 
 
 def _code(error: ClientError) -> str:

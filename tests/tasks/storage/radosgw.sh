@@ -35,6 +35,7 @@ crash dir = $D/log
 mon data = $D/mon/\$id
 mon data avail crit = 1
 mon data avail warn = 2
+auth allow insecure global id reclaim = false
 [osd]
 osd data = $D/osd/\$id
 osd objectstore = $STORE
@@ -60,17 +61,15 @@ ceph-authtool $K --gen-key -n client.rgw.a --cap mon 'allow rwx' --cap osd 'allo
 monmaptool -c $D/ceph.conf --create --fsid $FSID --addv a "[v2:127.0.0.1:$MON_PORT]" $D/monmap
 ceph-mon -c $D/ceph.conf --mkfs -i a --monmap $D/monmap --keyring $K
 ceph-mon -c $D/ceph.conf -i a --public-addr 127.0.0.1
-for i in $(seq 60); do timeout 5 ceph -c $D/ceph.conf -s >/dev/null 2>&1 && break; sleep 0.5; done
-ceph -c $D/ceph.conf config set mon auth_allow_insecure_global_id_reclaim false || true
 OSDUUID=$(cat /proc/sys/kernel/random/uuid)
-ceph -c $D/ceph.conf osd new $OSDUUID >/dev/null
+# the monitor may not be up yet; the same command again changes nothing
+for i in $(seq 60); do timeout 20 ceph -c $D/ceph.conf osd new $OSDUUID >/dev/null 2>&1 && break; sleep 0.1; done
 mkdir -p $D/osd/0
 [ $STORE = bluestore ] && truncate -s 8G $D/osd/0/block
 ceph-osd -c $D/ceph.conf -i 0 --mkfs --osd-uuid $OSDUUID --keyring $K
 ceph-osd -c $D/ceph.conf -i 0
-ceph -c $D/ceph.conf osd crush add osd.0 1.0 root=default host=h >/dev/null 2>&1 || true
 radosgw -c $D/ceph.conf -n client.rgw.a
-for i in $(seq 120); do curl -sf http://127.0.0.1:$PORT/ >/dev/null && break; sleep 0.5; done
+for i in $(seq 120); do curl -sf http://127.0.0.1:$PORT/ >/dev/null && break; sleep 0.1; done
 radosgw-admin -c $D/ceph.conf user create --uid=test --display-name=test --access-key=${ACCESS_KEY:-testkey} --secret-key=${SECRET_KEY:-testsecret} >/dev/null
 ls $D/run
 # End it with the process ids in $D/run/*.pid.

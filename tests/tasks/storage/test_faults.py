@@ -20,11 +20,14 @@ from tasks.storage.checkpoints import verify_checkpoints
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.storage.places import places_below
 from tasks.storage.remote_folders import read_remote_manifest
+from tasks.storage.s3_proof import PROOF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BUCKET = "faults"
 WEIGHTS = "adapter_model.safetensors"
 MIB = 1 << 20
+# runs side by side
+AT_ONCE = 6
 DONE, USER_ERROR, KILLED = 0, 2, -9
 Start = Callable[..., Any]
 
@@ -32,9 +35,9 @@ Start = Callable[..., Any]
 class World:
     """A run's folder and its place in a store."""
 
-    def __init__(self, root: Path, server: Any, start: Start, run: str = "run") -> None:
+    def __init__(self, root: Path, server: Any, start: Start, run: str = "run", uri: str | None = None) -> None:
         self.root, self.server, self.start, self.run = root, server, start, run
-        self.uri = f"s3://{BUCKET}/{root.parent.name}-{server.port}"
+        self.uri = uri or f"s3://{BUCKET}/{root.parent.name}-{server.port}"
         self.seen: dict[str, int] = {}
         (root / "training").mkdir(parents=True)
 
@@ -42,17 +45,19 @@ class World:
     def store(self) -> ObjectStore:
         return open_store(self.uri, self.server.address)
 
+    def beside(self, name: str, run: str) -> "World":
+        """Another one with the same store."""
+        return World(self.root.parent / name, self.server, self.start, run, self.uri)
+
     def job(self, address: str | None = None, **other: Any) -> dict[str, Any]:
         return {
             "root": str(self.root), "uri": self.uri, "endpoint": address or self.server.address, "run": self.run,
-            "steps": [1, 2, 3], "weights": 1000, "keep": 1, "alarms": 1, "rules": {}, "kill_in": 2,
+            "steps": [1, 2, 3], "weights": 1000, "keep": 1, "alarms": 1, "events": None, "rules": {}, "kill_in": 2,
             "kill_trainer_at": None, "kill_uploader_at": None, **other,
         }  # fmt: skip
 
     def go(self, address: str | None = None, **other: Any) -> int:
-        code = int(self.start(self.job(address, **other)).wait()[0])
-        self.look()
-        return code
+        return go_all([self], [{"address": address, **other}])[0]
 
     def look(self) -> None:
         """Note each complete checkpoint that lies on the disk."""
@@ -69,16 +74,31 @@ class World:
             found[manifest.files[WEIGHTS]["sha256"]] = place.step
         return found
 
-    def require_nothing_lost(self) -> int:
-        """All that was complete is stored and whole, with no rest anywhere; how many there are."""
-        stored = self.stored()
-        assert {**stored, **self.seen} == stored
-        assert all(line.whole for line in verify_checkpoints(self.store))
-        assert list((self.root / "training" / "staging").iterdir()) == []
-        assert not [key for key in self.store.sizes_below("") if key.endswith(".claim")]
-        uploads = self.server.client.list_multipart_uploads(Bucket=BUCKET)
-        assert [upload for upload in uploads.get("Uploads", ()) if self.uri.split("/")[-1] in upload["Key"]] == []
-        return len(stored)
+
+def go_all(worlds: list[World], jobs: list[dict[str, Any]]) -> list[int]:
+    """Run worlds side by side, some at a time; their exit codes."""
+    codes: list[int] = []
+    for first in range(0, len(worlds), AT_ONCE):
+        pairs = list(zip(worlds, jobs, strict=True))[first : first + AT_ONCE]
+        codes += worlds[0].start(*(world.job(**job) for world, job in pairs)).wait()
+    for world in worlds:
+        world.look()
+    return codes
+
+
+def require_nothing_lost(*worlds: World) -> int:
+    """All that was complete is in the store of these worlds and whole, with no rest anywhere; how many there are."""
+    total = 0
+    for world in worlds:
+        stored = world.stored()
+        assert {**stored, **world.seen} == stored
+        assert list((world.root / "training" / "staging").iterdir()) == []
+        total += len(stored)
+    assert all(line.whole for line in verify_checkpoints(world.store))
+    assert not [key for key in world.store.sizes_below("") if key.endswith((".claim", PROOF))]
+    uploads = world.server.client.list_multipart_uploads(Bucket=BUCKET)
+    assert [upload for upload in uploads.get("Uploads", ()) if world.uri.split("/")[-1] in upload["Key"]] == []
+    return total
 
 
 @pytest.fixture
@@ -103,31 +123,28 @@ FEWER = 4
 def test_a_kill_at_any_point_loses_no_checkpoint(
     who: str, world: World, seeded: random.Random, count: Callable[[str, int, int], None]
 ) -> None:
-    assert world.go(weights=6 * MIB) == DONE
-    world.require_nothing_lost()
-    last = {
-        "kill_uploader_at": int((world.root / "uploader_steps").read_text()),
-        "kill_trainer_at": trainer_steps(world),
-    }
-    killed = checkpoints = 0
     points = POINTS[who] if type(world.server).__name__ == "Moto" else POINTS[who] // FEWER
-    for number in range(points):
-        spot = World(world.root.parent / f"{who}-{number}" / "world", world.server, world.start)
-        code = spot.go(weights=6 * MIB, **{name: seeded.randint(1, last[name]) for name in KILLS[who]})
-        killed += code == KILLED or trainer_was_killed(spot)
-        assert spot.go() == DONE
-        checkpoints += spot.require_nothing_lost()
+    last = steps_of(world)
+    drawn = {name: seeded.sample(range(1, last[name] + 1), points) for name in KILLS[who]}
+    spots = [world.beside(f"{who}-{number}", f"{who}-{number}") for number in range(points)]
+    jobs = [{"weights": 6 * MIB, **{name: drawn[name][number] for name in drawn}} for number in range(points)]
+    codes = go_all(spots, jobs)
+    killed = sum(code == KILLED or trainer_was_killed(spot) for code, spot in zip(codes, spots, strict=True))
+    assert go_all(spots, [{}] * points) == [DONE] * points
+    checkpoints = require_nothing_lost(*spots)
     # fewer when an uploader happens to need fewer steps than the first time
     assert killed >= points * 0.7
     count(f"SIGKILL of {who}", killed, checkpoints)
 
 
-def trainer_steps(world: World) -> int:
-    """How many steps the trainer takes between the last file of a checkpoint and its place in staging."""
-    world = World(world.root.parent / "counting" / "world", world.server, world.start)
-    assert world.go(kill_trainer_at=10_000) == DONE
+def steps_of(world: World) -> dict[str, int]:
+    """How many steps an uploader takes, and a trainer from a checkpoint's last file to its place in staging."""
+    assert world.go(weights=6 * MIB, kill_trainer_at=10_000) == DONE
     (line,) = [line for line in (world.root / "lines").read_text().split("\n") if line.startswith("steps")]
-    return int(line.split()[1])
+    return {
+        "kill_uploader_at": int((world.root / "uploader_steps").read_text()),
+        "kill_trainer_at": int(line.split()[1]),
+    }
 
 
 def trainer_was_killed(world: World) -> bool:
@@ -166,34 +183,41 @@ def test_a_bad_network_loses_no_checkpoint(
     number, fault, least_bytes = FAULTS[name]
     proxy.plan = every(number, fault, least_bytes)
     assert world.go(proxy.address, weights=6 * MIB) == DONE
-    count(name, 1, world.require_nothing_lost())
+    count(name, 1, require_nothing_lost(world))
 
 
 def test_saves_faster_than_uploads_are_all_archived(
     world: World, proxy: Any, count: Callable[[str, int, int], None]
 ) -> None:
-    proxy.plan = every(1, {"pause_s": 0.05})
+    proxy.plan = every(1, {"pause_s": 0.02})
     assert world.go(proxy.address, steps=list(range(1, 9)), keep=1) == DONE
-    assert world.require_nothing_lost() == 8
+    assert require_nothing_lost(world) == 8
     count("saves faster than uploads", 1, 8)
 
 
-@pytest.mark.parametrize("alarms", [0, 3])
-def test_alarms_that_are_lost_or_come_thrice_change_nothing(
-    alarms: int, world: World, count: Callable[[str, int, int], None]
+EVENTS: dict[str, dict[str, Any]] = {
+    "event lost": {"alarms": 0},
+    "event twice": {"alarms": 2},
+    "one event of three heard": {"events": {"3": [2]}},
+    "event twice, at the same time": {"events": {"1": [1, 1], "2": [2, 2], "3": [3, 3]}},
+    "events out of order": {"events": {"2": [2], "3": [3, 1]}},
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_no_event_need_come_once_or_in_its_turn(
+    name: str, world: World, count: Callable[[str, int, int], None]
 ) -> None:
-    assert world.go(alarms=alarms) == DONE
-    count(f"{alarms} alarms a checkpoint", 1, world.require_nothing_lost())
+    assert world.go(**EVENTS[name]) == DONE
+    assert require_nothing_lost(world) == 3
+    count(name, 1, 3)
 
 
 def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Callable[[str, int, int], None]) -> None:
-    other = World(world.root.parent / "other", world.server, world.start)
-    other.uri = world.uri
-    assert world.start(world.job(weights=6 * MIB), other.job(weights=6 * MIB)).wait() == [DONE, DONE]
-    world.look()
-    other.look()
-    other.require_nothing_lost()
-    assert world.require_nothing_lost() == 6
+    other = world.beside("other", world.run)
+    assert go_all([world, other], [{"weights": 6 * MIB}] * 2) == [DONE, DONE]
+    # the store of both holds those of both
+    assert require_nothing_lost(other) == require_nothing_lost(world) == 6
     count("two runs of one name", 1, 6)
 
 
@@ -213,7 +237,7 @@ def test_a_server_that_is_killed_in_an_upload_and_comes_back_is_gone_on_with(
 
     proxy.plan = plan
     assert world.go(proxy.address, weights=16 * MIB, kill_in=1) == DONE
-    count("server killed and restarted", 1, world.require_nothing_lost())
+    count("server killed and restarted", 1, require_nothing_lost(world))
 
 
 def test_an_upload_that_was_killed_goes_on_with_the_parts_that_are_there(world: World, proxy: Any) -> None:
@@ -231,7 +255,7 @@ def test_an_upload_that_was_killed_goes_on_with_the_parts_that_are_there(world: 
     assert started.wait() == [KILLED]
     first = len(parts)
     assert world.go(proxy.address, steps=[1]) == DONE
-    world.require_nothing_lost()
+    require_nothing_lost(world)
     # six parts of 5 MiB, of which at most those under way when it died are sent twice
     assert len(parts) - first < 6
     assert len(parts) <= 6 + 3
@@ -252,4 +276,4 @@ def test_a_full_disk_in_staging_is_said_and_made_up_for(
         subprocess.run(["umount", str(staging)], check=True)
     assert world.seen
     assert world.go() == DONE
-    fault_rows.append(("full disk in staging, moto", 1, world.require_nothing_lost(), 0))
+    fault_rows.append(("full disk in staging, moto", 1, require_nothing_lost(world), 0))

@@ -4,7 +4,8 @@ Reads one JSON object a line: {"jobs": [job, ...]}. Each job becomes a process (
 forks), which forks its trainer. The answer is {"pids": [...]} at once and {"codes": [...]} when all have ended. With
 `kill_trainer_at` or `kill_uploader_at` a process is sent SIGKILL right before its so many-th step: a file that is
 opened, linked, renamed or removed below the job's folder, or something that is sent to the store. The trainer's steps
-are counted from the last file of the checkpoint on that `kill_in` names.
+are counted from the last file of the checkpoint on that `kill_in` names. With `events`, {step saved: [events heard]},
+there is no uploader: each event starts a process that sweeps, as the flow archive-checkpoint does.
 """
 
 import json
@@ -13,16 +14,17 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
 import boto3  # noqa: F401 - loaded once for all processes
+from botocore.retries.standard import ExponentialBackoff
 
 from tasks.errors import UserError
 from tasks.processes import die_with_parent
 from tasks.storage.object_store import open_store
-from tasks.storage.sweeping import Archive
+from tasks.storage.sweeping import Archive, archive_staged
 from tasks.storage.uploader import Uploader
 from tasks.store_settings import ArchiveConfig, StoreConfig
 from tasks.training.checkpoints import drop_unfinished, mark_complete, rotate, step_of, whole_checkpoints
@@ -34,6 +36,8 @@ SENT = "http.client.send"
 RETRY_DELAYS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
 USER_ERROR_EXIT = 2
 SHARED, SMALL = bytes(200_000), 1000
+# boto3 waits up to 15 s between its tries
+PAUSE_S = 0.05
 
 
 def die_at(number: int | None, root: Path) -> Callable[[], int]:
@@ -90,26 +94,60 @@ def run(job: dict) -> None:
         end(lambda: train(job, lambda line: os.write(lines_in, f"{line}\n".encode())))
     os.close(lines_in)
     os.close(ready_out)
+    bring = sweep_at_events if job["events"] else upload
+    with os.fdopen(lines_out) as lines:
+        bring(job, lines_of(job, lines), lambda: os.write(ready_in, b"!"))
+    # killed on purpose is no failure of this process: it has brought what was saved
+    if (code := exit_code(trainer)) != -signal.SIGKILL:
+        os._exit(code)
+
+
+def upload(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
+    """Keep an uploader beside the trainer, told of each line so many times as the job says."""
+    count = die_at(job["kill_uploader_at"], Path(job["root"]))
+    with Uploader(archive_of(job), RETRY_DELAYS_S) as uploader:
+        begin()
+        for _line in lines:
+            for _ in range(job["alarms"]):
+                uploader.notify()
+    (Path(job["root"]) / "uploader_steps").write_text(str(count()))
+
+
+def sweep_at_events(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
+    """Start a process for each event that is heard, and wait for none of them before the end."""
+    sweepers = []
+    begin()
+    for line in lines:
+        for _event in job["events"].get(line.removeprefix("saved "), ()):
+            if (pid := os.fork()) == 0:
+                end(lambda: archive_staged(archive_of(job)))
+            sweepers.append(pid)
+    if code := max(exit_code(pid) for pid in sweepers):
+        os._exit(code)
+
+
+def lines_of(job: dict, lines: Iterable[str]) -> Iterator[str]:
+    """What the trainer says, written down."""
+    for line in lines:
+        with (Path(job["root"]) / "lines").open("a") as file:
+            file.write(line)
+        yield line.rstrip("\n")
+
+
+def archive_of(job: dict) -> Archive:
+    """The way of the job's checkpoints to its store."""
     config = StoreConfig(endpoint_url=job["endpoint"], part_mib=5, parts_in_flight=3)
-    archive = Archive(
+    return Archive(
         Path(job["root"]) / "training" / "staging",
         open_store(job["uri"], config=config),
         job["run"],
         ArchiveConfig.model_validate(job["rules"]),
     )
-    count = die_at(job["kill_uploader_at"], Path(job["root"]))
-    with Uploader(archive, RETRY_DELAYS_S) as uploader:
-        os.write(ready_in, b"!")
-        with os.fdopen(lines_out) as lines:
-            for line in lines:
-                for _ in range(job["alarms"]):
-                    uploader.notify()
-                (Path(job["root"]) / "lines").open("a").write(line)
-        status = os.waitpid(trainer, 0)[1]
-    (Path(job["root"]) / "uploader_steps").write_text(str(count()))
-    # killed on purpose is no failure of this process: it has brought what was saved
-    if (code := os.waitstatus_to_exitcode(status)) != -signal.SIGKILL:
-        os._exit(code)
+
+
+def exit_code(pid: int) -> int:
+    """Wait for a process."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def end(work: Callable[[], None]) -> None:
@@ -129,6 +167,7 @@ def end(work: Callable[[], None]) -> None:
 def main() -> None:
     """Start what is asked for until there is nothing more to read."""
     logging.basicConfig(level=logging.ERROR)
+    ExponentialBackoff.delay_amount = lambda *_: PAUSE_S
     for line in sys.stdin:
         pids = []
         for job in json.loads(line)["jobs"]:
@@ -136,7 +175,7 @@ def main() -> None:
                 end(lambda job=job: run(job))
             pids.append(pid)
         print(json.dumps({"pids": pids}), flush=True)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        codes = [exit_code(pid) for pid in pids]
         print(json.dumps({"codes": codes}), flush=True)
 
 
