@@ -21,6 +21,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 HERE = Path(__file__).parent
 KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -45,6 +46,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def fault_rows() -> list[tuple[str, int, int, int]]:
     """Fault, times tried, checkpoints saved, checkpoints lost; printed at the end."""
     return ROWS
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 tries as often as ever, and does not wait up to 15 s between its tries."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture
@@ -172,6 +179,7 @@ class Spoiler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _pass(self) -> None:
+        """Hand a request on; `proxy.refused` holds what the server did not take."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.plan(self.command, self.path, len(body)) or {}
         if pause_s := fault.get("pause_s"):
@@ -195,6 +203,8 @@ class Spoiler(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             upstream.close()
+        if answer.status == 400:
+            self.server.refused.append(content.decode())
         self._answer(answer.status, dict(answer.headers), content, fault.get("cut_answer"))
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes, cut: int | None = None) -> None:
@@ -226,6 +236,7 @@ def proxy(server: Any) -> Iterator[Any]:
     listener.daemon_threads = True
     listener.upstream = server.port  # type: ignore[attr-defined]
     listener.plan = lambda *_: None  # type: ignore[attr-defined]
+    listener.refused = []  # type: ignore[attr-defined]
     listener.address = f"http://127.0.0.1:{listener.server_port}"  # type: ignore[attr-defined]
     thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
