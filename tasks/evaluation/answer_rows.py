@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tasks.evaluation.answer_forms import no_answer
-from tasks.evaluation.captions import CAPTION_METRICS, SPICE, CaptionScores, CaptionSet
+from tasks.evaluation.captions import CAPTION_METRICS, SPICE, CaptionScores
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.vqa import AnsweredQuestion, absolute_error
 
@@ -14,10 +14,10 @@ Row = dict[str, Any]
 
 def answer_rows(
     records: Sequence[PairedRecord],
-    captions: Iterable[tuple[CaptionSet, CaptionScores]],
+    captions: Iterable[tuple[Sequence[str], CaptionScores]],
     questions: Iterable[AnsweredQuestion],
 ) -> list[Row]:
-    """A row for each answer, in the test set's order.
+    """A row for each answer, in the test set's order; `captions` are the images of each source and their scores.
 
     Scores of a caption stand in the row of the answer that was scored, the image's first; other caption turns
     and all VQA answers have None there, and captions have None for `right`. `no_answer` says why an answer is none.
@@ -62,15 +62,15 @@ def _plain_row(record: PairedRecord, place: int) -> Row:
 def _fill_captions(
     rows: dict[tuple[int, int], Row],
     records: Sequence[PairedRecord],
-    captions: Iterable[tuple[CaptionSet, CaptionScores]],
+    captions: Iterable[tuple[Sequence[str], CaptionScores]],
 ) -> None:
     references: dict[str, list[str]] = {}
     for record in records:
         references.setdefault(record.image, []).extend(turn.reference for turn in record.turns)
     scores = {
         image: {metric: float(values[place]) for metric, values in scored.each.items()}
-        for group, scored in captions
-        for place, image in enumerate(group.images)
+        for images, scored in captions
+        for place, image in enumerate(images)
     }
     for record in records:
         for turn in record.turns:

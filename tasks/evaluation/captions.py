@@ -1,13 +1,14 @@
 """Caption scores of one source with pycocoevalcap, and what each image adds to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from tasks.errors import DataError
+from tasks.evaluation.cider import CiderSpace
 from tasks.evaluation.meteor import Meteor
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.ptb import tokenize_captions
@@ -31,6 +32,11 @@ class CaptionSet:
     images: tuple[str, ...]
     hypotheses: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def space(self) -> CiderSpace:
+        """CIDEr under the document frequency of all images of the source."""
+        return CiderSpace(self.references)
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,14 @@ def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
 
     The document frequency is that of all images given, so give the whole test set of a source at once.
     """
-    from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge
 
     truth = dict(enumerate(map(list, captions.references)))
     said = {index: [hypothesis] for index, hypothesis in enumerate(captions.hypotheses)}
-    corpus, each = {}, {}
-    for name, scorer in (("CIDEr", Cider()), ("ROUGE-L", Rouge())):
-        corpus[name], each[name] = scorer.compute_score(truth, said)
+    corpus: dict[str, Any] = {}
+    each: dict[str, Any] = {}
+    corpus["CIDEr"], each["CIDEr"] = _cider(captions)
+    corpus["ROUGE-L"], each["ROUGE-L"] = Rouge().compute_score(truth, said)
     bleu, bleu_each, counts = _bleu(captions)
     for order in range(BLEU_ORDERS):
         corpus[f"BLEU-{order + 1}"], each[f"BLEU-{order + 1}"] = bleu[order], bleu_each[order]
@@ -90,6 +96,30 @@ def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
     )
 
 
+class _Counted:
+    """N-grams of texts, counted each time they are walked through: those of a whole test set would fill the memory."""
+
+    def __init__(self, count: Callable[[Any], Any], texts: Sequence[Any]):
+        self._count, self._texts = count, texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._count, self._texts)
+
+
+def _cider(captions: CaptionSet) -> tuple[float, np.ndarray]:
+    """CIDEr as pycocoevalcap's Cider takes it, over all images and of each."""
+    from pycocoevalcap.cider.cider_scorer import CiderScorer, cook_refs, cook_test
+
+    scorer = CiderScorer()
+    scorer.document_frequency = captions.space.counts
+    scorer.crefs, scorer.ctest = _Counted(cook_refs, captions.references), _Counted(cook_test, captions.hypotheses)
+    each = np.array(scorer.compute_cider())
+    return float(each.mean()), each
+
+
 def _bleu(captions: CaptionSet) -> tuple[list[float], list[list[float]], np.ndarray]:
     """BLEU as pycocoevalcap's Bleu takes it, and each image's counts: length, reference length, guesses, hits."""
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
@@ -97,6 +127,8 @@ def _bleu(captions: CaptionSet) -> tuple[list[float], list[list[float]], np.ndar
     scorer = BleuScorer(n=BLEU_ORDERS)
     for hypothesis, references in zip(captions.hypotheses, captions.references, strict=True):
         scorer += (hypothesis, list(references))
+        # what is left of them stands in ctest
+        scorer.crefs.clear()
     scores, each = scorer.compute_score(option="closest", verbose=0)
     return scores, each, np.array([_bleu_counts(counts) for counts in scorer.ctest], dtype=float)
 

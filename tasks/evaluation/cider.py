@@ -5,9 +5,12 @@ whose own values are the ones reported; here a caption is weighed once and held 
 """
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 ORDERS = 4
 SIGMA = 6.0
@@ -24,13 +27,23 @@ def count_ngrams(tokens: str) -> Counter[NGram]:
     )
 
 
-def document_counts(documents: Iterable[Sequence[str]]) -> tuple[Counter[NGram], int]:
-    """In how many documents (the references of one image) each n-gram stands, and how many documents there are."""
-    counts: Counter[NGram] = Counter()
-    size = 0
-    for size, references in enumerate(documents, 1):  # noqa: B007 - the last number is the count
-        counts.update(set().union(*map(count_ngrams, references)))
-    return counts, size
+def document_counts(documents: Sequence[Sequence[str]]) -> Counter[NGram]:
+    """In how many documents (the references of one image) an n-gram stands, of those that stand in more than one.
+
+    Most n-grams of a large test set stand in one document alone, and CIDEr takes these as it takes unknown ones: to
+    keep them would take most of the memory. The first pass keeps hashes only.
+    """
+    hashes = array("q")
+    for references in documents:
+        hashes.extend(map(hash, _ngrams_of(references)))
+    ordered = np.sort(np.array(hashes, dtype=np.int64))
+    repeated = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    # an n-gram that shares its hash with another is counted too, and rightly
+    return Counter(ngram for references in documents for ngram in _ngrams_of(references) if hash(ngram) in repeated)
+
+
+def _ngrams_of(references: Sequence[str]) -> set[NGram]:
+    return set().union(*map(count_ngrams, references))
 
 
 @dataclass(frozen=True)
@@ -43,15 +56,19 @@ class CaptionVector:
 
 
 class CiderSpace:
-    """CIDEr-D where the document frequency is that of the documents given here, whatever is scored."""
+    """CIDEr-D where the document frequency is that of the documents given here, whatever is scored.
+
+    `counts` is that of `document_counts`.
+    """
 
     def __init__(self, documents: Iterable[Sequence[str]]):
-        self._counts, size = document_counts(documents)
-        self._log_size = math.log(size)
+        documents = list(documents)
+        self.counts = document_counts(documents)
+        self._log_size = math.log(len(documents))
 
     def idf(self, ngram: NGram) -> float:
         """log(documents / documents with the n-gram); an unknown n-gram counts as in one document."""
-        return self._log_size - math.log(max(1, self._counts[ngram]))
+        return self._log_size - math.log(max(1, self.counts[ngram]))
 
     def vector(self, tokens: str) -> CaptionVector:
         """The tf-idf vector of a caption; not kept, since a test set's vectors would fill the memory."""

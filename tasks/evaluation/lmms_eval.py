@@ -1,25 +1,25 @@
 """A report in the form of lmms-eval's logs, so that its viewers show it.
 
-The form is that of its EvaluationTracker: MODEL/DATE_results.json beside MODEL/DATE_samples_TASK.jsonl, a task for
-each source, with the scores under "METRIC,none".
+The form is that which the EvaluationTracker of lmms-eval 0.7.3 writes and its web viewer reads:
+MODEL/DATE_results.json beside MODEL/DATE_samples_TASK.jsonl, a task for each source, with the scores under
+"METRIC,none".
 """
 
+import json
 import re
 from collections import defaultdict
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
 from tasks.evaluation.answer_rows import Row
+from tasks.evaluation.captions import CAPTION_METRICS, SPICE
 from tasks.evaluation.comparing import METRICS, read_report
-from tasks.files import digest_of, read_json, write_json, write_json_lines
+from tasks.files import read_json, write_json, write_json_lines
 
-TASK_METRICS = {
-    "captioning": ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L"),
-    "vqa": ("accuracy",),
-}
-SAMPLE_METRICS = {"captioning": ("CIDEr", "BLEU-4", "METEOR", "ROUGE-L"), "vqa": ("accuracy",)}
+TASK_METRICS = {"captioning": (*CAPTION_METRICS, SPICE), "vqa": ("accuracy",)}
 # two standard errors to either side, nearly
 INTERVAL_ERRORS = 3.92
 FILTER = "none"
@@ -33,14 +33,15 @@ def export_lmms_eval(report: Path, out: Path) -> Path:
     found, metrics = read_report(report), read_json(report / METRICS)
     made = datetime.fromtimestamp((report / METRICS).stat().st_mtime, UTC)
     name = re.sub(r"[^\w.-]+", "_", found.name)
-    stem = out / name / made.strftime("%Y%m%d_%H%M%S")
+    # the viewer shows nothing at all where the date is no text of this form
+    date = made.strftime("%Y%m%d_%H%M%S")
     samples = _samples_by_task(found.rows)
-    results = _results(name, metrics, samples, made.timestamp())
-    place = stem.with_name(f"{stem.name}_results.json")
+    results = _results(name, metrics, samples, date)
+    place = out / name / f"{date}_results.json"
     if place.exists() and read_json(place) != results:
         raise UserError(f"{place} already holds another log: give another --lmms-eval, or move it away.")
     for task, rows in samples.items():
-        write_json_lines(stem.with_name(f"{stem.name}_samples_{task}.jsonl"), rows)
+        write_json_lines(place.with_name(f"{date}_samples_{task}.jsonl"), rows)
     write_json(place, results)
     return place
 
@@ -61,24 +62,27 @@ def _samples_by_task(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _sample(number: int, row: Row) -> dict[str, Any]:
+    """A line of a samples file: what is asked, true and answered, and as the viewer's labels scores and image."""
     doc = {key: row[key] for key in ("id", "record", "image", "turn", "question", "references", "type")}
-    target = row["references"][0] if row["task"] == "vqa" else str(row["references"])
-    scores = {"accuracy": float(bool(row["right"]))} if row["task"] == "vqa" else row
+    scores = {"accuracy": float(row["right"])} if row["task"] == "vqa" else row
     return {
         "doc_id": number,
-        "doc": doc,
-        "target": target,
+        "target": row["references"][0] if row["task"] == "vqa" else str(row["references"]),
+        "filtered_resps": row["answer"],
+        "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
+        **{name: scores[name] for name in TASK_METRICS[row["task"]] if scores[name] is not None},
+        "id": row["id"],
+        "image": row["image"],
+        "type": row["type"],
         "input": row["question"],
-        "resps": [row["answer"]],
-        "filtered_resps": [row["answer"]],
-        "doc_hash": digest_of(doc),
-        "prompt_hash": digest_of(row["question"]),
-        "target_hash": digest_of(target),
-        **{metric: scores[metric] for metric in SAMPLE_METRICS[row["task"]]},
     }
 
 
-def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], date: float) -> dict[str, Any]:
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], date: str) -> dict[str, Any]:
     scores = {
         task_name(task, source): _scores(of_source, TASK_METRICS[task])
         for task in TASK_METRICS
@@ -99,14 +103,17 @@ def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], 
         "model_source": "rsvlm",
         "model_name": name,
         "model_name_sanitized": name,
-        "task_hashes": {task: digest_of([row["doc_hash"] for row in rows]) for task, rows in samples.items()},
+        "task_hashes": {
+            task: _hash("".join(f"sample_{place}{row['doc_hash']}" for place, row in enumerate(rows)))
+            for task, rows in samples.items()
+        },
         "total_evaluation_time_seconds": None,
     }
 
 
 def _scores(scores: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for metric in names:
+    for metric in (name for name in names if scores[name] is not None):
         found[f"{metric},{FILTER}"] = scores[metric]
         interval = scores["ci95"].get(metric)
         found[f"{metric}_stderr,{FILTER}"] = (interval[1] - interval[0]) / INTERVAL_ERRORS if interval else "N/A"

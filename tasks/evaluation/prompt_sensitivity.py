@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tasks.evaluation.captions import CaptionSet
-from tasks.evaluation.cider import CiderSpace, mean_similarity
+from tasks.evaluation.cider import mean_similarity
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.ptb import tokenize_captions
 
@@ -37,7 +37,7 @@ def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) ->
 
 
 def _summary(captions: CaptionSet, several: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
-    space = CiderSpace(captions.references)
+    space = captions.space
     each: list[list[float]] = []
     by_prompt: dict[str, list[float]] = defaultdict(list)
     for image, group in zip(captions.images, captions.references, strict=True):

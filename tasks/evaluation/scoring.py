@@ -43,7 +43,7 @@ def score_records(
         assert meteor, "captions need METEOR"
         captions = caption_set(source, group)
         scored = score_captions(captions, meteor)
-        scored_captions.append((captions, scored))
+        scored_captions.append((captions.images, scored))
         captioning[source] = {
             "images": len(captions.images),
             SPICE: None,

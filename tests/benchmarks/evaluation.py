@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +12,12 @@ from typing import Any
 
 from rows import Row
 
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
 from tasks.evaluation.java import find_java
 from tasks.files import write_json
-from tasks.settings import EvaluationConfig
 
 CAPTIONS, QUESTIONS, DRAWS = 10_000, 10_000, 1_000
+# how much larger the test set is that memory is measured on a second time, with fewer draws
+LARGER, FEWER_DRAWS = 2, 100
 REFERENCES, QUESTIONS_AN_IMAGE = 5, 100
 TRAINING_SHARE = 0.5  # records of the training set, as a share of the test set's
 VOCABULARY = 800
@@ -23,23 +25,59 @@ VOCABULARY = 800
 Records = list[dict[str, Any]]
 
 
+# In a process of its own: its peak memory is nobody else's.
+EVALUATE = """
+import sys, time
+from pathlib import Path
+from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.settings import EvaluationConfig
+folder, draws = Path(sys.argv[1]), int(sys.argv[2])
+files = EvaluationFiles(folder / "test.json", folder / "final.json", folder / "train.json")
+start = time.perf_counter()
+evaluate(files, folder / "report", EvaluationConfig(bootstrap_draws=draws))
+taken = time.perf_counter() - start
+# not ru_maxrss, which begins with that of the process that started this one
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(taken, int(peak.split()[1]) * 1024)
+"""
+
+
 def scoring_beside_pycocoevalcap(folder: Path) -> list[Row]:
-    """Time of `evaluate` on 10,000 captions and 10,000 questions, over that of the bare scorers on the captions."""
-    test, answers = make_records(CAPTIONS, QUESTIONS, seed=1)
-    training, _ = make_records(int(CAPTIONS * TRAINING_SHARE), int(QUESTIONS * TRAINING_SHARE), seed=2)
-    files = {"test": test, "final": answers, "train": training}
-    for name, records in files.items():
-        write_json(folder / f"{name}.json", records)
-    bare_s = bare_scorers_s(test[:CAPTIONS], answers[:CAPTIONS])
-    start = time.perf_counter()
-    evaluate(
-        EvaluationFiles(folder / "test.json", folder / "final.json", folder / "train.json"),
-        folder / "report",
-        EvaluationConfig(bootstrap_draws=DRAWS),
-    )
-    whole_s = time.perf_counter() - start
+    """Time of `evaluate` on 10,000 captions and 10,000 questions over that of the bare scorers on the captions, and
+    how much its peak memory grows on twice as many, over how much the files that it reads do.
+    """
+    small, large = folder / "small", folder / "large"
+    size_bytes = {place: write_inputs(place, times) for place, times in ((small, 1), (large, LARGER))}
+    test, answers = make_records(CAPTIONS, 0, seed=1)
+    bare_s = bare_scorers_s(test, answers)
+    whole_s, peak = evaluated(small, DRAWS)
+    _, larger_peak = evaluated(large, FEWER_DRAWS)
     print(f"  evaluation {whole_s:.1f} s, pycocoevalcap alone {bare_s:.1f} s")
-    return [Row("evaluation: all controls and intervals / pycocoevalcap alone", whole_s / bare_s, "<= 3")]
+    print(f"  peak memory {peak / 1e6:.0f} MB, on {LARGER} times as many answers {larger_peak / 1e6:.0f} MB")
+    growth = (larger_peak - peak) / (size_bytes[large] - size_bytes[small])
+    return [
+        Row("evaluation: all controls and intervals / pycocoevalcap alone", whole_s / bare_s, "<= 3"),
+        # to hold the records takes 5 bytes a byte of JSON
+        Row("evaluation: peak memory on more answers / what their files are larger", growth, "<= 9"),
+    ]
+
+
+def write_inputs(folder: Path, times: int) -> int:
+    """Write a test set, answers to it and a training set; how many bytes they are."""
+    captions, questions = CAPTIONS * times, QUESTIONS * times
+    test, answers = make_records(captions, questions, seed=1)
+    training, _ = make_records(int(captions * TRAINING_SHARE), int(questions * TRAINING_SHARE), seed=2)
+    folder.mkdir()
+    for name, records in (("test", test), ("final", answers), ("train", training)):
+        write_json(folder / f"{name}.json", records)
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def evaluated(folder: Path, draws: int) -> tuple[float, int]:
+    """Seconds that `evaluate` takes, and the peak memory of its process in bytes."""
+    command = [sys.executable, "-c", EVALUATE, str(folder), str(draws)]
+    seconds, peak = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return float(seconds), int(peak)
 
 
 def make_records(captions: int, questions: int, seed: int) -> tuple[Records, Records]:

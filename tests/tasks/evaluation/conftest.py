@@ -1,7 +1,7 @@
 """Small test sets with answers, written as the files that a user has."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,38 @@ def _record(image: str, turns: Sequence[tuple[str, str]], name: str | None = Non
     return {"id": name or image, "image": image, "conversations": conversation}
 
 
+def _captions_of(image: str, captions: Sequence[str]) -> Record:
+    return _record(image, [("Provide a description of the image", text) for text in captions])
+
+
+@pytest.fixture(scope="session")
+def meteor() -> Iterator[Any]:
+    """METEOR, started once: it takes Java seven seconds of work."""
+    from tasks.evaluation.meteor import running_meteor
+
+    with running_meteor(1000, limit_s=3600) as score:
+        yield score
+
+
+@pytest.fixture(scope="session")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three captions and two questions, made once, since it starts METEOR; leave it as it is."""
+    from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+    from tasks.settings import EvaluationConfig
+
+    folder = tmp_path_factory.mktemp("whole")
+    texts = [f"{number} planes on the runway" for number in ("two", "three", "four")]
+    images = [f"NWPU/NWPU_images/airport/airport_{n}.jpg" for n in range(3)]
+    both = _record("LR/Train/1.tif", QUESTIONS)
+    test = [*(_captions_of(image, [text, texts[0]]) for image, text in zip(images, texts, strict=True)), both]
+    said = [*(_captions_of(image, [text]) for image, text in zip(images, texts, strict=True)), both]
+    for name, records in (("test", test), ("said", said), ("train", test[:3])):
+        (folder / f"{name}.json").write_text(json.dumps(records), encoding="utf-8")
+    files = [folder / f"{name}.json" for name in ("test", "said", "train")]
+    config = EvaluationConfig(bootstrap_draws=50, gallery=6)
+    return evaluate(EvaluationFiles(*files, base=files[1]), folder / "final", config).path
+
+
 @pytest.fixture
 def record() -> Callable[..., Record]:
     """A function (image, [(question, answer), ...], id) -> a record in the LLaVA layout."""
@@ -28,7 +60,7 @@ def record() -> Callable[..., Record]:
 @pytest.fixture
 def captions_of() -> Callable[..., Record]:
     """A function (image, captions) -> a captioning record."""
-    return lambda image, captions: _record(image, [("Provide a description of the image", text) for text in captions])
+    return _captions_of
 
 
 @pytest.fixture

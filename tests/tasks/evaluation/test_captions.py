@@ -19,7 +19,7 @@ from tasks.evaluation.captions import (
     score_captions,
 )
 from tasks.evaluation.java import find_java
-from tasks.evaluation.meteor import Meteor, running_meteor
+from tasks.evaluation.meteor import Meteor
 
 THINGS = ["plane", "ship", "tree", "runway", "house", "road", "river", "field", "tank", "beach", "lawn", "court"]
 Group = dict[str, tuple[str, list[str]]]
@@ -40,12 +40,6 @@ def an_answer_set(seed: int, images: int) -> Group:
 
 
 ANSWER_SETS = [an_answer_set(1, 12), an_answer_set(2, 30), an_answer_set(3, 5)]
-
-
-@pytest.fixture(scope="module")
-def meteor() -> Iterator[Meteor]:
-    with running_meteor(200) as score:
-        yield score
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import RsvlmError
-from tasks.evaluation.meteor import running_meteor
+from tasks.evaluation.meteor import Meteor, running_meteor
 
 
 def java_children() -> list[int]:
@@ -23,24 +23,25 @@ def java_children() -> list[int]:
 
 
 def test_a_scorer_that_does_not_answer_in_time_is_ended_and_reported() -> None:
+    before = set(java_children())
     with pytest.raises(RsvlmError, match="gave no answer"), running_meteor(1, limit_s=0.3) as meteor:
         meteor(["a plane"], [["a plane"]])
-    assert not java_children()
+    assert set(java_children()) == before
 
 
 def test_no_process_is_left_when_the_work_around_it_fails() -> None:
+    before = set(java_children())
     with pytest.raises(ZeroDivisionError), running_meteor(1) as _meteor:
-        assert java_children()
+        assert set(java_children()) > before
         raise ZeroDivisionError
-    assert not java_children()
+    assert set(java_children()) == before
 
 
-def test_empty_texts_and_separators_in_captions_are_scored() -> None:
-    with running_meteor(5) as meteor:
-        _, each = meteor(
-            ["", "a plane", "a ||| plane", "\u673a\u573a", "a plane on the runway " * 5000],
-            [["a plane"], [""], ["a plane ||| b"], ["\u673a\u573a"], ["a plane"]],
-        )
+def test_empty_texts_and_separators_in_captions_are_scored(meteor: Meteor) -> None:
+    _, each = meteor(
+        ["", "a plane", "a ||| plane", "\u673a\u573a", "a plane on the runway " * 5000],
+        [["a plane"], [""], ["a plane ||| b"], ["\u673a\u573a"], ["a plane"]],
+    )
     assert each[0] == each[1] == 0
     assert each[2] > 0.2
     assert each[3] == 1
