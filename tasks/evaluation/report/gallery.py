@@ -23,7 +23,7 @@ Example = dict[str, Any]
 
 
 def choose_examples(rows: Sequence[Row], base: Sequence[Row] | None, images: Path | None, count: int) -> list[Example]:
-    """About `count` examples, the same number of each source: a third best, a third typical, a third worst.
+    """`count` examples, as many of each source as it has and `equal_shares` leaves it: a third best, typical, worst.
 
     Captions are ranked by CIDEr, VQA images by their share of right answers.
     """
@@ -32,12 +32,22 @@ def choose_examples(rows: Sequence[Row], base: Sequence[Row] | None, images: Pat
     for row in rows:
         if row["right"] is not None or row["CIDEr"] is not None:
             groups[row["task"], row["source"]][row["image"], row["record"]].append(row)
+    sources = [by_image for _, by_image in sorted(groups.items())]
     examples = []
-    for (_task, _source), by_image in sorted(groups.items()):
+    for by_image, share in zip(sources, equal_shares([len(each) for each in sources], count), strict=True):
         ranked = sorted(by_image.values(), key=lambda group: (-_worth(group), group[0]["image"]))
-        for rank, place in ranked_places(len(ranked), count // len(groups)):
+        for rank, place in ranked_places(len(ranked), share):
             examples.append(_example(rank, ranked[place], of_base, images))
     return examples
+
+
+def equal_shares(sizes: Sequence[int], count: int) -> list[int]:
+    """`count` shared out equally over sources of these sizes; what a small one cannot fill goes to the others."""
+    shares = [0] * len(sizes)
+    smallest_first = sorted(range(len(sizes)), key=lambda place: sizes[place])
+    for rank, place in enumerate(smallest_first):
+        shares[place] = min(sizes[place], (count - sum(shares)) // (len(sizes) - rank))
+    return shares
 
 
 def ranked_places(length: int, count: int) -> list[tuple[str, int]]:

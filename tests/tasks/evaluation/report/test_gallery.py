@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.evaluation.report.gallery import choose_examples, ranked_places, shorten
+from tasks.evaluation.report.gallery import choose_examples, equal_shares, ranked_places, shorten
 
 
 @pytest.mark.parametrize(("length", "count"), [(9, 3), (9, 9), (9, 20), (2, 3), (1, 5), (0, 3), (100, 60), (5, 4)])
@@ -49,6 +51,24 @@ def test_every_source_gets_the_same_number_of_examples() -> None:
     rows += [{**caption(20 + n, f"NWPU/{n}.jpg", n / 10), "source": "NWPU"} for n in range(3)]
     shown = choose_examples(rows, None, None, 6)
     assert [example["source"] for example in shown] == ["NWPU"] * 3 + ["RSICD"] * 3
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6), count=st.integers(1, 200))
+def test_as_many_examples_are_shown_as_asked_for_where_there_are_as_many(sizes: list[int], count: int) -> None:
+    shares = equal_shares(sizes, count)
+    assert sum(shares) == min(count, sum(sizes))
+    assert all(share <= size for share, size in zip(shares, sizes, strict=True))
+    # a source that has more left gets no less than any other, but for what does not divide
+    cut = [share for share, size in zip(shares, sizes, strict=True) if share < size]
+    assert not cut or max(shares) <= min(cut) + 1
+
+
+def test_what_a_small_source_leaves_goes_to_the_others() -> None:
+    sizes = {"DOTA": 2, "NWPU": 10, "RSICD": 100}
+    names = [source for source, size in sizes.items() for _ in range(size)]
+    rows = [{**caption(n, f"{name}/{n}.jpg", n / 10), "source": name} for n, name in enumerate(names)]
+    shown = [example["source"] for example in choose_examples(rows, None, None, 60)]
+    assert {name: shown.count(name) for name in sizes} == {"DOTA": 2, "NWPU": 10, "RSICD": 48}
 
 
 def test_captions_that_were_not_scored_are_not_shown() -> None:
