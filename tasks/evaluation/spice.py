@@ -29,7 +29,12 @@ def spice_jar() -> Path | None:
         jar = scorer_file("spice.spice", JAR)
     except UserError:
         return None
-    return jar if all((jar.parent / "lib" / name).is_file() for name in MODELS) else None
+    return jar if has_models(jar) else None
+
+
+def has_models(jar: Path) -> bool:
+    """Whether the models that SPICE needs stand beside its jar."""
+    return all((jar.parent / "lib" / name).is_file() for name in MODELS)
 
 
 def score_spice(

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import RsvlmError
+from tasks.evaluation.checkpoint_curve import Curve
 from tasks.evaluation.java import scorer_file
-from tasks.evaluation.spice import MODELS, score_spice, spice_jar
+from tasks.evaluation.report.page import PageModel, Surroundings, render_page
+from tasks.evaluation.spice import MODELS, has_models, score_spice, spice_jar
+from tasks.settings import EvaluationConfig
 
 SCRIPT = """#!/bin/sh
 case "$*" in *-version*) echo 'version "17.0.1"' >&2; exit 0;; esac
@@ -33,6 +36,39 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 def test_without_its_models_there_is_no_spice() -> None:
     installed = all((scorer_file("spice.spice", "spice-1.0.jar").parent / "lib" / name).is_file() for name in MODELS)
     assert (spice_jar() is not None) == installed
+
+
+def test_the_models_are_there_when_both_stand_beside_the_jar(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    for name in MODELS:
+        assert not has_models(tmp_path / "spice-1.0.jar")
+        (tmp_path / "lib" / name).touch()
+    assert has_models(tmp_path / "spice-1.0.jar")
+
+
+def test_a_report_without_spice_says_so(whole_report: Path) -> None:
+    if spice_jar():
+        pytest.skip("SPICE's models are installed here")
+    captions = json.loads((whole_report / "metrics.json").read_text())["captioning"]["NWPU"]
+    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
+    page = (whole_report / "report.html").read_text()
+    assert captions["SPICE"] is None
+    assert "SPICE" not in captions["ci95"]
+    assert {row["SPICE"] for row in rows} == {None}
+    assert "SPICE was not taken: its models are not installed" in page
+    assert "<th>SPICE</th>" not in page
+    assert "SPICE" not in (whole_report / "scores.jsonl").read_text()
+
+
+def test_where_it_was_taken_it_has_a_column(whole_report: Path) -> None:
+    metrics = json.loads((whole_report / "metrics.json").read_text())
+    captions = metrics["captioning"]["NWPU"]
+    captions |= {"SPICE": 0.234, "ci95": {**captions["ci95"], "SPICE": [0.111, 0.345]}}
+    around = Surroundings(metrics["protocol"], None, None, Curve((), ()))
+    page = render_page([PageModel("final", metrics, [])], around, EvaluationConfig())
+    assert "<th>SPICE</th>" in page
+    assert "<td>0.234<small>0.111 to 0.345</small></td>" in page
+    assert "was not taken" not in page
 
 
 def test_scores_are_read_by_image_whatever_their_order(java: object, tmp_path: Path) -> None:
