@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tasks.files import sha256_of
 from tasks.records import CheckpointRef
 from tasks.storage.archiving import Archived, archive_folder
 from tasks.storage.object_store import ObjectStore
@@ -11,7 +12,7 @@ from tasks.storage.runs import Run
 
 
 def archive_results(run: Run, sets: Path, checkpoint: CheckpointRef, store: ObjectStore) -> list[Archived]:
-    """Copy sets, merged model, predictions and reports of a run to STORE/NAME, each with its manifest last.
+    """Copy sets, merged model, predictions, reports and log of a run to STORE/NAME, each folder's manifest last.
 
     The final checkpoint goes with them where training did not take it there: another run trained it.
     """
@@ -25,4 +26,15 @@ def archive_results(run: Run, sets: Path, checkpoint: CheckpointRef, store: Obje
     archived = [archive_folder(folder, store, join(run.store_name, name)) for name, folder in places.items()]
     if run.archives and read_remote_manifest(store, last) is None:
         archived.append(archive_checkpoint(checkpoint.path, store, run.store_name, checkpoint.step))
+    _archive_log(run, store)
     return archived
+
+
+def _archive_log(run: Run, store: ObjectStore) -> None:
+    """Copy the log, where there is one; named after its content, as one that has grown is another file."""
+    if not run.folder.log.is_file():
+        return
+    sha256 = sha256_of(run.folder.log)
+    key = join(run.store_name, "logs", f"log-{sha256[:12]}.txt")
+    if key not in store.sizes_below(join(run.store_name, "logs")):
+        store.put_file(run.folder.log, key, sha256)

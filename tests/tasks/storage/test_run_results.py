@@ -38,3 +38,17 @@ def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
     names = {Path(key).parent.as_posix() for key in run.store().sizes_below("") if key.endswith("MANIFEST.json")}
     assert names == {"demo/data", "demo/merged", "demo/predictions", "demo/reports", "demo/checkpoints/checkpoint-7"}
     assert run.store().read_text("demo/reports/final/file") == "final"
+
+
+def test_a_log_is_kept_once_and_once_more_when_it_has_grown(tmp_path: Path) -> None:
+    run = open_run(ExperimentConfig(), "demo", tmp_path)
+    checkpoint = final_checkpoint(run)
+    for place in (run.folder.sets, run.folder.merged, run.folder.root / "predictions", run.folder.reports):
+        place.mkdir(parents=True)
+    run.folder.log.parent.mkdir()
+    kept = []
+    for text in ("one\n", "one\n", "one\ntwo\n"):
+        run.folder.log.write_text(text)
+        archive_results(run, run.folder.sets, checkpoint, run.store())
+        kept.append(sorted(run.store().read_text(key) or "" for key in run.store().sizes_below("demo/logs")))
+    assert kept == [["one\n"], ["one\n"], ["one\n", "one\ntwo\n"]]
