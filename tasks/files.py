@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} does not exist: give the path of an existing JSON file.") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a directory: give the path of a JSON file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
             f"{path} is not valid JSON ({error}): it is cut off or damaged; fetch or write it again."
         ) from None

@@ -1,5 +1,6 @@
 """Test set and answers, brought together strictly: what does not belong together is refused, never scored."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,10 +62,14 @@ def read_records(path: Path) -> list[RecordText]:
 def _read_record(row: Any, place: str) -> RecordText:
     if not isinstance(row, dict):
         raise DataError(f"{place} is not an object with id, image and conversations.")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise DataError(f"{place}: its id is {name!r}, but it must be a text or a whole number.")
-    if not isinstance(image, str):
+    if not isinstance(image, str) or not image:
         raise DataError(f"{place} ({name}): its image is {image!r}, but it must be the path of an image.")
     if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
         raise DataError(f"{place} ({name}): its conversations must be a list of questions, each with an answer.")
@@ -79,10 +84,6 @@ def _read_value(entry: Any, sender: str, place: str) -> str:
     if not isinstance(entry, dict) or entry.get("from") != sender or not isinstance(entry.get("value"), str):
         raise DataError(f'{place} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
     value: str = entry["value"]
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
     return value
 
 

@@ -72,28 +72,110 @@ def test_what_an_audit_calls_clean_is_scored_alone(
     assert "only images that training does not show" in (tmp_path / "final" / "report.html").read_text()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
+OF_ANOTHER = "score answers with the test set that they answer, whole and in its order."
+ASKED_OTHERWISE = "which the test set does not ask there: score answers with the test set that they answer."
+LONE = "holds half a Unicode character (a lone surrogate): write it again."
+TURN = {"from": "human", "value": "Is there a ship?"}, {"from": "gpt", "value": "no"}
+
+
+def first(**parts: Any) -> Any:
+    """A function that changes parts of the first record."""
+    return lambda rows: [{**rows[0], **parts}, *rows[1:]]
+
+
+def first_turns(change: Any) -> Any:
+    return lambda rows: [{**rows[0], "conversations": change(rows[0]["conversations"])}, *rows[1:]]
+
+
+DAMAGES = {
+    "missing": (
         lambda rows: rows[:-1],
+        f"The answers lack the record 9 (LR/Train/9.tif) of the test set: {OF_ANOTHER}",
+    ),
+    "double": (
         lambda rows: [*rows, rows[0]],
-        lambda rows: [{**rows[0], "id": 77}, *rows[1:]],
+        f"The answers hold the record 0 (LR/Train/0.tif) 2 times, the test set 1 times: {OF_ANOTHER}",
+    ),
+    "foreign id": (
+        first(id=77),
+        f"The answers hold the record 77 (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+    ),
+    "id of another type": (
+        first(id="0"),
+        f"The answers hold the record '0' (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+    ),
+    "foreign image": (
+        first(image="LR/Train/77.tif"),
+        f"The answers hold the record 0 (LR/Train/77.tif), which is not in the test set: {OF_ANOTHER}",
+    ),
+    "other order": (
+        lambda rows: rows[::-1],
+        f"The answers' record 9 (LR/Train/9.tif) stands at another place than in the test set: {OF_ANOTHER}",
+    ),
+    "other turn": (
+        first_turns(lambda turns: [TURN[0], turns[1]]),
+        f"The answers' record 0 (LR/Train/0.tif) asks 'Is there a ship?', {ASKED_OTHERWISE}",
+    ),
+    "turn too many": (
+        first_turns(lambda turns: [*turns, *TURN]),
+        f"The answers' record 0 (LR/Train/0.tif) asks 'Is there a ship?', {ASKED_OTHERWISE}",
+    ),
+    "other test set": (
+        lambda rows: [{**row, "image": row["image"].replace("LR/Train", "DOTA/images")} for row in rows],
+        f"The answers hold the record 0 (DOTA/images/0.tif), which is not in the test set: {OF_ANOTHER}",
+    ),
+    "no list": (
         lambda rows: {"records": rows},
-        lambda rows: [{**rows[0], "conversations": "x"}, *rows[1:]],
-    ],
-    ids=["missing", "doubled", "foreign", "no list", "wrong type"],
-)
-def test_wrong_answers_end_with_2_and_leave_nothing(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Any
+        "FILE is not a list of records: give a test set or the final.json of its answers.",
+    ),
+    "no records": (lambda rows: [], "FILE is not a list of records: give a test set or the final.json of its answers."),
+    "no record": (
+        lambda rows: [*rows[:-1], "x"],
+        "FILE, record 10 is not an object with id, image and conversations.",
+    ),
+    "wrong type of id": (
+        first(id=True),
+        "FILE, record 1: its id is True, but it must be a text or a whole number.",
+    ),
+    "wrong type of image": (
+        first(image=None),
+        "FILE, record 1 (0): its image is None, but it must be the path of an image.",
+    ),
+    "no image": (first(image=""), "FILE, record 1 (0): its image is '', but it must be the path of an image."),
+    "wrong type of turns": (
+        first(conversations="x"),
+        "FILE, record 1 (0): its conversations must be a list of questions, each with an answer.",
+    ),
+    "wrong type of answer": (
+        first_turns(lambda turns: [turns[0], {"from": "gpt", "value": 1}]),
+        'FILE, record 1 (0), entry 2 is not {"from": "gpt", "value": text}: human and gpt must alternate.',
+    ),
+    "half a character in an answer": (
+        first_turns(lambda turns: [turns[0], {"from": "gpt", "value": "\ud83d"}]),
+        f"FILE, record 1 {LONE}",
+    ),
+    "half a character in an id": (first(id="\ud83d"), f"FILE, record 1 {LONE}"),
+    "half a character elsewhere": (first(note=["\udc00"]), f"FILE, record 1 {LONE}"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_wrong_answers_end_with_2_and_one_sentence_and_leave_nothing(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    Path(files["good"]).write_text(json.dumps(damage(vqa_records("yes"))))
+    change, sentence = DAMAGES[damage]
+    Path(files["good"]).write_text(json.dumps(change(vqa_records("yes"))))
+    before = sorted(tmp_path.iterdir())
     assert evaluated(files, "good", tmp_path / "final") == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ")
-    assert len(printed.err.strip().split("\n")) == 1
+    assert capsys.readouterr().err == f"error: {sentence.replace('FILE', files['good'])}\n"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("data", [b"", b'[{"id": 1, "ima', b'[{"id": "\xff"}]', b"[" * 100_000 + b"]" * 100_000])
+def test_what_is_no_json_ends_with_2(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    Path(files["good"]).write_bytes(data)
+    assert evaluated(files, "good", tmp_path / "final") == 2
+    assert capsys.readouterr().err.startswith(f"error: {files['good']} is not valid JSON (")
     assert not (tmp_path / "final").exists()
-
-
-def test_a_cut_off_file_ends_with_2(files: dict[str, str], tmp_path: Path) -> None:
-    Path(files["good"]).write_text('[{"id": 1, "ima')
-    assert evaluated(files, "good", tmp_path / "final") == 2

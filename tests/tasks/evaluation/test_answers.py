@@ -60,6 +60,11 @@ def test_more_than_the_answer_is_not_the_answer() -> None:
     assert not same_answer(normalise_answer("yes there is"), "yes")
 
 
+@pytest.mark.parametrize("mark", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_line_separator_parts_words_and_is_nothing_at_the_end(mark: str) -> None:
+    assert normalise_answer(f"rural{mark}area{mark}") == "rural area"
+
+
 def test_an_answer_of_100000_characters_is_wrong_and_no_number() -> None:
     digits, words = normalise_answer("9" * 100_000), normalise_answer("no. " * 25_000)
     assert number_of(digits) is None

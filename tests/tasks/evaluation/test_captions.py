@@ -111,6 +111,56 @@ def test_a_copy_of_a_reference_moves_its_image_and_no_other(scored: Any) -> None
     assert changed == {"RSICD/images/x_0.jpg"}
 
 
+# all that ends a line for Java, for Python or for an editor
+SEPARATORS = ("\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+ODD_ANSWERS = (
+    "",
+    "x" * 100_000,
+    "a plane " * 12_500,
+    "\u0645\u0637\u0627\u0631 \u0643\u0628\u064a\u0631",
+    "\u202ea plane\u202c",
+    "\U0001f6eb\U0001f3fd\u200d\u2708\ufe0f",
+    "\x00\x1a\ufeff",
+    "||| a ||| plane |||",
+    "<script>",
+)
+
+
+def test_a_line_separator_in_an_answer_is_a_space(scored: Any) -> None:
+    def answers(separator: str | None) -> Group:
+        marks = [separator or mark for mark in SEPARATORS]
+        return {
+            f"RSICD/images/x_{place:02}.jpg": (f"{place} planes{mark}and a ship", [f"{place} planes and a ship"])
+            for place, mark in enumerate(marks)
+        }
+
+    ours, spaced = scored(answers(None))[1], scored(answers(" "))[1]
+    assert ours.corpus == spaced.corpus
+    assert ours.corpus["BLEU-4"] == pytest.approx(1)
+    assert ours.corpus["METEOR"] == pytest.approx(1)
+
+
+def test_no_odd_answer_moves_the_score_of_another_image(scored: Any) -> None:
+    def answers(odd: tuple[str, ...]) -> Group:
+        group = {f"RSICD/images/x_{place:02}.jpg": (text, ["a plane on a road"]) for place, text in enumerate(odd)}
+        plain = {f"RSICD/images/y_{n}.jpg": (f"{n} ships and a tree", [f"{n} ships beside a tree"]) for n in range(3)}
+        # the odd ones stand before, between and after
+        mixed = [*group.items()]
+        for place, item in enumerate(plain.items()):
+            mixed.insert(4 * place + 1, item)
+        return dict(mixed)
+
+    (captions, ours), (_, without) = scored(answers(ODD_ANSWERS)), scored(answers(("",) * len(ODD_ANSWERS)))
+    plain = [place for place, image in enumerate(captions.images) if "y_" in image]
+    for metric in CAPTION_METRICS:
+        assert list(ours.each[metric][plain]) == list(without.each[metric][plain]), metric
+        assert np.isfinite(ours.each[metric]).all()
+        assert ours.each[metric][plain].min() > 0.2 or metric in ("BLEU-3", "BLEU-4")
+    # nothing but the plane repeated shares a word with the reference
+    words = [place for place, text in enumerate(ODD_ANSWERS) if "plane" not in text]
+    assert not ours.each["CIDEr"][words].any()
+
+
 def test_references_are_those_of_all_records_of_the_image(paired: Any, captions_of: Any) -> None:
     test = [captions_of("RSICD/images/x_1.jpg", [text]) for text in ("one", "two", "three")]
     answers = [captions_of("RSICD/images/x_1.jpg", [text]) for text in ("first answer", "second", "third")]

@@ -120,6 +120,14 @@ def test_what_is_no_record_is_refused(write: Any, value: Any, message: str) -> N
         read_records(write("final.json", value))
 
 
+def test_half_a_character_is_refused_wherever_it_stands(write: Any, record: Any) -> None:
+    good = record("LR/Train/1.tif", LR)
+    for bad in ({**good, "id": "\ud83d"}, {**good, "image": "\udc00.tif"}, {**good, "note": {"by": ["\ud83d"]}}):
+        with pytest.raises(DataError, match="record 2 holds half a Unicode character"):
+            read_records(write("final.json", [good, bad]))
+    assert len(read_records(write("final.json", [{**good, "id": "\U0001f6eb"}]))) == 1
+
+
 def test_ids_of_other_types_do_not_match(write: Any, record: Any) -> None:
     test = [{**record("LR/Train/1.tif", LR), "id": 1}]
     answers = [{**test[0], "id": "1"}]
