@@ -12,6 +12,7 @@ from tasks.paths import FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.description import SweepConfig
 from tasks.sweeping.leaderboard import score_of
+from tasks.sweeping.merged_models import remove_spare_models
 from tasks.sweeping.pruning import pruning
 from tasks.sweeping.results import BEST_PRESET, SweepResult, claim_folder, sweep_folder, write_results
 from tasks.sweeping.space import at_point, require_searchable, run_name, said
@@ -73,6 +74,9 @@ def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
         points.prune(trial)
     else:
         points.score(trial, score)
+    if not sweep.settings.keep_merged:
+        for folder in remove_spare_models(points, Workspace(sweep.workspace.absolute())):
+            get_run_logger().info("Removed %s, the merged model of a point that is not the best.", folder)
 
 
 def _score(points: Points, trial: "Trial", config: ExperimentConfig, sweep: _Sweep) -> float | None:

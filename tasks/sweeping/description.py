@@ -50,6 +50,11 @@ class SweepConfig(Section):
         description="End a training early whose validation loss is above the median of the others at the same step; "
         "needs training.eval_strategy.",
     )
+    keep_merged: bool = Field(
+        False,
+        description="Keep the merged model of every point, each as large as the base; otherwise only that of the best "
+        "point is kept, and of runs that went on to their test report.",
+    )
 
     @model_validator(mode="after")
     def _values_are_there(self) -> "SweepConfig":

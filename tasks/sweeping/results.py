@@ -19,6 +19,8 @@ from tasks.sweeping.space import at_point
 from tasks.sweeping.study import RUN, Points
 
 DESCRIPTION, LEADERBOARD, PAGE, BEST_PRESET = "sweep.yaml", "leaderboard.json", "leaderboard.html", "best.yaml"
+# what may change while a sweep goes on
+NOT_OF_THE_SEARCH = ("points", "keep_merged")
 # where a point's report on the validation set stands in its run
 ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION = "validation/predictions/final", "validation/reports/final"
 
@@ -55,15 +57,12 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
 
 def _identity(plain: dict[str, Any]) -> str:
     config = {name: value for name, value in plain["config"].items() if name not in ("archive", "store")}
-    return digest_of({**plain, "config": config, "points": None})
+    return digest_of({**plain, "config": config, **dict.fromkeys(NOT_OF_THE_SEARCH)})
 
 
 def write_results(folder: Path, points: Points, sweep: SweepConfig, config: ExperimentConfig) -> list[Row]:
     """Rank the points and write the folder's files; raises UserError where no point has a score."""
-    from optuna.trial import TrialState
-
-    finished = points.finished()
-    scored = [trial for trial in finished if trial.state == TrialState.COMPLETE]
+    finished, scored = points.finished(), points.scored()
     if not scored:
         reasons = [str(trial.user_attrs.get("reason", "")) for trial in finished]
         raise UserError(f"No point of the sweep {folder.name} has a score. {next(filter(None, reasons), '')}".strip())

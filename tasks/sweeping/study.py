@@ -84,6 +84,12 @@ class Points:
         """All points that were tried."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
 
+    def scored(self) -> "list[FrozenTrial]":
+        """The points that have a score."""
+        from optuna.trial import TrialState
+
+        return [trial for trial in self.finished() if trial.state == TrialState.COMPLETE]
+
     def _sampler(self, number: int) -> "BaseSampler":
         from optuna.samplers import RandomSampler, TPESampler
 

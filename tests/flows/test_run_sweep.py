@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from tasks.sweeping.description import SweepConfig
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "training.lora_r": [2, 4]}
+POINTS = 3
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -39,14 +41,14 @@ def finished_points(folder: Path) -> int:
 
 
 def sweep_of(**changes: object) -> SweepConfig:
-    return SweepConfig.model_validate({"search": SEARCH, "points": 4, "sampler": "random", **changes})
+    return SweepConfig.model_validate({"search": SEARCH, "points": POINTS, "sampler": "random", **changes})
 
 
 @pytest.fixture(scope="module")
 def swept(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SimpleNamespace]:
-    """A sweep of four points whose process was killed in its first and in its third training."""
+    """A sweep of three points whose process was killed in its first and in its second training."""
     from flows.run_sweep import run_sweep_flow
 
     root = tmp_path_factory.mktemp("sweep")
@@ -56,7 +58,7 @@ def swept(
     write_text(root / "config.yaml", config.as_yaml())
     described = {"preset": str(root / "config.yaml"), **sweep_of().model_dump(mode="json")}
     write_text(root / "sweep.yaml", yaml.safe_dump(described))
-    killed = [kill_in_training(root, number) for number in (1, 3)]
+    killed = [kill_in_training(root, number) for number in (1, 2)]
     result = run_sweep_flow(config, sweep_of(), "small", root / "workspace")
     yield SimpleNamespace(result=result, config=config, workspace=root / "workspace", killed=killed)
 
@@ -79,7 +81,7 @@ def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
         assert it.stdout
         for line in it.stdout:
             lines.append(line)
-            if "step 1/3: loss" in line and any(f"Point {number} of 4" in each for each in lines):
+            if "step 1/3: loss" in line and any(f"Point {number} of {POINTS}" in each for each in lines):
                 it.send_signal(signal.SIGKILL)
                 break
     assert it.returncode == -signal.SIGKILL, "".join(lines[-30:])
@@ -87,10 +89,10 @@ def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
 
 
 def test_a_killed_sweep_goes_on_with_the_point_that_was_broken_off(swept: SimpleNamespace) -> None:
-    assert [finished for finished, _ in swept.killed] == [0, 2]
-    assert finished_points(swept.result.folder) == 4
+    assert [finished for finished, _ in swept.killed] == [0, 1]
+    assert finished_points(swept.result.folder) == POINTS
     runs = {path.name for path in (swept.workspace / "runs").iterdir()}
-    assert runs == {row.run for row in swept.result.rows} and len(runs) == 4
+    assert runs == {row.run for row in swept.result.rows} and len(runs) == POINTS
 
 
 def test_a_killed_sweep_tries_the_points_of_one_that_is_not_killed(swept: SimpleNamespace, tmp_path: Path) -> None:
@@ -155,19 +157,17 @@ def test_the_best_configuration_is_a_preset_of_the_same_experiment(swept: Simple
 def test_the_page_needs_no_network_and_shows_every_point(swept: SimpleNamespace) -> None:
     page = (swept.result.folder / "leaderboard.html").read_text()
     assert all(row.run in page for row in swept.result.rows)
-    assert page.count("<polyline") == 4
+    assert page.count("<polyline") == POINTS
     assert "http://" not in page and "https://" not in page and "<script" not in page
 
 
-def test_the_same_sweep_again_tries_nothing(swept: SimpleNamespace) -> None:
-    from flows.run_sweep import run_sweep_flow
-
-    logs = {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")}
-    assert run_sweep_flow(swept.config, sweep_of(), "small", swept.workspace) == swept.result
-    assert {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")} == logs
+def test_only_the_best_keeps_its_merged_model(swept: SimpleNamespace) -> None:
+    kept = [path.parent.name for path in (swept.workspace / "runs").glob("*/merged")]
+    assert kept == [swept.result.rows[0].run]
+    assert list((swept.workspace / "runs").glob("*/.merged.*.part")) == []
 
 
-def test_the_example_of_the_docs_is_a_sweep_and_runs(
+def test_the_example_of_the_docs_runs_and_the_same_sweep_again_tries_nothing(
     swept: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from deployments.sweeps import load_sweep
@@ -179,5 +179,9 @@ def test_the_example_of_the_docs_is_a_sweep_and_runs(
     assert config.training.num_train_epochs == 4 and sweep.points == 8
     # what it makes is made already: the sweep of this test
     monkeypatch.chdir(swept.workspace.parent)
-    exec(compile(program.replace('"rates"', '"small"'), "sweeps.md", "exec"), {})
+    logs = {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")}
+    names: dict[str, Any] = {}
+    exec(compile(program.replace('"rates"', '"small"'), "sweeps.md", "exec"), names)
     assert str(swept.result.best) in capsys.readouterr().out
+    assert names["result"] == swept.result
+    assert {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")} == logs
