@@ -9,6 +9,7 @@ from tasks.merging.adapter import Adapter
 from tasks.merging.base_model import BaseModel
 from tasks.merging.origin import origin_of
 from tasks.merging.tensor_files import is_finite, read_float
+from tasks.merging.writing import block_workers
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.formats import PROJECTOR_PREFIX
 
@@ -63,12 +64,14 @@ def _require_projector(base: BaseModel, adapter: Adapter) -> None:
 
 
 def _require_finite(adapter: Adapter) -> None:
-    for tensor in adapter.tensors:
-        if not is_finite(read_float(tensor)):
-            raise ModelError(
-                f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training went astray; "
-                "merge an earlier checkpoint."
-            )
+    with block_workers() as pool:
+        found = pool.map(lambda tensor: is_finite(read_float(tensor)), adapter.tensors)
+        for tensor, finite in zip(adapter.tensors, found, strict=True):
+            if not finite:
+                raise ModelError(
+                    f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training went astray; "
+                    "merge an earlier checkpoint."
+                )
 
 
 def _require_trained(adapter: Adapter) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from tasks.errors import ModelError
 from tasks.merging.adapter import LoraPair
+from tasks.merging.products import product
 from tasks.merging.tensor_files import FLOATS, StoredTensor, is_finite, read_bytes, read_float
 from tasks.merging.writing import Block, NewTensor, Rows, block_workers, write_tensors
 
@@ -65,7 +66,7 @@ def _merging(tensor: StoredTensor, pair: LoraPair, code: str) -> Rows:
     a = read_float(pair.a)
 
     def rows(first: int, last: int) -> Block:
-        weight = read_float(tensor, first, last).addmm_(read_float(pair.b, first, last), a, alpha=pair.scale)
+        weight = read_float(tensor, first, last).add_(product(read_float(pair.b, first, last), a), alpha=pair.scale)
         if pair.magnitude is not None:
             lengths = torch.linalg.vector_norm(weight, dim=1)
             weight.mul_((read_float(pair.magnitude, first, last) / lengths)[:, None])

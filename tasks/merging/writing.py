@@ -20,7 +20,11 @@ from tasks.merging.tensor_files import ITEM_BYTES, LENGTH_BYTES
 # Small enough that a block's fp32 values stay in the processor's cache on their way.
 BLOCK_ITEMS = 1 << 20
 # Blocks of a file that are computed or wait to be written; they bound the memory.
-BLOCKS_AHEAD = 8
+BLOCKS_AHEAD = 4
+# A piece that has been hashed is still in the core's own cache when it is written.
+PIECE_BYTES = 1 << 18
+# Written between two orders to the disk.
+SYNC_BYTES = 1 << 28
 Block = bytes | bytearray | memoryview
 Rows = Callable[[int, int], Block]
 
@@ -53,13 +57,13 @@ class NewTensor:
 def block_workers() -> Iterator[ThreadPoolExecutor]:
     """Threads for blocks, one a core, each of which computes alone."""
     # threads that share one small product would wait for each other
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,))
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+        # a thread sets the number for those that start after it, too
         torch.set_num_threads(before)
 
 
@@ -68,11 +72,37 @@ def write_tensors(file: Path, tensors: Iterable[NewTensor], pool: ThreadPoolExec
     # widest types first: readers need each tensor aligned to its own type
     ordered = sorted(tensors, key=lambda tensor: -ITEM_BYTES[tensor.dtype])
     digest = hashlib.sha256()
-    with file.open("wb", buffering=0) as opened:
+    with file.open("wb") as opened, _synced_meanwhile(opened.fileno()) as sync:
         for block in chain([_header(ordered)], _computed(ordered, pool)):
-            digest.update(block)
-            opened.write(block)
+            whole = memoryview(block)
+            for begin in range(0, len(whole), PIECE_BYTES):
+                piece = whole[begin : begin + PIECE_BYTES]
+                digest.update(piece)
+                opened.write(piece)
+            sync(len(whole))
+        opened.flush()
     return digest.hexdigest()
+
+
+@contextmanager
+def _synced_meanwhile(handle: int) -> Iterator[Callable[[int], None]]:
+    """Give what is called with the bytes written: the disk is at work while more is computed, and done at the end."""
+    written = 0
+    with ThreadPoolExecutor(1) as disk:
+        waiting = disk.submit(os.fdatasync, handle)
+
+        def count(size_bytes: int) -> None:
+            nonlocal written, waiting
+            written += size_bytes
+            if written >= SYNC_BYTES:
+                written = 0
+                # not further ahead of a slow disk; and what it could not write is said
+                waiting.result()
+                waiting = disk.submit(os.fdatasync, handle)
+
+        yield count
+        waiting.result()
+        os.fdatasync(handle)
 
 
 def _header(tensors: Sequence[NewTensor]) -> bytes:
