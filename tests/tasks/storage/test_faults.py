@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BUCKET = "faults"
 WEIGHTS = "adapter_model.safetensors"
 MIB = 1 << 20
+TWO_PARTS = 5 * MIB + 100_000
 # runs side by side
 AT_ONCE = 6
 DONE, USER_ERROR, KILLED = 0, 2, -9
@@ -127,7 +128,7 @@ def test_a_kill_at_any_point_loses_no_checkpoint(
     last = steps_of(world)
     drawn = {name: seeded.sample(range(1, last[name] + 1), points) for name in KILLS[who]}
     spots = [world.beside(f"{who}-{number}", f"{who}-{number}") for number in range(points)]
-    jobs = [{"weights": 6 * MIB, **{name: drawn[name][number] for name in drawn}} for number in range(points)]
+    jobs = [{"weights": TWO_PARTS, **{name: drawn[name][number] for name in drawn}} for number in range(points)]
     codes = go_all(spots, jobs)
     killed = sum(code == KILLED or trainer_was_killed(spot) for code, spot in zip(codes, spots, strict=True))
     assert go_all(spots, [{}] * points) == [DONE] * points
@@ -139,7 +140,7 @@ def test_a_kill_at_any_point_loses_no_checkpoint(
 
 def steps_of(world: World) -> dict[str, int]:
     """How many steps an uploader takes, and a trainer from a checkpoint's last file to its place in staging."""
-    assert world.go(weights=6 * MIB, kill_trainer_at=10_000) == DONE
+    assert world.go(weights=TWO_PARTS, kill_trainer_at=10_000) == DONE
     (line,) = [line for line in (world.root / "lines").read_text().split("\n") if line.startswith("steps")]
     return {
         "kill_uploader_at": int((world.root / "uploader_steps").read_text()),
@@ -182,7 +183,7 @@ def test_a_bad_network_loses_no_checkpoint(
 ) -> None:
     number, fault, least_bytes = FAULTS[name]
     proxy.plan = every(number, fault, least_bytes)
-    assert world.go(proxy.address, weights=6 * MIB) == DONE
+    assert world.go(proxy.address, weights=TWO_PARTS) == DONE
     count(name, 1, require_nothing_lost(world))
 
 
@@ -215,7 +216,7 @@ def test_no_event_need_come_once_or_in_its_turn(
 
 def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Callable[[str, int, int], None]) -> None:
     other = world.beside("other", world.run)
-    assert go_all([world, other], [{"weights": 6 * MIB}] * 2) == [DONE, DONE]
+    assert go_all([world, other], [{"weights": TWO_PARTS}] * 2) == [DONE, DONE]
     # the store of both holds those of both
     assert require_nothing_lost(other) == require_nothing_lost(world) == 6
     count("two runs of one name", 1, 6)

@@ -15,10 +15,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from threading import Lock
 
 import boto3  # noqa: F401 - loaded once for all processes
+from botocore.loaders import JSONFileLoader
 from botocore.retries.standard import ExponentialBackoff
 
 from tasks.errors import UserError
@@ -167,6 +169,10 @@ def end(work: Callable[[], None]) -> None:
 def main() -> None:
     """Start what is asked for until there is nothing more to read."""
     logging.basicConfig(level=logging.ERROR)
+    # what boto3 reads to make a client, read once for all processes
+    load = cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _self, path: load(path)
+    open_store("s3://any", config=StoreConfig(region="us-east-1"))
     ExponentialBackoff.delay_amount = lambda *_: PAUSE_S
     for line in sys.stdin:
         pids = []
