@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.base_model import obtain_base
 from flows.prepare_data import prepare_data_flow
+from flows.score_checkpoint import score_what_is_left
 from tasks.paths import FINAL
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
@@ -16,7 +17,7 @@ from tasks.storage.steps import claim_store_step
 from tasks.training.steps import train_adapter
 
 
-@flow(name="train-lora", flow_run_name="train-lora-{name}")
+@flow(name="train-lora", flow_run_name="train-lora-{name}", persist_result=False)
 def train_lora_flow(
     config: ExperimentConfig,
     name: str,
@@ -40,7 +41,8 @@ def train_lora_flow(
         look_ahead_step(config, run)
     dataset = dataset or prepare_data_flow(config, name, workspace)
     base = base or obtain_base(config.model, run)
-    return make(
+    claimed = claim_store_step(run, dataset, base)
+    trained = make(
         train_adapter,
         run.folder.training,
         run.folder.superseded,
@@ -49,5 +51,9 @@ def train_lora_flow(
         dataset=dataset,
         model=config.model,
         training=config.training,
-        run=claim_store_step(run, dataset, base),
+        run=claimed,
     )
+    # of several machines one scores for all
+    if config.training.node_rank == 0:
+        score_what_is_left(claimed)
+    return trained

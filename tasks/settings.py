@@ -223,6 +223,15 @@ class ExperimentConfig(Section):
             raise ValueError("archive: the best checkpoint is known only with training.eval_strategy steps or epoch")
         return self
 
+    @model_validator(mode="after")
+    def _something_is_left_to_score_by(self) -> "ExperimentConfig":
+        if self.archive.score_images and self.data.train + self.data.test > 1 - 1e-9:
+            raise ValueError(
+                f"archive.score_images is {self.archive.score_images}, but nothing is left for the validation set: "
+                "lower data.train or data.test"
+            )
+        return self
+
     def as_plain(self) -> dict[str, Any]:
         """The configuration as JSON-able values, by field name."""
         return self.model_dump(mode="json")

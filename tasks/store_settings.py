@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.section import Section
 
@@ -31,6 +31,18 @@ class ArchiveConfig(Section):
         description="Which checkpoints stay on the disk when a training has ended; only what is whole in the store is "
         "removed. While it trains, training.save_total_limit counts.",
     )
+    score_images: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Images a source of the validation set by which every archived checkpoint is scored; 0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _archived_ones_are_scored(self) -> "ArchiveConfig":
+        if self.score_images and not self.checkpoints:
+            raise ValueError(f"score_images is {self.score_images}, of archived checkpoints: set checkpoints to true")
+        return self
 
 
 class StoreConfig(Section):

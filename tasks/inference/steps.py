@@ -15,7 +15,7 @@ from tasks.inference.predicting import claim
 from tasks.inference.request import Asking, KeptIn, PredictRequest, Share
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
-from tasks.records import DatasetRef, ModelRef, PredictionsRef
+from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
 from tasks.steps import ProgressArtifact, lines_to, step
 from tasks.storage.runs import Run
@@ -27,10 +27,13 @@ PROGRESS = re.compile(r"(\d+) of (\d+) questions answered")
 
 
 @step("answer-subsets")
-def answer_subsets(model: ModelRef, dataset: DatasetRef, asking: Asking, run: Run, out: Path) -> PredictionsRef:
-    """Answer a dataset's test set with one model into the folder `out`."""
+def answer_subsets(
+    model: ModelRef, dataset: DatasetRef, asking: Asking, run: Run, out: Path, adapter: CheckpointRef | None = None
+) -> PredictionsRef:
+    """Answer a dataset's test set with one model, and an adapter on it where one is given, into the folder `out`."""
     request = PredictRequest(
-        model=model.path, model_sha256=model.sha256, data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
+        model=model.path, model_sha256=model.sha256, adapter=adapter.path if adapter else None,
+        data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
         out=out, name=asking.label, config=asking.config, subset_size=asking.subset_size,
         store=KeptIn(uri=run.store_uri, config=run.store_config),
     )  # fmt: skip

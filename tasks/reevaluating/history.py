@@ -1,4 +1,4 @@
-"""The history of a run's scores in its store: one small object an evaluation, written once and never changed."""
+"""Histories of a run's scores in its store: one small object an evaluation, written once and never changed."""
 
 import json
 from itertools import count
@@ -14,7 +14,7 @@ from tasks.records import Value
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join
 
-HISTORY = "history"
+HISTORY, CHECKPOINT_SCORES = "history", "checkpoint-scores"
 LEADING = {"captioning": "CIDEr", "vqa": "accuracy"}
 FIRST, NOT_COMPARABLE = "first", "not comparable"
 
@@ -44,10 +44,10 @@ class Evaluation(Value):
         return [source for source, change in self.changes.items() if change["verdict"] == "worse"]
 
 
-def read_history(store: ObjectStore, run: str) -> list[Evaluation]:
+def read_history(store: ObjectStore, run: str, history: str = HISTORY) -> list[Evaluation]:
     """All evaluations of a run, oldest first; raises StoreError for one that is damaged."""
     found = []
-    for key in sorted(store.sizes_below(join(run, HISTORY))):
+    for key in sorted(store.sizes_below(join(run, history))):
         try:
             found.append(Evaluation.model_validate(json.loads(store.read_text(key) or "")))
         except (json.JSONDecodeError, ValidationError):
@@ -55,12 +55,12 @@ def read_history(store: ObjectStore, run: str) -> list[Evaluation]:
     return found
 
 
-def append(store: ObjectStore, run: str, evaluation: Evaluation) -> Evaluation:
+def append(store: ObjectStore, run: str, evaluation: Evaluation, history: str = HISTORY) -> Evaluation:
     """Write an evaluation under the next free number; several writers at once all get one of their own."""
-    for number in count(len(store.sizes_below(join(run, HISTORY))) + 1):
+    for number in count(len(store.sizes_below(join(run, history))) + 1):
         numbered = evaluation.model_copy(update={"number": number})
         text = json.dumps(numbered.model_dump(mode="json"), ensure_ascii=False) + "\n"
-        if store.create_text(join(run, HISTORY, f"{number:06d}.json"), text):
+        if store.create_text(join(run, history, f"{number:06d}.json"), text):
             return numbered
     raise AssertionError("numbers do not end")
 

@@ -1,6 +1,6 @@
-"""The history of a run's scores as rows of a table and as a picture."""
+"""A run's scores as rows of a table and as a picture: its history, and those of its checkpoints by step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -36,20 +36,59 @@ def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 def draw_history(history: Sequence[Evaluation]) -> str:
     """An SVG file: for each model and source its scores over the evaluations, by their numbers."""
-    parts, top = [], 0
-    for model in dict.fromkeys(each.model for each in history):
-        of_model = [each for each in history if each.model == model]
-        for source, found in of_model[-1].scores.items():
-            points = [
-                Point(str(each.number), each.scores[source]["value"], each.scores[source]["ci95"])
-                for each in of_model
+    models = dict.fromkeys(each.model for each in history)
+    of_model = {model: [(str(each.number), each) for each in history if each.model == model] for model in models}
+    return _drawn(curve for model, labelled in of_model.items() for curve in _curves(f"{model}: ", labelled))
+
+
+def checkpoint_scores(history: Sequence[Evaluation]) -> list[Evaluation]:
+    """The last score of each checkpoint, by step; of those that were scored as the last one was, on the same images."""
+    last = {each.model: each for each in history if each.protocol == history[-1].protocol}
+    return sorted(last.values(), key=lambda each: (each.step or 0, each.model))
+
+
+def checkpoint_rows(scores: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """A row for each checkpoint, with a column for each source."""
+    return [
+        {"checkpoint": _place(each)}
+        | {f"{source} {found['metric']}": round(found["value"], 4) for source, found in each.scores.items()}
+        for each in scores
+    ]
+
+
+def draw_checkpoints(scores: Sequence[Evaluation]) -> str:
+    """An SVG file: for each source the scores of the checkpoints, by step."""
+    return _drawn(_curves("", [(_place(each), each) for each in scores]))
+
+
+def _place(scored: Evaluation) -> str:
+    """The step, with a number where it was trained again."""
+    return scored.model.removeprefix("checkpoint-")
+
+
+def _curves(before: str, labelled: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, list[Point]]]:
+    """Title and points for each source of the last evaluation."""
+    return [
+        (
+            f"{before}{source} {found['metric']}",
+            [
+                Point(label, each.scores[source]["value"], each.scores[source]["ci95"])
+                for label, each in labelled
                 if source in each.scores
-            ]
-            title = f"{model}: {source} {found['metric']}"
-            parts.append(f'<text class="title" x="14" y="{top + 20}">{escape(title)}</text>')
-            curve = draw_curve(title, points, None)
-            parts.append(f'<svg y="{top + HEADING}" width="{WIDTH}" height="{HEIGHT}">{curve}</svg>')
-            top += HEADING + HEIGHT
+            ],
+        )
+        for source, found in labelled[-1][1].scores.items()
+    ]
+
+
+def _drawn(curves: Iterable[tuple[str, list[Point]]]) -> str:
+    """Curves under each other, each below its title."""
+    parts, top = [], 0
+    for title, points in curves:
+        parts.append(f'<text class="title" x="14" y="{top + 20}">{escape(title)}</text>')
+        curve = draw_curve(title, points, None)
+        parts.append(f'<svg y="{top + HEADING}" width="{WIDTH}" height="{HEIGHT}">{curve}</svg>')
+        top += HEADING + HEIGHT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}">'
         f"<style>{STYLE}</style>{''.join(parts)}</svg>\n"

@@ -19,6 +19,8 @@ from tasks.storage.sweeping import Archive, archive_staged
 
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
 SAVED, ARCHIVED = "saved", "archived"
+# label of an archived checkpoint that is to be scored: without it the server starts nothing
+TO_BE_SCORED = {"rsvlm.score": "wanted"}
 
 
 @task(name="archive-staged", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
@@ -68,9 +70,15 @@ def announce(what: str, run: Run, step: int) -> None:
     """Emit rsvlm.checkpoint.saved or .archived; nothing depends on its being heard."""
     emit_event(
         event=f"rsvlm.checkpoint.{what}",
-        resource={"prefect.resource.id": f"rsvlm.checkpoint.{run.store_name}.{step}"},
+        resource=resource_of(what, run, step),
         payload={"run": run.store_name, "step": step},
     )
+
+
+def resource_of(what: str, run: Run, step: int) -> dict[str, str]:
+    """The labels by which triggers know a checkpoint; one says whether it is to be scored, now that it is archived."""
+    labels = TO_BE_SCORED if what == ARCHIVED and run.archive.score_images else {}
+    return {"prefect.resource.id": f"rsvlm.checkpoint.{run.store_name}.{step}", **labels}
 
 
 def open_run_store(run: Run) -> ObjectStore:

@@ -1,4 +1,4 @@
-"""The validation set where the test set is looked for, so that points are answered and scored by it."""
+"""The validation set where the test set is looked for, so that points and checkpoints are scored by it."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
     """A dataset whose test set is the validation set of `dataset`; raises ConfigError where that is empty."""
     records = read_json(dataset.path / VALIDATION_SET)
     if not records:
-        raise ConfigError("The validation set is empty: lower data.train or data.test, for a sweep chooses by it.")
+        raise ConfigError(
+            "The validation set is empty: lower data.train or data.test, so that there is something to choose by."
+        )
     with made_beside(out) as part:
         link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
         write_json(part / FILTERED_TEST_SET, records)

@@ -88,7 +88,7 @@ def test_deploying_again_doubles_nothing_and_removes_nothing_unless_asked(orches
     again = orchestra.deploy()
     assert again.returncode == 0, again.stderr
     assert counted(orchestra) == before
-    assert len(set(before["automations"])) == len(before["automations"]) == 3
+    assert len(set(before["automations"])) == len(before["automations"]) == 4
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
 
     assert "removed the deployment experiment/old" in orchestra.deploy("--prune").stdout

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -188,12 +189,20 @@ def test_sets_of_other_settings_of_one_name_are_set_aside(first: SimpleNamespace
     assert (folder_of(first, "shared-name").superseded / "sets-1").is_dir()
 
 
-def test_an_experiment_without_lora_merges_and_answers(first: SimpleNamespace) -> None:
-    result = run_as(first.build(training={"lora_enable": False, "learning_rate": 1e-3}), "full", first.workspace)
+def test_an_experiment_without_lora_merges_and_answers_and_its_checkpoints_are_scored(first: SimpleNamespace) -> None:
+    changes: dict[str, Any] = {
+        "training": {"lora_enable": False, "learning_rate": 1e-3},
+        "data": {"sources": ("LR",), "train": 0.4, "test": 0.3},
+        "archive": {"keep": {"last": 1}, "score_images": 1},
+    }
+    result = run_as(first.build(**changes), "full", first.workspace)
     assert (result.checkpoint.path / "model.safetensors").is_file()
     assert whole_manifest(result.merged.path)
     assert "all of its language model tuned" in (result.merged.path / "README.md").read_text()
     assert whole_manifest(result.scores["final"].path)
+    scores = folder_of(first, "full").root / "checkpoint-scores"
+    assert [line["model"] for line in read_json_lines(scores / "checkpoint-scores.jsonl")] == ["checkpoint-2"]
+    assert not list(scores.rglob("model.safetensors"))
 
 
 def test_an_audit_of_the_sets_says_which_answers_are_scored(first: SimpleNamespace) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import StoreError
-from tasks.reevaluating.history import Evaluation, append, last_of, read_history, verdict_on
-from tasks.reevaluating.shown import draw_history, history_rows
+from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation, append, last_of, read_history, verdict_on
+from tasks.reevaluating.shown import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
 from tasks.storage.local_store import LocalStore
 
 
@@ -63,3 +63,33 @@ def test_table_and_picture_show_every_evaluation() -> None:
     assert [row["value"] for row in history_rows(history)] == [0.3, 0.1]
     picture = draw_history(history)
     assert picture.count("<circle") == 2 and "final: LR accuracy" in picture
+
+
+def scored(step: int, value: float, name: str = "", protocol: str = "p") -> Evaluation:
+    found = evaluation(name or f"checkpoint-{step}", value)
+    return found.model_copy(update={"step": step, "protocol": protocol})
+
+
+def test_the_scores_of_checkpoints_are_a_history_of_their_own(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.create_text("run/experiment.yaml", "")
+    append(store, "run", scored(1, 0.5), CHECKPOINT_SCORES)
+    assert read_history(store, "run") == []
+    assert [each.number for each in read_history(store, "run", CHECKPOINT_SCORES)] == [1]
+
+
+def test_scores_stand_by_step_in_whichever_order_they_came_and_of_each_checkpoint_the_last() -> None:
+    history = [scored(1000, 0.4), scored(200, 0.2), scored(200, 0.3), scored(200, 0.1, "checkpoint-200-2")]
+    scores = checkpoint_scores(history)
+    assert checkpoint_rows(scores) == [
+        {"checkpoint": "200", "LR accuracy": 0.3},
+        {"checkpoint": "200-2", "LR accuracy": 0.1},
+        {"checkpoint": "1000", "LR accuracy": 0.4},
+    ]
+    picture = draw_checkpoints(scores)
+    assert picture.count("<circle") == 3 and "LR accuracy: 200 0.300; 200-2 0.100; 1000 0.400" in picture
+
+
+def test_scores_on_other_images_are_left_out_of_the_curve() -> None:
+    history = [scored(1, 0.9, protocol="other images"), scored(2, 0.2), scored(1, 0.1)]
+    assert [each.scores["LR"]["value"] for each in checkpoint_scores(history)] == [0.1, 0.2]

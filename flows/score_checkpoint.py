@@ -1,0 +1,132 @@
+"""Flow score-checkpoint: archived checkpoint -> answers about a few validation images -> scores by step.
+
+Safe to run twice and in any order.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from flows.base_model import obtain_base
+from flows.prepare_data import prepare_data_flow
+from tasks.evaluation.steps import evaluate_answers
+from tasks.inference.request import Asking
+from tasks.inference.steps import answer_subsets
+from tasks.merging.steps import merge_adapter_step
+from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
+from tasks.reevaluating.few_images import settings_for_few
+from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
+from tasks.reevaluating.steps import (
+    KEY_LETTERS,
+    checkpoint_at_hand,
+    find_checkpoints_step,
+    keep_checkpoint_score,
+    scored_keys,
+    show_checkpoint_scores,
+    view_few_images_step,
+)
+from tasks.reevaluating.stored_checkpoints import StoredCheckpoint
+from tasks.settings import ExperimentConfig, MergingConfig
+from tasks.steps import content_digest_of, make
+from tasks.storage.runs import Run, read_config, reopen_run
+from tasks.storage.staging import locked
+from tasks.sweeping.steps import view_validation_step
+
+
+@flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)
+def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = Path("workspace")) -> list[Evaluation]:
+    """Score archived checkpoints by a few images of the validation set, as archive.score_images of the run says.
+
+    What has been scored is not asked again. Returns the new scores.
+
+    Args:
+        run: The run's name, in the workspace or in the store.
+        step: The step of the checkpoint; empty: all that the store holds.
+        workspace: The folder that all runs share.
+    """
+    opened = reopen_run(run, workspace)
+    if opened is None or not opened.archive.score_images:
+        why = f"is not in {workspace}" if opened is None else "has archive.score_images at 0"
+        get_run_logger().info("The run %s %s: nothing is scored.", run, why)
+        return []
+    config = settings_for_few(read_config(opened.folder))
+    base = obtain_base(config.model, opened)
+    # a training that ends scores what is left, and an event may start this beside it
+    with locked(opened.folder.root / CHECKPOINT_SCORES):
+        asked = _images(opened, config)
+        known, made = scored_keys(opened), []
+        for checkpoint in find_checkpoints_step(opened, step):
+            key = content_digest_of([checkpoint.sha256, base, asked, config.inference, config.evaluation])
+            if key not in known:
+                report = _score(opened, config, (checkpoint, key), base, asked)
+                time = datetime.now(UTC).isoformat(timespec="seconds")
+                made.append(keep_checkpoint_score(opened, checkpoint, report, key, time))
+                show_checkpoint_scores(opened)
+    return made
+
+
+def score_what_is_left(run: Run) -> None:
+    """Score, where that is asked for, what no event has had scored; a training does not fail by it."""
+    if not run.archive.score_images:
+        return
+    state = score_checkpoint_flow(run.name, workspace=run.workspace_root, return_state=True)
+    if not state.is_completed():
+        get_run_logger().warning("Not all checkpoints of %s are scored: %s", run.name, state.message)
+
+
+def _images(run: Run, config: ExperimentConfig) -> DatasetRef:
+    """A few images a source of the validation set."""
+    dataset = prepare_data_flow(config, run.name, run.workspace_root)
+    root, superseded = run.folder.root, run.folder.superseded
+    validation = make(view_validation_step, root / "validation" / "sets", superseded, dataset=dataset)
+    return make(
+        view_few_images_step,
+        root / CHECKPOINT_SCORES / "sets",
+        superseded,
+        dataset=validation,
+        count=config.archive.score_images,
+        seed=config.data.seed,
+    )
+
+
+def _score(
+    run: Run, config: ExperimentConfig, what: tuple[StoredCheckpoint, str], base: ModelRef, asked: DatasetRef
+) -> ReportRef:
+    """Answer and score in a folder of this checkpoint's own; the checkpoint itself stays only until it has answered."""
+    checkpoint, key = what
+    place = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
+    with checkpoint_at_hand(run, checkpoint, place / "model") as fetched:
+        answers = make(
+            answer_subsets,
+            place / "predictions" / checkpoint.name,
+            run.folder.superseded,
+            dataset=asked,
+            asking=Asking(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
+            run=run,
+            **_answering(run, config, base, fetched),
+        )
+    return make(
+        evaluate_answers,
+        place / "reports" / checkpoint.name,
+        run.folder.superseded,
+        dataset=asked,
+        answers=[answers],
+        audit=None,
+        checkpoints=[],
+        config=config.evaluation,
+    )
+
+
+def _answering(run: Run, config: ExperimentConfig, base: ModelRef, fetched: CheckpointRef) -> dict[str, Any]:
+    """Base and adapter as they are; a checkpoint without an adapter as the model that it becomes when it is merged."""
+    if config.training.lora_enable:
+        return {"model": base, "adapter": fetched}
+    merged = fetched.path.with_name("merged")
+    place = (merged, run.folder.superseded)
+    return {
+        "model": make(
+            merge_adapter_step, *place, base=base, checkpoint=fetched, config=MergingConfig(), log=run.folder.log
+        )
+    }
