@@ -22,18 +22,20 @@ def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) ->
     whose answers are all the same; `by_prompt`: answers and CIDEr of the twenty most frequent prompts. Images with
     one answer are left out; None where there are no others.
     """
-    said = [
-        (record.image, turn.question.replace("<image>", "").strip(), turn.answer)
-        for record in records
-        for turn in record.turns
-        if turn.answer is not None
-    ]
-    tokens = tokenize_captions([answer for _, _, answer in said])
     by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for (image, prompt, _), answer in zip(said, tokens, strict=True):
-        by_image[image].append((prompt, answer))
-    several = {image: answers for image, answers in by_image.items() if len(answers) > 1}
-    return _summary(captions, several) if several else None
+    for record in records:
+        by_image[record.image] += [
+            (turn.question.replace("<image>", "").strip(), turn.answer)
+            for turn in record.turns
+            if turn.answer is not None
+        ]
+    several = {image: said for image, said in by_image.items() if len(said) > 1}
+    if not several:
+        return None
+    tokens = iter(tokenize_captions([answer for said in several.values() for _, answer in said]))
+    return _summary(
+        captions, {image: [(prompt, next(tokens)) for prompt, _ in said] for image, said in several.items()}
+    )
 
 
 def _summary(captions: CaptionSet, several: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:

@@ -74,6 +74,11 @@ def test_leave_one_out_of_equal_references_is_a_full_score() -> None:
     assert caption_controls(twice, None, seed=1)["leave_one_out"] == pytest.approx(10)
 
 
+def test_a_reference_is_never_held_against_itself() -> None:
+    unlike = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, "many roads"), (WOOD, "bare sand")))
+    assert caption_controls(unlike, None, seed=1)["leave_one_out"] == 0
+
+
 def test_distinct_captions_are_counted() -> None:
     assert caption_controls(TEST, None, seed=1)["distinct_captions"] == 3
 

@@ -58,9 +58,13 @@ def test_an_audit_of_other_sets_is_refused(report: Evaluate, write: Any) -> None
         )
 
 
-def test_clean_images_are_scored_beside_all_as_they_would_be_alone(report: Evaluate, audit: Path) -> None:
-    beside = json.loads((report(out="beside", audit=audit).path / "metrics.json").read_text())
-    alone = json.loads((report(out="alone", audit=audit, config=ONLY_CLEAN).path / "metrics.json").read_text())
+def test_clean_images_are_scored_beside_all_as_they_would_be_alone(
+    report: Evaluate, vqa_files: dict[str, Path], audit: Path
+) -> None:
+    files = {"audit": audit, "train": vqa_files["train"]}
+    beside = json.loads((report(out="beside", **files).path / "metrics.json").read_text())
+    alone = json.loads((report(out="alone", **files, config=ONLY_CLEAN).path / "metrics.json").read_text())
+    assert beside["clean"]["vqa"]["LR"]["controls"]["majority"] == 1
     assert (beside["vqa"]["LR"]["images"], beside["clean"]["images"]) == (8, 6)
     assert beside["clean"]["vqa"] == alone["vqa"]
     assert "clean" not in alone

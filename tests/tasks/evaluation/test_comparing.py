@@ -41,6 +41,16 @@ def test_captions_are_compared_by_the_mean_of_their_images() -> None:
     assert found["CIDEr"]["b"] == pytest.approx(0.45)
 
 
+def test_images_weigh_by_how_many_questions_they_have() -> None:
+    def answered(right: bool) -> list[Row]:
+        of_image = rows("vqa", [right] * 20)
+        return [{**row, "turn": turn} for number, row in enumerate(of_image) for turn in range(1 + number % 5)]
+
+    found = compare_rows(answered(False), answered(True), seed=1)["vqa"]["LR"]["accuracy"]
+    # every answer became right, so every draw of images says the same
+    assert (found["difference"], found["ci95"]) == (1, [1, 1])
+
+
 def test_a_model_ties_with_itself() -> None:
     same = rows("captioning", [0.1, 0.5, 0.9, 1.4])
     found = compare_rows(same, same, seed=1)["captioning"]["LR"]["CIDEr"]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tasks.errors import DataError, UserError
+from tasks.files import digest_of
 from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
@@ -71,6 +72,34 @@ def test_a_report_of_other_answers_is_not_overwritten(report: Evaluate) -> None:
     with pytest.raises(UserError, match="already holds something else"):
         report("bad")
     assert (report().path / "metrics.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("other", ["draws", "train", "base", "images", "only_clean"])
+def test_a_report_by_other_settings_or_beside_other_files_is_not_overwritten(
+    report: Evaluate, vqa_files: dict[str, Path], write: Any, tmp_path: Path, other: str
+) -> None:
+    names = [f"LR/Train/{n}.tif" for n in range(8)]
+    audit = write("audit.json", {"test_images": {"clean_images": names, "leaking": []}})
+    report(audit=audit)
+    changed: dict[str, Any] = {
+        "draws": {"config": EvaluationConfig(bootstrap_draws=51, gallery=6)},
+        "train": {"train": vqa_files["train"]},
+        "base": {"base": vqa_files["bad"]},
+        "images": {"images": tmp_path},
+        "only_clean": {"config": ONLY_CLEAN},
+    }
+    with pytest.raises(UserError, match="already holds something else"):
+        report(**{"audit": audit, **changed[other]})
+
+
+def test_the_fingerprint_is_that_of_the_whole_protocol_but_the_bootstrap(report: Evaluate) -> None:
+    protocol = json.loads((report().path / "metrics.json").read_text())["protocol"]
+    assert set(protocol) == {
+        *("version", "tokenizer", "metrics", "hypothesis", "references", "document_frequency", "vqa", "count_bins"),
+        *("shuffling_seed", "decoding", "test_set", "bootstrap", "fingerprint"),
+    }
+    compared = {name: value for name, value in protocol.items() if name not in ("bootstrap", "fingerprint")}
+    assert protocol["fingerprint"] == digest_of(compared)
 
 
 def test_a_folder_of_the_users_is_not_overwritten(report: Evaluate, tmp_path: Path) -> None:

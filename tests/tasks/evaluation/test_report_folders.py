@@ -76,6 +76,13 @@ def test_several_models_are_judged_by_holms_correction(report: Evaluate, tmp_pat
     assert json.loads((tmp_path / "several.json").read_text()) == found
 
 
+def test_a_difference_that_one_comparison_would_show_may_be_a_tie_among_many(report: Evaluate) -> None:
+    base, good = report("bad", "reports/base"), report()
+    assert compare(base.path, good.path, None)["vqa"]["LR"]["accuracy"]["verdict"] == "better"
+    found = compare_several(base.path, [good.path] * 12, None)["comparisons"]
+    assert {one["vqa"]["LR"]["accuracy"]["verdict"] for one in found} == {"tie"}
+
+
 def test_curves_leave_out_what_was_scored_otherwise(
     report: Evaluate, vqa_files: dict[str, Path], write: Any, record: Any
 ) -> None:

@@ -115,17 +115,15 @@ def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
     return score
 
 
-@pytest.mark.parametrize(("seed", "shard"), [(1, 1), (2, 3), (3, 150)])
-def test_the_whole_of_the_scores_is_the_same_in_any_order_and_any_shards(
-    all_scores: Any, seed: int, shard: int
-) -> None:
-    order = random.Random(seed).sample(range(16), 16)
-    ours, moved = all_scores(range(16), 16), all_scores(order, shard)
-    assert flat(moved.scores) == pytest.approx(flat(ours.scores), abs=1e-12)
-    row_of = {(row["image"], row["turn"]): row for row in moved.rows}
-    for row in ours.rows:
-        found = row_of[row["image"], row["turn"]] | {"record": row["record"]}
-        assert flat(found) == pytest.approx(flat(row), abs=1e-12)
+def test_the_whole_of_the_scores_is_the_same_in_any_order_and_any_shards(all_scores: Any) -> None:
+    ours = all_scores(range(16), 16)
+    for seed, shard in ((1, 1), (2, 3)):
+        moved = all_scores(random.Random(seed).sample(range(16), 16), shard)
+        assert flat(moved.scores) == pytest.approx(flat(ours.scores), abs=1e-12)
+        row_of = {(row["image"], row["turn"]): row for row in moved.rows}
+        for row in ours.rows:
+            found = row_of[row["image"], row["turn"]] | {"record": row["record"]}
+            assert flat(found) == pytest.approx(flat(row), abs=1e-12)
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

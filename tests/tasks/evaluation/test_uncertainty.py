@@ -62,6 +62,10 @@ def test_the_p_value_is_the_share_of_signs_that_reach_the_difference() -> None:
     assert permutation_p_value(np.ones(4), 20_000, seed=1) == pytest.approx(2 / 16, abs=0.01)
 
 
+def test_no_p_value_is_zero() -> None:
+    assert permutation_p_value(np.arange(1.0, 60.0), 200, seed=1) == 1 / 201
+
+
 def test_no_difference_has_p_value_one() -> None:
     assert permutation_p_value(np.zeros(10), 200, seed=1) == 1
 

@@ -26,14 +26,19 @@ def asked(paired: Any, record: Any) -> Any:
 
 def test_accuracy_overall_and_by_type(asked: Any) -> None:
     scores = score_questions(
-        asked({"1": [(ROAD, "yes", "Yes."), (COUNT, "3", "three")], "2": [(ROAD, "no", "yes"), (URBAN, "rural", "x")]}),
+        asked(
+            {
+                "1": [(ROAD, "yes", "Yes."), (COUNT, "3", "three"), (ROAD, "no", "No")],
+                "2": [(ROAD, "no", "yes"), (URBAN, "rural", "x")],
+            }
+        ),
         draws=50,
         seed=1,
     )
-    assert (scores["images"], scores["questions"], scores["accuracy"]) == (2, 4, 0.5)
-    assert scores["by_type"]["presence"].items() >= {"questions": 2, "accuracy": 0.5}.items()
+    assert (scores["images"], scores["questions"], scores["accuracy"]) == (2, 5, 0.6)
+    assert scores["by_type"]["presence"].items() >= {"questions": 3, "accuracy": 2 / 3}.items()
     assert scores["by_type"]["rural_urban"].items() >= {"questions": 1, "accuracy": 0}.items()
-    assert scores["average_accuracy"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert scores["average_accuracy"] == pytest.approx((2 / 3 + 0 + 1) / 3)
     assert scores["ci95"]["accuracy"] == [0, 1]
 
 
