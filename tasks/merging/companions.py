@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
-from tasks.files import write_json
+from tasks.files import write_json, write_text
 from tasks.merging.base_model import BaseModel, Layout
 from tasks.merging.layouts import TOWER_FOLDER
-from tasks.merging.original_config import original_config, tower_config
+from tasks.merging.original_config import original_config, tower_config, with_defaults
 from tasks.merging.streaming import BASE_DTYPE
 
 # As the model was fed in training, so it must be fed afterwards.
-FROM_TUNED_FIRST = ("preprocessor_config.json", "processor_config.json", "chat_template.json", "chat_template.jinja")
+IMAGE_HANDLING = ("preprocessor_config.json", "processor_config.json")
+# A base may come with another one than the model was trained and is asked with.
+TEMPLATE = "chat_template.jinja"
 TOKENIZER = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "vocab.json", "merges.txt"),
 )
 LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
 FROM_BASE_FIRST = ("generation_config.json", *TOKENIZER, *LICENCES)
-NEEDED = (("tokenizer_config.json",), ("preprocessor_config.json", "processor_config.json"))
+NEEDED = (("tokenizer_config.json",), IMAGE_HANDLING)
 
 
 def companions(source: BaseModel, tuned: Path) -> dict[str, Path]:
@@ -29,8 +31,8 @@ def companions(source: BaseModel, tuned: Path) -> dict[str, Path]:
     found = _first_found(FROM_BASE_FIRST, (folder, tuned))
     if source.layout == "llava":
         # an adapter of the original says in its config.json how its images were padded
-        return found | _first_found((*FROM_TUNED_FIRST, "config.json"), (tuned,))
-    found |= _first_found(FROM_TUNED_FIRST, (tuned, folder))
+        return found | _first_found((*IMAGE_HANDLING, "config.json"), (tuned,))
+    found |= _first_found(IMAGE_HANDLING, (tuned, folder)) | _first_found((TEMPLATE,), (tuned,))
     for names in NEEDED:
         if not any(name in found for name in names):
             raise ModelError(f"Neither {folder} nor {tuned} has {names[0]}: copy it from the base model.")
@@ -59,6 +61,26 @@ def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str,
     for name in wanted:
         if name in found:
             shutil.copyfile(found[name], out / name)
+    if layout == "transformers":
+        _complete_processor(source, out)
+
+
+def _complete_processor(source: BaseModel, out: Path) -> None:
+    """Write what transformers' processor needs and neither base nor checkpoint brought along."""
+    if not (out / TEMPLATE).is_file():
+        from tasks.model.chat_template import chat_template
+        from tasks.model.tokenizing import load_tokenizer
+
+        write_text(out / TEMPLATE, chat_template(load_tokenizer(out)))
+    if not (out / "processor_config.json").is_file():
+        whole = with_defaults(source.config)
+        settings = {
+            "processor_class": "LlavaProcessor",
+            "patch_size": whole["vision_config"]["patch_size"],
+            "num_additional_image_tokens": 1,
+            "vision_feature_select_strategy": whole["vision_feature_select_strategy"],
+        }
+        write_json(out / "processor_config.json", settings, indent=2)
 
 
 def _save_reader(source: BaseModel, tuned: Path, out: Path) -> int:

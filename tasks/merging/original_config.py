@@ -11,7 +11,7 @@ def original_config(config: dict[str, Any], pads: bool, tower: str) -> dict[str,
 
     Raises ModelError for a model that the original has no words for.
     """
-    whole = _with_defaults(config)
+    whole = with_defaults(config)
     text, vision = whole["text_config"], whole["vision_config"]
     if text.get("model_type") != "llama" or vision.get("model_type") != "clip_vision_model":
         raise ModelError(
@@ -42,7 +42,7 @@ def original_config(config: dict[str, Any], pads: bool, tower: str) -> dict[str,
 
 def tower_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config.json of the vision tower's own folder."""
-    vision = _with_defaults(config)["vision_config"]
+    vision = with_defaults(config)["vision_config"]
     return {
         "architectures": ["CLIPVisionModel"],
         "model_type": "clip_vision_model",
@@ -50,7 +50,7 @@ def tower_config(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with all that its file leaves to transformers' defaults."""
     from transformers import LlavaConfig
 

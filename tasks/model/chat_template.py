@@ -1,24 +1,22 @@
 """The prompt template as the Jinja text that transformers keeps beside a model: what others use of our models."""
 
+from typing import Any
+
 from tasks.model.prompt import IMAGE_PLACEHOLDER, SYSTEM
 
-CONTENT = (
+# GAP stands for the space that makes transformers encode what follows a special token as the reference does.
+TEMPLATE = (
     """\
 {%- macro text_of(content) -%}
 {%- if content is string -%}{{ content }}
 {%- else -%}
 {%- for part in content if part['type'] == 'image' -%}{{ '"""
     + IMAGE_PLACEHOLDER
-    + """\\n' }}{%- endfor -%}
+    + """GAP\\n' }}{%- endfor -%}
 {%- for part in content if part['type'] == 'text' -%}{{ part['text'] }}{%- endfor -%}
 {%- endif -%}
 {%- endmacro -%}
-"""
-)
-CHAT_TEMPLATE = (
-    CONTENT
-    + """\
-{{- bos_token + """
+{{- bos_token + 'GAP' + """
     + repr(SYSTEM)
     + """ -}}
 {%- for message in messages -%}
@@ -28,3 +26,16 @@ CHAT_TEMPLATE = (
 {%- endfor -%}
 """
 )
+
+
+def chat_template(tokenizer: Any) -> str:
+    """The template whose text this tokenizer encodes token for token as `tasks.model.prompt` does."""
+    return TEMPLATE.replace("GAP", _gap(tokenizer))
+
+
+def _gap(tokenizer: Any) -> str:
+    """What must stand after a special token, so that a text is encoded there as it is at the beginning."""
+    expected, after_special = (
+        tokenizer.encode(text, add_special_tokens=False) for text in ("A", f"{tokenizer.bos_token}A")
+    )
+    return "" if after_special[1:] == expected else " "

@@ -3,7 +3,7 @@
 from math import isqrt
 from pathlib import Path
 
-from tasks.model.chat_template import CHAT_TEMPLATE
+from tasks.model.chat_template import chat_template
 from tasks.model.loading import Reader
 
 
@@ -22,7 +22,7 @@ def save_reader(reader: Reader, folder: Path) -> None:
         patch_size=size["height"] // isqrt(reader.image_tokens),
         vision_feature_select_strategy="default" if isqrt(reader.image_tokens) ** 2 == reader.image_tokens else "full",
         num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=chat_template(reader.tokenizer),
     )
     processor.save_pretrained(folder)
     reader.image_processor.save_pretrained(folder)
