@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from tasks.inference.conversation_models import Speaker
-from tasks.inference.gradio_app_events import Events, names_of, show_base, waiting_box
+from tasks.inference.gradio_app_events import Events, names_of, show_base
 from tasks.inference.serving import UPLOAD_BYTES, Example
 from tasks.inference.serving_login import Login
 
@@ -16,7 +16,10 @@ CLEANING = (600, 7200)
 # one answer at a time: a model's memory is not shared; images are read beside it
 ANSWERING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "answering"}
 READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading", "api_visibility": "private"}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+UNSEEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# through the queue, which alone can tell why a question is refused, but behind nobody
+ASKING: dict[str, Any] = {**UNSEEN, "concurrency_limit": None, "concurrency_id": "asking"}
+PRIVATE: dict[str, Any] = {**UNSEEN, "queue": False}
 
 FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -55,7 +58,7 @@ def build_page(speakers: Sequence[Speaker], about: str, examples: Sequence[Examp
     events = Events(speakers, examples)
     with gr.Blocks(title="rsvlm", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(f"# Ask about a satellite image\n{about}", elem_id="title")
-        talk = gr.State(events.empty_talk())
+        talk = gr.State(events.new_talk())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 image, shown = _image(elem_id="image"), _examples(examples)
@@ -145,28 +148,29 @@ def _question() -> gr.Textbox:
 
 
 def _connect_image(controls: Controls, talk: gr.State, events: Events) -> None:
-    image, chats = controls.image, controls.chats
-    image.upload(events.take_image, image, [image, talk, *chats], show_progress="minimal", **READING)
-    image.clear(lambda: events.begin(events.empty_talk()), None, [talk, *chats], **PRIVATE)
+    image, shown = controls.image, [controls.question, *controls.chats]
+    image.clear(events.drop_image, talk, shown, **PRIVATE)
+    taken = [image.upload(events.take_image, [image, talk], shown, **PRIVATE)]
     if controls.examples is not None:
-        outputs = [image, talk, *chats, controls.question]
-        controls.examples.click(events.take_example, controls.examples, outputs, show_progress="minimal", **READING)
+        taken.append(controls.examples.click(events.take_example, [controls.examples, talk], shown, **PRIVATE))
+    for step in taken:
+        step.success(events.show_image, talk, image, show_progress="minimal", **READING)
 
 
 def _connect_question(controls: Controls, talk: gr.State, events: Events) -> None:
     question, chats, settings = controls.question, controls.chats, controls.settings
-    asking = question.submit(
-        events.ask_in_page, [question, talk, *settings], [question, talk, *chats], show_progress="minimal",
+    shown = [question, *chats]
+    asked = question.submit(events.ask_in_page, [question, talk, *settings], shown, **ASKING)
+    # "multiple": a stopped answer ends with its next token, and must not keep the next question out
+    answered = asked.success(
+        events.answer_in_page, talk, shown, show_progress="minimal", trigger_mode="multiple",
         api_visibility="private", **ANSWERING,
     )  # fmt: skip
-    asking.then(waiting_box, None, question, **PRIVATE)
+    answered.success(events.settle, talk, shown, trigger_mode="multiple", **PRIVATE)
+    answered.failure(events.settle_failure, talk, shown, trigger_mode="multiple", **PRIVATE)
+    question.stop(events.stop, talk, shown, **PRIVATE)
     # what is no longer seen must not be remembered either: a chat's own bin empties all
-    beginnings = [controls.begin.click, *(chat.clear for chat in chats)]
-    gr.on(beginnings, events.begin, talk, [talk, *chats], **PRIVATE)
-    endings = [question.stop, *beginnings, controls.image.upload, controls.image.clear]
-    if controls.examples is not None:
-        endings.append(controls.examples.click)
-    gr.on(endings, waiting_box, None, question, cancels=[asking], **PRIVATE)
+    gr.on([controls.begin.click, *(chat.clear for chat in chats)], events.begin, talk, shown, **PRIVATE)
     settings.compare.change(show_base, settings.compare, chats[0], **PRIVATE)
 
 

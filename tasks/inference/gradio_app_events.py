@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -13,15 +13,9 @@ from tasks.inference.choosing import Decoding
 from tasks.inference.conversation import History, Round
 from tasks.inference.conversation_models import BASE, Speaker
 from tasks.inference.serving import Asked, Example, answers, preview_of, require_question
+from tasks.inference.talk import Talk
 
 MESSAGE_S = 20
-
-
-class Talk(NamedTuple):
-    """What a visitor's page is about: the image as it was sent, and the rounds with each speaker."""
-
-    image: str | None
-    rounds: tuple[tuple[Round, ...], ...]
 
 
 Messages = list[dict[str, str]]
@@ -33,84 +27,125 @@ class Events:
     def __init__(self, speakers: Sequence[Speaker], examples: Sequence[Example]):
         self._speakers, self._examples = list(speakers), list(examples)
 
-    def empty_talk(self, image: str | None = None) -> Talk:
-        """A talk in which nothing was said."""
-        return Talk(image, ((),) * len(self._speakers))
+    def new_talk(self) -> Talk:
+        """A talk about no image, in which nothing was said."""
+        return Talk(len(self._speakers))
 
     def begin(self, talk: Talk) -> tuple[Any, ...]:
-        """Forget what was said about the image: the new talk and the empty chats."""
-        return self.empty_talk(talk.image), *([] for _ in self._speakers)
+        """Forget what was said about the image: the question box and each speaker's chat."""
+        return self._begin(talk, talk.image)
 
-    def take_image(self, image: str | None) -> tuple[Any, ...]:
-        """An uploaded image: what is shown of it, a new talk about it, and the empty chats."""
-        if image is None:
-            return None, *self.begin(self.empty_talk())
-        with _said_in_the_page():
-            return preview_of(Path(image)), *self.begin(self.empty_talk(image))
+    def drop_image(self, talk: Talk) -> tuple[Any, ...]:
+        """Forget the image and what was said about it."""
+        return self._begin(talk, None)
 
-    def take_example(self, number: int) -> tuple[Any, ...]:
-        """An example: as an uploaded image, and its question."""
+    def take_image(self, image: str | None, talk: Talk) -> tuple[Any, ...]:
+        """Talk about an uploaded image from now on."""
+        return self._begin(talk, Path(image) if image else None)
+
+    def take_example(self, number: int, talk: Talk) -> tuple[Any, ...]:
+        """Talk about an example from now on, with its question in the box."""
         example = self._examples[number]
-        return *self.take_image(str(example.image)), example.question
+        talk.begin(example.image)
+        return self._page(talk, example.question)
+
+    def show_image(self, talk: Talk) -> Any:
+        """What a browser can show of the image that is talked about."""
+        image = talk.image
+        if image is None:
+            return gr.skip()
+        with _said_in_the_page():
+            preview = preview_of(image)
+        return preview if talk.image == image else gr.skip()
 
     def ask_in_page(
         self, question: str, talk: Talk, temperature: float, max_new_tokens: int, remember: bool, compare: bool
-    ) -> Iterator[tuple[Any, ...]]:
-        """Yield the question box, the talk and each speaker's chat as the answers grow."""
+    ) -> tuple[Any, ...]:
+        """Let a question wait for its answer; while another one does, it stays in its box."""
+        if talk.pending:
+            return self._page(talk)
         with _said_in_the_page():
             asked = self._asked(talk.image, require_question(question), (temperature, max_new_tokens, remember))
         # without comparison the last one answers alone: the tuned model where there are two
-        places = list(range(len(self._speakers)))[0 if compare else -1 :]
-        waiting = [""] * len(places)
-        yield (
-            gr.update(value="", submit_btn=False, stop_btn=True),
-            talk,
-            *self._chats(talk, places, asked.question, waiting),
-        )
+        talk.ask(asked, range(len(self._speakers))[0 if compare else -1 :])
+        return self._page(talk, "")
+
+    def answer_in_page(self, talk: Talk) -> Iterator[tuple[Any, ...]]:
+        """Yield the question box and each speaker's chat as the answers to the waiting question grow."""
+        pending = talk.next_question()
+        if pending is None:
+            return
         try:
-            texts = waiting
-            for texts in answers(
-                [self._speakers[place] for place in places], asked, [talk.rounds[place] for place in places]
-            ):
-                yield gr.skip(), talk, *self._chats(talk, places, asked.question, texts)
+            for texts in answers([self._speakers[place] for place in pending.places], pending.asked, pending.rounds):
+                if talk.pending is not pending:
+                    return
+                pending.texts = texts
+                yield gr.skip(), *self._chats(talk)
+            talk.finish(pending)
         except DataError as error:
-            # what could not be asked goes back into its box, to be mended
-            yield question, talk, *self._chats(talk, [], "", [])
-            raise _told(error) from None
-        rounds = list(talk.rounds)
-        for place, text in zip(places, texts, strict=True):
-            rounds[place] = (*rounds[place], (asked.question, text))
-        talk = Talk(talk.image, tuple(rounds))
-        yield gr.skip(), talk, *self._chats(talk, [], "", [])
+            if talk.pending is pending:
+                talk.stop()
+                # what could not be asked goes back into its box, to be mended
+                yield self._page(talk, pending.asked.question)
+                raise _told(error) from None
+        finally:
+            if talk.pending is pending:
+                talk.stop()
+
+    def stop(self, talk: Talk) -> tuple[Any, ...]:
+        """Stop the answer; what was said of it is no part of the conversation."""
+        talk.stop()
+        return self._page(talk)
+
+    def settle(self, talk: Talk) -> tuple[Any, ...]:
+        """The page after an answer, whole or not: what came late from a stopped one is shown no longer."""
+        return self._page(talk)
+
+    def settle_failure(self, talk: Talk) -> tuple[Any, ...]:
+        """The page after an answer that failed; a question that never came to its turn goes back into its box."""
+        waiting = talk.pending if talk.pending and not talk.pending.is_begun else None
+        if waiting is None:
+            return self._page(talk)
+        talk.stop()
+        return self._page(talk, waiting.asked.question)
 
     def ask(
         self, image: str | None, question: str, earlier: Any, model: str, temperature: float, max_new_tokens: int
     ) -> Iterator[str]:
         """Answer one question about an image, streamed; `earlier` lists [question, answer] of each round before it."""
         with _said_in_the_page():
-            asked = self._asked(image, question, (temperature, max_new_tokens, True))
+            asked = self._asked(Path(image) if image else None, question, (temperature, max_new_tokens, True))
             rounds = _rounds_in(earlier)
             chosen = next(speaker for speaker in self._speakers if speaker.name == model)
             for (text,) in answers([chosen], asked, [rounds]):
                 yield text
 
-    def _asked(self, image: str | None, question: str, how: tuple[float, int, bool]) -> Asked:
+    def _begin(self, talk: Talk, image: Path | None) -> tuple[Any, ...]:
+        talk.begin(image)
+        return self._page(talk)
+
+    def _asked(self, image: Path | None, question: str, how: tuple[float, int, bool]) -> Asked:
         if image is None:
             raise DataError("There is no image yet: upload one first.")
         temperature, max_new_tokens, remember = how
         history: History = "predicted" if remember else "independent"
-        return Asked(Path(image), question, Decoding(int(max_new_tokens), temperature), history)
+        return Asked(image, question, Decoding(int(max_new_tokens), temperature), history)
 
-    def _chats(self, talk: Talk, places: Sequence[int], question: str, texts: Sequence[str]) -> list[Messages]:
+    def _page(self, talk: Talk, question: str | None = None) -> tuple[Any, ...]:
+        """The question box, with another text where one is given, and each speaker's chat.
+
+        The box's button stops the answer while there is one to wait for, and else sends.
+        """
+        waits = talk.pending is not None
+        box = gr.update(submit_btn=not waits, stop_btn=waits)
+        return box if question is None else {**box, "value": question}, *self._chats(talk)
+
+    def _chats(self, talk: Talk) -> list[Messages]:
         chats = [_messages(rounds) for rounds in talk.rounds]
-        for place, text in zip(places, texts, strict=True):
-            chats[place] += _messages([(question, text)])
+        if pending := talk.pending:
+            for place, text in zip(pending.places, pending.texts, strict=True):
+                chats[place] += _messages([(pending.asked.question, text)])
         return chats
-
-
-def waiting_box() -> Any:
-    """The question box while nothing is answered: its button sends, and does not stop."""
-    return gr.update(submit_btn=True, stop_btn=False)
 
 
 def show_base(compare: bool) -> Any:

@@ -149,51 +149,73 @@ def test_an_upload_that_is_too_large_is_refused(server):
         error.value.close()
 
 
-def errors_of_ours(errors):
-    """What the console says, without Gradio's cancelling of a question that has not reached its queue: 422, unseen."""
-    return [error for error in errors if not error.endswith(("/gradio_api/cancel", "/gradio_api/reset"))]
-
-
-@pytest.mark.slow
-def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(browser, server, image):
-    browser.call("Page.navigate", url=server)
-    browser.wait_for("document.querySelector('#question textarea')")
-    browser.wait_for("document.querySelector('#image input[type=file]')")
-    browser.upload("#image input[type=file]", image)
-    # a TIFF, which browsers cannot show
-    browser.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
-    browser.write("#question textarea", "Is there a road?")
-    browser.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
-    browser.wait_for(READY)
-    browser.write("#question textarea", "Where?")
-    browser.wait_for(f"{ANSWERS}.length == 4 && {ANSWERS}.every(text => text.length > 3)")
-    browser.wait_for(READY)
-    shown = browser.run("document.body.innerText")
-    assert all(text in shown for text in ("Base model", "Tuned model", "tiny-llava", "checkpoint-300"))
-    assert shown.count("Is there a road?") == shown.count("Where?") == 2
-    foreign = [url for url in browser.requests if not url.startswith((server, "data:", "blob:", "about:"))]
-    assert (errors_of_ours(browser.errors), foreign) == ([], [])
-
-
 ANSWERS = "[...document.querySelectorAll('.chat [data-testid=bot]')].map(one => one.innerText.trim())"
+ASKED = "[...document.querySelectorAll('.chat [data-testid=user]')].map(one => one.innerText.trim()).join()"
 # the box's button sends again, and does not stop
 READY = "document.querySelector('#question .submit-button') && !document.querySelector('#question .stop-button')"
+STOP = "document.querySelector('#question .stop-button')"
+START_OVER = "[...document.querySelectorAll('button')].find(one => one.innerText.trim() == 'Start over')"
+LATENCY_MS = 300
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, over so slow a network that what a visitor does overtakes what is still on its way."""
+    browser.call("Page.navigate", url=server)
+    for element in ("#question textarea", "#image input[type=file]"):
+        browser.wait_for(f"document.querySelector('{element}')")
+    browser.call(
+        "Network.emulateNetworkConditions",
+        offline=False, latency=LATENCY_MS, downloadThroughput=-1, uploadThroughput=-1,
+    )  # fmt: skip
+    return browser
 
 
 @pytest.mark.slow
-def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_sentence(browser, server):
-    browser.call("Page.navigate", url=server)
-    browser.wait_for("document.querySelector('#question textarea')")
-    browser.write("#question textarea", "Is there a road?")
-    browser.wait_for("document.body.innerText.includes('upload one first')")
-    browser.run("document.querySelectorAll('.gallery-item')[0].click()")
-    browser.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
-    browser.run("document.querySelector('#question textarea').select()")
-    browser.write("#question textarea", "why " * 1999)
-    browser.wait_for("/has [0-9]+ tokens/.test(document.body.innerText)")
+def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(page, server, image):
+    page.upload("#image input[type=file]", image)
+    # a TIFF, which browsers cannot show
+    page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    page.write("#question textarea", "Is there a road?")
+    page.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
+    page.wait_for(READY)
+    page.write("#question textarea", "Where?")
+    page.wait_for(f"{ANSWERS}.length == 4 && {ANSWERS}.every(text => text.length > 3)")
+    page.wait_for(READY)
+    shown = page.run("document.body.innerText")
+    assert all(text in shown for text in ("Base model", "Tuned model", "tiny-llava", "checkpoint-300"))
+    assert page.run(ASKED) == ",".join(["Is there a road?", "Where?"] * 2)
+    foreign = [url for url in page.requests if not url.startswith((server, "data:", "blob:", "about:"))]
+    assert (page.errors, foreign) == ([], [])
+
+
+@pytest.mark.slow
+def test_in_a_browser_nothing_is_left_of_an_answer_after_the_start_of_another_conversation(page, image):
+    page.upload("#image input[type=file]", image)
+    page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    page.write("#question textarea", "Is there a road?")
+    page.wait_for(f"{STOP} && {ANSWERS}.some(text => text.length > 3)")
+    page.run(f"{START_OVER}.click()")
+    page.wait_for(READY)
+    page.write("#question textarea", "Where?")
+    page.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
+    page.wait_for(READY)
+    assert page.run(ASKED) == "Where?,Where?"
+    assert page.errors == []
+
+
+@pytest.mark.slow
+def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_sentence(page):
+    page.write("#question textarea", "Is there a road?")
+    page.wait_for("document.body.innerText.includes('upload one first')")
+    page.run("document.querySelectorAll('.gallery-item')[0].click()")
+    page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    page.run("document.querySelector('#question textarea').select()")
+    page.write("#question textarea", "why " * 1999)
+    page.wait_for("/has [0-9]+ tokens/.test(document.body.innerText)")
     # it can be mended
-    browser.wait_for("document.querySelector('#question textarea').value.length > 7000")
-    assert browser.errors == []
+    page.wait_for(f"{READY} && document.querySelector('#question textarea').value.length > 7000")
+    assert page.errors == []
 
 
 @pytest.mark.slow
