@@ -11,6 +11,8 @@ from tasks.merging.base_model import BaseModel, Layout
 from tasks.merging.layouts import TOWER_FOLDER
 from tasks.merging.original_config import original_config, tower_config, with_defaults
 from tasks.merging.streaming import BASE_DTYPE
+from tasks.model.chat_template import chat_template
+from tasks.model.tokenizing import FAST, SENTENCEPIECE, load_tokenizer
 
 # As the model was fed in training, so it must be fed afterwards.
 IMAGE_HANDLING = ("preprocessor_config.json", "processor_config.json")
@@ -67,11 +69,9 @@ def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str,
 
 def _complete_processor(source: BaseModel, out: Path) -> None:
     """Write what transformers' processor needs and neither base nor checkpoint brought along."""
-    if not (out / TEMPLATE).is_file():
-        from tasks.model.chat_template import chat_template
-        from tasks.model.tokenizing import load_tokenizer
-
-        write_text(out / TEMPLATE, chat_template(load_tokenizer(out)))
+    # where there is no tokenizer at all, nobody has use for a template
+    if not (out / TEMPLATE).is_file() and any((out / name).is_file() for name in (FAST, SENTENCEPIECE)):
+        write_text(out / TEMPLATE, chat_template(_tokenizer(source, out)))
     if not (out / "processor_config.json").is_file():
         whole = with_defaults(source.config)
         settings = {
@@ -81,6 +81,16 @@ def _complete_processor(source: BaseModel, out: Path) -> None:
             "vision_feature_select_strategy": whole["vision_feature_select_strategy"],
         }
         write_json(out / "processor_config.json", settings, indent=2)
+
+
+def _tokenizer(source: BaseModel, out: Path) -> Any:
+    # the library that reads tokenizer.json raises a bare Exception where it cannot
+    try:
+        return load_tokenizer(out)
+    except Exception as error:
+        raise ModelError(
+            f"The tokenizer of {source.folder} cannot be read ({error}): copy it from where the model was published."
+        ) from None
 
 
 def _save_reader(source: BaseModel, tuned: Path, out: Path) -> int:

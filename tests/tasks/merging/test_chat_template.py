@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
 from tasks.model.loading import load_reader
@@ -64,6 +65,13 @@ def test_what_training_saved_is_kept(base: Path, adapter: Path, tmp_path: Path) 
     for name in ("chat_template.jinja", "processor_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (adapter / name).read_bytes()
     assert_fed_alike(tmp_path / "out")
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(base: Path, adapter: Path, tmp_path: Path) -> None:
+    (base / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer of .*base cannot be read"):
+        merge_adapter(base, adapter, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("legacy", [False, True])
