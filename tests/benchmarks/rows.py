@@ -4,13 +4,19 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One figure of a benchmark: a ratio of two measurements of one run, and the bound it aims at, e.g. "<= 3"."""
+    """One figure of a benchmark: a ratio of two measurements of one run, and the bound it aims at, e.g. "<= 3".
+
+    Without a bound it is there to be known.
+    """
 
     name: str
     ratio: float
-    aim: str
+    aim: str = ""
 
     @property
-    def met(self) -> bool:
+    def verdict(self) -> str:
+        if not self.aim:
+            return ""
         sign, bound = self.aim.split()
-        return self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
+        met = self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
+        return "met" if met else "missed"

@@ -51,7 +51,7 @@ def print_table(rows: list[Row]) -> None:
     width = max(len(row.name) for row in rows)
     print(f"\n{'ratio of two measurements in this run':{width}}  {'ratio':>7}  {'aim':>7}")
     for row in rows:
-        print(f"{row.name:{width}}  {row.ratio:7.2f}  {row.aim:>7}  {'met' if row.met else 'missed'}")
+        print(f"{row.name:{width}}  {row.ratio:7.2f}  {row.aim:>7}  {row.verdict}".rstrip())
 
 
 if __name__ == "__main__":
