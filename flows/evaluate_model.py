@@ -14,7 +14,7 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="evaluate-model", flow_run_name="evaluate-model-{name}-{label}")
+@flow(name="evaluate-model", flow_run_name="evaluate-model-{name}-{label}", persist_result=False)
 def evaluate_model_flow(
     config: ExperimentConfig,
     name: str,

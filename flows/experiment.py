@@ -21,7 +21,8 @@ from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
 
 
-# kept, so that whoever started it on a server can read what it made
+# Kept, so that whoever started it on a server can read what it made. The flows that a flow calls keep nothing
+# (`persist_result=False`): a run that is started again would take their results for whole without a look.
 @flow(name="experiment", flow_run_name="experiment-{name}", persist_result=True, result_serializer="json")
 def experiment_flow(
     config: ExperimentConfig, name: str = "experiment", workspace: Path = Path("workspace")

@@ -13,7 +13,7 @@ from tasks.storage.runs import Run, open_run
 from tasks.storage.steps import archive_merged_step, fetch_checkpoint_step
 
 
-@flow(name="merge-lora", flow_run_name="merge-lora-{name}")
+@flow(name="merge-lora", flow_run_name="merge-lora-{name}", persist_result=False)
 def merge_lora_flow(
     config: ExperimentConfig,
     name: str,

@@ -12,7 +12,7 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="predict-subsets", flow_run_name="predict-subsets-{name}-{label}")
+@flow(name="predict-subsets", flow_run_name="predict-subsets-{name}-{label}", persist_result=False)
 def predict_subsets_flow(
     config: ExperimentConfig, name: str, workspace: Path, label: str, model: ModelRef, dataset: DatasetRef
 ) -> PredictionsRef:

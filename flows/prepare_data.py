@@ -13,7 +13,7 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="prepare-data", flow_run_name="prepare-data-{name}")
+@flow(name="prepare-data", flow_run_name="prepare-data-{name}", persist_result=False)
 def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> DatasetRef:
     """Filter and split the data folder, fetched first where data.fetch says so; without one, draw the sample.
 

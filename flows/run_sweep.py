@@ -46,7 +46,7 @@ def run_sweep_flow(
         rows = write_results(folder, points, sweep, config)
     show_leaderboard(folder, rows)
     best = at_point(config, rows[0].settings)
-    report = experiment_flow(best, rows[0].run, workspace).scores[FINAL]
+    report = experiment_flow.with_options(persist_result=False)(best, rows[0].run, workspace).scores[FINAL]
     return SweepResult(name=name, folder=folder, rows=rows, best=folder / BEST_PRESET, report=report)
 
 

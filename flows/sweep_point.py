@@ -21,7 +21,7 @@ from tasks.sweeping.results import ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION
 from tasks.sweeping.steps import view_validation_step
 
 
-@flow(name="sweep-point", flow_run_name="sweep-point-{name}")
+@flow(name="sweep-point", flow_run_name="sweep-point-{name}", persist_result=False)
 def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> ReportRef:
     """Train, merge and score one point of a sweep on the validation set; the test set is not asked.
 

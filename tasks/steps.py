@@ -38,7 +38,8 @@ MODEL_CODE = Path(__file__).parent / "model"
 
 def step(name: str, **options: Any) -> Callable[[Callable[..., Ref]], Task[..., Ref]]:
     """A task whose result is a FolderRef, persisted and found again by the content of its parameters."""
-    decorate = task(name=name, persist_result=True, cache_key_fn=_key_in_context, **options)
+    # as JSON: Prefect's own way, pickles, would run whatever someone has put among the results
+    decorate = task(name=name, persist_result=True, result_serializer="json", cache_key_fn=_key_in_context, **options)
     return cast("Callable[[Callable[..., Ref]], Task[..., Ref]]", decorate)
 
 
