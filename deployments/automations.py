@@ -22,7 +22,13 @@ DEAD, RESUME, DROPPED = (
     f"{OURS}a score has dropped",
 )
 RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
+# runs of our deployments; the flows that such a run calls have runs of their own, without its tags
 OUR_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.tag.rsvlm", "prefect.resource.role": "tag"})
+FLOWS = [
+    *("experiment", "prepare-data", "fetch-data", "train-lora", "archive-checkpoint", "score-checkpoint", "merge-lora"),
+    *("predict-subsets", "evaluate-model", "reevaluate", "run-sweep", "sweep-point"),
+]
+OUR_FLOWS = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": FLOWS})
 # Ten heartbeats. A server that was away for less finds its healthy runs alive; called dead too soon, a run would be
 # started again beside itself.
 SILENCE = timedelta(minutes=5)
@@ -45,7 +51,7 @@ def dead_run() -> AutomationCore:
         description="Its process, worker or machine has died. Suspended, paused and ended runs send no heartbeats.",
         trigger=EventTrigger(
             match=RUNS,
-            match_related=OUR_RUNS,
+            match_related=OUR_FLOWS,
             for_each={"prefect.resource.id"},
             after={"prefect.flow-run.heartbeat"},
             # not only the heartbeat: a run that suspends, waits or ends is heard of once more

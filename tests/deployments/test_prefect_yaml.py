@@ -1,14 +1,22 @@
 """prefect.yaml names deployments of all flows, which start with values that the flows take."""
 
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
+from prefect.server.events.schemas.automations import EventTrigger
+from prefect.server.events.schemas.events import ReceivedEvent, Resource
 
+from deployments.automations import FLOWS as OUR_FLOWS
 from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
 from deployments.register import PREFECT_FILE, flow_of, pools_of, read_plan
+from tasks.storage.runs import Run
+from tasks.storage.steps import ARCHIVED, SAVED, resource_of
+from tasks.store_settings import ArchiveConfig
 
 REPO = Path(__file__).resolve().parents[2]
 # parts of prepare-data and of run-sweep
@@ -40,6 +48,10 @@ def parameters_of(deployment: dict[str, Any]) -> dict[str, Any]:
 def test_all_flows_are_deployed() -> None:
     assert {flow_of(deployment) for deployment in DEPLOYMENTS} == FLOWS - PARTS
     assert len(FLOWS) >= 10
+
+
+def test_a_dead_run_of_any_flow_is_seen() -> None:
+    assert set(OUR_FLOWS) == FLOWS
 
 
 def test_an_experiment_is_deployed_in_three_sizes() -> None:
@@ -89,6 +101,39 @@ def test_a_checkpoint_that_is_saved_starts_its_archive() -> None:
     assert trigger["expect"] == ["rsvlm.checkpoint.saved"]
     assert trigger["match"] == {"prefect.resource.id": "rsvlm.checkpoint.*"}
     assert trigger["parameters"] == {"run": "{{ event.payload.run }}", "step": "{{ event.payload.step }}"}
+
+
+@pytest.mark.parametrize(("what", "images", "starts"), [(ARCHIVED, 8, True), (ARCHIVED, 0, False), (SAVED, 8, False)])
+def test_only_an_archived_checkpoint_that_is_to_be_scored_starts_its_scores(
+    what: str, images: int, starts: bool
+) -> None:
+    (scores,) = [each for each in DEPLOYMENTS if flow_of(each) == "score-checkpoint"]
+    (trigger,) = scores["triggers"]
+    run = Run(
+        name="a",
+        workspace_root=REPO,
+        store_uri="file:///a",
+        store_name="a",
+        archive=ArchiveConfig(score_images=images),
+    )
+    event = ReceivedEvent(
+        id=uuid4(),
+        occurred=datetime.now(UTC),
+        event=f"rsvlm.checkpoint.{what}",
+        resource=Resource(resource_of(what, run, 300)),
+    )
+    listening = EventTrigger(posture="Reactive", match=trigger["match"], expect=trigger["expect"])
+    assert listening.covers(event) is starts
+    assert trigger["parameters"] == {"run": "{{ event.payload.run }}", "step": "{{ event.payload.step }}"}
+
+
+def test_scores_wait_for_a_gpu_one_at_a_time_in_a_queue_of_their_own() -> None:
+    (scores,) = [each for each in DEPLOYMENTS if flow_of(each) == "score-checkpoint"]
+    assert (scores["work_pool"]["name"], scores["work_pool"]["work_queue_name"]) == ("gpu", "scores")
+    assert scores["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    # in one pool for all that uses GPUs shares their slots
+    (shared,) = [each for each in read_plan("lab")["deployments"] if flow_of(each) == "score-checkpoint"]
+    assert (shared["work_pool"]["name"], shared["work_pool"]["work_queue_name"]) == ("lab", "gpu")
 
 
 def test_a_reevaluation_is_scheduled_in_a_time_zone_and_off_until_a_run_is_named() -> None:
