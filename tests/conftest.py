@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import pytest
@@ -53,6 +52,16 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lively_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with weights of another size: it says something else of each image and question."""
+    from tasks.model.tiny import create_tiny
+
+    folder = tmp_path_factory.mktemp("lively") / "tiny-llava"
+    create_tiny(folder, TINY_TEXTS, seed=28, scale=10)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A Prefect server of the tests' own, started once; yields its home, where results are kept."""
     from flows.embedded import prepare_prefect
@@ -68,7 +77,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def tuned_pair(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def tuned_pair(lively_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A toy model that says something else of each image and question, and an adapter with a projector of its own."""
     import warnings
 
@@ -77,25 +86,17 @@ def tuned_pair(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     from tasks.model.loading import load_base
 
-    folder = tmp_path_factory.mktemp("pair")
-    base, adapter = copytree(tiny_model_dir, folder / "tiny-llava"), folder / "checkpoint-300"
-    model = load_base(base, torch.float32)
-    with torch.no_grad(), torch.random.fork_rng():
+    adapter = tmp_path_factory.mktemp("pair") / "checkpoint-300"
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # PEFT asks transformers for a name that its next major version drops
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(28)
-        for weights in model.parameters():
-            if weights.dim() > 1:
-                # new weights say the same whatever they are shown
-                weights.mul_(10)
-        model.save_pretrained(base)
-        with warnings.catch_warnings():
-            # PEFT asks transformers for a name that its next major version drops
-            warnings.simplefilter("ignore", FutureWarning)
-            config = LoraConfig(r=4, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False)
-            tuned = get_peft_model(model, config)
+        config = LoraConfig(r=4, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False)
+        tuned = get_peft_model(load_base(lively_model_dir, torch.float32), config)
         projector = {name: torch.randn_like(value) for name, value in tuned.state_dict().items() if "projector" in name}
     tuned.save_pretrained(adapter)
     torch.save(projector, adapter / "non_lora_trainables.bin")
-    return base, adapter
+    return lively_model_dir, adapter
 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -14,12 +14,18 @@ SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
 
 
 def create_tiny(
-    folder: Path, texts: Iterable[str], seed: int, image_size: int = 64, patch_size: int = PATCH_SIZE
+    folder: Path,
+    texts: Iterable[str],
+    seed: int,
+    image_size: int = 64,
+    patch_size: int = PATCH_SIZE,
+    scale: float = 1.0,
 ) -> None:
     """Write an untrained toy LLaVA in transformers layout: model, tokenizer of `texts`, image processor.
 
     `image_size` is the side of the tower's input in pixels, `patch_size` that of one image token; the seed decides
-    all weights.
+    all weights. Matrices are multiplied by `scale`: new weights say the same whatever they are shown, ten times as
+    large ones say something else of each image and question.
     """
     import torch
     from transformers import LlavaForConditionalGeneration
@@ -29,6 +35,10 @@ def create_tiny(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(_tiny_config(tokenizer, image_size, patch_size))
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.dim() > 1:
+                weights.mul_(scale)
     model.generation_config.update(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -255,10 +255,5 @@ def questions_of(records: Sequence[dict[str, Any]]) -> list[Question]:
 def make_model(folder: Path, records: Sequence[dict[str, Any]], side: int, patch: int) -> LoadedModel:
     """A toy model with random weights, large enough for its answers to differ."""
     texts = (turn["value"] for record in records for turn in record["conversations"])
-    create_tiny(folder, texts, seed=28, image_size=side, patch_size=patch)
-    loaded = load_model(folder, dtype="float32")
-    with torch.no_grad():
-        for weights in loaded.model.parameters():
-            if weights.dim() > 1:
-                weights.mul_(10)
-    return loaded
+    create_tiny(folder, texts, seed=28, image_size=side, patch_size=patch, scale=10)
+    return load_model(folder, dtype="float32")
