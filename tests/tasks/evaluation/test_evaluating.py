@@ -157,6 +157,12 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
     assert "better on 1 of 1" in page
 
 
+def test_the_page_says_the_gain_over_no_image_before_all_else(whole_report: Path) -> None:
+    main = (whole_report / "report.html").read_text().split('<main id="main">')[1]
+    said = " ".join(re.sub("<[^>]+>", " ", main).split())
+    assert said.startswith("Gain over no image: shown on 0 of 1 sources. Against the base model: better on 0 of 2")
+
+
 def test_a_missing_images_folder_is_named(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         report(images=tmp_path / "nowhere")
