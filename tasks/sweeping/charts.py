@@ -11,11 +11,12 @@ from tasks.sweeping.space import shown
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 320, 70, 70, 40, 30
 BAR, LABEL = 26, 240
 SCORE = "score"
-WIDE = 20
+# numbers that span more are drawn by their logarithm, so that learning rates and ranks do not crowd at the bottom
+WIDE = 5
 
 
 class Axis:
-    """One setting's axis: numbers by size, over orders of magnitude where they span them; anything else in order."""
+    """One setting's axis: numbers by size, or by their logarithm where they span much; anything else in order."""
 
     def __init__(self, name: str, values: Sequence[Any]) -> None:
         self.name = name

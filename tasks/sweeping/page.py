@@ -20,7 +20,8 @@ h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .6rem}.quiet{col
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--quiet);font-size:.86rem}td:first-child,th:first-child{text-align:left}small{color:var(--quiet)}
-svg{width:100%;height:auto}svg text{font-size:12.5px;fill:var(--ink)}svg .value{fill:var(--quiet)}
+svg{width:100%;height:auto}svg text{font-size:12.5px;fill:var(--ink);
+paint-order:stroke;stroke:var(--card);stroke-width:4px}svg .value{fill:var(--quiet)}
 svg .rule{stroke:var(--ink);stroke-width:1}svg polyline{fill:none;stroke:var(--quiet);stroke-width:1.3;opacity:.5}
 svg polyline.tie{stroke:var(--tie);opacity:.9}svg polyline.best{stroke:var(--good);stroke-width:3;opacity:1}
 svg rect{fill:var(--good)}
@@ -57,8 +58,14 @@ def _few() -> str:
 def _table(rows: Sequence[Row]) -> str:
     cells = [_cells(row) for row in rows]
     heads = "".join(f"<th>{escape(head)}</th>" for head in cells[0])
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(text))}</td>' for text in line.values())}</tr>" for line in cells)
+    body = "".join(f"<tr>{''.join(map(_cell, line.values()))}</tr>" for line in cells)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: Any) -> str:
+    """A cell, an interval below its value: beside it, four sources would not fit on the page."""
+    value, _, interval = str(text).partition(" (")
+    return f"<td>{escape(value)}{f'<br><small>({escape(interval)}</small>' if interval else ''}</td>"
 
 
 def _cells(row: Row) -> dict[str, Any]:
@@ -66,8 +73,8 @@ def _cells(row: Row) -> dict[str, Any]:
         "run": row.run,
         **{path.split(".")[-1]: shown(value) for path, value in row.settings.items()},
         "score": f"{row.score:.4f}",
-        **{f"{source} {found['metric']}": _with_interval(found) for source, found in row.sources.items()},
         "against the best": row.verdict,
+        **{f"{source} {found['metric']}": _with_interval(found) for source, found in row.sources.items()},
     }
 
 

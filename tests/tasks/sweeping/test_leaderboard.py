@@ -7,7 +7,7 @@ import pytest
 from tasks.errors import UserError
 from tasks.files import write_json, write_json_lines
 from tasks.storage.manifests import write_manifest
-from tasks.sweeping.charts import draw_importance
+from tasks.sweeping.charts import Axis, draw_importance
 from tasks.sweeping.leaderboard import Entry, overall, rank, score_of
 from tasks.sweeping.page import render_sweep
 
@@ -89,3 +89,16 @@ def test_the_page_escapes_what_it_shows_and_has_a_line_for_each_point(tmp_path: 
     page = render_sweep("<script>", rows, {"ended early": 2}, {"training.lora_r": 1.0})
     assert "<script>" not in page and page.count("<polyline") == 2
     assert "2 ended early" in page and draw_importance({"training.lora_r": 1.0}) in page
+
+
+def test_the_verdict_stands_before_the_scores_by_source(tmp_path: Path) -> None:
+    # four sources fill the width of a page
+    page = render_sweep("name", rank(entries_of(tmp_path, {"best": 50, "nearly": 49}), "score"), {}, {})
+    assert page.index("<th>against the best") < page.index("accuracy</th>")
+
+
+def test_what_spans_much_is_drawn_by_its_logarithm() -> None:
+    wide, narrow = Axis("learning_rate", [1e-4, 1e-3, 1e-2]), Axis("score", [1, 2, 3])
+    for axis, middle in ((wide, 1e-3), (narrow, 2)):
+        low, high = (axis.y(value) for value in (axis.ticks[0], axis.ticks[-1]))
+        assert axis.y(middle) == pytest.approx((low + high) / 2)
