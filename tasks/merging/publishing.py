@@ -1,5 +1,6 @@
 """A model directory with provenance and manifest, whole or absent."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
     files: dict[Path, list[NewTensor]] = {}
     for name, place in placed.items():
         files.setdefault(part / place.file, []).append(new.renew(name, new.source.tensors[name], place.name))
+    require_space(part, sum(tensor.size_bytes for tensors in files.values() for tensor in tensors))
     for file in files:
         file.parent.mkdir(exist_ok=True)
     written = write_files(files)
@@ -114,6 +116,16 @@ def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
         weight_map = {place.name: place.file for place in sorted(own, key=lambda place: place.name)}
         write_json(part / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
     return {file.relative_to(part).as_posix(): digest for file, digest in written.items()}
+
+
+def require_space(folder: Path, size_bytes: int) -> None:
+    """Raise ModelError where a folder's disk has no room for that many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise ModelError(
+            f"The disk of {folder.parent} is full: the model takes {size_bytes / 1e9:.1f} GB and {free / 1e9:.1f} are "
+            "free; free space, or choose another directory."
+        )
 
 
 def _provenance(new: NewModel, hashes: Hashes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
+from tasks.merging.publishing import Form, require_space
 
 LORA = "adapter_model.safetensors"
 PROJECTOR = "non_lora_trainables.bin"
@@ -211,6 +211,12 @@ def test_a_tensor_that_the_index_names_and_is_not_there(base: Path, adapter: Pat
 def test_an_index_that_points_outside_its_folder(base: Path, adapter: Path) -> None:
     write_json(base / "model.safetensors.index.json", {"weight_map": {"more": "../secret"}})
     refused(base, adapter, "secret.*, which does not stand beside it")
+
+
+def test_a_disk_without_room_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    require_space(tmp_path, 1)
+    with pytest.raises(ModelError, match=r"is full: the model takes 1000000000\.0 GB"):
+        require_space(tmp_path, 10**18)
 
 
 class Code:
