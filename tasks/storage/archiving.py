@@ -71,8 +71,11 @@ def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Known) -> tu
     for manifests in (False, True):
         named = [(name, path) for name, path in shown if name.endswith(MANIFEST) == manifests]
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-            done = pool.map(lambda pair: _send_one(pair[1], store, join(prefix, pair[0]), known), named)
-            for (name, path), (sha256, was_sent) in zip(named, done, strict=True):
+            alike = pool.map(lambda pair: _may_be_known(pair[1], store, known), named)
+            # those that are only read here come first: of the last ones, the parts are sent side by side
+            order = sorted((not is_alike, *pair) for is_alike, pair in zip(alike, named, strict=True))
+            done = pool.map(lambda one: _send_one(one[2], store, join(prefix, one[1]), {} if one[0] else known), order)
+            for (_is_new, name, path), (sha256, was_sent) in zip(order, done, strict=True):
                 files[name] = {"size": path.stat().st_size, "sha256": sha256}
                 sent += was_sent
     versions = store.versions_below(prefix)
@@ -82,8 +85,8 @@ def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Known) -> tu
 
 
 def _send_one(path: Path, store: ObjectStore, key: str, known: Known) -> tuple[str, bool]:
-    """Put a file, by a copy of one that the store has where there is one; its SHA-256, and whether it was sent."""
-    if not _may_be_known(path, store, known):
+    """Put a file, by a copy of a known one where it is the same; its SHA-256, and whether it was sent."""
+    if not known:
         return store.put_file(path, key), True
     sha256 = sha256_of(path)
     if sha256 in known and store.copy_file(known[sha256], key, sha256):

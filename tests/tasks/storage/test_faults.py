@@ -173,7 +173,7 @@ FAULTS: dict[str, tuple[int, dict[str, Any], int]] = {
     "cut after k bytes": (3, {"cut_request": 70_001}, 1),
     "answer cut": (5, {"cut_answer": 0}, 0),
     "corrupted byte": (2, {"corrupt": 12_345}, 1),
-    "slow network": (1, {"pause_s": 0.05}, 0),
+    "slow network": (1, {"pause_s": 0.03}, 0),
 }
 
 
