@@ -117,7 +117,10 @@ def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
     """
     from safetensors import SafetensorError
     from transformers import LlavaForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
 
+    # a bar of seconds among the messages of a command, or in the log of a run
+    disable_progress_bar()
     source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
     if is_original(read_config(folder)):
         source = _original_source(folder)

@@ -1,39 +1,34 @@
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
 
+from flows.cli import main
 
-def test_chat_works_through_a_pipe_with_one_model_for_several_images(tiny_model_dir, tmp_path):
+TYPED = b"nowhere.png\na.png\nIs there a road?\nWhere?\nexit\ngr\xfcn.png\nb.png\nIst es gr\xfcn?\nstop\nnot read\n"
+
+
+@pytest.fixture(scope="module")
+def chatted(tiny_model_dir, tmp_path_factory):
+    """A chat about two images through a pipe, part of which is no text."""
+    folder = tmp_path_factory.mktemp("chat")
     for name in ("a.png", "b.png"):
-        Image.new("RGB", (20, 20), "green").save(tmp_path / name)
-    typed = "nowhere.png\na.png\nIs there a road?\nWhere?\nexit\nb.png\nIs there a road?\nstop\nnot read\n"
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "chat", "--model", str(tiny_model_dir), "--max-new-tokens", "3"],
-        input=typed,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
-    assert "error: nowhere.png does not exist" in done.stderr
+        Image.new("RGB", (20, 20), "green").save(folder / name)
+    command = [sys.executable, "-m", "flows.cli", "chat", "--model", str(tiny_model_dir), "--max-new-tokens", "3"]
+    return subprocess.run(command, input=TYPED, cwd=folder, capture_output=True)
 
 
-def test_a_directory_without_a_model_ends_with_2(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "chat", "--model", str(tmp_path)], input="", capture_output=True, text=True
-    )
-    assert done.returncode == 2 and done.stderr.startswith("error: ")
+def test_chat_works_through_a_pipe_with_one_model_for_several_images(chatted):
+    assert chatted.returncode == 0, chatted.stderr
+    assert chatted.stdout.count(b"\n") == 3
 
 
-def test_what_is_no_text_in_a_pipe_is_no_accident(tiny_model_dir, tmp_path):
-    Image.new("RGB", (20, 20), "green").save(tmp_path / "a.png")
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "chat", "--model", str(tiny_model_dir), "--max-new-tokens", "2"],
-        input=b"gr\xfcn.png\na.png\nIst es gr\xfcn?\n",
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert b"does not exist" in done.stderr and done.stdout.count(b"\n") == 1
+def test_only_what_went_wrong_is_said_beside_the_answers(chatted):
+    said = [line.split(" does not exist")[0] for line in chatted.stderr.decode().splitlines()]
+    assert said == ["error: nowhere.png", "error: gr\ufffdn.png"]
+
+
+def test_a_directory_without_a_model_ends_with_2(tmp_path, capsys):
+    assert main(["chat", "--model", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
@@ -17,41 +19,44 @@ from tasks.inference.conversation import Conversation
 from tasks.inference.conversation_models import load_speakers
 
 REPO = Path(__file__).resolve().parents[3]
-ALONE = """
-import sys
-import tasks.inference.gradio_app, tasks.inference.serving_http, tasks.data.sample_scenes, flows.commands.serve
-assert not {"torchvision", "prefect", "boto3"} & set(sys.modules)
-"""
+LOGIN = ("ana", "secret")
 
 
-def serve(*arguments, **environment):
+def serve(*arguments, stderr=subprocess.PIPE, **environment):
     """A server process, not yet ready."""
     return subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "serve", *map(str, arguments)],
         cwd=REPO,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env={**os.environ, **environment},
     )
 
 
-def address_of(process):
-    line = process.stdout.readline().strip()
-    assert line.startswith("http://127.0.0.1:"), process.stderr.read()
-    return line
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """The file of what the server writes to stderr, among it the name of each module that it imports."""
+    return tmp_path_factory.mktemp("said") / "stderr.txt"
 
 
 @pytest.fixture(scope="module")
-def server(tuned_pair, tmp_path_factory):
-    """The address of a page with base and tuned model."""
+def server(tuned_pair, tmp_path_factory, said):
+    """The address of a page with base and tuned model, behind a login."""
     base, adapter = tuned_pair
     temporary = tmp_path_factory.mktemp("serving")
-    with serve("--model", base, "--adapter", adapter, "--port", 0, TMPDIR=str(temporary)) as process:
-        yield address_of(process)
+    environment = {"TMPDIR": str(temporary), "RSVLM_SERVE_LOGIN": ":".join(LOGIN), "PYTHONPROFILEIMPORTTIME": "1"}
+    with (
+        said.open("w") as errors,
+        serve("--model", base, "--adapter", adapter, "--port", 0, stderr=errors, **environment) as process,
+    ):
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), said.read_text()
+        yield address
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0 and "Traceback" not in errors, errors
+        process.wait(timeout=60)
+    assert process.returncode == 0
+    assert not {"Traceback", LOGIN[1]} & set(re.findall(r"\w+", said.read_text()))
     # uploads and examples go with it
     assert list(temporary.iterdir()) == []
 
@@ -60,7 +65,25 @@ def server(tuned_pair, tmp_path_factory):
 def client(server, tmp_path_factory):
     from gradio_client import Client
 
-    return Client(server, verbose=False, analytics_enabled=False, download_files=tmp_path_factory.mktemp("client"))
+    folder = tmp_path_factory.mktemp("client")
+    return Client(server, auth=LOGIN, verbose=False, analytics_enabled=False, download_files=folder)
+
+
+@pytest.fixture(scope="module")
+def cookies(server):
+    """What a visitor's browser holds after the login."""
+    jar = CookieJar()
+    form = urllib.parse.urlencode({"username": LOGIN[0], "password": LOGIN[1]}).encode()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with opener.open(f"{server}/login", form, timeout=60) as response:
+        assert response.status == 200
+    return jar
+
+
+@pytest.fixture(scope="module")
+def visitor(cookies):
+    """Opens addresses as one who has logged in."""
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
 
 
 @pytest.fixture
@@ -120,7 +143,7 @@ def test_a_bad_request_is_told_why_and_harms_no_other(client, image, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/a.png", "/etc/hostname"])
-def test_the_server_takes_no_addresses_and_none_of_its_own_files(server, place):
+def test_the_server_takes_no_addresses_and_none_of_its_own_files(server, visitor, place):
     """Sent as a program would send it that is not Gradio's client."""
     import json
 
@@ -128,9 +151,9 @@ def test_the_server_takes_no_addresses_and_none_of_its_own_files(server, place):
     begun = urllib.request.Request(f"{server}/gradio_api/call/ask", json.dumps({"data": data}).encode())
     begun.add_header("content-type", "application/json")
     try:
-        with urllib.request.urlopen(begun, timeout=60) as response:
+        with visitor.open(begun, timeout=60) as response:
             number = json.load(response)["event_id"]
-        with urllib.request.urlopen(f"{server}/gradio_api/call/ask/{number}", timeout=60) as response:
+        with visitor.open(f"{server}/gradio_api/call/ask/{number}", timeout=60) as response:
             assert b"event: error" in response.read()
     except urllib.error.HTTPError as error:
         assert error.code in (403, 422, 500)
@@ -159,8 +182,10 @@ LATENCY_MS = 300
 
 
 @pytest.fixture
-def page(browser, server):
+def page(browser, server, cookies):
     """The page, over so slow a network that what a visitor does overtakes what is still on its way."""
+    held = [{"name": cookie.name, "value": cookie.value, "url": server} for cookie in cookies]
+    browser.call("Network.setCookies", cookies=held)
     browser.call("Page.navigate", url=server)
     for element in ("#question textarea", "#image input[type=file]"):
         browser.wait_for(f"document.querySelector('{element}')")
@@ -196,9 +221,9 @@ def test_in_a_browser_nothing_is_left_of_an_answer_after_the_start_of_another_co
     page.write("#question textarea", "Is there a road?")
     page.wait_for(f"{STOP} && {ANSWERS}.some(text => text.length > 3)")
     page.run(f"{START_OVER}.click()")
-    page.wait_for(READY)
+    page.wait_for(f"{READY} && {ASKED} == ''")
     page.write("#question textarea", "Where?")
-    page.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
+    page.wait_for(f"{ASKED} == 'Where?,Where?' && {ANSWERS}.every(text => text.length > 3)")
     page.wait_for(READY)
     assert page.run(ASKED) == "Where?,Where?"
     assert page.errors == []
@@ -219,18 +244,19 @@ def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_se
 
 
 @pytest.mark.slow
-def test_a_login_is_asked_for(tiny_model_dir):
-    with serve("--model", tiny_model_dir, "--port", 0, RSVLM_SERVE_LOGIN="ana:secret") as process:
-        page = address_of(process)
-        with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(f"{page}/config", timeout=60)
-        assert error.value.code == 401
-        error.value.close()
-        login = urllib.request.Request(f"{page}/login", b"username=ana&password=secret")
-        assert urllib.request.urlopen(login, timeout=60).status == 200
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0 and "secret" not in errors
+def test_a_login_is_asked_for(server, visitor):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{server}/config", timeout=60)
+    assert error.value.code == 401
+    error.value.close()
+    with visitor.open(f"{server}/config", timeout=60) as response:
+        assert response.status == 200
+
+
+@pytest.mark.slow
+def test_the_page_needs_neither_torchvision_nor_prefect(client, said):
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in said.read_text().split("\n") if "|" in line}
+    assert {"torch", "gradio"} <= imported and not {"torchvision", "prefect"} & imported
 
 
 def ended(*arguments):
@@ -255,8 +281,3 @@ def test_a_taken_port_ends_with_2_before_a_model_is_loaded(tmp_path):
 def test_listening_for_all_without_a_login_is_warned_of(tmp_path):
     _, _, errors = ended("--model", tmp_path, "--host", "0.0.0.0", "--port", 0)
     assert errors.startswith("warning: whoever reaches port 0")
-
-
-@pytest.mark.slow
-def test_the_page_needs_neither_torchvision_nor_prefect():
-    subprocess.run([sys.executable, "-c", ALONE], cwd=REPO, check=True, timeout=300)

@@ -1,9 +1,36 @@
 import asyncio
+import signal
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 
 from tasks.errors import ConfigError
 from tasks.inference.serving_http import Guard, bound_socket
+
+SERVER = """
+from tasks.inference.serving_http import bound_socket, serve_until_signal
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+with bound_socket("127.0.0.1", 0) as bound:
+    print(bound.getsockname()[1], flush=True)
+    serve_until_signal(app, bound)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_in_order(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        assert urllib.request.urlopen(address, timeout=60).status == 204
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_a_taken_port_is_said():

@@ -9,23 +9,24 @@ from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import InferenceConfig
-from tasks.storage.manifests import folder_digest
 from tasks.storage.runs import Run
 
 WITHOUT_RAY = importlib.util.find_spec("prefect_ray") is None
 
 
 @pytest.fixture
-def answered(records, images, tiny_model_dir, tmp_path, prefect_server):
-    """Answer the small test set in a flow; returns the reference and its final.json."""
+def answered(records, images, tmp_path, prefect_server):
+    """Answer the small test set by echo in a flow; returns the reference and its final.json."""
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "filtered_test.json").write_text(json.dumps(records))
     dataset = DatasetRef(path=tmp_path / "sets", sha256="0", images=images, images_sha256="1", records={})
-    model = ModelRef(path=tiny_model_dir, sha256=folder_digest(tiny_model_dir))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    model = ModelRef(path=tmp_path / "model", sha256="2")
 
     def answer(name, **config):
         run = Run(name=name, workspace_root=tmp_path, store_uri=(tmp_path / f"store-{name}").as_uri(), store_name=name)
-        asking = Asking(label="final", config=InferenceConfig(max_new_tokens=2, **config), subset_size=1)
+        asking = Asking(label="final", config=InferenceConfig(engine="echo", **config), subset_size=1)
 
         @flow
         def answer_flow():
