@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.files import read_json, write_json
+from tasks.files import read_json, sha256_of, write_json
+from tasks.merging.hashing import hashed_meanwhile
 from tasks.merging.merge import merge_adapter
 from tasks.merging.publishing import Form
 from tasks.storage.manifests import read_manifest, whole_manifest
@@ -165,8 +166,21 @@ def test_provenance_names_every_input_by_its_hash(made_base: Path, base: Path, a
         "adapter_model.safetensors",
         "non_lora_trainables.bin",
     }
+    for part, folder in (("base", base), ("adapter", adapter)):
+        files = provenance[part]["files"]
+        assert files == {name: sha256_of(folder / name) for name in files}
     settings = {"dtype": "base", "format": "transformers", "rank": 8, "alpha": 16, "trained_on": str(made_base)}
     assert provenance["settings"] == settings
+
+
+def test_a_file_longer_than_what_is_asked_of_the_disk_at_a_time_is_hashed_whole(tmp_path: Path) -> None:
+    file = tmp_path / "shard"
+    with file.open("wb") as opened:
+        opened.truncate(3 << 26)
+        opened.seek(-5, 2)
+        opened.write(b"end")
+    with hashed_meanwhile({"base": {"shard": file}}) as hashes:
+        assert hashes.all() == {"base": {"shard": sha256_of(file)}}
 
 
 def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
