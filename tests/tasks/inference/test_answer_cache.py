@@ -1,9 +1,13 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from flows.cli import main
 from tasks.errors import ModelError
 from tasks.inference.answer_cache import AnswerCache
 from tasks.inference.predicting import Listener, predict
@@ -11,6 +15,7 @@ from tasks.inference.request import KeptIn
 from tasks.records import Answer, Question
 from tasks.storage.local_store import LocalStore
 from tasks.storage.manifests import folder_digest
+from tasks.storage.object_store import open_store
 
 QUESTIONS = [Question(key=f"{n}:0", record=n, turn=0, image="a.png", turns=(("human", str(n)),)) for n in range(9)]
 
@@ -83,13 +88,35 @@ def test_a_store_that_fails_costs_no_answer(request_for, records, tmp_path):
     assert any("cannot be looked up" in line for line in said) and any("not kept" in line for line in said)
 
 
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    """A place in a bucket of a server that speaks S3; children find it as well."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {**keys, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="kept")
+    yield f"s3://kept/{tmp_path.name}"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path):
+    """The address of a store, without one's own connection to it."""
+    return request.getfixturevalue("bucket") if request.param == "bucket" else (tmp_path / "store").as_uri()
+
+
 def cache_at(store):
     return AnswerCache(store, {"model": "m"}, lambda question: question.turns[0][1], pytest.fail)
 
 
-def test_writers_at_the_same_time_lose_nothing_of_each_other(tmp_path):
-    store = LocalStore(tmp_path)
-    caches = [cache_at(store) for _ in QUESTIONS]
+def test_writers_at_the_same_time_lose_nothing_of_each_other(place):
+    caches = [cache_at(open_store(place)) for _ in QUESTIONS]
 
     def write(number):
         caches[number].add(QUESTIONS, [Answer(key=f"{number}:0", text=f"text {number}", tokens=1)])
@@ -97,8 +124,36 @@ def test_writers_at_the_same_time_lose_nothing_of_each_other(tmp_path):
 
     with ThreadPoolExecutor(9) as pool:
         list(pool.map(write, range(9)))
-    found = cache_at(store).find(QUESTIONS)
+    found = cache_at(open_store(place)).find(QUESTIONS)
     assert {answer.key: answer.text for answer in found} == {f"{n}:0": f"text {n}" for n in range(9)}
+
+
+def test_in_a_bucket_two_processes_at_once_keep_all_answers_and_a_third_asks_nothing(
+    bucket, images, records, tmp_path, capsys
+):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+
+    def arguments(name, some):
+        (tmp_path / f"{name}.json").write_text(json.dumps(some))
+        places = {"model": "model", "data": f"{name}.json", "images": images, "out": name}
+        return [
+            *("predict", "--engine", "echo", "--cache", bucket),
+            *(part for option, place in places.items() for part in (f"--{option}", str(tmp_path / place))),
+        ]
+
+    # some questions are asked by both
+    commands = [arguments("first", records[:3]), arguments("second", records[1:])]
+    children = [subprocess.Popen([sys.executable, "-m", "flows.cli", *one], env=os.environ) for one in commands]
+    assert [child.wait(timeout=120) for child in children] == [0, 0]
+    store = open_store(bucket)
+    shards = [key for key in store.sizes_below("") if key.endswith(".jsonl")]
+    contents = [json.loads(line)["content"] for key in shards for line in store.read_text(key).split("\n") if line]
+    assert len(set(contents)) == 7
+    assert main(arguments("all", records)) == 0
+    # nothing new to keep
+    assert [key for key in store.sizes_below("") if key.endswith(".jsonl")] == shards
+    assert "7 of 7" in (said := capsys.readouterr().err) and "kept" not in said
 
 
 def test_a_damaged_line_is_asked_again_and_no_other(tmp_path):
