@@ -11,7 +11,7 @@ from flows.predict_subsets import predict_subsets_flow
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
 from tasks.data.steps import count_tokens_of_sets
-from tasks.evaluation.steps import compare_reports
+from tasks.evaluation.steps import compare_reports, show_result
 from tasks.paths import BASE, FINAL
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import ExperimentResult
@@ -48,6 +48,7 @@ def experiment_flow(
     scores = {label: evaluate_model_flow(*place, label, dataset, answers) for label in answers}
     compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
     archive_run(claim_store_step(run, dataset, base), dataset, checkpoint)
+    show_result(scores[FINAL], name)
     return ExperimentResult(
         run=name,
         reports=run.folder.reports,

@@ -65,10 +65,24 @@ def show_report(report: ReportRef, run: str) -> None:
             key=artifact_key("gain", run, report.model),
             description=f"Scores of {about} beside their controls",
         )
+        page = (report.path / PAGE).resolve()
         create_link_artifact(
-            (report.path / PAGE).resolve().as_uri(),
+            page.as_uri(),
             link_text=f"report of {about}",
             key=artifact_key("report", run, report.model),
+            # browsers open no file from a page of a server
+            description=f"Report of {about}, a file on the worker: {page}",
+        )
+
+
+def show_result(report: ReportRef, run: str) -> None:
+    """Show an experiment's verdict, and where its report is, on the page of its own run: its parts have theirs."""
+    verdict = summary_markdown(f"{report.model} of {run}", read_json(report.path / METRICS))
+    with harmless():
+        create_markdown_artifact(
+            f"{verdict}\n\nThe report: `{(report.path / PAGE).resolve()}`",
+            key=artifact_key("result", run),
+            description=f"What came out of {run}",
         )
 
 

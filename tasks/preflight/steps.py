@@ -25,7 +25,11 @@ def look_ahead_step(config: ExperimentConfig, run: Run) -> None:
     block = config.store.credentials_block
     report = look_ahead(config, run.workspace_root, open_run_store(run) if block else None)
     get_run_logger().info("What was found before the run:\n%s", report.as_text())
-    create_markdown_artifact(report.as_markdown(), key=artifact_key("preflight", run.name))
+    create_markdown_artifact(
+        report.as_markdown(),
+        key=artifact_key("preflight", run.name),
+        description=f"What {run.name} found before it began",
+    )
     if report.stops:
         raise UserError(report.message())
     write_json(run.folder.preflight, {"settings": digest, **report.model_dump(mode="json")})

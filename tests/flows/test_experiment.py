@@ -116,13 +116,16 @@ def test_saved_and_archived_checkpoints_are_announced(first: SimpleNamespace) ->
         found = {(event["event"], event["resource"]["prefect.resource.id"]) for event in answer["events"]}
 
 
-def test_prefect_shows_what_was_found_before_how_far_training_is_and_its_loss(first: SimpleNamespace) -> None:
+def test_prefect_shows_what_was_found_before_how_far_training_is_its_loss_and_the_result(
+    first: SimpleNamespace,
+) -> None:
     import httpx
     from prefect.settings import PREFECT_API_URL
 
     found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={"limit": 100}).json()
     artifacts = {artifact["key"]: artifact for artifact in found if artifact["key"].endswith("-first")}
-    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first"}
+    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first", "result-first"}
+    assert str(first.folder.report("final") / "report.html") in artifacts["result-first"]["data"]
     assert "| ok | disk |" in artifacts["preflight-first"]["data"]
     assert artifacts["training-first"]["data"] == 100
     assert artifacts["training-first"]["description"].startswith("step 2 of 2, loss ")
