@@ -194,7 +194,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
         pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_S))
         address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-        with connect(address, max_size=None, proxy=None) as socket:
+        with connect(address, max_size=None, proxy=None, close_timeout=1) as socket:
             yield Browser(socket)
     finally:
         os.killpg(child.pid, signal.SIGKILL)

@@ -27,6 +27,8 @@ BENCHMARKS = {
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
+    "orchestration": ("orchestration", "experiment_beside_plain_functions"),
+    "idle": ("orchestration", "idle_parts"),
 }
 
 

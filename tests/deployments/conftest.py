@@ -1,25 +1,36 @@
 """A real Prefect server and real workers, as processes that can be killed and started again."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from deployments.configuration import load_config
+from tasks.paths import COMPLETE, RunFolder
+
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 POSTGRES = Path("/usr/lib/postgresql")
-PATIENCE_S = 300
+PATIENCE_S = 500
+SMALL = (
+    *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
+    *("training.max_steps=2", "training.save_steps=1", "training.logging_steps=1", "training.lora_r=4"),
+    *("training.lora_alpha=8", "training.per_device_train_batch_size=4"),
+    *("inference.max_new_tokens=2", "evaluation.bootstrap_draws=10", "evaluation.gallery=2"),
+)
 # each question costs the server processor time that its runs need
 ASK_EVERY_S = 0.5
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -49,9 +60,10 @@ def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -
     return found
 
 
-def _environment(process: Path) -> bytes:
+def _read(file: Path) -> bytes:
+    """What a file of a process says; a process that has ended says nothing."""
     try:
-        return (process / "environ").read_bytes()
+        return file.read_bytes()
     except OSError:
         return b""
 
@@ -62,7 +74,7 @@ class Orchestra:
     until = staticmethod(until)
 
     def __init__(self, folder: Path, database: str | None):
-        self.folder, self.port = folder, free_port()
+        self.folder, self.database, self.port = folder, database, free_port()
         self.workspace = folder / "workspace"
         self.api = f"http://127.0.0.1:{self.port}/api"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -101,22 +113,26 @@ class Orchestra:
         self.server.wait(PATIENCE_S)
 
     def start_worker(self, pool: str) -> None:
-        self.workers[pool] = self._start(f"worker-{pool}", "worker", "start", "--pool", pool)
+        self.workers[pool] = self._start(f"worker-{pool}", "worker", "start", "--pool", pool, "--limit", "4")
 
     def processes(self) -> list[int]:
         """All processes that this orchestra's server knows of, by the address that they were given."""
         mark = f"PREFECT_API_URL={self.api}".encode()
-        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _environment(folder)]
+        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _read(folder / "environ")]
 
-    def lose_machine(self, pool: str) -> None:
-        """End a worker, its runs and all that they started at once, as a power cut does."""
+    def processes_of(self, run: str, named: str = "") -> list[int]:
+        """The processes of a run, or those of them whose command names something."""
+        mark, name = f"PREFECT__FLOW_RUN_ID={run}".encode(), named.encode()
+        return [
+            pid
+            for pid in self.processes()
+            if mark in _read(Path(f"/proc/{pid}/environ")) and name in _read(Path(f"/proc/{pid}/cmdline"))
+        ]
+
+    def lose_worker(self, pool: str) -> None:
+        """Kill a worker; its runs go on."""
         worker = self.workers.pop(pool)
-        assert self.server is not None
-        kept = {os.getpgid(process.pid) for process in (self.server, *self.workers.values())}
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                if os.getpgid(pid) not in kept:
-                    os.kill(pid, signal.SIGKILL)
+        worker.kill()
         worker.wait()
 
     def deploy(self, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -129,7 +145,7 @@ class Orchestra:
             check=False,
         )
 
-    def ask(self, method: str, path: str, **body: Any) -> Any:
+    def ask(self, method: str, path: str, /, **body: Any) -> Any:
         """What the API answers; a busy one (SQLite locks out all writers but one) is asked again, as clients do."""
 
         def asked() -> httpx.Response | None:
@@ -164,6 +180,44 @@ class Orchestra:
     def runs_of(self, flow: str) -> list[dict[str, Any]]:
         return self.all("flow_runs", flows={"name": {"any_": [flow]}})
 
+    def events(self, name: str, resource: str = "") -> list[dict[str, Any]]:
+        """Events of a name that the server has written down, of all things or of one."""
+        wanted = {"event": {"name": [name]}, **({"any_resource": {"id": [resource]}} if resource else {})}
+        found: list[dict[str, Any]] = self.ask("POST", "events/filter", filter=wanted, limit=50)["events"]
+        return found
+
+    def emit(self, *events: tuple[str, str, dict[str, Any]]) -> None:
+        """Send events at once: name, what they are about, payload."""
+        sent = [
+            {
+                "id": str(uuid4()),
+                "occurred": datetime.now(UTC).isoformat(),
+                "event": name,
+                "resource": {"prefect.resource.id": about},
+                "payload": payload,
+            }
+            for name, about, payload in events
+        ]
+        httpx.post(f"{self.api}/events", json=sent, timeout=60).raise_for_status()
+
+    def run_folder(self, name: str) -> RunFolder:
+        return RunFolder(self.workspace / "runs" / name)
+
+    def log(self, name: str) -> list[str]:
+        """The lines of a run's log."""
+        log = self.run_folder(name).log
+        return log.read_text(encoding="utf-8").split("\n") if log.exists() else []
+
+    def goes_on(self, name: str, lines: int = 5) -> None:
+        """Wait until a run's log has grown."""
+        seen = len(self.log(name))
+        until(lambda: len(self.log(name)) > seen + lines, f"steps of {name}")
+
+    def saved(self, name: str) -> list[int]:
+        """Steps of complete checkpoints on the disk."""
+        found = self.run_folder(name).training.glob(f"checkpoint-*/{COMPLETE}")
+        return sorted(int(marker.parent.name.split("-")[1]) for marker in found)
+
     def close(self) -> None:
         for pid in self.processes():
             with suppress(ProcessLookupError):
@@ -173,48 +227,50 @@ class Orchestra:
                 process.wait()
 
 
-@pytest.fixture(scope="module")
-def orchestra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
-    """A server on SQLite with two workers and all deployments."""
-    yield from _playing(tmp_path_factory.mktemp("prefect"), None)
-
-
-@pytest.fixture(scope="module")
-def orchestra_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
-    """The same on a PostgreSQL server of its own."""
-    found = sorted(POSTGRES.glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
-    with_postgres = _Postgres(found[-1].parent, folder)
-    try:
-        yield from _playing(folder, with_postgres.address)
-    finally:
-        with_postgres.close()
-
-
-def _playing(folder: Path, database: str | None) -> Iterator[Orchestra]:
-    orchestra = Orchestra(folder, database)
-    try:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def orchestra(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
+    """A server with all deployments, made with the module's DEPLOYED_WITH, and workers of both pools."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        database = None
+        if request.param == "postgresql":
+            database = stack.enter_context(closing(_Postgres())).address
+        orchestra = stack.enter_context(closing(Orchestra(folder, database)))
         orchestra.start_server()
-        done = orchestra.deploy()
+        done = orchestra.deploy(*request.module.DEPLOYED_WITH)
         assert done.returncode == 0, done.stderr
         for pool in ("cpu", "gpu"):
             orchestra.start_worker(pool)
         yield orchestra
-    finally:
-        orchestra.close()
+
+
+@pytest.fixture(scope="module")
+def small(tiny_model_dir: Path) -> Callable[..., dict[str, Any]]:
+    """Parameters of an experiment of a few steps, without captions; further values are those of `training`."""
+
+    def build(name: str, **training: Any) -> dict[str, Any]:
+        changes = [f"training.{key}={value}" for key, value in training.items()]
+        config = load_config("demo", [*SMALL, f"model.base={tiny_model_dir}", *changes])
+        return {"config": config.as_plain(), "name": name}
+
+    return build
 
 
 class _Postgres:
     """A PostgreSQL server on a port of its own; it refuses to run as root, and then is the user postgres."""
 
-    def __init__(self, programs: Path, folder: Path):
+    def __init__(self) -> None:
+        found = sorted(POSTGRES.glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+        programs = found[-1].parent
         self._run = [] if os.geteuid() else ["runuser", "-u", "postgres", "--"]
-        self._control, self._data = programs / "pg_ctl", Path("/tmp") / f"rsvlm-postgres-{os.getpid()}"
-        port = free_port()
+        # not in pytest's own folder, which only its owner may enter
+        self._data = Path(tempfile.mkdtemp(prefix="rsvlm-postgres-"))
+        self._control = programs / "pg_ctl"
         if self._run:
-            pwd.getpwnam("postgres")
+            shutil.chown(self._data, "postgres")
+        port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         self._call(str(programs / "initdb"), "-D", str(self._data), "-U", "rsvlm", "-A", "trust", "-E", "UTF8")
         self._call(str(self._control), "-D", str(self._data), "-o", options, "-l", f"{self._data}/log", "-w", "start")

@@ -35,5 +35,5 @@ def test_the_examples_in_this_process_run_one_after_the_other(
 
 
 def test_there_are_three_examples() -> None:
-    # the third needs a server and a worker: tests/deployments/test_server.py runs it
+    # the third needs a server and a worker: tests/deployments/test_starting_runs.py runs it
     assert len(EXAMPLES) == 3 and "run_deployment" in EXAMPLES[2]

@@ -1,0 +1,100 @@
+"""Runs on a real server whose machine, worker or server goes away, and that are cancelled; on SQLite and PostgreSQL."""
+
+import os
+import re
+import signal
+from contextlib import suppress
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployments.automations import DEAD
+
+pytestmark = pytest.mark.slow
+DEPLOYED_WITH = ("--resume-crashed", "--gpu-slots", "2")
+LAB = "llava-1.5-7b-lora"
+# a run is heard of every 30 s, which Prefect has as the least; on a busy machine it may be a minute
+SILENCE_S = 75
+STEPS = 120
+TRAINING = "tasks.training.worker"
+
+
+def shorten_silence(orchestra: Any) -> None:
+    """Have the server call runs dead after little more than a minute, not five."""
+    (automation,) = [each for each in orchestra.all("automations") if each["name"] == DEAD]
+    changed = {key: automation[key] for key in ("name", "description", "enabled", "trigger", "actions")}
+    changed["trigger"]["within"] = SILENCE_S
+    orchestra.ask("PUT", f"automations/{automation['id']}", **changed)
+
+
+def send(what: signal.Signals, processes: list[int]) -> None:
+    """Send a signal to processes, of which some may end meanwhile."""
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
+@pytest.fixture(scope="module")
+def runs(orchestra: Any, small: Any) -> SimpleNamespace:
+    """An experiment whose machine has been lost in the middle of its training, and a training that was beside it."""
+    shorten_silence(orchestra)
+    slow = {"save_total_limit": "null", "max_steps": 4000, "save_steps": 20}
+    lost = orchestra.start(f"experiment/{LAB}", **small("lost", **slow))
+    healthy = orchestra.start(f"train-lora/{LAB}", **small("healthy", max_steps=STEPS, save_steps=STEPS // 2))
+    orchestra.goes_on("healthy")
+    # it lives, but does nothing until it is to be seen at work
+    send(signal.SIGSTOP, orchestra.processes_of(healthy, TRAINING))
+    orchestra.until(lambda: orchestra.saved("lost"), "a checkpoint")
+    orchestra.lose_worker("gpu")
+    send(signal.SIGKILL, orchestra.processes_of(lost))
+    return SimpleNamespace(lost=lost, healthy=healthy, checkpoint=orchestra.saved("lost")[-1])
+
+
+def test_a_dead_run_is_called_crashed_and_a_healthy_one_is_not(orchestra: Any, runs: SimpleNamespace) -> None:
+    crashed = f"prefect.flow-run.{runs.lost}"
+    (event,) = orchestra.until(lambda: orchestra.events("prefect.flow-run.Crashed", crashed), "the death of a run")
+    assert event["payload"]["validated_state"]["message"] == "Nothing was heard of it for 5 minutes."
+    started = orchestra.ask("GET", f"flow_runs/{runs.healthy}")["start_time"]
+    age = datetime.fromisoformat(event["occurred"]) - datetime.fromisoformat(started)
+    assert age.total_seconds() > SILENCE_S
+    assert orchestra.state(runs.healthy) == "RUNNING"
+
+
+def test_a_crashed_run_is_started_again_and_goes_on_from_its_last_checkpoint(
+    orchestra: Any, runs: SimpleNamespace
+) -> None:
+    orchestra.start_worker("gpu")
+    orchestra.until(lambda: orchestra.saved("lost")[-1] > runs.checkpoint, "another checkpoint")
+    steps = [int(number) for number in re.findall(r"^step (\d+)/", "\n".join(orchestra.log("lost")), re.MULTILINE)]
+    assert steps[-1] > runs.checkpoint
+    assert [number for number in steps if number <= runs.checkpoint] == list(range(1, runs.checkpoint + 1))
+    assert orchestra.ask("GET", f"flow_runs/{runs.lost}")["run_count"] == 2
+
+
+def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any, runs: SimpleNamespace) -> None:
+    before = orchestra.saved("lost")[-1]
+    orchestra.set_state(runs.lost, "CANCELLING")
+    orchestra.until(lambda: not orchestra.processes_of(runs.lost), "the end of its processes", patience_s=60)
+    assert orchestra.ended(runs.lost) == "CANCELLED"
+    assert before <= orchestra.saved("lost")[-1] < 4000
+
+
+def test_a_training_goes_on_without_its_worker_and_a_server_and_ends_as_it_should(
+    orchestra: Any, runs: SimpleNamespace
+) -> None:
+    # its worker was killed with the other run; another one is there now
+    orchestra.stop_server()
+    send(signal.SIGCONT, orchestra.processes_of(runs.healthy, TRAINING))
+    orchestra.goes_on("healthy")
+    orchestra.start_server()
+    assert orchestra.ended(runs.healthy) == "COMPLETED"
+    assert (orchestra.run_folder("healthy").training / "final" / "adapter_model.safetensors").is_file()
+    assert any(line.startswith(f"step {STEPS}/{STEPS}:") for line in orchestra.log("healthy"))
+    assert not orchestra.events("prefect.flow-run.Crashed", f"prefect.flow-run.{runs.healthy}")
+
+
+def test_no_part_of_a_run_that_has_ended_is_called_running_for_ever(orchestra: Any, runs: SimpleNamespace) -> None:
+    going = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
+    orchestra.until(lambda: not orchestra.all("flow_runs", flow_runs=going), "the end of all runs")

@@ -1,0 +1,300 @@
+"""Runs that people, programs, events and a schedule start on a real server; on SQLite and on PostgreSQL."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from deployments.automations import DROPPED
+
+pytestmark = pytest.mark.slow
+DEPLOYED_WITH = ("--reevaluate", "from-afar")
+KEYS = {"AWS_ACCESS_KEY_ID": "lab-key", "AWS_SECRET_ACCESS_KEY": "lab-secret-4711", "AWS_DEFAULT_REGION": "us-east-1"}
+BUCKET = "lab"
+REPO = Path(__file__).resolve().parents[2]
+PYTHON_EXAMPLES = re.findall(
+    r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
+)
+# the one that is written into the form
+RATE = 0.004
+BURST = 20
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[SimpleNamespace]:
+    """A place that notifications are sent to, and what has come there."""
+    bodies: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/lab", bodies=bodies)
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[SimpleNamespace]:
+    """A bucket on an S3 server, empty."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name=KEYS["AWS_DEFAULT_REGION"],
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield SimpleNamespace(url=url, client=client)
+    server.stop()
+
+
+def keys_in(bucket: SimpleNamespace) -> list[str]:
+    pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+def make_webhook(orchestra: Any, url: str) -> None:
+    """Make the notification block custom-webhook/lab, as its form does."""
+    kind = orchestra.ask("GET", "block_types/slug/custom-webhook")["id"]
+    (schema,) = orchestra.all("block_schemas", block_schemas={"block_type_id": {"any_": [kind]}})
+    sent = {"name": "lab", "url": url, "json_data": {"text": "{{subject}}\n{{body}}"}}
+    orchestra.ask("POST", "block_documents/", name="lab", block_type_id=kind, block_schema_id=schema["id"], data=sent)
+
+
+def counted(orchestra: Any) -> dict[str, list[str]]:
+    return {what: sorted(each["name"] for each in orchestra.all(what)) for what in ("deployments", "automations")}
+
+
+@pytest.fixture(scope="module")
+def deployed_again(orchestra: Any, told: SimpleNamespace, bucket: SimpleNamespace) -> SimpleNamespace:
+    """What was there after the first deployment, after the same again, and after one that was asked for more."""
+    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    like = {key: demo[key] for key in ("flow_id", "entrypoint", "work_pool_name")}
+    orchestra.ask("POST", "deployments/", name="old", tags=["rsvlm"], **like)
+    orchestra.ask("POST", "deployments/", name="theirs", tags=["lab"], **like)
+    make_webhook(orchestra, told.url)
+    found = [counted(orchestra)]
+    more = ("--prune", "--notify", "custom-webhook/lab", "--results", f"s3://{BUCKET}/a", "--endpoint-url", bucket.url)
+    for options in ((), more):
+        done = orchestra.deploy(*DEPLOYED_WITH, *options)
+        assert done.returncode == 0, done.stderr
+        found.append(counted(orchestra))
+    return SimpleNamespace(first=found[0], second=found[1], third=found[2])
+
+
+def test_deploying_again_doubles_nothing_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
+    assert deployed_again.second == deployed_again.first
+    assert len(set(deployed_again.first["automations"])) == len(deployed_again.first["automations"]) >= 3
+    assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
+
+
+def test_what_is_no_longer_defined_is_removed_where_that_is_asked_for(deployed_again: SimpleNamespace) -> None:
+    left = list(deployed_again.first["deployments"])
+    left.remove("old")
+    assert deployed_again.third["deployments"] == left
+    assert deployed_again.third["automations"] == sorted([*deployed_again.first["automations"], DROPPED])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("learning_rate", 7), ("lora_r", "many"), ("eval_strategy", "daily"), ("lerning_rate", 1)]
+)
+def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, field: str, value: Any) -> None:
+    parameters = small("wrong")
+    parameters["config"]["training"][field] = value
+    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    answer = httpx.post(
+        f"{orchestra.api}/deployments/{demo['id']}/create_flow_run", json={"parameters": parameters}, timeout=60
+    )
+    assert answer.status_code in (409, 422)
+    assert str(value) in answer.text or field in answer.text
+
+
+@pytest.fixture(scope="module")
+def experiment(
+    orchestra: Any, small: Any, deployed_again: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """The example of the documentation that starts experiment/demo from afar; its models are evaluated each minute."""
+    folder = tmp_path_factory.mktemp("client")
+    orchestra.env.update(KEYS)
+    # with the keys, and with a memory of its own
+    on_another_machine(orchestra, "first")
+    (folder / "small.yaml").write_text(yaml.safe_dump(small("", learning_rate=RATE)["config"]), encoding="utf-8")
+    example = PYTHON_EXAMPLES[2].replace('load_config("demo"', 'load_config("small.yaml"')
+    said = subprocess.run(
+        [sys.executable, "-c", example], env=orchestra.env, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    change_schedule(orchestra, active=True)
+    (run,) = orchestra.runs_of("experiment")
+    return SimpleNamespace(said=said.stdout, run=run["id"])
+
+
+def on_another_machine(orchestra: Any, name: str) -> None:
+    """Have a worker that shares nothing with others but the workspace."""
+    orchestra.lose_worker("cpu")
+    orchestra.env["PREFECT_HOME"] = str(orchestra.folder / name)
+    orchestra.start_worker("cpu")
+
+
+def change_schedule(orchestra: Any, active: bool) -> None:
+    """Give the nightly re-evaluation a nearer time, or turn it off."""
+    nightly = orchestra.ask("GET", "deployments/name/reevaluate/nightly")
+    (schedule,) = nightly["schedules"]
+    assert schedule["active"] and nightly["parameters"]["run"] == "from-afar"
+    each_minute = {"cron": "* * * * *", "timezone": schedule["schedule"]["timezone"]}
+    orchestra.ask(
+        "PATCH",
+        f"deployments/{nightly['id']}/schedules/{schedule['id']}",
+        **{"schedule": each_minute, "active": active, "parameters": {"models": ["base"]}},
+    )
+
+
+def test_an_experiment_is_started_from_python(orchestra: Any, experiment: SimpleNamespace) -> None:
+    report = orchestra.run_folder("from-afar").report("final")
+    assert f"from-afar {report}" in experiment.said
+    assert (report / "report.html").is_file()
+
+
+def test_results_lie_in_the_bucket_and_its_keys_nowhere(
+    orchestra: Any, experiment: SimpleNamespace, bucket: SimpleNamespace
+) -> None:
+    kept = keys_in(bucket)
+    for step in ("prepare-sets", "train-adapter", "merge-adapter", "answer-subsets", "evaluate-answers"):
+        assert [key for key in kept if key.startswith(f"a/prefect-results/rsvlm-{step}-")], (step, kept)
+    assert not list((orchestra.folder / "first").glob("storage/*"))
+    (block,) = [each for each in orchestra.all("block_documents") if each["name"] == "rsvlm-results"]
+    assert not block["data"]["credentials"].get("aws_secret_access_key")
+    secret = KEYS["AWS_SECRET_ACCESS_KEY"].encode()
+    written = [path for path in orchestra.folder.rglob("*") if path.is_file()]
+    assert len(written) > 50 and not [path for path in written if secret in path.read_bytes()]
+
+
+def archives_of(orchestra: Any, name: str) -> list[dict[str, Any]]:
+    return [each for each in orchestra.runs_of("archive-checkpoint") if each["parameters"]["run"] == name]
+
+
+def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experiment: SimpleNamespace) -> None:
+    runs = orchestra.until(lambda: archives_of(orchestra, "from-afar"), "archive runs")
+    # an event may be lost; what it told of is archived all the same
+    assert {each["parameters"]["step"] for each in runs} <= {1, 2}
+    assert {orchestra.ended(each["id"]) for each in runs} == {"COMPLETED"}
+    stored = orchestra.workspace / "store" / "from-afar" / "checkpoints"
+    assert sorted(path.name for path in stored.iterdir()) == ["checkpoint-1", "checkpoint-2"]
+
+
+def test_an_experiment_is_started_from_the_form_and_another_machine_finds_what_the_first_has_made(
+    orchestra: Any, small: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
+) -> None:
+    on_another_machine(orchestra, "second")
+    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
+    parameters = {**demo["parameters"], **small("from-the-form", learning_rate=0.003, seed=2)}
+    made = orchestra.ask("POST", "deployments/", name="form", parameters=parameters, **{key: demo[key] for key in keys})
+    browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
+    browser.wait_for("document.body && document.body.innerText.includes('Highest learning rate of the adapters')")
+    browser.run(
+        "[...document.querySelectorAll('input')].filter(each => each.value === '0.003')"
+        ".forEach(each => { each.scrollIntoView({block: 'center'}); each.focus(); each.select(); })"
+    )
+    browser.picture(tmp_path / "form.png")
+    browser.call("Input.insertText", text=str(RATE))
+    browser.run("[...document.querySelectorAll('button')].find(each => each.innerText.trim() === 'Submit').click()")
+    run = orchestra.until(lambda: orchestra.all("flow_runs", deployments={"id": {"any_": [made["id"]]}}), "the run")[0]
+    training = run["parameters"]["config"]["training"]
+    assert training == {**parameters["config"]["training"], "learning_rate": RATE}
+    assert orchestra.ended(run["id"]) == "COMPLETED"
+    assert (orchestra.run_folder("from-the-form").report("final") / "report.html").is_file()
+    # nothing was made again: no child has said anything
+    assert not orchestra.run_folder("from-the-form").log.exists()
+
+
+def test_the_page_of_a_run_shows_its_log_and_its_result(
+    orchestra: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
+) -> None:
+    # tall enough for the log: what is not seen is not in the page
+    browser.call("Emulation.setDeviceMetricsOverride", width=1300, height=1500, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/runs/flow-run/{experiment.run}")
+    browser.wait_for("document.body && document.body.innerText.includes('What was found before the run')")
+    tab = "[...document.querySelectorAll('[role=tab], button')].find(each => each.innerText.trim() === 'Artifacts')"
+    browser.run(f"{tab}.dispatchEvent(new MouseEvent('mousedown', {{bubbles: true, button: 0}}))")
+    browser.run(f"{tab}.click()")
+    for shown in ("What came out of from-afar", "What from-afar found before it began"):
+        browser.wait_for(f"document.body.innerText.includes({shown!r})")
+    browser.picture(tmp_path / "page.png")
+
+
+def test_of_a_burst_of_events_every_checkpoint_is_archived(
+    orchestra: Any, small: Any, experiment: SimpleNamespace
+) -> None:
+    announce_many(orchestra, small)
+    stored = orchestra.workspace / "store" / "burst" / "checkpoints"
+    orchestra.until(lambda: len(list(stored.glob("checkpoint-*/MANIFEST.json"))) == BURST, "all archived checkpoints")
+    # on SQLite the server loses some of the runs; any one of them archives all
+    wanted = BURST if orchestra.database else 1
+    runs = orchestra.until(lambda: (runs := archives_of(orchestra, "burst"))[wanted - 1 :] and runs, "archive runs")
+    assert len(runs) <= BURST
+    for each in runs:
+        # there is nothing left for them to do
+        if orchestra.state(each["id"]) in ("SCHEDULED", "PENDING"):
+            orchestra.set_state(each["id"], "CANCELLED")
+    assert {orchestra.ended(each["id"]) for each in runs} <= {"COMPLETED", "CANCELLED"}
+
+
+def announce_many(orchestra: Any, small: Any) -> None:
+    """Save many checkpoints at once, each with its event."""
+    from tasks.settings import ExperimentConfig
+    from tasks.storage.runs import open_run
+    from tasks.storage.staging import stage_checkpoint
+
+    run = open_run(ExperimentConfig.model_validate(small("burst")["config"]), "burst", orchestra.workspace)
+    for step in range(1, BURST + 1):
+        stage_checkpoint(orchestra.run_folder("from-afar").training / "final", run.folder.staging, step=step)
+    orchestra.emit(
+        *(
+            ("rsvlm.checkpoint.saved", f"rsvlm.checkpoint.burst.{step}", {"run": "burst", "step": step})
+            for step in range(1, BURST + 1)
+        )
+    )
+
+
+def test_a_score_that_drops_is_told(orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace) -> None:
+    payload = {"run": "from-afar", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
+    orchestra.emit(("rsvlm.score.dropped", "rsvlm.run.from-afar", payload))
+    orchestra.until(lambda: told.bodies, "a notification")
+    assert len(told.bodies) == 1
+    for word in ("rsvlm: a score has dropped", "rsvlm.run.from-afar", "final", "LR", "accuracy", "0.8", "0.6"):
+        assert word in told.bodies[0], told.bodies[0]
+
+
+def test_the_schedule_starts_a_reevaluation(orchestra: Any, experiment: SimpleNamespace) -> None:
+    runs = orchestra.until(
+        lambda: [each for each in orchestra.runs_of("reevaluate") if each["state"]["type"] in ("RUNNING", "COMPLETED")],
+        "a re-evaluation",
+    )
+    assert orchestra.ended(runs[0]["id"]) == "COMPLETED"
+    change_schedule(orchestra, active=False)
+    assert runs[0]["auto_scheduled"] and runs[0]["parameters"]["run"] == "from-afar"
+    assert (orchestra.run_folder("from-afar").root / "history" / "history.jsonl").is_file()
