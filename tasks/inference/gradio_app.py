@@ -163,11 +163,13 @@ def _connect_question(controls: Controls, talk: gr.State, events: Events) -> Non
     asked = question.submit(events.ask_in_page, [question, talk, *settings], shown, **ASKING)
     # "multiple": a stopped answer ends with its next token, and must not keep the next question out
     answered = asked.success(
-        events.answer_in_page, talk, shown, show_progress="minimal", trigger_mode="multiple",
+        events.answer_in_page, talk, shown, show_progress="minimal", show_progress_on=chats, trigger_mode="multiple",
         api_visibility="private", **ANSWERING,
     )  # fmt: skip
     answered.success(events.settle, talk, shown, trigger_mode="multiple", **PRIVATE)
     answered.failure(events.settle_failure, talk, shown, trigger_mode="multiple", **PRIVATE)
+    # what was said stays in sight: Gradio writes "Error" over it
+    asked.failure(events.settle, talk, shown, **PRIVATE)
     question.stop(events.stop, talk, shown, **PRIVATE)
     # what is no longer seen must not be remembered either: a chat's own bin empties all
     gr.on([controls.begin.click, *(chat.clear for chat in chats)], events.begin, talk, shown, **PRIVATE)

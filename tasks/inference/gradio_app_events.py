@@ -144,7 +144,8 @@ class Events:
         chats = [_messages(rounds) for rounds in talk.rounds]
         if pending := talk.pending:
             for place, text in zip(pending.places, pending.texts, strict=True):
-                chats[place] += _messages([(pending.asked.question, text)])
+                # a chat shows by itself that an answer is still to come
+                chats[place] += _messages([(pending.asked.question, text)])[: 2 if text else 1]
         return chats
 
 
@@ -187,4 +188,4 @@ def _said_in_the_page() -> Iterator[None]:
 
 def _told(error: DataError) -> gr.Error:
     # the page takes the sentence for HTML, and a file's name may hold anything
-    return gr.Error(escape(str(error), quote=False), duration=MESSAGE_S, title="Not answered", print_exception=False)
+    return gr.Error(escape(str(error), quote=False), duration=MESSAGE_S, print_exception=False)
