@@ -79,7 +79,9 @@ def require_same_scores(plain: Path, flows: Path, label: str) -> None:
 
 def idle_parts(folder: Path) -> list[Row]:
     """Processor time of a worker and an uploader with nothing to do, as a share of a core; the server's is told."""
-    archive = Archive(folder / "staging", open_store(str(folder / "store")), "idle", ArchiveConfig(), lambda *_: None)
+    archive = Archive(
+        folder / "staging", open_store((folder / "store").as_uri()), "idle", ArchiveConfig(), lambda *_: None
+    )
     with (
         started_server(folder) as (server, environment),
         started_worker(environment, folder) as worker,
