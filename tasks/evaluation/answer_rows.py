@@ -1,46 +1,71 @@
 """per_answer.jsonl: one flat row an answer, so that it loads into a table in one line."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.evaluation.answer_forms import no_answer
 from tasks.evaluation.captions import CAPTION_METRICS, SPICE, CaptionScores
-from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.vqa import AnsweredQuestion, absolute_error
 
 CAPTION = "caption"
 Row = dict[str, Any]
+UNSCORED = dict.fromkeys((*CAPTION_METRICS, SPICE))
 
 
-def answer_rows(
-    records: Sequence[PairedRecord],
-    captions: Iterable[tuple[Sequence[str], CaptionScores]],
-    questions: Iterable[AnsweredQuestion],
-) -> list[Row]:
+class AnswerRows:
     """A row for each answer, in the test set's order; `captions` are the images of each source and their scores.
 
     Scores of a caption stand in the row of the answer that was scored, the image's first; other caption turns
     and all VQA answers have None there, and captions have None for `right`. `no_answer` says why an answer is none.
+    Rows are made each time they are walked through: those of a whole test set would fill the memory.
     """
-    rows = {
-        (record.index, place): _plain_row(record, place)
-        for record in records
-        for place, turn in enumerate(record.turns)
-        if turn.answer is not None
-    }
-    _fill_captions(rows, [record for record in records if record.task == "captioning"], captions)
-    for asked in questions:
-        rows[asked.record, asked.turn].update(
-            type=asked.type,
-            right=asked.right,
-            absolute_error=absolute_error(asked),
-            no_answer=no_answer(asked.answer, asked.reference),
-        )
-    return list(rows.values())
+
+    def __init__(
+        self,
+        records: Sequence[PairedRecord],
+        captions: Sequence[tuple[Sequence[str], CaptionScores]],
+        questions: Sequence[AnsweredQuestion],
+    ):
+        self._records = records
+        self._references: dict[str, list[str]] = defaultdict(list)
+        self._scored: dict[str, int] = {}
+        for record in records:
+            if record.task == "captioning":
+                self._references[record.image] += [turn.reference for turn in record.turns]
+                # the first record of an image takes its scores
+                self._scored.setdefault(record.image, record.index)
+        self._scores = {image: (scored, place) for images, scored in captions for place, image in enumerate(images)}
+        self._questions: dict[int, list[AnsweredQuestion]] = defaultdict(list)
+        for asked in questions:
+            self._questions[asked.record].append(asked)
+
+    def __iter__(self) -> Iterator[Row]:
+        for record in self._records:
+            for turn in record.turns:
+                if turn.answer is not None:
+                    found = self._of_caption if record.task == "captioning" else self._of_question
+                    yield _plain_row(record, turn) | found(record, turn)
+
+    def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> Row:
+        row = {"references": self._references[record.image]}
+        if turn.number or self._scored[record.image] != record.index:
+            return row
+        scored, place = self._scores[record.image]
+        return row | {metric: float(values[place]) for metric, values in scored.each.items()}
+
+    def _of_question(self, record: PairedRecord, turn: AskedTurn) -> Row:
+        asked = self._questions[record.index][turn.number]
+        return {
+            "type": asked.type,
+            "right": asked.right,
+            "absolute_error": absolute_error(asked),
+            "no_answer": no_answer(asked.answer, asked.reference),
+        }
 
 
-def _plain_row(record: PairedRecord, place: int) -> Row:
-    turn = record.turns[place]
+def _plain_row(record: PairedRecord, turn: AskedTurn) -> Row:
     return {
         "id": record.id,
         "record": record.index,
@@ -55,26 +80,5 @@ def _plain_row(record: PairedRecord, place: int) -> Row:
         "right": None,
         "absolute_error": None,
         "no_answer": None,
-        **dict.fromkeys((*CAPTION_METRICS, SPICE)),
+        **UNSCORED,
     }
-
-
-def _fill_captions(
-    rows: dict[tuple[int, int], Row],
-    records: Sequence[PairedRecord],
-    captions: Iterable[tuple[Sequence[str], CaptionScores]],
-) -> None:
-    references: dict[str, list[str]] = {}
-    for record in records:
-        references.setdefault(record.image, []).extend(turn.reference for turn in record.turns)
-    scores = {
-        image: {metric: float(values[place]) for metric, values in scored.each.items()}
-        for images, scored in captions
-        for place, image in enumerate(images)
-    }
-    for record in records:
-        for turn in record.turns:
-            if turn.answer is not None:
-                rows[record.index, turn.number]["references"] = references[record.image]
-        # the first record of an image takes its scores
-        rows[record.index, 0].update(scores.pop(record.image, {}))

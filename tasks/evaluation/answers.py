@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # fmt: off
 UNITS = [
@@ -22,6 +23,8 @@ NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 BIN_EDGES = (0, 10, 100, 1000)
 
 
+# the same few answers and questions come again and again: each is worked out, and held in memory, once
+@lru_cache(maxsize=10_000)
 def normalise_answer(text: str) -> str:
     """An answer in the form in which answers are compared; empty when it holds no word.
 

@@ -120,23 +120,24 @@ def _cider(captions: CaptionSet) -> tuple[float, np.ndarray]:
     return float(each.mean()), each
 
 
-def _bleu(captions: CaptionSet) -> tuple[list[float], list[list[float]], np.ndarray]:
+def _bleu(captions: CaptionSet) -> tuple[list[float], np.ndarray, np.ndarray]:
     """BLEU as pycocoevalcap's Bleu takes it, and each image's counts: length, reference length, guesses, hits."""
+    counts = np.array([_bleu_counts(*each) for each in zip(captions.hypotheses, captions.references, strict=True)])
+    of_all, each = (
+        [bleu_from_counts(order + 1, sums) for order in range(BLEU_ORDERS)]
+        for sums in (counts.sum(axis=0, keepdims=True), counts)
+    )
+    return [float(score[0]) for score in of_all], np.array(each), counts
+
+
+def _bleu_counts(hypothesis: str, references: Sequence[str]) -> list[float]:
+    """The counts of one image, by a scorer of its own: what it keeps of a whole test set would fill the memory."""
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 
-    scorer = BleuScorer(n=BLEU_ORDERS)
-    for hypothesis, references in zip(captions.hypotheses, captions.references, strict=True):
-        scorer += (hypothesis, list(references))
-        # what is left of them stands in ctest
-        scorer.crefs.clear()
-    scores, each = scorer.compute_score(option="closest", verbose=0)
-    return scores, each, np.array([_bleu_counts(counts) for counts in scorer.ctest], dtype=float)
-
-
-def _bleu_counts(counts: dict[str, Any]) -> list[int]:
+    counts = BleuScorer(hypothesis, list(references), n=BLEU_ORDERS).ctest[0]
     length = counts["testlen"]
     closest = min((abs(reference - length), reference) for reference in counts["reflen"])[1]
-    return [length, closest, *counts["guess"], *counts["correct"]]
+    return [float(count) for count in (length, closest, *counts["guess"], *counts["correct"])]
 
 
 def bleu_from_counts(order: int, sums: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from sys import intern
 
 import numpy as np
 
@@ -21,7 +22,8 @@ NGram = tuple[str, ...]
 
 def count_ngrams(tokens: str) -> Counter[NGram]:
     """How often each n-gram of 1 to 4 tokens stands in a caption of whitespace-separated tokens."""
-    words = tokens.split()
+    # one object a word, whatever holds it: there are as many n-grams as words, but few words
+    words = list(map(intern, tokens.split()))
     return Counter(
         tuple(words[start : start + order]) for order in range(1, ORDERS + 1) for start in range(len(words) - order + 1)
     )
@@ -36,8 +38,9 @@ def document_counts(documents: Sequence[Sequence[str]]) -> Counter[NGram]:
     hashes = array("q")
     for references in documents:
         hashes.extend(map(hash, _ngrams_of(references)))
-    ordered = np.sort(np.array(hashes, dtype=np.int64))
-    repeated = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    ordered = np.frombuffer(hashes, dtype=np.int64)
+    ordered.sort()
+    repeated = set(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist())
     # an n-gram that shares its hash with another is counted too, and rightly
     return Counter(ngram for references in documents for ngram in _ngrams_of(references) if hash(ngram) in repeated)
 
@@ -76,7 +79,12 @@ class CiderSpace:
         for ngram, count in count_ngrams(tokens).items():
             weights[len(ngram) - 1][ngram] = count * self.idf(ngram)
         norms = tuple(math.sqrt(sum(weight * weight for weight in part.values())) for part in weights)
-        return CaptionVector(weights, norms, max(0, len(tokens.split()) - 1))
+        return CaptionVector(weights, norms, length_in_bigrams(tokens))
+
+
+def length_in_bigrams(tokens: str) -> int:
+    """The length of a caption, as pycocoevalcap takes it."""
+    return max(0, len(tokens.split()) - 1)
 
 
 def length_penalty(difference: float) -> float:

@@ -1,9 +1,8 @@
 """Two reports of one test set, compared image by image: difference, interval, p-value and one verdict."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,9 @@ from tasks.storage.manifests import content_digest, whole_manifest
 METRICS, PER_ANSWER, SCORES, PAGE = "metrics.json", "per_answer.jsonl", "scores.jsonl", "report.html"
 DRAWS = 2000
 SIGNIFICANT = 0.05
+RIGHT = "right"
 # METEOR and BLEU are no means over images: a mean of their image scores would be another number
-COMPARED_CAPTION_METRICS = ("CIDEr", "ROUGE-L")
+COMPARED = ("CIDEr", "ROUGE-L", RIGHT)
 
 
 @dataclass(frozen=True)
@@ -115,42 +115,31 @@ def _write_once(out: Path, result: dict[str, Any]) -> None:
     write_json(out, result)
 
 
-def compare_rows(a: Sequence[Row], b: Sequence[Row], seed: int) -> dict[str, Any]:
+def compare_rows(a: Iterable[Row], b: Iterable[Row], seed: int) -> dict[str, Any]:
     """The comparison of two models' rows of per_answer.jsonl, of the same test set."""
     captioning: dict[str, dict[str, Any]] = defaultdict(dict)
-    for metric in COMPARED_CAPTION_METRICS:
-        for source, statistics in _paired(a, b, "captioning", itemgetter(metric)).items():
+    vqa = {}
+    for (source, value), statistics in _paired(a, b).items():
+        if value == RIGHT:
+            questions = int(statistics[:, 2].sum())
+            vqa[source] = {"images": len(statistics), "questions": questions, "accuracy": _compared(statistics, seed)}
+        else:
             captioning[source]["images"] = len(statistics)
-            captioning[source][metric] = _compared(statistics, seed)
-    vqa = {
-        source: {
-            "images": len(statistics),
-            "questions": int(statistics[:, 2].sum()),
-            "accuracy": _compared(statistics, seed),
-        }
-        for source, statistics in _paired(a, b, "vqa", itemgetter("right")).items()
-    }
+            captioning[source][value] = _compared(statistics, seed)
     return {"captioning": dict(captioning), "vqa": vqa}
 
 
-def _paired(
-    a: Iterable[Row], b: Iterable[Row], task: str, value: Callable[[Row], float | None]
-) -> dict[str, "np.ndarray"]:
-    """By source: sums of a, of b, and how many values, of each image; only what both answered."""
-    values = [
-        {
-            (row["source"], row["image"], row["record"], row["turn"]): given
-            for row in rows
-            if row["task"] == task and (given := value(row)) is not None
-        }
-        for rows in (a, b)
-    ]
-    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
-    for key in values[0].keys() & values[1].keys():
-        of_image = sums[key[0]][key[1]]
-        for place, amount in enumerate((values[0][key], values[1][key], 1)):
-            of_image[place] += amount
-    return {source: np.array([sums[source][image] for image in sorted(sums[source])]) for source in sorted(sums)}
+def _paired(a: Iterable[Row], b: Iterable[Row]) -> dict[tuple[str, str], "np.ndarray"]:
+    """By source and what is compared: sums of a, of b, and how many values, of each image; only what both answered."""
+    of_a = {(row["record"], row["turn"]): [row[value] for value in COMPARED] for row in a}
+    sums: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    for row in b:
+        for value, one in zip(COMPARED, of_a.get((row["record"], row["turn"]), ()), strict=False):
+            if one is not None and row[value] is not None:
+                of_image = sums[row["source"], value][row["image"]]
+                for place, amount in enumerate((one, row[value], 1)):
+                    of_image[place] += amount
+    return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 
 def _compared(statistics: "np.ndarray", seed: int) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from tasks.evaluation.checkpoint_curve import read_curve
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER, SCORES
 from tasks.evaluation.meteor import Meteor, running_meteor
-from tasks.evaluation.pairing import PairedRecord, RecordText, pair_records, read_records
+from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.page import PageModel, Surroundings, render_page
 from tasks.evaluation.score_table import score_rows
 from tasks.evaluation.scoring import score_records
+from tasks.evaluation.training_set import TrainingSet
 from tasks.files import digest_of, sha256_of, write_json, write_json_lines, write_text
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
@@ -89,13 +90,12 @@ def _require_free(out: Path, fingerprint: str) -> None:
 
 
 def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
-    test = read_records(inputs.data)
-    paired = [pair_records(test, read_records(path)) for path in (inputs.predictions, inputs.base) if path]
+    paired = _read_pairs(inputs)
     audit = read_audit(inputs.audit) if inputs.audit else None
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
-    training = read_records(inputs.train) if inputs.train else None
+    training = TrainingSet(read_records(inputs.train)) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
         # the base is only shown beside: its own report has its controls
         scored = [
@@ -103,8 +103,7 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
             for records, known in zip(paired, (training, None), strict=False)
         ]
         of_clean = _clean_scores(clean, training, config, meteor)
-    scored_records = [test[record.index] for record in paired[0]]
-    protocol = protocol_of(scored_records, inputs.predictions, config)
+    protocol = protocol_of(paired[0], inputs.predictions, config)
     metrics = {"version": 1, "protocol": protocol, **scored[0].scores, **of_clean}
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
@@ -117,9 +116,15 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
 
 
+def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
+    """The test set with the model's answers and, where they are given, once more with the base's."""
+    test = list(read_records(inputs.data))
+    return [pair_records(test, list(read_records(path))) for path in (inputs.predictions, inputs.base) if path]
+
+
 def _clean_scores(
     records: list[PairedRecord] | None,
-    training: list[RecordText] | None,
+    training: TrainingSet | None,
     config: EvaluationConfig,
     meteor: Meteor | None,
 ) -> dict[str, Any]:

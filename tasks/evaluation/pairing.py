@@ -1,18 +1,21 @@
 """Test set and answers, brought together strictly: what does not belong together is refused, never scored."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.data.sources import image_key, source_of, task_of
 from tasks.errors import DataError
-from tasks.files import read_json
+from tasks.files import digest_of
+from tasks.json_lists import iterate_values
+
+# Characters of a text that may stand in many records.
+MOST_SHARED = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AskedTurn:
     """One question of the test set with its true answer and, where it was asked, the model's."""
 
@@ -22,11 +25,11 @@ class AskedTurn:
     answer: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PairedRecord:
     """One record of the test set with the model's answers; `index` is its place in the file.
 
-    `image` is the image's key: two spellings of one path are one image.
+    `image` is the image's key: two spellings of one path are one image. `sha256` is that of the test set's record.
     """
 
     index: int
@@ -35,35 +38,45 @@ class PairedRecord:
     source: str
     task: str
     turns: tuple[AskedTurn, ...]
+    sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecordText:
-    """A record as it stands in a file: identity and (question, answer) pairs."""
+    """A record of a file: identity, task, (question, answer) pairs, and the SHA-256 of all that stands in it."""
 
     id: str | int
     image: str
+    task: str
     turns: tuple[tuple[str, str], ...]
-    raw: dict[str, Any]
+    sha256: str
 
     @property
     def name(self) -> str:
         return f"{self.id!r} ({self.image})"
 
 
-def read_records(path: Path) -> list[RecordText]:
-    """The records of a JSON file in the LLaVA layout; raises DataError naming the first that is not one."""
-    rows = read_json(path)
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"{path} is not a list of records: give a test set or the final.json of its answers.")
-    return [_read_record(row, f"{path}, record {index + 1}") for index, row in enumerate(rows)]
+def read_records(path: Path) -> Iterator[RecordText]:
+    """The records of a JSON file in the LLaVA layout, one after the other, so that not all of the file is in memory.
+
+    Raises DataError naming the first that is no record.
+    """
+    # most questions, and answers to them, stand in a file again and again
+    known: dict[str, str] = {}
+    record = None
+    for index, (row, _) in enumerate(iterate_values(path)):
+        record = read_record(row, f"{path}, record {index + 1}", known)
+        yield record
+    if record is None:
+        raise DataError(f"{path} holds no record: give a test set or the final.json of its answers.")
 
 
-def _read_record(row: Any, place: str) -> RecordText:
+def read_record(row: Any, place: str, known: dict[str, str]) -> RecordText:
+    """The record that a JSON value is; `known` are short texts met before, which are taken instead of new ones."""
     if not isinstance(row, dict):
         raise DataError(f"{place} is not an object with id, image and conversations.")
     try:
-        json.dumps(row, ensure_ascii=False).encode()
+        sha256 = digest_of(row)
     except UnicodeEncodeError:
         raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
@@ -77,7 +90,8 @@ def _read_record(row: Any, place: str) -> RecordText:
         _read_value(entry, ("human", "gpt")[number % 2], f"{place} ({name}), entry {number + 1}")
         for number, entry in enumerate(conversation)
     ]
-    return RecordText(name, image, tuple(zip(values[::2], values[1::2], strict=True)), row)
+    texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]
+    return RecordText(name, image, task_of(row), tuple(zip(texts[::2], texts[1::2], strict=True)), sha256)
 
 
 def _read_value(entry: Any, sender: str, place: str) -> str:
@@ -130,8 +144,7 @@ def _pair(index: int, record: RecordText, answers: RecordText) -> PairedRecord:
             f"The answers' record {record.name} asks {given[0][0][:80]!r}, which the test set does not ask there: "
             "score answers with the test set that they answer."
         )
-    task = task_of(record.raw)
-    needed = turns[:1] if task == "captioning" else turns
+    needed = turns[:1] if record.task == "captioning" else turns
     for turn in needed:
         if turn.answer is None:
             raise DataError(
@@ -139,4 +152,4 @@ def _pair(index: int, record: RecordText, answers: RecordText) -> PairedRecord:
                 f"({turn.question[:80]!r}): answer the test set again."
             )
     image = image_key(record.image)
-    return PairedRecord(index, record.id, image, source_of(image), task, tuple(turns))
+    return PairedRecord(index, record.id, image, source_of(image), record.task, tuple(turns), record.sha256)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.evaluation.pairing import RecordText
+from tasks.evaluation.pairing import PairedRecord
 from tasks.files import digest_of, read_json
 from tasks.paths import STARTED
 from tasks.settings import EvaluationConfig
@@ -18,7 +18,7 @@ DECODING = "inference."
 NOT_COMPARED = ("bootstrap",)
 
 
-def protocol_of(test: Sequence[RecordText], predictions: Path, config: EvaluationConfig) -> dict[str, Any]:
+def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: EvaluationConfig) -> dict[str, Any]:
     """The protocol of a report on the records `test`; `fingerprint` digests all of it but the bootstrap's settings."""
     protocol = {
         "version": VERSION,
@@ -33,7 +33,7 @@ def protocol_of(test: Sequence[RecordText], predictions: Path, config: Evaluatio
         "decoding": read_decoding(predictions),
         "test_set": {
             "records": len(test),
-            "sha256": digest_of([record.raw for record in test]),
+            "sha256": digest_of([record.sha256 for record in test]),
             "images": "clean" if config.only_clean else "all",
         },
     }

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.evaluation.answer_rows import Row, answer_rows
+from tasks.evaluation.answer_rows import AnswerRows
 from tasks.evaluation.caption_controls import caption_controls
-from tasks.evaluation.captions import SPICE, caption_intervals, caption_set, score_captions
+from tasks.evaluation.captions import SPICE, CaptionScores, caption_intervals, caption_set, score_captions
 from tasks.evaluation.meteor import Meteor
-from tasks.evaluation.pairing import PairedRecord, RecordText
+from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 from tasks.evaluation.reference_protocol import score_by_reference_protocol
-from tasks.evaluation.training_set import known_answers, training_by_source, training_captions
+from tasks.evaluation.training_set import TrainingSet
 from tasks.evaluation.vqa import answered_questions, score_questions
 from tasks.evaluation.vqa_controls import vqa_controls
 from tasks.settings import EvaluationConfig
@@ -23,12 +23,12 @@ class Scored:
     """What metrics.json holds besides its protocol, and the rows of per_answer.jsonl."""
 
     scores: dict[str, Any]
-    rows: list[Row]
+    rows: AnswerRows
 
 
 def score_records(
     records: Sequence[PairedRecord],
-    training: Sequence[RecordText] | None,
+    training: TrainingSet | None,
     config: EvaluationConfig,
     meteor: Meteor | None,
 ) -> Scored:
@@ -36,30 +36,35 @@ def score_records(
 
     `meteor` may be None for a test set without captions.
     """
-    draws, seed = config.bootstrap_draws, config.seed
     captioning, vqa, scored_captions, all_questions = {}, {}, [], []
-    known_captions = training_by_source(training or (), "captioning")
     for source, group in _by_source(records, "captioning").items():
         assert meteor, "captions need METEOR"
-        captions = caption_set(source, group)
-        scored = score_captions(captions, meteor)
-        scored_captions.append((captions.images, scored))
-        captioning[source] = {
-            "images": len(captions.images),
-            SPICE: None,
-            **scored.corpus,
-            "ci95": caption_intervals(scored, draws, seed),
-            "prompt_sensitivity": prompt_sensitivity(captions, group),
-            "controls": caption_controls(captions, training_captions(known_captions[source]), seed),
-        }
-    known_questions = training_by_source(training or (), "vqa")
+        captioning[source], scored = _score_source(source, group, training, config, meteor)
+        scored_captions.append(scored)
     for source, group in _by_source(records, "vqa").items():
         questions = answered_questions(group)
         all_questions += questions
-        controls = vqa_controls(questions, known_answers(known_questions[source]), seed)
-        vqa[source] = score_questions(questions, draws, seed) | {"controls": controls}
+        controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
+        vqa[source] = score_questions(questions, config.bootstrap_draws, config.seed) | {"controls": controls}
     scores = {"captioning": captioning, "vqa": vqa, "reference_protocol": score_by_reference_protocol(records)}
-    return Scored(scores, answer_rows(records, scored_captions, all_questions))
+    return Scored(scores, AnswerRows(records, scored_captions, all_questions))
+
+
+def _score_source(
+    source: str, records: Sequence[PairedRecord], training: TrainingSet | None, config: EvaluationConfig, meteor: Meteor
+) -> tuple[dict[str, Any], tuple[tuple[str, ...], CaptionScores]]:
+    """What is reported of a source's captions, and its images with the scores of each; tokens are not kept."""
+    captions = caption_set(source, records)
+    scored = score_captions(captions, meteor)
+    reported = {
+        "images": len(captions.images),
+        SPICE: None,
+        **scored.corpus,
+        "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
+        "prompt_sensitivity": prompt_sensitivity(captions, records),
+        "controls": caption_controls(captions, training.captions(source) if training else None, config.seed),
+    }
+    return reported, (captions.images, scored)
 
 
 def _by_source(records: Sequence[PairedRecord], task: str) -> dict[str, list[PairedRecord]]:

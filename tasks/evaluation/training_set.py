@@ -1,53 +1,62 @@
-"""What the training set says, for the controls: captions by image, and answers by question."""
+"""What the training set says, for the controls: captions by image, and how often a question was answered how."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tasks.data.sources import image_key, source_of, task_of, type_of_question
+from tasks.data.sources import image_key, source_of, type_of_question
 from tasks.evaluation.answers import normalise_answer
 from tasks.evaluation.pairing import RecordText
 from tasks.evaluation.ptb import tokenize_captions
 from tasks.evaluation.vqa import plain_question
 
+Frequencies = dict[str, Counter[str]]
+
 
 @dataclass(frozen=True)
-class KnownAnswer:
-    """A question of the training set, normalised, with its type and answer."""
+class KnownAnswers:
+    """How often each answer was given, by the question, normalised, and by its type."""
 
-    question: str
-    type: str
-    answer: str
+    by_question: Frequencies = field(default_factory=lambda: defaultdict(Counter))
+    by_type: Frequencies = field(default_factory=lambda: defaultdict(Counter))
 
-
-def training_by_source(records: Iterable[RecordText], task: str) -> dict[str, list[RecordText]]:
-    """The records of one task, by source, in order."""
-    groups: dict[str, list[RecordText]] = defaultdict(list)
-    for record in records:
-        if task_of(record.raw) == task:
-            groups[source_of(record.image)].append(record)
-    return groups
+    def add(self, question: str, kind: str, answer: str) -> None:
+        """Count one answer."""
+        self.by_question[question][answer] += 1
+        self.by_type[kind][answer] += 1
 
 
-def training_captions(records: Sequence[RecordText]) -> dict[str, list[str]]:
-    """All captions of each image, in PTB tokens, empty ones left out; images sorted by name."""
-    texts = [(image_key(record.image), caption) for record in records for _, caption in record.turns]
-    tokens = tokenize_captions([caption for _, caption in texts])
+class TrainingSet:
+    """The captions and the answers of a training set, by source; its records are read once and not kept."""
+
+    def __init__(self, records: Iterable[RecordText]):
+        self._captions: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._tokens: dict[str, dict[str, list[str]]] = {}
+        self._answers: dict[str, KnownAnswers] = defaultdict(KnownAnswers)
+        for record in records:
+            source = source_of(record.image)
+            if record.task == "captioning":
+                self._captions[source] += [(image_key(record.image), caption) for _, caption in record.turns]
+            else:
+                for question, answer in record.turns:
+                    kind = type_of_question(source, question, answer)
+                    self._answers[source].add(plain_question(question), kind, normalise_answer(answer))
+
+    def captions(self, source: str) -> dict[str, list[str]]:
+        """All captions of each image of a source, in PTB tokens, empty ones left out; images sorted by name."""
+        if source not in self._tokens:
+            self._tokens[source] = _tokens_by_image(self._captions.pop(source, []))
+        return self._tokens[source]
+
+    def answers(self, source: str) -> KnownAnswers | None:
+        """The answers to a source's questions, or None without any."""
+        return self._answers.get(source)
+
+
+def _tokens_by_image(captions: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    tokens = tokenize_captions([caption for _, caption in captions])
     by_image: dict[str, list[str]] = defaultdict(list)
-    for (image, _), caption in zip(texts, tokens, strict=True):
+    for (image, _), caption in zip(captions, tokens, strict=True):
         if caption:
             by_image[image].append(caption)
     return {image: by_image[image] for image in sorted(by_image)}
-
-
-def known_answers(records: Sequence[RecordText]) -> list[KnownAnswer]:
-    """All questions of VQA records with their true answers."""
-    return [
-        KnownAnswer(
-            plain_question(question),
-            type_of_question(source_of(record.image), question, answer),
-            normalise_answer(answer),
-        )
-        for record in records
-        for question, answer in record.turns
-    ]

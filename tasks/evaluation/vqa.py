@@ -16,7 +16,7 @@ from tasks.evaluation.uncertainty import ratio_interval
 COUNT = "count"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
     """One question with the true answer and the model's, both normalised."""
 

@@ -1,19 +1,17 @@
 """What answers score that look at no image: from the training set alone, or given about another image."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tasks.evaluation.answers import same_answer
-from tasks.evaluation.training_set import KnownAnswer
+from tasks.evaluation.training_set import KnownAnswers
 from tasks.evaluation.vqa import AnsweredQuestion
 
 
-def vqa_controls(
-    questions: Sequence[AnsweredQuestion], training: Sequence[KnownAnswer] | None, seed: int
-) -> dict[str, Any]:
+def vqa_controls(questions: Sequence[AnsweredQuestion], training: KnownAnswers | None, seed: int) -> dict[str, Any]:
     """Controls of one source, as accuracies over its questions.
 
     majority: the most frequent training answer of the question's type. question_only: that of the same
@@ -26,20 +24,15 @@ def vqa_controls(
     )
 
 
-def _most_frequent(answers: Iterable[str]) -> str:
-    counts = Counter(answers)
+def _most_frequent(answers: Mapping[str, int]) -> str:
     # of equally frequent ones the first in the alphabet, whatever the order of records
-    return min(counts, key=lambda answer: (-counts[answer], answer))
+    return min(answers, key=lambda answer: (-answers[answer], answer))
 
 
-def _from_training(questions: Sequence[AnsweredQuestion], training: Sequence[KnownAnswer]) -> dict[str, float]:
-    by_type, by_question = defaultdict(list), defaultdict(list)
-    for known in training:
-        by_type[known.type].append(known.answer)
-        by_question[known.question].append(known.answer)
-    overall = _most_frequent(known.answer for known in training)
-    of_type = {name: _most_frequent(answers) for name, answers in by_type.items()}
-    of_question = {text: _most_frequent(answers) for text, answers in by_question.items()}
+def _from_training(questions: Sequence[AnsweredQuestion], training: KnownAnswers) -> dict[str, float]:
+    overall = _most_frequent(sum(training.by_type.values(), Counter()))
+    of_type = {name: _most_frequent(answers) for name, answers in training.by_type.items()}
+    of_question = {text: _most_frequent(answers) for text, answers in training.by_question.items()}
     majority = [of_type.get(asked.type, overall) for asked in questions]
     blind = [of_question.get(asked.question, guess) for asked, guess in zip(questions, majority, strict=True)]
     return {"majority": _accuracy(majority, questions), "question_only": _accuracy(blind, questions)}

@@ -3,10 +3,10 @@
 import base64
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.errors import DataError
 from tasks.evaluation.answer_rows import Row
@@ -22,23 +22,56 @@ MOST_CHARACTERS = 400
 Example = dict[str, Any]
 
 
-def choose_examples(rows: Sequence[Row], base: Sequence[Row] | None, images: Path | None, count: int) -> list[Example]:
+class Worth(NamedTuple):
+    """What a model's answers to a record are worth."""
+
+    image: str
+    record: int
+    worth: float
+
+
+def choose_examples(rows: Iterable[Row], base: Iterable[Row] | None, images: Path | None, count: int) -> list[Example]:
     """`count` examples, as many of each source as it has and `equal_shares` leaves it: a third best, typical, worst.
 
     Captions are ranked by CIDEr, VQA images by their share of right answers.
     """
-    of_base = {(row["record"], row["turn"]): row for row in base or ()}
-    groups: dict[tuple[str, str], dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    sources = _worths(rows)
+    chosen: dict[int, tuple[str, float]] = {}
+    for worths, share in zip(sources, equal_shares([len(each) for each in sources], count), strict=True):
+        ranked = sorted(worths, key=lambda one: (-one.worth, one.image))
+        chosen |= {
+            ranked[place].record: (rank, ranked[place].worth) for rank, place in ranked_places(len(ranked), share)
+        }
+    shown, of_base = (_by_record(found or (), chosen) for found in (rows, base))
+    return [
+        _example(rank, worth, [row for row in shown[record] if _is_scored(row)], of_base[record], images)
+        for record, (rank, worth) in chosen.items()
+    ]
+
+
+def _worths(rows: Iterable[Row]) -> list[list[Worth]]:
+    """By source, what the answers to each of its records are worth."""
+    groups: dict[tuple[str, str], dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row["right"] is not None or row["CIDEr"] is not None:
-            groups[row["task"], row["source"]][row["image"], row["record"]].append(row)
-    sources = [by_image for _, by_image in sorted(groups.items())]
-    examples = []
-    for by_image, share in zip(sources, equal_shares([len(each) for each in sources], count), strict=True):
-        ranked = sorted(by_image.values(), key=lambda group: (-_worth(group), group[0]["image"]))
-        for rank, place in ranked_places(len(ranked), share):
-            examples.append(_example(rank, ranked[place], of_base, images))
-    return examples
+        if _is_scored(row):
+            worth = float(row["CIDEr"] if row["right"] is None else row["right"])
+            groups[row["task"], row["source"]][row["image"], row["record"]].append(worth)
+    return [
+        [Worth(image, record, mean(worths)) for (image, record), worths in by_record.items()]
+        for _, by_record in sorted(groups.items())
+    ]
+
+
+def _is_scored(row: Row) -> bool:
+    return row["right"] is not None or row["CIDEr"] is not None
+
+
+def _by_record(rows: Iterable[Row], records: Container[int]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["record"] in records:
+            found[row["record"]].append(row)
+    return found
 
 
 def equal_shares(sizes: Sequence[int], count: int) -> list[int]:
@@ -63,22 +96,18 @@ def ranked_places(length: int, count: int) -> list[tuple[str, int]]:
     )
 
 
-def _worth(group: Sequence[Row]) -> float:
-    return mean(float(row["CIDEr"] if row["right"] is None else row["right"]) for row in group)
-
-
-def _example(rank: str, group: Sequence[Row], of_base: Mapping[tuple[int, int], Row], images: Path | None) -> Example:
-    first = group[0]
+def _example(rank: str, worth: float, group: Sequence[Row], base: Sequence[Row], images: Path | None) -> Example:
+    first, of_base = group[0], {row["turn"]: row for row in base}
     return {
         "rank": rank,
         "task": first["task"],
         "source": first["source"],
         "image": first["image"],
         "picture": _data_uri(images / first["image"]) if images else None,
-        "worth": _worth(group),
+        "worth": worth,
         "asked": len(group),
         "right": sum(bool(row["right"]) for row in group),
-        "turns": [_turn(row, of_base.get((row["record"], row["turn"]))) for row in _shown(group)],
+        "turns": [_turn(row, of_base.get(row["turn"])) for row in _shown(group)],
     }
 
 

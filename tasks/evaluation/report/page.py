@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tasks.evaluation.report.curves import Point, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import source_views
+from tasks.evaluation.vqa import COUNT
 from tasks.settings import EvaluationConfig
 
 TEMPLATE = "report.html.j2"
@@ -29,7 +31,7 @@ class PageModel:
 
     name: str
     scores: dict[str, Any]
-    rows: list[Row]
+    rows: Iterable[Row]
 
 
 @dataclass(frozen=True)
@@ -102,24 +104,24 @@ def _curves(
 
 def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, str]]:
     """(heading, SVG) of each source's counts, of this model and of the base."""
-    drawn = []
-    for source in model.scores["vqa"]:
-        for each in (model, base):
-            pairs = _counts(each.rows, source) if each else []
-            picture = draw_calibration(f"{source}, {each.name}", pairs) if each else None
-            if each and picture:
-                drawn.append((f"{source}: {each.name}", picture))
-    return drawn
-
-
-def _counts(rows: Sequence[Row], source: str) -> list[tuple[float, float]]:
-    """(truth, answer) of a source's counts that were answered by a number."""
-    pairs = [
-        (number_of(normalise_answer(row["references"][0])), number_of(normalise_answer(row["answer"])))
-        for row in rows
-        if row["source"] == source and row["type"] == "count"
+    models = [(each.name, _counts(each.rows)) for each in (model, base) if each]
+    return [
+        (f"{source}: {name}", picture)
+        for source in model.scores["vqa"]
+        for name, counts in models
+        if (picture := draw_calibration(f"{source}, {name}", counts[source]))
     ]
-    return [(truth, answer) for truth, answer in pairs if truth is not None and answer is not None]
+
+
+def _counts(rows: Iterable[Row]) -> dict[str, list[tuple[float, float]]]:
+    """(truth, answer) of each source's counts that were answered by a number."""
+    found = defaultdict(list)
+    for row in rows:
+        if row["type"] == COUNT:
+            truth, answer = (number_of(normalise_answer(text)) for text in (row["references"][0], row["answer"]))
+            if truth is not None and answer is not None:
+                found[row["source"]].append((truth, answer))
+    return found
 
 
 def _number(value: float | None, digits: int = 3) -> str:

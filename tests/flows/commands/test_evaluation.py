@@ -126,9 +126,9 @@ DAMAGES = {
     ),
     "no list": (
         lambda rows: {"records": rows},
-        "FILE is not a list of records: give a test set or the final.json of its answers.",
+        "FILE holds no list of records: give a JSON file that begins with [.",
     ),
-    "no records": (lambda rows: [], "FILE is not a list of records: give a test set or the final.json of its answers."),
+    "no records": (lambda rows: [], "FILE holds no record: give a test set or the final.json of its answers."),
     "no record": (
         lambda rows: [*rows[:-1], "x"],
         "FILE, record 10 is not an object with id, image and conversations.",

@@ -62,6 +62,7 @@ def test_a_file_may_hold_no_record(tmp_path, text):
         json.dumps(RECORDS)[1:],
         json.dumps(RECORDS).replace('}, {"id"', '} {"id"', 1),
         json.dumps([{**RECORDS[0], "image": ""}]),
+        "[" * 100_000,
     ],
 )
 def test_what_the_whole_reader_refuses_is_refused_in_the_same_words(tmp_path, text):

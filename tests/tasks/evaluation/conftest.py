@@ -79,21 +79,10 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
 @pytest.fixture
 def paired() -> Callable[[list[Record], list[Record]], Any]:
     """A function (test set, answers) -> paired records."""
-    from tasks.evaluation.pairing import RecordText, pair_records
+    from tasks.evaluation.pairing import pair_records, read_record
 
-    def texts(records: list[Record]) -> list[RecordText]:
-        return [
-            RecordText(
-                row["id"],
-                row["image"],
-                tuple(
-                    (asked["value"], said["value"])
-                    for asked, said in zip(row["conversations"][::2], row["conversations"][1::2], strict=True)
-                ),
-                row,
-            )
-            for row in records
-        ]
+    def texts(records: list[Record]) -> list[Any]:
+        return [read_record(row, "the test's records", {}) for row in records]
 
     return lambda test, answers: pair_records(texts(test), texts(answers))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluation.pairing import pair_records, read_records
+from tasks.evaluation.pairing import read_records
 
 LR = [("Is there a road?", "yes"), ("How many roads are there?", "3"), ("Is there a road?", "yes")]
 
@@ -85,8 +85,8 @@ def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": 1}, "not a list of records"),
-        ([], "not a list of records"),
+        ({"a": 1}, "holds no list of records"),
+        ([], "holds no record:"),
         (["x"], "record 1 is not an object"),
         ([{"id": None, "image": "a", "conversations": []}], "its id is None"),
         ([{"id": True, "image": "a", "conversations": []}], "its id is True"),
@@ -117,19 +117,19 @@ def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record:
 )
 def test_what_is_no_record_is_refused(write: Any, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_records(write("final.json", value))
+        list(read_records(write("final.json", value)))
 
 
 def test_half_a_character_is_refused_wherever_it_stands(write: Any, record: Any) -> None:
     good = record("LR/Train/1.tif", LR)
     for bad in ({**good, "id": "\ud83d"}, {**good, "image": "\udc00.tif"}, {**good, "note": {"by": ["\ud83d"]}}):
         with pytest.raises(DataError, match="record 2 holds half a Unicode character"):
-            read_records(write("final.json", [good, bad]))
-    assert len(read_records(write("final.json", [{**good, "id": "\U0001f6eb"}]))) == 1
+            list(read_records(write("final.json", [good, bad])))
+    assert len(list(read_records(write("final.json", [{**good, "id": "\U0001f6eb"}])))) == 1
 
 
-def test_ids_of_other_types_do_not_match(write: Any, record: Any) -> None:
+def test_ids_of_other_types_do_not_match(paired: Any, record: Any) -> None:
     test = [{**record("LR/Train/1.tif", LR), "id": 1}]
     answers = [{**test[0], "id": "1"}]
     with pytest.raises(DataError, match="which is not in the test set"):
-        pair_records(read_records(write("test.json", test)), read_records(write("final.json", answers)))
+        paired(test, answers)

@@ -18,6 +18,7 @@ from tasks.evaluation.meteor import Meteor
 from tasks.evaluation.pairing import pair_records, read_records
 from tasks.evaluation.reference_protocol import score_by_reference_protocol
 from tasks.evaluation.scoring import Scored, score_records
+from tasks.evaluation.training_set import TrainingSet
 from tasks.evaluation.vqa import answered_questions, score_questions
 from tasks.evaluation.vqa_controls import vqa_controls
 from tasks.settings import EvaluationConfig
@@ -108,8 +109,9 @@ def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
         joined = [
             row for number, rows in enumerate(shards) for row in json.loads(write(f"{number}.json", rows).read_text())
         ]
-        records = pair_records(read_records(write("test.json", test)), read_records(write("final.json", joined)))
-        training = read_records(write("train.json", [row for row, _ in mixed]))
+        files = write("test.json", test), write("final.json", joined)
+        records = pair_records(*(list(read_records(file)) for file in files))
+        training = TrainingSet(read_records(write("train.json", [row for row, _ in mixed])))
         return score_records(records, training, EvaluationConfig(bootstrap_draws=30), meteor)
 
     return score

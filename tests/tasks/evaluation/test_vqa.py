@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.training_set import KnownAnswer
+from tasks.evaluation.training_set import KnownAnswers
 from tasks.evaluation.vqa import answered_questions, score_questions
 from tasks.evaluation.vqa_controls import vqa_controls
 
@@ -71,12 +71,11 @@ def test_the_order_of_records_changes_nothing(asked: Any) -> None:
     assert vqa_controls(one, None, 7) == vqa_controls(other, None, 7)
 
 
-TRAINING = [
-    KnownAnswer("is there road", "presence", "no"),
-    KnownAnswer("is there ship", "presence", "yes"),
-    KnownAnswer("is there tree", "presence", "yes"),
-    KnownAnswer("how many roads are there", "count", "3"),
-]
+TRAINING = KnownAnswers()
+TRAINING.add("is there road", "presence", "no")
+TRAINING.add("is there ship", "presence", "yes")
+TRAINING.add("is there tree", "presence", "yes")
+TRAINING.add("how many roads are there", "count", "3")
 
 
 def test_majority_is_the_most_frequent_training_answer_of_the_type(asked: Any) -> None:
