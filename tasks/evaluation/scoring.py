@@ -55,6 +55,8 @@ def _score_source(
 ) -> tuple[dict[str, Any], tuple[tuple[str, ...], CaptionScores]]:
     """What is reported of a source's captions, and its images with the scores of each; tokens are not kept."""
     captions = caption_set(source, records)
+    # first, since what it weighs of the training set is gone again before the test set's n-grams are weighed
+    controls = caption_controls(captions, training.captions(source) if training else None, config.seed)
     scored = score_captions(captions, meteor)
     reported = {
         "images": len(captions.images),
@@ -62,7 +64,7 @@ def _score_source(
         **scored.corpus,
         "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
         "prompt_sensitivity": prompt_sensitivity(captions, records),
-        "controls": caption_controls(captions, training.captions(source) if training else None, config.seed),
+        "controls": controls,
     }
     return reported, (captions.images, scored)
 
