@@ -96,6 +96,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
+    # `"a.b = 1"` is one argument too; YAML passes over the space before a value
+    key = key.strip()
     if not sign or not key:
         raise ConfigError(f"--set {override}: write it as section.name=value.")
     *sections, name = key.split(".")
@@ -119,20 +121,28 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
+        known = list(_fields(_model_at(first["loc"][:-1])))
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
         return f"{place} is no setting: {hint}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place or 'the configuration'}: {message}; got {first['input']!r}."
+    if first["type"] == "value_error":
+        # of several settings that do not go together: the sentence is ours, and what was given is the whole section
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}." if place else f"{message}."
+    if first["type"] == "string_pattern_mismatch":
+        # in words, not as a pattern
+        field = _fields(_model_at(first["loc"][:-1]))[str(first["loc"][-1])]
+        return f"{place}: got {first['input']!r}, which does not fit: {field.description}"
+    wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
+    return f"{place}: {wanted}; got {first['input']!r}."
 
 
-def _known_keys(location: Iterable[Any]) -> list[str]:
+def _model_at(location: Iterable[Any]) -> type[BaseModel]:
     model: type[BaseModel] = ExperimentConfig
     for part in location:
         field: Any = _fields(model)[str(part)]
         model = field.annotation
-    return list(_fields(model))
+    return model
 
 
 def _fields(model: type[BaseModel]) -> Mapping[str, Any]:

@@ -49,6 +49,8 @@ def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytes
         (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is no setting: did you mean lora_r?"),
         (["demo", "--set", "training.lora_r=0"], "training.lora_r: Input should be greater than or equal to 1; got 0."),
         (["demo", "--set", "lora_r"], "--set lora_r: write it as section.name=value."),
+        (["demo", "--set", "data.sources=NWPU"], "data.sources: Input should be a list, written [A,B]; got 'NWPU'."),
+        (["demo", "--set", "store.uri=/a"], "store.uri: got '/a', which does not fit: file:///folder or s3://bucket/"),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(
@@ -58,6 +60,20 @@ def test_a_wrong_configuration_is_one_sentence(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {sentence}")
     assert error.count("\n") == 1
+
+
+def test_settings_that_do_not_go_together_are_told_without_all_that_stands_beside_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert rsvlm("config", "demo", "--set", "training.nnodes=2") == 2
+    assert capsys.readouterr().err == "error: training: nnodes is 2: set rdzv_endpoint to HOST:PORT of machine 0.\n"
+    assert rsvlm("config", "demo", "--set", "archive.keep.best=true") == 2
+    assert capsys.readouterr().err.endswith("only with training.eval_strategy steps or epoch.\n")
+
+
+def test_spaces_around_the_sign_of_an_override_do_no_harm(capsys: pytest.CaptureFixture[str]) -> None:
+    assert rsvlm("config", "demo", "--set", "training.lora_r = 8") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["training"]["lora_r"] == 8
 
 
 def test_a_missing_data_folder_is_told_before_a_server_starts(
