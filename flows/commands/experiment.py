@@ -2,7 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.settings import ExperimentConfig
 
 WORKSPACE = Path("workspace")
 
@@ -10,27 +13,29 @@ WORKSPACE = Path("workspace")
 def add_parsers(subparsers: Any) -> None:
     """Add `run`, `config` and `train`."""
     run = subparsers.add_parser("run", help="a whole experiment, from data to report")
-    _add_experiment(run)
-    _add_place(run)
+    add_experiment(run)
+    add_place(run)
     run.set_defaults(run=run_experiment)
 
     config = subparsers.add_parser("config", help="the resolved configuration as YAML")
-    _add_experiment(config)
+    add_experiment(config)
     config.set_defaults(run=show_config)
 
     train = subparsers.add_parser("train", help="prepare the data and train; no merge, no answers")
-    _add_experiment(train)
-    _add_place(train)
+    add_experiment(train)
+    add_place(train)
     train.add_argument("--resume", action="store_true", help="go on from the newest complete checkpoint")
     train.set_defaults(run=train_model)
 
 
-def _add_experiment(parser: argparse.ArgumentParser) -> None:
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """The experiment that a command is about."""
     parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override one setting")
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Where its run stands."""
     parser.add_argument("--name", help="the run's name (default: the preset's, with a digest of your overrides)")
     parser.add_argument("--workspace", type=Path, default=WORKSPACE, help="folder of all runs (default: ./workspace)")
 
@@ -60,18 +65,25 @@ def train_model(options: argparse.Namespace) -> None:
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Parameters of a flow, checked before Prefect and its server are started."""
-    from deployments.configuration import default_name, load_config
+    from deployments.configuration import load_config
     from flows.embedded import prepare_prefect
     from tasks.data.preparing import find_raw
     from tasks.data.records_file import read_records
 
     config = load_config(options.preset, options.set)
+    name = run_name(options, config)
     if config.data.root is not None and not config.data.fetch:
         # bad records are told at once, before a server is started and anything is written
         read_records(find_raw(config.data.root))
     prepare_prefect()
-    return {
-        "config": config,
-        "name": options.name or default_name(options.preset, config),
-        "workspace": options.workspace.absolute(),
-    }
+    return {"config": config, "name": name, "workspace": options.workspace.absolute()}
+
+
+def run_name(options: argparse.Namespace, config: "ExperimentConfig") -> str:
+    """The run's name, given or made; raises ConfigError where it cannot be one."""
+    from deployments.configuration import default_name
+    from tasks.storage.runs import require_run_name
+
+    name = options.name or default_name(options.preset, config)
+    require_run_name(name)
+    return name

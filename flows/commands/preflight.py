@@ -1,8 +1,9 @@
 """`rsvlm preflight`: what would stop or starve a run, before it starts."""
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from flows.commands.experiment import add_experiment, add_place, run_name
 
 USER_ERROR = 2
 
@@ -10,9 +11,9 @@ USER_ERROR = 2
 def add_parsers(subparsers: Any) -> None:
     """Add `preflight`."""
     parser = subparsers.add_parser("preflight", help="what would stop or starve a run, before it starts")
-    parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override one setting")
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="folder of all runs")
+    # the arguments of `rsvlm run`, so that its command can be given as it is
+    add_experiment(parser)
+    add_place(parser)
     parser.set_defaults(run=show_preflight)
 
 
@@ -23,7 +24,9 @@ def show_preflight(options: argparse.Namespace) -> int:
     from deployments.configuration import load_config
     from tasks.preflight.looking_ahead import look_ahead
 
-    report = look_ahead(load_config(options.preset, options.set), options.workspace)
+    config = load_config(options.preset, options.set)
+    run_name(options, config)
+    report = look_ahead(config, options.workspace)
     print(report.as_text())
     if report.stops:
         print(f"error: {report.message()}", file=sys.stderr)

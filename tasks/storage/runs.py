@@ -48,13 +48,21 @@ class Run(Value):
         return open_store(self.store_uri, config=self.store_config, credentials=credentials)
 
 
+def require_run_name(name: str) -> None:
+    """Raise ConfigError for a name that is no folder's everywhere."""
+    if not RUN_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores, 100 at most, and begin "
+            "with a letter or a digit."
+        )
+
+
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
     """Write experiment.yaml in the run's folder; twice is the same as once.
 
     An experiment.yaml of other settings is kept below `superseded`. The name in the store is the one last claimed.
     """
-    if not RUN_NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores.")
+    require_run_name(name)
     places = Workspace(workspace.absolute())
     folder, text = places.run(name), config.as_yaml()
     if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:

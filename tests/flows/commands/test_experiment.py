@@ -76,6 +76,17 @@ def test_spaces_around_the_sign_of_an_override_do_no_harm(capsys: pytest.Capture
     assert yaml.safe_load(capsys.readouterr().out)["training"]["lora_r"] == 8
 
 
+@pytest.mark.parametrize("command", ["run", "train", "preflight"])
+@pytest.mark.parametrize("name", ["a b", "../a", ".a", "a" * 101])
+def test_a_name_that_is_none_is_told_before_a_server_starts(
+    command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rsvlm(command, "demo", "--name", name, "--workspace", tmp_path / "workspace") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {name!r} cannot name a run: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_data_folder_is_told_before_a_server_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,8 @@ def preflight(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
 
 
 def test_the_demo_can_run_here_and_nothing_is_made(tmp_path: Path) -> None:
-    ended = preflight(tmp_path, "demo")
+    # with all arguments of a run
+    ended = preflight(tmp_path, "demo", "--name", "mine", "--workspace", "workspace")
     assert ended.returncode == 0, ended.stdout
     assert "STOPS" not in ended.stdout
     assert "ok       memory" in ended.stdout
