@@ -186,14 +186,14 @@ class Orchestra:
         found: list[dict[str, Any]] = self.ask("POST", "events/filter", filter=wanted, limit=50)["events"]
         return found
 
-    def emit(self, *events: tuple[str, str, dict[str, Any]]) -> None:
-        """Send events at once: name, what they are about, payload."""
+    def emit(self, *events: tuple[str, str, dict[str, Any]], labels: dict[str, str] | None = None) -> None:
+        """Send events at once: name, what they are about, payload; `labels` are those of what all are about."""
         sent = [
             {
                 "id": str(uuid4()),
                 "occurred": datetime.now(UTC).isoformat(),
                 "event": name,
-                "resource": {"prefect.resource.id": about},
+                "resource": {"prefect.resource.id": about, **(labels or {})},
                 "payload": payload,
             }
             for name, about, payload in events

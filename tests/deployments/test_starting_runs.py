@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from deployments.automations import DROPPED
+from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
 DEPLOYED_WITH = ("--reevaluate", "from-afar")
@@ -196,19 +197,17 @@ def archives_of(orchestra: Any, name: str) -> list[dict[str, Any]]:
     return [each for each in orchestra.runs_of("archive-checkpoint") if each["parameters"]["run"] == name]
 
 
-def archives_started(orchestra: Any) -> list[dict[str, Any]]:
-    """Archive runs of from-afar; on a busy machine Prefect loses a run's events, and the alarm is given once more."""
-    found: list[dict[str, Any]]
+def heard(orchestra: Any, effect: Callable[[], Any], tell: Callable[[], None]) -> Any:
+    """What an event has brought about; on a busy machine Prefect loses events, and then it is told once more."""
     with suppress(AssertionError):
-        found = orchestra.until(lambda: archives_of(orchestra, "from-afar"), "archive runs", 120)
-        return found
-    orchestra.emit(("rsvlm.checkpoint.saved", "rsvlm.checkpoint.from-afar.2", {"run": "from-afar", "step": 2}))
-    found = orchestra.until(lambda: archives_of(orchestra, "from-afar"), "archive runs")
-    return found
+        return orchestra.until(effect, "what an event brings about", 120)
+    tell()
+    return orchestra.until(effect, "what an event brings about, told again")
 
 
 def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experiment: SimpleNamespace) -> None:
-    runs = archives_started(orchestra)
+    saved = ("rsvlm.checkpoint.saved", "rsvlm.checkpoint.from-afar.2", {"run": "from-afar", "step": 2})
+    runs = heard(orchestra, lambda: archives_of(orchestra, "from-afar"), lambda: orchestra.emit(saved))
     # an event may be lost; what it told of is archived all the same
     assert {each["parameters"]["step"] for each in runs} <= {1, 2}
     assert {orchestra.ended(each["id"]) for each in runs} == {"COMPLETED"}
@@ -273,6 +272,23 @@ def test_of_a_burst_of_events_every_checkpoint_is_archived(
     assert {orchestra.ended(each["id"]) for each in runs} <= {"COMPLETED", "CANCELLED"}
 
 
+def test_an_archived_checkpoint_is_scored_where_that_is_wanted(orchestra: Any, experiment: SimpleNamespace) -> None:
+    first, second = (
+        ("rsvlm.checkpoint.archived", f"rsvlm.checkpoint.from-afar.{step}", {"run": "from-afar", "step": step})
+        for step in (1, 2)
+    )
+    orchestra.emit(first)
+    orchestra.emit(second, labels=TO_BE_SCORED)
+    run, *_ = heard(
+        orchestra,
+        lambda: orchestra.runs_of("score-checkpoint"),
+        lambda: orchestra.emit(second, labels=TO_BE_SCORED),
+    )
+    assert (run["parameters"]["run"], run["parameters"]["step"]) == ("from-afar", 2)
+    # with the settings of from-afar there is nothing to score
+    assert orchestra.ended(run["id"]) == "COMPLETED"
+
+
 def announce_many(orchestra: Any, small: Any) -> None:
     """Save many checkpoints at once, each with its event."""
     from tasks.settings import ExperimentConfig
@@ -292,9 +308,9 @@ def announce_many(orchestra: Any, small: Any) -> None:
 
 def test_a_score_that_drops_is_told(orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace) -> None:
     payload = {"run": "from-afar", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
-    orchestra.emit(("rsvlm.score.dropped", "rsvlm.run.from-afar", payload))
-    orchestra.until(lambda: told.bodies, "a notification")
-    assert len(told.bodies) == 1
+    dropped = ("rsvlm.score.dropped", "rsvlm.run.from-afar", payload)
+    orchestra.emit(dropped)
+    heard(orchestra, lambda: told.bodies, lambda: orchestra.emit(dropped))
     for word in ("rsvlm: a score has dropped", "rsvlm.run.from-afar", "final", "LR", "accuracy", "0.8", "0.6"):
         assert word in told.bodies[0], told.bodies[0]
 
