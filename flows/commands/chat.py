@@ -16,7 +16,9 @@ def add_parsers(subparsers: Any) -> None:
         default="predicted",
         help="what a prompt sees of the earlier ones about its image: all and their answers (default), or nothing",
     )
-    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="longest answer (512)")
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=512, metavar="N", help="longest answer in tokens (default: 512)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -23,19 +23,25 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         ("verify", run_verify, "the same, but every byte is read"),
         ("pull", run_pull, "get one checkpoint, or a run's newest, as OUT_DIR/checkpoint-N"),
     ):
-        action = actions.add_parser(name, help=text)
-        action.add_argument("store_uri", help="file:///folder, s3://bucket/prefix or a folder; root, run or checkpoint")
+        action = actions.add_parser(name, help=text, description=run.__doc__)
+        action.add_argument(
+            "store_uri",
+            metavar="STORE_URI",
+            help="file:///folder, s3://bucket/prefix or a folder; root, run or checkpoint",
+        )
         if run is run_pull:
-            action.add_argument("out_dir", type=Path, help="folder for the checkpoint")
-        action.add_argument("--endpoint-url", help="address of an S3-compatible server")
+            action.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for the checkpoint")
+        action.add_argument("--endpoint-url", metavar="URL", help="address of an S3-compatible server (default: AWS)")
         action.set_defaults(run=run)
-    action = actions.add_parser("archive", help="take what is only in a run's folder to its store")
-    action.add_argument("run_dir", type=Path, help="WORKSPACE/runs/NAME")
+    action = actions.add_parser(
+        "archive", help="take what is only in a run's folder to its store", description=run_archive.__doc__
+    )
+    action.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="WORKSPACE/runs/NAME")
     action.set_defaults(run=run_archive)
 
 
 def run_list(options: argparse.Namespace) -> int:
-    """Print one JSON line a checkpoint below the address; 1 when one is not whole."""
+    """Print one JSON line a checkpoint below the address; ends with 1 when one is not whole."""
     from tasks.storage.checkpoints import list_checkpoints
     from tasks.storage.object_store import open_store
 
@@ -43,7 +49,7 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Like `list`, but every byte is read."""
+    """Like `rsvlm checkpoints list`, but every byte is read and compared with its SHA-256."""
     from tasks.storage.checkpoints import verify_checkpoints
     from tasks.storage.object_store import open_store
 
@@ -61,7 +67,7 @@ def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> int:
 
 
 def run_pull(options: argparse.Namespace) -> None:
-    """Get one checkpoint and print its folder."""
+    """Get one checkpoint, or a run's newest, and print its folder."""
     from tasks.storage.checkpoints import pull_checkpoint
     from tasks.storage.object_store import open_store
 

@@ -26,9 +26,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_fetch(actions: Any) -> None:
-    parser = actions.add_parser("fetch", help="download the sources and lay them out")
+    parser = actions.add_parser("fetch", help="download the sources and lay them out", description=run_fetch.__doc__)
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="data folder")
-    parser.add_argument("--sources", default=SOURCES, help="sources to fetch, with commas (default: %(default)s)")
+    parser.add_argument(
+        "--sources", default=SOURCES, metavar="NAMES", help="sources to fetch, with commas (default: %(default)s)"
+    )
     for option, what in (("archive", "an archive or folder of yours"), ("mirror", "an address that is tried first")):
         parser.add_argument(
             f"--{option}",
@@ -37,39 +39,51 @@ def _add_fetch(actions: Any) -> None:
             metavar="NAME=PLACE",
             help=f"{what}, for a source or instructions; again for a further part",
         )
-    parser.add_argument("--endpoint-url", help="address of an S3-compatible server, for s3 addresses")
+    parser.add_argument(
+        "--endpoint-url", metavar="URL", help="address of an S3-compatible server, for s3 addresses (default: AWS)"
+    )
     parser.set_defaults(run=run_fetch)
 
 
 def _add_filter(actions: Any) -> None:
-    parser = actions.add_parser("filter", help="keep the records of some sources")
+    parser = actions.add_parser("filter", help="keep the records of some sources", description=run_filter.__doc__)
     parser.add_argument("raw", type=Path, metavar="RAW.json", help="instruction file")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
-    parser.add_argument("--sources", default=SOURCES, help="sources to keep, with commas (default: %(default)s)")
+    parser.add_argument(
+        "--sources", default=SOURCES, metavar="NAMES", help="sources to keep, with commas (default: %(default)s)"
+    )
     parser.set_defaults(run=run_filter)
 
 
 def _add_split(actions: Any) -> None:
-    parser = actions.add_parser("split", help="divide records into train, val and test")
+    parser = actions.add_parser("split", help="divide records into train, val and test", description=run_split.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for data_train.json and so on")
-    parser.add_argument("--train", type=float, default=0.7, help="share for training (default: %(default)s)")
-    parser.add_argument("--test", type=float, default=0.2, help="share for the test (default: %(default)s)")
+    parser.add_argument(
+        "--train", type=float, default=0.7, metavar="SHARE", help="share for training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--test",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="share for the test; the rest validates (default: %(default)s)",
+    )
     _add_drawing(parser)
     parser.set_defaults(run=run_split)
 
 
 def _add_reduce(actions: Any) -> None:
-    parser = actions.add_parser("reduce", help="keep a share of a test set")
+    parser = actions.add_parser("reduce", help="keep a share of a test set", description=run_reduce.__doc__)
     parser.add_argument("test", type=Path, metavar="TEST.json", help="test set")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
-    parser.add_argument("--ratio", type=float, required=True, help="share to keep, above 0 to 1")
+    parser.add_argument("--ratio", type=float, required=True, metavar="SHARE", help="share to keep, above 0 to 1")
     _add_drawing(parser)
     parser.set_defaults(run=run_reduce)
 
 
 def _add_audit(actions: Any) -> None:
-    parser = actions.add_parser("audit", help="find what of the test stands in training")
+    parser = actions.add_parser("audit", help="find what of the test stands in training", description=run_audit.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder that image paths begin in")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
@@ -78,7 +92,7 @@ def _add_audit(actions: Any) -> None:
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=28, help="seed of the draw (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=28, metavar="N", help="seed of the draw (default: %(default)s)")
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
@@ -89,7 +103,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> None:
-    """Run the fetch-data flow."""
+    """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
     from deployments.configuration import data_config
     from flows.embedded import prepare_prefect
 
@@ -125,14 +139,14 @@ def _names(text: str) -> list[str]:
 
 
 def run_filter(options: argparse.Namespace) -> None:
-    """Write the records of the asked sources."""
+    """Write the records of the asked sources, and beside them a manifest that counts what was dropped, by reason."""
     from tasks.data.set_files import filter_file
 
     _print_written([filter_file(options.raw, options.out, _names(options.sources))])
 
 
 def run_split(options: argparse.Namespace) -> None:
-    """Write the three sets."""
+    """Write data_train.json, data_val.json and data_test.json, each with its manifest."""
     from tasks.data.set_files import SplitParameters, split_file
 
     parameters = SplitParameters(options.train, options.test, options.seed, options.protocol)
@@ -140,14 +154,14 @@ def run_split(options: argparse.Namespace) -> None:
 
 
 def run_reduce(options: argparse.Namespace) -> None:
-    """Write a share of the test set."""
+    """Write a share of a test set, the same one for the same seed, with its manifest."""
     from tasks.data.set_files import reduce_file
 
     _print_written([reduce_file(options.test, options.out, options.ratio, options.seed, options.protocol)])
 
 
 def run_audit(options: argparse.Namespace) -> None:
-    """Write the audit and print what it found."""
+    """Write audit.json, audit.html and, with --sets, clean_test.json; print how much of the test training shows."""
     from tasks.data.auditing import audit_file
 
     audited = audit_file(options.dataset, options.images, options.out, options.sets)

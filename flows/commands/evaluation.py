@@ -7,7 +7,9 @@ from typing import Any
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `evaluate` and `compare`."""
-    parser = subparsers.add_parser("evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html")
+    parser = subparsers.add_parser(
+        "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
     parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the answers")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
@@ -26,8 +28,17 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
     parser.set_defaults(run=run_evaluate)
-    parser = subparsers.add_parser("compare", help="which of two evaluated models is better, and how surely")
-    parser.add_argument("report_a", type=Path, metavar="REPORT_DIR_A", help="report, or a run's reports: its final")
+    parser = subparsers.add_parser(
+        "compare",
+        help="which of two or more evaluated models is better, and how surely",
+        description=run_compare.__doc__,
+    )
+    parser.add_argument(
+        "report_a",
+        type=Path,
+        metavar="REPORT_DIR_A",
+        help="report that `rsvlm evaluate` wrote, or a run's folder reports: its final",
+    )
     parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report that is judged against A")
     parser.add_argument(
         "more", type=Path, nargs="*", metavar="REPORT_DIR", help="more that are judged against A, by Holm's correction"
@@ -37,7 +48,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Score a predictions file and print a short table."""
+    """Score the answers to a test set, write the report and print a short table."""
     from tasks.evaluation.comparing import METRICS, PAGE
     from tasks.evaluation.evaluating import EvaluationFiles, evaluate
     from tasks.evaluation.lmms_eval import export_lmms_eval

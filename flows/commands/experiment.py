@@ -12,16 +12,20 @@ WORKSPACE = Path("workspace")
 
 def add_parsers(subparsers: Any) -> None:
     """Add `run`, `config` and `train`."""
-    run = subparsers.add_parser("run", help="a whole experiment, from data to report")
+    run = subparsers.add_parser(
+        "run", help="a whole experiment, from data to report", description=run_experiment.__doc__
+    )
     add_experiment(run)
     add_place(run)
     run.set_defaults(run=run_experiment)
 
-    config = subparsers.add_parser("config", help="the resolved configuration as YAML")
+    config = subparsers.add_parser("config", help="the resolved configuration as YAML", description=show_config.__doc__)
     add_experiment(config)
     config.set_defaults(run=show_config)
 
-    train = subparsers.add_parser("train", help="prepare the data and train; no merge, no answers")
+    train = subparsers.add_parser(
+        "train", help="prepare the data and train; no merge, no answers", description=train_model.__doc__
+    )
     add_experiment(train)
     add_place(train)
     train.add_argument("--resume", action="store_true", help="go on from the newest complete checkpoint")
@@ -31,24 +35,28 @@ def add_parsers(subparsers: Any) -> None:
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """The experiment that a command is about."""
     parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="a.b=value", help="override one setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="a.b=value", help="override one setting; again for another"
+    )
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Where its run stands."""
     parser.add_argument("--name", help="the run's name (default: the preset's, with a digest of your overrides)")
-    parser.add_argument("--workspace", type=Path, default=WORKSPACE, help="folder of all runs (default: ./workspace)")
+    parser.add_argument(
+        "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
+    )
 
 
 def show_config(options: argparse.Namespace) -> None:
-    """Print the resolved configuration."""
+    """Print all settings of an experiment as YAML, ready to be saved and changed."""
     from deployments.configuration import load_config
 
     print(load_config(options.preset, options.set).as_yaml(), end="")
 
 
 def run_experiment(options: argparse.Namespace) -> None:
-    """Run the experiment flow and print the report directory as the last line."""
+    """Run a whole experiment and print the report directory as the last line; nothing is made twice."""
     arguments = _arguments(options)
     from flows.experiment import experiment_flow
 
@@ -56,7 +64,7 @@ def run_experiment(options: argparse.Namespace) -> None:
 
 
 def train_model(options: argparse.Namespace) -> None:
-    """Run the train-lora flow and print the final checkpoint as the last line."""
+    """Prepare the data, train, and print the final checkpoint as the last line."""
     arguments = _arguments(options)
     from flows.train_lora import train_lora_flow
 

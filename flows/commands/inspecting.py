@@ -12,7 +12,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FILE.json", help="records")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--pixels", type=Path, metavar="DIR", help="folder for each image as <id>.npy, float32 CHW")
-    parser.add_argument("--model-max-length", type=int, metavar="N", help="longest sample in tokens (2048)")
+    parser.add_argument("--model-max-length", type=int, metavar="N", help="longest sample in tokens (default: 2048)")
     parser.set_defaults(run=run)
 
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `merge`."""
-    parser = subparsers.add_parser("merge", help="merge an adapter into its base model")
-    parser.add_argument("--base", type=Path, required=True, help="the model directory that was trained on")
-    parser.add_argument("--adapter", type=Path, required=True, help="a checkpoint of the LoRA training")
-    parser.add_argument("--out", type=Path, required=True, help="the directory to write")
+    parser = subparsers.add_parser("merge", help="merge an adapter into its base model", description=run_merge.__doc__)
+    parser.add_argument(
+        "--base", type=Path, required=True, metavar="DIR", help="the model directory that was trained on"
+    )
+    parser.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="a checkpoint of its training")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory to write")
     parser.add_argument(
         "--format",
         choices=("transformers", "llava"),
         default="transformers",
-        help="layout of the directory: transformers, or llava: as the original LLaVA code reads it",
+        help="layout of the directory: transformers (default), or llava: as the original LLaVA code reads it",
     )
     parser.add_argument(
         "--dtype",
@@ -27,12 +29,14 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         action="store_true",
         help="compare answers with those of base and adapter before the directory is there; takes both in fp32",
     )
-    parser.add_argument("--report", type=Path, help="a report directory, whose scores go into the model card")
+    parser.add_argument(
+        "--report", type=Path, metavar="REPORT_DIR", help="a report directory, whose scores go into the model card"
+    )
     parser.set_defaults(run=run_merge)
 
 
 def run_merge(options: argparse.Namespace) -> None:
-    """Merge and print the written directory."""
+    """Merge a checkpoint into its base model and print the written directory, which is there whole or not at all."""
     from tasks.merging.checkpoints import merge_checkpoint
     from tasks.merging.model_card import scores_in
     from tasks.merging.publishing import Form

@@ -15,19 +15,27 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
-    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records a subset (150)")
+    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records a subset (default: 150)")
     parser.add_argument(
         "--history",
         choices=("independent", "predicted", "reference"),
         help="what a later turn sees of the earlier ones: nothing (default), the model's answers, the true ones",
     )
-    parser.add_argument("--caption-turns", choices=("first", "all"), help="caption turns asked (first)")
-    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer in tokens (128)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="most questions a batch (as memory allows)")
-    parser.add_argument("--temperature", type=float, metavar="T", help="draw tokens; 0: the likeliest (default)")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of drawn tokens (28)")
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), help="type of the weights")
-    parser.add_argument("--engine", choices=("transformers", "vllm", "echo"), help="what answers (transformers)")
+    parser.add_argument("--caption-turns", choices=("first", "all"), help="caption turns asked (default: first)")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer in tokens (default: 128)")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="most questions a batch (default: as memory allows)"
+    )
+    parser.add_argument("--temperature", type=float, metavar="T", help="draw tokens; 0: the likeliest (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of drawn tokens (default: 28)")
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="type of the weights (default: auto: bfloat16 on a GPU, float32 on a CPU)",
+    )
+    parser.add_argument(
+        "--engine", choices=("transformers", "vllm", "echo"), help="what answers (default: transformers)"
+    )
     parser.add_argument("--cache", metavar="STORE_URI", help="store that keeps answers, and is asked before the model")
     parser.set_defaults(run=run)
 

@@ -10,7 +10,9 @@ USER_ERROR = 2
 
 def add_parsers(subparsers: Any) -> None:
     """Add `preflight`."""
-    parser = subparsers.add_parser("preflight", help="what would stop or starve a run, before it starts")
+    parser = subparsers.add_parser(
+        "preflight", help="what would stop or starve a run, before it starts", description=show_preflight.__doc__
+    )
     # the arguments of `rsvlm run`, so that its command can be given as it is
     add_experiment(parser)
     add_place(parser)
@@ -18,7 +20,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def show_preflight(options: argparse.Namespace) -> int:
-    """Print all that was found; 2 where anything would stop the run."""
+    """Print all that would stop or starve a run, and where its memory goes; ends with 2 where anything stops it."""
     import sys
 
     from deployments.configuration import load_config

@@ -21,8 +21,10 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument(
         "--adapter", type=Path, metavar="DIR", help="adapter directory; base and tuned answer side by side"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860); 0: any that is free")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at; 0: any that is free (default: 7860)")
     parser.add_argument("--examples", type=Path, metavar="DIR", help="folder of images to offer (default: drawn ones)")
     parser.add_argument(
         "--login-file",

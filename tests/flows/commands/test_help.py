@@ -1,0 +1,45 @@
+"""`--help` of every command says what the command does, and what an option is that is not given."""
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+
+from flows.cli import build_parser
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """All commands that do something."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield parser
+    for action in inner:
+        for below in action.choices.values():
+            yield from commands(below)
+
+
+COMMANDS = pytest.mark.parametrize("command", [*commands(build_parser())], ids=lambda parser: parser.prog)
+
+
+@COMMANDS
+def test_a_command_says_what_it_does(command: argparse.ArgumentParser) -> None:
+    assert command.description and command.description.endswith(".")
+
+
+@COMMANDS
+def test_every_argument_is_explained(command: argparse.ArgumentParser) -> None:
+    assert [action.dest for action in command._actions if not action.help] == []
+
+
+@COMMANDS
+def test_a_default_is_told(command: argparse.ArgumentParser) -> None:
+    given = [action for action in command._actions if action.default not in (None, False, [], (), argparse.SUPPRESS)]
+    assert [action.dest for action in given if "default" not in str(action.help)] == []
+
+
+@COMMANDS
+def test_what_an_argument_takes_is_told_in_a_word_of_its_own(command: argparse.ArgumentParser) -> None:
+    taking = [action for action in command._actions if action.nargs != 0 and not action.choices]
+    # argparse would show `--out OUT` and `out_dir`
+    bare = [action.dest for action in taking if action.metavar is None]
+    assert [name for name in bare if name not in ("name", "host", "port")] == []
