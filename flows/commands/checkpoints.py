@@ -45,25 +45,35 @@ def run_list(options: argparse.Namespace) -> int:
     from tasks.storage.checkpoints import list_checkpoints
     from tasks.storage.object_store import open_store
 
-    return _print_lines(list_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+    whole = _print_lines(list_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+    if not whole:
+        print("there is no checkpoint below this address", file=sys.stderr)
+    return 0 if all(whole) else NOT_WHOLE
 
 
 def run_verify(options: argparse.Namespace) -> int:
     """Like `rsvlm checkpoints list`, but every byte is read and compared with its SHA-256."""
+    from tasks.errors import StoreError
     from tasks.storage.checkpoints import verify_checkpoints
     from tasks.storage.object_store import open_store
 
-    return _print_lines(verify_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+    whole = _print_lines(verify_checkpoints(open_store(options.store_uri, options.endpoint_url)))
+    if not whole:
+        # a wrong prefix must not look like a sound archive
+        raise StoreError(
+            f"There is no checkpoint below {options.store_uri}: nothing was verified; give the address of a store, a "
+            "run or a checkpoint."
+        )
+    return 0 if all(whole) else NOT_WHOLE
 
 
-def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> int:
+def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> list[bool]:
+    """Print one line a checkpoint; returns whether each is whole."""
     whole = []
     for checkpoint in checkpoints:
         print(checkpoint.model_dump_json(), flush=True)
         whole.append(checkpoint.whole)
-    if not whole:
-        print("there is no checkpoint below this address", file=sys.stderr)
-    return 0 if all(whole) else NOT_WHOLE
+    return whole
 
 
 def run_pull(options: argparse.Namespace) -> None:

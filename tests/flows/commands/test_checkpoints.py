@@ -38,6 +38,15 @@ def test_verify_ends_with_1_when_one_is_not_whole(store: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["whole"] is False
 
 
+def test_nothing_to_list_is_said_and_nothing_to_verify_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["checkpoints", "list", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == "there is no checkpoint below this address\n"
+    assert main(["checkpoints", "verify", str(tmp_path)]) == 2
+    assert "nothing was verified" in capsys.readouterr().err
+
+
 def test_pull_prints_the_folder(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "pull", str(store / "demo"), str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "checkpoint-5")
