@@ -49,7 +49,7 @@ class Run(Value):
 
 
 def require_run_name(name: str) -> None:
-    """Raise ConfigError for a name that is no folder's everywhere."""
+    """Raise ConfigError for a name that could not be a run's folder, on any disk and in any store."""
     if not RUN_NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores, 100 at most, and begin "

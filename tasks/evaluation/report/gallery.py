@@ -33,7 +33,7 @@ class Worth(NamedTuple):
 def choose_examples(rows: Iterable[Row], base: Iterable[Row] | None, images: Path | None, count: int) -> list[Example]:
     """`count` examples, as many of each source as it has and `equal_shares` leaves it: a third best, typical, worst.
 
-    Captions are ranked by CIDEr, VQA images by their share of right answers.
+    Captions are ranked by CIDEr, VQA images by their share of right answers. Rows are walked through twice.
     """
     sources = _worths(rows)
     chosen: dict[int, tuple[str, float]] = {}
@@ -144,7 +144,7 @@ def _states(row: Row, base: Row | None) -> list[str]:
 
 
 def shorten(text: str) -> str:
-    """A text of at most 400 characters."""
+    """A text, of a long one the first 400 characters and how many it has."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)"
 
 

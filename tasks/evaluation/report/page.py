@@ -27,7 +27,7 @@ INLINE = {"style": "style.css", "script": "report.js"}
 
 @dataclass(frozen=True)
 class PageModel:
-    """One model's name, scores (metrics.json without its protocol) and rows."""
+    """One model's name, scores (metrics.json without its protocol) and rows, which are walked through several times."""
 
     name: str
     scores: dict[str, Any]
