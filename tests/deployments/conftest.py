@@ -1,17 +1,18 @@
 """A real Prefect server and real workers, as processes that can be killed and started again."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +24,6 @@ from tasks.paths import COMPLETE, RunFolder
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-POSTGRES = Path("/usr/lib/postgresql")
 PATIENCE_S = 500
 SMALL = (
     *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
@@ -231,11 +231,8 @@ class Orchestra:
 def orchestra(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
     """A server with all deployments, made with the module's DEPLOYED_WITH, and workers of both pools."""
     folder = tmp_path_factory.mktemp(request.param)
-    with ExitStack() as stack:
-        database = None
-        if request.param == "postgresql":
-            database = stack.enter_context(closing(_Postgres())).address
-        orchestra = stack.enter_context(closing(Orchestra(folder, database)))
+    database = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    with closing(Orchestra(folder, database)) as orchestra:
         orchestra.start_server()
         done = orchestra.deploy(*request.module.DEPLOYED_WITH)
         assert done.returncode == 0, done.stderr
@@ -256,29 +253,21 @@ def small(tiny_model_dir: Path) -> Callable[..., dict[str, Any]]:
     return build
 
 
-class _Postgres:
-    """A PostgreSQL server on a port of its own; it refuses to run as root, and then is the user postgres."""
+@pytest.fixture(scope="module")
+def told() -> Iterator[SimpleNamespace]:
+    """A place that notifications are sent to, and what has come there."""
+    bodies: list[str] = []
 
-    def __init__(self) -> None:
-        found = sorted(POSTGRES.glob("*/bin/initdb"))
-        if not found:
-            pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-        programs = found[-1].parent
-        self._run = [] if os.geteuid() else ["runuser", "-u", "postgres", "--"]
-        # not in pytest's own folder, which only its owner may enter
-        self._data = Path(tempfile.mkdtemp(prefix="rsvlm-postgres-"))
-        self._control = programs / "pg_ctl"
-        if self._run:
-            shutil.chown(self._data, "postgres")
-        port = free_port()
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self._call(str(programs / "initdb"), "-D", str(self._data), "-U", "rsvlm", "-A", "trust", "-E", "UTF8")
-        self._call(str(self._control), "-D", str(self._data), "-o", options, "-l", f"{self._data}/log", "-w", "start")
-        self.address = f"postgresql+asyncpg://rsvlm@127.0.0.1:{port}/postgres"
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
 
-    def _call(self, *command: str) -> None:
-        subprocess.run([*self._run, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
 
-    def close(self) -> None:
-        self._call(str(self._control), "-D", str(self._data), "-m", "immediate", "stop")
-        shutil.rmtree(self._data, ignore_errors=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/lab", bodies=bodies)
+        server.shutdown()

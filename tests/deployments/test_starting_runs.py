@@ -3,11 +3,9 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,44 +30,19 @@ BURST = 20
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[SimpleNamespace]:
-    """A place that notifications are sent to, and what has come there."""
-    bodies: list[str] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/lab", bodies=bodies)
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[SimpleNamespace]:
+def bucket(s3_address: str) -> SimpleNamespace:
     """A bucket on an S3 server, empty."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
     client = boto3.client(
         "s3",
-        endpoint_url=url,
+        endpoint_url=s3_address,
         region_name=KEYS["AWS_DEFAULT_REGION"],
         aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
     )
     client.create_bucket(Bucket=BUCKET)
-    yield SimpleNamespace(url=url, client=client)
-    server.stop()
+    return SimpleNamespace(url=s3_address, client=client)
 
 
 def keys_in(bucket: SimpleNamespace) -> list[str]:

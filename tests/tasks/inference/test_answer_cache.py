@@ -89,20 +89,15 @@ def test_a_store_that_fails_costs_no_answer(request_for, records, tmp_path):
 
 
 @pytest.fixture
-def bucket(monkeypatch, tmp_path):
+def bucket(monkeypatch, tmp_path, s3_address):
     """A place in a bucket of a server that speaks S3; children find it as well."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in {**keys, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+    for name, value in {**keys, "AWS_ENDPOINT_URL": s3_address}.items():
         monkeypatch.setenv(name, value)
     boto3.client("s3").create_bucket(Bucket="kept")
-    yield f"s3://kept/{tmp_path.name}"
-    server.stop()
+    return f"s3://kept/{tmp_path.name}"
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -1,6 +1,7 @@
 """A directory is a model that answers, or one sentence says why not."""
 
 import json
+import logging
 import os
 import pickle
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.model.configuration import require_model_config
 from tasks.model.loading import load_base, load_model, load_reader
+from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
 
 
 def change_config(folder: Path, **values: Any) -> None:
@@ -34,6 +36,20 @@ def test_a_model_comes_with_all_that_turns_records_into_its_input(tiny_model_dir
     assert loaded.tokenizer.convert_ids_to_tokens(loaded.image_token_id) == "<image>"
     assert loaded.image_processor.do_pad
     assert not loaded.model.training
+
+
+def test_the_tokenizer_of_an_original_layout_of_ours_is_read_without_a_warning_of_its_type(
+    model_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change_config(model_dir, model_type="llava_llama")
+    library = logging.getLogger("transformers")
+    library.addHandler(caplog.handler)
+    try:
+        tokenizer = load_original_tokenizer(model_dir)
+    finally:
+        library.removeHandler(caplog.handler)
+    assert tokenizer.convert_tokens_to_ids("<image>") == load_tokenizer(model_dir).convert_tokens_to_ids("<image>")
+    assert caplog.messages == []
 
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """Credentials of a Prefect block reach the store, and no parameter, log, event or artifact on their way."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tasks.errors import ConfigError
 from tasks.settings import ExperimentConfig
@@ -64,15 +62,11 @@ def test_a_block_that_is_not_there_is_said_so(prefect_server: Path, tmp_path: Pa
 
 
 @pytest.fixture
-def bucket_server(blocks: None) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    boto3.Session("a", "b", region_name="us-east-1").client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(
+def bucket_server(blocks: None, s3_address: str) -> str:
+    boto3.Session("a", "b", region_name="us-east-1").client("s3", endpoint_url=s3_address).create_bucket(
         Bucket="bucket"
     )
-    yield f"http://{host}:{port}"
-    server.stop()
+    return s3_address
 
 
 def told_to_prefect() -> str:

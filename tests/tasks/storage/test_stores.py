@@ -1,14 +1,12 @@
 """Both stores keep the same promises: the local one and S3, against a real server on loopback."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
 
 from tasks.errors import StoreError
 from tasks.files import sha256_of
@@ -18,15 +16,6 @@ from tasks.storage.object_store import ObjectStore, open_store
 
 BUCKET = "rsvlm-tests"
 PARTS = 40 << 20  # three parts of a multipart upload
-
-
-@pytest.fixture(scope="session")
-def s3_address() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tasks.data.fetching.addresses import obtain
 from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience
@@ -9,14 +8,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFA
 
 
 @pytest.fixture
-def endpoint(monkeypatch):
+def endpoint(monkeypatch, s3_address):
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    return s3_address
 
 
 def test_an_object_is_fetched_by_a_signed_link_that_is_not_recorded(endpoint, tmp_path):
