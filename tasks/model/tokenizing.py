@@ -10,11 +10,11 @@ from tasks.model.prompt import IMAGE_PLACEHOLDER
 SENTENCEPIECE, FAST = "tokenizer.model", "tokenizer.json"
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a transformers LLaVA directory."""
+def load_tokenizer(folder: Path, config: Any = None) -> Any:
+    """The tokenizer of a transformers LLaVA directory; `config` is taken in the place of the directory's own."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
     if (folder / SENTENCEPIECE).is_file() and not (folder / FAST).is_file():
         _set_pieces(tokenizer, *_pieces(folder / SENTENCEPIECE))
     return _with_its_spaces(tokenizer)
@@ -22,10 +22,11 @@ def load_tokenizer(folder: Path) -> Any:
 
 def load_original_tokenizer(folder: Path) -> Any:
     """The sentencepiece tokenizer of an original LLaVA directory, with <image> in the place of an unused piece."""
-    from transformers import AddedToken, LlamaTokenizer
+    from transformers import AddedToken, LlamaTokenizer, PreTrainedConfig
 
     if (folder / FAST).is_file() and not (folder / SENTENCEPIECE).is_file():
-        return load_tokenizer(folder)
+        # transformers takes an empty one where it does not know a type, as LLaVA's own, and warns at length
+        return load_tokenizer(folder, PreTrainedConfig())
     for name in (SENTENCEPIECE, "tokenizer_config.json"):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} lacks {name}: copy it from where the model was published.")
