@@ -68,7 +68,11 @@ def _talk(conversation: Conversation, terminal: Terminal) -> bool:
 
 def _opened(place: str, open_image: Callable[[Path], Conversation], folder: Path) -> Conversation:
     if not is_url(place):
-        return open_image(Path(place).expanduser())
+        path = Path(place).expanduser()
+        if not path.exists():
+            # there is no record here whose path could be checked
+            raise DataError(f"{place} does not exist: give the path or the address of an image.")
+        return open_image(path)
     file = folder / "image"
     fetch_image(place, file)
     try:

@@ -56,7 +56,9 @@ def test_stop_quits_wherever_it_is_said(place, typed):
 
 def test_a_wrong_image_path_is_said_and_asked_for_again(place):
     answers, messages, _ = said("nowhere.png\na.png\nhello\n")
-    assert answers == ["a.png 1: hello"] and messages == "error: nowhere.png does not exist\n"
+    assert answers == ["a.png 1: hello"] and messages == (
+        "error: nowhere.png does not exist: give the path or the address of an image.\n"
+    )
 
 
 def test_a_prompt_that_cannot_be_answered_does_not_end_the_chat(place):
