@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from deployments.configuration import load_config, read_yaml
 from tasks.errors import ConfigError
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.description import Range, SweepConfig
 from tasks.sweeping.space import require_searchable
 
 PRESET, SET = "preset", "set"
@@ -30,8 +31,26 @@ def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
     try:
         sweep = SweepConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the sweep"
-        raise ConfigError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise ConfigError(f"{path}: {_explain(error)}") from None
     require_searchable(config, sweep)
     return config, sweep
+
+
+def _explain(error: ValidationError) -> str:
+    """What is wrong first, as a sentence; of a searched setting, which may be a list or a range, with what was meant."""
+    errors = error.errors()
+    found = next((each for each in errors if not _is_no_range(each)), errors[0])
+    searched = found["loc"][:1] == ("search",)
+    if _is_no_range(found):
+        return f"search.{found['loc'][1]}: write a list of values, as [8, 16], or a range, as {{low: 1, high: 2}}."
+    # the third part names the kind of value, not a field
+    place = ".".join(str(part) for number, part in enumerate(found["loc"]) if not (searched and number == 2))
+    if found["type"] == "extra_forbidden":
+        known = list(Range.model_fields) if searched else [PRESET, SET, *SweepConfig.model_fields]
+        return f"{place} is no setting of a sweep: known here are {', '.join(known)}."
+    return f"{place or 'the sweep'}: {found['msg'].removeprefix('Value error, ')}."
+
+
+def _is_no_range(error: ErrorDetails) -> bool:
+    kind = str(error["loc"][2]) if len(error["loc"]) > 2 else ""
+    return kind.startswith("tuple") or error["type"] == "model_type"

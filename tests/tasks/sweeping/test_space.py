@@ -104,6 +104,16 @@ points: 3
         ("search: {training.lora_r: [8]}", "names no experiment"),
         ("preset: demo\nsearch: {}", "search"),
         ("preset: demo\nsearch: {training.lora_r: [8]}\nsampler: best", "sampler"),
+        (
+            "preset: demo\npoint: 3\nsearch: {training.lora_r: [8]}",
+            "point is no setting of a sweep: known here are .*points",
+        ),
+        (
+            "preset: demo\nsearch: {training.lora_r: 8}",
+            r"search\.training\.lora_r: write a list of values, as \[8, 16\]",
+        ),
+        ("preset: demo\nsearch: {training.lora_r: {low: 8}}", r"search\.training\.lora_r\.high: Field required\."),
+        ("preset: demo\nsearch: {training.lora_r: {low: 8, high: 1}}", "low is 8, but must be below high, 1"),
         ("preset: demo\nset: 5\nsearch: {training.lora_r: [8]}", "set must be a list"),
     ],
 )
