@@ -37,7 +37,7 @@ def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
 
 
 def _explain(error: ValidationError) -> str:
-    """What is wrong first, as a sentence; of a searched setting, which may be a list or a range, with what was meant."""
+    """What is wrong first, as a sentence; of a searched setting, a list or a range, what it was meant to be."""
     errors = error.errors()
     found = next((each for each in errors if not _is_no_range(each)), errors[0])
     searched = found["loc"][:1] == ("search",)
