@@ -74,7 +74,8 @@ def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> Re
 
 def _digest(path: Path) -> str:
     if not path.is_file():
-        raise DataError(f"{path} does not exist: give the path of an existing JSON file.")
+        wrong = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {wrong}: give the path of an existing JSON file.")
     return sha256_of(path)
 
 

@@ -122,6 +122,8 @@ def test_answers_to_another_test_set_leave_nothing_behind(
 def test_a_missing_file_is_named(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.json does not exist"):
         report(train=tmp_path / "nowhere.json")
+    with pytest.raises(DataError, match="is a folder: give the path of an existing JSON file"):
+        report(train=tmp_path)
 
 
 def test_odd_answers_are_scored_and_shown(
