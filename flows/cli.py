@@ -5,12 +5,14 @@ imported inside that function, so that `--help` and a wrong argument answer at o
 """
 
 import argparse
+import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
 
 from flows.commands import COMMANDS
-from tasks.errors import UserError
+from tasks.errors import told_to_user
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,16 +32,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 the user can mend it, 1 anything else."""
     options = build_parser().parse_args(arguments)
     try:
-        return options.run(options) or DONE
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+        code = options.run(options) or DONE
+        # what cannot be written is an error, and not one of the interpreter's end
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except Exception:
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return DONE
+        if told := told_to_user(error):
+            print(f"error: {told}", file=sys.stderr)
+            return USER_ERROR
         traceback.print_exc()
         return FAILED
+
+
+def _reader_has_gone() -> bool:
+    """Whether who reads the output has seen enough, as `head` has; what is still to be written then goes nowhere."""
+    output = select.poll()
+    # of a pipe without a reader poll always tells
+    output.register(sys.stdout.fileno(), 0)
+    if not output.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Import this before prefect: it reads its settings when it is imported.
 import logging
 import os
 
-from tasks.errors import UserError
+from tasks.errors import told_to_user
 
 DEFAULTS = {
     # a fresh database takes 18 to 23 s on two cores, and Prefect's own limit is 20
@@ -28,6 +28,6 @@ def prepare_prefect() -> None:
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, UserError):
+    if told_to_user(error):
         record.exc_info = record.exc_text = None
     return True

@@ -1,5 +1,8 @@
 """The error tree: what the user can mend ends with exit code 2, all else with 1 and a traceback."""
 
+import errno
+import os
+
 
 class RsvlmError(Exception):
     """Anything that rsvlm itself reports."""
@@ -31,3 +34,33 @@ class TrainingError(UserError):
 
 class TrainingStopped(TrainingError):
     """Training was asked to stop, has saved, and can be gone on with."""
+
+
+PATH = "give another path"
+RIGHTS = "get the rights for it, or give another path"
+ROOM = "make room there, or give another path"
+# what a wrong path, missing rights or a full disk lead to; all other errors of the system are ours
+WAYS_OUT = {
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EROFS: RIGHTS,
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EEXIST: PATH,
+    errno.EISDIR: PATH,
+    errno.ELOOP: PATH,
+    errno.ENAMETOOLONG: PATH,
+    errno.ENOTDIR: PATH,
+}
+
+
+def told_to_user(error: BaseException | None) -> str | None:
+    """What the user is told instead of a traceback; None where there is nothing that the user can mend."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in WAYS_OUT:
+        # of a renaming the second is what was asked for; writing to an open file does not say which
+        name = error.filename2 or error.filename
+        place = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "A file"
+        return f"{place} cannot be read or written ({os.strerror(error.errno)}): {WAYS_OUT[error.errno]}."
+    return None

@@ -24,7 +24,6 @@ def add_parsers(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read an image path or URL from stdin, then prompts; "exit": next image; "stop" or end of input: quit."""
-    import os
     import sys
     from io import TextIOWrapper
 
@@ -43,11 +42,7 @@ def run(options: argparse.Namespace) -> None:
             stream.reconfigure(errors="replace")
     speaker = Speaker("model", load_model(options.model, options.adapter))
     decoding = Decoding(options.max_new_tokens)
-    try:
-        chat(
-            lambda image: Conversation(speaker, image, decoding, options.history),
-            Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
-        )
-    except BrokenPipeError:
-        # the reader has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    chat(
+        lambda image: Conversation(speaker, image, decoding, options.history),
+        Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
+    )

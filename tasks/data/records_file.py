@@ -78,6 +78,8 @@ class RecordsFile:
         parameters: Mapping[str, Any],
         repaired: Mapping[str, int] | None = None,
     ):
+        if not path.name:
+            raise DataError(f"{path} names no file: give the path of the file to write.")
         self.path, self.manifest_path, self._repaired = path, manifest_beside(path), repaired
         # as JSON gives them back: what was written is compared with what is asked for
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
@@ -92,7 +94,8 @@ class RecordsFile:
 
     def require_free(self, sha256: str) -> None:
         """Raise DataError where a file of other content stands: nothing of the user's is overwritten."""
-        if self.path.is_dir() or (self.path.exists() and sha256_of(self.path) != sha256):
+        # a device or a pipe can be read without end
+        if self.path.exists() and not (self.path.is_file() and sha256_of(self.path) == sha256):
             raise DataError(
                 f"{self.path} exists and holds something else than what would be written: "
                 "give another name, or move it away."
