@@ -71,6 +71,15 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def fits_utf8(value: Any) -> bool:
+    """Whether UTF-8 can hold a JSON-able value: JSON may hold half a character (a lone surrogate), UTF-8 may not."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
     """Write one JSON value a line, whole or not at all."""
     with written_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:

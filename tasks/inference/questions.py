@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tasks.data.sources import task_of
 from tasks.errors import DataError
-from tasks.files import read_json
+from tasks.files import fits_utf8, read_json
 from tasks.inference.engine import Refusal
 from tasks.model.prompt import IMAGE_PLACEHOLDER, place_image
 from tasks.records import Question
@@ -101,6 +101,8 @@ def _read_dialogue(index: int, record: dict[str, Any], caption_turns: CaptionTur
     image = record.get("image")
     if not isinstance(image, str) or not image:
         raise DataError("it has no image: give it one, or drop it with `rsvlm data filter`")
+    if not fits_utf8(record):
+        raise DataError("it holds half a Unicode character (a lone surrogate): write it again")
     questions, references = _read_turns(record.get("conversations"))
     only_first = task_of(record) == "captioning" and caption_turns == "first"
     asked = range(1 if only_first else len(questions))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tasks.files import fits_utf8
 from tasks.model.loading import Reader
 from tasks.model.prompt import (
     IMAGE_INDEX,
@@ -22,6 +23,7 @@ UNASKED = "first answer without a question"
 UNANSWERED = "last question without an answer"
 EMPTY_ANSWER = "question with an empty answer"
 NO_ANSWER = "no answer to learn from"
+HALF_CHARACTER = "half a Unicode character (a lone surrogate)"
 TOO_LONG = "one question and answer longer than model_max_length"
 CUT = "answers cut at model_max_length"
 
@@ -119,6 +121,8 @@ def _learnable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]
     turns = [
         (turn["from"], place_image(turn["value"]) if has_image else turn["value"]) for turn in record["conversations"]
     ]
+    if not fits_utf8(turns):
+        return [], Counter({HALF_CHARACTER: 1})
     lost: Counter[str] = Counter()
     if turns and turns[0][0] == "gpt":
         del turns[0]

@@ -72,6 +72,12 @@ def test_a_text_only_record_is_refused(records):
     assert [refusal.record for refusal in plan_questions(records, "first").refusals] == [0]
 
 
+def test_a_record_that_no_answer_file_can_hold_is_refused(records):
+    records[1]["conversations"][0]["value"] += "\ud83d"
+    (refusal,) = plan_questions(records, "first").refusals
+    assert (refusal.record, "half a Unicode character" in refusal.reason) == (1, True)
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "<image>\n "])
 def test_an_empty_question_is_refused_and_the_other_turns_are_asked(records, text):
     records[1]["conversations"][0]["value"] = text

@@ -12,6 +12,7 @@ from tasks.model.prompt import IMAGE_INDEX
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,
+    HALF_CHARACTER,
     NO_ANSWER,
     TOO_LONG,
     UNANSWERED,
@@ -153,6 +154,10 @@ def test_the_one_image_is_shown_once(reader: Reader, texts: tuple[str, ...]) -> 
     samples, _ = make_samples([record(*texts)], reader, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
     assert learned(samples[0], reader) == ["yes", "two"]
+
+
+def test_a_text_that_no_tokenizer_takes_is_counted(reader: Reader) -> None:
+    assert make_samples([record("<image>\nRural?", "yes \ud83d")], reader, 2048, True) == ([], {HALF_CHARACTER: 1})
 
 
 def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(reader: Reader) -> None:
