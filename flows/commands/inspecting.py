@@ -21,25 +21,21 @@ def run(options: argparse.Namespace) -> None:
     supervised_tokens, and in dropped the reason why the model is not fed it, or null. A record that is split into
     several samples shows them one after another, and their lengths in parts; left_out counts what a record lost."""
     import json
-    import os
-    import sys
 
-    from tasks.errors import ConfigError
+    from tasks.errors import ConfigError, DataError
     from tasks.model.loading import load_reader
     from tasks.settings import TrainingConfig
     from tasks.training.inspecting import Inspector, read_records
     from tasks.training.samples import Limit
 
-    longest = options.model_max_length or TrainingConfig().model_max_length
+    longest = TrainingConfig().model_max_length if options.model_max_length is None else options.model_max_length
     if longest < 1:
         raise ConfigError(f"--model-max-length is {longest}: give 1 or more.")
+    if not options.images.is_dir():
+        raise DataError(f"{options.images} is no folder: give the folder that the records' image paths begin in.")
     records = list(read_records(options.data))
     limit = Limit(longest, split=TrainingConfig().split_long_conversations)
     inspector = Inspector(load_reader(options.model), options.images, limit, options.pixels)
-    try:
-        for record in records:
-            print(json.dumps(inspector.show(record), ensure_ascii=False))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for record in records:
+        # in ASCII: any text fits into any terminal's encoding
+        print(json.dumps(inspector.show(record)))

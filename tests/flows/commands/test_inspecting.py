@@ -53,6 +53,24 @@ def test_a_wrong_directory_ends_with_2_and_a_sentence(data: Path, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_of_images_that_is_none_ends_with_2(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+    done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path / "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none is no folder" in done.stderr
+
+
+def test_any_text_is_shown_in_any_encoding(
+    tiny_model_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    records = json.loads(data.read_text())
+    records[0]["id"], records[1]["id"] = "\ud800", "ü"
+    data.write_text(json.dumps(records))
+    done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["\ud800", "ü"]
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     (tmp_path / "many.json").write_text(json.dumps(json.loads(data.read_text()) * 300))
     command = [sys.executable, "-m", "flows.cli", "inspect", "--model", str(tiny_model_dir), "--images", str(tmp_path)]
