@@ -43,8 +43,12 @@ def _eight_bit(image: "Image") -> "Image":
     from PIL import Image
 
     values = np.asarray(image, dtype=np.float64)
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low or 1.0) * 255
+    # what a sensor did not see is often written as NaN: it is shown dark, and says nothing of the range
+    seen = np.isfinite(values)
+    if not seen.any():
+        raise ValueError("no pixel holds a number")
+    low, high = float(values[seen].min()), float(values[seen].max())
+    scaled = (np.where(seen, values, low) - low) / (high - low or 1.0) * 255
     return Image.fromarray(scaled.round().astype(np.uint8))
 
 

@@ -81,6 +81,21 @@ def test_an_image_of_floats_keeps_its_shades(tmp_path: Path) -> None:
     assert len(np.unique(np.asarray(read_image(tmp_path / "float.tif")))) == 256
 
 
+def test_pixels_without_a_number_are_dark_and_the_others_keep_their_shades(tmp_path: Path) -> None:
+    values = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "gaps.tif")
+    shades = np.asarray(read_image(tmp_path / "gaps.tif"))
+    assert len(np.unique(shades)) == 256
+    assert not shades[0, :3].any()
+
+
+def test_an_image_without_a_single_number_is_named(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32)).save(tmp_path / "nothing.tif")
+    with pytest.raises(DataError, match=r"nothing\.tif is no readable image \(no pixel holds a number\)"):
+        read_image(tmp_path / "nothing.tif")
+
+
 def test_an_image_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20), (255, 0, 0))
     image.paste((0, 0, 255), (20, 0, 40, 20))
