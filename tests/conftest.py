@@ -159,38 +159,55 @@ PATIENCE_S = 90
 
 
 class Browser:
-    """One page of a browser, and what happened in it: requests, and errors on its console."""
+    """One page of a browser with a profile of its own, and what happened in it: requests, errors and warnings."""
 
-    def __init__(self, socket: Any):
-        self._socket, self._numbers = socket, itertools.count(1)
+    def __init__(self, socket: Any, numbers: Iterator[int]):
+        self._socket, self._numbers, self._session = socket, numbers, None
         self.errors: list[str] = []
+        self.warnings: list[str] = []
         self.requests: list[str] = []
+        self._profile = self.call("Target.createBrowserContext")["browserContextId"]
+        page = self.call("Target.createTarget", url="about:blank", browserContextId=self._profile)["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
-        number = next(self._numbers)
-        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._socket.recv(timeout=PATIENCE_S))
-            if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
-            self._note(message)
+        """Ask the browser, note what happens meanwhile, and return its answer."""
+        message = {"id": next(self._numbers), "method": method, "params": parameters}
+        self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
+        while (heard := self._hear()).get("id") != message["id"]:
+            continue
+        assert "error" not in heard, heard
+        return heard["result"]
 
-    def _note(self, message: dict[str, Any]) -> None:
-        values = message.get("params", {})
-        if message["method"] == "Network.requestWillBeSent":
+    def _hear(self) -> dict[str, Any]:
+        heard: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE_S))
+        method, values = heard.get("method"), heard.get("params", {})
+        if method == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
-        elif message["method"] == "Runtime.exceptionThrown":
+        elif method == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(values["exceptionDetails"]))
-        elif message["method"] == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
+        elif method == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
             self.errors.append(json.dumps(values["args"]))
-        elif message["method"] == "Log.entryAdded" and values["entry"]["level"] == "error":
-            self.errors.append(f"{values['entry']['text']} {values['entry'].get('url')}")
+        elif method == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
+            said = self.errors if values["entry"]["level"] == "error" else self.warnings
+            said.append(f"{values['entry']['text']} {values['entry'].get('url')}")
+        return heard
+
+    def open(self, address: str) -> None:
+        """Go to an address and wait until all of it is loaded."""
+        self.call("Page.navigate", url=address)
+        while self._hear().get("method") != "Page.loadEventFired":
+            continue
+
+    def close(self) -> None:
+        """Leave nothing of the page."""
+        self._session = None
+        self.call("Target.disposeBrowserContext", browserContextId=self._profile)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
+        """The value of an expression in the page, a promise's when it is kept."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -213,48 +230,55 @@ class Browser:
         """Put a text where a reader would type it, and press Enter."""
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
-        for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
-            )
+        self.press("Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+
+    def press(self, key: str, **more: Any) -> None:
+        """Press and release a key."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **{**text, **more})
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **{**more, "text": ""})
 
     def picture(self, file: Path) -> None:
         """Save what is seen as PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    """A new browser with a profile of its own, on an empty page."""
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The socket of a headless browser, and the numbers of what is said there."""
     from websockets.sync.client import connect
 
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
-    profile = tmp_path / "profile"
-    with (tmp_path / "browser.log").open("wb") as log:
+    folder = tmp_path_factory.mktemp("chromium")
+    with (folder / "browser.log").open("wb") as log:
         child = subprocess.Popen(
-            [program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            [program, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        port = _port_of(child, profile / "DevToolsActivePort")
-        import urllib.request
-
-        pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_S))
-        address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
+        address = _address_of(child, folder / "profile" / "DevToolsActivePort")
         with connect(address, max_size=None, proxy=None, close_timeout=1) as socket:
-            yield Browser(socket)
+            yield socket, itertools.count(1)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 
-def _port_of(child: "subprocess.Popen[bytes]", file: Path) -> str:
+@pytest.fixture
+def browser(chromium: Any) -> Iterator[Browser]:
+    """An empty page of a browser that knows nothing of other pages."""
+    with closing(Browser(*chromium)) as page:
+        yield page
+
+
+def _address_of(child: "subprocess.Popen[bytes]", file: Path) -> str:
     end = time.monotonic() + PATIENCE_S
-    while not file.exists() or "\n" not in file.read_text():
+    while not file.exists() or file.read_text().count("\n") < 1:
         assert child.poll() is None and time.monotonic() < end, "the browser did not start"
         time.sleep(0.05)
-    return file.read_text().split("\n")[0]
+    port, path = file.read_text().split("\n")[:2]
+    return f"ws://127.0.0.1:{port}{path}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from PIL import Image
 from tasks.preflight.data_checks import LOOKED_AT, image_findings, look_at_records, token_findings
 from tasks.preflight.findings import Report, ok, stops, warning
 from tasks.preflight.looking_ahead import look_ahead, path_findings
-from tasks.preflight.services import store_findings, wandb_findings
-from tasks.settings import DataConfig, ExperimentConfig, TrainingConfig
+from tasks.preflight.services import engine_findings, store_findings, wandb_findings
+from tasks.settings import DataConfig, ExperimentConfig, InferenceConfig, TrainingConfig
 
 DataFolder = Callable[..., Path]
 
@@ -111,6 +112,31 @@ def test_a_missing_folder_and_other_sources_stop(data_folder: DataFolder, tmp_pa
     assert found.level == "stops" and "set data.root" in found.text
     found, _ = look_at_records(DataConfig(root=data_folder(), sources=("LR",)))
     assert found.level == "stops" and "set data.sources" in found.text
+
+
+def test_each_source_that_is_asked_for_needs_records_and_images(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = json.loads((root / "dataset.json").read_text())
+    found, sample = look_at_records(DataConfig(root=root, sources=("NWPU", "LR")))
+    assert (found.level, sample) == ("stops", None) and "holds no record of LR: set data.sources" in found.text
+    records += [{**record, "id": f"LR_{record['id']}", "image": "LR/Train/1.tif"} for record in records]
+    (root / "dataset.json").write_text(json.dumps(records))
+    found, _ = look_at_records(DataConfig(root=root, sources=("NWPU", "LR")))
+    assert found.level == "stops" and "holds no image of LR: put them there" in found.text
+    assert look_at_records(DataConfig(root=root, sources=("NWPU", "LR"), fetch=True))[0].level == "ok"
+    found, _ = look_at_records(DataConfig(sources=("UCM",)))
+    assert found.level == "stops" and "no scenes of UCM" in found.text
+
+
+def test_records_that_leave_a_set_empty_stop(data_folder: DataFolder) -> None:
+    found, _ = look_at_records(DataConfig(root=data_folder(records=1), sources=("NWPU",)))
+    assert found.level == "stops" and "1 records leave 1 for training and 0 for the test" in found.text
+
+
+def test_an_engine_that_is_not_installed_stops() -> None:
+    assert engine_findings(InferenceConfig())[0].level == "ok"
+    if find_spec("vllm") is None:
+        assert "pip install vllm" in engine_findings(InferenceConfig(engine="vllm"))[0].text
 
 
 def test_data_that_is_drawn_or_fetched_first_is_not_looked_at(tmp_path: Path) -> None:

@@ -59,72 +59,72 @@ def test_300_examples_take_less_than_10_mb(report: Path) -> None:
     assert report.stat().st_size < 10e6
 
 
-def test_the_browser_complains_of_nothing_and_fetches_nothing(page: Any, report: Path) -> None:
-    page.open(report)
-    assert page.run("document.querySelectorAll('.example:not([hidden])').length") == IMAGES
-    assert page.complaints == []
-    assert page.requests == [report.as_uri()]
-    assert page.run("document.querySelectorAll('[onerror]').length + document.scripts.length") == 1
+def test_the_browser_complains_of_nothing_and_fetches_nothing(browser: Any, report: Path) -> None:
+    browser.open(report.as_uri())
+    assert browser.run("document.querySelectorAll('.example:not([hidden])').length") == IMAGES
+    assert (browser.errors, browser.warnings) == ([], [])
+    assert browser.requests == [report.as_uri()]
+    assert browser.run("document.querySelectorAll('[onerror]').length + document.scripts.length") == 1
 
 
-def test_what_comes_into_the_page_afterwards_is_neither_run_nor_fetched(page: Any, report: Path) -> None:
-    page.open(report)
+def test_what_comes_into_the_page_afterwards_is_neither_run_nor_fetched(browser: Any, report: Path) -> None:
+    browser.open(report.as_uri())
     injected = "<img src='http://127.0.0.1:9/x.png' onerror='window.ran=1'>"
-    page.run(f'document.body.insertAdjacentHTML("beforeend", "{injected}")')
-    page.run("new Promise((done) => setTimeout(done, 50))")
-    assert page.run("window.ran") is None
-    assert any("Content Security Policy" in text for text in page.complaints)
+    browser.run(f'document.body.insertAdjacentHTML("beforeend", "{injected}")')
+    browser.run("new Promise((done) => setTimeout(done, 50))")
+    assert browser.run("window.ran") is None
+    assert any("Content Security Policy" in text for text in browser.errors)
 
 
-def test_examples_are_filtered_and_searched(page: Any, report: Path) -> None:
-    page.open(report)
+def test_examples_are_filtered_and_searched(browser: Any, report: Path) -> None:
+    browser.open(report.as_uri())
     shown = "document.querySelectorAll('.example:not([hidden])').length"
 
     def choose(name: str, value: str) -> int:
-        page.run(
+        browser.run(
             f"(() => {{ const field = document.forms.filters.elements.{name}; field.value = '{value}';"
             "field.dispatchEvent(new Event('input', {bubbles: true})); })()"
         )
-        return int(page.run(shown))
+        return int(browser.run(shown))
 
     assert choose("state", "wrong") == IMAGES // 3
-    assert page.run("document.querySelectorAll('.example tbody tr:not([hidden]) .right').length") < IMAGES
+    assert browser.run("document.querySelectorAll('.example tbody tr:not([hidden]) .right').length") < IMAGES
     assert 0 < choose("type", "count") <= IMAGES // 3
     assert choose("search", "LR/Train/3.tif") == 1
-    assert page.run("document.getElementById('shown').textContent") == f"1 of {IMAGES}"
-    page.run("document.forms.filters.reset()")
-    page.run("new Promise((done) => setTimeout(done))")
-    assert page.run(shown) == IMAGES
+    assert browser.run("document.getElementById('shown').textContent") == f"1 of {IMAGES}"
+    browser.run("document.forms.filters.reset()")
+    browser.run("new Promise((done) => setTimeout(done))")
+    assert browser.run(shown) == IMAGES
 
 
-def test_the_keyboard_is_enough(page: Any, report: Path) -> None:
-    page.open(report)
-    page.press("j")
-    page.press("j")
-    assert page.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 1
-    page.press("k")
-    assert page.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 0
-    page.press("/")
-    assert page.run("document.activeElement.name") == "search"
-    page.press("7")
-    assert page.run("document.activeElement.value") == "7"
-    page.press("Escape")
-    assert page.run("document.forms.filters.elements.search.value") == ""
+def test_the_keyboard_is_enough(browser: Any, report: Path) -> None:
+    browser.open(report.as_uri())
+    browser.press("j")
+    browser.press("j")
+    assert browser.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 1
+    browser.press("k")
+    assert browser.run("[...document.querySelectorAll('.example')].indexOf(document.activeElement)") == 0
+    browser.press("/")
+    assert browser.run("document.activeElement.name") == "search"
+    browser.press("7")
+    assert browser.run("document.activeElement.value") == "7"
+    browser.press("Escape")
+    assert browser.run("document.forms.filters.elements.search.value") == ""
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_cut_off_at_any_width(page: Any, report: Path, width: int) -> None:
-    page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=True)
-    page.open(report)
-    assert page.run("document.documentElement.scrollWidth") <= width
+def test_nothing_is_cut_off_at_any_width(browser: Any, report: Path, width: int) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=True)
+    browser.open(report.as_uri())
+    assert browser.run("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_and_paper_have_their_own_colours(page: Any, report: Path) -> None:
-    page.open(report)
+def test_dark_and_paper_have_their_own_colours(browser: Any, report: Path) -> None:
+    browser.open(report.as_uri())
     colour = "getComputedStyle(document.body).backgroundColor"
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-    page.send("Emulation.setEmulatedMedia", features=dark)
-    assert page.run(colour) == "rgb(20, 24, 22)"
-    page.send("Emulation.setEmulatedMedia", media="print", features=dark)
-    assert page.run(colour) == "rgb(255, 255, 255)"
-    assert page.run("getComputedStyle(document.getElementById('filters')).display") == "none"
+    browser.call("Emulation.setEmulatedMedia", features=dark)
+    assert browser.run(colour) == "rgb(20, 24, 22)"
+    browser.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert browser.run(colour) == "rgb(255, 255, 255)"
+    assert browser.run("getComputedStyle(document.getElementById('filters')).display") == "none"
