@@ -9,6 +9,9 @@ from typing import Any
 
 from tasks.data.image_files import faults_in, look_at_images
 from tasks.data.preparing import choose_records, find_raw
+from tasks.data.sample_scenes import SHARES
+from tasks.data.sources import source_of
+from tasks.data.splitting import split_records
 from tasks.errors import UserError
 from tasks.model.loading import Reader
 from tasks.model.prompt import IGNORE_INDEX
@@ -42,7 +45,7 @@ class Lengths:
 def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     """Whether the data folder holds records that can be used, and a sample of them; None where there is none yet."""
     if config.root is None:
-        return ok("data", f"{config.sample.scenes} sample scenes are drawn in the workspace"), None
+        return _of_drawn_sample(config), None
     if config.fetch and not DataFolder(config.root).images.is_dir():
         return warning("data", f"{config.root} is fetched first: its images and tokens are not looked at yet"), None
     try:
@@ -51,11 +54,37 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
         records = [dict(record) for record in choose_records(raw, images, config).checked.records]
     except UserError as error:
         return stops("data", str(error)), None
-    if not records:
-        sources = ", ".join(config.sources)
-        return stops("data", f"{raw} holds no record of {sources}: set data.sources to those that you have"), None
+    if fault := _fault_of_records(raw, images, records, config):
+        return stops("data", fault), None
     chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
     return ok("data", f"{len(records)} records of {raw}"), RecordSample(chosen, images, len(records))
+
+
+def _of_drawn_sample(config: DataConfig) -> Finding:
+    if lacking := [name for name in config.sources if name not in dict(SHARES)]:
+        return stops("data", f"the sample that is drawn has no scenes of {', '.join(lacking)}: set data.root, or other "
+                     "data.sources")  # fmt: skip
+    return ok("data", f"{config.sample.scenes} sample scenes are drawn in the workspace")
+
+
+def _fault_of_records(raw: Path, images: Path, records: Sequence[dict[str, Any]], config: DataConfig) -> str | None:
+    """Why the sets cannot be made of these records, or None: every source has its part, and no set may be empty."""
+    by_source: dict[str, list[str]] = {name: [] for name in config.sources}
+    for record in records:
+        by_source[source_of(record["image"])].append(record["image"])
+    if lacking := [name for name, names in by_source.items() if not names]:
+        return f"{raw} holds no record of {', '.join(lacking)}: set data.sources to those that you have"
+    bare = [name for name, names in by_source.items() if not any((images / image).is_file() for image in names)]
+    # where no source has any, the check of the images tells which
+    if 0 < len(bare) < len(by_source) and not config.fetch:
+        return f"{images} holds no image of {', '.join(bare)}: put them there, or set data.sources to those you have"
+    split = split_records(records, config.train, config.test, config.seed, config.protocol)
+    if not split.train or not split.test:
+        return (
+            f"{len(records)} records leave {len(split.train)} for training and {len(split.test)} for the test: "
+            "change data.train and data.test, or add records"
+        )
+    return None
 
 
 def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:

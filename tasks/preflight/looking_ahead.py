@@ -10,7 +10,7 @@ from tasks.preflight.findings import Finding, Report, ok, stops, warning
 from tasks.preflight.machine import look_at_machine, machine_findings
 from tasks.preflight.memory import memory_estimates, memory_findings, memory_rows, trained_finding
 from tasks.preflight.model_checks import Base, look_at_base
-from tasks.preflight.services import existing, java_findings, store_findings, wandb_findings
+from tasks.preflight.services import engine_findings, existing, java_findings, store_findings, wandb_findings
 from tasks.preflight.zero_checks import deepspeed_findings
 from tasks.settings import ExperimentConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore
@@ -34,7 +34,7 @@ def look_ahead(config: ExperimentConfig, workspace: Path, store: ObjectStore | N
         *machine_findings(facts, training, base.shape.parameters if base.shape else None),
         *deepspeed_findings(training, facts), *_step_findings(training, records),
         *disk_findings(config, base.shape, records, (workspace, uri)), *store_findings(config, uri, store),
-        *wandb_findings(training), *java_findings(),
+        *wandb_findings(training), *engine_findings(config.inference), *java_findings(),
     ]  # fmt: skip
     if base.shape is None or any(found.check == "DeepSpeed" for found in findings if found.level == "stops"):
         return Report(findings=tuple(findings))

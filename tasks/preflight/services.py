@@ -1,5 +1,6 @@
-"""What a run speaks to: the object store, Weights & Biases, and Java for the scores."""
+"""What a run speaks to: the object store, Weights & Biases, what answers, and Java for the scores."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 from tasks.errors import UserError
 from tasks.evaluation.java import find_java
 from tasks.preflight.findings import Finding, ok, stops, warning
-from tasks.settings import ExperimentConfig, TrainingConfig
+from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.training.wandb_login import choose_mode, key_source
 
@@ -55,6 +56,14 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
     if mode == "offline" and key_source() is None:
         return [warning("curves", "kept in files for a later `wandb sync`: no key is found; `wandb login` sends them")]
     return [ok("curves", "kept in files for a later `wandb sync`" if mode == "offline" else "turned off")]
+
+
+def engine_findings(config: InferenceConfig) -> list[Finding]:
+    """What answers the test set, where that is a package that rsvlm does not bring."""
+    if config.engine == "vllm" and find_spec("vllm") is None:
+        return [stops("engine", "vLLM is not installed: `pip install vllm` beside rsvlm, or leave inference.engine at "
+                      "transformers")]  # fmt: skip
+    return [ok("engine", config.engine)]
 
 
 def java_findings() -> list[Finding]:
