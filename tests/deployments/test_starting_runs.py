@@ -35,13 +35,8 @@ def bucket(s3_address: str, orchestra: Any) -> SimpleNamespace:
 
     name = f"lab-{orchestra.folder.name}"
 
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3_address,
-        region_name=KEYS["AWS_DEFAULT_REGION"],
-        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-    )
+    *keys, region = KEYS.values()
+    client = boto3.Session(*keys, region_name=region).client("s3", endpoint_url=s3_address)
     client.create_bucket(Bucket=name)
     return SimpleNamespace(url=s3_address, name=name, client=client)
 
@@ -245,26 +240,20 @@ def test_of_a_burst_of_events_every_checkpoint_is_archived(
     assert {orchestra.ended(each["id"]) for each in runs} <= {"COMPLETED", "CANCELLED"}
 
 
-def heard(orchestra: Any, effect: Callable[[], Any], tell: Callable[[], None]) -> Any:
-    """What an event has brought about; on a busy machine Prefect loses events, and then it is told once more."""
+def brought_about(orchestra: Any, effect: Callable[[], Any], *event: Any, **labels: Any) -> Any:
+    """What an event brings about; on a busy machine Prefect loses events, and so it is sent once more after a while."""
+    orchestra.emit(event, **labels)
     with suppress(AssertionError):
         return orchestra.until(effect, "what an event brings about", 120)
-    tell()
-    return orchestra.until(effect, "what an event brings about, told again")
+    orchestra.emit(event, **labels)
+    return orchestra.until(effect, "what an event brings about, sent again")
 
 
 def test_an_archived_checkpoint_is_scored_where_that_is_wanted(orchestra: Any, experiment: SimpleNamespace) -> None:
-    first, second = (
-        ("rsvlm.checkpoint.archived", f"rsvlm.checkpoint.from-afar.{step}", {"run": "from-afar", "step": step})
-        for step in (1, 2)
-    )
-    orchestra.emit(first)
-    orchestra.emit(second, labels=TO_BE_SCORED)
-    run, *_ = heard(
-        orchestra,
-        lambda: orchestra.runs_of("score-checkpoint"),
-        lambda: orchestra.emit(second, labels=TO_BE_SCORED),
-    )
+    archived, told = "rsvlm.checkpoint.archived", {"run": "from-afar", "step": 2}
+    orchestra.emit((archived, "rsvlm.checkpoint.from-afar.1", {**told, "step": 1}))
+    wanted = (archived, "rsvlm.checkpoint.from-afar.2", told)
+    run, *_ = brought_about(orchestra, lambda: orchestra.runs_of("score-checkpoint"), *wanted, labels=TO_BE_SCORED)
     assert (run["parameters"]["run"], run["parameters"]["step"]) == ("from-afar", 2)
     # with the settings of from-afar there is nothing to score
     assert orchestra.ended(run["id"]) == "COMPLETED"
@@ -289,9 +278,7 @@ def announce_many(orchestra: Any, small: Any) -> None:
 
 def test_a_score_that_drops_is_told(orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace) -> None:
     payload = {"run": "from-afar", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
-    dropped = ("rsvlm.score.dropped", "rsvlm.run.from-afar", payload)
-    orchestra.emit(dropped)
-    heard(orchestra, lambda: told.bodies, lambda: orchestra.emit(dropped))
+    brought_about(orchestra, lambda: told.bodies, "rsvlm.score.dropped", "rsvlm.run.from-afar", payload)
     for word in ("rsvlm: a score has dropped", "rsvlm.run.from-afar", "final", "LR", "accuracy", "0.8", "0.6"):
         assert word in told.bodies[0], told.bodies[0]
 
