@@ -15,11 +15,19 @@ from tasks.files import digest_of
 from tasks.settings import DataConfig, ExperimentConfig
 
 PRESETS = Path(__file__).parent / "presets"
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 TRUTH_VALUE = "tag:yaml.org,2002:bool"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which only true and false are truth values: `eval_strategy: no` is a word."""
+    """YAML in which only true and false are truth values: `eval_strategy: no` is a word; and no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            # the first would be dropped without a word, a whole section with it
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -61,7 +69,8 @@ def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
 
 def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:
     """A run's name: the preset's, with a digest of the settings where they differ from the file's."""
-    stem = Path(preset_or_yaml).stem
+    # a file may be called what no run can be
+    stem = NOT_IN_NAMES.sub("-", Path(preset_or_yaml).stem)[:80].strip("-._") or "experiment"
     if config == load_config(preset_or_yaml):
         return stem
     return f"{stem}-{digest_of(config.as_plain())[:8]}"
@@ -71,7 +80,7 @@ def _find(preset_or_yaml: str) -> Path:
     if preset_or_yaml in preset_names():
         return PRESETS / f"{preset_or_yaml}.yaml"
     path = Path(preset_or_yaml)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         return path
     raise ConfigError(
         f"{preset_or_yaml} is neither a preset nor a YAML file: choose one of {', '.join(preset_names())}, "
@@ -88,7 +97,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = _parse(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+        raise ConfigError(f"{path} is not valid YAML: {said}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `training:`, not a {type(values).__name__}.")
     return values

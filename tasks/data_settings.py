@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from tasks.section import Section
 
 Protocol = Literal["grouped", "reference"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+# a set that is always empty would end every run
+Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class SampleConfig(Section):

@@ -7,7 +7,7 @@ These models are the run form in Prefect's UI, so each field says what it is, it
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from tasks.data_settings import DataConfig
 from tasks.inference_settings import InferenceConfig
@@ -140,6 +140,13 @@ class TrainingConfig(Section):
         "WANDB_MODE goes before it.",
     )
     run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _reports_as_transformers_names_them(cls, value: Any) -> Any:
+        # on the command line of transformers it is one word, and none is one too
+        words = [value] if isinstance(value, str) else value
+        return [word for word in words if word != "none"] if isinstance(words, (list, tuple)) else words
 
     @model_validator(mode="after")
     def _validation_is_asked_for(self) -> "TrainingConfig":

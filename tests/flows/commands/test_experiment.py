@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployments.configuration import default_name, load_config
 from flows.cli import main
 from tasks.data.sample_scenes import draw_sample
 from tasks.data_settings import SampleConfig
 from tasks.settings import ExperimentConfig
+from tasks.storage.runs import require_run_name
 
 
 def rsvlm(*arguments: object) -> int:
@@ -31,6 +33,22 @@ def test_config_shows_what_an_override_makes_of_a_preset(capsys: pytest.CaptureF
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["training"]["lora_r"] == 8
     assert shown["model"]["base"] == "tiny"
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_text("training:\n  lora_r: 4\ndata:\n  seed: 1\ntraining:\n  seed: 2\n")
+    assert rsvlm("config", tmp_path / "mine.yaml") == 2
+    assert "mine.yaml is not valid YAML: training stands twice at line 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("mine.YML", "mine"), ("my süß run.yaml", "my-s-run"), ("_-.yaml", "experiment")]
+)
+def test_a_file_of_any_name_gives_a_run_a_name(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("training:\n  lora_r: 4\n")
+    config = load_config(str(tmp_path / file))
+    assert default_name(str(tmp_path / file), config) == name
+    require_run_name(name)
 
 
 def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
