@@ -1,11 +1,13 @@
 """Load a LLaVA model of either layout, with or without an adapter, from directories."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, UserError
 from tasks.model.adapters import apply_adapter
 from tasks.model.configuration import read_config, require_model_config
 from tasks.model.original import find_tower, is_original, original_tensors
@@ -47,13 +49,19 @@ def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
     # the class token is one more
     whole = config.get("vision_feature_select_strategy") == "full"
     reader = Reader(
-        tokenizer=load_original_tokenizer(folder) if original else load_tokenizer(folder),
+        tokenizer=tokenizer_of(folder, original),
         image_processor=_image_processor(find_tower(folder, written) if original else folder),
         image_token_id=int(image_token_id),
         image_tokens=patches + whole,
     )
     reader.image_processor.do_pad = pads(folder)
     return replace(reader, image_processor=_processor_of(adapter, reader)) if adapter is not None else reader
+
+
+def tokenizer_of(folder: Path, original: bool) -> Any:
+    """The tokenizer of a directory in the original or in transformers' layout; ModelError where it cannot be read."""
+    with _readable("tokenizer", folder):
+        return load_original_tokenizer(folder) if original else load_tokenizer(folder)
 
 
 def _require_reader_files(folder: Path) -> None:
@@ -67,7 +75,22 @@ def _image_processor(folder: Path) -> Any:
 
     if not (folder / PREPROCESSOR).is_file() and not (folder / PROCESSOR).is_file():
         raise ModelError(f"{folder} lacks {PREPROCESSOR}: copy it from where the vision tower was published.")
-    return LlavaImageProcessorPil.from_pretrained(folder)
+    with _readable("image handling", folder):
+        return LlavaImageProcessorPil.from_pretrained(folder)
+
+
+@contextmanager
+def _readable(what: str, folder: Path) -> Iterator[None]:
+    """Raise ModelError where a library cannot read what stands in a directory."""
+    try:
+        yield
+    except UserError:
+        raise
+    # a damaged file is anything from a KeyError to the bare Exception of the library tokenizers
+    except Exception as error:
+        raise ModelError(
+            f"The {what} of {folder} cannot be read ({error}): copy it from where the model was published."
+        ) from None
 
 
 def _processor_of(adapter: Path, reader: Reader) -> Any:
@@ -87,8 +110,9 @@ def pads(folder: Path) -> bool:
         return written.get("image_aspect_ratio") == "pad"
     for name in (PROCESSOR, PREPROCESSOR):
         if (folder / name).is_file():
-            settings = json.loads((folder / name).read_text(encoding="utf-8"))
-            settings = settings.get("image_processor", settings)
+            with _readable("image handling", folder):
+                settings = json.loads((folder / name).read_text(encoding="utf-8"))
+                settings = settings.get("image_processor", settings)
             if settings.get("do_pad") is not None:
                 return bool(settings["do_pad"])
     return True

@@ -6,10 +6,9 @@ from pathlib import Path
 from tasks.errors import UserError
 from tasks.model.configuration import read_config, require_model_config
 from tasks.model.finding import HUB_NAME, WANTED
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Reader, load_reader, tokenizer_of
 from tasks.model.original import is_original, transformers_config
 from tasks.model.prompt import IMAGE_INDEX
-from tasks.model.tokenizing import load_original_tokenizer
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, ok, size_text, stops, warning
 from tasks.settings import ModelConfig
@@ -41,8 +40,8 @@ def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], B
     except UserError as error:
         return [stops("base model", str(error))], Base(folder, published_shape(config.base))
     except (OSError, ValueError, KeyError) as error:
-        text = f"the tokenizer of {folder} cannot be loaded ({error}): copy the model again"
-        return [stops("tokenizer", text)], Base(folder, published_shape(config.base))
+        text = f"{folder} cannot be read ({error}): copy the model again"
+        return [stops("base model", text)], Base(folder, published_shape(config.base))
     assert base.shape and base.reader
     tokenizer = ok("tokenizer", f"{len(base.reader.tokenizer)} tokens, {base.reader.image_tokens} an image")
     return [_weights(folder, base.shape), tokenizer, *_absent_tower(config)], base
@@ -55,7 +54,7 @@ def _read_base(folder: Path, config: ModelConfig) -> Base:
         return Base(folder, read_shape(require_model_config(folder)), load_reader(folder))
     tower = _on_this_machine(config.vision_tower)
     shape = read_shape(transformers_config(folder, written, read_config(tower)) if tower else written)
-    return Base(folder, shape, Reader(load_original_tokenizer(folder), None, IMAGE_INDEX, shape.image_tokens))
+    return Base(folder, shape, Reader(tokenizer_of(folder, original=True), None, IMAGE_INDEX, shape.image_tokens))
 
 
 def _on_this_machine(name: str) -> Path | None:

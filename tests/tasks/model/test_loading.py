@@ -83,6 +83,20 @@ def test_a_model_without_what_reads_its_input_is_refused(model_dir: Path, name: 
         load_reader(model_dir)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_tokenizer_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+    (model_dir / "tokenizer.json").write_text(content)
+    with pytest.raises(ModelError, match=f"The tokenizer of {model_dir} cannot be read .*: copy it from where"):
+        load_reader(model_dir)
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_image_handling_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+    (model_dir / "processor_config.json").write_text(content)
+    with pytest.raises(ModelError, match=f"The image handling of {model_dir} cannot be read .*: copy it from where"):
+        load_reader(model_dir)
+
+
 def test_weights_that_are_cut_off_are_refused(model_dir: Path) -> None:
     truncate(model_dir / "model.safetensors")
     with pytest.raises(ModelError, match="cannot be read"):
