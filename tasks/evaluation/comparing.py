@@ -131,11 +131,11 @@ def compare_rows(a: Iterable[Row], b: Iterable[Row], seed: int) -> dict[str, Any
 
 def _paired(a: Iterable[Row], b: Iterable[Row]) -> dict[tuple[str, str], "np.ndarray"]:
     """By source and what is compared: sums of a, of b, and how many values, of each image; only what both answered."""
-    of_a = {(row["record"], row["turn"]): [row[value] for value in COMPARED] for row in a}
+    of_a = {(row["record"], row["turn"]): [row.get(value) for value in COMPARED] for row in a}
     sums: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
     for row in b:
         for value, one in zip(COMPARED, of_a.get((row["record"], row["turn"]), ()), strict=False):
-            if one is not None and row[value] is not None:
+            if one is not None and row.get(value) is not None:
                 of_image = sums[row["source"], value][row["image"]]
                 for place, amount in enumerate((one, row[value], 1)):
                     of_image[place] += amount
