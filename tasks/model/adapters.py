@@ -15,7 +15,7 @@ TORCH_WEIGHTS = "adapter_model.bin"
 
 def apply_adapter(model: Any, adapter: Path) -> Any:
     """Put a LoRA adapter and its projector on a base model; raises ModelError when either does not fit."""
-    from peft import PeftConfig, PeftModel
+    from peft import LoraConfig, PeftConfig, PeftModel
     from peft.utils import set_peft_model_state_dict
 
     for name in (ADAPTER_CONFIG, NON_LORA_WEIGHTS):
@@ -24,6 +24,8 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
     weights = _lora_weights(adapter)
     try:
         config = PeftConfig.from_pretrained(str(adapter))
+        if not isinstance(config, LoraConfig):
+            raise ValueError(f"{ADAPTER_CONFIG} is not of a LoRA adapter")
         config.inference_mode = True
         # the names that the original gives would also mean the vision tower's layers
         config.target_modules = {name.partition(".lora_")[0].removeprefix(PEFT_PREFIX) for name in weights}
@@ -32,7 +34,7 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
             warnings.simplefilter("ignore", FutureWarning)
             tuned = PeftModel(model, config, autocast_adapter_dtype=False)
         found = set_peft_model_state_dict(tuned, weights)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None
     lacking = [name for name in found.missing_keys if "lora_" in name]
     if lacking:

@@ -154,7 +154,8 @@ def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
     complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
     try:
         model, found = LlavaForConditionalGeneration.from_pretrained(**source, dtype=dtype, **complete, **options)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        # of an index that is cut off or holds something else, too
         raise ModelError(f"The weights of {folder} cannot be read ({error}): copy the model again.") from None
     if found["missing_keys"]:
         raise ModelError(f"{folder} lacks {sorted(found['missing_keys'])[0]}: copy the model again.")

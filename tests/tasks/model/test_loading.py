@@ -103,6 +103,14 @@ def test_weights_that_are_cut_off_are_refused(model_dir: Path) -> None:
         load_base(model_dir, torch.float32)
 
 
+@pytest.mark.parametrize("content", ["[", "[]", "{}"])
+def test_an_index_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+    (model_dir / "model.safetensors").rename(model_dir / "model-00001-of-00001.safetensors")
+    (model_dir / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ModelError, match=f"The weights of {model_dir} cannot be read .*: copy the model again"):
+        load_base(model_dir, torch.float32)
+
+
 def test_a_tensor_that_is_missing_is_not_made_up(model_dir: Path) -> None:
     file = model_dir / "model.safetensors"
     weights = {name: value for name, value in load_file(file).items() if "linear_2.bias" not in name}
@@ -155,8 +163,10 @@ def other_projector(adapter: Path) -> None:
         lambda adapter: truncate(adapter / "adapter_model.safetensors"),
         lambda adapter: truncate(adapter / "non_lora_trainables.bin"),
         lambda adapter: (adapter / "adapter_config.json").write_text("{"),
+        lambda adapter: (adapter / "adapter_config.json").write_text("{}"),
+        lambda adapter: (adapter / "adapter_config.json").write_text("[]"),
     ],
-    ids=["rank", "projector", "cut-matrices", "cut-projector", "configuration"],
+    ids=["rank", "projector", "cut-matrices", "cut-projector", "configuration", "no-kind", "no-settings"],
 )
 def test_an_adapter_that_does_not_fit_is_refused(model_dir: Path, adapter: Path, harm: Callable[[Path], Any]) -> None:
     harm(adapter)
