@@ -40,8 +40,14 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="report that `rsvlm evaluate` wrote, or a run's folder reports: its final",
     )
     parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report that is judged against A")
+    # argparse takes any number for one at least, unless there is a default
     parser.add_argument(
-        "more", type=Path, nargs="*", metavar="REPORT_DIR", help="more that are judged against A, by Holm's correction"
+        "more",
+        type=Path,
+        nargs="*",
+        default=(),
+        metavar="REPORT_DIR",
+        help="more that are judged against A, by Holm's correction",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
     parser.set_defaults(run=run_compare)

@@ -58,6 +58,14 @@ def test_a_verdict_is_printed_and_written(
     assert json.loads(out.read_text())["vqa"]["LR"]["accuracy"]["difference"] == 1
 
 
+def test_a_comparison_with_one_report_asks_for_the_second_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "reports"])
+    usage, error = capsys.readouterr().err.rsplit("rsvlm compare: ", 1)
+    assert ended.value.code == 2 and "REPORT_DIR_A REPORT_DIR_B [REPORT_DIR ...]" in " ".join(usage.split())
+    assert error == "error: the following arguments are required: REPORT_DIR_B\n"
+
+
 def test_what_an_audit_calls_clean_is_scored_alone(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
