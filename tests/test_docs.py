@@ -215,6 +215,12 @@ def test_links_lead_to_files(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_has_one_title(page: Path) -> None:
+    text = re.sub(r"^ *```.*?^ *```$", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", read(PAGES[0])))
     assert {page.name for page in PAGES[1:]} - linked == set()
