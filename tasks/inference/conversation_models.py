@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from tasks.model.adapters import apply_adapter
+from tasks.model.adapters import apply_adapter, require_adapter
 from tasks.model.formats import PEFT_PREFIX, canonical_name
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_reader
 from tasks.model.non_lora import read_non_lora
@@ -62,6 +62,7 @@ def load_speakers(model: Path, adapter: Path | None = None, dtype: str = "auto")
     """
     if adapter is None:
         return (Speaker("model", load_model(model, dtype=dtype)),)
+    require_adapter(adapter)
     device = choose_device()
     readers = [load_reader(model), load_reader(model, adapter)]
     loaded = load_base(model, choose_dtype(dtype, device))

@@ -13,14 +13,19 @@ from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 TORCH_WEIGHTS = "adapter_model.bin"
 
 
+def require_adapter(adapter: Path) -> None:
+    """Raise ModelError for a directory that lacks a part of an adapter: before a base is loaded for minutes."""
+    for name in (ADAPTER_CONFIG, NON_LORA_WEIGHTS):
+        if not (adapter / name).is_file():
+            raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
+
+
 def apply_adapter(model: Any, adapter: Path) -> Any:
     """Put a LoRA adapter and its projector on a base model; raises ModelError when either does not fit."""
     from peft import LoraConfig, PeftConfig, PeftModel
     from peft.utils import set_peft_model_state_dict
 
-    for name in (ADAPTER_CONFIG, NON_LORA_WEIGHTS):
-        if not (adapter / name).is_file():
-            raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
+    require_adapter(adapter)
     weights = _lora_weights(adapter)
     try:
         config = PeftConfig.from_pretrained(str(adapter))

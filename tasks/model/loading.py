@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError, UserError
-from tasks.model.adapters import apply_adapter
+from tasks.model.adapters import apply_adapter, require_adapter
 from tasks.model.configuration import read_config, require_model_config
 from tasks.model.original import find_tower, is_original, original_tensors
 from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
@@ -177,6 +177,8 @@ def _original_source(folder: Path) -> dict[str, Any]:
 
 def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") -> LoadedModel:
     """Load a model directory, put an adapter on it where given, and move it to the GPU or CPU."""
+    if adapter is not None:
+        require_adapter(adapter)
     device = choose_device()
     loaded = load_base(model, choose_dtype(dtype, device))
     if adapter is not None:

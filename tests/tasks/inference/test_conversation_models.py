@@ -3,6 +3,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tasks.errors import ModelError
 from tasks.inference.choosing import Decoding
 from tasks.inference.conversation import Conversation
 from tasks.inference.conversation_models import Speaker, load_speakers
@@ -41,6 +42,11 @@ def test_both_answer_from_one_memory_as_each_does_alone(pair, alone, image):
     # in any order and again
     for place in (1, 0, 0, 1, 0):
         assert answer(pair[place], image) == expected[place]
+
+
+def test_an_adapter_that_is_none_is_named(tuned_pair, tmp_path):
+    with pytest.raises(ModelError, match=r"none lacks adapter_config\.json: give a complete checkpoint"):
+        load_speakers(tuned_pair[0], tmp_path / "none")
 
 
 def test_both_may_answer_in_turn_token_by_token(pair, alone, image):
