@@ -49,3 +49,10 @@ def test_the_best_caption_does_not_depend_on_the_order() -> None:
 
 def test_a_single_caption_is_its_own_consensus() -> None:
     assert best_caption(CiderSpace([["a plane"]]), ["a plane"]) == "a plane"
+
+
+@pytest.mark.parametrize("texts", [["a plane", "the ship"], ["", ""]])
+def test_captions_with_nothing_in_common_have_no_consensus(texts: list[str]) -> None:
+    space = CiderSpace([[text] for text in (*texts, "many")])
+    assert consensus_scores(space, texts).tolist() == [0, 0]
+    assert best_caption(space, texts) == min(texts)
