@@ -77,14 +77,20 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from flows.embedded import prepare_prefect
     from tasks.data.preparing import find_raw
     from tasks.data.records_file import read_records
+    from tasks.errors import ConfigError
+    from tasks.preflight.looking_ahead import path_findings
 
     config = load_config(options.preset, options.set)
     name = run_name(options, config)
+    workspace = options.workspace.absolute()
+    for found in path_findings(workspace):
+        if found.level == "stops":
+            raise ConfigError(f"{found.text}.")
     if config.data.root is not None and not config.data.fetch:
         # bad records are told at once, before a server is started and anything is written
         read_records(find_raw(config.data.root))
     prepare_prefect()
-    return {"config": config, "name": name, "workspace": options.workspace.absolute()}
+    return {"config": config, "name": name, "workspace": workspace}
 
 
 def run_name(options: argparse.Namespace, config: "ExperimentConfig") -> str:

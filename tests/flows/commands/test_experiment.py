@@ -94,6 +94,16 @@ def test_spaces_around_the_sign_of_an_override_do_no_harm(capsys: pytest.Capture
     assert yaml.safe_load(capsys.readouterr().out)["training"]["lora_r"] == 8
 
 
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_workspace_that_is_none_is_told_before_a_server_starts(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert rsvlm(command, "demo", "--workspace", tmp_path / "file" / "workspace") == 2
+    told = f"error: {tmp_path / 'file'} is no folder that can be written: choose another --workspace.\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("command", ["run", "train", "preflight"])
 @pytest.mark.parametrize("name", ["a b", "../a", ".a", "a" * 101])
 def test_a_name_that_is_none_is_told_before_a_server_starts(
