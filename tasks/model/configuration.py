@@ -7,15 +7,19 @@ from typing import Any
 from tasks.errors import ModelError
 from tasks.model.original import find_tower, is_original, transformers_config
 
-CONFIG = "config.json"
+CONFIG, GENERATION = "config.json", "generation_config.json"
 
 
 def require_model_config(folder: Path) -> dict[str, Any]:
     """The configuration of a LLaVA directory of either layout, as transformers writes it.
 
-    Raises ModelError when there is none, when it is damaged, or when it is not LLaVA's.
+    Raises ModelError when there is none, when it or the generation settings beside it are damaged, or when it is not
+    LLaVA's.
     """
     config = read_config(folder)
+    if (folder / GENERATION).is_file():
+        # transformers answers as if there were none where it is cut off
+        read_settings(folder / GENERATION)
     if is_original(config):
         return transformers_config(folder, config, read_config(find_tower(folder, config)))
     if config.get("model_type") != "llava":
@@ -29,11 +33,17 @@ def require_model_config(folder: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a directory as it stands there; raises ModelError when it is missing or damaged."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return read_settings(folder / CONFIG)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"{folder} holds no config.json: give the directory of a LLaVA model.") from None
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The settings in a JSON file of a model directory; raises ModelError when it is damaged or holds none."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{folder}/config.json is damaged ({error}): copy the model again.") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{folder}/config.json holds no settings: copy the model again.")
-    return config
+        raise ModelError(f"{file} is damaged ({error}): copy the model again.") from None
+    if not isinstance(settings, dict):
+        raise ModelError(f"{file} holds no settings: copy the model again.")
+    return settings

@@ -245,6 +245,11 @@ def test_a_config_that_is_not_complete(base: Path, adapter: Path) -> None:
     refused(base, adapter, "no text_config")
 
 
+def test_generation_settings_that_are_none(base: Path, adapter: Path) -> None:
+    write_json(base / "generation_config.json", [])
+    refused(base, adapter, "base/generation_config.json holds no settings")
+
+
 def test_a_model_that_is_no_llava(base: Path, adapter: Path) -> None:
     change_json(base / "config.json", model_type="bert")
     refused(base, adapter, "bert")
