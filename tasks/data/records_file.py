@@ -100,6 +100,15 @@ class RecordsFile:
                 f"{self.path} exists and holds something else than what would be written: "
                 "give another name, or move it away."
             )
+        if self.manifest_path.exists() and not self._is_manifest():
+            raise DataError(f"{self.manifest_path} exists and is no manifest: give another name, or move it away.")
+
+    def _is_manifest(self) -> bool:
+        try:
+            found = read_json(self.manifest_path)
+        except DataError:
+            return False
+        return isinstance(found, dict) and {"version", "sha256", "records"} <= found.keys()
 
     def write(self, records: Sequence[Record], dropped: Mapping[str, int], content: bytes | None = None) -> None:
         """Write the records (`content`, where they are encoded already) and then the manifest.

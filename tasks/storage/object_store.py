@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from pydantic import ValidationError
+
 from tasks.errors import StoreError
 from tasks.storage.credentials import Credentials
 from tasks.storage.local_store import LocalStore
@@ -85,7 +87,10 @@ def open_store(
     if parts.scheme == "s3" and parts.netloc:
         from tasks.storage.s3_store import S3Store
 
-        how = config or StoreConfig(endpoint_url=endpoint_url)
+        try:
+            how = config or StoreConfig(endpoint_url=endpoint_url)
+        except ValidationError:
+            raise StoreError(f"{endpoint_url!r} is no address of a server: give http:// or https://.") from None
         return S3Store(parts.netloc, parts.path.strip("/"), how, credentials)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return LocalStore(Path(unquote(parts.path)))

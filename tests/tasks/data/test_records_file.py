@@ -86,6 +86,14 @@ def test_other_content_is_never_overwritten(tmp_path):
     assert not (tmp_path / "a.manifest.json").exists()
 
 
+@pytest.mark.parametrize("content", ['{"mine": 1}', "[]", "no JSON"])
+def test_what_stands_at_the_manifests_place_is_never_overwritten(tmp_path, content):
+    (tmp_path / "a.manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"a\.manifest\.json exists and is no manifest"):
+        RecordsFile(tmp_path / "a.json", {}, {}).write([], {})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.manifest.json", content)]
+
+
 def test_a_file_without_its_manifest_is_finished(tmp_path):
     (tmp_path / "a.json").write_bytes(encoded([RECORD]))
     file = RecordsFile(tmp_path / "a.json", {}, {})
