@@ -72,7 +72,7 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters) -> list[Wr
     split = split_records(read_slices(dataset), **asdict(parameters))
     sets: dict[str, list[Any]] = {name: getattr(split, name) for name in files}
     for name, file in files.items():
-        if file.path.exists():
+        if file.path.exists() or file.manifest_path.exists():
             file.require_free(digest_of_content(_content(sets[name])))
     dropped = {LEFT_OVER: split.lost} if split.lost else {}
     return [_write(file, sets[name], dropped) for name, file in files.items()]

@@ -133,11 +133,12 @@ def test_shares_and_ratios_out_of_bounds_end_with_2(raw, tmp_path):
     assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0") == 2
 
 
-def test_one_set_of_the_user_stops_the_whole_split(raw, tmp_path):
+@pytest.mark.parametrize("name", ["data_test.json", "data_test.manifest.json"])
+def test_one_file_of_the_user_stops_the_whole_split(raw, tmp_path, name):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "data_test.json").write_text("[]")
+    (tmp_path / "out" / name).write_text("[]")
     assert rsvlm("data", "split", raw, tmp_path / "out") == 2
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data_test.json"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
 def test_a_split_that_was_stopped_half_way_is_finished(raw, tmp_path):
