@@ -1,7 +1,7 @@
 """The files beside the weights: configuration, tokenizer, image handling, prompt template, licence."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from tasks.merging.layouts import TOWER_FOLDER
 from tasks.merging.original_config import original_config, tower_config, with_defaults
 from tasks.merging.streaming import BASE_DTYPE
 from tasks.model.chat_template import chat_template
-from tasks.model.tokenizing import FAST, SENTENCEPIECE, load_tokenizer
+from tasks.model.configuration import read_settings
+from tasks.model.tokenizing import FAST, SENTENCEPIECE, load_tokenizer, require_readable
 
 # As the model was fed in training, so it must be fed afterwards.
 IMAGE_HANDLING = ("preprocessor_config.json", "processor_config.json")
@@ -44,6 +45,15 @@ def companions(source: BaseModel, tuned: Path) -> dict[str, Path]:
 def _first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Path]:
     places = {name: [folder / name for folder in folders if (folder / name).is_file()] for name in names}
     return {name: found[0] for name, found in places.items() if found}
+
+
+def require_whole(files: Mapping[str, Path]) -> None:
+    """Raise ModelError where a file beside the weights is damaged: most of them are copied as they are."""
+    for name, file in files.items():
+        if name in (FAST, SENTENCEPIECE):
+            require_readable(file)
+        elif file.suffix == ".json":
+            read_settings(file)
 
 
 def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from tasks.errors import ModelError
 from tasks.files import digest_of, write_json, write_text
 from tasks.merging.base_model import BaseModel, Layout
-from tasks.merging.companions import write_companions
+from tasks.merging.companions import require_whole, write_companions
 from tasks.merging.hashing import Hashes, hashed_meanwhile
 from tasks.merging.layouts import INDEX, places
 from tasks.merging.model_card import model_card
@@ -61,7 +61,8 @@ class NewModel:
 def publish(new: NewModel, out: Path) -> ModelRef:
     """Write a model directory; the same inputs and settings again do nothing.
 
-    Raises ModelError when a gate fails, when a weight is NaN or infinite, or when `out` holds something else.
+    Raises ModelError when a gate fails, when a file beside the weights is damaged, when a weight is NaN or infinite,
+    or when `out` holds something else.
     """
     with hashed_meanwhile(new.inputs) as hashes:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -70,6 +71,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
                 _verify(new, out)
                 return ModelRef(path=out, sha256=content_digest(present))
         new.require()
+        require_whole(new.inputs["companions"])
         with made_beside(out) as part:
             write_companions(new.base, new.tuned, new.form.layout, new.form.dtype, part, out)
             written = _write_weights(new, part)

@@ -39,6 +39,20 @@ def load_original_tokenizer(folder: Path) -> Any:
     return _with_its_spaces(tokenizer)
 
 
+def require_readable(file: Path) -> None:
+    """Raise ModelError where a tokenizer.json or tokenizer.model is damaged; no tokenizer is made of it."""
+    if file.name == SENTENCEPIECE:
+        _read_pieces(file)
+        return
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(file))
+    # the library raises a bare Exception
+    except Exception as error:
+        raise ModelError(f"{file} is damaged ({error}): copy it from where the model was published.") from None
+
+
 def _with_its_spaces(tokenizer: Any) -> Any:
     """The same tokenizer, which will also be saved with its way of putting spaces."""
     # transformers saves only what it was called with, and reads the file for `legacy` by a way of its own
@@ -53,16 +67,21 @@ def _pieces(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     transformers takes the merges in the order of the ids, where runs of spaces come first; by their scores they
     come last.
     """
-    from sentencepiece import SentencePieceProcessor
     from transformers.convert_slow_tokenizer import generate_merges
 
-    try:
-        model = SentencePieceProcessor(model_file=str(file))
-    except (OSError, RuntimeError) as error:
-        raise ModelError(f"{file} is damaged ({error}): copy it again.") from None
+    model = _read_pieces(file)
     pieces = [model.id_to_piece(number) for number in range(model.get_piece_size())]
     ids = {piece: number for number, piece in enumerate(pieces)}
     return ids, generate_merges(ids, [(piece, model.get_score(number)) for piece, number in ids.items()])
+
+
+def _read_pieces(file: Path) -> Any:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return SentencePieceProcessor(model_file=str(file))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{file} is damaged ({error}): copy it from where the model was published.") from None
 
 
 def _set_pieces(tokenizer: Any, ids: dict[str, int], merges: list[tuple[str, str]]) -> None:

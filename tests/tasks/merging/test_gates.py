@@ -245,6 +245,15 @@ def test_a_config_that_is_not_complete(base: Path, adapter: Path) -> None:
     refused(base, adapter, "no text_config")
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "version https://git-lfs.github.com/spec/v1"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer.model", "special_tokens_map.json"])
+def test_a_damaged_file_of_the_tokenizer(base: Path, adapter: Path, name: str, content: str) -> None:
+    # with the template that training saved nothing is made of the tokenizer, which is copied
+    (adapter / "chat_template.jinja").write_text("as trained")
+    (base / name).write_text(content)
+    refused(base, adapter, f"base/{name} (is damaged .*|holds no settings): copy ")
+
+
 def test_generation_settings_that_are_none(base: Path, adapter: Path) -> None:
     write_json(base / "generation_config.json", [])
     refused(base, adapter, "base/generation_config.json holds no settings")

@@ -56,6 +56,19 @@ def expected_weights() -> dict[str, torch.Tensor]:
     return weights
 
 
+@pytest.mark.parametrize("layout", ["transformers", "llava"])
+def test_a_base_with_both_files_of_a_tokenizer_is_merged_unless_one_is_damaged(
+    original: Path, tmp_path: Path, layout: Any
+) -> None:
+    load_reader(original).tokenizer.backend_tokenizer.save(str(original / "tokenizer.json"))
+    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
+    assert load_reader(tmp_path / "out").tokenizer("a river")["input_ids"]
+    (original / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"original/tokenizer\.json is damaged"):
+        merge_adapter(original, ADAPTER, tmp_path / "again", Form(layout=layout))
+    assert not list(tmp_path.glob("*again*"))
+
+
 def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
     merged = toy.load(tmp_path / "out").state_dict()
