@@ -106,14 +106,19 @@ def run_fetch(options: argparse.Namespace) -> None:
     """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
     from deployments.configuration import data_config
     from flows.embedded import prepare_prefect
+    from tasks.data.fetching.fetch_request import FetchRequest
+    from tasks.data.fetching.sources_at_once import require_obtainable
 
     config = data_config(
         sources=_names(options.sources), archives=_places(options.archive), mirrors=_places(options.mirror)
     )
+    root = options.root.absolute()
+    # a wrong name or path is told at once, before a server is started
+    require_obtainable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
     prepare_prefect()
     from flows.fetch_data import fetch_data_flow
 
-    for source in fetch_data_flow(options.root.absolute(), config, options.endpoint_url):
+    for source in fetch_data_flow(root, config, options.endpoint_url):
         print(f"{source.name}: {source.images} images, {source.missing} that records ask for are missing")
 
 

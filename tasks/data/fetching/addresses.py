@@ -17,6 +17,7 @@ from tasks.processes import ProcessFailed, run_streamed
 DRIVE, MEGA, ONEDRIVE = ("drive.google.com",), ("mega.nz", "mega.co.nz"), ("onedrive.live.com",)
 # as pip has it: https://host/file.zip#sha256=...
 CHECKSUM = re.compile(r"#(sha256|md5)=([0-9a-fA-F]+)$")
+LOCAL, REMOTE = ("", "file"), ("http", "https", "s3", "hf")
 LINK_LIVES_S = 24 * 3600
 MEGA_LIMIT_S = 24 * 3600
 
@@ -35,20 +36,19 @@ def obtain(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str |
     A checksum may stand behind the address, as `#sha256=...` or `#md5=...`. Raises FetchError when it cannot be had,
     DataError when what is here has another checksum, and ConfigError for an address of no known kind.
     """
+    require_address(address)
     found = CHECKSUM.search(address)
     checksum = f"{found[1]}:{found[2]}" if found else None
     address = CHECKSUM.sub("", address)
     parts = urlsplit(address)
-    if parts.scheme in ("", "file"):
-        return Place(_local(unquote(parts.path) if parts.scheme else address, checksum), ours=False)
+    if parts.scheme in LOCAL:
+        return Place(_local(address, checksum), ours=False)
     ways: dict[str, Callable[[], Path]] = {
         "http": lambda: _http(address, folder, fetcher, checksum),
         "https": lambda: _http(address, folder, fetcher, checksum),
         "s3": lambda: _s3(address, folder, fetcher, checksum, endpoint_url),
         "hf": lambda: fetch_hub_file(address, folder, fetcher.on_progress),
     }
-    if parts.scheme not in ways:
-        raise ConfigError(f"{shown(address)} is no address that can be fetched: use https, s3, hf or file, or a path.")
     folder.mkdir(parents=True, exist_ok=True)
     path = ways[parts.scheme]()
     if checksum and path.is_file() and not matches(path, checksum):
@@ -57,10 +57,23 @@ def obtain(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str |
     return Place(path, ours=True)
 
 
-def _local(name: str, checksum: str | None) -> Path:
-    path = Path(name).expanduser().absolute()
-    if not path.exists():
+def require_address(address: str) -> None:
+    """Raise ConfigError for an address of no known kind, and DataError for a path at which nothing stands."""
+    address = CHECKSUM.sub("", address)
+    scheme = urlsplit(address).scheme
+    if scheme not in (*LOCAL, *REMOTE):
+        raise ConfigError(f"{shown(address)} is no address that can be fetched: use https, s3, hf or file, or a path.")
+    if scheme in LOCAL and not (path := _path_of(address)).exists():
         raise DataError(f"{path} does not exist: give the path of an archive or a folder.")
+
+
+def _path_of(address: str) -> Path:
+    parts = urlsplit(address)
+    return Path(unquote(parts.path) if parts.scheme else address).expanduser().absolute()
+
+
+def _local(address: str, checksum: str | None) -> Path:
+    path = _path_of(address)
     if checksum and path.is_file() and not matches(path, checksum):
         raise DataError(f"{path} holds other content than expected ({checksum}): give the right file.")
     return path

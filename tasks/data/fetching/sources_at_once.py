@@ -1,13 +1,15 @@
 """All sources of a data folder at once, and what a person must do for those that cannot be had."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
+from tasks.data.fetching.addresses import require_address
 from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.http_file import HttpFetcher, Progress
 from tasks.data.fetching.many import at_once
 from tasks.data.fetching.obtaining import INSTRUCTIONS_NAME, obtain_instructions, obtain_source
 from tasks.data.records_file import read_records
-from tasks.data.sources import require_known
+from tasks.data.sources import SOURCES, require_known
 from tasks.errors import DataError
 
 SOURCES_AT_ONCE = 4
@@ -22,14 +24,29 @@ class ByHandNeeded(DataError):
         super().__init__(f"{len(self.sources)} source(s) must be fetched by hand; then do the same again:{what}")
 
 
+def require_obtainable(sources: Sequence[str], request: FetchRequest) -> None:
+    """Raise ConfigError for a source that nobody knows, and DataError for a path given of one at which nothing stands.
+
+    What is in the data folder already may need its path no more.
+    """
+    require_known([*sources, *(name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)])
+    folder = request.folder
+    kept = {name: (folder.images / SOURCES[name].folder,) for name in sources}
+    for name, places in {INSTRUCTIONS_NAME: (folder.raw, folder.dataset), **kept}.items():
+        if not any(place.exists() for place in places):
+            for address in chain.from_iterable(request.ways(name, ())):
+                require_address(address)
+
+
 def obtain_all(
     sources: Sequence[str], request: FetchRequest, progress_of: Callable[[str], Progress]
 ) -> list[SourceImages]:
     """Have the instruction file and all sources in the data folder, several at once.
 
-    A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended.
+    A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended,
+    but before anything is fetched what require_obtainable raises.
     """
-    require_known([*sources, *(name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)])
+    require_obtainable(sources, request)
 
     def fetcher_of(name: str) -> HttpFetcher:
         return HttpFetcher(request.patience, progress_of(name))

@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,25 @@ def test_split_by_the_reference_protocol_reports_what_is_lost(raw, tmp_path, cap
 def test_reduce_keeps_a_share(raw, tmp_path):
     assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0.3") == 0
     assert read(tmp_path / "part.manifest.json")["kept"] == {"NWPU": 6, "LR": 6, "UCM": 6}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--archive=NWPUU=a.zip", "error: NWPUU is no source: did you mean NWPU?"),
+        ("--archive=NWPU={0}/none.zip", "error: {0}/none.zip does not exist: give the path of an archive or a folder."),
+        ("--mirror=instructions={0}/none.json#md5=0", "error: {0}/none.json does not exist: give"),
+        (
+            "--archive=NWPU=gopher://host/a.zip",
+            "error: gopher://host/a.zip is no address that can be fetched: use https",
+        ),
+    ],
+)
+def test_a_wrong_name_or_path_is_told_before_a_server_is_started(tmp_path, given, said):
+    command = [sys.executable, "-X", "importtime", "-m", "flows.cli", "data", "fetch", "--root", str(tmp_path / "data")]
+    ended = subprocess.run([*command, given.format(tmp_path)], capture_output=True, text=True)
+    assert ended.returncode == 2 and said.format(tmp_path) in ended.stderr
+    assert not re.search(r"\| +prefect$", ended.stderr, re.MULTILINE) and not (tmp_path / "data").exists()
 
 
 COMMANDS = {

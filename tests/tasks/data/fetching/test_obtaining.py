@@ -196,3 +196,14 @@ def test_a_page_from_a_mirror_is_no_reason_to_leave_out_the_next_way(server, fet
     request = FetchRequest(root=tmp_path, mirrors={"instructions": server.url("/raw.json")})
     with pytest.raises(FetchError, match=r"not valid JSON.*hf://datasets/BigData-KSU"):
         obtain_instructions(request, lambda name: fetcher)
+
+
+def test_a_path_that_is_gone_is_no_matter_where_its_source_is_there_already(tmp_path):
+    for name in IMAGES:
+        (tmp_path / "imagenes" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "imagenes" / name).touch()
+    (tmp_path / "dataset.json").write_text(json.dumps(RECORDS))
+    gone = str(tmp_path / "gone")
+    request = FetchRequest(root=tmp_path, archives={"LR": gone, "instructions": gone})
+    [found] = obtain_all(["LR"], request, lambda name: no_progress)
+    assert (found.images, found.missing) == (len(IMAGES), 0)
