@@ -38,7 +38,10 @@ class Terminal:
 
 
 def chat(open_image: Callable[[Path], Conversation], terminal: Terminal) -> None:
-    """Talk about one image after another until "stop" or the end of the input."""
+    """Talk about one image after another until "stop" or the end of the input.
+
+    A person is asked again for an image that cannot be read; raises DataError where it comes through a pipe.
+    """
     with TemporaryDirectory(prefix="rsvlm-chat-") as folder:
         for place in terminal.lines("image path or URL: "):
             if place.lower() == NEXT_IMAGE:
@@ -46,6 +49,9 @@ def chat(open_image: Callable[[Path], Conversation], terminal: Terminal) -> None
             try:
                 conversation = _opened(place, open_image, Path(folder))
             except DataError as error:
+                if not terminal.source.isatty():
+                    # the lines that follow are prompts about it, and no images
+                    raise
                 terminal.complain(error)
                 continue
             if not _talk(conversation, terminal):

@@ -54,11 +54,17 @@ def test_stop_quits_wherever_it_is_said(place, typed):
     assert (answers, messages) == ([], "") and unread
 
 
-def test_a_wrong_image_path_is_said_and_asked_for_again(place):
-    answers, messages, _ = said("nowhere.png\na.png\nhello\n")
-    assert answers == ["a.png 1: hello"] and messages == (
-        "error: nowhere.png does not exist: give the path or the address of an image.\n"
-    )
+NOWHERE = "nowhere.png does not exist: give the path or the address of an image."
+
+
+def test_a_wrong_image_path_is_said_to_a_person_and_asked_for_again(place):
+    answers, messages, _ = said("nowhere.png\na.png\nhello\n", interactive=True)
+    assert answers == ["a.png 1: hello"] and f": error: {NOWHERE}\n" in messages
+
+
+def test_a_wrong_image_path_ends_a_pipe_whose_prompts_would_be_taken_for_images(place):
+    with pytest.raises(DataError, match=NOWHERE):
+        said("a.png\nhello\nexit\nnowhere.png\na.png\nhello\n")
 
 
 def test_a_prompt_that_cannot_be_answered_does_not_end_the_chat(place):
@@ -96,6 +102,6 @@ def test_an_address_whose_file_is_no_image_is_named_by_its_address(place, tmp_pa
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/a.png"
         terminal = Terminal(io.StringIO(f"{address}\n"), io.StringIO(), io.StringIO())
-        chat(refuse, terminal)
+        with pytest.raises(DataError, match=f"^{address} is no readable image$"):
+            chat(refuse, terminal)
         server.shutdown()
-    assert terminal.messages.getvalue() == f"error: {address} is no readable image\n"
