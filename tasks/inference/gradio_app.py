@@ -109,6 +109,22 @@ def _path_in(payload: Any) -> str | None:
     return None if payload is None else str(payload.path)
 
 
+def told_alone(component: Any) -> Any:
+    """The component; what it refuses is told to who sent it, and is no traceback in the server's log."""
+    check = component.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        try:
+            return check(payload)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+
+    # as above, on the object: no class of our own
+    vars(component).update(preprocess=preprocess)
+    return component
+
+
 def _examples(examples: Sequence[Example]) -> gr.Dataset | None:
     if not examples:
         return None
@@ -125,7 +141,7 @@ def _settings(two: bool) -> Settings:
         max_new_tokens = gr.Slider(1, 1024, value=256, step=1, precision=0, label="Longest answer, in tokens")
         remember = gr.Checkbox(True, label="Answers take the earlier questions into account")
         compare = gr.Checkbox(True, label="Ask the base model as well", visible=two)
-    return Settings(temperature, max_new_tokens, remember, compare)
+    return Settings(told_alone(temperature), told_alone(max_new_tokens), remember, compare)
 
 
 def _chats(speakers: Sequence[Speaker]) -> list[gr.Chatbot]:
@@ -180,7 +196,7 @@ def _add_api(controls: Controls, events: Events, names: Sequence[str]) -> None:
     """The endpoint /ask for programs: it keeps nothing between two calls."""
     with gr.Column(visible=False):
         image, question = _image(), gr.Textbox(label="question")
-        earlier, model = gr.JSON(label="earlier"), gr.Radio(list(names), value=names[-1], label="model")
+        earlier, model = gr.JSON(label="earlier"), told_alone(gr.Radio(list(names), value=names[-1], label="model"))
         answer, button = gr.Textbox(label="answer"), gr.Button()
     button.click(
         events.ask, [image, question, earlier, model, *controls.settings[:2]], answer,

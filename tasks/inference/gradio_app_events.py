@@ -110,15 +110,20 @@ class Events:
         return self._page(talk, waiting.asked.question)
 
     def ask(
-        self, image: str | None, question: str, earlier: Any, model: str, temperature: float, max_new_tokens: int
+        self, image: str | None, question: str, earlier: Any, model: str | None, temperature: float, max_new_tokens: int
     ) -> Iterator[str]:
         """Answer one question about an image, streamed; `earlier` lists [question, answer] of each round before it."""
         with _said_in_the_page():
             asked = self._asked(Path(image) if image else None, question, (temperature, max_new_tokens, True))
             rounds = _rounds_in(earlier)
-            chosen = next(speaker for speaker in self._speakers if speaker.name == model)
-            for (text,) in answers([chosen], asked, [rounds]):
+            for (text,) in answers([self._speaker(model)], asked, [rounds]):
                 yield text
+
+    def _speaker(self, name: str | None) -> Speaker:
+        found = {speaker.name: speaker for speaker in self._speakers}
+        if name not in found:
+            raise DataError(f"model is {name!r}: give one of {', '.join(found)}.")
+        return found[name]
 
     def _begin(self, talk: Talk, image: Path | None) -> tuple[Any, ...]:
         talk.begin(image)

@@ -113,3 +113,12 @@ def test_no_picture_is_shown_of_an_image_that_is_gone(events, talk):
     assert events.show_image(talk).size == (40, 30)
     events.drop_image(talk)
     assert events.show_image(talk) == gradio.skip()
+
+
+@pytest.mark.parametrize("name", [None, "other"])
+def test_a_model_that_is_not_served_is_refused_in_a_sentence(events, tmp_path, name):
+    import gradio
+
+    with pytest.raises(gradio.Error, match="give one of model") as refused:
+        next(events.ask(str(tmp_path / "green.png"), "Is it green?", None, name, 0, 5))
+    assert not refused.value.print_exception
