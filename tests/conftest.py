@@ -261,7 +261,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         )
     try:
         address = _address_of(child, folder / "profile" / "DevToolsActivePort")
-        with connect(address, max_size=None, proxy=None, close_timeout=1) as socket:
+        # what a page says after its test is read by nobody, and would stop the answers to pings
+        with connect(address, max_size=None, max_queue=None, ping_interval=None, proxy=None, close_timeout=1) as socket:
             yield socket, itertools.count(1)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
