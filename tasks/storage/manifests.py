@@ -88,8 +88,9 @@ def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | N
 def made_beside(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
 
-    What stood there before is removed only then; callers move aside what the user may want to keep. What a killed
-    process left half-made beside `folder` is removed first.
+    What stood there before is removed only then; callers move aside what the user may want to keep. What another
+    process has meanwhile made there of the same content stays, as it may be read already. What a killed process left
+    half-made beside `folder` is removed first.
     """
     _remove_abandoned(folder)
     part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
@@ -98,11 +99,17 @@ def made_beside(folder: Path) -> Iterator[Path]:
         # the lock ends with its process, however that ends: whoever holds none is dead
         with _locked(part):
             yield part
-            if folder.exists():
-                rmtree(folder)
-            part.rename(folder)
+            if not _is_made_already(folder, part):
+                if folder.exists():
+                    rmtree(folder)
+                part.rename(folder)
     finally:
         rmtree(part, ignore_errors=True)
+
+
+def _is_made_already(folder: Path, part: Path) -> bool:
+    there, new = read_manifest(folder), read_manifest(part)
+    return there is not None and there == new and not broken_files(folder, there)
 
 
 def _remove_abandoned(folder: Path) -> None:

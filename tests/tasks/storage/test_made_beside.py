@@ -1,0 +1,32 @@
+"""Folders that are whole or absent: what two processes make at once is made by one, and never taken from readers."""
+
+from pathlib import Path
+
+from tasks.storage.manifests import made_beside, whole_manifest, write_manifest
+
+
+def make(folder: Path, content: str) -> None:
+    with made_beside(folder) as part:
+        (part / "a.txt").write_text(content)
+        write_manifest(part, "settings")
+
+
+def test_what_another_process_has_made_meanwhile_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with made_beside(folder) as part:
+        make(folder, "same")
+        there = (folder / "a.txt").stat().st_ino
+        (part / "a.txt").write_text("same")
+        write_manifest(part, "settings")
+    assert (folder / "a.txt").stat().st_ino == there
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_what_was_damaged_or_is_something_else_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    make(folder, "same")
+    (folder / "a.txt").write_text("torn")
+    make(folder, "same")
+    assert (folder / "a.txt").read_text() == "same"
+    make(folder, "other")
+    assert (folder / "a.txt").read_text() == "other" and whole_manifest(folder, "settings")
