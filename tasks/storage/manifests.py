@@ -3,7 +3,8 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from errno import EEXIST, ENOTEMPTY
 from glob import escape
 from pathlib import Path
 from shutil import rmtree
@@ -16,6 +17,9 @@ from tasks.errors import DataError
 from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_json
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
+
+# to put a folder at its place, where others do the same
+TRIES = 5
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -93,18 +97,47 @@ def made_beside(folder: Path) -> Iterator[Path]:
     half-made beside `folder` is removed first.
     """
     _remove_abandoned(folder)
+    with _own_part(folder) as part:
+        yield part
+        _put(part, folder)
+
+
+@contextmanager
+def _own_part(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, locked and removed afterwards."""
+    with ExitStack() as stack:
+        part = None
+        while part is None:
+            part = _locked_part(folder, stack)
+        stack.callback(rmtree, part, ignore_errors=True)
+        yield part
+
+
+def _locked_part(folder: Path, stack: ExitStack) -> Path | None:
+    """A new folder, or None where another process took it for abandoned before it was locked."""
     part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
     part.mkdir(parents=True)
     try:
         # the lock ends with its process, however that ends: whoever holds none is dead
-        with _locked(part):
-            yield part
-            if not _is_made_already(folder, part):
-                if folder.exists():
-                    rmtree(folder)
-                part.rename(folder)
-    finally:
-        rmtree(part, ignore_errors=True)
+        stack.enter_context(_locked(part))
+    except (FileNotFoundError, BlockingIOError):
+        return None
+    return part if part.exists() else None
+
+
+def _put(part: Path, folder: Path) -> None:
+    for tries_left in reversed(range(TRIES)):
+        if _is_made_already(folder, part):
+            return
+        if folder.exists():
+            rmtree(folder, ignore_errors=tries_left > 0)
+        try:
+            part.rename(folder)
+            return
+        except OSError as error:
+            # another process was faster
+            if error.errno not in (ENOTEMPTY, EEXIST) or not tries_left:
+                raise
 
 
 def _is_made_already(folder: Path, part: Path) -> bool:
