@@ -14,6 +14,11 @@ Row = dict[str, Any]
 UNSCORED = dict.fromkeys((*CAPTION_METRICS, SPICE))
 
 
+def is_scored(row: Row) -> bool:
+    """Whether a row's answer was scored: of captions the first of an image was, of questions each."""
+    return row["right"] is not None or row["CIDEr"] is not None
+
+
 class AnswerRows:
     """A row for each answer, in the test set's order; `captions` are the images of each source and their scores.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from tasks.evaluation.answer_rows import Row
+from tasks.evaluation.answer_rows import Row, is_scored
 from tasks.evaluation.captions import CAPTION_METRICS, SPICE
 from tasks.evaluation.comparing import METRICS, read_report
 from tasks.files import read_json, write_json, write_json_lines
@@ -54,8 +54,7 @@ def task_name(task: str, source: str) -> str:
 def _samples_by_task(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
     samples: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        # of captions only those that were scored
-        if row["right"] is not None or row["CIDEr"] is not None:
+        if is_scored(row):
             task = samples[task_name(row["task"], row["source"])]
             task.append(_sample(len(task), row))
     return samples

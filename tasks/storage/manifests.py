@@ -109,7 +109,6 @@ def _own_part(folder: Path) -> Iterator[Path]:
         part = None
         while part is None:
             part = _locked_part(folder, stack)
-        stack.callback(rmtree, part, ignore_errors=True)
         yield part
 
 
@@ -117,6 +116,7 @@ def _locked_part(folder: Path, stack: ExitStack) -> Path | None:
     """A new folder, or None where another process took it for abandoned before it was locked."""
     part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
     part.mkdir(parents=True)
+    stack.callback(rmtree, part, ignore_errors=True)
     try:
         # the lock ends with its process, however that ends: whoever holds none is dead
         stack.enter_context(_locked(part))

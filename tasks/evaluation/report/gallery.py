@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from tasks.errors import DataError
-from tasks.evaluation.answer_rows import Row
+from tasks.evaluation.answer_rows import Row, is_scored
 from tasks.model.images import read_image
 
 SIDE_PX = 240
@@ -44,7 +44,7 @@ def choose_examples(rows: Iterable[Row], base: Iterable[Row] | None, images: Pat
         }
     shown, of_base = (_by_record(found or (), chosen) for found in (rows, base))
     return [
-        _example(rank, worth, [row for row in shown[record] if _is_scored(row)], of_base[record], images)
+        _example(rank, worth, [row for row in shown[record] if is_scored(row)], of_base[record], images)
         for record, (rank, worth) in chosen.items()
     ]
 
@@ -53,17 +53,13 @@ def _worths(rows: Iterable[Row]) -> list[list[Worth]]:
     """By source, what the answers to each of its records are worth."""
     groups: dict[tuple[str, str], dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if _is_scored(row):
+        if is_scored(row):
             worth = float(row["CIDEr"] if row["right"] is None else row["right"])
             groups[row["task"], row["source"]][row["image"], row["record"]].append(worth)
     return [
         [Worth(image, record, mean(worths)) for (image, record), worths in by_record.items()]
         for _, by_record in sorted(groups.items())
     ]
-
-
-def _is_scored(row: Row) -> bool:
-    return row["right"] is not None or row["CIDEr"] is not None
 
 
 def _by_record(rows: Iterable[Row], records: Container[int]) -> dict[int, list[Row]]:
