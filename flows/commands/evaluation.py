@@ -7,6 +7,11 @@ from typing import Any
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `evaluate` and `compare`."""
+    _add_evaluate(subparsers)
+    _add_compare(subparsers)
+
+
+def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
     )
@@ -28,6 +33,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
     parser.set_defaults(run=run_evaluate)
+
+
+def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "compare",
         help="which of two or more evaluated models is better, and how surely",
