@@ -32,6 +32,13 @@ def add_parsers(subparsers: Any) -> None:
         metavar="FILE",
         help="file with user:password, asked of every visitor; or the environment variable RSVLM_SERVE_LOGIN",
     )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME[:PORT]",
+        help="another name by which visitors reach the page, such as a proxy's; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,11 +48,14 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
-    from tasks.inference.serving_http import LOOPBACK, bound_socket
+    from tasks.inference.serving_environment import begin_without_secrets, piped_login
+    from tasks.inference.serving_hosts import LOOPBACK
+    from tasks.inference.serving_http import bound_socket
     from tasks.inference.serving_login import VARIABLE, read_login
     from tasks.model.configuration import require_model_config
 
-    login = read_login(os.environ, options.login_file)
+    login = piped_login() or read_login(os.environ, options.login_file)
+    begin_without_secrets(login)
     # what can be known at once, before a model is loaded for minutes
     bound_socket(options.host, options.port).close()
     if options.host not in LOOPBACK and login is None:
@@ -58,6 +68,7 @@ def run(options: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="rsvlm-serve-") as folder:
         # read when Gradio is imported
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100"}
         _serve(options, login, Path(folder))
 
 
@@ -65,16 +76,20 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     from tasks.errors import ConfigError
     from tasks.inference.conversation_models import load_speakers
     from tasks.inference.serving import UPLOAD_BYTES
+    from tasks.inference.serving_hosts import Hosts
     from tasks.inference.serving_http import Guard, bound_socket, serve_until_signal
+    from tasks.inference.serving_uploads import Uploads
 
     examples = list(_examples(options.examples, folder / "examples"))
     try:
         from tasks.inference.gradio_app import build_page, mounted
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
-    page = build_page(load_speakers(options.model, options.adapter), _about(options), examples)
+    uploads = Uploads(folder)
+    page = build_page(load_speakers(options.model, options.adapter), _about(options), uploads, examples)
     # a form has a little around the file
-    app = Guard(mounted(page, login), UPLOAD_BYTES + 1_000_000)
+    gate = mounted(page, uploads, login)
+    app = Guard(gate, UPLOAD_BYTES + 1_000_000, Hosts(options.host, options.allow_host))
     with bound_socket(options.host, options.port) as bound:
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"http://{host}:{bound.getsockname()[1]}", flush=True)

@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Mount
 
 from tasks.inference.conversation_models import Speaker
 from tasks.inference.gradio_app_events import Events, names_of, show_base
+from tasks.inference.gradio_app_fields import endpoints_of, number_within, text_alone, told_alone
+from tasks.inference.gradio_app_states import MAX_SESSIONS, LeanStates
 from tasks.inference.serving import UPLOAD_BYTES, Example
+from tasks.inference.serving_gate import Behind, Gate
 from tasks.inference.serving_login import Login
+from tasks.inference.serving_sessions import Sessions
+from tasks.inference.serving_uploads import Uploads
 
 MAX_WAITING = 64
 # every ten minutes, what was sent more than two hours ago is deleted
@@ -53,9 +61,11 @@ class Controls(NamedTuple):
     settings: Settings
 
 
-def build_page(speakers: Sequence[Speaker], about: str, examples: Sequence[Example] = ()) -> gr.Blocks:
+def build_page(
+    speakers: Sequence[Speaker], about: str, uploads: Uploads, examples: Sequence[Example] = ()
+) -> gr.Blocks:
     """The page for one speaker or, side by side, two; `about` says in a line what model answers."""
-    events = Events(speakers, examples)
+    events = Events(speakers, examples, uploads)
     with gr.Blocks(title="rsvlm", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(f"# Ask about a satellite image\n{about}", elem_id="title")
         talk = gr.State(events.new_talk())
@@ -70,14 +80,31 @@ def build_page(speakers: Sequence[Speaker], about: str, examples: Sequence[Examp
         _connect_image(controls, talk, events)
         _connect_question(controls, talk, events)
         _add_api(controls, events, [speaker.name for speaker in speakers])
-    return page.queue(max_size=MAX_WAITING)
+    # the examples, as Gradio laid them down
+    uploads.share()
+    # nobody but the queue starts what waits its turn
+    return page.queue(max_size=MAX_WAITING, api_open=False)
 
 
-def mounted(page: gr.Blocks, login: Login | None) -> Any:
-    """The page as an application of its own, which loads nothing from elsewhere."""
-    from fastapi import FastAPI
+def mounted(page: gr.Blocks, uploads: Uploads, login: Login | None) -> Gate:
+    """The page as an application of its own, which loads nothing from elsewhere, behind its gate."""
+    gradio_app = _mounted(page, login)
+    inner: Any = next(route.app for route in gradio_app.routes if isinstance(route, Mount))
+    # Gradio looks at files' paths only once a page was launched, and a mounted one never is
+    page.has_launched = True
+    inner.state_holder = LeanStates()
+    inner.state_holder.set_blocks(page)
 
+    def is_member(request: Request) -> bool:
+        names = [f"access-token-{unsecure}{inner.cookie_id}" for unsecure in ("", "unsecure-")]
+        return login is None or any(request.cookies.get(name) in inner.tokens for name in names)
+
+    return Gate(Behind(gradio_app, endpoints_of(page), uploads, Sessions(page._queue), is_member))
+
+
+def _mounted(page: gr.Blocks, login: Login | None) -> FastAPI:
     plain: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    page.state_session_capacity = MAX_SESSIONS
     return gr.mount_gradio_app(
         FastAPI(**plain), page, "/", app_kwargs=plain, auth=login, show_error=False, footer_links=[],
         run_history=False, max_file_size=UPLOAD_BYTES, ssr_mode=False, mcp_server=False, pwa=False,
@@ -109,22 +136,6 @@ def _path_in(payload: Any) -> str | None:
     return None if payload is None else str(payload.path)
 
 
-def told_alone(component: Any) -> Any:
-    """The component; what it refuses is told to who sent it, and is no traceback in the server's log."""
-    check = component.preprocess
-
-    def preprocess(payload: Any) -> Any:
-        try:
-            return check(payload)
-        except gr.Error as error:
-            error.print_exception = False
-            raise
-
-    # as above, on the object: no class of our own
-    vars(component).update(preprocess=preprocess)
-    return component
-
-
 def _examples(examples: Sequence[Example]) -> gr.Dataset | None:
     if not examples:
         return None
@@ -141,7 +152,8 @@ def _settings(two: bool) -> Settings:
         max_new_tokens = gr.Slider(1, 1024, value=256, step=1, precision=0, label="Longest answer, in tokens")
         remember = gr.Checkbox(True, label="Answers take the earlier questions into account")
         compare = gr.Checkbox(True, label="Ask the base model as well", visible=two)
-    return Settings(told_alone(temperature), told_alone(max_new_tokens), remember, compare)
+    numbers = number_within(temperature, "temperature"), number_within(max_new_tokens, "max_new_tokens")
+    return Settings(*numbers, remember, compare)
 
 
 def _chats(speakers: Sequence[Speaker]) -> list[gr.Chatbot]:
@@ -195,7 +207,7 @@ def _connect_question(controls: Controls, talk: gr.State, events: Events) -> Non
 def _add_api(controls: Controls, events: Events, names: Sequence[str]) -> None:
     """The endpoint /ask for programs: it keeps nothing between two calls."""
     with gr.Column(visible=False):
-        image, question = _image(), gr.Textbox(label="question")
+        image, question = _image(), text_alone(gr.Textbox(label="question"))
         earlier, model = gr.JSON(label="earlier"), told_alone(gr.Radio(list(names), value=names[-1], label="model"))
         answer, button = gr.Textbox(label="answer"), gr.Button()
     button.click(

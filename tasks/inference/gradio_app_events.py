@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tasks.inference.choosing import Decoding
 from tasks.inference.conversation import History, Round
 from tasks.inference.conversation_models import BASE, Speaker
 from tasks.inference.serving import Asked, Example, answers, preview_of, require_question
+from tasks.inference.serving_uploads import Uploads
+from tasks.inference.serving_visits import VISITOR_HEADER
 from tasks.inference.talk import Talk
 
 MESSAGE_S = 20
@@ -24,8 +27,8 @@ Messages = list[dict[str, str]]
 class Events:
     """The functions behind the page, for one set of models."""
 
-    def __init__(self, speakers: Sequence[Speaker], examples: Sequence[Example]):
-        self._speakers, self._examples = list(speakers), list(examples)
+    def __init__(self, speakers: Sequence[Speaker], examples: Sequence[Example], uploads: Uploads):
+        self._speakers, self._examples, self._uploads = list(speakers), list(examples), uploads
 
     def new_talk(self) -> Talk:
         """A talk about no image, in which nothing was said."""
@@ -45,18 +48,22 @@ class Events:
 
     def take_example(self, number: int, talk: Talk) -> tuple[Any, ...]:
         """Talk about an example from now on, with its question in the box."""
+        if type(number) is not int or not 0 <= number < len(self._examples):
+            raise _told(DataError("There is no such example: take another."))
         example = self._examples[number]
         talk.begin(example.image)
         return self._page(talk, example.question)
 
-    def show_image(self, talk: Talk) -> Any:
-        """What a browser can show of the image that is talked about."""
+    def show_image(self, talk: Talk, request: gr.Request) -> Any:
+        """The path of what a browser can show of the image that is talked about, for who sent this request."""
         image = talk.image
         if image is None:
             return gr.skip()
         with _said_in_the_page():
             preview = preview_of(image)
-        return preview if talk.image == image else gr.skip()
+        if talk.image != image:
+            return gr.skip()
+        return self._uploads.keep(request.headers[VISITOR_HEADER], "preview.png", partial(preview.save, format="PNG"))
 
     def ask_in_page(
         self, question: str, talk: Talk, temperature: float, max_new_tokens: int, remember: bool, compare: bool

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 UPLOAD_BYTES = 32_000_000
 MAX_PIXELS = 50_000_000
 MAX_CHARACTERS = 8_000
+# what was said before, together with the question; a model takes a few thousand tokens
+MAX_TALK_CHARACTERS, MAX_ROUNDS = 32_000, 200
 PREVIEW_SIDE = 1024
 
 
@@ -51,8 +53,10 @@ def preview_of(image: Path) -> "Image":
     return preview
 
 
-def require_question(question: str) -> str:
+def require_question(question: str | None) -> str:
     """The question without white space around it; raises DataError when it is empty or far too long."""
+    if question is None:
+        raise DataError("The question is missing: write one.")
     if len(question) > MAX_CHARACTERS:
         raise DataError(
             f"The question has {len(question):,} characters, and {MAX_CHARACTERS:,} are the most: shorten it."
@@ -62,6 +66,16 @@ def require_question(question: str) -> str:
     return question.strip()
 
 
+def require_short_talk(question: str, rounds: Sequence[Round]) -> None:
+    """Raise DataError when what was said before and the question are too much to be looked at."""
+    characters = len(question) + sum(len(text) for pair in rounds for text in pair)
+    if len(rounds) > MAX_ROUNDS or characters > MAX_TALK_CHARACTERS:
+        raise DataError(
+            f"The question and the {len(rounds):,} rounds before it have {characters:,} characters, and {MAX_ROUNDS} "
+            f"rounds and {MAX_TALK_CHARACTERS:,} characters are the most: start over, or leave rounds out."
+        )
+
+
 def answers(speakers: Sequence[Speaker], asked: Asked, rounds: Sequence[Sequence[Round]]) -> Iterator[list[str]]:
     """Yield what each speaker has said so far, token by token in turn, until the last has ended.
 
@@ -69,6 +83,8 @@ def answers(speakers: Sequence[Speaker], asked: Asked, rounds: Sequence[Sequence
     cannot be asked.
     """
     question = require_question(asked.question)
+    for said in rounds:
+        require_short_talk(question, said)
     if not asked.image.is_file():
         raise DataError("The image is no longer here: upload it again.")
     _require_few_pixels(asked.image)

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any
 
 from tasks.errors import ConfigError
+from tasks.inference.serving_hosts import Hosts
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HIGHEST_PORT = 65_535
 # what is on its way at the end may take this long
 GRACE_S = 3
@@ -56,17 +56,19 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class Guard:
-    """The page's application, with limits on what is sent to it and rules for browsers on what it sends."""
+    """The page's application, with limits on who sends what to it and rules for browsers on what it sends."""
 
-    def __init__(self, app: Callable[[Any, Receive, Send], Awaitable[None]], max_bytes: int):
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: Callable[[Any, Receive, Send], Awaitable[None]], max_bytes: int, hosts: Hosts):
+        self._app, self._max_bytes, self._hosts = app, max_bytes, hosts
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if reason := self._hosts.refusal_of(scope["headers"]):
+            return await _refuse(send, 403, reason)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max_bytes:
-            return await self._refuse(send)
+            return await _refuse(send, 413, f"At most {self._max_bytes} bytes can be sent.")
         received = 0
 
         async def counted() -> Message:
@@ -83,11 +85,11 @@ class Guard:
 
         return await self._app(scope, counted, guarded)
 
-    async def _refuse(self, send: Send) -> None:
-        body = f"At most {self._max_bytes} bytes can be sent.".encode()
-        headers = [(b"content-type", b"text/plain"), (b"connection", b"close"), *HEADERS]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+
+async def _refuse(send: Send, status: int, sentence: str) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close"), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode()})
 
 
 def serve_until_signal(app: Any, bound: socket.socket) -> None:

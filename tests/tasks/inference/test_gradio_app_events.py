@@ -6,6 +6,8 @@ from PIL import Image
 from tasks.inference.conversation_models import Speaker
 from tasks.inference.gradio_app_events import Events
 from tasks.inference.serving import Example
+from tasks.inference.serving_uploads import Uploads
+from tasks.inference.serving_visits import VISITOR_HEADER
 
 SETTINGS = (0, 6, True, True)
 
@@ -14,7 +16,7 @@ SETTINGS = (0, 6, True, True)
 def events(lively_model, tmp_path):
     speaker = Speaker("model", lively_model)
     Image.new("RGB", (40, 30), "green").save(tmp_path / "green.png")
-    return Events([speaker, speaker], [Example(tmp_path / "green.png", "Is it green?")])
+    return Events([speaker, speaker], [Example(tmp_path / "green.png", "Is it green?")], Uploads(tmp_path / "uploads"))
 
 
 @pytest.fixture
@@ -107,12 +109,33 @@ def test_a_question_whose_turn_never_came_goes_back_into_its_box(events, talk):
     assert asked(page) == [["First?"]] * 2
 
 
+class RequestOf:
+    """A request as the gate passes it on."""
+
+    def __init__(self, visitor):
+        self.headers = {VISITOR_HEADER: visitor}
+
+
 def test_no_picture_is_shown_of_an_image_that_is_gone(events, talk):
     import gradio
 
-    assert events.show_image(talk).size == (40, 30)
+    with Image.open(events.show_image(talk, RequestOf("ana"))) as shown:
+        assert shown.size == (40, 30)
     events.drop_image(talk)
-    assert events.show_image(talk) == gradio.skip()
+    assert events.show_image(talk, RequestOf("ana")) == gradio.skip()
+
+
+def test_a_picture_is_for_the_visitor_alone_who_sees_it(talk, events):
+    shown = events.show_image(talk, RequestOf("ana"))
+    assert events._uploads.is_for("ana", shown) and not events._uploads.is_for("bo", shown)
+
+
+@pytest.mark.parametrize("number", [None, -1, 1, 10**30, "0", True, [0]])
+def test_an_example_that_there_is_not_is_refused_in_a_sentence(events, talk, number):
+    import gradio
+
+    with pytest.raises(gradio.Error, match="no such example"):
+        events.take_example(number, talk)
 
 
 @pytest.mark.parametrize("name", [None, "other"])

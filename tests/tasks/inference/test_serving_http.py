@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from tasks.errors import ConfigError
+from tasks.inference.serving_hosts import Hosts
 from tasks.inference.serving_http import Guard, bound_socket
 
 SERVER = """
@@ -68,7 +69,8 @@ def sent(chunks, headers=()):
     async def send(message):
         out.append(message)
 
-    asyncio.run(Guard(app, 10)({"type": "http", "headers": list(headers)}, receive, send))
+    given = [(b"host", b"127.0.0.1:7860"), *headers]
+    asyncio.run(Guard(app, 10, Hosts("127.0.0.1"))({"type": "http", "headers": given}, receive, send))
     return received, out
 
 
@@ -87,3 +89,8 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(length):
 def test_a_body_that_says_nothing_of_its_length_is_cut_off():
     received, _ = sent([b"12345", b"678901"])
     assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
+
+
+def test_what_was_meant_for_another_name_is_refused_unread():
+    received, out = sent([b""], [(b"host", b"evil.example")])
+    assert received == [] and out[0]["status"] == 403

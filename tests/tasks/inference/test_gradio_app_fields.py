@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from tasks.inference.gradio_app import told_alone
+from tasks.inference.gradio_app_fields import told_alone
 
 
 @pytest.mark.parametrize(("component", "value"), [(gr.Radio(["base", "tuned"]), "other"), (gr.Slider(0, 2), 5)])
