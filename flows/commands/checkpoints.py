@@ -104,8 +104,10 @@ def _store_of(run: "Run") -> "ObjectStore":
     if run.store_config.credentials_block is None:
         return run.store()
     from flows.embedded import prepare_prefect
+    from flows.server import require_configured_server
 
     prepare_prefect()
+    require_configured_server()
     from tasks.storage.steps import open_run_store
 
     return open_run_store(run)

@@ -106,6 +106,7 @@ def run_fetch(options: argparse.Namespace) -> None:
     """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
     from deployments.configuration import data_config
     from flows.embedded import prepare_prefect
+    from flows.server import require_configured_server
     from tasks.data.fetching.fetch_request import FetchRequest
     from tasks.data.fetching.sources_at_once import require_obtainable
 
@@ -116,6 +117,7 @@ def run_fetch(options: argparse.Namespace) -> None:
     # a wrong name or path is told at once, before a server is started
     require_obtainable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
     prepare_prefect()
+    require_configured_server()
     from flows.fetch_data import fetch_data_flow
 
     for source in fetch_data_flow(root, config, options.endpoint_url):

@@ -4,11 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-START = (
-    "Start one with `.venv/bin/prefect server start`, say where it is with "
-    "`.venv/bin/prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`, and deploy again."
-)
-
 
 def add_parsers(subparsers: Any) -> None:
     """Add `deploy`."""
@@ -57,9 +52,10 @@ def _at_least_one(text: str) -> int:
 def run_deploy(options: argparse.Namespace) -> None:
     """Deploy to the Prefect server that is configured, and print a line for each thing done; may run twice."""
     from flows.embedded import prepare_prefect
+    from flows.server import require_server
 
     prepare_prefect()
-    _require_server()
+    require_server("deploy again")
     from deployments.register import Wishes, deploy
 
     wishes = Wishes(
@@ -77,21 +73,3 @@ def run_deploy(options: argparse.Namespace) -> None:
     )
     for line in deploy(wishes):
         print(line, flush=True)
-
-
-def _require_server() -> None:
-    """Raise ConfigError unless a server is configured and answers."""
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.settings import get_current_settings
-
-    from tasks.errors import ConfigError
-
-    address = get_current_settings().api.url
-    if not address:
-        raise ConfigError(f"No Prefect server is configured, and deployments need one. {START}")
-    try:
-        with get_client(sync_client=True) as client:
-            client.hello()
-    except httpx.HTTPError as error:
-        raise ConfigError(f"No Prefect server answers at {address} ({error}). {START}") from None

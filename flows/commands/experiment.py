@@ -75,6 +75,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
     from flows.embedded import prepare_prefect
+    from flows.server import require_configured_server
     from tasks.data.preparing import find_raw
     from tasks.data.records_file import read_records
     from tasks.errors import ConfigError
@@ -90,6 +91,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
         # bad records are told at once, before a server is started and anything is written
         read_records(find_raw(config.data.root))
     prepare_prefect()
+    require_configured_server()
     return {"config": config, "name": name, "workspace": workspace}
 
 

@@ -1,0 +1,117 @@
+"""A Prefect server that is configured and does not answer as one: a sentence in ten seconds, whatever the command."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+LIMIT_S = 10
+TRAIN = ("train", "demo")
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A web server that answers everything alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Something that takes connections and is no web server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _silent(listener: socket.socket) -> None:
+    """Nobody accepts: the connection is made, and nothing comes."""
+
+
+def _banner(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+def _dripping(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        # until the other side has gone
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.2)
+
+
+@contextmanager
+def at(address: str) -> Iterator[str]:
+    yield address
+
+
+DEAD = {
+    "refused": lambda: at("127.0.0.1:1"),
+    "never answers": lambda: at("10.255.255.1:4200"),
+    "no such name": lambda: at("prefect.invalid:4200"),
+    "silent": lambda: listening(_silent),
+    "another protocol": lambda: listening(_banner),
+    "dripping": lambda: listening(_dripping),
+    "500": lambda: answering(500, b"oops"),
+    "503": lambda: answering(503, b""),
+    "404": lambda: answering(404, b"not here"),
+    "401": lambda: answering(401, b"{}"),
+    "a web page": lambda: answering(200, b"<html>Hello</html>"),
+    "other JSON": lambda: answering(200, b'{"status": "ok"}'),
+    "with a login": lambda: at("user:hunter2@127.0.0.1:1"),
+}
+
+
+def dead_end(command: tuple[str, ...], address: str, home: Path) -> tuple[str, float]:
+    """What a command says to a server at an address, and after how many seconds."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://{address}/api"}
+    started = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *command], env=env, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("error: No Prefect server answers at http://"), ended.stderr
+    assert ended.stderr.count("\n") == 1 and "prefect server start" in ended.stderr
+    return ended.stderr, time.monotonic() - started
+
+
+@pytest.mark.parametrize("kind", DEAD)
+def test_a_server_that_does_not_answer_is_told_in_ten_seconds(kind: str, tmp_path: Path) -> None:
+    with DEAD[kind]() as address:
+        said, seconds = dead_end((*TRAIN, "--workspace", str(tmp_path / "w")), address, tmp_path)
+    assert seconds < LIMIT_S
+    assert "hunter2" not in said
+    assert not (tmp_path / "w").exists()
+
+
+def test_every_command_that_needs_the_server_tells_it(tmp_path: Path) -> None:
+    place = ("--workspace", str(tmp_path / "w"))
+    for command in (("run", "demo", *place), ("data", "fetch", "--root", str(tmp_path / "data")), ("deploy", *place)):
+        assert dead_end(command, "127.0.0.1:1", tmp_path)[1] < LIMIT_S
