@@ -1,7 +1,7 @@
 """Settings of the data: where it comes from, what of it is kept, and how it is divided."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,9 @@ class SampleConfig(Section):
 
 class DataConfig(Section):
     """Where the data is and how it is divided."""
+
+    # where the data comes from says nothing of what it is
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"root", "sample", "fetch", "archives", "mirrors"})
 
     root: Path | None = Field(
         None,
@@ -67,6 +70,11 @@ class DataConfig(Section):
     )
     subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
     test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered.")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides the sets of given records and images."""
+        return self.model_dump(mode="json", exclude=set(self.LOCATIONS))
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":

@@ -24,6 +24,10 @@ class ModelError(UserError):
     """A model, adapter or checkpoint directory is missing, incomplete or of another kind."""
 
 
+class OccupiedError(UserError):
+    """A folder holds something else than what is to be made there: a person gives another, a run sets it aside."""
+
+
 class StoreError(UserError):
     """Object storage cannot be reached, refuses, or holds something that is not whole."""
 
@@ -52,6 +56,12 @@ WAYS_OUT = {
     errno.ENAMETOOLONG: PATH,
     errno.ENOTDIR: PATH,
 }
+
+
+def user_error(kind: str, message: str) -> UserError:
+    """The error of this class name, as a child process tells of it; a plain UserError for any other name."""
+    found = globals().get(kind)
+    return found(message) if isinstance(found, type) and issubclass(found, UserError) else UserError(message)
 
 
 def told_to_user(error: BaseException | None) -> str | None:

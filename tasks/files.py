@@ -105,6 +105,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_or_none(path: Path) -> str | None:
+    """The SHA-256 of a file's bytes, in hex; None where there is no file."""
+    return sha256_of(path) if path.is_file() else None
+
+
 def digest_of(value: Any) -> str:
     """The SHA-256 of a JSON-able value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

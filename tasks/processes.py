@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from tasks.errors import RsvlmError, UserError
+from tasks.errors import RsvlmError, UserError, user_error
 from tasks.files import read_json, write_json
 
 USER_ERROR_EXIT = 2
@@ -119,7 +119,7 @@ def run_worker(
 ) -> Any:
     """Run `python [launcher] -m module --config FILE` and return what its work function returned, as JSON.
 
-    A UserError in the worker is raised here again with its message; all else raises ProcessFailed.
+    A UserError in the worker is raised here again, of the same class; all else raises ProcessFailed.
     """
     with tempfile.TemporaryDirectory(prefix="rsvlm-worker-") as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("config", "result", "error")}
@@ -129,7 +129,7 @@ def run_worker(
             run_streamed(command, on_line, timeout_s, {**WORKER_ENVIRONMENT, **(env or {})})
         except ProcessFailed:
             if files["error"].exists():
-                raise UserError(read_json(files["error"])["message"]) from None
+                raise user_error(**read_json(files["error"])) from None
             raise
         return read_json(files["result"])
 
@@ -143,7 +143,7 @@ def serve_worker(work: Callable[[dict[str, Any]], Any]) -> NoReturn:
         result = work(read_json(config_file))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        write_json(config_file.with_name("error.json"), {"message": str(error)})
+        write_json(config_file.with_name("error.json"), {"kind": type(error).__name__, "message": str(error)})
         sys.exit(USER_ERROR_EXIT)
     # of several ranks the first of each machine tells the parent there
     if os.environ.get("LOCAL_RANK", "0") == "0":

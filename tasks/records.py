@@ -1,7 +1,8 @@
 """Values that cross a file or process border: references to what a stage made, answers and scores."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,11 +24,25 @@ class FolderRef(Value):
         """What it stands for, wherever it lies."""
         return self.sha256
 
+    def located(self, path: Path, made_from: Iterable[Any]) -> Self:
+        """The same content at `path`; every further location in it is taken from what it was `made_from`."""
+        return self.model_copy(update={"path": path})
 
-class DatasetRef(FolderRef):
-    """The prepared sets of a data folder, and the folder of their images."""
+
+class ImagesRef(FolderRef):
+    """A folder of records, and the folder of the images that they are about."""
 
     images: Path
+
+    def located(self, path: Path, made_from: Iterable[Any]) -> Self:
+        # a reference from a cache holds the images folder of the workspace that it was made in
+        images = [value.images for value in made_from if isinstance(value, ImagesRef)]
+        return self.model_copy(update={"path": path, "images": images[0] if images else self.images})
+
+
+class DatasetRef(ImagesRef):
+    """The prepared sets of a data folder, and the folder of their images."""
+
     images_sha256: str
     records: dict[str, int]
 

@@ -4,6 +4,7 @@ These models are the run form in Prefect's UI, so each field says what it is, it
 `training` keeps the argument names of LLaVA and transformers.
 """
 
+import re
 from typing import Any, ClassVar, Literal
 
 import yaml
@@ -13,6 +14,14 @@ from tasks.data_settings import DataConfig
 from tasks.inference_settings import InferenceConfig
 from tasks.section import Section
 from tasks.store_settings import ArchiveConfig, StoreConfig
+
+# a model's name on a hub, or a word for one; anything else says where a directory is
+NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+
+
+def _without_directories(model: dict[str, Any]) -> dict[str, Any]:
+    names = [name for name in ("base", "vision_tower") if model.get(name)]
+    return {**model, **{name: None for name in names if not NAME.fullmatch(model[name])}}
 
 
 class ModelConfig(Section):
@@ -36,6 +45,11 @@ class ModelConfig(Section):
     image_aspect_ratio: Literal["pad", "square"] = Field(
         "pad", description="pad: to a square with the mean colour; square: crop the centre."
     )
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides how the base is used; a directory's files say what it is, wherever it stands."""
+        return _without_directories(self.model_dump(mode="json"))
 
 
 class TrainingConfig(Section):
@@ -246,3 +260,10 @@ class ExperimentConfig(Section):
     def as_yaml(self) -> str:
         """The whole configuration as YAML, in the order of its definition."""
         return yaml.safe_dump(self.as_plain(), sort_keys=False, allow_unicode=True)
+
+
+def without_locations(settings: dict[str, Any]) -> dict[str, Any]:
+    """An experiment's settings, as plain values, but for where its data, its base and its store are."""
+    kept = {name: value for name, value in settings.items() if name not in ("archive", "store")}
+    data = {name: value for name, value in kept.get("data", {}).items() if name not in DataConfig.LOCATIONS}
+    return {**kept, "data": data, "model": _without_directories(kept.get("model", {}))}

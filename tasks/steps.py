@@ -14,14 +14,13 @@ from uuid import UUID
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
-from prefect.states import State
 from pydantic import BaseModel
 
+from tasks.errors import OccupiedError
 from tasks.files import digest_of, sha256_of, write_text
 from tasks.line_limit import LineLimit
 from tasks.paths import KEY_SUFFIX
-from tasks.records import FolderRef
-from tasks.settings import InferenceConfig, TrainingConfig
+from tasks.records import FolderRef, Manifest
 from tasks.storage.manifests import content_digest, copy_folder, whole_manifest
 
 Ref = TypeVar("Ref", bound=FolderRef)
@@ -48,21 +47,51 @@ def make(
 ) -> Ref:
     """Run a step for the folder `out`, or take what the same content made before, if it is still whole.
 
-    `result` is the folder inside `out` that the reference stands for, where it is not `out` itself. What stands at
-    `out` from other content is moved below `superseded`: nothing is overwritten. With no such place the step itself
-    refuses an `out` of other content.
+    `result` is the folder inside `out` that the reference stands for, where it is not `out` itself. What other content
+    made at `out`, and what the step cannot take for its own there, is moved below `superseded`: nothing is
+    overwritten. With no such place OccupiedError is raised.
     """
-    if superseded is not None:
-        key = content_key(work, parameters)
-        _set_aside_other(out, key, superseded)
-        # before the work: a run that is killed finds its own unfinished folder again
-        write_text(_key_file(out), key + "\n")
-    ref = _believed(work(out=out, **parameters, return_state=True), lambda: _again(work, out, parameters))
-    place = result or out
-    here = ref.model_copy(update={"path": place})
-    if ref.path != place and not is_whole(here):
+    if superseded is None:
+        return _made_here(work, out, result or out, parameters)
+    key = content_key(work, parameters)
+    is_ours = not out.exists() or _key_at(out) == key
+    # of a KEPT step's folder the step itself can say it, by its manifest: days of training are not lost with a key
+    if not is_ours and KEPT not in work.tags:
+        _set_aside(out, superseded)
+        is_ours = True
+    try:
+        if is_ours:
+            # before the work: a run that is killed finds its own unfinished folder again
+            write_text(_key_file(out), key + "\n")
+        ref = _made_here(work, out, result or out, parameters, is_ours)
+    except OccupiedError as error:
+        if not out.exists():
+            raise
+        get_run_logger().warning("%s", error)
+        _set_aside(out, superseded)
+        ref = _made_here(work, out, result or out, parameters)
+    write_text(_key_file(out), key + "\n")
+    return ref
+
+
+def _made_here(
+    work: Task[..., Ref], out: Path, place: Path, parameters: Mapping[str, Any], is_ours: bool = True
+) -> Ref:
+    """A reference to `place`, where the step's result stands now; of a cached result only what is verified is taken.
+
+    Nothing is copied over an `out` that may hold something else (`is_ours` False): the step looks at it first.
+    """
+    state = work(out=out, **parameters, return_state=True)
+    ref = state.result()
+    here = ref.located(place, parameters.values())
+    if state.name != CACHED or is_whole(here):
+        return here
+    # what is complete here, of other bytes than another run made of the same, is the step's to take: it is kept
+    if is_ours and ref.path != place and _manifest_of(place) is None and is_whole(ref):
         copy_folder(ref.path, place)
-    return here
+        return here
+    get_run_logger().warning("%s is no longer what was made there: what is not complete is made again.", ref.path)
+    return work.with_options(refresh_cache=True)(out=out, **parameters)
 
 
 def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
@@ -89,9 +118,11 @@ def _key_in_context(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 
 def _content_of(value: Any) -> Any:
-    if isinstance(value, FolderRef | TrainingConfig | InferenceConfig):
-        return value.content
+    if isinstance(value, Path):
+        raise TypeError(f"{value} is a location: a step is known by what its inputs hold.")
     if isinstance(value, BaseModel):
+        if hasattr(value, "content"):
+            return value.content
         return {name: _content_of(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {str(key): _content_of(item) for key, item in value.items()}
@@ -100,33 +131,31 @@ def _content_of(value: Any) -> Any:
     return value if isinstance(value, (int, float, type(None))) else str(value)
 
 
-def _believed(state: State[Ref], again: Callable[[], Ref]) -> Ref:
-    ref = state.result()
-    if state.name != CACHED or is_whole(ref):
-        return ref
-    get_run_logger().warning("%s was deleted or damaged since it was made: it is made again.", ref.path)
-    return again()
-
-
-def _again(work: Task[..., Ref], out: Path, parameters: Mapping[str, Any]) -> Ref:
-    return work.with_options(refresh_cache=True)(out=out, **parameters)
-
-
 def is_whole(ref: FolderRef) -> bool:
     """Whether a reference still stands for what it was made for; every byte is read."""
-    manifest = whole_manifest(ref.path)
+    manifest = _manifest_of(ref.path)
     return manifest is not None and content_digest(manifest) == ref.sha256
+
+
+def _manifest_of(folder: Path) -> Manifest | None:
+    """The manifest of a finished folder; None also for one that this user may not read."""
+    try:
+        return whole_manifest(folder)
+    except OSError:
+        return None
 
 
 def _key_file(out: Path) -> Path:
     return out.with_name(f".{out.name}{KEY_SUFFIX}")
 
 
-def _set_aside_other(out: Path, key: str, superseded: Path) -> None:
-    """Move what other content made at `out` to a folder of its own below `superseded`."""
-    kept = _key_file(out).read_text(encoding="utf-8").strip() if _key_file(out).exists() else ""
-    if not out.exists() or kept == key:
-        return
+def _key_at(out: Path) -> str | None:
+    """The key of the content that made `out`; None where nobody knows."""
+    return _key_file(out).read_text(encoding="utf-8").strip() if _key_file(out).exists() else None
+
+
+def _set_aside(out: Path, superseded: Path) -> None:
+    """Move what stands at `out` to a folder of its own below `superseded`."""
     place = _free_place(out, superseded)
     place.parent.mkdir(parents=True, exist_ok=True)
     out.rename(place)

@@ -13,13 +13,11 @@ from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
 from tasks.data.sources import require_known
 from tasks.data_settings import DataConfig
-from tasks.errors import DataError
+from tasks.errors import DataError, OccupiedError
 from tasks.paths import DataFolder
-from tasks.records import DatasetRef, FolderRef, Manifest
+from tasks.records import DatasetRef, ImagesRef, Manifest
 from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
 
-# where the data comes from says nothing of what it is
-NOT_IN_SETS = ("root", "sample", "fetch", "archives", "mirrors")
 ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -39,16 +37,10 @@ def find_raw(root: Path) -> Path:
     raise DataError(f"{root} has neither {folder.raw.name} nor {folder.dataset.name}: put the instruction file there.")
 
 
-class RawData(FolderRef):
+class RawData(ImagesRef):
     """A data folder as it is now: its digest covers the instruction file and the state of the images used."""
 
     raw: Path
-    images: Path
-
-    @property
-    def content(self) -> str:
-        """The prepared sets name the images folder, so that the same data elsewhere is other data."""
-        return f"{self.sha256}-{self.images}"
 
 
 def raw_data(root: Path, config: DataConfig) -> RawData:
@@ -72,8 +64,8 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
 
     Records whose image is missing are dropped and counted, and so are those whose image cannot be read where
     `config.broken_images` says so. Nothing is done when the same was prepared before and is whole. Raises DataError
-    for bad records and broken images, when a source that was asked for has no record left, and when `out` holds
-    something else.
+    for bad records and broken images and when a source that was asked for has no record left, and OccupiedError when
+    `out` holds something else.
     """
     chosen = choose_records(raw, images, config)
     manifest = whole_manifest(out, chosen.fingerprint)
@@ -100,8 +92,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
     checked = check_records(filtered.records, config.record_faults)
     dropped = {**filtered.dropped, **checked.dropped}
     names = {record["image"] for record in checked.records}
-    parameters = config.model_dump(mode="json", exclude=set(NOT_IN_SETS))
-    return Chosen(replace(checked, dropped=dropped), inputs, parameters, images_digest(images, names))
+    return Chosen(replace(checked, dropped=dropped), inputs, config.content, images_digest(images, names))
 
 
 def _require_free(out: Path, fingerprint: str) -> None:
@@ -109,7 +100,7 @@ def _require_free(out: Path, fingerprint: str) -> None:
         return
     manifest = read_manifest(out) if out.is_dir() else None
     if manifest is None or manifest.fingerprint != fingerprint:
-        raise DataError(f"{out} holds other sets than those to be prepared: give another folder, or move it away.")
+        raise OccupiedError(f"{out} holds other sets than those to be prepared: give another folder, or move it away.")
 
 
 def _report(manifest: Manifest, out: Path) -> None:

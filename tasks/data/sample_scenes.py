@@ -19,7 +19,7 @@ from tasks.data.sample_lessons import lesson
 from tasks.data.sample_questions import Exchange, detected, low_resolution
 from tasks.data.sample_world import Scene
 from tasks.data_settings import SampleConfig
-from tasks.errors import DataError
+from tasks.errors import OccupiedError
 from tasks.files import digest_of, write_json
 from tasks.paths import DataFolder
 from tasks.storage.manifests import made_beside, read_manifest, whole_manifest, write_manifest
@@ -47,7 +47,7 @@ Drawn = tuple[Record, Scene]
 def draw_sample(root: Path, config: SampleConfig) -> None:
     """Draw the sample data folder: instructions_raw.json and imagenes/ in the layout of the four sources.
 
-    Does nothing where the same sample already stands whole; raises DataError where something else stands.
+    Does nothing where the same sample already stands whole; raises OccupiedError where something else stands.
     """
     _draw_folder(root, {"kind": "sample", **config.model_dump()}, sample_records(config), config.image_size)
 
@@ -56,7 +56,7 @@ def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
     """Draw a data folder of other scenes with simpler text, on which the toy base model is pre-trained.
 
     Scenes come from a random stream of their own and never coincide with those of a sample.
-    Does nothing where the same lessons already stand whole; raises DataError where something else stands.
+    Does nothing where the same lessons already stand whole; raises OccupiedError where something else stands.
     """
     settings = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
     _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
@@ -153,7 +153,7 @@ def _require_free(root: Path, fingerprint: str) -> None:
         return
     manifest = read_manifest(root) if root.is_dir() else None
     if manifest is None or manifest.fingerprint != fingerprint:
-        raise DataError(
+        raise OccupiedError(
             f"{root} holds other data than the sample to be drawn there: give another folder, or remove it."
         )
 

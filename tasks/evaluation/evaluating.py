@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, UserError
+from tasks.data.sources import image_key
+from tasks.errors import DataError, OccupiedError
 from tasks.evaluation.checkpoint_curve import read_curve
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.comparing import METRICS, PAGE, PER_ANSWER, SCORES
@@ -17,7 +18,7 @@ from tasks.evaluation.report.page import PageModel, Surroundings, render_page
 from tasks.evaluation.score_table import score_rows
 from tasks.evaluation.scoring import score_records
 from tasks.evaluation.training_set import TrainingSet
-from tasks.files import digest_of, sha256_of, write_json, write_json_lines, write_text
+from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.storage.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest
@@ -41,7 +42,7 @@ class EvaluationFiles:
     checkpoints: tuple[Path, ...] = ()
 
     def fingerprint(self, config: EvaluationConfig) -> str:
-        """Digest of the files' contents and of all settings; images are only shown, so their place counts."""
+        """Digest of the contents of all files, of the images where any are shown, and of all settings."""
         audit = audit_file_of(self.audit) if self.audit else None
         files = (self.data, self.predictions, self.train, audit, self.base)
         return digest_of(
@@ -49,18 +50,25 @@ class EvaluationFiles:
                 "version": [VERSION, version("rsvlm"), version("pycocoevalcap")],
                 "files": [_digest(path) if path else None for path in files],
                 "decoding": read_decoding(self.predictions),
-                "images": str(self.images) if self.images else None,
+                "images": self._images_digest() if config.gallery else None,
                 "checkpoints": [(folder.name, _digest(folder / METRICS)) for folder in self.checkpoints],
                 "config": config.model_dump(mode="json"),
             }
         )
+
+    def _images_digest(self) -> str | None:
+        """Digest of the test set's images by name and bytes, wherever they lie; None without a folder of images."""
+        if self.images is None:
+            return None
+        names = sorted({image_key(record.image) for record in read_records(self.data)})
+        return digest_of([[name, digest_or_none(self.images / name)] for name in names])
 
 
 def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> ReportRef:
     """Score answers (a final.json) to a test set into the folder `out`.
 
     The same inputs again do nothing. Raises DataError for answers that are not those of the test set and for an audit
-    of another one, and UserError where `out` holds something else.
+    of another one, and OccupiedError where `out` holds something else.
     """
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
@@ -80,12 +88,12 @@ def _digest(path: Path) -> str:
 
 
 def _require_free(out: Path, fingerprint: str) -> None:
-    """Raise UserError where `out` holds anything but a damaged report of the same inputs."""
+    """Raise OccupiedError where `out` holds anything but a damaged report of the same inputs."""
     manifest = read_manifest(out)
     if manifest is not None and manifest.fingerprint == fingerprint:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
+        raise OccupiedError(
             f"{out} already holds something else than this evaluation: give another --out, or move it away."
         )
 

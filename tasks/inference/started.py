@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks.errors import DataError, UserError
+from tasks.errors import DataError, OccupiedError
 from tasks.files import digest_of, read_json, write_json
 from tasks.paths import STARTED
 from tasks.records import Value
@@ -34,30 +34,30 @@ class Started(Value):
 def require_same_start(
     folder: Path, now: Started, fingerprint: str, answered_images: Collection[str]
 ) -> Started | None:
-    """What the folder was started with, None for a new one; raises UserError when it is of something else.
+    """What the folder was started with, None for a new one; raises OccupiedError when it is of something else.
 
     An image may change as long as nothing was answered of it: so an unreadable one can be mended.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     if not folder.is_dir():
-        raise UserError(f"{folder} is a file: give a folder as --out.")
+        raise OccupiedError(f"{folder} is a file: give a folder as --out.")
     before = _started_in_manifest(folder, now, fingerprint) or _read_started(folder)
     strange = [name for name, value in now.inputs.items() if before.inputs.get(name) != value]
     if strange:
-        raise UserError(f"{folder} holds answers with another {', another '.join(strange)}: {WAY_OUT}.")
+        raise OccupiedError(f"{folder} holds answers with another {', another '.join(strange)}: {WAY_OUT}.")
     changed = _changed_images(before.images, now.images, answered_images)
     if changed:
-        raise UserError(
+        raise OccupiedError(
             f"The image {changed[0]} has changed since {folder} was begun ({len(changed)} in all): {WAY_OUT}."
         )
     return before
 
 
 def require_same_engine(folder: Path, before: Started | None, engine: str | None) -> None:
-    """Raise UserError when the answers so far were made by another engine, number type or kind of device."""
+    """Raise OccupiedError when the answers so far were made by another engine, number type or kind of device."""
     if before is not None and before.engine not in (None, engine):
-        raise UserError(
+        raise OccupiedError(
             f"{folder} was begun with {before.engine}, and this would go on with {engine}: "
             f"go on as it was begun, or {WAY_OUT}."
         )
@@ -72,7 +72,7 @@ def _read_started(folder: Path) -> Started:
     try:
         return Started.model_validate(read_json(folder / STARTED))
     except (DataError, ValidationError):
-        raise UserError(f"{folder} holds no answers that could be gone on with: {WAY_OUT}.") from None
+        raise OccupiedError(f"{folder} holds no answers that could be gone on with: {WAY_OUT}.") from None
 
 
 def _started_in_manifest(folder: Path, now: Started, fingerprint: str) -> Started | None:

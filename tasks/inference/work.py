@@ -5,7 +5,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from tasks.files import sha256_of
+from tasks.files import digest_or_none, sha256_of
 from tasks.inference.answer_log import read_answers
 from tasks.inference.making import adapter_digest
 from tasks.inference.questions import Plan, plan_questions, read_records
@@ -73,9 +73,5 @@ def read_work(request: PredictRequest) -> Work:
         **{f"inference.{key}": value for key, value in config.content.items()},
     }
     names = sorted({dialogue.image for dialogue in plan.dialogues})
-    images = {name: _digest_or_none(request.images / name) for name in names}
+    images = {name: digest_or_none(request.images / name) for name in names}
     return Work(request, records, plan, Started(inputs=inputs, images=images))
-
-
-def _digest_or_none(path: Path) -> str | None:
-    return sha256_of(path) if path.is_file() else None

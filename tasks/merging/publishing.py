@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.merging.base_model import BaseModel, Layout
 from tasks.merging.companions import require_whole, write_companions
@@ -61,8 +61,8 @@ class NewModel:
 def publish(new: NewModel, out: Path) -> ModelRef:
     """Write a model directory; the same inputs and settings again do nothing.
 
-    Raises ModelError when a gate fails, when a file beside the weights is damaged, when a weight is NaN or infinite,
-    or when `out` holds something else.
+    Raises ModelError when a gate fails, when a file beside the weights is damaged or when a weight is NaN or infinite,
+    and OccupiedError when `out` holds something else.
     """
     with hashed_meanwhile(new.inputs) as hashes:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -96,7 +96,7 @@ def _present(out: Path, fingerprint: str) -> Manifest | None:
     """The manifest of the same model if it is whole; None when it was damaged since."""
     manifest = read_manifest(out)
     if manifest is None or manifest.fingerprint != fingerprint:
-        raise ModelError(
+        raise OccupiedError(
             f"{out} already holds something else than this merge: choose another directory, or move it away."
         )
     return None if broken_files(out, manifest) else manifest

@@ -10,7 +10,7 @@ from tasks.errors import ConfigError
 from tasks.files import digest_of, write_text
 from tasks.paths import EXPERIMENT, RunFolder, Workspace
 from tasks.records import Value
-from tasks.settings import ExperimentConfig
+from tasks.settings import ExperimentConfig, without_locations
 from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.store_settings import ArchiveConfig, StoreConfig
@@ -130,7 +130,6 @@ def _claim(store: ObjectStore, name: str, text: str) -> str:
 
 
 def _work(text: str) -> list[Any]:
-    """What a stored experiment.yaml says about the work: its settings but those of the store, and what it is of."""
-    settings = yaml.safe_load(text) or {}
+    """What a stored experiment.yaml says about the work: its settings but for locations, and what it is of."""
     _before, _mark, made_from = text.rpartition(MADE_FROM)
-    return [{name: value for name, value in settings.items() if name not in ("archive", "store")}, made_from.strip()]
+    return [without_locations(yaml.safe_load(text) or {}), made_from.strip()]

@@ -52,7 +52,10 @@ def _link(folder: Path, changes: Changes, view: Path) -> None:
     """Make a directory of links to a model's files, with other values in some of its JSON files."""
     files = [path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST]
     changed = {name: _updated(read_json(folder / name), values) for name, values in changes.items()}
-    present = all((view / path.name).is_file() for path in files)
+    # of a workspace that was copied or moved, the links lead to where it was
+    present = all((view / path.name).is_file() for path in files) and all(
+        (view / path.name).resolve() == path.resolve() for path in files if path.name not in changed
+    )
     if present and all(read_json(view / name) == settings for name, settings in changed.items()):
         return
     with made_beside(view) as part:

@@ -8,14 +8,14 @@ from typing import Any
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.paths import FINAL
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
-from tasks.records import CheckpointRef
+from tasks.records import CheckpointRef, Manifest
 from tasks.settings import TrainingConfig
 from tasks.storage.manifests import content_digest, whole_manifest
 from tasks.training.advice import LINES_READ, advice_for
 from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_checkpoints
 from tasks.training.order import TrainingOrder
 from tasks.training.preemption import stopped_by_sigterm
-from tasks.training.resuming import newest_checkpoint
+from tasks.training.resuming import newest_checkpoint, require_own
 from tasks.training.worker_lines import stopped_step
 
 WORKER = "tasks.training.worker"
@@ -54,7 +54,7 @@ def train(
     child's last lines and what to do.
     """
     final = order.out / FINAL
-    manifest = whole_manifest(final, order.fingerprint)
+    manifest = _finished(order)
     if manifest is None and order.training.node_rank == 0:
         _clear_way(order)
     # also for a finished training: what it could not bring to the store is brought now
@@ -62,7 +62,7 @@ def train(
         if manifest is None:
             with stopped_by_sigterm(order.stop_file):
                 _run(order, on_line)
-            manifest = whole_manifest(final, order.fingerprint)
+            manifest = _finished(order)
     if manifest is None:
         raise TrainingError(
             f"Training ended without {final}: with several machines, all must see the same --workspace."
@@ -71,8 +71,18 @@ def train(
     return CheckpointRef(path=final, sha256=content_digest(manifest), run=details["run"], step=details["step"])
 
 
+def _finished(order: TrainingOrder) -> Manifest | None:
+    """The manifest of an order's final checkpoint, where that is whole and of this very training."""
+    manifest = whole_manifest(order.out / FINAL)
+    return manifest if manifest is not None and order.is_of(manifest.fingerprint) else None
+
+
 def _clear_way(order: TrainingOrder) -> None:
-    """Remove what is not whole and see that what is left can be gone on from, before processes are started."""
+    """Remove what is not whole and see that what is left can be gone on from, before processes are started.
+
+    Nothing of another training is removed: it raises OccupiedError.
+    """
+    require_own(order)
     _require_no_other(order)
     distrust_damaged(order.out / FINAL)
     drop_unfinished(order.out)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from tasks.errors import DataError, TrainingError
+from tasks.errors import OccupiedError, TrainingError
 from tasks.paths import COMPLETE, FINAL, MANIFEST
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
@@ -24,18 +24,28 @@ STATES = (OPTIMIZER_FILES[0], ZERO_SHARDS)
 def newest_checkpoint(order: TrainingOrder) -> Path | None:
     """The checkpoint that an order goes on from; None when it has made none or is not to resume.
 
-    Raises DataError when its folder holds checkpoints of other data or settings, and TrainingError when the
+    Raises OccupiedError when its folder holds checkpoints of other data or settings, and TrainingError when the
     newest cannot be gone on from with as many processes.
     """
     found = whole_checkpoints(order.out) if order.resume else []
     if not found:
         return None
-    if training_of(found[-1]) != order.fingerprint:
-        raise DataError(
-            f"{found[-1]} was trained with other data or settings: choose another --name, or give those settings again."
-        )
+    require_own(order)
     _require_state(found[-1], order.training)
     return found[-1]
+
+
+def require_own(order: TrainingOrder) -> None:
+    """Raise OccupiedError where an order's folder holds what another training made."""
+    trained = {checkpoint: training_of(checkpoint) for checkpoint in whole_checkpoints(order.out)[-1:]}
+    if finished := read_manifest(order.out / FINAL):
+        trained[order.out / FINAL] = finished.fingerprint
+    for folder, fingerprint in trained.items():
+        if not order.is_of(fingerprint):
+            raise OccupiedError(
+                f"{folder} was trained with other data or settings: choose another --name, or give those settings "
+                "again."
+            )
 
 
 def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
@@ -56,12 +66,14 @@ def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
 def fetch_newer(order: TrainingOrder, store: ObjectStore, runs: Iterable[str]) -> Path | None:
     """Get the newest whole checkpoint of this training from the store, where none here is as new.
 
-    `runs` are the names under which the store may hold it. Raises StoreError when it cannot be had, and
-    TrainingError when all that is left of the training is in the store and lacks the optimiser's state.
+    `runs` are the names under which the store may hold it. Raises OccupiedError where another training stands here,
+    StoreError when it cannot be had, and TrainingError when all that is left of the training is in the store and lacks
+    the optimiser's state.
     """
     finished = read_manifest(order.out / FINAL)
-    if finished is not None and finished.fingerprint == order.fingerprint:
+    if finished is not None and order.is_of(finished.fingerprint):
         return None
+    require_own(order)
     drop_unfinished(order.out)
     here = max((step_of(path) for path in whole_checkpoints(order.out)), default=-1)
     places = [place for run in dict.fromkeys(runs) for place in places_below(store, join(run, "checkpoints"))]
@@ -89,4 +101,4 @@ def _manifest_of(order: TrainingOrder, store: ObjectStore, place: Place) -> Mani
     marker = store.read_text(join(place.folder, COMPLETE))
     if manifest is None or marker is None or missing_files(store, place.folder, manifest):
         return None
-    return manifest if json.loads(marker).get("training") == order.fingerprint else None
+    return manifest if order.is_of(json.loads(marker).get("training")) else None

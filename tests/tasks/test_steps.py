@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,13 @@ from tasks.storage.manifests import content_digest, read_manifest, whole_manifes
 def train(out: Path) -> FolderRef:
     """A step that is only named here."""
     return FolderRef(path=out, sha256="")
+
+
+# of the default settings, with what `dataset` below stands for
+KEYS = {
+    "tiny": "rsvlm-train-adapter-a8f9d901",
+    "llava-hf/llava-1.5-7b-hf": "rsvlm-train-adapter-c3cce87e",
+}
 
 
 def key(**parameters: object) -> str:
@@ -174,6 +182,47 @@ def test_a_copy_that_is_whole_is_left_as_it_is(made: Callable[..., FolderRef], t
     before = (tmp_path / "two").stat().st_ino
     made("a", tmp_path / "two", tmp_path / "superseded")
     assert (tmp_path / "two").stat().st_ino == before
+
+
+@pytest.mark.slow
+def test_what_is_complete_here_is_not_replaced_by_another_runs_result(
+    made: Callable[..., FolderRef], tmp_path: Path
+) -> None:
+    first = made("a", tmp_path / "one", tmp_path / "superseded")
+    made("a", tmp_path / "two", tmp_path / "superseded")
+    # of the same content, as a step that is not exact to the bit makes it
+    text = (tmp_path / "two" / "text.txt").read_text()
+    write_text(tmp_path / "two" / "text.txt", text + " of two")
+    write_manifest(tmp_path / "two", text)
+    second = made("a", tmp_path / "two", tmp_path / "superseded")
+    assert (tmp_path / "two" / "text.txt").read_text().endswith(" of two")
+    assert second.path == tmp_path / "two" and second.sha256 != first.sha256
+    assert calls == [tmp_path / "one"] and not (tmp_path / "superseded").exists()
+
+
+@pytest.mark.slow
+def test_what_is_complete_here_is_taken_when_the_folder_it_was_copied_from_is_gone(
+    made: Callable[..., FolderRef], tmp_path: Path
+) -> None:
+    made("a", tmp_path / "one", tmp_path / "superseded")
+    second = made("a", tmp_path / "two", tmp_path / "superseded")
+    rmtree(tmp_path / "one")
+    assert made("a", tmp_path / "two", tmp_path / "superseded") == second
+    assert calls == [tmp_path / "one"]
+
+
+def test_a_location_is_no_content() -> None:
+    with pytest.raises(TypeError, match="is a location"):
+        key(folder=Path("/somewhere"))
+
+
+@pytest.mark.parametrize("base", ["tiny", "llava-hf/llava-1.5-7b-hf"])
+def test_the_key_of_a_training_stays_from_version_to_version(base: str) -> None:
+    from tasks.settings import ModelConfig
+    from tasks.training.steps import train_adapter
+
+    values = {"base": ModelRef(path=Path("/m"), sha256="base"), "dataset": dataset(), "training": TrainingConfig()}
+    assert content_key(train_adapter, {**values, "model": ModelConfig(base=base)}).startswith(KEYS[base])
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from PIL import Image
 from tasks.data.preparing import choose_sets_folder, find_raw, prepare_dataset, raw_data
 from tasks.data.sample_scenes import draw_sample
 from tasks.data_settings import DataConfig, SampleConfig
-from tasks.errors import DataError
+from tasks.errors import DataError, OccupiedError
 from tasks.files import sha256_of
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef
@@ -87,14 +87,14 @@ def test_a_damaged_set_is_made_again(folder, tmp_path):
 
 def test_sets_of_other_settings_are_not_overwritten(folder, tmp_path):
     prepare(folder, tmp_path / "sets")
-    with pytest.raises(DataError, match="holds other sets"):
+    with pytest.raises(OccupiedError, match="holds other sets"):
         prepare(folder, tmp_path / "sets", seed=29)
 
 
 def test_a_folder_of_the_user_is_not_overwritten(folder, tmp_path):
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds other sets"):
+    with pytest.raises(OccupiedError, match="holds other sets"):
         prepare(folder, tmp_path / "sets")
     assert [path.name for path in (tmp_path / "sets").iterdir()] == ["notes.txt"]
 

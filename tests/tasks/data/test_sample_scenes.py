@@ -14,7 +14,7 @@ from tasks.data.sample_questions import DETECTED, LOW_RESOLUTION, URBAN, counts_
 from tasks.data.sample_scenes import draw_lessons, draw_sample, lesson_records, sample_records
 from tasks.data.sample_world import SIDE, Scene, Thing
 from tasks.data_settings import SampleConfig
-from tasks.errors import DataError
+from tasks.errors import OccupiedError
 
 SMALL = SampleConfig(scenes=60, image_size=48, seed=5)
 KINDS = {
@@ -102,7 +102,7 @@ def test_a_sample_drawn_before_is_left_alone(sample):
 
 def test_a_folder_with_other_data_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds other data"):
+    with pytest.raises(OccupiedError, match="holds other data"):
         draw_sample(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

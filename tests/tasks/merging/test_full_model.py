@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json
 from tasks.merging.full_model import copy_full_model, is_full_model
 from tasks.merging.publishing import Form
@@ -86,7 +86,7 @@ def test_copying_twice_is_the_same_as_once_and_damage_is_mended(base: Path, tune
 def test_something_else_at_its_place_is_not_overwritten(base: Path, tuned: Path, tmp_path: Path) -> None:
     copy_full_model(base, tuned, tmp_path / "out")
     change(tuned, HEAD, 1)
-    with pytest.raises(ModelError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something else"):
         copy_full_model(base, tuned, tmp_path / "out")
 
 

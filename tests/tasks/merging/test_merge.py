@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
 from tasks.merging.hashing import hashed_meanwhile
 from tasks.merging.merge import merge_adapter
@@ -144,7 +144,7 @@ def test_a_damaged_result_is_made_again(base: Path, adapter: Path, tmp_path: Pat
 def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     before = read_manifest(tmp_path / "out")
-    with pytest.raises(ModelError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something else"):
         merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
     assert read_manifest(tmp_path / "out") == before
 
@@ -152,7 +152,7 @@ def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: 
 def test_the_folder_of_somebody_else_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
-    with pytest.raises(ModelError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something else"):
         merge_adapter(base, adapter, tmp_path / "out")
     assert (tmp_path / "out" / "thesis.tex").exists()
 

@@ -74,3 +74,19 @@ def test_places_and_names_do_not_change_it(order: TrainingOrder) -> None:
         }
     )
     assert other.fingerprint == order.fingerprint
+
+
+def test_where_the_base_model_stands_is_no_part_of_a_training(order: TrainingOrder) -> None:
+    def based(base: str) -> TrainingOrder:
+        return order.model_copy(update={"model": order.model.model_copy(update={"base": base})})
+
+    places = ("/home/a/llava", "/home/b/llava", "./llava", "../models/llava", "models/of/mine", "~/llava")
+    assert len({based(place).fingerprint for place in places}) == 1
+    assert based("tiny").fingerprint != based("llava-hf/llava-1.5-7b-hf").fingerprint
+
+
+def test_a_training_whose_fingerprint_still_holds_its_bases_directory_is_known(order: TrainingOrder) -> None:
+    here = order.model_copy(update={"model": order.model.model_copy(update={"base": "/home/a/llava"})})
+    before = here._digest(here.model.model_dump(mode="json"))
+    assert before != here.fingerprint and here.is_of(before)
+    assert not here.is_of(None) and not here.is_of("of another")
