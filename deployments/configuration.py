@@ -69,11 +69,16 @@ def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
 
 def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:
     """A run's name: the preset's, with a digest of the settings where they differ from the file's."""
+    return name_after(
+        Path(preset_or_yaml).stem, config.of_first_machine().as_plain(), load_config(preset_or_yaml).as_plain()
+    )
+
+
+def name_after(origin: str, given: Any, offered: Any) -> str:
+    """A name for what was begun from `origin`; with a digest of what is given where that is not what was offered."""
     # a file may be called what no run can be
-    stem = NOT_IN_NAMES.sub("-", Path(preset_or_yaml).stem)[:80].strip("-._") or "experiment"
-    if config == load_config(preset_or_yaml):
-        return stem
-    return f"{stem}-{digest_of(config.as_plain())[:8]}"
+    stem = NOT_IN_NAMES.sub("-", origin)[:80].strip("-._") or "experiment"
+    return stem if given == offered else f"{stem}-{digest_of(given)[:8]}"
 
 
 def _find(preset_or_yaml: str) -> Path:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from flows.owning import make_shared
 from tasks.data.preparing import raw_data
 from tasks.data.steps import draw_lessons_folder, prepare_sets
 from tasks.records import ModelRef
 from tasks.settings import DataConfig, ModelConfig
-from tasks.steps import make
 from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
 
@@ -22,9 +22,7 @@ def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
 
 def _obtain_toy(run: Run) -> ModelRef:
     models = run.workspace.models
-    superseded = models / "superseded"
-    lessons = make(draw_lessons_folder, models / "lessons", superseded, **LESSONS)
-    sets = make(
-        prepare_sets, models / "lesson_sets", superseded, data=raw_data(lessons.path, LESSON_SETS), config=LESSON_SETS
-    )
-    return make(pretrain_toy_base, models / "toy", superseded, lessons=sets, log=run.folder.log)
+    lessons = make_shared(draw_lessons_folder, models / "lessons", **LESSONS)
+    data = raw_data(lessons.path, LESSON_SETS)
+    sets = make_shared(prepare_sets, models / "lesson_sets", data=data, config=LESSON_SETS)
+    return make_shared(pretrain_toy_base, models / "toy", lessons=sets, log=run.folder.log)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.owning import owns_run, run_title
 from tasks.data.steps import audit_sets
 from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
 from tasks.evaluation.steps import evaluate_answers, show_report
@@ -14,7 +15,8 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="evaluate-model", flow_run_name="evaluate-model-{name}-{label}", persist_result=False)
+@flow(name="evaluate-model", flow_run_name=run_title("evaluate-model-{name}-{label}"), persist_result=False)
+@owns_run
 def evaluate_model_flow(
     config: ExperimentConfig,
     name: str,
@@ -27,7 +29,7 @@ def evaluate_model_flow(
 
     Args:
         config: The experiment.
-        name: The run's name.
+        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
         label: Whose answers are scored: base, final or checkpoint-N.
         dataset: The prepared sets.

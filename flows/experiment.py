@@ -7,6 +7,7 @@ from prefect import flow
 from flows.base_model import obtain_base
 from flows.evaluate_model import evaluate_model_flow
 from flows.merge_lora import merge_lora_flow
+from flows.owning import owns_run, run_title
 from flows.predict_subsets import predict_subsets_flow
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
@@ -23,15 +24,15 @@ from tasks.storage.steps import archive_run, claim_store_step
 
 # Kept, so that whoever started it on a server can read what it made. The flows that a flow calls keep nothing
 # (`persist_result=False`): a run that is started again would take their results for whole without a look.
-@flow(name="experiment", flow_run_name="experiment-{name}", persist_result=True, result_serializer="json")
-def experiment_flow(
-    config: ExperimentConfig, name: str = "experiment", workspace: Path = Path("workspace")
-) -> ExperimentResult:
+@flow(name="experiment", flow_run_name=run_title("experiment-{name}"), persist_result=True, result_serializer="json")
+@owns_run
+def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> ExperimentResult:
     """Run a whole experiment, from the data folder to the report; what was made before is not made again.
 
     Args:
         config: The experiment.
-        name: The run's name: its folder in the workspace and in the store.
+        name: The run's name: its folder in the workspace and in the store; empty: the deployment's, with a digest
+            where the settings are others than its own.
         workspace: The folder that all runs share.
     """
     run = open_run(config, name, workspace)

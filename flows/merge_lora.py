@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.base_model import obtain_base
+from flows.owning import owns_run, run_title
 from tasks.merging.steps import merge_adapter_step, push_to_hub_step
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import ExperimentConfig
@@ -13,11 +14,12 @@ from tasks.storage.runs import Run, open_run
 from tasks.storage.steps import archive_merged_step, fetch_checkpoint_step
 
 
-@flow(name="merge-lora", flow_run_name="merge-lora-{name}", persist_result=False)
+@flow(name="merge-lora", flow_run_name=run_title("merge-lora-{name}"), persist_result=False)
+@owns_run
 def merge_lora_flow(
     config: ExperimentConfig,
-    name: str,
-    workspace: Path,
+    name: str = "",
+    workspace: Path = Path("workspace"),
     base: ModelRef | None = None,
     checkpoint: CheckpointRef | None = None,
     step: int | None = None,
@@ -29,7 +31,7 @@ def merge_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name.
+        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
         base: The base model; by default the one that the configuration names.
         checkpoint: The checkpoint to merge.

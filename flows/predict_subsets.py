@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.owning import owns_run, run_title
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
@@ -12,7 +13,8 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="predict-subsets", flow_run_name="predict-subsets-{name}-{label}", persist_result=False)
+@flow(name="predict-subsets", flow_run_name=run_title("predict-subsets-{name}-{label}"), persist_result=False)
+@owns_run
 def predict_subsets_flow(
     config: ExperimentConfig, name: str, workspace: Path, label: str, model: ModelRef, dataset: DatasetRef
 ) -> PredictionsRef:
@@ -20,7 +22,7 @@ def predict_subsets_flow(
 
     Args:
         config: The experiment.
-        name: The run's name.
+        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
         label: What the model is called in the run: base, final or checkpoint-N.
         model: The model that answers.

@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.fetch_data import fetch_data
+from flows.owning import make_shared, owns_run, run_title
 from tasks.data.preparing import choose_sets_folder, raw_data
 from tasks.data.steps import draw_sample_folder, prepare_sets
 from tasks.records import DatasetRef
@@ -13,21 +14,21 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 
 
-@flow(name="prepare-data", flow_run_name="prepare-data-{name}", persist_result=False)
-def prepare_data_flow(config: ExperimentConfig, name: str, workspace: Path) -> DatasetRef:
+@flow(name="prepare-data", flow_run_name=run_title("prepare-data-{name}"), persist_result=False)
+@owns_run
+def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> DatasetRef:
     """Filter and split the data folder, fetched first where data.fetch says so; without one, draw the sample.
 
     Args:
         config: The experiment.
-        name: The run's name.
+        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
     """
     run = open_run(config, name, workspace)
     if config.data.root and config.data.fetch:
         fetch_data(config.data.root, config.data, config.store.endpoint_url)
     root = (
-        config.data.root
-        or make(draw_sample_folder, run.workspace.sample_data, run.folder.superseded, config=config.data.sample).path
+        config.data.root or make_shared(draw_sample_folder, run.workspace.sample_data, config=config.data.sample).path
     )
     data = raw_data(root.absolute(), config.data)
     place = choose_sets_folder(data, run.folder.sets)

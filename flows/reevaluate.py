@@ -7,12 +7,14 @@ from prefect import flow, get_run_logger
 
 from flows.base_model import obtain_base
 from flows.merge_lora import merge_lora_flow
+from flows.owning import owning_run
 from flows.prepare_data import prepare_data_flow
 from tasks.data.steps import audit_sets
 from tasks.errors import ConfigError
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
+from tasks.paths import Workspace
 from tasks.records import DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import Evaluation
 from tasks.reevaluating.steps import (
@@ -49,29 +51,34 @@ def reevaluate_flow(
         workspace: The folder that all runs share.
         config: The experiment, on a machine whose workspace does not have the run; else as the run's own.
     """
-    opened, config = _open(run, workspace, config)
-    base = obtain_base(config.model, opened)
-    dataset = prepare_data_flow(config, opened.name, workspace)
-    made = []
-    for model in find_stored_models(opened, base, models):
-        key = content_digest_of([model.weights, dataset, config.inference, config.evaluation])
-        if is_evaluated(opened, model, key):
-            get_run_logger().info("%s is as it was at its last evaluation: it is not asked again.", model.label)
-            continue
-        found = _model(opened, config, model, base)
-        report = _evaluate(opened, config, (model.label, key), found, dataset)
-        made.append(keep_evaluation(opened, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
-    show_history(opened)
-    return made
+    name = run if config is not None else _name_here(run, workspace)
+    with owning_run(name, workspace):
+        config = config or read_config(Workspace(workspace.absolute()).run(name))
+        return _evaluate_changed(open_run(config, name, workspace), config, models)
 
 
-def _open(run: str, workspace: Path, config: ExperimentConfig | None) -> tuple[Run, ExperimentConfig]:
-    if config is not None:
-        return open_run(config, run, workspace), config
+def _name_here(run: str, workspace: Path) -> str:
+    """The name in the workspace of a run that may be named as in the store."""
     opened = reopen_run(run, workspace)
     if opened is None:
         raise ConfigError(f"There is no run {run} in {workspace}: give its configuration, or another workspace.")
-    return opened, read_config(opened.folder)
+    return opened.name
+
+
+def _evaluate_changed(run: Run, config: ExperimentConfig, models: tuple[Label, ...]) -> list[Evaluation]:
+    base = obtain_base(config.model, run)
+    dataset = prepare_data_flow(config, run.name, run.workspace_root)
+    made = []
+    for model in find_stored_models(run, base, models):
+        key = content_digest_of([model.weights, dataset, config.inference, config.evaluation])
+        if is_evaluated(run, model, key):
+            get_run_logger().info("%s is as it was at its last evaluation: it is not asked again.", model.label)
+            continue
+        found = _model(run, config, model, base)
+        report = _evaluate(run, config, (model.label, key), found, dataset)
+        made.append(keep_evaluation(run, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
+    show_history(run)
+    return made
 
 
 def _model(run: Run, config: ExperimentConfig, model: StoredModel, base: ModelRef) -> ModelRef:

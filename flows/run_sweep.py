@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from prefect import flow, get_run_logger
 
 from flows.experiment import experiment_flow
+from flows.owning import name_of_run, run_title
 from flows.sweep_point import sweep_point_flow
 from tasks.errors import TrainingStopped, UserError
 from tasks.paths import FINAL, Workspace
 from tasks.settings import ExperimentConfig
+from tasks.storage.owner import RunOwned
 from tasks.sweeping.description import SweepConfig
 from tasks.sweeping.leaderboard import score_of
 from tasks.sweeping.merged_models import remove_spare_models
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@flow(name="run-sweep", flow_run_name="run-sweep-{name}")
+@flow(name="run-sweep", flow_run_name=run_title("run-sweep-{name}"))
 def run_sweep_flow(
-    config: ExperimentConfig, sweep: SweepConfig, name: str = "sweep", workspace: Path = Path("workspace")
+    config: ExperimentConfig, sweep: SweepConfig, name: str = "", workspace: Path = Path("workspace")
 ) -> SweepResult:
     """Try points of a search one after the other; the best by the validation set is run whole, with its test report.
 
@@ -34,10 +36,12 @@ def run_sweep_flow(
     Args:
         config: The experiment; the search changes some of its settings.
         sweep: What is searched and how.
-        name: The sweep's name: its folder in WORKSPACE/sweeps, and how the names of its runs begin.
+        name: The sweep's name: its folder in WORKSPACE/sweeps, and how the names of its runs begin; empty: the
+            deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
     """
     require_searchable(config, sweep)
+    name = name_of_run({"name": name, "config": config, "sweep": sweep})
     folder = sweep_folder(workspace, name)
     with open_points(folder, sweep) as points:
         claim_folder(folder, config, sweep)
@@ -63,8 +67,8 @@ def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
     get_run_logger().info("Point %d of %d: %s", trial.number + 1, points.wanted, said(values))
     try:
         score = _score(points, trial, at_point(sweep.config, values), sweep)
-    except TrainingStopped:
-        # somebody wants the machine: the point stays open, and the same sweep again goes on with it
+    except (TrainingStopped, RunOwned):
+        # somebody wants the machine or the run: the point stays open, and the same sweep again goes on with it
         raise
     except UserError as error:
         get_run_logger().warning("Point %d has no score: %s", trial.number + 1, error)

@@ -30,6 +30,7 @@ from tasks.reevaluating.steps import (
 from tasks.reevaluating.stored_checkpoints import StoredCheckpoint
 from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.steps import content_digest_of, make
+from tasks.storage.owner import beside_owner
 from tasks.storage.runs import Run, read_config, reopen_run
 from tasks.storage.staging import locked
 from tasks.sweeping.steps import view_validation_step
@@ -51,19 +52,25 @@ def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = P
         why = f"is not in {workspace}" if opened is None else "has archive.score_images at 0"
         get_run_logger().info("The run %s %s: nothing is scored.", run, why)
         return []
-    config = settings_for_few(read_config(opened.folder))
-    base = obtain_base(config.model, opened)
+    # beside the training, or at its end: its settings stay as they are
+    with beside_owner(opened.folder):
+        return _score_new(opened, step)
+
+
+def _score_new(run: Run, step: int | None) -> list[Evaluation]:
+    config = settings_for_few(read_config(run.folder))
+    base = obtain_base(config.model, run)
     # a training that ends scores what is left, and an event may start this beside it
-    with locked(opened.folder.root / CHECKPOINT_SCORES):
-        asked = _images(opened, config)
-        known, made = scored_keys(opened), []
-        for checkpoint in find_checkpoints_step(opened, step):
+    with locked(run.folder.root / CHECKPOINT_SCORES):
+        asked = _images(run, config)
+        known, made = scored_keys(run), []
+        for checkpoint in find_checkpoints_step(run, step):
             key = content_digest_of([checkpoint.sha256, base, asked, config.inference, config.evaluation])
             if key not in known:
-                report = _score(opened, config, (checkpoint, key), base, asked)
+                report = _score(run, config, (checkpoint, key), base, asked)
                 time = datetime.now(UTC).isoformat(timespec="seconds")
-                made.append(keep_checkpoint_score(opened, checkpoint, report, key, time))
-                show_checkpoint_scores(opened)
+                made.append(keep_checkpoint_score(run, checkpoint, report, key, time))
+                show_checkpoint_scores(run)
     return made
 
 

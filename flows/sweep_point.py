@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.base_model import obtain_base
 from flows.merge_lora import merge_lora_flow
+from flows.owning import owns_run
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
 from tasks.evaluation.steps import evaluate_answers
@@ -22,6 +23,7 @@ from tasks.sweeping.steps import view_validation_step
 
 
 @flow(name="sweep-point", flow_run_name="sweep-point-{name}", persist_result=False)
+@owns_run
 def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> ReportRef:
     """Train, merge and score one point of a sweep on the validation set; the test set is not asked.
 

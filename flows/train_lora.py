@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.base_model import obtain_base
+from flows.owning import owns_run, run_title
 from flows.prepare_data import prepare_data_flow
 from flows.score_checkpoint import score_what_is_left
 from tasks.paths import FINAL
@@ -17,11 +18,12 @@ from tasks.storage.steps import claim_store_step
 from tasks.training.steps import train_adapter
 
 
-@flow(name="train-lora", flow_run_name="train-lora-{name}", persist_result=False)
+@flow(name="train-lora", flow_run_name=run_title("train-lora-{name}"), persist_result=False)
+@owns_run
 def train_lora_flow(
     config: ExperimentConfig,
-    name: str,
-    workspace: Path,
+    name: str = "",
+    workspace: Path = Path("workspace"),
     dataset: DatasetRef | None = None,
     base: ModelRef | None = None,
     resume: bool = True,
@@ -30,7 +32,7 @@ def train_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name.
+        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
         workspace: The folder that all runs share.
         dataset: Prepared sets; empty: prepare them first.
         base: The base model; empty: find or make it first.

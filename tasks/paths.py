@@ -85,6 +85,14 @@ class RunFolder:
         """The name that this run has in the store."""
         return self.root / ".store_name"
 
+    def owner_lock(self, machine: int = 0) -> Path:
+        """Held by the process that owns the run; of a training on several machines, each has its own."""
+        return self.root / (f".owner-{machine}.lock" if machine else ".owner.lock")
+
+    def children_lock(self, machine: int = 0) -> Path:
+        """Held by the owner and by the processes that it has started, until the last of them has ended."""
+        return self.root / (f".children-{machine}.lock" if machine else ".children.lock")
+
     @property
     def log(self) -> Path:
         return self.root / "logs" / "log.txt"

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NoReturn
@@ -27,6 +28,8 @@ TIME_IS_UP = "the time that it was given is up"
 PR_SET_PDEATHSIG = 1
 # Lines as they come; progress bars of libraries would fill the log.
 WORKER_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+# Open files that children keep open: a lock on one is free when the last of them has ended.
+HANDED_DOWN: ContextVar[tuple[int, ...]] = ContextVar("handed_down", default=())
 
 
 class ProcessFailed(RsvlmError):
@@ -64,6 +67,7 @@ def run_streamed(
         env={**os.environ, **(env or {})},
         start_new_session=True,
         preexec_fn=die_with_parent,
+        pass_fds=HANDED_DOWN.get(),
     )
     time_is_up = Event()
     watcher = Thread(target=_end_in_time, args=(child, timeout_s, time_is_up), daemon=True)

@@ -253,6 +253,10 @@ class ExperimentConfig(Section):
             )
         return self
 
+    def of_first_machine(self) -> "ExperimentConfig":
+        """The same on machine 0: the machines of one training are one run, of one name and one experiment.yaml."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"node_rank": 0})})
+
     def as_plain(self) -> dict[str, Any]:
         """The configuration as JSON-able values, by field name."""
         return self.model_dump(mode="json")

@@ -94,6 +94,12 @@ def _made_here(
     return work.with_options(refresh_cache=True)(out=out, **parameters)
 
 
+def free_folder(work: Task[..., Any], folder: Path, parameters: Mapping[str, Any]) -> Path:
+    """`folder`, or one with a digest beside it where other content stands there."""
+    key = content_key(work, parameters)
+    return folder.with_name(f"{folder.name}-{key[-8:]}") if folder.exists() and _key_at(folder) != key else folder
+
+
 def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
     """Cache key of a step: its name, its code unless it is KEPT, and the content of its parameters."""
     contents = {key: _content_of(value) for key, value in parameters.items() if key not in PLACES}

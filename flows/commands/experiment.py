@@ -79,7 +79,9 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from tasks.data.preparing import find_raw
     from tasks.data.records_file import read_records
     from tasks.errors import ConfigError
+    from tasks.paths import Workspace
     from tasks.preflight.looking_ahead import path_findings
+    from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)
     name = run_name(options, config)
@@ -87,6 +89,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     for found in path_findings(workspace):
         if found.level == "stops":
             raise ConfigError(f"{found.text}.")
+    require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # bad records are told at once, before a server is started and anything is written
         read_records(find_raw(config.data.root))

@@ -13,6 +13,7 @@ from tasks.records import Value
 from tasks.settings import ExperimentConfig, without_locations
 from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import ObjectStore, open_store
+from tasks.storage.owner import is_guest
 from tasks.store_settings import ArchiveConfig, StoreConfig
 
 MADE_FROM = "# made from "
@@ -60,11 +61,14 @@ def require_run_name(name: str) -> None:
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
     """Write experiment.yaml in the run's folder; twice is the same as once.
 
-    An experiment.yaml of other settings is kept below `superseded`. The name in the store is the one last claimed.
+    An experiment.yaml of other settings is kept below `superseded`; who works beside the run's owner writes nothing.
+    The name in the store is the one last claimed.
     """
     require_run_name(name)
     places = Workspace(workspace.absolute())
-    folder, text = places.run(name), config.as_yaml()
+    folder, text = places.run(name), config.of_first_machine().as_yaml()
+    if is_guest(folder):
+        return _run_of(config, name, places)
     if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:
         write_text(folder.superseded / f"experiment-{digest_of(old)[:8]}.yaml", old)
     write_text(folder.experiment, text)

@@ -143,4 +143,5 @@ def test_a_broken_image_ends_a_run_with_one_sentence_and_nothing_half_written(
     assert "Traceback" not in ended.stderr + ended.stdout
     assert not (data / "sets").exists()
     assert not [path for path in data.parent.rglob("*.part")]
-    assert {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()} == {"experiment.yaml"}
+    left = {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()}
+    assert left == {"experiment.yaml", ".owner.lock", ".children.lock"}
