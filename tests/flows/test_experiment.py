@@ -30,7 +30,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if path.is_file() and not name.name.endswith(".key") and not set(OF_THE_RUN) & set(name.parts):
+        if path.is_file() and not name.name.endswith((".key", ".lock")) and not set(OF_THE_RUN) & set(name.parts):
             found[str(name)] = (path.stat().st_ino, path.stat().st_mtime_ns)
     return found
 
