@@ -6,35 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from tasks.data.sources import require_known
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.settings import DataConfig, ExperimentConfig
+from tasks.yaml_text import parse_yaml, read_yaml_file
 
 PRESETS = Path(__file__).parent / "presets"
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-TRUTH_VALUE = "tag:yaml.org,2002:bool"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which only true and false are truth values: `eval_strategy: no` is a word; and no key stands twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := next((key for key in keys if keys.count(key) > 1), None):
-            # the first would be dropped without a word, a whole section with it
-            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != TRUTH_VALUE]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(TRUTH_VALUE, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def preset_names() -> list[str]:
@@ -93,17 +74,9 @@ def _find(preset_or_yaml: str) -> Path:
     )
 
 
-def _parse(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The values of a YAML file of sections; raises ConfigError."""
-    try:
-        values = _parse(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
-        raise ConfigError(f"{path} is not valid YAML: {said}") from None
+    values = read_yaml_file(path) or {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `training:`, not a {type(values).__name__}.")
     return values
@@ -122,8 +95,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {section} is a value, not a section.")
         values = inner
     try:
-        value = _parse(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except ValueError:
         raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
     # an old and a new name of one field must not meet in one section
     for alias, current in (("evaluation_strategy", "eval_strategy"), ("eval_strategy", "evaluation_strategy")):

@@ -40,6 +40,15 @@ class TrainingStopped(TrainingError):
     """Training was asked to stop, has saved, and can be gone on with."""
 
 
+SHOWN_CHARACTERS = 200
+
+
+def shortened(value: object) -> str:
+    """A value from a file as a message shows it: on one line and not without end."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
 PATH = "give another path"
 RIGHTS = "get the rights for it, or give another path"
 ROOM = "make room there, or give another path"

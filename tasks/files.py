@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
+from tasks.json_text import parse_json
 
 CHUNK_BYTES = 1 << 20
 
@@ -57,18 +58,15 @@ def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raises DataError when it is missing, cut off or not JSON."""
+def read_json(path: Path, allow_nan: bool = False) -> Any:
+    """Read a JSON file; raises DataError when it is missing, cut off or not JSON as `parse_json` takes it."""
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: give the path of an existing JSON file.") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a directory: give the path of a JSON file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(
-            f"{path} is not valid JSON ({error}): it is cut off or damaged; fetch or write it again."
-        ) from None
+    return parse_json(content, path, allow_nan)
 
 
 def fits_utf8(value: Any) -> bool:
@@ -88,12 +86,15 @@ def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Read one JSON value a line; a last line without its line break was cut by a kill and is left out."""
+    """Read one JSON value a line; a last line without its line break was cut by a kill and is left out.
+
+    Raises DataError, with the line's number, for one that is damaged.
+    """
     if not path.exists():
         return []
     # split on \n alone: texts may hold U+2028 and its like, which splitlines would cut at
-    *lines, _unfinished = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines if line]
+    *lines, _unfinished = path.read_bytes().split(b"\n")
+    return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
 
 
 def sha256_of(path: Path) -> str:

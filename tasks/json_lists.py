@@ -1,12 +1,12 @@
 """A JSON file that is a list, read value by value: as a whole, a file of 91 MB takes 600 MB as Python objects."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import read_json
+from tasks.json_text import MOST_LEVELS, STRICT, require_shallow
 
 SPACE = " \t\r\n"
 
@@ -14,7 +14,6 @@ SPACE = " \t\r\n"
 def iterate_values(path: Path) -> Iterator[tuple[Any, str]]:
     """Each value of a JSON list with its text; raises DataError, though perhaps after some, where it is no list."""
     text = _text_of(path)
-    decode = json.JSONDecoder().raw_decode
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
         raise _wrong(path)
@@ -24,8 +23,10 @@ def iterate_values(path: Path) -> Iterator[tuple[Any, str]]:
             break
         start = _skip(text, place + 1) if index else place
         try:
-            value, end = decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+            value, end = STRICT.raw_decode(text, start)
+            # the list around it is a level, too
+            require_shallow(value, MOST_LEVELS - 1)
+        except (ValueError, RecursionError):
             raise _wrong(path) from None
         yield value, text[start:end]
         place, index = _skip(text, end), index + 1

@@ -21,7 +21,9 @@ class Section(BaseModel):
     Its JSON schema is a form in Prefect's UI, which enforces bounds and does not show them: so descriptions tell them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), field_title_generator=_own_name)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), field_title_generator=_own_name
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -25,15 +25,16 @@ def run(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError, DataError
     from tasks.model.loading import load_reader
     from tasks.settings import TrainingConfig
-    from tasks.training.inspecting import Inspector, read_records
+    from tasks.training.inspecting import Inspector
     from tasks.training.samples import Limit
+    from tasks.training.training_records import read_records
 
     longest = TrainingConfig().model_max_length if options.model_max_length is None else options.model_max_length
     if longest < 1:
         raise ConfigError(f"--model-max-length is {longest}: give 1 or more.")
     if not options.images.is_dir():
         raise DataError(f"{options.images} is no folder: give the folder that the records' image paths begin in.")
-    records = list(read_records(options.data))
+    records = read_records(options.data)
     limit = Limit(longest, split=TrainingConfig().split_long_conversations)
     inspector = Inspector(load_reader(options.model), options.images, limit, options.pixels)
     for record in records:

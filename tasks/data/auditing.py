@@ -12,9 +12,9 @@ from tasks.data.near_duplicates import find_pairs
 from tasks.data.records_file import Record, RecordsFile, read_records
 from tasks.data.sample_page import page, thumbnail
 from tasks.data.set_files import inputs_of, set_paths
-from tasks.data.sources import image_key
 from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
+from tasks.image_paths import image_key
 from tasks.paths import AUDIT
 
 SHOWN_PAIRS = 60

@@ -5,10 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.data.records_file import Record, counted_by_source
-from tasks.data.sources import image_key, source_of
+from tasks.data.sources import source_of
 from tasks.errors import DataError
+from tasks.image_paths import fault_of_image, leaves_folder
 
 OUTSIDE = "image path leaves the image folder"
+NO_PATH = "image path that no file can have"
 UNANSWERED = "no answer to learn from"
 
 
@@ -40,9 +42,9 @@ def filter_records(
 
 def reason_to_drop(record: Record, sources: Collection[str]) -> str | None:
     """Why a record does not stay, by what stands in it, or None."""
-    image = image_key(record["image"])
-    if image.startswith(("/", "../")) or image in (".", "..") or image[1:2] == ":":
-        return OUTSIDE
+    image = record["image"]
+    if fault_of_image(image):
+        return OUTSIDE if leaves_folder(image) else NO_PATH
     if (source := source_of(image)) not in sources:
         return f"source {source} not selected"
     answered = any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.data.image_states import ImageState, state_of
 from tasks.files import digest_of
+from tasks.image_paths import image_key
 from tasks.process_pools import map_in_processes
 
 # Starting a process costs as much as decoding some hundred small images.
@@ -16,7 +17,7 @@ CHUNK = 64
 
 def images_digest(images: Path, names: Iterable[str]) -> str:
     """One digest of path, size and modification time of images, none of which is read; a missing one counts too."""
-    return digest_of([[name, _file_state(images / name)] for name in sorted(set(names))])
+    return digest_of([[name, _file_state(images / image_key(name))] for name in sorted(set(names))])
 
 
 def _file_state(path: Path) -> list[int] | None:
@@ -31,7 +32,7 @@ def look_at_images(
     images: Path, names: Collection[str], with_look: bool = False, workers: int | None = None
 ) -> dict[str, ImageState]:
     """Read, decode and hash each image once, in as many processes as there are CPUs."""
-    paths = [f"{images}/{name}" for name in names]
+    paths = [f"{images}/{image_key(name)}" for name in names]
     return dict(zip(names, _states(paths, with_look, workers or os.cpu_count() or 1), strict=True))
 
 

@@ -10,9 +10,10 @@ from shutil import rmtree
 
 from tasks.data.archives.admission import Limits
 from tasks.data.archives.unpacking import archive_kind, unpack
-from tasks.data.sources import Source, image_key, source_of
+from tasks.data.sources import Source, source_of
 from tasks.errors import DataError
 from tasks.files import link_or_copy, sha256_of
+from tasks.image_paths import image_key
 
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".download")
 DEEPEST_NESTING = 3

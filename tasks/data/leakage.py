@@ -7,7 +7,8 @@ from typing import Any
 from tasks.data.image_states import ImageState
 from tasks.data.near_duplicates import Pair
 from tasks.data.records_file import Record
-from tasks.data.sources import image_key, source_of, task_of
+from tasks.data.sources import source_of, task_of
+from tasks.image_paths import image_key
 
 Sets = Mapping[str, Sequence[Record]]
 

@@ -88,7 +88,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
         raise DataError(f"{images} is no folder: give the folder that the records' image paths begin in.")
     require_known(config.sources)
     inputs = inputs_of(raw)
-    filtered = filter_records(read_records(raw), config.sources)
+    filtered = filter_records(read_records(raw, allow_outside=True), config.sources)
     checked = check_records(filtered.records, config.record_faults)
     dropped = {**filtered.dropped, **checked.dropped}
     names = {record["image"] for record in checked.records}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tasks.data.filtering import UNANSWERED
 from tasks.data.records_file import Record
-from tasks.data.sources import image_key
+from tasks.image_paths import image_key
 
 Policy = Literal["repair", "drop"]
 Turns = list[dict[str, Any]]

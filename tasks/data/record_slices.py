@@ -24,10 +24,10 @@ def read_slices(path: Path) -> list[RecordSlice]:
     return [RecordSlice(record, content) for record, content in iterate_records(path)]
 
 
-def iterate_records(path: Path) -> Iterator[tuple[Record, bytes]]:
+def iterate_records(path: Path, allow_outside: bool = False) -> Iterator[tuple[Record, bytes]]:
     """Each record of a file with its bytes; raises DataError as read_records does, though perhaps after some."""
     for index, (record, text) in enumerate(iterate_values(path)):
-        require_record(path, index, record)
+        require_record(path, index, record, allow_outside)
         yield record, _one_line(text, record)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.data.sources import source_of
-from tasks.errors import DataError
+from tasks.errors import DataError, shortened
 from tasks.files import read_json, sha256_of, write_json, written_atomically
+from tasks.image_paths import fault_of_image
 from tasks.paths import manifest_beside
 
 Record = dict[str, Any]
@@ -23,25 +24,25 @@ ROLES = {"human", "gpt"}
 FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path, allow_outside: bool = False) -> list[Record]:
     """Read a file of records.
 
-    Raises DataError when the file is cut off or no list, or when a record lacks its id, image or conversations;
-    the message names the record.
+    Raises DataError when the file is cut off or no list, or when a record lacks its id, image or conversations or,
+    unless `allow_outside`, names an image outside the images folder; the message names the record.
     """
     records = read_json(path)
     if not isinstance(records, list):
         raise DataError(f"{path} holds no list of records: give a JSON file that begins with [.")
     for index, record in enumerate(records):
-        require_record(path, index, record)
+        require_record(path, index, record, allow_outside)
     return records
 
 
-def require_record(path: Path, index: int, record: Any) -> None:
-    """Raise DataError, naming the record, when it is none."""
-    if fault := fault_of_record(record):
+def require_record(path: Path, index: int, record: Any, allow_outside: bool = False) -> None:
+    """Raise DataError, naming the record, when it is none or, unless `allow_outside`, its image lies outside."""
+    if fault := fault_of_record(record) or (None if allow_outside else fault_of_image(record["image"])):
         name = record.get("id") if isinstance(record, dict) else None
-        raise DataError(f"{path}: record {index} (id {name!r}) {fault}; mend or remove it.")
+        raise DataError(f"{path}: record {index} (id {shortened(name)}) {fault}; mend or remove it.")
 
 
 def fault_of_record(record: Any) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.data.records_file import Record
 from tasks.data.sources import source_of
+from tasks.image_paths import image_file
 
 EXAMPLES, TURNS, SIDE = 6, 6, 160
 STYLE = (
@@ -46,7 +47,7 @@ def _row(records: Sequence[Record], images: Path) -> str:
 
 def _article(record: Record, images: Path) -> str:
     turns = "".join(map(_turn, record["conversations"][:TURNS]))
-    return f"<article>{thumbnail(images / record['image'])}<div>{turns}</div></article>"
+    return f"<article>{thumbnail(image_file(images, record['image']))}<div>{turns}</div></article>"
 
 
 def _turn(turn: dict[str, str]) -> str:

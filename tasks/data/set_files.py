@@ -48,7 +48,7 @@ def filter_file(raw: Path, out: Path, sources: Sequence[str]) -> Written:
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
-    for record, content in iterate_records(raw):
+    for record, content in iterate_records(raw, allow_outside=True):
         if reason := reason_to_drop(record, sources):
             dropped[reason] += 1
         else:

@@ -1,7 +1,6 @@
 """The registry of sources: a new source is one entry here, with its folder, what is asked, and where it comes from."""
 
 import difflib
-import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any, Literal
 
 from tasks.data.question_types import PATTERNS, Patterns, QuestionType, question_type
 from tasks.errors import ConfigError
+from tasks.image_paths import image_key
 
 Task = Literal["captioning", "vqa"]
 Way = tuple[str, ...]
@@ -185,14 +185,6 @@ CAPTION_PROMPT = re.compile(
     r"|what is (the topic of|shown in|depicted in)"
     r"|(please )?(describe|caption|provide|give|write|generate)\b",
 )
-
-
-def image_key(image: str) -> str:
-    """The image that a path means: the same file written in two ways has one key."""
-    # asked for millions of times, and nearly always of a path that is tidy already
-    if not image or "\\" in image or "//" in image or "/." in image or image[0] == "." or image[-1] == "/":
-        return posixpath.normpath(image.replace("\\", "/"))
-    return image
 
 
 def source_of(image_path: str) -> str:

@@ -12,8 +12,9 @@ from typing import Literal
 
 from tasks.data.grouping import divide
 from tasks.data.records_file import Record
-from tasks.data.sources import image_key, source_of
+from tasks.data.sources import source_of
 from tasks.errors import ConfigError
+from tasks.image_paths import image_key
 
 Protocol = Literal["grouped", "reference"]
 

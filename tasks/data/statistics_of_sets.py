@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.data.records_file import Record
-from tasks.data.sources import image_key, source_of, task_of, type_of_question
+from tasks.data.sources import source_of, task_of, type_of_question
+from tasks.image_paths import image_key
 
 MOST_COMMON = 20
 

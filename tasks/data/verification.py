@@ -7,7 +7,8 @@ from typing import Any
 from tasks.data.image_states import ImageState
 from tasks.data.laying_out import files_of
 from tasks.data.records_file import Record
-from tasks.data.sources import SOURCES, image_key
+from tasks.data.sources import SOURCES
+from tasks.image_paths import image_key
 
 
 def verification_of(

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tasks.data.sources import SOURCES, image_key, source_of
+from tasks.data.sources import SOURCES, source_of
 from tasks.evaluation.captions import CaptionSet
 from tasks.evaluation.cider import CaptionVector, CiderSpace, mean_similarity, similarity
 from tasks.evaluation.clusters import CaptionClusters
 from tasks.evaluation.consensus import best_caption
+from tasks.image_paths import image_key
 
 NUMBERED = re.compile(r"(.*[^\d_ -])[_ -]?\(?\d+\)?")
 # Enough to find a consensus; NWPU's 22,000 training images would cost a gigabyte and change no control.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import image_key, source_of, task_of
-from tasks.errors import DataError
+from tasks.data.sources import source_of, task_of
+from tasks.errors import DataError, shortened
 from tasks.files import digest_of
+from tasks.image_paths import fault_of_image, image_key
 from tasks.json_lists import iterate_values
 
 # Characters of a text that may stand in many records.
@@ -53,7 +54,7 @@ class RecordText:
 
     @property
     def name(self) -> str:
-        return f"{self.id!r} ({self.image})"
+        return f"{shortened(self.id)} ({shortened(self.image)[1:-1]})"
 
 
 def read_records(path: Path) -> Iterator[RecordText]:
@@ -81,13 +82,16 @@ def read_record(row: Any, place: str, known: dict[str, str]) -> RecordText:
         raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
-        raise DataError(f"{place}: its id is {name!r}, but it must be a text or a whole number.")
+        raise DataError(f"{place}: its id is {shortened(name)}, but it must be a text or a whole number.")
+    place = f"{place} (id {shortened(name)})"
     if not isinstance(image, str) or not image:
-        raise DataError(f"{place} ({name}): its image is {image!r}, but it must be the path of an image.")
+        raise DataError(f"{place}: its image is {shortened(image)}, but it must be the path of an image.")
+    if fault := fault_of_image(image):
+        raise DataError(f"{place} {fault}: mend or remove it.")
     if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
-        raise DataError(f"{place} ({name}): its conversations must be a list of questions, each with an answer.")
+        raise DataError(f"{place}: its conversations must be a list of questions, each with an answer.")
     values = [
-        _read_value(entry, ("human", "gpt")[number % 2], f"{place} ({name}), entry {number + 1}")
+        _read_value(entry, ("human", "gpt")[number % 2], f"{place}, entry {number + 1}")
         for number, entry in enumerate(conversation)
     ]
     texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]

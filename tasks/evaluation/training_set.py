@@ -4,11 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tasks.data.sources import image_key, source_of, type_of_question
+from tasks.data.sources import source_of, type_of_question
 from tasks.evaluation.answers import normalise_answer
 from tasks.evaluation.pairing import RecordText
 from tasks.evaluation.ptb import tokenize_captions
 from tasks.evaluation.vqa import plain_question
+from tasks.image_paths import image_key
 
 Frequencies = dict[str, Counter[str]]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasks.errors import DataError
 from tasks.files import digest_of
+from tasks.image_paths import image_file
 from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
 from tasks.model.images import read_image
 from tasks.model.prompt import IMAGE_PLACEHOLDER
@@ -29,7 +30,7 @@ class EchoEngine:
 
     def _answer_group(self, group: Sequence[Question]) -> list[Answer | Refusal]:
         try:
-            size = read_image(self._images / (group[0].image or "")).size
+            size = read_image(image_file(self._images, group[0].image or "")).size
         except DataError as error:
             return [refuse(question, error) for question in group]
         return [self._answer(question, size) for question in group]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tasks.data.sources import task_of
 from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
+from tasks.image_paths import require_images_inside
 from tasks.inference.engine import Refusal
 from tasks.model.prompt import IMAGE_PLACEHOLDER, place_image
 from tasks.records import Question
@@ -73,6 +74,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path} is not a list of records: give a test set as `rsvlm data split` writes it.")
     if not records:
         raise DataError(f"{path} holds no records: there is nothing to ask.")
+    require_images_inside(path, records)
     return records
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tasks.errors import DataError, ModelError
+from tasks.image_paths import image_file
 from tasks.inference.attention import Prefix, share_prefixes
 from tasks.inference.choosing import Decoding, choose_tokens
 from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
@@ -40,7 +41,9 @@ class TransformersEngine:
         self._loaded, self._decoding = loaded, decoding
         share_prefixes(loaded.model)
         self._stops = stop_tokens(loaded)
-        self._feed = ImageFeed(lambda name: pixels_of(read_image(images / name), loaded.image_processor), workers)
+        self._feed = ImageFeed(
+            lambda name: pixels_of(read_image(image_file(images, name)), loaded.image_processor), workers
+        )
         own_tokens = QUESTION_TOKENS + decoding.max_new_tokens
         self._room = room_for(loaded.model, loaded.image_tokens + PROMPT_TOKENS, own_tokens, batch_size)
         # of the image that the batch before was about, when it was too large for one batch

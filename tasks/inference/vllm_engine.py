@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError, DataError
+from tasks.image_paths import image_file
 from tasks.inference.choosing import Decoding
 from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
 from tasks.inference.prompts import require_fitting, text_of
@@ -93,7 +94,7 @@ class VllmEngine:
         """A prompt's tokens, an image as the one token that vLLM replaces, and the image itself."""
         name, reader = question.image or "", self._reader
         if name not in images:
-            images[name] = read_image(self._images / name)
+            images[name] = read_image(image_file(self._images, name))
         ids = encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
         require_fitting(ids, reader, self._longest, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}

@@ -6,6 +6,7 @@ from shutil import rmtree
 from typing import Any
 
 from tasks.files import digest_or_none, sha256_of
+from tasks.image_paths import image_file
 from tasks.inference.answer_log import read_answers
 from tasks.inference.making import adapter_digest
 from tasks.inference.questions import Plan, plan_questions, read_records
@@ -73,5 +74,5 @@ def read_work(request: PredictRequest) -> Work:
         **{f"inference.{key}": value for key, value in config.content.items()},
     }
     names = sorted({dialogue.image for dialogue in plan.dialogues})
-    images = {name: digest_or_none(request.images / name) for name in names}
+    images = {name: digest_or_none(image_file(request.images, name)) for name in names}
     return Work(request, records, plan, Started(inputs=inputs, images=images))

@@ -1,10 +1,12 @@
 """What a model directory is, read from its files and never from its name."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError
+from tasks.errors import SHOWN_CHARACTERS, ModelError, UserError, shortened
+from tasks.json_text import decode_json
 from tasks.model.original import find_tower, is_original, transformers_config
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
@@ -21,10 +23,12 @@ def require_model_config(folder: Path) -> dict[str, Any]:
         # transformers answers as if there were none where it is cut off
         read_settings(folder / GENERATION)
     if is_original(config):
-        return transformers_config(folder, config, read_config(find_tower(folder, config)))
+        tower = read_config(find_tower(folder, config))
+        with readable("configuration", folder):
+            return transformers_config(folder, config, tower)
     if config.get("model_type") != "llava":
         raise ModelError(
-            f"{folder} holds a model of type {config.get('model_type')!r}, not a LLaVA 1.5: "
+            f"{folder} holds a model of type {shortened(config.get('model_type'))}, not a LLaVA 1.5: "
             "give a directory as llava-hf/llava-1.5-7b-hf or liuhaotian/llava-v1.5-7b has it."
         )
     return config
@@ -41,9 +45,24 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_settings(file: Path) -> dict[str, Any]:
     """The settings in a JSON file of a model directory; raises ModelError when it is damaged or holds none."""
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # as text: transformers does not take the byte order marks and encodings that JSON may have
+        settings = decode_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ModelError(f"{file} is damaged ({error}): copy the model again.") from None
     if not isinstance(settings, dict):
         raise ModelError(f"{file} holds no settings: copy the model again.")
     return settings
+
+
+@contextmanager
+def readable(what: str, folder: Path, mend: str = "copy it from where the model was published") -> Iterator[None]:
+    """Raise ModelError where what stands in a directory is not what the code that reads it expects."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    # a damaged file is anything from a KeyError to the bare Exception of the library tokenizers
+    except Exception as error:
+        text = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        said = " ".join(text.split())[:SHOWN_CHARACTERS]
+        raise ModelError(f"The {what} of {folder} cannot be read ({said}): {mend}.") from None

@@ -1,18 +1,17 @@
 """Load a LLaVA model of either layout, with or without an adapter, from directories."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError, UserError
+from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter, require_adapter
-from tasks.model.configuration import read_config, require_model_config
+from tasks.model.configuration import read_config, read_settings, readable, require_model_config
 from tasks.model.original import find_tower, is_original, original_tensors
 from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
 
+# pixels a side; a damaged number must not ask for all memory
+MOST_SIDE = 4096
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 
@@ -40,27 +39,36 @@ def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
     original = is_original(written)
     if not original:
         _require_reader_files(folder)
-    try:
-        vision = config["vision_config"]
-        image_token_id = config.get("image_token_index") or config["image_token_id"]
-        patches = (vision["image_size"] // vision["patch_size"]) ** 2
-    except KeyError as error:
-        raise ModelError(f"{folder}/config.json lacks {error}: copy it from where the model was published.") from None
+    with readable("configuration", folder):
+        image_token_id = int(config.get("image_token_index") or config["image_token_id"])
+        patches = _patches(folder, config["vision_config"])
     # the class token is one more
     whole = config.get("vision_feature_select_strategy") == "full"
     reader = Reader(
         tokenizer=tokenizer_of(folder, original),
         image_processor=_image_processor(find_tower(folder, written) if original else folder),
-        image_token_id=int(image_token_id),
+        image_token_id=image_token_id,
         image_tokens=patches + whole,
     )
     reader.image_processor.do_pad = pads(folder)
     return replace(reader, image_processor=_processor_of(adapter, reader)) if adapter is not None else reader
 
 
+def _patches(folder: Path, vision: dict[str, Any]) -> int:
+    """How many patches the tower cuts an image into; ModelError where that is none or beyond all bounds."""
+    side, patch = vision["image_size"], vision["patch_size"]
+    if not 0 < patch <= side <= MOST_SIDE:
+        raise ModelError(
+            f"{folder}/config.json has images of {side} pixels and patches of {patch}: copy it from where the model "
+            "was published."
+        )
+    patches: int = (side // patch) ** 2
+    return patches
+
+
 def tokenizer_of(folder: Path, original: bool) -> Any:
     """The tokenizer of a directory in the original or in transformers' layout; ModelError where it cannot be read."""
-    with _readable("tokenizer", folder):
+    with readable("tokenizer", folder):
         return load_original_tokenizer(folder) if original else load_tokenizer(folder)
 
 
@@ -75,22 +83,8 @@ def _image_processor(folder: Path) -> Any:
 
     if not (folder / PREPROCESSOR).is_file() and not (folder / PROCESSOR).is_file():
         raise ModelError(f"{folder} lacks {PREPROCESSOR}: copy it from where the vision tower was published.")
-    with _readable("image handling", folder):
+    with readable("image handling", folder):
         return LlavaImageProcessorPil.from_pretrained(folder)
-
-
-@contextmanager
-def _readable(what: str, folder: Path) -> Iterator[None]:
-    """Raise ModelError where a library cannot read what stands in a directory."""
-    try:
-        yield
-    except UserError:
-        raise
-    # a damaged file is anything from a KeyError to the bare Exception of the library tokenizers
-    except Exception as error:
-        raise ModelError(
-            f"The {what} of {folder} cannot be read ({error}): copy it from where the model was published."
-        ) from None
 
 
 def _processor_of(adapter: Path, reader: Reader) -> Any:
@@ -110,11 +104,11 @@ def pads(folder: Path) -> bool:
         return written.get("image_aspect_ratio") == "pad"
     for name in (PROCESSOR, PREPROCESSOR):
         if (folder / name).is_file():
-            with _readable("image handling", folder):
-                settings = json.loads((folder / name).read_text(encoding="utf-8"))
-                settings = settings.get("image_processor", settings)
-            if settings.get("do_pad") is not None:
-                return bool(settings["do_pad"])
+            with readable("image handling", folder):
+                settings = read_settings(folder / name)
+                pad = settings.get("image_processor", settings).get("do_pad")
+            if pad is not None:
+                return bool(pad)
     return True
 
 
@@ -139,7 +133,6 @@ def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
 
     Under ZeRO-3 each rank keeps its part only, whichever layout the directory has.
     """
-    from safetensors import SafetensorError
     from transformers import LlavaForConditionalGeneration
     from transformers.utils.logging import disable_progress_bar
 
@@ -152,11 +145,9 @@ def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
         require_model_config(folder)
     # what a file lacks transformers would fill with random values and a warning
     complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
-    try:
+    # of an index that is cut off or holds something else, too
+    with readable("weights", folder, "copy the model again"):
         model, found = LlavaForConditionalGeneration.from_pretrained(**source, dtype=dtype, **complete, **options)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        # of an index that is cut off or holds something else, too
-        raise ModelError(f"The weights of {folder} cannot be read ({error}): copy the model again.") from None
     if found["missing_keys"]:
         raise ModelError(f"{folder} lacks {sorted(found['missing_keys'])[0]}: copy the model again.")
     model.name_or_path = model.config._name_or_path = str(folder)

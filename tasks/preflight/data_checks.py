@@ -13,6 +13,7 @@ from tasks.data.sample_scenes import SHARES
 from tasks.data.sources import source_of
 from tasks.data.splitting import split_records
 from tasks.errors import UserError
+from tasks.image_paths import image_file
 from tasks.model.loading import Reader
 from tasks.model.prompt import IGNORE_INDEX
 from tasks.paths import DataFolder
@@ -74,7 +75,9 @@ def _fault_of_records(raw: Path, images: Path, records: Sequence[dict[str, Any]]
         by_source[source_of(record["image"])].append(record["image"])
     if lacking := [name for name, names in by_source.items() if not names]:
         return f"{raw} holds no record of {', '.join(lacking)}: set data.sources to those that you have"
-    bare = [name for name, names in by_source.items() if not any((images / image).is_file() for image in names)]
+    bare = [
+        name for name, names in by_source.items() if not any(image_file(images, image).is_file() for image in names)
+    ]
     # where no source has any, the check of the images tells which
     if 0 < len(bare) < len(by_source) and not config.fetch:
         return f"{images} holds no image of {', '.join(bare)}: put them there, or set data.sources to those you have"
@@ -90,7 +93,7 @@ def _fault_of_records(raw: Path, images: Path, records: Sequence[dict[str, Any]]
 def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
     """Images of the sample, each decoded whole."""
     names = sorted({record["image"] for record in sample.records})
-    missing = [name for name in names if not (sample.images / name).is_file()]
+    missing = [name for name in names if not image_file(sample.images, name).is_file()]
     faults = faults_in(look_at_images(sample.images, [name for name in names if name not in missing], workers=1))
     found = []
     if len(missing) == len(names):

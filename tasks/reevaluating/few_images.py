@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import image_key, source_of
+from tasks.data.sources import source_of
 from tasks.files import digest_of, link_or_copy, read_json, write_json
+from tasks.image_paths import image_key
 from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig

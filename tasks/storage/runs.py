@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import ValidationError
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, write_text
@@ -15,6 +15,7 @@ from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.storage.owner import is_guest
 from tasks.store_settings import ArchiveConfig, StoreConfig
+from tasks.yaml_text import parse_yaml, read_yaml_file
 
 MADE_FROM = "# made from "
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -90,8 +91,15 @@ def reopen_run(name: str, workspace: Path) -> Run | None:
 
 
 def read_config(folder: RunFolder) -> ExperimentConfig:
-    """The configuration of a run that was opened before."""
-    return ExperimentConfig.model_validate(yaml.safe_load(folder.experiment.read_text(encoding="utf-8")))
+    """The configuration of a run that was opened before; raises ConfigError where its file is damaged."""
+    try:
+        return ExperimentConfig.model_validate(read_yaml_file(folder.experiment))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(
+            f"{folder.experiment} is not as a run wrote it ({'.'.join(map(str, fault['loc']))}: {fault['msg']}): "
+            "write it again with `rsvlm config`."
+        ) from None
 
 
 def _run_of(config: ExperimentConfig, name: str, places: Workspace) -> Run:
@@ -135,5 +143,12 @@ def _claim(store: ObjectStore, name: str, text: str) -> str:
 
 def _work(text: str) -> list[Any]:
     """What a stored experiment.yaml says about the work: its settings but for locations, and what it is of."""
+    try:
+        settings = parse_yaml(text)
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        # damaged, or nothing: it is the work of no other text
+        settings = {"text": text}
     _before, _mark, made_from = text.rpartition(MADE_FROM)
-    return [without_locations(yaml.safe_load(text) or {}), made_from.strip()]
+    return [without_locations(settings), made_from.strip()]

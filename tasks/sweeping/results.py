@@ -17,6 +17,7 @@ from tasks.sweeping.leaderboard import Entry, Row, rank
 from tasks.sweeping.page import FEWEST_FOR_IMPORTANCE, render_sweep
 from tasks.sweeping.space import at_point
 from tasks.sweeping.study import RUN, Points
+from tasks.yaml_text import read_yaml_file
 
 DESCRIPTION, LEADERBOARD, PAGE, BEST_PRESET = "sweep.yaml", "leaderboard.json", "leaderboard.html", "best.yaml"
 # what may change while a sweep goes on
@@ -47,8 +48,8 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
     plain = {"config": config.as_plain(), **sweep.model_dump(mode="json")}
     place = folder / DESCRIPTION
     if place.exists():
-        before = yaml.safe_load(place.read_text(encoding="utf-8"))
-        if _identity(before) != _identity(plain):
+        before = read_yaml_file(place)
+        if not isinstance(before, dict) or _identity(before) != _identity(plain):
             raise UserError(
                 f"{folder} holds a sweep of other settings: give this one another name, or move that folder away."
             )
@@ -56,7 +57,9 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
 
 
 def _identity(plain: dict[str, Any]) -> str:
-    config = {name: value for name, value in plain["config"].items() if name not in ("archive", "store")}
+    config = plain.get("config")
+    if isinstance(config, dict):
+        config = {name: value for name, value in config.items() if name not in ("archive", "store")}
     return digest_of({**plain, "config": config, **dict.fromkeys(NOT_OF_THE_SEARCH)})
 
 

@@ -17,15 +17,16 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 
-from tasks.data.sources import image_key, task_of
+from tasks.data.sources import task_of
 from tasks.errors import ConfigError
 from tasks.evaluation.answers import normalise_answer, same_answer
 from tasks.evaluation.cider import CiderSpace, mean_similarity
-from tasks.files import read_json
+from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
 from tasks.model.loading import Reader
 from tasks.model.prompt import IMAGE_PLACEHOLDER, encode_prompt, place_image
 from tasks.training.order import TrainingOrder
+from tasks.training.training_records import read_records
 
 LONGEST_ANSWER = 64
 WORD = re.compile(r"\w+(?:['-]\w+)*")
@@ -84,7 +85,7 @@ def answer_scores(order: TrainingOrder, reader: Reader) -> "AnswerScores | None"
     config = order.training
     if config.eval_answers == 0:
         return None
-    records = read_json(order.dataset.path / "data_val.json")
+    records = read_records(order.dataset.path / "data_val.json")
     asked = choose_questions(records, config.eval_answers, config.seed)
     require_scored(asked, config.metric_for_best_model)
     return AnswerScores(asked, image_captions(records), order.dataset.images, reader)
@@ -152,7 +153,7 @@ class AnswerScores:
         return encode_prompt(reader.tokenizer, [("human", shown)], reader.image_token_id, reader.image_tokens)
 
     def _pixels(self, image: str) -> Any:
-        return pixels_of(read_image(self._images / image), self._reader.image_processor)
+        return pixels_of(read_image(image_file(self._images, image)), self._reader.image_processor)
 
 
 def caption_words(text: str) -> str:

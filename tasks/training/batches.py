@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
+from tasks.image_paths import image_file
 from tasks.model.images import pixels_of, read_image
 from tasks.model.loading import Reader
 from tasks.model.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
@@ -28,7 +29,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         sample = self.samples[index]
         item: dict[str, Any] = self._tokens(sample)
         if IMAGE_INDEX in sample.encoded.input_ids and sample.image is not None:
-            image = read_image(self.images / sample.image)
+            image = read_image(image_file(self.images, sample.image))
             item["pixel_values"] = torch.from_numpy(pixels_of(image, self.reader.image_processor))
         return item
 

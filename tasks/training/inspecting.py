@@ -1,13 +1,12 @@
 """What the model is fed of each record: made by the functions that make the samples of a training."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.files import read_json, written_atomically
+from tasks.files import written_atomically
 from tasks.model.loading import Reader
 from tasks.model.prompt import round_text
 from tasks.training.batches import SampleDataset
@@ -64,28 +63,6 @@ class Inspector:
         if self.pixels is not None:
             _write_array(self.pixels / f"{_file_name(sample.record_id)}.npy", pixels.numpy())
         return None
-
-
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file, one by one; raises DataError at what is no record."""
-    records = read_json(path)
-    if not isinstance(records, list):
-        raise DataError(f"{path} is not a list of records: give a file as LLaVA has it.")
-    for number, record in enumerate(records, 1):
-        if not _is_record(record):
-            raise DataError(f"Record {number} of {path} lacks an id or turns with from and value: mend or drop it.")
-        yield record
-
-
-def _is_record(record: Any) -> bool:
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
-        return False
-    image, turns = record.get("image"), record.get("conversations")
-    if not isinstance(turns, list) or not (image is None or isinstance(image, str)):
-        return False
-    return all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() for turn in turns) and all(
-        isinstance(turn["value"], str) for turn in turns
-    )
 
 
 def _file_name(record_id: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError, DataError, TrainingError
-from tasks.files import read_json
 from tasks.model.configuration import require_model_config
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
@@ -34,6 +33,7 @@ from tasks.training.readings import Readings
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
+from tasks.training.training_records import read_records
 from tasks.training.validation import require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
@@ -125,7 +125,7 @@ def _reader(order: TrainingOrder) -> Reader:
 
 def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
     config = order.training
-    records = read_json(order.dataset.path / f"{name}.json")
+    records = read_records(order.dataset.path / f"{name}.json")
     samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
         say(f"{name}: dropped {count} samples: {reason}")

@@ -52,5 +52,5 @@ def obtain_all(
         return HttpFetcher(request.patience, progress_of(name))
 
     raw = obtain_instructions(request, fetcher_of)
-    images = {record["image"] for record in read_records(raw)}
+    images = {record["image"] for record in read_records(raw, allow_outside=True)}
     return list(at_once(lambda name: obtain_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tasks.errors import DataError
 from tasks.evaluation.answer_rows import Row, is_scored
+from tasks.image_paths import image_file
 from tasks.model.images import read_image
 
 SIDE_PX = 240
@@ -99,7 +100,7 @@ def _example(rank: str, worth: float, group: Sequence[Row], base: Sequence[Row],
         "task": first["task"],
         "source": first["source"],
         "image": first["image"],
-        "picture": _data_uri(images / first["image"]) if images else None,
+        "picture": _data_uri(image_file(images, first["image"])) if images else None,
         "worth": worth,
         "asked": len(group),
         "right": sum(bool(row["right"]) for row in group),

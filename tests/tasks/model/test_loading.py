@@ -94,7 +94,10 @@ def test_a_tokenizer_that_is_damaged_is_one_sentence(model_dir: Path, content: s
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_image_handling_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
     (model_dir / "processor_config.json").write_text(content)
-    with pytest.raises(ModelError, match=f"The image handling of {model_dir} cannot be read .*: copy it from where"):
+    with pytest.raises(
+        ModelError,
+        match=r"(The image handling of .* cannot be read .*|processor_config.* holds no settings): copy ",
+    ):
         load_reader(model_dir)
 
 

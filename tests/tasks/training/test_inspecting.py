@@ -1,6 +1,5 @@
 """What is shown of a record is what training makes of it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from PIL import Image
 from tasks.errors import DataError
 from tasks.model.loading import Reader, load_reader
 from tasks.training.batches import SampleDataset
-from tasks.training.inspecting import Inspector, read_records
+from tasks.training.inspecting import Inspector
 from tasks.training.samples import Limit, make_samples
 
 KEYS = {"id", "prompt", "input_ids", "labels", "supervised_tokens", "dropped"}
@@ -117,13 +116,3 @@ def test_an_image_that_cannot_be_read_is_a_reason(
     line = inspector.show(record("<image>\nRural?", "yes", image="bad.png"))
     assert "bad.png is no readable image" in line["dropped"]
     assert not list((tmp_path / "pixels").glob("*"))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [{}, ["text"], [{"id": 1}], [{"conversations": []}], [{"id": "1", "conversations": [{"from": "human"}]}]],
-)
-def test_what_is_no_record_is_named(tmp_path: Path, content: Any) -> None:
-    (tmp_path / "data.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"data\.json (is not a list|lacks an id)"):
-        list(read_records(tmp_path / "data.json"))
