@@ -147,7 +147,7 @@ def _work(text: str) -> list[Any]:
         settings = parse_yaml(text)
     except ValueError:
         settings = None
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not all(isinstance(section, dict) for section in settings.values()):
         # damaged, or nothing: it is the work of no other text
         settings = {"text": text}
     _before, _mark, made_from = text.rpartition(MADE_FROM)
