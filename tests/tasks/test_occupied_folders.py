@@ -1,5 +1,8 @@
 """A folder that a step cannot take for its own is set aside inside a run; one that it can is not lost with its key."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,9 +11,10 @@ import pytest
 from tasks.errors import OccupiedError
 from tasks.files import write_text
 from tasks.records import FolderRef
-from tasks.steps import KEPT, make, step
+from tasks.steps import KEPT, is_whole, make, step
 from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 
+NOBODY = 65534
 # Where the step `occupy` has worked.
 calls: list[Path] = []
 
@@ -68,3 +72,28 @@ def test_a_kept_steps_folder_without_its_key_is_taken(prefect_server: Path, tmp_
     (tmp_path / ".out.key").write_text("of another version\n")
     assert made() == first and len(calls) == 1
     assert not (tmp_path / "superseded").exists()
+
+
+def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(tmp_path: Path) -> None:
+    write_text(tmp_path / "home" / "out" / "text.txt", "a")
+    made = content_digest(write_manifest(tmp_path / "home" / "out", "a"))
+    ref = FolderRef(path=tmp_path / "home" / "out", sha256=made)
+    assert is_whole(ref)
+    (tmp_path / "home").chmod(0)
+    try:
+        with as_nobody():
+            assert not is_whole(ref)
+    finally:
+        (tmp_path / "home").chmod(0o755)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's right to read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

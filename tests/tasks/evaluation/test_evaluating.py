@@ -92,6 +92,18 @@ def test_a_report_by_other_settings_or_beside_other_files_is_not_overwritten(
         report(**{"audit": audit, **changed[other]})
 
 
+def test_a_report_with_images_is_known_by_what_they_are_and_not_by_where(report: Evaluate, tmp_path: Path) -> None:
+    for folder, shown in (("here", "LR"), ("there", "LR"), ("other", "other")):
+        for number in range(8):
+            path = tmp_path / folder / f"LR/Train/{number}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{shown} {number}")
+    first = report(images=tmp_path / "here")
+    assert report(images=tmp_path / "there") == first
+    with pytest.raises(UserError, match="already holds something else"):
+        report(images=tmp_path / "other")
+
+
 def test_the_fingerprint_is_that_of_the_whole_protocol_but_the_bootstrap(report: Evaluate) -> None:
     protocol = json.loads((report().path / "metrics.json").read_text())["protocol"]
     assert set(protocol) == {

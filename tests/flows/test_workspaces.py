@@ -1,0 +1,160 @@
+"""A run goes on from wherever it is started: what is complete is taken, wherever it stands and whoever made it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copytree, rmtree
+from types import SimpleNamespace
+
+import pytest
+
+from tasks.paths import KEY_SUFFIX, Workspace
+from tasks.records import ExperimentResult
+from tasks.settings import ExperimentConfig
+from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
+
+pytestmark = pytest.mark.slow
+
+# every folder that a stage makes, in a workspace whose data and base model are drawn and pre-trained there
+MADE = (
+    *("data", "data/sets", "models/lessons", "models/lesson_sets", "models/toy"),
+    *(
+        f"runs/demo/{name}"
+        for name in (
+            *("tokens", "audit", "training/final", "merged"),
+            *("predictions/base", "predictions/final", "reports/base", "reports/final"),
+        )
+    ),
+)
+STORED = tuple(f"store/demo/{name}" for name in ("data", "merged", "predictions", "reports"))
+
+
+@contextmanager
+def results_in(home: Path) -> Iterator[None]:
+    """Another user's Prefect: a database of results and a home directory of their own."""
+    from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+    settings = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
+    home.mkdir(exist_ok=True)
+    with temporary_settings(settings), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        yield
+
+
+def run_in(workspace: Path, home: Path, config: ExperimentConfig) -> ExperimentResult:
+    from flows.experiment import experiment_flow
+
+    with results_in(home):
+        return experiment_flow(config, "demo", workspace)
+
+
+def digests(workspace: Path) -> dict[str, tuple[str, str]]:
+    """Fingerprint and content of all that the stages made and stored; all of it is whole."""
+    manifests = {name: whole_manifest(workspace / name) for name in (*MADE, *STORED)}
+    assert all(manifests.values()), [name for name, manifest in manifests.items() if manifest is None]
+    return {name: (each.fingerprint, content_digest(each)) for name, each in manifests.items() if each}
+
+
+def written(workspace: Path) -> dict[str, int]:
+    """When each folder was finished: what is made again is finished later."""
+    return {name: (workspace / name / "MANIFEST.json").stat().st_mtime_ns for name in MADE}
+
+
+def set_aside(workspace: Path) -> list[str]:
+    return [str(path.relative_to(workspace)) for path in workspace.rglob("superseded/*")]
+
+
+@pytest.fixture(scope="module")
+def first(
+    prefect_server: Path,
+    small_experiment: Callable[..., ExperimentConfig],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SimpleNamespace]:
+    """A finished run of all stages, its toy base of a few lessons only, and the database of its results."""
+    import flows.base_model
+
+    folder = tmp_path_factory.mktemp("first")
+    config = small_experiment(model={"base": "tiny"}, evaluation={"clean_beside": True})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flows.base_model, "LESSONS", {"scenes": 60, "image_size": 64, "seed": 7})
+        run_in(folder / "workspace", folder / "prefect", config)
+        made = digests(folder / "workspace")
+        yield SimpleNamespace(workspace=folder / "workspace", prefect=folder / "prefect", config=config, made=made)
+
+
+@pytest.fixture
+def copied(first: SimpleNamespace, tmp_path: Path) -> Path:
+    return copytree(first.workspace, tmp_path / "elsewhere" / "workspace", symlinks=True)
+
+
+def require_nothing_made(first: SimpleNamespace, workspace: Path, home: Path) -> None:
+    before, log = written(workspace), Workspace(workspace).run("demo").log.read_text()
+    result = run_in(workspace, home, first.config)
+    assert digests(workspace) == first.made
+    assert Workspace(workspace).run("demo").log.read_text() == log, "a child process has worked"
+    remade = {name for name, time in written(workspace).items() if time != before[name]}
+    # what is quick to make is made without a look
+    assert remade <= {"runs/demo/tokens", "runs/demo/audit"}
+    assert set_aside(workspace) == []
+    assert result.dataset.images == workspace / "data" / "imagenes"
+    assert all(ref.path.is_relative_to(workspace) for ref in (result.checkpoint, result.merged, result.dataset))
+
+
+def test_a_copy_of_the_workspace_with_an_empty_database(first: SimpleNamespace, copied: Path, tmp_path: Path) -> None:
+    require_nothing_made(first, copied, tmp_path / "prefect")
+
+
+def test_a_copy_of_the_workspace_with_the_same_database(first: SimpleNamespace, copied: Path) -> None:
+    require_nothing_made(first, copied, first.prefect)
+
+
+@pytest.mark.parametrize("database", ["its own", "empty"])
+def test_a_workspace_that_was_moved(first: SimpleNamespace, copied: Path, tmp_path: Path, database: str) -> None:
+    home = copytree(first.prefect, tmp_path / "its own")
+    run_in(copied, home, first.config)
+    moved = copied.rename(tmp_path / "moved")
+    require_nothing_made(first, moved, home if database == "its own" else tmp_path / "empty")
+
+
+def test_another_workspace_fed_from_the_cache_then_with_an_empty_database_then_without_the_first(
+    first: SimpleNamespace, tmp_path: Path
+) -> None:
+    source, home = tmp_path / "source", copytree(first.prefect, tmp_path / "prefect")
+    copytree(first.workspace, source, symlinks=True)
+    run_in(source, home, first.config)
+    fed = tmp_path / "fed"
+    run_in(fed, home, first.config)
+    assert digests(fed) == first.made
+    log = Workspace(fed).run("demo").log
+    assert not log.exists(), "a child process has worked"
+    run_in(fed, tmp_path / "empty", first.config)
+    rmtree(source)
+    run_in(fed, home, first.config)
+    assert digests(fed) == first.made and set_aside(fed) == []
+    assert log.read_text() == "", "a child process has worked"
+
+
+def test_what_is_made_elsewhere_from_nothing_is_known_by_the_same(first: SimpleNamespace, tmp_path: Path) -> None:
+    run_in(tmp_path / "second", tmp_path / "prefect", first.config)
+    second = digests(tmp_path / "second")
+    # an adapter's own file tells the directory of its base, and with it what is made of an adapter
+    of_adapter = ("merged", "final", "predictions", "reports", "store/demo/data")
+    alike = [name for name in MADE if not name.endswith(of_adapter)]
+    assert {"runs/demo/predictions/base", "runs/demo/reports/base", "models/toy"} <= set(alike)
+    assert {name: second[name][0] for name in alike} == {name: first.made[name][0] for name in alike}
+    assert second["runs/demo/training/final"][0] == first.made["runs/demo/training/final"][0]
+
+
+def test_without_the_hidden_keys_the_training_is_not_repeated_and_the_rest_is_set_aside(
+    first: SimpleNamespace, copied: Path, tmp_path: Path
+) -> None:
+    for key in copied.rglob(f".*{KEY_SUFFIX}"):
+        key.unlink()
+    before = read_manifest(copied / "runs/demo/training/final")
+    log = Workspace(copied).run("demo").log.read_text()
+    run_in(copied, tmp_path / "prefect", first.config)
+    assert read_manifest(copied / "runs/demo/training/final") == before
+    assert log.count("step 2/2: loss") == Workspace(copied).run("demo").log.read_text().count("step 2/2: loss")
+    assert (copied / "runs/demo/superseded/merged-1").is_dir()
+    assert not (copied / "runs/demo/superseded/training-1").exists()
+    assert digests(copied)["runs/demo/training/final"] == first.made["runs/demo/training/final"]
