@@ -1,7 +1,7 @@
 """Every file name of rsvlm, once."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 MANIFEST = "MANIFEST.json"
 COMPLETE = "COMPLETE.json"
@@ -40,6 +40,13 @@ AUDIT = "audit.json"
 def manifest_beside(path: Path) -> Path:
     """The manifest of a written JSON file: `<name>.manifest.json` beside `<name>.json`."""
     return path.with_name(f"{path.stem}.manifest.json")
+
+
+def is_below(name: str) -> bool:
+    """Whether a file's relative name, as a list of a folder's files gives it, stays in the folder."""
+    path = PurePosixPath(name)
+    is_text = "\0" not in name and name.encode(errors="ignore").decode() == name
+    return is_text and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def notes_beside(staging: Path) -> Path:

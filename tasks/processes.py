@@ -135,7 +135,7 @@ def run_worker(
             if files["error"].exists():
                 raise user_error(**read_json(files["error"])) from None
             raise
-        return read_json(files["result"])
+        return read_json(files["result"], allow_nan=True)
 
 
 def serve_worker(work: Callable[[dict[str, Any]], Any]) -> NoReturn:

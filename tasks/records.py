@@ -1,10 +1,16 @@
 """Values that cross a file or process border: references to what a stage made, answers and scores."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from tasks.errors import shortened
+from tasks.paths import is_below
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Value(BaseModel):
@@ -113,3 +119,14 @@ class Manifest(Value):
     fingerprint: str
     files: dict[str, dict[str, Any]]
     details: dict[str, Any] = {}
+
+    @field_validator("files")
+    @classmethod
+    def _are_inside(cls, files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, entry in files.items():
+            if not is_below(name):
+                raise ValueError(f"it names {shortened(name)}, outside its folder")
+            size, sha256 = entry.get("size"), entry.get("sha256")
+            if type(size) is not int or size < 0 or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
+                raise ValueError(f"size or SHA-256 of {shortened(name)} is none")
+        return files

@@ -84,7 +84,7 @@ def _parameters(tuned: Path) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        value = read_json(file)
+        value = read_json(file, allow_nan=True)
     except DataError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -5,11 +5,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from tasks.errors import StoreError
 from tasks.evaluation.comparing import METRICS
 from tasks.files import read_json
+from tasks.json_text import decode_json
 from tasks.records import Value
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join
@@ -49,8 +48,8 @@ def read_history(store: ObjectStore, run: str, history: str = HISTORY) -> list[E
     found = []
     for key in sorted(store.sizes_below(join(run, history))):
         try:
-            found.append(Evaluation.model_validate(json.loads(store.read_text(key) or "")))
-        except (json.JSONDecodeError, ValidationError):
+            found.append(Evaluation.model_validate(decode_json(store.read_text(key) or "")))
+        except ValueError:
             raise StoreError(f"{join(store.uri, key)} is damaged: move it away, and evaluate again.") from None
     return found
 

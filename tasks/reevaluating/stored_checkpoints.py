@@ -9,7 +9,7 @@ from tasks.records import CheckpointRef, Value
 from tasks.storage.manifests import content_digest, made_beside
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.places import places_below
-from tasks.storage.remote_folders import join, missing_files, read_remote_manifest
+from tasks.storage.remote_folders import join, missing_files, read_remote_manifest, sound_manifest
 
 
 class StoredCheckpoint(Value):
@@ -22,17 +22,20 @@ class StoredCheckpoint(Value):
 
 
 def find_checkpoints(store: ObjectStore, run: str, step: int | None) -> list[StoredCheckpoint]:
-    """A run's checkpoints by step, or the one of `step`; of a step that was trained again, the last."""
+    """A run's checkpoints by step, or the one of `step`; of a step that was trained again, the last.
+
+    Those whose manifest is damaged are left out; StoreError where just that one is asked for.
+    """
     last = {place.step: place.folder for place in places_below(store, join(run, "checkpoints"))}
     found = [
-        (number, folder, read_remote_manifest(store, folder))
+        (number, folder, (sound_manifest if step is None else read_remote_manifest)(store, folder))
         for number, folder in last.items()
         if step is None or step == number
     ]
     return [
         StoredCheckpoint(name=PurePosixPath(folder).name, step=number, folder=folder, sha256=content_digest(manifest))
         for number, folder, manifest in found
-        # removed from the store in this moment
+        # damaged, or removed from the store in this moment
         if manifest is not None
     ]
 

@@ -1,17 +1,17 @@
 """The models of a run that its store holds: the final, the best and the newest checkpoint, and their base."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from tasks.errors import StoreError
+from tasks.json_text import decode_json
 from tasks.paths import TRAINER_STATE
 from tasks.records import ModelRef, Value
 from tasks.storage.manifests import content_digest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.places import Place, places_below
-from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest
+from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest, sound_manifest
 from tasks.storage.runs import Run
 
 Label = Literal["base", "final", "best", "newest"]
@@ -31,7 +31,7 @@ def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection
     found = [StoredModel(label="base", weights=base.sha256)]
     if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
         found.append(StoredModel(label="final", weights=content_digest(merged)))
-    places = places_below(store, join(run, "checkpoints"))
+    places = [place for place in places_below(store, join(run, "checkpoints")) if sound_manifest(store, place.folder)]
     if places:
         newest = places[-1]
         best = _best_of(store, places)
@@ -51,8 +51,10 @@ def _checkpoint(store: ObjectStore, label: Label, place: Place, base: ModelRef) 
 def _best_of(store: ObjectStore, places: list[Place]) -> Place | None:
     """The checkpoint that the newest one's trainer_state.json calls the best, where it is still there."""
     try:
-        step = json.loads(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}").get("best_global_step")
-    except (json.JSONDecodeError, AttributeError):
+        step = decode_json(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}", allow_nan=True)[
+            "best_global_step"
+        ]
+    except (KeyError, TypeError, ValueError):
         return None
     return next((place for place in reversed(places) if place.step == step), None)
 

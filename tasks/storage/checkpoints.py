@@ -41,26 +41,27 @@ def verify_checkpoints(store: ObjectStore) -> Iterator[StoredCheckpoint]:
 
 
 def _checked(store: ObjectStore, place: Place, check: Check) -> StoredCheckpoint:
-    run, step, _number, folder = place
-    uri = join(store.uri, folder)
-    try:
-        manifest = read_remote_manifest(store, folder)
-    except StoreError as error:
-        print(f"{uri}: {error}", file=sys.stderr)
-        manifest = None
-    if manifest is None:
-        return StoredCheckpoint(run=run, step=step, uri=uri, files=0, bytes=0, whole=False)
-    broken = check(store, folder, manifest)
-    if broken:
-        print(f"{uri}: missing or damaged: {', '.join(broken)}", file=sys.stderr)
-    return StoredCheckpoint(
-        run=run,
-        step=step,
-        uri=uri,
-        files=len(manifest.files),
-        bytes=sum(entry["size"] for entry in manifest.files.values()),
-        whole=not broken,
+    found = StoredCheckpoint(
+        run=_shown(place.run), step=place.step, uri=_shown(join(store.uri, place.folder)), files=0, bytes=0, whole=False
     )
+    try:
+        manifest = read_remote_manifest(store, place.folder)
+        if manifest is None:
+            return found
+        sizes = [entry["size"] for entry in manifest.files.values()]
+        found = found.model_copy(update={"files": len(sizes), "bytes": sum(sizes)})
+        broken = check(store, place.folder, manifest)
+    except StoreError as error:
+        print(f"{found.uri}: {error}", file=sys.stderr)
+        return found
+    if broken:
+        print(f"{found.uri}: missing or damaged: {', '.join(broken)}", file=sys.stderr)
+    return found.model_copy(update={"whole": not broken})
+
+
+def _shown(name: str) -> str:
+    """A name that can be printed: of a file system it may hold bytes that are no text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def pull_checkpoint(store: ObjectStore, out: Path) -> Path:

@@ -56,8 +56,10 @@ class LocalStore:
             }
 
     def read_text(self, key: str) -> str | None:
+        file = self.root / key
         with self._refusals(key):
-            return (self.root / key).read_text(encoding="utf-8") if (self.root / key).is_file() else None
+            # as from a bucket: what is no UTF-8 is damaged, and who reads it tells what it is of
+            return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
     def create_text(self, key: str, text: str) -> bool:
         target = self.root / key
@@ -101,7 +103,7 @@ class LocalStore:
     def _refusals(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             way_out = WAYS_OUT.get(getattr(error, "errno", None), "repair it")
             raise StoreError(
                 f"The store {self.root} failed at {key or 'its listing'} ({error}): {way_out}, and do the same again."

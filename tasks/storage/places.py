@@ -10,14 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.errors import StoreError
 from tasks.files import digest_of
 from tasks.paths import COMPLETE, MANIFEST
 from tasks.records import Manifest
 from tasks.storage.archiving import VERSIONS, Archived, archive_folder, manifest_of, shown_files
 from tasks.storage.manifests import content_digest
 from tasks.storage.object_store import ObjectStore
-from tasks.storage.remote_folders import join, read_remote_manifest
+from tasks.storage.remote_folders import DamagedManifest, join, read_remote_manifest, sound_manifest
 from tasks.storage.stored_files import StoredFile
 
 STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)(?:-(\d+))?/{re.escape(MANIFEST)}$")
@@ -85,7 +84,12 @@ class _Coming:
 def _take(store: ObjectStore, prefix: str, coming: _Coming) -> bool:
     """Whether a place is for this checkpoint: it stands there, or the place was free and is claimed now."""
     while True:
-        if (there := read_remote_manifest(store, prefix)) is not None:
+        try:
+            there = read_remote_manifest(store, prefix)
+        except DamagedManifest:
+            # nobody can tell what stands there, and nothing stored is ever overwritten
+            return False
+        if there is not None:
             return coming.is_at(there)
         claim = join(prefix, CLAIM)
         made = store.create_text(claim, coming.claim)
@@ -93,7 +97,7 @@ def _take(store: ObjectStore, prefix: str, coming: _Coming) -> bool:
         if holder is None:
             # taken away in this moment: its holder is through, and its manifest stands there
             continue
-        there = read_remote_manifest(store, prefix)
+        there = sound_manifest(store, prefix)
         if there is None or coming.is_at(there):
             return holder == coming.claim
         if made:
@@ -106,14 +110,11 @@ def _files_by_hash(store: ObjectStore, run: str) -> dict[str, StoredFile]:
     """Files of a run's newest checkpoints, by SHA-256."""
     found: dict[str, StoredFile] = {}
     for place in places_below(store, join(run, "checkpoints"))[-LOOKED_AT:]:
-        try:
-            manifest = read_remote_manifest(store, place.folder)
-        except StoreError:
-            # what is damaged or foreign is nothing to copy from
+        # what is damaged is nothing to copy from
+        if (manifest := sound_manifest(store, place.folder)) is None:
             continue
-        if manifest is None:
-            continue
+        versions = manifest.details.get(VERSIONS)
         for name, entry in manifest.files.items():
-            version = manifest.details.get(VERSIONS, {}).get(name)
+            version = versions.get(name) if isinstance(versions, dict) else None
             found[entry["sha256"]] = StoredFile(join(place.folder, name), entry["size"], version)
     return found

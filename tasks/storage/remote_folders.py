@@ -1,16 +1,21 @@
 """Folders in a store: their manifest, written last and once, and whether all that it names is there."""
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from tasks.errors import StoreError
+from tasks.errors import SHOWN_CHARACTERS, StoreError
 from tasks.files import write_json
+from tasks.json_text import decode_json
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 from tasks.storage.manifests import broken_files, content_digest, made_beside, read_manifest
 from tasks.storage.object_store import ObjectStore
+
+
+class DamagedManifest(StoreError):
+    """A manifest in the store is damaged; it costs its own folder, and no other."""
 
 
 def join(*parts: str) -> str:
@@ -21,22 +26,30 @@ def join(*parts: str) -> str:
 def read_remote_manifest(store: ObjectStore, folder: str) -> Manifest | None:
     """The manifest of a folder of the store; None when it has none: then the folder does not exist.
 
-    Raises StoreError when the manifest is damaged or names files outside its folder.
+    Raises DamagedManifest when it is damaged or names files outside its folder, StoreError when it cannot be read.
     """
     text = store.read_text(join(folder, MANIFEST))
     if text is None:
         return None
     try:
-        manifest = Manifest.model_validate(json.loads(text))
-    except (json.JSONDecodeError, ValidationError):
-        raise StoreError(
-            f"{join(store.uri, folder, MANIFEST)} is damaged or was not written by rsvlm: "
-            "move it away or use another run name, then store the folder again."
-        ) from None
-    for name in manifest.files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise StoreError(f"{join(store.uri, folder, MANIFEST)} names {name!r}, outside its folder: do not use it.")
-    return manifest
+        return Manifest.model_validate(decode_json(text))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        said = f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+    except ValueError as error:
+        said = str(error)
+    raise DamagedManifest(
+        f"{join(store.uri, folder, MANIFEST)} is damaged or was not written by rsvlm ({said[:SHOWN_CHARACTERS]}): "
+        "move it away or use another run name, then store the folder again."
+    )
+
+
+def sound_manifest(store: ObjectStore, folder: str) -> Manifest | None:
+    """The manifest of a folder of the store; None also for a damaged one, which is as good as none."""
+    try:
+        return read_remote_manifest(store, folder)
+    except DamagedManifest:
+        return None
 
 
 def create_manifest(store: ObjectStore, folder: str, manifest: Manifest) -> None:
@@ -64,8 +77,13 @@ def missing_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[s
 
 
 def damaged_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[str]:
-    """Files of the manifest that are absent or whose bytes changed; every byte is read."""
-    return [name for name, entry in manifest.files.items() if store.hash_of(join(folder, name)) != entry["sha256"]]
+    """Files of the manifest that are absent, of another size or whose bytes changed; every byte is read."""
+    missing = set(missing_files(store, folder, manifest))
+    return [
+        name
+        for name, entry in manifest.files.items()
+        if name in missing or store.hash_of(join(folder, name)) != entry["sha256"]
+    ]
 
 
 def pull_folder(store: ObjectStore, folder: str, target: Path) -> Manifest:

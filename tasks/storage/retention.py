@@ -1,16 +1,16 @@
 """Which checkpoints stay, by rule; what goes is whole elsewhere, and the newest always stays."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
 
+from tasks.json_text import decode_json
 from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE
 from tasks.storage.manifests import content_digest
 from tasks.storage.notes import note_on
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.places import CLAIM, places_below
-from tasks.storage.remote_folders import join, missing_files, read_remote_manifest
+from tasks.storage.remote_folders import join, missing_files, sound_manifest
 from tasks.storage.staging import NAME, whole_on_disk
 from tasks.store_settings import KeepRule
 
@@ -40,9 +40,9 @@ def _loss_at(step: int, losses: dict[int, float]) -> float | None:
 def losses_of(trainer_state: str | None) -> dict[int, float]:
     """Validation losses by step, from the text of a trainer_state.json."""
     try:
-        history = json.loads(trainer_state or "{}").get("log_history", [])
+        history = decode_json(trainer_state or "{}", allow_nan=True).get("log_history", [])
         return {int(entry["step"]): float(entry["eval_loss"]) for entry in history if "eval_loss" in entry}
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return {}
 
 
@@ -67,7 +67,7 @@ def thin_store(store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
 
 
 def _is_whole(store: ObjectStore, folder: str) -> bool:
-    manifest = read_remote_manifest(store, folder)
+    manifest = sound_manifest(store, folder)
     return manifest is not None and not missing_files(store, folder, manifest)
 
 
@@ -104,7 +104,7 @@ def _is_stored(checkpoint: Path, staging: Path, store: ObjectStore, run: str) ->
         return False
     for place in places_below(store, join(run, "checkpoints")):
         if join(store.uri, place.folder) == note.uri:
-            manifest = read_remote_manifest(store, place.folder)
+            manifest = sound_manifest(store, place.folder)
             return (
                 manifest is not None
                 and content_digest(manifest) == note.sha256

@@ -7,7 +7,7 @@ from tasks.records import CheckpointRef
 from tasks.storage.archiving import Archived, archive_folder
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.places import archive_checkpoint, checkpoint_prefix
-from tasks.storage.remote_folders import join, read_remote_manifest
+from tasks.storage.remote_folders import join, sound_manifest
 from tasks.storage.runs import Run
 
 
@@ -24,7 +24,7 @@ def archive_results(run: Run, sets: Path, checkpoint: CheckpointRef, store: Obje
         "reports": run.folder.reports,
     }
     archived = [archive_folder(folder, store, join(run.store_name, name)) for name, folder in places.items()]
-    if run.archives and read_remote_manifest(store, last) is None:
+    if run.archives and sound_manifest(store, last) is None:
         archived.append(archive_checkpoint(checkpoint.path, store, run.store_name, checkpoint.step))
     _archive_log(run, store)
     return archived

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tasks.errors import DataError, ModelError, StoreError
 from tasks.files import link_or_copy, read_json, write_json
-from tasks.paths import COMPLETE, RESUME_ONLY
+from tasks.paths import COMPLETE, RESUME_ONLY, is_below
 
 UNFINISHED, ARCHIVED = ".part", ".archived"
 NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
@@ -122,7 +122,9 @@ def staged_checkpoints(staging: Path) -> list[Staged]:
 def drop_resume_states(staged: Path) -> None:
     """Take out of a staged checkpoint what only resuming needs; the trainer's own folder keeps it."""
     marker = staged / COMPLETE
-    content: dict[str, Any] = read_json(marker)
+    content = read_marker(staged)
+    if not isinstance(content.get("files"), dict):
+        raise ModelError(f"{marker} is damaged: move that checkpoint away, or write the file again.")
     dropped = {path for pattern in RESUME_ONLY for path in staged.glob(pattern)}
     files = [path for path in staged.rglob("*") if path.is_file() and not dropped.isdisjoint({path, *path.parents})]
     if not files:
@@ -148,10 +150,17 @@ def remove_staged(place: Path) -> None:
 
 def whole_on_disk(checkpoint: Path) -> bool:
     """Whether all files that a checkpoint's marker names are there with their sizes."""
-    try:
-        sizes = read_json(checkpoint / COMPLETE)["files"]
-    except (DataError, KeyError, TypeError):
-        return False
-    return all(
-        (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()
+    sizes = read_marker(checkpoint).get("files")
+    return isinstance(sizes, dict) and all(
+        is_below(name) and (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size
+        for name, size in sizes.items()
     )
+
+
+def read_marker(checkpoint: Path) -> dict[str, Any]:
+    """What COMPLETE.json says of a checkpoint: its step, training and files; empty where it is lacking or damaged."""
+    try:
+        content = read_json(checkpoint / COMPLETE)
+    except DataError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.errors import ModelError, StoreError
+from tasks.errors import ModelError, StoreError, UserError
 from tasks.paths import notes_beside
 from tasks.storage.archiving import Archived
 from tasks.storage.notes import Note, note_failure, note_on, write_note
@@ -35,7 +35,7 @@ class SweepResult:
 
     archived: dict[int, Archived] = field(default_factory=dict)
     incomplete: list[int] = field(default_factory=list)
-    failed: dict[int, StoreError] = field(default_factory=dict)
+    failed: dict[int, UserError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Archive:
                     continue
                 try:
                     result.archived[staged.step] = self._archive(staged)
-                except StoreError as error:
+                except UserError as error:
                     result.failed[staged.step] = error
                     note_failure(staged.path, error, self.mend)
             if result.archived:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError
-from tasks.files import link_or_copy, read_json, sync, write_json, write_text
+from tasks.files import link_or_copy, sync, write_json, write_text
 from tasks.paths import COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
 from tasks.storage.manifests import broken_files, read_manifest
+from tasks.storage.staging import read_marker, whole_on_disk
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -50,16 +50,7 @@ def step_of(checkpoint: Path) -> int:
 def whole_checkpoints(training: Path) -> list[Path]:
     """Complete checkpoints below a training folder, oldest first; one that lost a file since is none."""
     found = [path for path in training.glob("checkpoint-*") if CHECKPOINT_NAME.fullmatch(path.name)]
-    return sorted((path for path in found if _is_complete(path)), key=step_of)
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    try:
-        sizes = read_json(checkpoint / COMPLETE)["files"]
-    except (DataError, KeyError, TypeError):
-        return False
-    files = {name: checkpoint / name for name in sizes}
-    return all(path.is_file() and path.stat().st_size == sizes[name] for name, path in files.items())
+    return sorted((path for path in found if whole_on_disk(path)), key=step_of)
 
 
 def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:
@@ -102,7 +93,7 @@ def mark_complete(checkpoint: Path, step: int, training: str) -> None:
 
 def training_of(checkpoint: Path) -> str | None:
     """The fingerprint of the order that a complete checkpoint comes from."""
-    fingerprint = read_json(checkpoint / COMPLETE).get("training")
+    fingerprint = read_marker(checkpoint).get("training")
     return fingerprint if isinstance(fingerprint, str) else None
 
 
@@ -142,6 +133,6 @@ def distrust_damaged(final: Path) -> None:
     manifest = read_manifest(final)
     if manifest is None:
         return
-    checkpoint = final.with_name(f"checkpoint-{manifest.details['step']}")
+    checkpoint = final.with_name(f"checkpoint-{manifest.details.get('step')}")
     if set(broken_files(checkpoint, manifest)) - {COMPLETE}:
         (checkpoint / COMPLETE).unlink(missing_ok=True)

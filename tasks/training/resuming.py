@@ -1,17 +1,17 @@
 """From which checkpoint a training goes on: the newest whole one of the same training, here or in the store."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from tasks.errors import OccupiedError, TrainingError
+from tasks.json_text import decode_json
 from tasks.paths import COMPLETE, FINAL, MANIFEST
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
 from tasks.storage.manifests import read_manifest
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.places import Place, places_below
-from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
+from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
 from tasks.training.checkpoints import drop_unfinished, step_of, training_of, whole_checkpoints
 from tasks.training.order import TrainingOrder
 
@@ -97,8 +97,12 @@ def fetch_newer(order: TrainingOrder, store: ObjectStore, runs: Iterable[str]) -
 
 def _manifest_of(order: TrainingOrder, store: ObjectStore, place: Place) -> Manifest | None:
     """The manifest of a stored checkpoint when it is whole and of this training."""
-    manifest = read_remote_manifest(store, place.folder)
+    manifest = sound_manifest(store, place.folder)
     marker = store.read_text(join(place.folder, COMPLETE))
     if manifest is None or marker is None or missing_files(store, place.folder, manifest):
         return None
-    return manifest if order.is_of(json.loads(marker).get("training")) else None
+    try:
+        found = decode_json(marker)
+    except ValueError:
+        return None
+    return manifest if isinstance(found, dict) and order.is_of(found.get("training")) else None

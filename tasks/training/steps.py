@@ -89,7 +89,7 @@ class ArtifactBoard:
 
 def show_losses(made: CheckpointRef, run: Run) -> None:
     """Draw the course of the loss, for the run's folder and for Prefect's pages."""
-    picture = draw_losses(run.name, read_json(made.path / TRAINER_STATE)["log_history"])
+    picture = draw_losses(run.name, read_json(made.path / TRAINER_STATE, allow_nan=True)["log_history"])
     write_text(run.folder.loss_curve, picture)
     address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
     with harmless():

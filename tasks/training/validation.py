@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from tasks.errors import ConfigError, DataError
-from tasks.files import read_json
-from tasks.paths import BEST, COMPLETE
+from tasks.errors import ConfigError
+from tasks.paths import BEST
 from tasks.settings import TrainingConfig
+from tasks.storage.staging import read_marker
 from tasks.training.checkpoints import publish_final
 
 
@@ -52,11 +52,8 @@ def keep_best(training: Path, step: int | None) -> None:
 
 def _step_in(folder: Path) -> int | None:
     """The step of a complete checkpoint, or None where there is none."""
-    try:
-        step: int = read_json(folder / COMPLETE)["step"]
-    except (DataError, KeyError, TypeError):
-        return None
-    return step
+    step = read_marker(folder).get("step")
+    return step if isinstance(step, int) else None
 
 
 class TokenCount:

@@ -103,12 +103,14 @@ def test_a_complete_checkpoint_that_was_never_staged_is_taken_up(tmp_path: Path,
 def test_what_cannot_be_archived_is_noted_with_what_mends_it(tmp_path: Path, store: LocalStore) -> None:
     checkpoint(tmp_path / "run" / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "run" / "training" / "staging", store, "run")
-    store.create_text("run/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
+    in_the_way = store.root / "run"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("no folder")
     archive.take_up()
     archive.sweep()
     note = read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
-    assert "not written by rsvlm" in note["why"]
+    assert "failed at run/checkpoints/checkpoint-5" in note["why"]
     assert f"rsvlm checkpoints archive {tmp_path / 'run'}`" in note["mend"]
-    store.delete("run/checkpoints/checkpoint-5/MANIFEST.json")
+    in_the_way.unlink()
     archive.sweep()
     assert "uri" in read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")

@@ -91,14 +91,14 @@ def test_an_incomplete_checkpoint_is_left_alone_and_reported(staging: Path, stor
 def test_one_that_fails_does_not_keep_the_others_back(staging: Path, store: LocalStore) -> None:
     for step in (5, 10):
         write_checkpoint(staging, step)
-    store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
+    store.create_text("demo/checkpoints/checkpoint-5", "a file in the way")
     result = sweep(staging, store)
     assert (list(result.failed), list(result.archived)) == ([5], [10])
 
 
 def test_what_failed_stays_in_staging(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5)
-    store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
+    store.create_text("demo/checkpoints/checkpoint-5", "a file in the way")
     with pytest.raises(StoreError, match="checkpoint-5"):
         archive_staged(Archive(staging, store, "demo"))
     assert (staging / "checkpoint-5" / "COMPLETE.json").is_file()

@@ -70,7 +70,7 @@ def test_the_end_waits_for_the_last_checkpoint(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_stays_local_is_named_at_the_end(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    watched.store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
+    watched.store.create_text("demo", "no folder")
     with pytest.raises(StoreError, match=r"checkpoint-5 of run demo .*rsvlm checkpoints archive"), watched.uploader:
         stage_checkpoint(checkpoint(tmp_path, 5), watched.staging)
     assert (watched.staging / "checkpoint-5").is_dir()
@@ -88,7 +88,7 @@ def test_a_store_that_comes_back_is_tried_again(tmp_path: Path) -> None:
 
 def test_the_error_of_the_block_comes_before_that_of_the_archive(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    watched.store.create_text("demo/checkpoints/checkpoint-5/MANIFEST.json", "foreign")
+    watched.store.create_text("demo", "no folder")
     with pytest.raises(ZeroDivisionError), watched.uploader:
         stage_checkpoint(checkpoint(tmp_path, 5), watched.staging)
         _ = 1 / 0
