@@ -1,5 +1,6 @@
 """The gate before Gradio: a request passes only where the page or a program needs it, and only as it is meant."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -19,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from tasks.inference.serving_login import Slowdown
 from tasks.inference.serving_requests import BadRequestError, Endpoint, data_for, name_in, object_in
 from tasks.inference.serving_sessions import Sessions
-from tasks.inference.serving_uploads import Uploads
+from tasks.inference.serving_uploads import KEPT_S, Uploads
 from tasks.inference.serving_visits import App, Scope, Visit, refusal
 
 API = "/gradio_api"
@@ -96,6 +97,9 @@ class Gate:
         method, path = visit.scope["method"], visit.scope["path"]
         if method == "POST" and path == "/login":
             return await self._login(visit)
+        if path == "/logout":
+            # the others who use the same login stay
+            visit.scope["query_string"] = b"all_session=false"
         if method in ("GET", "HEAD") and OPEN_PATHS.fullmatch(path) and ".." not in path:
             return await visit.pass_on()
         if not self._behind.is_member(visit.request):
@@ -136,6 +140,8 @@ class Gate:
                 paths.append(await run_in_threadpool(self._keep, visit.visitor, sent))
         if not paths:
             raise BadRequestError("There is no file: send one as files.")
+        # also where no other comes by then
+        asyncio.get_running_loop().call_later(KEPT_S + 1, self._behind.uploads.forget_old)
         return JSONResponse(paths)
 
     def _keep(self, visitor: str, sent: Any) -> str:

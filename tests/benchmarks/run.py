@@ -23,6 +23,7 @@ BENCHMARKS = {
     "padding": ("training", "padding_beside_the_reference"),
     "answering": ("inference", "answering_beside_one_at_a_time"),
     "questions": ("inference", "cost_of_many_questions"),
+    "serving": ("serving_fuzz", "mutated_requests"),
     "merging": ("merging", "merging_beside_copy_and_peft"),
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
     "staging": ("storage", "staging_beside_saving"),

@@ -20,6 +20,7 @@ from tasks.inference.conversation_models import load_speakers
 
 REPO = Path(__file__).resolve().parents[3]
 LOGIN = ("ana", "secret")
+SECRET = "a key of the cloud"
 
 
 def serve(*arguments, stderr=subprocess.PIPE, **environment):
@@ -46,12 +47,16 @@ def server(tuned_pair, tmp_path_factory, said):
     base, adapter = tuned_pair
     temporary = tmp_path_factory.mktemp("serving")
     environment = {"TMPDIR": str(temporary), "RSVLM_SERVE_LOGIN": ":".join(LOGIN), "PYTHONPROFILEIMPORTTIME": "1"}
+    environment |= dict.fromkeys(("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MY_OWN"), SECRET)
     with (
         said.open("w") as errors,
         serve("--model", base, "--adapter", adapter, "--port", 0, stderr=errors, **environment) as process,
     ):
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:"), said.read_text()
+        # what the system shows of the process, and so what a hole in the server would
+        shown = Path(f"/proc/{process.pid}/environ").read_text()
+        assert SECRET not in shown and "RSVLM_SERVE_LOGIN" not in shown and f"TMPDIR={temporary}" in shown
         yield address
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
@@ -282,3 +287,12 @@ def test_a_taken_port_ends_with_2_before_a_model_is_loaded(tmp_path):
 def test_listening_for_all_without_a_login_is_warned_of(tmp_path):
     _, _, errors = ended("--model", tmp_path, "--host", "0.0.0.0", "--port", 0)
     assert errors.startswith("warning: whoever reaches port 0")
+
+
+@pytest.mark.slow
+def test_hundreds_of_mutated_requests_neither_break_the_server_nor_give_a_file_away():
+    program = REPO / "tests/benchmarks/serving_fuzz.py"
+    ended = subprocess.run(
+        [sys.executable, str(program), "--requests", "600"], capture_output=True, text=True, timeout=400, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
