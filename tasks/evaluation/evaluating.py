@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import image_key
 from tasks.errors import DataError, OccupiedError
 from tasks.evaluation.checkpoint_curve import read_curve
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
@@ -19,6 +18,7 @@ from tasks.evaluation.score_table import score_rows
 from tasks.evaluation.scoring import score_records
 from tasks.evaluation.training_set import TrainingSet
 from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
+from tasks.image_paths import image_key
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.storage.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest

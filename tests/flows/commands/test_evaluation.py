@@ -147,16 +147,16 @@ DAMAGES = {
     ),
     "wrong type of image": (
         first(image=None),
-        "FILE, record 1 (0): its image is None, but it must be the path of an image.",
+        "FILE, record 1 (id 0): its image is None, but it must be the path of an image.",
     ),
-    "no image": (first(image=""), "FILE, record 1 (0): its image is '', but it must be the path of an image."),
+    "no image": (first(image=""), "FILE, record 1 (id 0): its image is '', but it must be the path of an image."),
     "wrong type of turns": (
         first(conversations="x"),
-        "FILE, record 1 (0): its conversations must be a list of questions, each with an answer.",
+        "FILE, record 1 (id 0): its conversations must be a list of questions, each with an answer.",
     ),
     "wrong type of answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": 1}]),
-        'FILE, record 1 (0), entry 2 is not {"from": "gpt", "value": text}: human and gpt must alternate.',
+        'FILE, record 1 (id 0), entry 2 is not {"from": "gpt", "value": text}: human and gpt must alternate.',
     ),
     "half a character in an answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": "\ud83d"}]),
