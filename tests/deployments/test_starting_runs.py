@@ -14,6 +14,9 @@ import pytest
 import yaml
 
 from deployments.automations import DROPPED
+from deployments.configuration import default_name, name_after
+from tasks.settings import ExperimentConfig
+from tasks.storage.owner import Owner, owned
 from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
@@ -195,7 +198,8 @@ def test_an_experiment_is_started_from_the_form_and_another_machine_finds_what_t
     on_another_machine(orchestra, "second")
     demo = orchestra.ask("GET", "deployments/name/experiment/demo")
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
-    parameters = {**demo["parameters"], **small("from-the-form", learning_rate=0.003, seed=2)}
+    # nobody writes a name into the form
+    parameters = {**demo["parameters"], **small("", learning_rate=0.003, seed=2)}
     made = orchestra.ask("POST", "deployments/", name="form", parameters=parameters, **{key: demo[key] for key in keys})
     browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
@@ -211,9 +215,44 @@ def test_an_experiment_is_started_from_the_form_and_another_machine_finds_what_t
     training = run["parameters"]["config"]["training"]
     assert training == {**parameters["config"]["training"], "learning_rate": RATE}
     assert orchestra.ended(run["id"]) == "COMPLETED"
-    assert (orchestra.run_folder("from-the-form").report("final") / "report.html").is_file()
+    folder = orchestra.run_folder(name_after("form", run["parameters"]["config"], None))
+    assert (folder.report("final") / "report.html").is_file()
     # nothing was made again: no child has said anything
-    assert not orchestra.run_folder("from-the-form").log.exists()
+    assert not folder.log.exists()
+
+
+@pytest.fixture(scope="module")
+def sets(orchestra: Any, small: Any, deployed_again: SimpleNamespace) -> str:
+    """A deployment that prepares data and offers settings and an empty name."""
+    there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora")
+    assert there["parameters"]["name"] == ""
+    keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
+    parameters = {**there["parameters"], **small("")}
+    orchestra.ask("POST", "deployments/", name="sets", parameters=parameters, **{key: there[key] for key in keys})
+    return "prepare-data/sets"
+
+
+def test_a_run_that_nobody_names_is_called_as_its_deployment_with_a_digest_where_settings_are_others(
+    orchestra: Any, small: Any, sets: str
+) -> None:
+    other = small("", seed=9)["config"]
+    runs = [orchestra.start(sets), orchestra.start(sets, config=other)]
+    assert [orchestra.ended(run) for run in runs] == ["COMPLETED", "COMPLETED"]
+    # the digest that the command line gives
+    digest = default_name("demo", ExperimentConfig.model_validate(other)).removeprefix("demo")
+    names = ["sets", f"sets{digest}"]
+    assert digest and [orchestra.run_folder(name).experiment.is_file() for name in names] == [True, True]
+    titles = [orchestra.ask("GET", f"flow_runs/{run}")["name"] for run in runs]
+    assert titles == [f"prepare-data-{name}" for name in names]
+
+
+def test_a_run_that_a_terminal_owns_is_refused_to_the_form_in_a_sentence(orchestra: Any, sets: str) -> None:
+    terminal = Owner(user="ana", host="lab", pid=1, since="today")
+    with owned(orchestra.run_folder("sets"), terminal, print):
+        run = orchestra.start(sets)
+        assert orchestra.ended(run) == "FAILED"
+    said = orchestra.ask("GET", f"flow_runs/{run}")["state"]["message"]
+    assert f"The run sets in {orchestra.workspace} is owned by ana on lab (process 1, since today): wait" in said
 
 
 def test_the_page_of_a_run_shows_its_log_and_its_result(
@@ -267,7 +306,6 @@ def test_an_archived_checkpoint_is_scored_where_that_is_wanted(orchestra: Any, e
 
 def announce_many(orchestra: Any, small: Any) -> None:
     """Save many checkpoints at once, each with its event."""
-    from tasks.settings import ExperimentConfig
     from tasks.storage.runs import open_run
     from tasks.storage.staging import stage_checkpoint
 
