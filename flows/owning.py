@@ -74,8 +74,13 @@ def make_shared(work: Task[..., Ref], folder: Path, **parameters: Any) -> Ref:
     What other settings or other code have made at `folder` stays there, as a run may be using it: a folder with a
     digest beside it is taken then.
     """
-    with turn(folder.with_name(f".{folder.name}.lock"), _this_flow_run(), get_run_logger().warning):
+    with taking_turns(folder):
         return make(work, free_folder(work, folder, parameters), folder.with_name("superseded"), **parameters)
+
+
+def taking_turns(shared: Path) -> AbstractContextManager[None]:
+    """Wait until no other run of the workspace makes what is `shared`, and keep the others waiting."""
+    return turn(shared.with_name(f".{shared.name}.lock"), _this_flow_run(), get_run_logger().warning)
 
 
 def _this_flow_run() -> Owner:

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.fetch_data import fetch_data
-from flows.owning import make_shared, owns_run, run_title
+from flows.owning import make_shared, owns_run, run_title, taking_turns
 from tasks.data.preparing import choose_sets_folder, raw_data
 from tasks.data.steps import draw_sample_folder, prepare_sets
 from tasks.records import DatasetRef
@@ -31,7 +31,9 @@ def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path 
         config.data.root or make_shared(draw_sample_folder, run.workspace.sample_data, config=config.data.sample).path
     )
     data = raw_data(root.absolute(), config.data)
-    place = choose_sets_folder(data, run.folder.sets)
-    # in the user's data folder nothing is moved aside
-    superseded = run.folder.superseded if place == run.folder.sets else None
-    return make(prepare_sets, place, superseded, data=data, config=config.data)
+    # two runs must not both find ROOT/sets free; the lock is the workspace's, as ROOT may be read-only
+    with taking_turns(run.workspace.root / "sets"):
+        place = choose_sets_folder(data, run.folder.sets)
+        # in the user's data folder nothing is moved aside
+        superseded = run.folder.superseded if place == run.folder.sets else None
+        return make(prepare_sets, place, superseded, data=data, config=config.data)

@@ -215,7 +215,9 @@ def test_an_experiment_is_started_from_the_form_and_another_machine_finds_what_t
     training = run["parameters"]["config"]["training"]
     assert training == {**parameters["config"]["training"], "learning_rate": RATE}
     assert orchestra.ended(run["id"]) == "COMPLETED"
-    folder = orchestra.run_folder(name_after("form", run["parameters"]["config"], None))
+    # the form writes 1 for 1.0
+    config = ExperimentConfig.model_validate(run["parameters"]["config"])
+    folder = orchestra.run_folder(name_after("form", config.as_plain(), None))
     assert (folder.report("final") / "report.html").is_file()
     # nothing was made again: no child has said anything
     assert not folder.log.exists()

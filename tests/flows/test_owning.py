@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from tasks.files import write_text
 from tasks.paths import RunFolder, Workspace
 from tasks.settings import ExperimentConfig
-from tasks.storage.owner import RunOwned
+from tasks.storage.owner import Owner, RunOwned, turn
 from tasks.storage.runs import open_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -50,6 +50,18 @@ def obtain(models: Path) -> Path:
     return make_shared(slow_toy, models / "toy").path
 
 print("has", obtain(Path(sys.argv[1])), flush=True)
+"""
+
+
+PREPARE = """
+import sys
+from pathlib import Path
+from flows.embedded import prepare_prefect
+prepare_prefect()
+from deployments.configuration import load_config
+from flows.prepare_data import prepare_data_flow
+config = load_config("mine.yaml", [f"data.seed={sys.argv[1]}"])
+print(prepare_data_flow(config, f"seed-{sys.argv[1]}", Path(sys.argv[2])).path)
 """
 
 
@@ -234,6 +246,22 @@ def test_the_data_that_a_run_has_drawn_stays_when_another_one_draws_other_data(
     for sets, scenes in zip(made, sizes, strict=True):
         assert len(list(sets.images.rglob("*.*"))) == scenes
     assert not list(tmp_path.rglob("superseded"))
+
+
+def test_two_runs_that_divide_one_data_folder_at_once_have_sets_of_their_own(lab: Lab) -> None:
+    me = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
+    with ExitStack() as stack:
+        with turn(lab.workspace / ".sets.lock", me, print):
+            runs = [stack.enter_context(lab.python("-c", PREPARE, seed, lab.workspace)) for seed in (1, 2)]
+            for run in runs:
+                until(lambda run=run: "Waiting for ana on lab" in run.stderr.readline(), "a run to wait")
+        ended = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], ended
+    places = {Path(out.split("\n")[-2]) for out, _error in ended}
+    shared = lab.workspace / "data" / "sets"
+    assert len(places) == 2 and shared in places
+    (own,) = places - {shared}
+    assert own.parent.name in ("seed-1", "seed-2") and not list(lab.workspace.rglob("superseded"))
 
 
 def test_the_machines_of_a_training_write_one_experiment_yaml(
