@@ -1,0 +1,46 @@
+"""A run that nobody has named on the form, and one of a name that is taken; on a real server."""
+
+from typing import Any
+
+import pytest
+
+from deployments.configuration import default_name
+from tasks.settings import ExperimentConfig
+from tasks.storage.owner import Owner, owned
+
+pytestmark = pytest.mark.slow
+DEPLOYED_WITH = ()
+
+
+@pytest.fixture(scope="module")
+def sets(orchestra: Any, small: Any) -> str:
+    """A deployment that prepares data and offers settings and an empty name."""
+    there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora")
+    assert there["parameters"]["name"] == ""
+    keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
+    parameters = {**there["parameters"], **small("")}
+    orchestra.ask("POST", "deployments/", name="sets", parameters=parameters, **{key: there[key] for key in keys})
+    return "prepare-data/sets"
+
+
+def test_a_run_that_nobody_names_is_called_as_its_deployment_with_a_digest_where_settings_are_others(
+    orchestra: Any, small: Any, sets: str
+) -> None:
+    other = small("", seed=9)["config"]
+    runs = [orchestra.start(sets), orchestra.start(sets, config=other)]
+    assert [orchestra.ended(run) for run in runs] == ["COMPLETED", "COMPLETED"]
+    # the digest that the command line gives
+    digest = default_name("demo", ExperimentConfig.model_validate(other)).removeprefix("demo")
+    names = ["sets", f"sets{digest}"]
+    assert digest and [orchestra.run_folder(name).experiment.is_file() for name in names] == [True, True]
+    titles = [orchestra.ask("GET", f"flow_runs/{run}")["name"] for run in runs]
+    assert titles == [f"prepare-data-{name}" for name in names]
+
+
+def test_a_run_that_a_terminal_owns_is_refused_to_the_form_in_a_sentence(orchestra: Any, sets: str) -> None:
+    terminal = Owner(user="ana", host="lab", pid=1, since="today")
+    with owned(orchestra.run_folder("sets"), terminal, print):
+        run = orchestra.start(sets)
+        assert orchestra.ended(run) == "FAILED"
+    said = orchestra.ask("GET", f"flow_runs/{run}")["state"]["message"]
+    assert f"The run sets in {orchestra.workspace} is owned by ana on lab (process 1, since today): wait" in said
