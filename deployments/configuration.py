@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tasks.data.sources import require_known
 from tasks.errors import ConfigError
 from tasks.files import digest_of
+from tasks.secret_addresses import without_secrets
 from tasks.settings import DataConfig, ExperimentConfig
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
@@ -120,7 +121,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "string_pattern_mismatch":
         # in words, not as a pattern
         field = _fields(_model_at(first["loc"][:-1]))[str(first["loc"][-1])]
-        return f"{place}: got {first['input']!r}, which does not fit: {field.description}"
+        return f"{place}: got {without_secrets(first['input'])!r}, which does not fit: {field.description}"
     wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
     return f"{place}: {wanted}; got {first['input']!r}."
 

@@ -5,6 +5,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from tasks.errors import ConfigError
+from tasks.secret_addresses import without_secrets
 
 # of one request, and of all of it: a name that is looked up or an answer that drips has no limit of its own
 ANSWER_S, PATIENCE_S = 5.0, 6.0
@@ -42,7 +43,7 @@ def _require_answer(address: str, what_to_do: str) -> None:
     with suppress(Empty):
         fault = found.get(timeout=PATIENCE_S)
     if fault:
-        raise ConfigError(f"No Prefect server answers at {_without_login(address)} ({fault}). {what_to_do}")
+        raise ConfigError(f"No Prefect server answers at {without_secrets(address)} ({fault}). {what_to_do}")
 
 
 def _fault() -> str | None:
@@ -65,8 +66,3 @@ def _fault() -> str | None:
     except ValueError:
         return "what answers there is no Prefect server"
     return None if isinstance(greeting, str) else "what answers there is no Prefect server"
-
-
-def _without_login(address: str) -> str:
-    scheme, mark, rest = address.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

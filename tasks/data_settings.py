@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.section import Section
 
 Protocol = Literal["grouped", "reference"]
 # a set that is always empty would end every run
 Fraction = Annotated[float, Field(gt=0, le=1)]
+# in the schema too: Prefect's server refuses an address with a secret before it stores it
+Address = Annotated[str, WithJsonSchema({"type": "string", "pattern": PLAIN_ADDRESS})]
 
 
 class SampleConfig(Section):
@@ -40,13 +43,15 @@ class DataConfig(Section):
     fetch: bool = Field(
         False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
     )
-    archives: dict[str, str | tuple[str, ...]] = Field(
+    archives: dict[str, Address | tuple[Address, ...]] = Field(
         {},
         description="What you have of a source: path or address of its archive or folder, or a list of them, by name; "
-        "instructions: of the instruction file.",
+        "instructions: of the instruction file. ${NAME} in it is read from the environment where the run works.",
     )
-    mirrors: dict[str, str | tuple[str, ...]] = Field(
-        {}, description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name."
+    mirrors: dict[str, Address | tuple[Address, ...]] = Field(
+        {},
+        description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name; with "
+        "${NAME} for what is secret.",
     )
     train: Fraction = Field(0.7, description="Share of each source for training.")
     test: Fraction = Field(0.2, description="Share of each source for the test; the rest validates.")
@@ -75,6 +80,14 @@ class DataConfig(Section):
     def content(self) -> dict[str, Any]:
         """What decides the sets of given records and images."""
         return self.model_dump(mode="json", exclude=set(self.LOCATIONS))
+
+    @field_validator("archives", "mirrors")
+    @classmethod
+    def _no_secrets(cls, given: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+        for addresses in given.values():
+            for address in (addresses,) if isinstance(addresses, str) else addresses:
+                require_no_secret(address)
+        return given
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":

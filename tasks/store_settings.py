@@ -54,7 +54,9 @@ class StoreConfig(Section):
         description="file:///folder or s3://bucket/prefix; empty: the folder `store` of the workspace.",
     )
     endpoint_url: str | None = Field(
-        None, pattern=r"^https?://", description="http or https address of an S3-compatible server; empty: AWS."
+        None,
+        pattern=r"^https?://[^/?#@]+(/[^?#@]*)?$",
+        description="http or https address of an S3-compatible server, without a login; empty: AWS.",
     )
     region: str | None = Field(None, description="Region of the bucket; empty: as AWS tools are set.")
     ca_bundle: Path | None = Field(None, description="File with the CA of the server; empty: as AWS tools are set.")

@@ -22,7 +22,7 @@ from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.sample_scenes import draw_lessons, draw_sample
 from tasks.data.set_files import set_paths
 from tasks.data.token_counts import count_tokens
-from tasks.data_settings import DataConfig, SampleConfig
+from tasks.data_settings import Address, DataConfig, SampleConfig
 from tasks.files import digest_of, write_json
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.steps import step
@@ -107,7 +107,7 @@ def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:
     if not PREFECT_API_URL.value():
         raise needed
     get_run_logger().warning("%s\nThe run waits: resume it in Prefect and say where these are.", needed)
-    fields = {str(source.name): (str, Field(description=source.by_hand)) for source in needed.sources}
+    fields = {str(source.name): (Address, Field(description=source.by_hand)) for source in needed.sources}
     form = create_model("ArchivePlaces", __base__=RunInput, **fields)  # type: ignore[call-overload]
     if deployment.id:
         given = suspend_flow_run(wait_for_input=form, timeout=WAIT_FOR_PERSON_S, key="archives")

@@ -9,6 +9,7 @@ from typing import TextIO
 from tasks.errors import DataError
 from tasks.inference.conversation import Conversation
 from tasks.inference.image_downloads import fetch_image, is_url
+from tasks.secret_addresses import without_secrets
 
 NEXT_IMAGE, QUIT = "exit", "stop"
 
@@ -85,4 +86,4 @@ def _opened(place: str, open_image: Callable[[Path], Conversation], folder: Path
         return open_image(file)
     except DataError as error:
         # the address is what the user knows, not where the file lay for a moment
-        raise DataError(str(error).replace(str(file), place)) from None
+        raise DataError(str(error).replace(str(file), without_secrets(place))) from None

@@ -8,6 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from tasks.errors import DataError
+from tasks.secret_addresses import scrubbed, without_secrets
 
 SCHEMES = ("http://", "https://")
 MAX_BYTES = 30_000_000
@@ -25,7 +26,9 @@ class _OnlyWeb(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if not is_url(newurl):
-            raise DataError(f"{req.full_url} leads to {newurl}, which is not on the web.")
+            raise DataError(
+                f"{without_secrets(req.full_url)} leads to {without_secrets(newurl)}, which is not on the web."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -39,7 +42,7 @@ def fetch_image(
     """Fetch a file over http or https into `target`; raises DataError when it fails, is too large or too slow."""
     if not is_url(url):
         raise DataError(f"{url} is no http or https address.")
-    deadline = clock() + timeout_s
+    deadline, shown = clock() + timeout_s, without_secrets(url)
     request = urllib.request.Request(url, headers={"User-Agent": "rsvlm"})  # noqa: S310 - checked above
     opener = urllib.request.build_opener(_OnlyWeb)
     try:
@@ -47,8 +50,8 @@ def fetch_image(
             while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
                 if file.tell() > max_bytes:
-                    raise DataError(f"{url} is larger than {max_bytes} bytes: fetch it yourself and cut it.")
+                    raise DataError(f"{shown} is larger than {max_bytes} bytes: fetch it yourself and cut it.")
                 if clock() > deadline:
-                    raise DataError(f"{url} took longer than {timeout_s:g} s: fetch it yourself.")
+                    raise DataError(f"{shown} took longer than {timeout_s:g} s: fetch it yourself.")
     except (OSError, HTTPException, ValueError) as error:
-        raise DataError(f"{url} cannot be fetched ({error}): check the address.") from None
+        raise DataError(f"{shown} cannot be fetched ({scrubbed(str(error))}): check the address.") from None

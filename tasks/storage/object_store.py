@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from tasks.errors import StoreError
+from tasks.secret_addresses import without_secrets
 from tasks.storage.credentials import Credentials
 from tasks.storage.local_store import LocalStore
 from tasks.storage.stored_files import StoredFile
@@ -90,7 +91,10 @@ def open_store(
         try:
             how = config or StoreConfig(endpoint_url=endpoint_url)
         except ValidationError:
-            raise StoreError(f"{endpoint_url!r} is no address of a server: give http:// or https://.") from None
+            shown = without_secrets(endpoint_url or "")
+            raise StoreError(
+                f"{shown!r} is no address of a server: give http:// or https://, without a login."
+            ) from None
         return S3Store(parts.netloc, parts.path.strip("/"), how, credentials)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return LocalStore(Path(unquote(parts.path)))

@@ -4,15 +4,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, matches, shown
+from tasks.data.fetching.http_file import FetchError, HttpFetcher, Link, matches
 from tasks.data.fetching.hub_file import fetch_hub_file
 from tasks.data.fetching.partial_file import require_space
 from tasks.errors import ConfigError, DataError
 from tasks.processes import ProcessFailed, run_streamed
+from tasks.secret_addresses import resolved, scrubbed, without_secrets
 
 DRIVE, MEGA, ONEDRIVE = ("drive.google.com",), ("mega.nz", "mega.co.nz"), ("onedrive.live.com",)
 # as pip has it: https://host/file.zip#sha256=...
@@ -33,37 +34,43 @@ class Place:
 def obtain(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | None = None) -> Place:
     """Have what an address means; what is fetched goes below `folder`, what is here is used where it stands.
 
-    A checksum may stand behind the address, as `#sha256=...` or `#md5=...`. Raises FetchError when it cannot be had,
+    A checksum may stand behind the address, as `#sha256=...` or `#md5=...`; ${NAME} in it is read from the environment
+    and shown nowhere. Raises FetchError when it cannot be had,
     DataError when what is here has another checksum, and ConfigError for an address of no known kind.
     """
     require_address(address)
-    found = CHECKSUM.search(address)
+    url = resolved(address)
+    found = CHECKSUM.search(url)
     checksum = f"{found[1]}:{found[2]}" if found else None
-    address = CHECKSUM.sub("", address)
-    parts = urlsplit(address)
-    if parts.scheme in LOCAL:
-        return Place(_local(address, checksum), ours=False)
+    link = Link(CHECKSUM.sub("", url), without_secrets(address))
+    scheme = urlsplit(link.url).scheme
+    if scheme in LOCAL:
+        return Place(_local(link.url, checksum), ours=False)
     ways: dict[str, Callable[[], Path]] = {
-        "http": lambda: _http(address, folder, fetcher, checksum),
-        "https": lambda: _http(address, folder, fetcher, checksum),
-        "s3": lambda: _s3(address, folder, fetcher, checksum, endpoint_url),
-        "hf": lambda: fetch_hub_file(address, folder, fetcher.on_progress),
+        "http": lambda: _http(link, folder, fetcher, checksum),
+        "https": lambda: _http(link, folder, fetcher, checksum),
+        "s3": lambda: _s3(link, folder, fetcher, checksum, endpoint_url),
+        "hf": lambda: fetch_hub_file(link, folder, fetcher.on_progress),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = ways[parts.scheme]()
+    path = ways[scheme]()
     if checksum and path.is_file() and not matches(path, checksum):
         path.unlink()
-        raise FetchError(f"{shown(address)} holds other content than expected ({checksum}): tell who keeps it.")
+        raise FetchError(f"{link.shown} holds other content than expected ({checksum}): tell who keeps it.")
     return Place(path, ours=True)
 
 
 def require_address(address: str) -> None:
-    """Raise ConfigError for an address of no known kind, and DataError for a path at which nothing stands."""
-    address = CHECKSUM.sub("", address)
-    scheme = urlsplit(address).scheme
+    """Raise ConfigError for an address of no known kind or that refers to what is not set, and DataError for a path at
+    which nothing stands.
+    """
+    url = CHECKSUM.sub("", resolved(address))
+    scheme = urlsplit(url).scheme
     if scheme not in (*LOCAL, *REMOTE):
-        raise ConfigError(f"{shown(address)} is no address that can be fetched: use https, s3, hf or file, or a path.")
-    if scheme in LOCAL and not (path := _path_of(address)).exists():
+        raise ConfigError(
+            f"{without_secrets(address)} is no address that can be fetched: use https, s3, hf or file, or a path."
+        )
+    if scheme in LOCAL and not (path := _path_of(url)).exists():
         raise DataError(f"{path} does not exist: give the path of an archive or a folder.")
 
 
@@ -79,16 +86,17 @@ def _local(address: str, checksum: str | None) -> Path:
     return path
 
 
-def _http(address: str, folder: Path, fetcher: HttpFetcher, checksum: str | None) -> Path:
-    parts = urlsplit(address)
+def _http(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None) -> Path:
+    parts = urlsplit(link.url)
     if parts.hostname in DRIVE:
         return _drive(parse_qs(parts.query).get("id", [""])[0], folder, fetcher)
     if parts.hostname in MEGA:
-        return _mega(address, folder)
+        return _mega(link, folder)
     if parts.hostname in ONEDRIVE:
-        address = _onedrive_download(address)
-    name = PurePosixPath(unquote(parts.path)).name or "download"
-    return fetcher.fetch(address, folder / name, checksum).path
+        link = replace(link, url=_onedrive_download(link.url))
+    # by the address as it is shown: a reference in it is no name, and what it stands for may be secret
+    name = PurePosixPath(unquote(urlsplit(link.shown).path)).name or "download"
+    return fetcher.fetch(link, folder / name, checksum).path
 
 
 def _onedrive_download(address: str) -> str:
@@ -117,12 +125,12 @@ def _drive(name: str, folder: Path, fetcher: HttpFetcher) -> Path:
             timeout=(20, 60), retries=5,
         )  # fmt: skip
     except (gdown.DownloadError, requests.RequestException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(scrubbed(str(error)).split())[:200]
         raise FetchError(f"Google Drive does not give the file {name} ({reason}): try again later.") from None
     return target
 
 
-def _mega(address: str, folder: Path) -> Path:
+def _mega(link: Link, folder: Path) -> Path:
     program = shutil.which("megadl")
     if program is None:
         raise FetchError("MEGA needs the program megadl, which is not installed: install megatools.")
@@ -130,21 +138,23 @@ def _mega(address: str, folder: Path) -> Path:
     place.mkdir(exist_ok=True)
     try:
         run_streamed(
-            [program, "--path", str(place), address],
-            lambda line: print(line, file=sys.stderr),
+            [program, "--path", str(place), link.url],
+            lambda line: print(scrubbed(line), file=sys.stderr),
             timeout_s=MEGA_LIMIT_S,
         )
     except ProcessFailed as error:
-        raise FetchError(f"megadl ended with {error.code} ({' '.join(error.lines[-2:])}): try again later.") from None
+        raise FetchError(
+            f"megadl ended with {error.code} ({scrubbed(' '.join(error.lines[-2:]))}): try again later."
+        ) from None
     return place
 
 
-def _s3(address: str, folder: Path, fetcher: HttpFetcher, checksum: str | None, endpoint_url: str | None) -> Path:
+def _s3(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None, endpoint_url: str | None) -> Path:
     """A signed link makes it a download like any other, which can be gone on with."""
     from tasks.storage.s3_store import S3Store
     from tasks.store_settings import StoreConfig
 
-    parts = urlsplit(address)
+    parts = urlsplit(link.url)
     key = unquote(parts.path).strip("/")
-    link = S3Store(parts.netloc, "", StoreConfig(endpoint_url=endpoint_url)).signed_link(key, LINK_LIVES_S)
-    return fetcher.fetch(link, folder / PurePosixPath(key).name, checksum).path
+    signed = S3Store(parts.netloc, "", StoreConfig(endpoint_url=endpoint_url)).signed_link(key, LINK_LIVES_S)
+    return fetcher.fetch(replace(link, url=signed), folder / PurePosixPath(key).name, checksum).path

@@ -6,11 +6,12 @@ from pathlib import Path
 from shutil import rmtree
 
 from tasks.data.fetching.addresses import Place
-from tasks.data.fetching.http_file import Patience, shown
+from tasks.data.fetching.http_file import Patience
 from tasks.data.sources import Way
 from tasks.files import digest_of, sha256_of, write_json
 from tasks.paths import DataFolder
 from tasks.records import Value
+from tasks.secret_addresses import without_secrets
 
 
 class FetchRequest(Value):
@@ -65,9 +66,9 @@ def write_note(
 ) -> None:
     """Record what a source was made of; the archives themselves go."""
     files = [
-        {"address": shown(address), "sha256": sha256_of(place.path), "size_bytes": place.path.stat().st_size}
+        {"address": without_secrets(address), "sha256": sha256_of(place.path), "size_bytes": place.path.stat().st_size}
         if place.path.is_file()
-        else {"address": shown(address)}
+        else {"address": without_secrets(address)}
         for address, place in zip(way, places, strict=True)
     ]
     write_json(request.note(name), {"source": name, **(numbers or {}), "from": files})

@@ -1,9 +1,10 @@
 """Fetch a file by HTTP: on from where it stopped, again after a pause when a server fails, whole or not at all."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -12,12 +13,29 @@ from tasks.data.fetching.http_answers import Meaning, meaning_of
 from tasks.data.fetching.partial_file import PartialFile, Remote, opened_part, record_of, require_space
 from tasks.errors import DataError
 from tasks.files import read_json
+from tasks.secret_addresses import scrubbed, without_secrets
 
 Progress = Callable[[int, int | None], None]
+# they log each address and each answer's headers, signed addresses among them
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class FetchError(DataError):
     """A file could not be had from this address; another may do."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address to ask, which may hold secrets, and how it is shown and recorded."""
+
+    url: str = field(repr=False)
+    shown: str
+
+    @classmethod
+    def to(cls, url: str) -> "Link":
+        """A link that is shown without what may be secret in its address."""
+        return cls(url, without_secrets(url))
 
 
 @dataclass(frozen=True)
@@ -68,40 +86,41 @@ class HttpFetcher:
         self.patience = patience or Patience()
         self.on_progress, self._wait = on_progress, wait
 
-    def fetch(self, url: str, target: Path, checksum: str | None = None) -> Fetched:
-        """Fetch `url` to `target`; `checksum` is `sha256:...` or `md5:...` where it is known.
+    def fetch(self, address: str | Link, target: Path, checksum: str | None = None) -> Fetched:
+        """Fetch a file to `target`; `checksum` is `sha256:...` or `md5:...` where it is known.
 
         Beside the file `<name>.fetched.json` records what it is; a file with such a record is not fetched again.
         Raises FetchError when the server refuses, fails too often or gives other content than the checksum's, and
         DataError when the disk is too small or another process fetches the same.
         """
-        if done := fetched_before(target, url):
+        link = address if isinstance(address, Link) else Link.to(address)
+        if done := fetched_before(target, link):
             return done
         if target.exists():
-            raise DataError(f"{target} exists and was not fetched from {shown(url)}: move it away.")
+            raise DataError(f"{target} exists and was not fetched from {link.shown}: move it away.")
         with opened_part(target) as part:
-            self._complete(url, part, checksum)
+            self._complete(link, part, checksum)
             sha256, size_bytes = _hash(part.path, "sha256"), part.size_bytes
             # a server that lied about the length told of less
             self.on_progress(size_bytes, size_bytes)
-            part.finish({"url": shown(url), "sha256": sha256, "size_bytes": size_bytes})
+            part.finish({"url": link.shown, "sha256": sha256, "size_bytes": size_bytes})
         return Fetched(target, sha256, size_bytes, new=True)
 
-    def _complete(self, url: str, part: PartialFile, checksum: str | None) -> None:
-        self._fill(url, part)
+    def _complete(self, link: Link, part: PartialFile, checksum: str | None) -> None:
+        self._fill(link, part)
         if checksum and not matches(part.path, checksum):
             # once more from the start: bytes may have been mixed up on the way
             part.discard()
-            self._fill(url, part)
+            self._fill(link, part)
             if not matches(part.path, checksum):
                 part.discard()
-                raise FetchError(f"{shown(url)} holds other content than expected ({checksum}): tell who keeps it.")
+                raise FetchError(f"{link.shown} holds other content than expected ({checksum}): tell who keeps it.")
 
-    def _fill(self, url: str, part: PartialFile) -> None:
+    def _fill(self, link: Link, part: PartialFile) -> None:
         """Ask until the part is the whole file."""
         failures, most_bytes = 0, part.size_bytes
         while True:
-            outcome = self._try(url, part)
+            outcome = self._try(link, part)
             if outcome.done:
                 return
             # whoever gets further, however slowly, may go on
@@ -110,7 +129,7 @@ class HttpFetcher:
             unreachable = outcome.unreachable and not most_bytes
             if failures > (self.patience.unreachable if unreachable else self.patience.failures):
                 raise FetchError(
-                    f"{shown(url)} cannot be fetched ({outcome.reason}): try again later; what has come is kept."
+                    f"{link.shown} cannot be fetched ({outcome.reason}): try again later; what has come is kept."
                 )
             if outcome.reason:
                 self._wait(outcome.wait_s if outcome.wait_s is not None else self._pause_s(failures))
@@ -118,21 +137,21 @@ class HttpFetcher:
     def _pause_s(self, failures: int) -> float:
         return min(self.patience.first_pause_s * 2 ** max(failures - 1, 0), self.patience.longest_pause_s)
 
-    def _try(self, url: str, part: PartialFile) -> Outcome:
+    def _try(self, link: Link, part: PartialFile) -> Outcome:
         try:
-            meaning = self._ask(url, part)
+            meaning = self._ask(link, part)
         except httpx.TransportError as error:
             unreachable = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-            return Outcome(reason=str(error) or type(error).__name__, unreachable=unreachable)
+            return Outcome(reason=scrubbed(str(error)) or type(error).__name__, unreachable=unreachable)
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise FetchError(f"{shown(url)} cannot be fetched ({error}): check the address.") from None
+            raise FetchError(f"{link.shown} cannot be fetched ({scrubbed(str(error))}): check the address.") from None
         if meaning.step == "again":
             return Outcome(reason="the server is busy or failing", wait_s=meaning.wait_s)
         return Outcome(done=meaning.step == "complete")
 
-    def _ask(self, url: str, part: PartialFile) -> Meaning:
+    def _ask(self, link: Link, part: PartialFile) -> Meaning:
         """One request; what its body holds is kept."""
-        known = part.resumable(shown(url))
+        known = part.resumable(link.shown)
         offset = part.size_bytes if known else 0
         headers = {"Accept-Encoding": "identity", "User-Agent": "rsvlm"}
         if known and known.validator:
@@ -141,11 +160,11 @@ class HttpFetcher:
         # a new connection each time: behind a lying length, an old one holds the rest of the lie
         with (
             httpx.Client(timeout=timeout, follow_redirects=True) as client,
-            client.stream("GET", url, headers=headers) as response,
+            client.stream("GET", link.url, headers=headers) as response,
         ):
-            meaning = meaning_of(response.status_code, response.headers, shown(url), known, offset)
+            meaning = meaning_of(response.status_code, response.headers, link.shown, known, offset)
             if meaning.step == "refused":
-                raise FetchError(f"{shown(url)} is refused with status {response.status_code}: check the address.")
+                raise FetchError(f"{link.shown} is refused with status {response.status_code}: check the address.")
             if meaning.step == "afresh":
                 part.discard()
             if meaning.step == "whole" and meaning.remote:
@@ -162,21 +181,15 @@ class HttpFetcher:
         return Meaning("rest") if remote.validator else Meaning("complete")
 
 
-def fetched_before(target: Path, url: str) -> Fetched | None:
+def fetched_before(target: Path, link: Link) -> Fetched | None:
     """The file at `target`, when its record says that it was fetched from this address and its size is right."""
     record = record_of(target)
     if not (target.is_file() and record.is_file()):
         return None
     told = read_json(record)
-    if told.get("url") != shown(url) or told.get("size_bytes") != target.stat().st_size:
+    if told.get("url") != link.shown or told.get("size_bytes") != target.stat().st_size:
         return None
     return Fetched(target, told["sha256"], told["size_bytes"], new=False)
-
-
-def shown(url: str) -> str:
-    """An address without what may be secret in it."""
-    parts = httpx.URL(url)
-    return str(parts.copy_with(query=None, fragment=None, userinfo=b""))
 
 
 def matches(path: Path, checksum: str) -> bool:

@@ -4,22 +4,23 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tasks.data.fetching.http_file import FetchError, Progress, matches
+from tasks.data.fetching.http_file import FetchError, Link, Progress, matches
 from tasks.errors import ConfigError
+from tasks.secret_addresses import scrubbed
 
 HUB_FILE = re.compile(r"(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)")
 # the hub's ETag of a large file is its checksum
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def fetch_hub_file(address: str, folder: Path, on_progress: Progress) -> Path:
+def fetch_hub_file(link: Link, folder: Path, on_progress: Progress) -> Path:
     """Fetch `hf://[datasets/]OWNER/NAME[@REVISION]/path` below `folder`, and verify it where the hub tells a checksum.
 
     Raises ConfigError for an address that names no file, and FetchError when it cannot be had.
     """
-    found = HUB_FILE.fullmatch(address.removeprefix("hf://"))
+    found = HUB_FILE.fullmatch(link.url.removeprefix("hf://"))
     if not found:
-        raise ConfigError(f"{address} is no file of a hub: write hf://datasets/OWNER/NAME/path/in/it.")
+        raise ConfigError(f"{link.shown} is no file of a hub: write hf://datasets/OWNER/NAME/path/in/it.")
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     kind = {"datasets": "dataset", "spaces": "space"}.get(found["kind"])
@@ -33,11 +34,11 @@ def fetch_hub_file(address: str, folder: Path, on_progress: Progress) -> Path:
         etag = get_hf_file_metadata(hf_hub_url(found["repo"], found["file"], **place)).etag or ""
     except Exception as error:
         # the hub's client raises its own errors, httpx's and OSError alike
-        reason = " ".join(str(error).split())[:200]
-        raise FetchError(f"{address} cannot be fetched ({reason}): check the network and the name.") from None
+        reason = " ".join(scrubbed(str(error)).split())[:200]
+        raise FetchError(f"{link.shown} cannot be fetched ({reason}): check the network and the name.") from None
     if SHA256.fullmatch(etag) and not matches(path, f"sha256:{etag}"):
         path.unlink()
-        raise FetchError(f"{address} came with other content than the hub tells (sha256 {etag}): try again.")
+        raise FetchError(f"{link.shown} came with other content than the hub tells (sha256 {etag}): try again.")
     return path
 
 

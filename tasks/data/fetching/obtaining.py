@@ -8,13 +8,14 @@ from tasks.data.archives.admission import NoRoomError
 from tasks.data.archives.unpacking import archive_kind
 from tasks.data.fetching.addresses import Place, obtain
 from tasks.data.fetching.fetch_request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_note
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, shown
+from tasks.data.fetching.http_file import FetchError, HttpFetcher
 from tasks.data.fetching.many import at_once
 from tasks.data.laying_out import LaidOut, files_of, lay_out, wanted_names
 from tasks.data.records_file import read_records
 from tasks.data.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, Way
 from tasks.errors import DataError
 from tasks.files import link_or_copy, read_json
+from tasks.secret_addresses import without_secrets
 
 INSTRUCTIONS_NAME = "instructions"
 FILES_AT_ONCE = 3
@@ -108,7 +109,7 @@ def _require_archives(places: Sequence[Place], way: Way, name: str, request: Fet
         if place.ours and place.path.is_file() and archive_kind(place.path) is None:
             # a page that asks to sign in comes with status 200
             clear_downloads(request, name, [(address,)])
-            raise FetchError(f"what came from {shown(address)} is no archive, but perhaps a page for people")
+            raise FetchError(f"what came from {without_secrets(address)} is no archive, but perhaps a page for people")
 
 
 def _lay_out(
@@ -141,7 +142,7 @@ def _tried(source: Source, request: FetchRequest, images: int) -> bool:
     note = read_json(request.note(source.name))
     given = request.ways(source.name, ()) if source.name in request.archives else ()
     known = tuple(file["address"] for file in note["from"])
-    return bool(note["images"] == images and all(tuple(map(shown, way)) == known for way in given))
+    return bool(note["images"] == images and all(tuple(map(without_secrets, way)) == known for way in given))
 
 
 def _counted(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages:

@@ -59,7 +59,10 @@ def test_a_store_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.Ca
 
 def test_an_address_of_no_server_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "list", "s3://bucket/prefix", "--endpoint-url", "bogus"]) == 2
-    assert capsys.readouterr().err == "error: 'bogus' is no address of a server: give http:// or https://.\n"
+    assert (
+        capsys.readouterr().err
+        == "error: 'bogus' is no address of a server: give http:// or https://, without a login.\n"
+    )
 
 
 def test_what_an_interrupted_run_left_is_archived_by_hand_and_once(

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience, shown
+from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience
 from tasks.data.fetching.many import at_once
 from tasks.data.fetching.partial_file import opened_part, part_of, record_of, state_of
 from tasks.errors import DataError
@@ -168,10 +168,6 @@ def test_one_file_is_fetched_by_one_process_at_a_time(server, fetcher, tmp_path)
     server.add("/a.zip", CONTENT)
     with opened_part(tmp_path / "a.zip"), pytest.raises(DataError, match="by another process"):
         fetcher.fetch(server.url("/a.zip"), tmp_path / "a.zip")
-
-
-def test_secrets_in_an_address_are_not_shown():
-    assert shown("https://user:pass@host/a.zip?sig=secret#x") == "https://host/a.zip"
 
 
 def test_a_link_that_is_signed_anew_goes_on_and_is_not_written_down(server, tmp_path):

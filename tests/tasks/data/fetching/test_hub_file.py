@@ -17,8 +17,9 @@ CODE = """
 import sys
 from pathlib import Path
 from pathlib import Path
+from tasks.data.fetching.http_file import Link
 from tasks.data.fetching.hub_file import fetch_hub_file
-print(fetch_hub_file(sys.argv[1], Path(sys.argv[2]), lambda done, total: print(done, total)))
+print(fetch_hub_file(Link.to(sys.argv[1]), Path(sys.argv[2]), lambda done, total: print(done, total)))
 """
 
 
