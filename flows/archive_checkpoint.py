@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
+from flows.cancelling import flow
 from tasks.storage.runs import reopen_run
 from tasks.storage.steps import archive_staged_step
 

@@ -3,10 +3,21 @@
 Import this before prefect: it reads its settings when it is imported.
 """
 
+import atexit
 import logging
 import os
+import subprocess
+import time
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from tasks.errors import told_to_user
+from tasks.interrupting import is_asked, listen, shielded
+from tasks.processes import kill_children
+
+if TYPE_CHECKING:
+    from prefect.server.api.server import SubprocessASGIServer
 
 DEFAULTS = {
     # a fresh database takes 18 to 23 s on two cores, and Prefect's own limit is 20
@@ -14,6 +25,7 @@ DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
+STOP_S = 2
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -23,10 +35,70 @@ def prepare_prefect() -> None:
         os.environ.setdefault(name, value)
     # on the loggers: Prefect adds its handlers later, when it is imported and when a run begins
     for name in RUN_LOGGERS:
-        logging.getLogger(name).addFilter(_without_traceback)
+        logging.getLogger(name).addFilter(_as_told)
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
+def open_prefect() -> None:
+    """For a command that runs flows: see that its server answers, or start one; Ctrl-C then ends all in order."""
+    from flows.server import is_configured, require_configured_server
+
+    prepare_prefect()
+    require_configured_server()
+    if is_configured():
+        listen(kill_children)
+    else:
+        _start_server()
+
+
+def _start_server() -> None:
+    """Start Prefect's embedded server so that a terminal's Ctrl-C does not end it before the flows that need it."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    server = SubprocessASGIServer()
+
+    def kill() -> None:
+        if server.server_process is not None:
+            server.server_process.kill()
+
+    listen(kill_children, kill)
+    failed: list[Exception] = []
+
+    def start() -> None:
+        try:
+            with shielded():
+                server.start()
+        except Exception as error:
+            failed.append(error)
+
+    # in a thread, so that this one still hears Ctrl-C
+    starting = Thread(target=start, daemon=True)
+    starting.start()
+    try:
+        starting.join()
+    finally:
+        # its process is known to the interpreter's end from then on
+        while starting.is_alive() and server.server_process is None:
+            time.sleep(0.01)
+    if failed:
+        raise failed[0]
+    # before Prefect's own end of it, which waits five seconds
+    atexit.register(_end_soon, server)
+
+
+def _end_soon(server: "SubprocessASGIServer") -> None:
+    """After Ctrl-C, end the server within STOP_S."""
+    if is_asked() and server.server_process is not None:
+        server.server_process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.server_process.wait(STOP_S)
+            return
+        server.server_process.kill()
+
+
+def _as_told(record: logging.LogRecord) -> bool:
+    """Whether a record is shown: after Ctrl-C no crash, as nothing has crashed; a user's error has no traceback."""
+    if is_asked() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
+        return False
     error = record.exc_info[1] if record.exc_info else None
     if told_to_user(error):
         record.exc_info = record.exc_text = None

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.data.steps import audit_sets
 from tasks.evaluation.checkpoint_curve import reports_of_checkpoints

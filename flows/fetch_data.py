@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.cancelling import flow
 from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
 from tasks.data.fetching.sources_at_once import ByHandNeeded
 from tasks.data.steps import ask_for_archives, fetch_sources

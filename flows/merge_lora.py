@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from prefect import flow
-
 from flows.base_model import obtain_base
+from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.merging.steps import merge_adapter_step, push_to_hub_step
 from tasks.records import CheckpointRef, ModelRef

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets

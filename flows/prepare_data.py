@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.cancelling import flow
 from flows.fetch_data import fetch_data
 from flows.owning import make_shared, owns_run, run_title, taking_turns
 from tasks.data.preparing import choose_sets_folder, raw_data

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
 from flows.base_model import obtain_base
+from flows.cancelling import flow
 from flows.merge_lora import merge_lora_flow
 from flows.owning import owning_run
 from flows.prepare_data import prepare_data_flow

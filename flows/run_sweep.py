@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
+from flows.cancelling import flow
 from flows.experiment import experiment_flow
 from flows.owning import name_of_run, run_title
 from flows.sweep_point import sweep_point_flow
-from tasks.errors import TrainingStopped, UserError
+from tasks.errors import RunStopped, TrainingStopped, UserError
 from tasks.paths import FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
@@ -67,7 +68,7 @@ def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
     get_run_logger().info("Point %d of %d: %s", trial.number + 1, points.wanted, said(values))
     try:
         score = _score(points, trial, at_point(sweep.config, values), sweep)
-    except (TrainingStopped, RunOwned):
+    except (RunStopped, RunOwned):
         # somebody wants the machine or the run: the point stays open, and the same sweep again goes on with it
         raise
     except UserError as error:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
 from flows.base_model import obtain_base
+from flows.cancelling import flow
 from flows.prepare_data import prepare_data_flow
+from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
@@ -79,6 +81,8 @@ def score_what_is_left(run: Run) -> None:
     if not run.archive.score_images:
         return
     state = score_checkpoint_flow(run.name, workspace=run.workspace_root, return_state=True)
+    if state.is_cancelled():
+        raise RunStopped(state.message)
     if not state.is_completed():
         get_run_logger().warning("Not all checkpoints of %s are scored: %s", run.name, state.message)
 

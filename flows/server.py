@@ -30,6 +30,11 @@ def require_configured_server() -> None:
         _require_answer(address, f"{START}try again, {WITHOUT}")
 
 
+def is_configured() -> bool:
+    """Whether a server is configured at all."""
+    return _configured() is not None
+
+
 def _configured() -> str | None:
     from prefect.settings import get_current_settings
 

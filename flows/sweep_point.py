@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from prefect import flow
-
 from flows.base_model import obtain_base
+from flows.cancelling import flow
 from flows.merge_lora import merge_lora_flow
 from flows.owning import owns_run
 from flows.prepare_data import prepare_data_flow

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from prefect import flow
-
 from flows.base_model import obtain_base
+from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from flows.prepare_data import prepare_data_flow
 from flows.score_checkpoint import score_what_is_left

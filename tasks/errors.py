@@ -36,8 +36,12 @@ class TrainingError(UserError):
     """Training ended without a model; the message carries the child's last lines and what to do."""
 
 
-class TrainingStopped(TrainingError):
-    """Training was asked to stop, has saved, and can be gone on with."""
+class RunStopped(UserError):
+    """Somebody has ended a run: it is no failure, and it can be gone on with."""
+
+
+class TrainingStopped(TrainingError, RunStopped):
+    """Training was asked to stop and can be gone on with."""
 
 
 SHOWN_CHARACTERS = 200

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TypeVar
 
+from tasks.interrupting import shielded
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,7 +20,7 @@ def map_in_processes(
     """What `work`, a function of an importable module, returns of each item, in their order."""
     # spawned: a flow's process has threads, and a fork would copy their locks
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        with _program_out_of_sight():
+        with _program_out_of_sight(), shielded():
             # all processes are started here
             found = pool.map(work, items, chunksize=chunk)
         return list(found)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, Thread
@@ -26,6 +27,8 @@ USER_ERROR_EXIT = 2
 LAST_LINES = 25
 TIME_IS_UP = "the time that it was given is up"
 PR_SET_PDEATHSIG = 1
+# Children that are at work, each the leader of its group.
+_at_work: "set[subprocess.Popen[str]]" = set()
 # Lines as they come; progress bars of libraries would fill the log.
 WORKER_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 # Open files that children keep open: a lock on one is free when the last of them has ended.
@@ -69,6 +72,7 @@ def run_streamed(
         preexec_fn=die_with_parent,
         pass_fds=HANDED_DOWN.get(),
     )
+    _at_work.add(child)
     time_is_up = Event()
     watcher = Thread(target=_end_in_time, args=(child, timeout_s, time_is_up), daemon=True)
     lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -82,6 +86,7 @@ def run_streamed(
         code = child.wait()
     finally:
         end_group(child)
+        _at_work.discard(child)
         watcher.join()
         output.close()
     if time_is_up.is_set():
@@ -111,6 +116,13 @@ def end_group(child: "subprocess.Popen[str]", grace_s: float = 20) -> None:
             child.wait(timeout=wait_s)
         except subprocess.TimeoutExpired:
             continue
+
+
+def kill_children() -> None:
+    """Kill all children that are at work, with what they started."""
+    for child in tuple(_at_work):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def run_worker(

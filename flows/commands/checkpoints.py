@@ -103,11 +103,9 @@ def run_archive(options: argparse.Namespace) -> None:
 def _store_of(run: "Run") -> "ObjectStore":
     if run.store_config.credentials_block is None:
         return run.store()
-    from flows.embedded import prepare_prefect
-    from flows.server import require_configured_server
+    from flows.embedded import open_prefect
 
-    prepare_prefect()
-    require_configured_server()
+    open_prefect()
     from tasks.storage.steps import open_run_store
 
     return open_run_store(run)

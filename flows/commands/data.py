@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.commands.going_on import going_on
 from tasks.data.sources import DEFAULT_SOURCES
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 def run_fetch(options: argparse.Namespace) -> None:
     """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
     from deployments.configuration import data_config
-    from flows.embedded import prepare_prefect
-    from flows.server import require_configured_server
+    from flows.embedded import open_prefect
     from tasks.data.fetching.fetch_request import FetchRequest
     from tasks.data.fetching.sources_at_once import require_obtainable
 
@@ -116,11 +116,12 @@ def run_fetch(options: argparse.Namespace) -> None:
     root = options.root.absolute()
     # a wrong name or path is told at once, before a server is started
     require_obtainable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
-    prepare_prefect()
-    require_configured_server()
-    from flows.fetch_data import fetch_data_flow
+    with going_on(options, lambda: "what was fetched is kept"):
+        open_prefect()
+        from flows.fetch_data import fetch_data_flow
 
-    for source in fetch_data_flow(root, config, options.endpoint_url):
+        found = fetch_data_flow(root, config, options.endpoint_url)
+    for source in found:
         print(f"{source.name}: {source.images} images, {source.missing} that records ask for are missing")
 
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.commands.going_on import going_on
+
 if TYPE_CHECKING:
     from tasks.settings import ExperimentConfig
 
@@ -58,24 +60,38 @@ def show_config(options: argparse.Namespace) -> None:
 def run_experiment(options: argparse.Namespace) -> None:
     """Run a whole experiment and print the report directory as the last line; nothing is made twice."""
     arguments = _arguments(options)
-    from flows.experiment import experiment_flow
+    from flows.embedded import open_prefect
 
-    print(experiment_flow(**arguments).reports)
+    with going_on(options, lambda: _saved(arguments)):
+        open_prefect()
+        from flows.experiment import experiment_flow
+
+        print(experiment_flow(**arguments).reports)
 
 
 def train_model(options: argparse.Namespace) -> None:
     """Prepare the data, train, and print the final checkpoint as the last line."""
     arguments = _arguments(options)
-    from flows.train_lora import train_lora_flow
+    from flows.embedded import open_prefect
 
-    print(train_lora_flow(**arguments, resume=options.resume).path)
+    with going_on(options, lambda: _saved(arguments)):
+        open_prefect()
+        from flows.train_lora import train_lora_flow
+
+        print(train_lora_flow(**arguments, resume=options.resume).path)
+
+
+def _saved(arguments: dict[str, Any]) -> str:
+    from tasks.paths import Workspace
+    from tasks.training.checkpoints import whole_checkpoints
+
+    saved = whole_checkpoints(Workspace(arguments["workspace"]).run(arguments["name"]).training)
+    return f"{saved[-1].name} is saved" if saved else "no checkpoint is saved yet"
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
-    from flows.embedded import prepare_prefect
-    from flows.server import require_configured_server
     from tasks.data.preparing import find_raw
     from tasks.data.records_file import read_records
     from tasks.errors import ConfigError
@@ -93,8 +109,6 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     if config.data.root is not None and not config.data.fetch:
         # bad records are told at once, before a server is started and anything is written
         read_records(find_raw(config.data.root), allow_outside=True)
-    prepare_prefect()
-    require_configured_server()
     return {"config": config, "name": name, "workspace": workspace}
 
 

@@ -7,6 +7,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from tasks.paths import RunFolder
+from tasks.training.preemption import ask_to_stop
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -20,8 +21,7 @@ class Pruner:
 
     def __init__(self, trial: "Trial", folder: RunFolder) -> None:
         self._trial, self._log = trial, folder.log
-        # all processes of a training look for this file at the end of each step
-        self._stop_file = folder.training / ".stop"
+        self._training = folder.training
         self._read = self._log.stat().st_size if self._log.exists() else 0
         self.pruned = False
 
@@ -33,8 +33,7 @@ class Pruner:
             # the study's direction is upwards
             self._trial.report(-loss, step)
             if self._trial.should_prune():
-                self.pruned = True
-                self._stop_file.touch()
+                self.pruned = ask_to_stop(self._training)
 
     def _new_losses(self) -> list[tuple[int, float]]:
         if not self._log.exists():

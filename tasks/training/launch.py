@@ -3,9 +3,11 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
+from tasks.interrupting import Interrupted
 from tasks.paths import FINAL
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef, Manifest
@@ -14,11 +16,12 @@ from tasks.storage.manifests import content_digest, whole_manifest
 from tasks.training.advice import LINES_READ, advice_for
 from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_checkpoints
 from tasks.training.order import TrainingOrder
-from tasks.training.preemption import stopped_by_sigterm
+from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
-from tasks.training.worker_lines import stopped_step
+from tasks.training.worker_lines import progress_of, stopped_step
 
 WORKER = "tasks.training.worker"
+GO_ON = "`rsvlm train ... --resume`, or `rsvlm run` again, goes on from there."
 # Machines that meet at one end point are of one training.
 RENDEZVOUS = "rsvlm"
 # Threads that wait for each other spin a little and then sleep: without the limit, other work on the same cores
@@ -50,8 +53,8 @@ def train(
     """Train in a child process and return the final checkpoint; a finished order is not trained again.
 
     Unfinished checkpoints of an order that does not resume are refused. `uploader` runs beside the child and takes
-    its checkpoints to the store. After SIGTERM the child saves and ends in order. Raises TrainingError with the
-    child's last lines and what to do.
+    its checkpoints to the store. After SIGTERM or Ctrl-C the child saves and ends in order: raises TrainingStopped.
+    Else raises TrainingError with the child's last lines and what to do.
     """
     final = order.out / FINAL
     manifest = _finished(order)
@@ -60,8 +63,8 @@ def train(
     # also for a finished training: what it could not bring to the store is brought now
     with uploader or nullcontext():
         if manifest is None:
-            with stopped_by_sigterm(order.stop_file):
-                _run(order, on_line)
+            with stoppable(order.stop_file) as request:
+                _run_stoppable(order, on_line, request)
             manifest = _finished(order)
     if manifest is None:
         raise TrainingError(
@@ -97,6 +100,30 @@ def _require_no_other(order: TrainingOrder) -> None:
         )
 
 
+def _run_stoppable(order: TrainingOrder, on_line: Callable[[str], None], request: StopRequest) -> None:
+    """Run the child; raises TrainingStopped where it was asked to stop and left no final checkpoint."""
+
+    def hear(line: str) -> None:
+        on_line(line)
+        # while it loads, nothing is lost by ending it
+        request.begun = request.begun or progress_of(line) is not None
+
+    try:
+        _run(order, hear)
+    except (Interrupted, TrainingError) as error:
+        if isinstance(error, TrainingStopped) or not request.asked:
+            raise
+        # a child that is ended before its first step, or killed while it ends, is no failure
+        raise TrainingStopped(stopped_message(order.out)) from None
+
+
+def stopped_message(out: Path) -> str:
+    """What a cancelled training has saved, and how it is gone on with."""
+    saved = whole_checkpoints(out)
+    what = f"{saved[-1].name} saved" if saved else "no checkpoint saved yet"
+    return f"Training cancelled, {what}: {GO_ON}"
+
+
 def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
     config = order.training
     stopped: list[int] = []
@@ -124,10 +151,7 @@ def _run(order: TrainingOrder, on_line: Callable[[str], None]) -> None:
                 + _quoted(error.lines)
             ) from None
     if stopped:
-        raise TrainingStopped(
-            f"Training was asked to stop and has saved checkpoint-{stopped[-1]}: `rsvlm train ... --resume`, or "
-            "`rsvlm run` again, goes on from there."
-        )
+        raise TrainingStopped(f"Training cancelled, checkpoint-{stopped[-1]} saved: {GO_ON}")
 
 
 def _environment(config: TrainingConfig) -> dict[str, str]:

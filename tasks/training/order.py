@@ -1,7 +1,11 @@
 """What the training process is asked to do, as its parent writes it down."""
 
+import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+from pydantic import Field
 
 from tasks.files import digest_of
 from tasks.records import DatasetRef, ModelRef, Value
@@ -19,11 +23,12 @@ class TrainingOrder(Value):
     out: Path
     staging: Path | None = None
     resume: bool = False
+    stop_token: str = Field(default_factory=lambda: f"{os.getpid()}-{uuid4().hex[:8]}")
 
     @property
     def stop_file(self) -> Path:
-        """While it is there, all processes are to save and end."""
-        return self.out / ".stop"
+        """While it is there, all processes of this order are to save and end; another order has a file of its own."""
+        return self.out / f".stop-{self.stop_token}"
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,8 @@
-"""A machine that is taken back, seen from the parent: SIGTERM has the training save, and end in order.
+"""A training that is to end, seen from the parent: SIGTERM or Ctrl-C has it save, and end in order.
 
-The parent lays a file that every process of every machine looks for at the end of its step (tasks.training.stopping).
-A signal would do less: torchrun kills its processes 30 seconds after one.
+The parent creates a file that every process of every machine looks for at the end of its step
+(tasks.training.stopping). A signal would do less: torchrun kills its processes 30 seconds after one. The file's name
+belongs to one order of this process: no other training sees it.
 """
 
 import signal
@@ -11,24 +12,60 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
+from tasks.interrupting import Interrupted, ending_in_order
+
+# Of the trainings that this process has started: the folder, and the file that stops it.
+_signs: dict[Path, Path] = {}
+
+
+class StopRequest:
+    """Whether one training was asked to stop, and whether it has taken a step, so that it has something to save."""
+
+    def __init__(self, file: Path):
+        self.file, self.begun, self.asked = file, False, False
+
+    def stop(self) -> None:
+        """Have the training save and end; one that has not begun is ended here: raises Interrupted."""
+        self.asked = True
+        if not self.begun:
+            raise Interrupted
+        self.file.touch()
+
 
 @contextmanager
-def stopped_by_sigterm(file: Path) -> Iterator[None]:
-    """While the block runs, the first SIGTERM lays `file`; a second one does what SIGTERM did before."""
-    file.unlink(missing_ok=True)
+def stoppable(file: Path) -> Iterator[StopRequest]:
+    """While the block runs, Ctrl-C and the first SIGTERM stop the training in order; later ones act as before it."""
+    request = StopRequest(file)
+    _signs[file.parent] = file
+    try:
+        with _on_sigterm(request), ending_in_order(request.stop):
+            yield request
+    finally:
+        del _signs[file.parent]
+        file.unlink(missing_ok=True)
+
+
+def ask_to_stop(folder: Path) -> bool:
+    """Stop the training that this process runs in a folder, from any thread; False where there is none."""
+    if file := _signs.get(folder):
+        file.touch()
+    return file is not None
+
+
+@contextmanager
+def _on_sigterm(request: StopRequest) -> Iterator[None]:
     # only the main thread hears signals
     if current_thread() is not main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
 
-    def lay(number: int, frame: FrameType | None) -> None:
+    def hear(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, before)
-        file.touch()
+        request.stop()
 
-    signal.signal(signal.SIGTERM, lay)
+    signal.signal(signal.SIGTERM, hear)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        file.unlink(missing_ok=True)

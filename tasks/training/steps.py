@@ -3,10 +3,14 @@
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from prefect import task
 from prefect.artifacts import create_image_artifact, create_link_artifact
+from prefect.states import Cancelled
+from prefect.transactions import get_transaction
 
+from tasks.errors import TrainingStopped
 from tasks.files import read_json, write_text
 from tasks.model.finding import find_model
 from tasks.paths import TRAINER_STATE
@@ -54,7 +58,14 @@ def train_adapter(
         fetch_newer(order, archive.store, (run.store_name, run.name))
     uploader = Uploader(archive) if archive else None
     with lines_to(run.folder.log) as on_line:
-        made = train(order, _announcing(run, on_line, uploader), uploader)
+        try:
+            made = train(order, _announcing(run, on_line, uploader), uploader)
+        except TrainingStopped as stopped:
+            # neither a failure, in red, nor a result that a later run may take from the cache
+            transaction = get_transaction()
+            assert transaction is not None
+            transaction.write_on_commit = False
+            return cast("CheckpointRef", Cancelled(message=str(stopped), data=stopped))
     if training.node_rank == 0:
         show_losses(made, run)
     return made

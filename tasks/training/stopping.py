@@ -11,10 +11,13 @@ from transformers import TrainerCallback
 
 
 class StopSign:
-    """Whether this process was asked to stop: by SIGTERM, or by a file that its parent lays."""
+    """Whether this process was asked to stop: by SIGTERM, or by a file that its parent creates."""
 
     def __init__(self, file: Path):
         self.file, self._signalled = file, False
+
+    def listen(self) -> None:
+        """From now on SIGTERM has the training save; before its first step, there is nothing to save."""
         if current_thread() is main_thread():
             signal.signal(signal.SIGTERM, self._hear)
 
@@ -31,6 +34,9 @@ class StopInOrder(TrainerCallback):
 
     def __init__(self, sign: StopSign):
         self.sign = sign
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.sign.listen()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step < state.max_steps and self._is_asked(args):

@@ -6,6 +6,7 @@ from tasks.paths import RunFolder
 from tasks.sweeping.description import SweepConfig
 from tasks.sweeping.pruning import Pruner
 from tasks.sweeping.study import open_points
+from tasks.training.preemption import stoppable
 
 SWEEP = SweepConfig.model_validate({"search": {"training.lora_r": [1, 2, 3, 4, 5, 6]}, "points": 6, "sampler": "grid"})
 
@@ -23,12 +24,13 @@ def train(sweep: Path, run: Path, loss: float) -> bool:
         pruner = Pruner(trial, folder)
         with folder.log.open("a") as log:
             log.write(f"step 9/30: loss 1.0\nstep 10: validation loss {loss:.4f}\nstep 20: valid")
-        pruner.look()
+        with stoppable(folder.training / ".stop-this") as request:
+            pruner.look()
+            assert request.file.exists() == pruner.pruned
         if pruner.pruned:
             points.prune(trial)
         else:
             points.score(trial, 1.0)
-    assert (folder.training / ".stop").exists() == pruner.pruned
     return pruner.pruned
 
 

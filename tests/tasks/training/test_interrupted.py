@@ -88,7 +88,7 @@ def test_asked_to_stop_it_saves_ends_in_order_and_goes_on_from_there(
     assert parent.returncode == 1
     saved = max(order.out.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2])).name
     assert saved in ("checkpoint-6", "checkpoint-7", "checkpoint-8")
-    assert f"stopped: Training was asked to stop and has saved {saved}" in said
+    assert f"stopped: Training cancelled, {saved} saved: " in said
     lines: list[str] = []
     require_same(train(order, lines.append), uninterrupted)
     assert f"resuming from {saved}" in lines

@@ -1,0 +1,181 @@
+"""Ctrl-C as a terminal sends it, to all processes of the group, in every phase of a run."""
+
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tasks.files import read_json
+
+pytestmark = pytest.mark.slow
+REPO = Path(__file__).resolve().parents[2]
+LIMIT_S, AT_ONCE_S, PATIENCE_S = 15, 5, 400
+CTRL_C = b"\x03"
+SMALL = (
+    *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
+    *("training.save_steps=1000", "training.logging_steps=1", "training.lora_r=4", "training.lora_alpha=8"),
+    *("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=1"),
+    *("inference.max_new_tokens=2", "evaluation.bootstrap_draws=10", "evaluation.gallery=2"),
+)
+TRAINING = r"step 3/\d+: loss"
+# in the order in which a run comes to them: each goes on where the one before was interrupted
+PHASES = {
+    "training": TRAINING,
+    "merging": r"'merge-lora-.* - Beginning",
+    "answering": r"'predict-subsets-.* - Beginning",
+    "evaluating": r"'evaluate-model-.* - Beginning",
+}
+
+
+class Terminal:
+    """A command in a terminal of its own, as a shell starts it."""
+
+    def __init__(self, home: Path, *command: str):
+        self.home, self.said = home, ""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        env = {**kept, "PREFECT_HOME": str(home), "PREFECT_LOGGING_COLORS": "false", "COLUMNS": "1000"}
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(REPO)
+            os.execve(sys.executable, [sys.executable, "-m", "flows.cli", *command], env)
+
+    def until(self, is_so: Callable[[], object]) -> None:
+        """Read what it says until something is so."""
+        end = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < end, self.said[-3000:]
+            assert self._read(), self.said[-3000:]
+
+    def until_said(self, pattern: str) -> None:
+        self.until(lambda: re.search(pattern, self.said))
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._terminal, CTRL_C)
+
+    def ended(self) -> tuple[int, float]:
+        """Its exit code, and the seconds until then from now on."""
+        started, end = time.monotonic(), time.monotonic() + PATIENCE_S
+        while self._read():
+            if time.monotonic() > end:
+                os.killpg(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(status), time.monotonic() - started
+
+    def _read(self) -> bool:
+        """Read what is there, for a moment; False at the end of the output."""
+        if select.select([self._terminal], [], [], 0.1)[0]:
+            # a terminal without a process is an error of input and output
+            with suppress(OSError):
+                read = os.read(self._terminal, 65536)
+                self.said += read.decode("utf-8", "replace")
+                return bool(read)
+            return False
+        return True
+
+    def processes(self) -> list[int]:
+        """All processes that it has started, and itself, by the home that they were given."""
+        mark, found = f"PREFECT_HOME={self.home}".encode(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+
+def require_in_order(terminal: Terminal) -> str:
+    """The rule for one Ctrl-C; returns the last line."""
+    terminal.press_ctrl_c()
+    code, seconds = terminal.ended()
+    print(f"ended after {seconds:.1f} s")
+    assert code == 130, terminal.said[-3000:]
+    assert seconds < LIMIT_S, terminal.said[-3000:]
+    assert "Crash" not in terminal.said and "Traceback" not in terminal.said, terminal.said[-5000:]
+    assert not terminal.processes()
+    (line,) = [line for line in terminal.said.splitlines() if line.startswith("interrupted: ")]
+    return line
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terminal]]:
+    """Start a command on one workspace and one database."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    started: list[Terminal] = []
+
+    def start(command: str, *options: str, base: Path | str = tiny_model_dir, **training: int) -> Terminal:
+        changes = [*SMALL, f"model.base={base}", *(f"training.{key}={value}" for key, value in training.items())]
+        settings = [part for change in changes for part in ("--set", change)]
+        place = ("--workspace", str(folder / "workspace"))
+        started.append(Terminal(folder / "home", command, "demo", *settings, *place, *options))
+        return started[-1]
+
+    yield start
+    for pid in started[-1].processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_while_the_server_starts(run: Callable[..., Terminal]) -> None:
+    terminal = run("run", "--name", "server", max_steps=2)
+    terminal.until(lambda: len(terminal.processes()) > 1)
+    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+
+
+def test_while_the_toy_model_is_made(run: Callable[..., Terminal]) -> None:
+    terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
+    terminal.until_said(r"step \d+/500: loss")
+    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+
+
+def test_while_it_trains_and_then_goes_on_as_it_says(run: Callable[..., Terminal]) -> None:
+    terminal = run("train", "--name", "trained", max_steps=4000)
+    terminal.until_said(TRAINING)
+    found = re.search(r"interrupted: checkpoint-(\d+) is saved; go on with `rsvlm (.*)`", require_in_order(terminal))
+    assert found and found[2].endswith("--resume")
+    again = run("train", "--name", "trained", "--resume", max_steps=4000)
+    again.until_said(f"resuming from checkpoint-{found[1]}")
+    require_in_order(again)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_in_each_later_phase(phase: str, run: Callable[..., Terminal]) -> None:
+    terminal = run("run", "--name", "phases", max_steps=12)
+    terminal.until_said(PHASES[phase])
+    assert "checkpoint-" in require_in_order(terminal)
+
+
+def test_a_second_one_ends_it_at_once(run: Callable[..., Terminal]) -> None:
+    terminal = run("train", "--name", "at-once", max_steps=4000)
+    terminal.until_said(TRAINING)
+    # so that it cannot save in time
+    (worker,) = [pid for pid in terminal.processes() if b"tasks.training.worker" in command_of(pid)]
+    os.kill(worker, signal.SIGSTOP)
+    terminal.press_ctrl_c()
+    terminal.until_said("Stopping")
+    terminal.press_ctrl_c()
+    code, seconds = terminal.ended()
+    assert (code, seconds < AT_ONCE_S) == (130, True)
+    assert "Traceback" not in terminal.said
+    end = time.monotonic() + AT_ONCE_S
+    while terminal.processes():
+        assert time.monotonic() < end
+
+
+def test_what_was_interrupted_in_every_phase_ends_as_it_should(run: Callable[..., Terminal]) -> None:
+    terminal = run("run", "--name", "phases", max_steps=12)
+    code, _ = terminal.ended()
+    assert code == 0, terminal.said[-3000:]
+    # what is written to stderr comes to the same terminal
+    (reports,) = [line for line in terminal.said.splitlines() if line.endswith("/phases/reports")]
+    assert read_json(Path(reports) / "comparison.json")
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
