@@ -1,23 +1,26 @@
 """What one image file is: whole or broken, of which kind and size, its hash, and how it looks from afar."""
 
 import hashlib
-import io
 import os
-import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from io import BufferedReader
+from typing import Any
 
 from tasks.data.looks import SIDE, Look, look_of
 from tasks.errors import DataError
-from tasks.model.images import MAX_PIXELS
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from tasks.model.image_limits import (
+    FORMATS,
+    TooLargeError,
+    opened_file,
+    opened_image,
+    require_small_exif,
+    require_small_file,
+)
 
 MISSING = "image file missing"
 EMPTY = "image file empty"
 UNREADABLE = "image cannot be read"
-TOO_LARGE = "image has too many pixels"
+TOO_LARGE = "image is too large to be read"
 BROKEN = frozenset({EMPTY, UNREADABLE, TOO_LARGE})
 OTHER_KIND = "of another kind than its name says"
 
@@ -56,63 +59,59 @@ def state_of(path: str, with_look: bool) -> ImageState:
     pixels.
     """
     try:
-        # a Path for each of 45,000 files costs half a second
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return ImageState(UNREADABLE)
-            data = file.read()
+        with opened_file(path) as file:
+            return _state_of(path, file, with_look)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return ImageState(MISSING)
     except OSError:
         return ImageState(UNREADABLE)
-    found: dict[str, Any] = {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    if not data:
-        return ImageState(EMPTY, **found)
+
+
+def _state_of(path: str, file: BufferedReader, with_look: bool) -> ImageState:
+    found: dict[str, Any] = {"size_bytes": os.fstat(file.fileno()).st_size}
     try:
-        return _decoded(path, data, found, with_look)
-    except _TooLarge:
+        require_small_file(file, path)
+        file.seek(0)
+        found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found["size_bytes"]:
+            return ImageState(EMPTY, **found)
+        return _decoded(path, file, found, with_look)
+    except TooLargeError:
         return ImageState(TOO_LARGE, **found)
     except Exception:
         # decoders raise whatever they stumble over in a damaged file
         return ImageState(UNREADABLE, **found)
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    # a named pipe would be waited for, without end
-    return os.open(path, flags | os.O_NONBLOCK)
+def _decoded(path: str, file: BufferedReader, found: dict[str, Any], with_look: bool) -> ImageState:
+    look = None
+    with opened_image(file, path) as image:
+        kind = image.format or ""
+        found |= {"kind": kind, "width": image.width, "height": image.height}
+        # a look is taken from twice its own pixels; without one nobody sees any
+        image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_look else ("L", (1, 1))))
+        image.load()
+        require_small_exif(image, path)
+        # images of floats may hold no number at all
+        if with_look or image.mode == "F":
+            look = look_of(image)
+    # its pixels are let go before the file is gone through
+    del image
+    _require_whole(kind, file, found["size_bytes"])
+    if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
+        found["note"] = OTHER_KIND
+    return ImageState(**found, look=look if with_look else None)
 
 
-class _TooLarge(DataError):
-    pass
-
-
-def _decoded(path: str, data: bytes, found: dict[str, Any], with_look: bool) -> ImageState:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _TooLarge
-            kind = image.format or ""
-            found |= {"kind": kind, "width": image.width, "height": image.height}
-            # a look is taken from twice its own pixels; without one nobody sees any
-            image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_look else ("L", (1, 1))))
-            image.load()
-            _require_whole(image, data)
-            if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
-                found["note"] = OTHER_KIND
-            return ImageState(**found, look=look_of(image) if with_look else None)
-    except Image.DecompressionBombError:
-        raise _TooLarge from None
-
-
-def _require_whole(image: "Image", data: bytes) -> None:
+def _require_whole(kind: str, file: BufferedReader, size: int) -> None:
     """Find what a decoder overlooks: a JPEG whose end is missing or zeros, a PNG whose checksums are wrong."""
     from PIL import Image
 
+    file.seek(size // 2)
     # what stands behind the end is some camera's, but not half of the file
-    if image.format == "JPEG" and data.rfind(END_OF_JPEG) < len(data) // 2:
+    if kind == "JPEG" and END_OF_JPEG not in file.read():
         raise DataError("the end of the image is missing")
-    if image.format == "PNG":
-        with Image.open(io.BytesIO(data)) as again:
+    if kind == "PNG":
+        file.seek(0)
+        with Image.open(file, formats=FORMATS) as again:
             again.verify()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from tasks.model.images import eight_bit, upright
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
@@ -20,7 +22,6 @@ DARKEST = SIDE * SIDE // 8
 # A square of which brightening cut a part has a mean below 255.
 CUT_FROM = 245
 SURELY_UNCUT = 0.9
-SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Look:
 
 def look_of(image: "Image") -> Look:
     """How a decoded image looks; EXIF rotation is honoured, so that a rotated copy counts as what is seen."""
-    from PIL import Image, ImageChops, ImageOps
+    from PIL import Image, ImageChops
 
     # most images carry no EXIF, and looking for it costs a fifth of decoding a small one
-    upright = ImageOps.exif_transpose(image) if "exif" in image.info or image.format == "TIFF" else image
-    small = _eight_bit(upright).resize((SIDE, SIDE), Image.Resampling.BOX)
+    turned = upright(image) if "exif" in image.info or image.format == "TIFF" else image
+    small = _coloured(eight_bit(turned)).resize((SIDE, SIDE), Image.Resampling.BOX)
     grey = small.convert("L").tobytes()
     if small.mode == "L":
         return Look(grey, grey)
@@ -45,15 +46,7 @@ def look_of(image: "Image") -> Look:
     return Look(grey, ImageChops.darker(ImageChops.darker(red, green), blue).tobytes())
 
 
-def _eight_bit(image: "Image") -> "Image":
-    from PIL import Image
-
-    if image.mode in SIXTEEN_BIT_MODES:
-        import numpy as np
-
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        low, high = float(values.min()), float(values.max())
-        return Image.fromarray(((values - low) / (high - low or 1) * 255).astype(np.uint8))
+def _coloured(image: "Image") -> "Image":
     # a palette's numbers are no brightness
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 

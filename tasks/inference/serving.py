@@ -9,13 +9,13 @@ from tasks.errors import DataError
 from tasks.inference.choosing import Decoding
 from tasks.inference.conversation import Conversation, History, Round
 from tasks.inference.conversation_models import Speaker
-from tasks.model.images import read_image
+from tasks.model.image_limits import TooLargeError
+from tasks.model.images import read_image, require_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 UPLOAD_BYTES = 32_000_000
-MAX_PIXELS = 50_000_000
 MAX_CHARACTERS = 8_000
 # what was said before, together with the question; a model takes a few thousand tokens
 MAX_TALK_CHARACTERS, MAX_ROUNDS = 32_000, 200
@@ -44,7 +44,7 @@ def preview_of(image: Path) -> "Image":
 
     A browser shows no TIFF and no 16-bit image as the model sees it.
     """
-    _require_few_pixels(image)
+    _require_readable(image)
     try:
         preview = read_image(image)
     except DataError:
@@ -87,7 +87,7 @@ def answers(speakers: Sequence[Speaker], asked: Asked, rounds: Sequence[Sequence
         require_short_talk(question, said)
     if not asked.image.is_file():
         raise DataError("The image is no longer here: upload it again.")
-    _require_few_pixels(asked.image)
+    _require_readable(asked.image)
     try:
         conversations = [
             Conversation(speaker, asked.image, asked.decoding, asked.history, said)
@@ -107,19 +107,14 @@ def answers(speakers: Sequence[Speaker], asked: Asked, rounds: Sequence[Sequence
         yield list(texts)
 
 
-def _require_few_pixels(image: Path) -> None:
+def _require_readable(image: Path) -> None:
     # by the file's head, before anything is unpacked
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(image) as opened:
-            width, height = opened.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        require_image(image)
+    except TooLargeError as error:
+        raise DataError(f"{image.name} {error.reason}") from None
+    except DataError:
         raise DataError(_unreadable(image)) from None
-    if width * height > MAX_PIXELS:
-        raise DataError(
-            f"{image.name} has {width:,} x {height:,} pixels, and {MAX_PIXELS:,} in all are the most: cut a part out."
-        )
 
 
 def _unreadable(image: Path) -> str:

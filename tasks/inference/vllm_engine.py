@@ -15,6 +15,7 @@ from tasks.inference.choosing import Decoding
 from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
 from tasks.inference.prompts import require_fitting, text_of
 from tasks.model.configuration import read_config, require_model_config
+from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
 from tasks.model.loading import load_reader
 from tasks.model.original import is_original
@@ -94,7 +95,8 @@ class VllmEngine:
         """A prompt's tokens, an image as the one token that vLLM replaces, and the image itself."""
         name, reader = question.image or "", self._reader
         if name not in images:
-            images[name] = read_image(image_file(self._images, name))
+            # as small as the model takes it: a batch's images are all held at once
+            images[name] = scale_for(read_image(image_file(self._images, name)), reader.image_processor)
         ids = encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
         require_fitting(ids, reader, self._longest, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
