@@ -28,6 +28,7 @@ BENCHMARKS = {
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
+    "kills": ("random_kills", "kills_lose_nothing"),
     "orchestration": ("orchestration", "experiment_beside_plain_functions"),
     "idle": ("orchestration", "idle_parts"),
 }

@@ -1,0 +1,50 @@
+"""The program that kills commands at random: a few kills of each quick command, and what it says of a bad one."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+# Writes a file under its final name in two halves, and then another one that it removes when it is started again.
+BAD = """
+import sys
+from pathlib import Path
+out = Path(sys.argv[1])
+(out / "kept").unlink(missing_ok=True)
+with (out / "halved").open("w") as file:
+    file.write("first")
+    file.flush()
+    (out / "folder").mkdir(exist_ok=True)
+    file.write("second")
+(out / "kept").write_text("all of it")
+(out / "last").write_text("last")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["archive", "archive-to-s3", "pull", "pull-from-s3", "merge", "predict", "evaluate"]
+)
+def test_a_few_kills_of_each_command_lose_nothing(command: str) -> None:
+    program = [sys.executable, str(HERE / "random_kills.py"), f"--{command}", "3"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_command_that_writes_in_halves_and_loses_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    from kill_commands import Killed
+    from kill_series import Series
+
+    world = tmp_path / "world"
+    bad = Killed("bad", (sys.executable, "-c", BAD, str(world)), world, lambda: None)
+    series = Series(bad, tmp_path, random.Random(28))
+    series.kill(12)
+    assert series.tally.kills == 12
+    assert any("halved" in each for each in series.tally.half_written)
+    assert any("kept" in each for each in series.tally.lost)
