@@ -17,7 +17,7 @@ TEXTS = (1, 2, 6, 7)
 NUMBER_BYTES = 16
 WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 259, 277, 278, 322, 323
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 34665, 34853, 40965
-JPEG_IN_TIFF, LZMA, ZSTD = (6, 7), 34925, 50000
+UNCOMPRESSED, JPEG_IN_TIFF, LZMA, ZSTD = 1, (6, 7), 34925, 50000
 ZSTD_WINDOW = 1 << 27
 
 
@@ -43,7 +43,7 @@ def exif_bytes(exif: bytes) -> int:
 def tiff_bytes(file: BinaryIO) -> tuple[int, int]:
     """How many bytes of directories are unpacked of a TIFF, and how many its largest strip or tile takes.
 
-    Raises ValueError for LZMA, whose dictionary may be of 4 GB.
+    That is 0 where nothing is compressed. Raises ValueError for LZMA, whose dictionary may be of 4 GB.
     """
     unpacked, tags = _directories(file)
     if TILE_WIDTH in tags:
@@ -53,6 +53,9 @@ def tiff_bytes(file: BinaryIO) -> tuple[int, int]:
     compression = tags.get(COMPRESSION, 1)
     if compression == LZMA:
         raise ValueError("LZMA in a TIFF is not read, deflate and LZW are")
+    if compression == UNCOMPRESSED:
+        # read row by row
+        return unpacked, 0
     pixel_bytes = max(1, tags.get(BITS, 1) * tags.get(SAMPLES, 1) // 8)
     # a JPEG's coefficients take twice its samples, and its colours four bytes more
     block = pixels * (3 * pixel_bytes + 4 if compression in JPEG_IN_TIFF else pixel_bytes)

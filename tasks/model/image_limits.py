@@ -136,7 +136,9 @@ def _decoding(image: "Image", header: Header, file_bytes: int) -> int:
         case "JPEG2000":
             return pixels * (JPEG2000_BYTES + JPEG2000_BAND_BYTES * bands) + file_bytes
         case "TIFF":
-            return max(pixels * PIXEL_BYTES, pixels * NARROW_MODES.get(image.mode, 4) + header.block) + file_bytes
+            needed = max(pixels * PIXEL_BYTES, pixels * NARROW_MODES.get(image.mode, 4) + header.block)
+            # what unpacks it holds the file
+            return needed + (file_bytes if header.block else 0)
     # a GIF's comments are kept
     return pixels * PIXEL_BYTES + (file_bytes if image.format == "GIF" else 0)
 
