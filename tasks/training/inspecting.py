@@ -67,7 +67,8 @@ class Inspector:
 
 def _file_name(record_id: str) -> str:
     """A record's id as a name inside a folder, another for each id; most are as they are."""
-    name = record_id
+    # half a character, which JSON may hold, is written out
+    name = record_id.encode(errors="backslashreplace").decode()
     for letter in "%/\\\0":
         name = name.replace(letter, f"%{ord(letter):02X}")
     if len(name.encode()) > LONGEST_FILE_NAME:
