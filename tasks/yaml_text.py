@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from tasks.errors import SHOWN_CHARACTERS, ConfigError
-from tasks.json_text import MOST_LEVELS
+from tasks.json_text import MOST_DIGITS, MOST_LEVELS
 
 TRUTH_VALUE = "tag:yaml.org,2002:bool"
 # values of a file, each counted as often as an alias repeats it; the longest preset has a hundred
@@ -24,11 +24,19 @@ class Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, f"{twice} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        # in other bases Python's own limit does not hold
+        if abs(number) >= 10**MOST_DIGITS:
+            raise yaml.constructor.ConstructorError(None, None, "a number beyond all bounds", node.start_mark)
+        return number
+
 
 Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != TRUTH_VALUE]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 Loader.add_implicit_resolver(TRUTH_VALUE, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, ModelError
-from tasks.files import read_json
+from tasks.files import fits_utf8, read_json
 from tasks.paths import ADAPTER_CONFIG
 
 # Each of these changes what a merged weight is, and is not what this merge computes.
@@ -54,7 +54,7 @@ def read_lora_config(folder: Path) -> LoraSettings:
         config = read_json(file)
     except DataError as error:
         raise ModelError(f"{folder} is no LoRA adapter: {error}") from None
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+    if not isinstance(config, dict) or not fits_utf8(config) or config.get("peft_type") != "LORA":
         raise ModelError(f"{file} is not of a LoRA adapter: only LoRA can be merged.")
     _require_supported(folder, config)
     settings = LoraSettings(
@@ -66,6 +66,9 @@ def read_lora_config(folder: Path) -> LoraSettings:
         dora=bool(config.get("use_dora")),
         base_name=str(config.get("base_model_name_or_path") or ""),
     )
+    for name, patterns in (("rank_pattern", settings.rank_pattern), ("alpha_pattern", settings.alpha_pattern)):
+        if not isinstance(patterns, dict) or not all(map(_is_pattern, patterns)):
+            raise ModelError(f"{file} gives a {name} that is none: fetch the checkpoint again.")
     ranks = (settings.rank, *settings.rank_pattern.values())
     alphas = (settings.alpha, *settings.alpha_pattern.values())
     if not all(isinstance(rank, int) and rank > 0 for rank in ranks):
@@ -73,6 +76,14 @@ def read_lora_config(folder: Path) -> LoraSettings:
     if not all(isinstance(alpha, int | float) and alpha for alpha in alphas):
         raise ModelError(f"{file} lacks lora_alpha, or gives one that is none: fetch the checkpoint again.")
     return settings
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError):
+        return False
+    return True
 
 
 def _require_supported(folder: Path, config: dict[str, Any]) -> None:

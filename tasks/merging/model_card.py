@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.files import read_json
+from tasks.files import fits_utf8, read_json
 from tasks.merging.base_model import BaseModel, Layout
 from tasks.merging.origin import origin_of
 from tasks.paths import ADAPTER_CONFIG, TRAINER_STATE
@@ -87,7 +87,7 @@ def _read(file: Path) -> dict[str, Any]:
         value = read_json(file, allow_nan=True)
     except DataError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and fits_utf8(value) else {}
 
 
 def scores_in(report: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, ModelError
-from tasks.files import read_json
+from tasks.files import fits_utf8, read_json
 from tasks.paths import ORIGIN
 
 
@@ -18,6 +18,6 @@ def origin_of(checkpoint: Path) -> dict[str, Any]:
         origin = read_json(file) if file.is_file() else {}
     except DataError:
         origin = None
-    if not isinstance(origin, dict):
+    if not isinstance(origin, dict) or not fits_utf8(origin):
         raise ModelError(f"{file} is damaged: fetch the checkpoint again.")
     return origin

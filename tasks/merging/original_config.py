@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.errors import ModelError
+from tasks.errors import SHOWN_CHARACTERS, ModelError
 from tasks.model.original import STRATEGIES, TEXT_KEYS, VISION_KEYS
 
 
@@ -54,7 +54,12 @@ def with_defaults(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with all that its file leaves to transformers' defaults."""
     from transformers import LlavaConfig
 
-    whole: dict[str, Any] = LlavaConfig.from_dict(config).to_dict()
+    try:
+        whole: dict[str, Any] = LlavaConfig.from_dict(config).to_dict()
+    # transformers raises whatever it stumbles over
+    except Exception as error:
+        said = " ".join(str(error).split())[:SHOWN_CHARACTERS]
+        raise ModelError(f"The base's config.json is not understood ({said}): copy the model again.") from None
     return whole
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
+from tasks.model.configuration import readable
 from tasks.model.formats import PEFT_PREFIX, canonical_name, lora_name
 from tasks.model.non_lora import read_non_lora
 from tasks.model.weights import read_tensors
@@ -27,7 +28,7 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
 
     require_adapter(adapter)
     weights = _lora_weights(adapter)
-    try:
+    with readable("adapter", adapter, "fetch it again, or give the base that it was trained on"):
         config = PeftConfig.from_pretrained(str(adapter))
         if not isinstance(config, LoraConfig):
             raise ValueError(f"{ADAPTER_CONFIG} is not of a LoRA adapter")
@@ -39,8 +40,6 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
             warnings.simplefilter("ignore", FutureWarning)
             tuned = PeftModel(model, config, autocast_adapter_dtype=False)
         found = set_peft_model_state_dict(tuned, weights)
-    except (OSError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"The adapter {adapter} is damaged or does not fit the base model: {error}") from None
     lacking = [name for name in found.missing_keys if "lora_" in name]
     if lacking:
         raise ModelError(f"{adapter} lacks {lacking[0]}: fetch the checkpoint again.")

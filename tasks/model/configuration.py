@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import SHOWN_CHARACTERS, ModelError, UserError, shortened
+from tasks.files import fits_utf8
 from tasks.json_text import decode_json
 from tasks.model.original import find_tower, is_original, transformers_config
 
+# four times those of the largest models there are
+MOST_LAYERS = 512
 CONFIG, GENERATION = "config.json", "generation_config.json"
 
 
@@ -21,16 +24,33 @@ def require_model_config(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
     if (folder / GENERATION).is_file():
         # transformers answers as if there were none where it is cut off
-        read_settings(folder / GENERATION)
+        _require_tokens(folder / GENERATION, read_settings(folder / GENERATION))
     if is_original(config):
         tower = read_config(find_tower(folder, config))
         with readable("configuration", folder):
-            return transformers_config(folder, config, tower)
+            return _bounded(folder, transformers_config(folder, config, tower))
     if config.get("model_type") != "llava":
         raise ModelError(
             f"{folder} holds a model of type {shortened(config.get('model_type'))}, not a LLaVA 1.5: "
             "give a directory as llava-hf/llava-1.5-7b-hf or liuhaotian/llava-v1.5-7b has it."
         )
+    return _bounded(folder, config)
+
+
+def _require_tokens(file: Path, settings: dict[str, Any]) -> None:
+    """Raise ModelError where the settings of generating name a token by what is no number of one."""
+    for name in (name for name in settings if name.endswith("_token_id")):
+        found = settings[name]
+        if not all(token is None or type(token) is int for token in (found if isinstance(found, list) else [found])):
+            raise ModelError(f"{file} is damaged ({name} is {shortened(found)}): copy the model again.")
+
+
+def _bounded(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration; raises ModelError for a number of layers that would be built without end."""
+    for part in (config.get("text_config"), config.get("vision_config")):
+        layers = part.get("num_hidden_layers", 1) if isinstance(part, dict) else 1
+        if type(layers) is not int or not 0 < layers <= MOST_LAYERS:
+            raise ModelError(f"{folder}/{CONFIG} has {shortened(layers)} layers: copy the model again.")
     return config
 
 
@@ -51,6 +71,8 @@ def read_settings(file: Path) -> dict[str, Any]:
         raise ModelError(f"{file} is damaged ({error}): copy the model again.") from None
     if not isinstance(settings, dict):
         raise ModelError(f"{file} holds no settings: copy the model again.")
+    if not fits_utf8(settings):
+        raise ModelError(f"{file} is damaged (half a Unicode character): copy the model again.")
     return settings
 
 

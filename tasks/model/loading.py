@@ -9,9 +9,8 @@ from tasks.model.adapters import apply_adapter, require_adapter
 from tasks.model.configuration import read_config, read_settings, readable, require_model_config
 from tasks.model.original import find_tower, is_original, original_tensors
 from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
+from tasks.model.trying import MOST_SIDE, try_image_handling, try_tokenizer
 
-# pixels a side; a damaged number must not ask for all memory
-MOST_SIDE = 4096
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 
@@ -51,7 +50,11 @@ def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
         image_tokens=patches + whole,
     )
     reader.image_processor.do_pad = pads(folder)
-    return replace(reader, image_processor=_processor_of(adapter, reader)) if adapter is not None else reader
+    if adapter is not None:
+        reader = replace(reader, image_processor=_processor_of(adapter, reader))
+    try_image_handling(adapter or folder, reader.image_processor, config["vision_config"]["image_size"])
+    try_tokenizer(folder, reader.tokenizer, config.get("text_config", {}).get("vocab_size"))
+    return reader
 
 
 def _patches(folder: Path, vision: dict[str, Any]) -> int:
