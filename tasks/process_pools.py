@@ -1,6 +1,7 @@
 """Work that all CPUs share: processes that are started for it and end with it."""
 
 import multiprocessing
+import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +10,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from tasks.interrupting import shielded
+from tasks.processes import die_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,11 +21,30 @@ def map_in_processes(
 ) -> list[Result]:
     """What `work`, a function of an importable module, returns of each item, in their order."""
     # spawned: a flow's process has threads, and a fork would copy their locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), die_with_parent) as pool:
         with _program_out_of_sight(), shielded():
             # all processes are started here
             found = pool.map(work, items, chunksize=chunk)
         return list(found)
+
+
+def call_in_process(work: Callable[[], Result], memory_bytes: int) -> Result:
+    """What `work` returns in a process of its own that gets no more than this much address space.
+
+    Raises BrokenProcessPool where the process ends before it returns.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, _bounded, (memory_bytes,)) as pool:
+        with _program_out_of_sight(), shielded():
+            found = pool.submit(work)
+        return found.result()
+
+
+def _bounded(memory_bytes: int) -> None:
+    die_with_parent()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class _Unpacking:
     def unpack(self, archive: Path, folder: Path, depth: int = 1) -> None:
         """Unpack into `folder`, and what is found there into folders beside; only those within are removed."""
         unpacked = unpack(archive, folder, self._left)
-        self._left = self._left.less(unpacked.files, unpacked.total_bytes)
+        self._left = self._left.less(unpacked.entries, unpacked.total_bytes)
         if depth < DEEPEST_NESTING:
             for number, path in enumerate(_archives_in(folder)):
                 self.unpack(path, folder / f"{path.name}.unpacked-{number}", depth + 1)

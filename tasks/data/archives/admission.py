@@ -12,6 +12,7 @@ Kind = Literal["file", "folder", "link", "device"]
 
 LONGEST_NAME = 255
 LONGEST_PATH = 1000
+DEEPEST_PATH = 64
 KEEP_FREE_BYTES = 64 << 20
 TRUSTED = "unpack it yourself and give the folder, if you trust it"
 
@@ -22,23 +23,28 @@ class NoRoomError(DataError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry as the archive declares it."""
+    """One entry as the archive declares it; `header_bytes` is what its headers took, where that can be large."""
 
     name: str
     size_bytes: int
     kind: Kind
     encrypted: bool = False
+    header_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold: files, unpacked bytes, and unpacked bytes for each packed one.
+    """How much an archive may hold: entries, unpacked bytes, and unpacked bytes for each packed one.
 
-    The ratio is not looked at below `ratio_from_bytes`: a text of some MB packs a thousandfold and harms nobody.
+    Entries are files, links and folders, those that only a path mentions included. The ratio is not looked at below
+    `ratio_from_bytes`: a text of some MB packs a thousandfold and harms nobody. Names and headers have limits of
+    their own, since an archive of empty files has nothing else.
     """
 
-    files: int = 1_000_000
+    entries: int = 1_000_000
     total_bytes: int = 300 << 30
+    name_characters: int = 100_000_000
+    header_bytes: int = 4 << 30
     ratio: float = 200
     ratio_from_bytes: int = 64 << 20
 
@@ -47,9 +53,9 @@ class Limits:
         total_bytes = max(self.ratio_from_bytes, int(self.ratio * packed_bytes))
         return replace(self, total_bytes=min(self.total_bytes, total_bytes))
 
-    def less(self, files: int, total_bytes: int) -> "Limits":
+    def less(self, entries: int, total_bytes: int) -> "Limits":
         """What is left of the limits when so much has come out."""
-        return replace(self, files=self.files - files, total_bytes=self.total_bytes - total_bytes)
+        return replace(self, entries=self.entries - entries, total_bytes=self.total_bytes - total_bytes)
 
 
 class Gate:
@@ -59,13 +65,18 @@ class Gate:
         self.archive, self.limits = archive, limits
         self.packed_bytes = archive.stat().st_size
         self.free_bytes = shutil.disk_usage(folder).free - KEEP_FREE_BYTES
-        self.files, self.total_bytes = 0, 0
+        self.files, self.entries, self.total_bytes = 0, 0, 0
+        self._name_characters, self._header_bytes = 0, 0
         self._kinds: dict[str, Kind] = {}
         self._named: set[str] = set()
 
     def admit(self, entry: Entry) -> str:
         """The relative path at which an entry may be written; empty for the archive's own top folder."""
         path = self.inside(entry.name)
+        self._count(entry.name)
+        self._header_bytes += entry.header_bytes
+        if self._header_bytes > self.limits.header_bytes:
+            self.refuse(f"has headers of more than {self.limits.header_bytes} bytes", TRUSTED)
         if entry.encrypted:
             self.refuse("is encrypted", "give an archive without a password")
         if entry.kind == "device":
@@ -90,13 +101,17 @@ class Gate:
             self.refuse(f"holds a name with control or undecodable characters ({name!r})", "repack it")
         if len(text) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
             self.refuse(f"holds a name that is too long ({name[:60]!r}...)", "repack it with shorter names")
+        if len(parts) > DEEPEST_PATH:
+            self.refuse(f"holds folders too deep within each other ({name[:60]!r}...)", "repack it with fewer levels")
         return "/".join(parts)
 
     def _require_alone(self, path: str, kind: Kind) -> None:
         folded = _folded(path)
         parent = folded.rpartition("/")[0]
-        while parent and (known := self._kinds.setdefault(parent, "folder")):
-            if known != "folder":
+        while parent:
+            if parent not in self._kinds:
+                self._count(parent)
+            if self._kinds.setdefault(parent, "folder") != "folder":
                 self.refuse(f"holds {parent!r} as a file and as a folder", "repack it")
             parent = parent.rpartition("/")[0]
         known = self._kinds.setdefault(folded, kind)
@@ -107,11 +122,19 @@ class Gate:
             self.refuse(f"holds {path!r} as a file and as a folder", "repack it")
         self._named.add(folded)
 
+    def _count(self, name: str) -> None:
+        self.entries += 1
+        self._name_characters += len(name)
+        if self.entries > self.limits.entries:
+            self.refuse(f"holds more than {self.limits.entries} files and folders", TRUSTED)
+        if self._name_characters > self.limits.name_characters:
+            self.refuse(f"holds names of more than {self.limits.name_characters} characters", TRUSTED)
+
     def _require_size(self, entry: Entry) -> None:
+        if entry.size_bytes < 0:
+            self.refuse(f"declares a negative size ({entry.name!r})", "it is damaged or made to do harm")
         self.files += 1
         self.total_bytes += entry.size_bytes
-        if self.files > self.limits.files:
-            self.refuse(f"holds more than {self.limits.files} files", TRUSTED)
         if self.total_bytes > self.limits.total_bytes:
             self.refuse(f"unpacks to more than {self.limits.total_bytes} bytes", TRUSTED)
         if self.total_bytes > max(self.limits.ratio_from_bytes, self.limits.ratio * self.packed_bytes):

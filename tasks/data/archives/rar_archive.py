@@ -12,8 +12,8 @@ from tasks.errors import DataError
 SPLIT_FLAGS, ENCRYPTED_FLAG, FOLDER_FLAG = 0x03, 0x04, 0x20
 END_OF_ARCHIVE = 10
 UNIX = 3
-# UnRAR itself stops to ask above this; the four sources' archives need some MB.
-LARGEST_DICTIONARY_KB = 4 << 20
+# Half of what the reader's process gets; the four sources' archives need some MB.
+LARGEST_DICTIONARY_KB = 1 << 20
 # The block that ends an archive of rar 5, always the same bytes; without it the file was cut between two entries.
 SIGNATURE_5, END_BLOCK_5 = b"Rar!\x1a\x07\x01\x00", b"\x1d\x77\x56\x51\x03\x05\x04\x00"
 TAIL_BYTES = 1 << 16
@@ -74,7 +74,7 @@ def _admit(header: Any, gate: Gate) -> None:
     if header.Flags & SPLIT_FLAGS:
         gate.refuse("is one of several volumes", "repack them as one archive")
     if header.headerDataEx.DictSize > LARGEST_DICTIONARY_KB:
-        gate.refuse("wants more than 4 GB of memory", "repack it with a smaller dictionary")
+        gate.refuse("wants more than 1 GB of memory", "repack it with a smaller dictionary")
     gate.admit(_entry_of(header))
 
 

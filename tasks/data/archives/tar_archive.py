@@ -3,31 +3,90 @@
 import bz2
 import gzip
 import lzma
-import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 from tasks.data.archives.admission import Entry, Gate, Kind
 from tasks.data.archives.writing import CHUNK_BYTES, write_stream
+from tasks.files import link_or_copy
 
 # Tools pad a tar to full records of 10 KiB, some to more; megabytes behind its end are no padding.
 LONGEST_TAIL_BYTES = 16 << 20
 
 
-class WholeTarInfo(tarfile.TarInfo):
-    """A header that must be whole: tarfile itself takes any broken header but the first for the end."""
+# A header that describes the next one: of some hundred bytes for a long name, and read whole into memory.
+LONGEST_HEADER_BYTES = 32 << 10
+DESCRIBING = frozenset(
+    {
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+        *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    }
+)
+# xz -9 needs 65 MB
+XZ_MEMORY_BYTES = 256 << 20
+
+
+class BoundedTarInfo(tarfile.TarInfo):
+    """A header that is whole and small: tarfile takes any broken one but the first for the end, and reads any size."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "WholeTarInfo":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "BoundedTarInfo":
         """Read one header block."""
         try:
-            return super().frombuf(buf, encoding, errors)
+            header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
                 raise
             raise tarfile.ReadError(f"no whole header where one should be ({error})") from None
+        if header.size < 0:
+            raise tarfile.ReadError("a header of negative size")
+        if header.type in DESCRIBING and header.size > LONGEST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            _refuse_sparse()
+        return header
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        # tarfile would read a map of any length into memory
+        _refuse_sparse()
+
+
+def _refuse_sparse() -> NoReturn:
+    raise tarfile.ReadError("a sparse file, which is not read here")
+
+
+class XzReader:
+    """An xz or lzma file, read with bounded memory, which lzma.open has no option for."""
+
+    def __init__(self, path: Path):
+        self._file = path.open("rb")
+        self._decoder = self._new_decoder()
+
+    def _new_decoder(self) -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+
+    def read(self, size: int) -> bytes:
+        """Read at most `size` bytes; none at the end of the last stream."""
+        while True:
+            data = self._decoder.unused_data if self._decoder.eof else b""
+            if self._decoder.eof:
+                # streams may follow each other, with zeros between them
+                data = (data or self._file.read(CHUNK_BYTES)).lstrip(b"\0")
+                if not data and not (data := self._file.read(CHUNK_BYTES).lstrip(b"\0")):
+                    return b""
+                self._decoder = self._new_decoder()
+            elif self._decoder.needs_input and not (data := self._file.read(CHUNK_BYTES)):
+                raise EOFError("the compressed data ends before its end marker")
+            if found := self._decoder.decompress(data, size):
+                return found
+
+    def __enter__(self) -> "XzReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def open_zstd(path: Path) -> IO[bytes]:
@@ -43,7 +102,7 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
     "tar": lambda path: path.open("rb"),
     "gzip": gzip.open,
     "bzip2": bz2.open,
-    "xz": lzma.open,
+    "xz": XzReader,
     "zstd": open_zstd,
 }
 
@@ -52,30 +111,47 @@ def unpack_tar(archive: Path, folder: Path, gate: Gate, compression: str) -> Non
     """Unpack a tar archive of a compression named in OPENERS into an empty folder."""
     with OPENERS[compression](archive) as stream:
         with tarfile.open(
-            fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, tarinfo=WholeTarInfo, errors="surrogateescape"
+            fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, tarinfo=BoundedTarInfo, errors="surrogateescape"
         ) as file:
-            for member in file:
+            while (member := file.next()) is not None:
                 _unpack_member(file, member, folder, gate)
+                # tarfile would keep all of them
+                file.members = []  # type: ignore[misc]
         _require_end(stream, gate)
 
 
 def _unpack_member(file: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, gate: Gate) -> None:
+    _require_consistent(file, member, gate)
     # tar stores a file with two names once, and the second time as a hard link
     twin = folder / gate.inside(member.linkname) if member.islnk() else None
+    if twin and not twin.is_file():
+        gate.refuse(f"links {member.name!r} to what it does not hold", "repack it with the files themselves")
     kind: Kind = "file" if twin else _kind_of(member)
-    path = folder / gate.admit(Entry(member.name, member.size, kind))
+    # what a link itself says of its size means nothing
+    size_bytes = twin.stat().st_size if twin else member.size
+    path = folder / gate.admit(Entry(member.name, size_bytes, kind, header_bytes=member.offset_data - member.offset))
     if kind == "folder":
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     if twin:
-        if not twin.is_file():
-            gate.refuse(f"links {member.name!r} to what it does not hold", "repack it with the files themselves")
-        os.link(twin, path)
+        link_or_copy(twin, path)
         return
     source = file.extractfile(member)
     assert source is not None
     write_stream(str(path), source, member.size)
+
+
+def _require_consistent(file: tarfile.TarFile, member: tarfile.TarInfo, gate: Gate) -> None:
+    """Refuse a file whose size is not that of its bytes: pax headers can give it another."""
+    # where tarfile goes on for the next header
+    stored_bytes = file.offset - member.offset_data
+    if member.issparse() or (
+        member.isreg() and stored_bytes != -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    ):
+        gate.refuse(f"says of {member.name[:60]!r} two different sizes", "repack it, without sparse files")
+    if sum(len(key) + len(value) for key, value in file.pax_headers.items()) > LONGEST_HEADER_BYTES:
+        gate.refuse(f"has headers for all files of more than {LONGEST_HEADER_BYTES} bytes", "repack it")
 
 
 def _kind_of(member: tarfile.TarInfo) -> Kind:

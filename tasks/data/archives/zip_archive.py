@@ -1,23 +1,45 @@
 """Zip archives: several processes unpack a share of the entries each."""
 
+import io
 import stat
 import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.data.archives.admission import Entry, Gate, Kind
+from tasks.data.archives.admission import TRUSTED, Entry, Gate, Kind
 from tasks.data.archives.writing import write_stream
 from tasks.process_pools import map_in_processes
 
 ENCRYPTED_FLAG = 0x1
 # Starting a process costs as much as unpacking many thousand small files.
 ALONE_BELOW = 10_000
+LARGEST_DIRECTORY_BYTES = 256 << 20
+DIRECTORY_ENTRY = b"PK\x01\x02"
+# LZMA, the third that zipfile knows, takes as much memory as the archive asks for
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+
+
+class _Listed(io.FileIO):
+    """An archive of which zipfile reads the directory: refused before it makes an object of each of its entries."""
+
+    def __init__(self, archive: Path, gate: Gate):
+        super().__init__(archive)
+        self._gate = gate
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read what zipfile asks for at once: the directory, or a few bytes that lead to it."""
+        if size is not None and size > LARGEST_DIRECTORY_BYTES:
+            self._gate.refuse(f"has a directory of more than {LARGEST_DIRECTORY_BYTES} bytes", TRUSTED)
+        data = super().read(size)
+        if data.count(DIRECTORY_ENTRY) > self._gate.limits.entries:
+            self._gate.refuse(f"holds more than {self._gate.limits.entries} files and folders", TRUSTED)
+        return data
 
 
 def unpack_zip(archive: Path, folder: Path, gate: Gate, workers: int) -> None:
     """Unpack a zip archive into an empty folder."""
-    with zipfile.ZipFile(archive) as file:
+    with _Listed(archive, gate) as listed, zipfile.ZipFile(listed) as file:
         infos = file.infolist()
         # entries that share their bytes are how a small archive becomes petabytes
         if sum(info.compress_size for info in infos) > gate.packed_bytes:
@@ -40,6 +62,8 @@ def _admitted(infos: Sequence[zipfile.ZipInfo], folder: Path, gate: Gate) -> lis
     for index, info in enumerate(infos):
         # zipfile cuts a name at its first NUL; what the archive says is judged
         name = info.orig_filename if "\0" in info.orig_filename else info.filename
+        if info.compress_type not in METHODS:
+            gate.refuse(f"is packed by a method that is not read here ({info.compress_type})", "repack it with deflate")
         entry = Entry(name, info.file_size, _kind_of(info), bool(info.flag_bits & ENCRYPTED_FLAG))
         path = f"{folder}/{gate.admit(entry)}"
         if entry.kind == "folder":

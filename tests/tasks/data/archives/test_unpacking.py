@@ -7,10 +7,12 @@ import py7zr
 import pytest
 
 from tasks.data.archives.admission import Limits
-from tasks.data.archives.unpacking import Unpacked, archive_kind, unpack
+from tasks.data.archives.reading import Unpacked
+from tasks.data.archives.unpacking import archive_kind, unpack
 from tasks.errors import DataError
 
 FILES = {"set/a/1.jpg": b"one" * 500, "set/b/2.jpg": b"two", "set/empty.txt": b"", "naïve name.txt": b"3"}
+FOLDERS = 3  # set, set/a, set/b
 TOTAL = sum(map(len, FILES.values()))
 
 
@@ -68,13 +70,13 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_each_kind_is_known_by_its_content_and_unpacked_whole(tmp_path, kind):
     archive = MAKERS[kind](laid_out(tmp_path / "source"), tmp_path / "any name")
     assert archive_kind(archive) == kind
-    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), TOTAL)
+    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), len(FILES) + FOLDERS, TOTAL)
     assert content(tmp_path / "out") == FILES
 
 
 def test_a_rar_archive_is_unpacked_whole(tmp_path, make_rar, rar_entry):
     archive = make_rar(tmp_path / "a.rar", [rar_entry(name, data) for name, data in FILES.items()])
-    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), TOTAL)
+    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), len(FILES) + FOLDERS, TOTAL)
     assert content(tmp_path / "out") == FILES
 
 
@@ -118,7 +120,7 @@ def test_an_existing_folder_is_left_as_it_is(tmp_path):
     assert content(tmp_path / "out") == {"mine.txt": b"mine"}
 
 
-@pytest.mark.parametrize("limits", [Limits(files=3), Limits(total_bytes=TOTAL - 1)])
+@pytest.mark.parametrize("limits", [Limits(entries=3), Limits(total_bytes=TOTAL - 1)])
 def test_an_archive_beyond_the_limits_is_refused(tmp_path, limits):
     archive = make_tar(laid_out(tmp_path / "source"), tmp_path / "a.tar")
     with pytest.raises(DataError, match="if you trust it"):
