@@ -116,7 +116,7 @@ def unpack_tar(archive: Path, folder: Path, gate: Gate, compression: str) -> Non
             while (member := file.next()) is not None:
                 _unpack_member(file, member, folder, gate)
                 # tarfile would keep all of them
-                file.members = []  # type: ignore[misc]
+                file.members = []  # type: ignore[attr-defined]
         _require_end(stream, gate)
 
 
