@@ -116,7 +116,8 @@ def test_archives_within_archives_share_the_limits_of_the_outermost(tmp_path):
     folders = 1 + 5
     fits = Limits(entries=folders + 1 + 5 + 5 * 100)
     assert lay_out(LR, [outer], tmp_path / "imagenes", {}, fits).images == 100
-    for limits in (Limits(entries=folders + 5 * 100), Limits(total_bytes=50_000), Limits(ratio=1.01, ratio_from_bytes=50_000)):
+    too_many, too_large = Limits(entries=folders + 5 * 100), Limits(total_bytes=50_000)
+    for limits in (too_many, too_large, Limits(ratio=1.01, ratio_from_bytes=50_000)):
         with pytest.raises(DataError, match="Nothing of it was kept"):
             lay_out(LR, [outer], tmp_path / "other", {}, limits)
         assert list((tmp_path / "other").iterdir()) == []
