@@ -127,6 +127,9 @@ def test_an_image_is_read_once_for_all_its_questions(engine_with, questions, liv
             self.calls += 1
             return lively_model.image_processor(*values, **options)
 
+        def __getattr__(self, name):
+            return getattr(lively_model.image_processor, name)
+
     counting = CountingProcessor()
     answers_of(engine_with(2, image_processor=counting), questions)
     assert counting.calls == len({question.image for question in questions})
