@@ -35,6 +35,13 @@ def written_atomically(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove all below a folder that killed processes left half-written; nobody else may be writing there."""
+    for part in folder.rglob(".*.part"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

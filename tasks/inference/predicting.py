@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, UserError
+from tasks.files import remove_half_written
 from tasks.inference.answer_log import AnswerLog, opened_log, rewrite_log
 from tasks.inference.asking import ask_dialogues
 from tasks.inference.comparing import Comparison, compare_alone
@@ -174,7 +175,6 @@ def _finish(work: Work, known: dict[str, Answer], details: dict[str, Any]) -> Ma
     rewrite_log(work.log_path, answers)
     write_joined(out, joined, work.request.subset_size)
     drop_shares(out)
-    for leftover in out.rglob(".*.part"):
-        # half of a file whose writer was killed: this process alone writes here
-        leftover.unlink()
+    # this process alone writes here
+    remove_half_written(out)
     return write_manifest(out, work.fingerprint, {"model": work.request.name, "answers": len(plan.keys), **details})

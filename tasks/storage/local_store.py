@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tasks.errors import StoreError
-from tasks.files import CHUNK_BYTES, link_or_copy, sha256_of, write_text, written_atomically
+from tasks.files import CHUNK_BYTES, link_or_copy, remove_half_written, sha256_of, write_text, written_atomically
 from tasks.storage.stored_files import StoredFile, end_of
 
 WAYS_OUT: dict[int | None, str] = {
@@ -92,8 +92,7 @@ class LocalStore:
 
     def drop_unfinished(self, folder: str) -> None:
         with self._refusals(folder):
-            for path in (self.root / folder).rglob(".*.part"):
-                path.unlink(missing_ok=True)
+            remove_half_written(self.root / folder)
 
     def delete(self, key: str) -> None:
         with self._refusals(key):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
+from tasks.files import remove_half_written
 from tasks.paths import notes_beside
 from tasks.storage.archiving import Archived
 from tasks.storage.notes import Note, note_failure, note_on, write_note
@@ -81,7 +82,9 @@ class Archive:
         take turns.
         """
         result = SweepResult()
-        with locked(notes_beside(self.staging)):
+        notes = notes_beside(self.staging)
+        with locked(notes):
+            remove_half_written(notes)
             for staged in staged_checkpoints(self.staging):
                 if not staged.is_complete:
                     result.incomplete.append(staged.step)

@@ -81,6 +81,16 @@ def test_what_an_interrupted_run_left_is_archived_by_hand_and_once(
     assert (place / "MANIFEST.json").is_file()
 
 
+def test_a_note_that_a_kill_left_half_written_is_gone_after_the_next_archiving(tmp_path: Path) -> None:
+    run = tmp_path / "workspace" / "runs" / "demo"
+    half = run / "training" / "archive" / ".checkpoint-5.json.bfa3o79i.part"
+    half.parent.mkdir(parents=True)
+    half.write_text('{"saved')
+    (run / "experiment.yaml").write_text(ExperimentConfig().as_yaml())
+    assert main(["checkpoints", "archive", str(run)]) == 0
+    assert list(half.parent.iterdir()) == []
+
+
 def test_a_folder_that_is_no_runs_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "archive", str(tmp_path)]) == 2
     assert "no run's folder" in capsys.readouterr().err
