@@ -62,7 +62,8 @@ def _require_ours(out: Path) -> None:
     report = out / AUDIT
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or report.is_file())):
         raise DataError(f"{out} exists and is no audit: give another folder, or move it away.")
-    if report.is_file() and "pairs_across_sets" not in read_json(report):
+    found = read_json(report) if report.is_file() else None
+    if report.is_file() and not (isinstance(found, dict) and "pairs_across_sets" in found):
         raise DataError(f"{report} is no audit of ours: give another folder, or move it away.")
 
 

@@ -104,8 +104,11 @@ def inputs_of(path: Path) -> dict[str, str]:
 
 
 def _before(file: RecordsFile) -> Written | None:
-    manifest: dict[str, Any] | None = file.made_before()
-    return Written(file.path, manifest["kept"], manifest["dropped"], new=False) if manifest else None
+    manifest = file.made_before() or {}
+    kept, dropped = manifest.get("kept"), manifest.get("dropped")
+    if not isinstance(kept, dict) or not isinstance(dropped, dict):
+        return None
+    return Written(file.path, kept, dropped, new=False)
 
 
 def _content(slices: Sequence[RecordSlice]) -> bytes:

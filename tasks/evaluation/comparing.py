@@ -26,6 +26,8 @@ METRICS, PER_ANSWER, SCORES, PAGE = "metrics.json", "per_answer.jsonl", "scores.
 DRAWS = 2000
 SIGNIFICANT = 0.05
 RIGHT = "right"
+# what a row cannot do without
+NEEDED = {"record", "turn", "source", "image"}
 # METEOR and BLEU are no means over images: a mean of their image scores would be another number
 COMPARED = ("CIDEr", "ROUGE-L", RIGHT)
 
@@ -46,8 +48,11 @@ def read_report(folder: Path) -> Report:
     manifest = whole_manifest(place)
     if manifest is None:
         raise DataError(f"{folder} holds no whole report: give the folder that `rsvlm evaluate` wrote.")
-    protocol = read_json(place / METRICS)["protocol"]
-    return Report(place.resolve().name, content_digest(manifest), protocol, read_json_lines(place / PER_ANSWER))
+    metrics, rows = read_json(place / METRICS), read_json_lines(place / PER_ANSWER)
+    protocol = metrics.get("protocol") if isinstance(metrics, dict) else None
+    if not isinstance(protocol, dict) or not all(isinstance(row, dict) and row.keys() >= NEEDED for row in rows):
+        raise DataError(f"{place} is no report as `rsvlm evaluate` writes it: evaluate the answers again.")
+    return Report(place.resolve().name, content_digest(manifest), protocol, rows)
 
 
 def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tasks.errors import StoreError
 from tasks.files import digest_of
+from tasks.json_text import decode_json
 from tasks.records import Answer, Question
 from tasks.storage.object_store import ObjectStore
 
@@ -85,7 +86,7 @@ def _rows_of(text: str) -> Iterator[tuple[str, Answer]]:
     """Contents and answers; a damaged line counts as not there."""
     for line in text.split("\n"):
         try:
-            row = json.loads(line)
+            row = decode_json(line)
             check = row.pop("check")
             if digest_of(row)[:16] == check:
                 yield row["content"], Answer(key="", text=row["text"], tokens=row["tokens"])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tasks.errors import UserError
 from tasks.files import digest_of, write_json_lines
+from tasks.json_text import decode_json
 from tasks.records import Answer
 
 CHECK = "check"
@@ -89,7 +90,7 @@ def _line_of(answer: Answer) -> str:
 
 def _answer_of(line: bytes) -> Answer | None:
     try:
-        row = json.loads(line)
+        row = decode_json(line)
         check = row.pop(CHECK)
         return Answer.model_validate(row) if digest_of(row)[:16] == check else None
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):

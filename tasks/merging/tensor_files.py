@@ -4,7 +4,6 @@ Safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes wi
 (https://huggingface.co/docs/safetensors). A torch file is a zip archive that holds the tensors' bytes unpacked.
 """
 
-import json
 import math
 import os
 import zipfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
+from tasks.json_text import decode_json
 from tasks.model.weights import read_tensors as read_torch_file
 
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -61,7 +61,7 @@ def _in_safetensors(file: Path) -> list[StoredTensor]:
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
-            header = json.loads(opened.read(min(length, file.stat().st_size)))
+            header = decode_json(opened.read(min(length, file.stat().st_size)))
         start = LENGTH_BYTES + length
         header.pop("__metadata__", None)
         tensors = [
@@ -71,7 +71,7 @@ def _in_safetensors(file: Path) -> list[StoredTensor]:
         tensors.sort(key=lambda tensor: (tensor.begin, tensor.size_bytes))
     except FileNotFoundError:
         raise ModelError(f"{file} does not exist: copy the whole directory again.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ModelError(f"{file} is no whole safetensors file ({error}): copy it again.") from None
     _require_no_gaps(file, start, tensors)
     return tensors

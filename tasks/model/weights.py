@@ -29,7 +29,7 @@ def _indexed(index: Path) -> list[Path]:
     except (DataError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{index} is damaged: copy it again.") from None
     for name in names:
-        if Path(name).name != name or not (index.parent / name).is_file():
+        if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
             raise ModelError(f"{index} names {name!r}, which does not stand beside it: copy the model again.")
     return [index.parent / name for name in names]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ConfigError, UserError
+from tasks.json_text import parse_json
 from tasks.sweeping.description import Range, SweepConfig
 from tasks.sweeping.space import grid_of, is_whole_number
 
@@ -149,7 +150,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """Cut off a last line that a kill left unfinished: what is written next would be read as its rest."""
+    """Cut off a last line that a kill left unfinished: what is written next would be read as its rest.
+
+    Raises UserError for any other line that is damaged.
+    """
     if not journal.exists():
         return
     content = journal.read_bytes()
@@ -157,3 +161,6 @@ def _cut_torn_line(journal: Path) -> None:
     if whole != content:
         with journal.open("r+b") as file:
             file.truncate(len(whole))
+    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+        if not isinstance(parse_json(line, f"{journal}, line {number}", allow_nan=True), dict):
+            raise UserError(f"{journal}, line {number} is damaged: take another name, or move that folder away.")

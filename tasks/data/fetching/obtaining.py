@@ -139,9 +139,13 @@ def _tried(source: Source, request: FetchRequest, images: int) -> bool:
     """Whether these images are all that the place holds: what it lacked of what records ask for, it lacks again."""
     if not request.note(source.name).is_file():
         return False
-    note = read_json(request.note(source.name))
     given = request.ways(source.name, ()) if source.name in request.archives else ()
-    known = tuple(file["address"] for file in note["from"])
+    try:
+        note = read_json(request.note(source.name))
+        known = tuple(file["address"] for file in note["from"])
+    except (DataError, KeyError, TypeError):
+        # damaged: it is written anew
+        return False
     return bool(note["images"] == images and all(tuple(map(without_secrets, way)) == known for way in given))
 
 

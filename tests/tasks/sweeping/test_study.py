@@ -80,3 +80,13 @@ def test_a_failed_point_counts_and_is_not_tried_again(tmp_path: Path) -> None:
         points.fail(trial, "out of memory")
         assert points.next() is None
         assert points.finished()[0].user_attrs["reason"] == "out of memory"
+
+
+@pytest.mark.parametrize("line", ["foreign", "[]", "{", '{"a": ' + "9" * 5000 + "}", "[" * 9999])
+def test_a_journal_that_is_damaged_is_one_sentence(tmp_path: Path, line: str) -> None:
+    try_points(tmp_path / "sweep", sweep_of(), most=1)
+    journal = tmp_path / "sweep" / JOURNAL
+    first, *rest = journal.read_text().split("\n")
+    journal.write_text("\n".join([first, line, *rest]))
+    with pytest.raises(UserError, match=r"journal\.jsonl, line 2 is "):
+        try_points(tmp_path / "sweep", sweep_of())
