@@ -73,6 +73,8 @@ class Series:
                 if self.tally.kills >= kills or self._rng.random() >= AGAIN:
                     break
             self._go_to_the_end(before)
+            wrong = sum(map(len, self.tally.faults.values()))
+            print(f"{self.tally.name}: {self.tally.kills} of {kills} kills, {wrong} faults", flush=True)
 
     def _killed_once(self, before: Held) -> Held:
         """Start the command and kill it at a drawn moment; what is there afterwards."""
