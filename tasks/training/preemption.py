@@ -14,8 +14,8 @@ from types import FrameType
 
 from tasks.interrupting import Interrupted, ending_in_order
 
-# Of the trainings that this process has started: the folder, and the file that stops it.
-_signs: dict[Path, Path] = {}
+# The files that stop the trainings of this process.
+_signs: set[Path] = set()
 
 
 class StopRequest:
@@ -36,20 +36,21 @@ class StopRequest:
 def stoppable(file: Path) -> Iterator[StopRequest]:
     """While the block runs, Ctrl-C and the first SIGTERM stop the training in order; later ones act as before it."""
     request = StopRequest(file)
-    _signs[file.parent] = file
+    _signs.add(file)
     try:
         with _on_sigterm(request), ending_in_order(request.stop):
             yield request
     finally:
-        del _signs[file.parent]
+        _signs.discard(file)
         file.unlink(missing_ok=True)
 
 
 def ask_to_stop(folder: Path) -> bool:
     """Stop the training that this process runs in a folder, from any thread; False where there is none."""
-    if file := _signs.get(folder):
+    files = [file for file in tuple(_signs) if file.parent == folder]
+    for file in files:
         file.touch()
-    return file is not None
+    return bool(files)
 
 
 @contextmanager

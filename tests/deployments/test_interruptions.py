@@ -79,7 +79,18 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     orchestra.set_state(runs.lost, "CANCELLING")
     orchestra.until(lambda: not orchestra.processes_of(runs.lost), "the end of its processes", patience_s=60)
     assert orchestra.ended(runs.lost) == "CANCELLED"
-    assert before <= orchestra.saved("lost")[-1] < 4000
+    saved = orchestra.saved("lost")[-1]
+    assert before <= saved < 4000
+    # the experiment's flow, the training's and its task say what is saved; none has failed
+    told = f"Training cancelled, checkpoint-{saved} saved: "
+    cancelled = [
+        each
+        for what in ("flow_runs", "task_runs")
+        for each in orchestra.all(what)
+        if each["state"]["message"] and each["state"]["message"].startswith(told)
+    ]
+    assert {each["name"].rpartition("-")[0] for each in cancelled} >= {"experiment", "train-lora", "train-adapter"}
+    assert {each["state"]["type"] for each in cancelled} == {"CANCELLED"}
 
 
 def test_a_training_goes_on_without_its_worker_and_a_server_and_ends_as_it_should(
