@@ -16,6 +16,7 @@ from rows import Row
 # for all benchmarks with each.
 BENCHMARKS = {
     "unpacking": ("data_stage", "unpacking_beside_unzip"),
+    "hostile": ("hostile_archives", "mutated_archives"),
     "verifying": ("data_stage", "verifying_beside_decoding"),
     "filtering": ("data_stage", "filtering_beside_loading"),
     "audit": ("data_stage", "audit_of_many"),

@@ -16,6 +16,8 @@ from tasks.process_pools import call_in_process
 # and the one of rar is C++ that a damaged file may crash.
 IN_CHILD = frozenset({"7z", "rar"})
 CHILD_MEMORY_BYTES = 2 << 30
+# libraries raise OSError without a number; the system refuses to go where a damaged offset leads
+OF_THE_ARCHIVE = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def damage_named(archive: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoomError(f"The disk is full while unpacking {archive}: make room and try again.") from None
-        if error.errno is not None:
+        if error.errno not in OF_THE_ARCHIVE:
             raise
         raise _damaged(archive, _reason(error)) from None
     except Exception as error:

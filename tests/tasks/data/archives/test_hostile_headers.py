@@ -142,6 +142,15 @@ def test_a_zip_whose_directory_is_of_gigabytes_is_refused_before_it_is_read(tmp_
     refused(tmp_path / "bad.zip", "has a directory of more than")
 
 
+def test_a_zip_whose_first_entry_lies_before_its_start_is_refused(tmp_path, refused):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
+        file.writestr("a", bytes(200))
+    whole = (tmp_path / "bad.zip").read_bytes()
+    # what is cut out of the data moves all that zipfile looks for, to a negative place that the system refuses
+    (tmp_path / "bad.zip").write_bytes(whole[:50] + whole[150:])
+    refused(tmp_path / "bad.zip", "damaged or cut off")
+
+
 def test_a_zip_packed_by_a_method_without_a_memory_limit_is_refused(tmp_path, refused):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a", b"data")
