@@ -10,21 +10,20 @@ from urllib.parse import urlsplit
 
 from tasks.errors import ConfigError
 
-REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 ANY_ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
-_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 # what these say is which file is meant; any other parameter may be a token or a signature
 _PLAIN_NAMES = (
     "id|export|confirm|download|dl|raw|format|file|filename|files|name|path|persistentId|version|revision|ref"
     "|cid|resid|usp"
 )
-_PARAMETER = rf"(?:(?:{_PLAIN_NAMES})(?:=[^&#]*)?|[^&#=]+=(?:{_REFERENCE})+|{_REFERENCE})"
+_PARAMETER = rf"(?:(?:{_PLAIN_NAMES})(?:=[^&#]*)?|[^&#=]+=(?:{REFERENCE})+|{REFERENCE})"
 # A path, or an address whose login, query and fragment hold no more than references. Also the pattern of the JSON
 # schema, by which Prefect's server refuses an address before it is stored.
 PLAIN_ADDRESS = (
     rf"^(?:(?![hH][tT][tT][pP][sS]?:|[A-Za-z][A-Za-z0-9+.\-]*://)[\s\S]*|[A-Za-z][A-Za-z0-9+.\-]*://"
-    rf"(?:(?:[^/?#@:]*:)?{_REFERENCE}@)?[^/?#@]*(?:/[^?#]*)?(?:\?{_PARAMETER}(?:&{_PARAMETER})*)?"
+    rf"(?:(?:[^/?#@:]*:)?{REFERENCE}@)?[^/?#@]*(?:/[^?#]*)?(?:\?{_PARAMETER}(?:&{_PARAMETER})*)?"
     r"(?:#(?:sha256|md5)=[0-9a-fA-F]+)?)$"
 )
 _IS_PLAIN = re.compile(PLAIN_ADDRESS)
@@ -47,15 +46,16 @@ def resolved(address: str, environment: Mapping[str, str] = os.environ) -> str:
     """
 
     def value_of(found: re.Match[str]) -> str:
-        value = environment.get(found[1])
+        name = found[0][2:-1]
+        value = environment.get(name)
         if not value:
             raise ConfigError(
-                f"{found[0]}, which an address refers to, is not set: set the environment variable {found[1]} where "
+                f"{found[0]}, which an address refers to, is not set: set the environment variable {name} where "
                 "the run works."
             )
         return value
 
-    return REFERENCE.sub(value_of, address)
+    return re.sub(REFERENCE, value_of, address)
 
 
 def without_secrets(address: str) -> str:

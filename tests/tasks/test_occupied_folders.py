@@ -1,8 +1,7 @@
 """A folder that a step cannot take for its own is set aside inside a run; one that it can is not lost with its key."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +13,6 @@ from tasks.records import FolderRef
 from tasks.steps import KEPT, is_whole, make, step
 from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 
-NOBODY = 65534
 # Where the step `occupy` has worked.
 calls: list[Path] = []
 
@@ -74,7 +72,9 @@ def test_a_kept_steps_folder_without_its_key_is_taken(prefect_server: Path, tmp_
     assert not (tmp_path / "superseded").exists()
 
 
-def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(tmp_path: Path) -> None:
+def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(
+    tmp_path: Path, as_nobody: Callable[[], AbstractContextManager[None]]
+) -> None:
     write_text(tmp_path / "home" / "out" / "text.txt", "a")
     made = content_digest(write_manifest(tmp_path / "home" / "out", "a"))
     ref = FolderRef(path=tmp_path / "home" / "out", sha256=made)
@@ -85,15 +85,3 @@ def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(tmp_path: 
             assert not is_whole(ref)
     finally:
         (tmp_path / "home").chmod(0o755)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's right to read everything."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)

@@ -3,8 +3,8 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from tasks.data.image_files import look_at_images
 from tasks.data.image_states import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE
 from tasks.data.verification import verification_of
 
-NOBODY = 65534
 FOLDER = "NWPU/NWPU_images/a"
 
 
@@ -130,26 +129,21 @@ WHOLE = {
 }
 
 
-@contextmanager
-def without_power() -> Iterator[None]:
-    """As a user whom permissions bind, which they do not bind root."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
+@pytest.fixture
+def report_on(as_nobody: Callable[[], AbstractContextManager[None]]) -> Callable[..., dict]:
+    """A function that reports on images each of which has two records."""
 
+    def report(images: Path, names: list[str], with_look: bool = True) -> dict:
+        records = [
+            {"id": f"{copy} {name}", "image": f"{FOLDER}/{name}", "conversations": []}
+            for name in names
+            for copy in "ab"
+        ]
+        with as_nobody():
+            states = look_at_images(images, [f"{FOLDER}/{name}" for name in names], with_look)
+        return verification_of(images, records, states, ["NWPU"])
 
-def report_on(images: Path, names: list[str], with_look: bool = True) -> dict:
-    """The report on images each of which has two records."""
-    records = [
-        {"id": f"{copy} {name}", "image": f"{FOLDER}/{name}", "conversations": []} for name in names for copy in "ab"
-    ]
-    with without_power():
-        states = look_at_images(images, [f"{FOLDER}/{name}" for name in names], with_look)
-    return verification_of(images, records, states, ["NWPU"])
+    return report
 
 
 @pytest.fixture
@@ -193,7 +187,9 @@ def plant(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("with_look", [False, True])
-def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_whole_one(images, folder, with_look):
+def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_whole_one(
+    images, folder, with_look, report_on
+):
     for name, data in WHOLE.items():
         (folder / name).write_bytes(data)
     expected = plant(folder)
@@ -205,14 +201,14 @@ def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_who
     assert report["noticed"] == []
 
 
-def test_an_image_of_another_kind_than_its_name_is_noticed_and_usable(images, folder):
+def test_an_image_of_another_kind_than_its_name_is_noticed_and_usable(images, folder, report_on):
     (folder / "a.jpg").write_bytes(PNG)
     report = report_on(images, ["a.jpg"])
     assert report["faults"] == []
     assert report["noticed"] == [{"image": f"{FOLDER}/a.jpg", "what": OTHER_KIND, "kind": "PNG"}]
 
 
-def test_files_that_no_record_asks_for_are_listed(images, folder):
+def test_files_that_no_record_asks_for_are_listed(images, folder, report_on):
     for name in ("a.jpg", "b.jpg", "notes.txt"):
         (folder / name).write_bytes(JPEG)
     assert report_on(images, ["a.jpg"])["unreferenced"] == [f"{FOLDER}/b.jpg", f"{FOLDER}/notes.txt"]
