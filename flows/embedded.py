@@ -7,6 +7,7 @@ import atexit
 import logging
 import os
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from threading import Thread
@@ -26,6 +27,8 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
 }
 STOP_S = 2
+# reads to the end of a pipe that nobody writes to: it ends with the process that holds its other side
+WATCHER = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -74,15 +77,38 @@ def _start_server() -> None:
     starting = Thread(target=start, daemon=True)
     starting.start()
     try:
+        _wait_for_process(server, starting)
+        _end_with_us(server)
         starting.join()
     finally:
         # its process is known to the interpreter's end from then on
-        while starting.is_alive() and server.server_process is None:
-            time.sleep(0.01)
+        _wait_for_process(server, starting)
     if failed:
         raise failed[0]
     # before Prefect's own end of it, which waits five seconds
     atexit.register(_end_soon, server)
+
+
+def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:
+    while starting.is_alive() and server.server_process is None:
+        time.sleep(0.01)
+
+
+def _end_with_us(server: "SubprocessASGIServer") -> None:
+    """Have the server ended when this process has gone, however that ends: one that is killed ends nothing itself."""
+    if server.server_process is None:
+        return
+    watcher = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+        [sys.executable, "-I", "-S", "-c", WATCHER, str(server.server_process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={},
+        start_new_session=True,
+    )
+    assert watcher.stdin is not None
+    # held open until then
+    atexit.register(watcher.stdin.close)
 
 
 def _end_soon(server: "SubprocessASGIServer") -> None:

@@ -1,0 +1,58 @@
+"""Prefect's embedded server ends with the command that started it, however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 120
+
+
+def processes_of(home: Path) -> list[int]:
+    """All processes that were given this home."""
+    mark, found = f"PREFECT_HOME={home}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["its server starts", "its server answers"])
+def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "train", "demo", "--workspace", str(tmp_path / "workspace")],
+            env={**kept, "PREFECT_HOME": str(home)},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        is_reached = {
+            "its server starts": lambda: len(processes_of(home)) > 1,
+            "its server answers": lambda: b"Beginning flow run" in log.read_bytes(),
+        }[moment]
+        wait_for(is_reached)
+        child.kill()
+        child.wait()
+        wait_for(lambda: not processes_of(home))
+    finally:
+        for pid in processes_of(home):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for(is_so) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
