@@ -62,7 +62,7 @@ def make(
     try:
         if is_ours:
             # before the work: a run that is killed finds its own unfinished folder again
-            write_text(_key_file(out), key + "\n")
+            _write_key(out, key)
         ref = _made_here(work, out, result or out, parameters, is_ours)
     except OccupiedError as error:
         if not out.exists():
@@ -70,7 +70,7 @@ def make(
         get_run_logger().warning("%s", error)
         _set_aside(out, superseded)
         ref = _made_here(work, out, result or out, parameters)
-    write_text(_key_file(out), key + "\n")
+    _write_key(out, key)
     return ref
 
 
@@ -153,6 +153,14 @@ def _manifest_of(folder: Path) -> Manifest | None:
 
 def _key_file(out: Path) -> Path:
     return out.with_name(f".{out.name}{KEY_SUFFIX}")
+
+
+def _write_key(out: Path, key: str) -> None:
+    """Write the key beside `out`, which one process at a time makes, and remove what a killed one left of it."""
+    file = _key_file(out)
+    for part in out.parent.glob(f".{file.name}.*.part"):
+        part.unlink(missing_ok=True)
+    write_text(file, key + "\n")
 
 
 def _key_at(out: Path) -> str | None:

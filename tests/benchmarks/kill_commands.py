@@ -282,7 +282,9 @@ def run(folder: Path, _bucket: Bucket | None) -> Killed:
     command = cli("run", experiment, "--name", NAME, "--workspace", world)
     return Killed(
         "run", command, world, lambda: None, store=(world / "store").as_uri(), home=folder / "home",
-        passing=("*/staging/*", "*/training/checkpoint-*"), changing=("*/logs/*",), growing=("answers.jsonl",),
+        passing=("*/staging/*", "*/training/checkpoint-*"), growing=("answers.jsonl",),
+        # a marker holds the size of trainer_state.json, and that the seconds of each step
+        changing=("*/logs/*", "*/checkpoint-*/COMPLETE.json"),
     )  # fmt: skip
 
 

@@ -99,7 +99,11 @@ class Series:
 
     def _lost(self, before: Held, after: Held) -> list[str]:
         """What was as it should be and is not any more, and complete content that is nowhere now."""
-        right = [name for name, digest in before.items() if digest == self._truth.get(name) and not is_hidden(name)]
+        right = [
+            name
+            for name, digest in before.items()
+            if digest == self._truth.get(name) and not is_hidden(name) and not self._may_differ(name)
+        ]
         return [name for name in right if after.get(name) != before[name]] + vanished(before, after)
 
     def _wrong(self, after: Held) -> list[str]:

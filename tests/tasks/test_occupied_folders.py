@@ -85,3 +85,17 @@ def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(
             assert not is_whole(ref)
     finally:
         (tmp_path / "home").chmod(0o755)
+
+
+def test_what_a_killed_run_left_of_a_key_is_removed(prefect_server: Path, tmp_path: Path) -> None:
+    from prefect import flow
+
+    @flow
+    def made() -> FolderRef:
+        return make(occupy, tmp_path / "out", tmp_path / "superseded", text=uuid4().hex)
+
+    left, other = tmp_path / "..out.key.a1b2c3.part", tmp_path / "..other.key.a1b2c3.part"
+    for part in (left, other):
+        part.touch()
+    made()
+    assert (left.exists(), other.exists()) == (False, True)
