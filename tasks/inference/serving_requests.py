@@ -1,10 +1,12 @@
 """What a program or the page may send to be run: checked before Gradio looks at it."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from tasks.files import fits_utf8
+from tasks.json_text import decode_json
 
 Kind = Literal["image", "state", "plain"]
 NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -27,11 +29,12 @@ class Endpoint:
 def object_in(body: bytes) -> dict[str, Any]:
     """The JSON object of a body; raises BadRequestError where it is none that can be written as JSON again."""
     try:
-        found = json.loads(body.decode(), parse_constant=_no_number)
-        # endless numbers and halves of characters are read, but nothing later can write them
-        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        found = decode_json(body.decode())
+    except ValueError:
         raise BadRequestError("The body is no JSON that can be taken: mend it.") from None
+    if not fits_utf8(found):
+        # halves of characters are read, but nothing later can write them
+        raise BadRequestError("The body holds half a character: mend it.")
     if not isinstance(found, dict):
         raise BadRequestError("The body is no JSON object: send one.")
     return found
@@ -82,7 +85,3 @@ def _parts(value: Any) -> Iterator[Any]:
         yield part
         if isinstance(part, list):
             pending += part
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)

@@ -51,7 +51,8 @@ def test_too_few_values_and_too_many_are_refused(sent):
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"[]", b"1", b"{", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999}', b'{"a": "\\ud800"}',
-     b'{"a": ' + b"9" * 5000 + b"}", b'{"a": ' + b"[" * 100_000, b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}"],
+     b'{"a": ' + b"9" * 5000 + b"}", b'{"a": ' + b"9" * 400 + b"}",
+     b'{"a": ' + b"[" * 100_000, b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}"],
 )  # fmt: skip
 def test_what_is_no_plain_json_is_refused(body):
     with pytest.raises(BadRequestError):
