@@ -95,9 +95,11 @@ def _made_here(
 
 
 def free_folder(work: Task[..., Any], folder: Path, parameters: Mapping[str, Any]) -> Path:
-    """`folder`, or one with a digest beside it where other content stands there."""
+    """`folder`, or one with a digest beside it where it is known that other content stands there."""
     key = content_key(work, parameters)
-    return folder.with_name(f"{folder.name}-{key[-8:]}") if folder.exists() and _key_at(folder) != key else folder
+    # of a folder that lost its key `make` decides
+    is_other = folder.exists() and _key_at(folder) not in (None, key)
+    return folder.with_name(f"{folder.name}-{key[-8:]}") if is_other else folder
 
 
 def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:

@@ -44,7 +44,12 @@ def test_a_command_that_writes_in_halves_and_loses_is_found_out(
     world = tmp_path / "world"
     bad = Killed("bad", (sys.executable, "-c", BAD, str(world)), world, lambda: None)
     series = Series(bad, tmp_path, random.Random(28))
-    series.kill(12)
-    assert series.tally.kills == 12
-    assert any("halved" in each for each in series.tally.half_written)
-    assert any("kept" in each for each in series.tally.lost)
+    tally = series.tally
+    # when a kill comes is a matter of the machine too: some more until both were hit
+    for kills in range(12, 121, 12):
+        series.kill(kills)
+        halved = any("halved" in each for each in tally.half_written)
+        lost = any("kept" in each for each in tally.lost)
+        if halved and lost:
+            break
+    assert (tally.kills, halved, lost) == (kills, True, True)

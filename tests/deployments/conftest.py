@@ -170,6 +170,11 @@ class Orchestra:
     def state(self, run: str) -> str:
         return str(self.ask("GET", f"flow_runs/{run}")["state"]["type"])
 
+    def states(self, run: str) -> list[dict[str, Any]]:
+        """All states that a run has been in."""
+        found: list[dict[str, Any]] = self.ask("GET", f"flow_run_states/?flow_run_id={run}")
+        return found
+
     def set_state(self, run: str, kind: str) -> None:
         self.ask("POST", f"flow_runs/{run}/set_state", state={"type": kind, "name": kind.capitalize()})
 
