@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tasks.data.sources import require_known
 from tasks.errors import ConfigError
 from tasks.files import digest_of
-from tasks.secret_addresses import without_secrets
+from tasks.secret_addresses import scrubbed, without_secrets
 from tasks.settings import DataConfig, ExperimentConfig
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
@@ -98,7 +98,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = parse_yaml(text)
     except ValueError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
+        raise ConfigError(f"--set {scrubbed(override)}: the value is not valid YAML.") from None
     # an old and a new name of one field must not meet in one section
     for alias, current in (("evaluation_strategy", "eval_strategy"), ("eval_strategy", "evaluation_strategy")):
         if name == alias:
@@ -123,7 +123,7 @@ def _explain(error: ValidationError) -> str:
         field = _fields(_model_at(first["loc"][:-1]))[str(first["loc"][-1])]
         return f"{place}: got {without_secrets(first['input'])!r}, which does not fit: {field.description}"
     wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
-    return f"{place}: {wanted}; got {first['input']!r}."
+    return f"{place}: {wanted}; got {scrubbed(repr(first['input']))}."
 
 
 def _model_at(location: Iterable[Any]) -> type[BaseModel]:

@@ -67,6 +67,8 @@ def without_secrets(address: str) -> str:
     # a path, with a drive's letter perhaps
     if len(parts.scheme) < 2:
         return address
+    if parts.scheme in ("http", "https") and not parts.netloc:
+        return "the address"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

@@ -46,6 +46,14 @@ class ModelConfig(Section):
         "pad", description="pad: to a square with the mean colour; square: crop the centre."
     )
 
+    @field_validator("base", "vision_tower")
+    @classmethod
+    def _no_address(cls, given: str | None) -> str | None:
+        # not repeated: an address may hold a login
+        if given and "://" in given:
+            raise ValueError("an address is given, where a directory or a hub name is taken")
+        return given
+
     @property
     def content(self) -> dict[str, Any]:
         """What decides how the base is used; a directory's files say what it is, wherever it stands."""

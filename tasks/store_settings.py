@@ -50,8 +50,9 @@ class StoreConfig(Section):
 
     uri: str | None = Field(
         None,
-        pattern=r"^(file:///|s3://[a-z0-9][a-z0-9.-]+)",
-        description="file:///folder or s3://bucket/prefix; empty: the folder `store` of the workspace.",
+        pattern=r"^(file:///|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?$)",
+        description="file:///folder or s3://bucket/prefix, without a login; empty: the folder `store` of the "
+        "workspace.",
     )
     endpoint_url: str | None = Field(
         None,

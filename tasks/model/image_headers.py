@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from tasks.model.image_codestream import CODESTREAM, codestream_bytes
 from tasks.model.image_directories import EXIF, TIFF, exif_bytes, tiff_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 APP1, APP2, START_OF_SCAN = 0xFFE1, 0xFFE2, 0xFFDA
 JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
-CODESTREAM = b"\xff\x4f\xff\x51"
+GIF = (b"GIF87a", b"GIF89a")
+EXTENSION, IMAGE = 0x21, 0x2C
 
-# what is taken for a tile of JPEG 2000 and for each of its components, whether it is there or not
-TILE_BYTES, COMPONENT_BYTES = 6_000, 1_200
+# Chunks, segments or bytes between them that are looked at one by one, here and by Pillow: a second's work at most.
+MAX_PARTS = 200_000
+# Pillow copies all comments of a GIF for each block that it adds.
+GIF_EXTENSION_BYTES = 500_000
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,19 @@ def header_of(file: BinaryIO) -> Header:
         width, height = _webp_size(head)
         return Header(opening=8 * width * height)
     if head.startswith((JP2, CODESTREAM)):
-        return Header(opening=_jpeg2000_tiles(file))
+        file.seek(_codestream(file))
+        return Header(opening=codestream_bytes(file))
+    if head.startswith(GIF):
+        _require_short_extensions(file, head[10])
     return Header()
 
 
 def _png_metadata(file: BinaryIO) -> int:
     total, size = 0, file.seek(0, os.SEEK_END)
     position = len(PNG)
-    while position < size:
+    for _ in _parts():
+        if position >= size:
+            break
         file.seek(position)
         head = file.read(8)
         length = int.from_bytes(head[:4])
@@ -80,8 +89,9 @@ def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     from PIL.JpegImagePlugin import MARKER
 
     file.seek(2)
-    before = 0
+    before, parts = 0, _parts()
     while byte := file.read(1):
+        next(parts)
         before, marker = byte[0], before * 256 + byte[0]
         if marker < 0xFF00 or marker == 0xFFFF:
             continue
@@ -92,6 +102,25 @@ def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield marker, file.read(max(0, int.from_bytes(file.read(2)) - 2))
 
 
+def _require_short_extensions(file: BinaryIO, flags: int) -> None:
+    """Raise ValueError where too much stands before a GIF's first image."""
+    position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    most = position + GIF_EXTENSION_BYTES
+    file.seek(position)
+    while (kind := file.read(1)) and kind[0] != IMAGE:
+        if kind[0] == EXTENSION:
+            file.read(1)
+            while length := file.read(1)[0]:
+                file.seek(length, os.SEEK_CUR)
+        if file.tell() > most:
+            raise ValueError(f"more than {GIF_EXTENSION_BYTES:,} bytes before the first image of a GIF")
+
+
+def _parts() -> Iterator[int]:
+    yield from range(MAX_PARTS)
+    raise ValueError(f"more than {MAX_PARTS:,} parts")
+
+
 def _webp_size(head: bytes) -> tuple[int, int]:
     if head[12:16] == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -99,15 +128,6 @@ def _webp_size(head: bytes) -> tuple[int, int]:
         bits = int.from_bytes(head[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
-
-
-def _jpeg2000_tiles(file: BinaryIO) -> int:
-    """What all tiles take that the codestream's first marker claims."""
-    file.seek(_codestream(file) + len(CODESTREAM) + 4)
-    right, bottom, _, _, width, height, left, top = (int.from_bytes(file.read(4)) for _ in range(8))
-    components = int.from_bytes(file.read(2))
-    tiles = -(-(right - left) // max(width, 1)) * -(-(bottom - top) // max(height, 1))
-    return tiles * (TILE_BYTES + COMPONENT_BYTES * components)
 
 
 def _codestream(file: BinaryIO) -> int:

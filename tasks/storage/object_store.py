@@ -85,7 +85,7 @@ def open_store(
     settings say. `credentials` None: those of boto3's usual chain.
     """
     parts = urlsplit(uri)
-    if parts.scheme == "s3" and parts.netloc:
+    if parts.scheme == "s3" and parts.netloc and not ("@" in parts.netloc or parts.query or parts.fragment):
         from tasks.storage.s3_store import S3Store
 
         try:
@@ -100,4 +100,7 @@ def open_store(
         return LocalStore(Path(unquote(parts.path)))
     if uri and not parts.scheme and Path(uri).is_dir():
         return LocalStore(Path(uri).absolute())
-    raise StoreError(f"{uri!r} is no store: give file:///folder, s3://bucket/prefix or the path of an existing folder.")
+    raise StoreError(
+        f"{without_secrets(uri)!r} is no store: give file:///folder or s3://bucket/prefix, without a login, or the path "
+        "of an existing folder."
+    )

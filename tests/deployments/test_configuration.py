@@ -152,3 +152,23 @@ def test_the_ranges_worth_searching_are_told():
         ("learning_rate", "2e-5 to 4e-3"),
     ):
         assert f"worth searching: {range_told}" in told[name]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "store.uri=s3://key:s3cret@bucket/p",
+        "store.uri=s3://s3cret@bucket",
+        "store.uri=s3://bucket/p?secret=s3cret",
+        "store.uri=s3://bucket#s3cret",
+        "store.endpoint_url=https://key:s3cret@host",
+        "model.base=https://key:s3cret@host/x",
+        "model.vision_tower=hf://key:s3cret@host/x",
+        "training.deepspeed=https://key:s3cret@host",
+        "data.archives.LR=[https://host/x?sig=s3cret]",
+        "data.mirrors.LR=https:/key:s3cret@host/x.zip",
+        "data.mirrors.LR=\thttps://key:s3cret@host/x.zip",
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_repeated(override: str):
+    assert "s3cret" not in refusal("demo", override)

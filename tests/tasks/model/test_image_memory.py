@@ -15,6 +15,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 REFUSED, READ = "refused", "read"
+CODESTREAM = b"\xff\x4f\xff\x51"
+# the smallest precincts there are, for six resolutions
+PRECINCTS = b"\x00" + b"\x11" * 5
 LIMIT_BYTES = 600_000_000
 # Each image in a process of its own, as Python gives memory back as it likes: forked, as importing torch takes seconds.
 CHILD = """
@@ -149,12 +152,42 @@ def webp_that_claims(width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def jpeg2000_with(width: int, height: int, tile: int) -> bytes:
+def jpeg2000_with(width: int, height: int, tile: int, **options: object) -> bytes:
     """JPEG 2000 whose codestream claims another size, and tiles, than it has."""
-    data = bytearray(plain("RGB", (64, 64), "JPEG2000"))
-    at = data.index(b"\xff\x4f\xff\x51") + 8
+    data = bytearray(plain("L", (64, 64), "JPEG2000", **options))
+    at = data.index(CODESTREAM) + 8
     data[at : at + 32] = struct.pack(">8I", width, height, 0, 0, tile, tile, 0, 0)
     return bytes(data)
+
+
+def coded(side: int, precincts: bytes = b"", block: int = 4, layers: int = 1, in_part: bool = False) -> bytes:
+    """JPEG 2000 in one tile whose coding parameters, in the main header or a tile-part's, make a decoder take memory."""
+    data = jpeg2000_with(side, side, side, no_jp2=True)
+    at, part = data.index(b"\xff\x52"), data.index(b"\xff\x90")
+    style = bytes([bool(precincts), 0]) + layers.to_bytes(2)
+    sides = bytes([block.bit_length() - 3] * 2)
+    segment = style + data[at + 8 : at + 10] + sides + data[at + 12 : at + 14] + precincts
+    segment = b"\xff\x52" + (len(segment) + 2).to_bytes(2) + segment
+    if not in_part:
+        return data[:at] + segment + data[at + 2 + int.from_bytes(data[at + 2 : at + 4]) :]
+    length = int.from_bytes(data[part + 6 : part + 10]) + len(segment)
+    return data[: part + 6] + length.to_bytes(4) + data[part + 10 : part + 12] + segment + data[part + 12 :]
+
+
+def gif_with_comments(number: int) -> bytes:
+    data = plain("P", (64, 64), "GIF")
+    head = 13 + (3 << (data[10] & 7) + 1)
+    return data[:head] + b"\x21\xfe\x01A\x00" * number + data[head:]
+
+
+def png_with_chunks(number: int) -> bytes:
+    data = plain("RGB", (64, 64), "PNG")
+    return data[:33] + (bytes(4) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))) * number + data[33:]
+
+
+def jpeg_with_filling(length: int) -> bytes:
+    data = plain("RGB", (64, 64), "JPEG")
+    return data[:2] + bytes(length) + data[2:]
 
 
 KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -215,6 +248,16 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "webp that claims 16000 x 16000": (lambda: webp_that_claims(16_000, 16_000), REFUSED),
     "jpeg 2000 of 65,025 tiles": (lambda: jpeg2000_with(16_320, 16_320, 64), REFUSED),
     "jpeg 2000 larger than its box says": (lambda: jpeg2000_with(60_000, 60_000, 60_000), REFUSED),
+    "jpeg 2000 in the smallest precincts": (lambda: coded(2500, PRECINCTS), REFUSED),
+    "jpeg 2000 in them, by a tile-part's header": (lambda: coded(2500, PRECINCTS, in_part=True), REFUSED),
+    "jpeg 2000 in few of them": (lambda: coded(256, PRECINCTS), READ),
+    "jpeg 2000 in the smallest code-blocks": (lambda: coded(6000, block=4), REFUSED),
+    "jpeg 2000 in common code-blocks": (lambda: coded(5000, block=64), READ),
+    "jpeg 2000 of 65,535 layers in small precincts": (lambda: coded(2000, b"\x55" * 6, 64, 65_535), REFUSED),
+    "gif with 100 comments": (lambda: gif_with_comments(100), READ),
+    "gif with 1,200,000 comments": (lambda: gif_with_comments(1_200_000), REFUSED),
+    "png in 2,000,000 chunks": (lambda: png_with_chunks(2_000_000), REFUSED),
+    "jpeg with 30 MB before its first segment": (lambda: jpeg_with_filling(30_000_000), REFUSED),
     "jpeg 2000 of 64 MP": (lambda: plain("L", (8000, 8000), "JPEG2000"), REFUSED),
 }
 

@@ -1,0 +1,107 @@
+"""What OpenJPEG makes of the parameters of a JPEG 2000 codestream before it decodes: ISO/IEC 15444-1, annex A.
+
+Precincts and code-blocks take memory for what is claimed, whether there is data for them or not.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+CODESTREAM = b"\xff\x4f\xff\x51"
+CODING, COMPONENT_CODING, TILE_PART, START_OF_DATA, END = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
+MAX_SEGMENTS = 200_000
+
+# in bytes, measured: of a tile, of each of its components, of a precinct in one band, and of a code-block
+TILE_BYTES, COMPONENT_BYTES, PRECINCT_BYTES, BLOCK_BYTES = 6_000, 1_200, 300, 500
+# of a layer of a precinct, in the iterator over packets
+LAYER_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a component is coded: exponents of the code-blocks' sides, and of the precincts' for each resolution."""
+
+    layers: int
+    block: tuple[int, int]
+    precincts: Sequence[tuple[int, int]]
+
+
+def codestream_bytes(file: BinaryIO) -> int:
+    """The memory that a decoder takes beside the pixels; the file stands at the codestream's start.
+
+    Raises ValueError or IndexError where it is damaged.
+    """
+    start = file.tell()
+    file.seek(start + len(CODESTREAM) + 4)
+    right, bottom, _, _, width, height, left, top = (int.from_bytes(file.read(4)) for _ in range(8))
+    components = int.from_bytes(file.read(2))
+    width, height = min(max(width, 1), right - left), min(max(height, 1), bottom - top)
+    if width < 1 or height < 1:
+        raise ValueError("a JPEG 2000 image without pixels")
+    tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
+    # tiles are decoded one after the other; any of them may have the coding that takes most
+    coding = max((_coding_bytes(coding, width, height) for coding in _codings(file, start, components)), default=0)
+    return tiles * (TILE_BYTES + COMPONENT_BYTES * components) + components * coding
+
+
+def _coding_bytes(coding: Coding, width: int, height: int) -> int:
+    """The memory of one component of one tile."""
+    total = 0
+    levels = len(coding.precincts) - 1
+    for resolution, precinct in enumerate(coding.precincts):
+        scale = levels - resolution
+        sides = -(-width >> scale), -(-height >> scale)
+        # the lowest resolution is one band, each other three bands of half its size
+        bands, half = (1, 0) if resolution == 0 else (3, 1)
+        precincts, blocks = 1, 1
+        for side, exponent, block in zip(sides, precinct, coding.block, strict=True):
+            # a grid starts anywhere, so there may be one more
+            precincts *= (side >> exponent) + 2
+            blocks *= (side >> half >> min(block, max(exponent - half, 0))) + 2
+        total += bands * (precincts * PRECINCT_BYTES + blocks * BLOCK_BYTES) + precincts * coding.layers * LAYER_BYTES
+    return total
+
+
+def _codings(file: BinaryIO, start: int, components: int) -> Iterator[Coding]:
+    """Those of the main header and of all tile-parts."""
+    layers = 1
+    for marker, content in _segments(file, start):
+        if marker == CODING:
+            layers = int.from_bytes(content[2:4])
+            yield _coding(content[0], content[5:], layers)
+        elif marker == COMPONENT_CODING:
+            content = content[1 if components < 257 else 2 :]
+            yield _coding(content[0], content[1:], layers)
+
+
+def _coding(style: int, content: bytes, layers: int) -> Coding:
+    levels, *block = content[:3]
+    sizes = content[5 : 6 + levels] if style & 1 else bytes([0xFF] * (levels + 1))
+    if len(block) < 2 or levels > 32 or len(sizes) < levels + 1:
+        raise ValueError("a JPEG 2000 image with damaged coding parameters")
+    return Coding(layers, (block[0] + 2, block[1] + 2), [(size & 15, size >> 4) for size in sizes])
+
+
+def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
+    """Markers and contents of all headers; raises ValueError for more than any image has."""
+    position, part, size = start + 2, 0, file.seek(0, 2)
+    for _ in range(MAX_SEGMENTS):
+        file.seek(position)
+        marker = int.from_bytes(file.read(2))
+        if marker == END or position >= size:
+            return
+        if marker == START_OF_DATA:
+            # a part without a length is the last
+            if not part:
+                return
+            position, part = part, 0
+            continue
+        content = file.read(max(int.from_bytes(file.read(2)) - 2, 0))
+        if marker == TILE_PART:
+            length = int.from_bytes(content[2:6])
+            part = position + length if length else 0
+            if 0 < length < 14:
+                raise ValueError("a JPEG 2000 image with a part without a length")
+        position += 4 + len(content)
+        yield marker, content
+    raise ValueError(f"a JPEG 2000 image with more than {MAX_SEGMENTS:,} headers")
