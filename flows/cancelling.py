@@ -9,11 +9,11 @@ from prefect import Flow
 from prefect.states import Cancelled
 
 from tasks.errors import RunStopped
-from tasks.interrupting import Interrupted, is_asked
+from tasks.interrupting import Interrupted, hearing_sigterm, is_asked
 
 P = ParamSpec("P")
 R = TypeVar("R")
-INTERRUPTED = "Cancelled with Ctrl-C: started again, it goes on with what is complete."
+INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: started again, it goes on with what is complete."
 
 
 def flow(**options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -31,7 +31,8 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
         try:
             if is_asked():
                 raise Interrupted
-            return work(*args, **kwargs)
+            with hearing_sigterm():
+                return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)
         except RunStopped as error:

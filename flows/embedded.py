@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from tasks.errors import told_to_user
+from tasks.errors import ConfigError, told_to_user
 from tasks.interrupting import is_asked, listen, shielded
 from tasks.processes import kill_children
 
@@ -27,6 +27,8 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
 }
 STOP_S = 2
+# after this a user who waits is told for what
+SLOW_S = 8
 # reads to the end of a pipe that nobody writes to: it ends with the process that holds its other side
 WATCHER = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
@@ -79,14 +81,27 @@ def _start_server() -> None:
     try:
         _wait_for_process(server, starting)
         _end_with_us(server)
+        starting.join(SLOW_S)
+        if starting.is_alive():
+            print("Prefect's own server is starting ...", file=sys.stderr)
         starting.join()
     finally:
         # its process is known to the interpreter's end from then on
         _wait_for_process(server, starting)
     if failed:
-        raise failed[0]
+        raise _as_sentence(failed[0])
     # before Prefect's own end of it, which waits five seconds
     atexit.register(_end_soon, server)
+
+
+def _as_sentence(error: Exception) -> Exception:
+    if "Timed out" not in str(error):
+        return error
+    limit_s = os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
+    return ConfigError(
+        f"Prefect's own server, which rsvlm starts where none is configured, did not answer within {limit_s} s: the "
+        "machine is busy, or its database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
+    )
 
 
 def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:

@@ -1,33 +1,32 @@
 """Whether the configured Prefect server answers, asked before a flow begins: Prefect's own client tries for minutes."""
 
+import os
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Literal
 
 from tasks.errors import ConfigError
 from tasks.secret_addresses import without_secrets
 
 # of one request, and of all of it: a name that is looked up or an answer that drips has no limit of its own
 ANSWER_S, PATIENCE_S = 5.0, 6.0
-START = (
-    "Start one with `.venv/bin/prefect server start`, say where it is with "
-    "`.venv/bin/prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`, and "
-)
-WITHOUT = "or do without one, after `.venv/bin/prefect config unset PREFECT_API_URL`: rsvlm then starts its own."
+EXAMPLE = "http://127.0.0.1:4200/api"
 
 
 def require_server(again: str) -> None:
     """Raise ConfigError unless a server is configured and answers; `again` is what to do once it does."""
     address = _configured()
     if not address:
-        raise ConfigError(f"No Prefect server is configured, and deployments need one. {START}{again}.")
-    _require_answer(address, f"{START}{again}.")
+        raise ConfigError(f"No Prefect server is configured, and deployments need one. {_start()}, and {again}.")
+    _require_answer(address, f"{_start()}, and {again}.")
 
 
 def require_configured_server() -> None:
     """Raise ConfigError where a server is configured and does not answer; with none, Prefect starts its own."""
     if address := _configured():
-        _require_answer(address, f"{START}try again, {WITHOUT}")
+        without = f"do without one, after `{_settings('unset')}`: rsvlm then starts its own"
+        _require_answer(address, f"{_start()}, and try again, or {without}.")
 
 
 def is_configured() -> bool:
@@ -39,6 +38,19 @@ def _configured() -> str | None:
     from prefect.settings import get_current_settings
 
     return get_current_settings().api.url
+
+
+def _start() -> str:
+    return f"Start one with `.venv/bin/prefect server start`, say where it is with `{_settings('set')}`"
+
+
+def _settings(change: Literal["set", "unset"]) -> str:
+    """The command that changes which server is configured, where that is configured now."""
+    if "PREFECT_API_URL" in os.environ:
+        # it holds against what `prefect config` sets
+        return f"export PREFECT_API_URL={EXAMPLE}" if change == "set" else "unset PREFECT_API_URL"
+    value = f"={EXAMPLE}" if change == "set" else ""
+    return f".venv/bin/prefect config {change} PREFECT_API_URL{value}"
 
 
 def _require_answer(address: str, what_to_do: str) -> None:

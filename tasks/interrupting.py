@@ -1,6 +1,6 @@
-"""Ctrl-C: the first ends what is at work in order, a second one ends everything at once.
+"""Ctrl-C and SIGTERM: the first ends what is at work in order, a second one ends everything at once.
 
-A terminal sends it to the whole process group. Workers lead groups of their own; what else this process starts and
+A terminal sends Ctrl-C to the whole process group. Workers lead groups of their own; what else this process starts and
 must outlive the first Ctrl-C, to be ended in order, is started inside `shielded`.
 """
 
@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 INTERRUPTED_EXIT = 130
@@ -19,27 +20,47 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _State:
+    listens = False
     asked = False
     in_order: Callable[[], None] | None = None
     at_once: tuple[Callable[[], None], ...] = ()
 
 
 def listen(*at_once: Callable[[], None]) -> None:
-    """From now on the first Ctrl-C raises Interrupted; the second calls each of `at_once` and exits."""
-    # a program started in the background of a script ignores it, and is to go on doing so
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        _State.at_once = at_once
-        signal.signal(signal.SIGINT, _hear)
+    """From now on the first Ctrl-C or SIGTERM raises Interrupted; the second calls each of `at_once` and exits."""
+    _State.listens, _State.at_once = True, at_once
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # a program started in the background of a script ignores Ctrl-C, and is to go on doing so
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _hear)
+
+
+@contextmanager
+def hearing_sigterm() -> Iterator[None]:
+    """For a flow, for which Prefect sets a handler of its own: SIGTERM is heard here where `listen` was called."""
+    if not _State.listens or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def listens() -> bool:
+    """Whether this process is a command that ends in order."""
+    return _State.listens
 
 
 def is_asked() -> bool:
-    """Whether Ctrl-C has been pressed."""
+    """Whether Ctrl-C has been pressed, or SIGTERM sent while no training was at work."""
     return _State.asked
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
     if _State.asked:
-        _end_at_once()
+        end_at_once(number, frame)
     _State.asked = True
     os.write(2, STOPPING)
     if _State.in_order is None:
@@ -47,7 +68,8 @@ def _hear(number: int, frame: FrameType | None) -> None:
     _State.in_order()
 
 
-def _end_at_once() -> None:
+def end_at_once(number: int, frame: FrameType | None) -> None:
+    """A handler for the second signal: ends what the command has started, and the command."""
     for end in _State.at_once:
         end()
     # no handler of the interpreter's end may hold it up

@@ -170,13 +170,11 @@ def run_reduce(options: argparse.Namespace) -> None:
 
 def run_audit(options: argparse.Namespace) -> None:
     """Write audit.json, audit.html and, with --sets, clean_test.json; print how much of the test training shows."""
-    from tasks.data.auditing import audit_file
+    from tasks.data.auditing import audit_file, images_of
 
     audited = audit_file(options.dataset, options.images, options.out, options.sets)
     found = audited.findings
-    print(
-        f"{found['images']} images, {len(found['pairs'])} pairs show the same, {found['pairs_across_sets']} across sets"
-    )
+    print(f"{images_of(found)}, {len(found['pairs'])} pairs show the same, {found['pairs_across_sets']} across sets")
     if test := found.get("test_images"):
         print(f"{test['clean']} of {test['images']} test images are clean: {audited.clean_test}")
     print(audited.page)

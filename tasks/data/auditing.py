@@ -51,6 +51,12 @@ def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None 
     return Audited(out / AUDIT, out / "audit.html", clean, findings)
 
 
+def images_of(findings: Mapping[str, Any]) -> str:
+    """How many images were looked at, in words; what cannot be read is compared with nothing."""
+    unreadable = f", {findings['unreadable']} of which cannot be read" if findings["unreadable"] else ""
+    return f"{findings['images']} images{unreadable}"
+
+
 def _read_sets(folder: Path) -> dict[str, list[Record]]:
     found = {name: path for name, path in set_paths(folder).items() if path.is_file()}
     if "train" not in found or "test" not in found:
@@ -78,7 +84,7 @@ def _write_clean(folder: Path, test: Sequence[Record], findings: Mapping[str, An
 
 
 def _page(findings: Mapping[str, Any], images: Path) -> str:
-    lines = [f"<p>{findings['images']} images, {len(findings['pairs'])} pairs that show the same, "]
+    lines = [f"<p>{images_of(findings)}, {len(findings['pairs'])} pairs that show the same, "]
     lines.append(f"{findings['pairs_across_sources']} across sources, {findings['pairs_across_sets']} across sets.</p>")
     if test := findings.get("test_images"):
         lines.append(f"<p><b>{test['clean']} of {test['images']} test images are clean.</b></p>")

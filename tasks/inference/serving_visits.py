@@ -75,8 +75,9 @@ class Visit:
 
 
 def refusal(status: int, sentence: str) -> Response:
-    """A refusal, as Gradio's clients look for it."""
-    return JSONResponse({"detail": sentence, "error": sentence}, status)
+    """A refusal, as Gradio's clients look for it: with 422, in a list of what is not valid."""
+    invalid = {"__type__": "validate", "is_valid": False, "parameter_name": "request", "message": sentence}
+    return JSONResponse({"detail": [invalid] if status == 422 else sentence, "error": sentence}, status)
 
 
 def _response_of(heard: Sequence[MutableMapping[str, Any]]) -> Response:

@@ -98,9 +98,11 @@ def open_store(
         return S3Store(parts.netloc, parts.path.strip("/"), how, credentials)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return LocalStore(Path(unquote(parts.path)))
-    if uri and not parts.scheme and Path(uri).is_dir():
-        return LocalStore(Path(uri).absolute())
+    if uri and not parts.scheme:
+        if Path(uri).is_dir():
+            return LocalStore(Path(uri).absolute())
+        raise StoreError(f"There is no folder {uri}: give that of a store, a run or a checkpoint, or an address.")
     raise StoreError(
-        f"{without_secrets(uri)!r} is no store: give file:///folder or s3://bucket/prefix, without a login, or the path "
-        "of an existing folder."
+        f"{without_secrets(uri)!r} is no store: give file:///folder or s3://bucket/prefix, without a login, or the "
+        "path of an existing folder."
     )

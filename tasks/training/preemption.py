@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
-from tasks.interrupting import Interrupted, ending_in_order
+from tasks.interrupting import Interrupted, end_at_once, ending_in_order, listens
 
 # The files that stop the trainings of this process.
 _signs: set[Path] = set()
@@ -62,7 +62,7 @@ def _on_sigterm(request: StopRequest) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
 
     def hear(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, end_at_once if listens() else before)
         request.stop()
 
     signal.signal(signal.SIGTERM, hear)

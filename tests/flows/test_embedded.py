@@ -51,6 +51,21 @@ def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: 
             os.kill(pid, signal.SIGKILL)
 
 
+def test_a_server_that_does_not_start_in_time_is_told_in_a_sentence(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "train", "demo", "--workspace", str(tmp_path / "workspace")],
+        env={**kept, "PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "error: Prefect's own server" in ended.stderr and "within 1 s" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    wait_for(lambda: not processes_of(tmp_path))
+
+
 def wait_for(is_so) -> None:
     end = time.monotonic() + PATIENCE_S
     while not is_so():

@@ -60,6 +60,9 @@ class Terminal:
     def press_ctrl_c(self) -> None:
         os.write(self._terminal, CTRL_C)
 
+    def send_sigterm(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
     def ended(self) -> tuple[int, float]:
         """Its exit code, and the seconds until then from now on."""
         started, end = time.monotonic(), time.monotonic() + PATIENCE_S
@@ -91,9 +94,9 @@ class Terminal:
         return found
 
 
-def require_in_order(terminal: Terminal) -> str:
-    """The rule for one Ctrl-C; returns the last line."""
-    terminal.press_ctrl_c()
+def require_in_order(terminal: Terminal, stop: Callable[[Terminal], None] = Terminal.press_ctrl_c) -> str:
+    """The rule for one Ctrl-C, or SIGTERM outside a training; returns the last line."""
+    stop(terminal)
     code, seconds = terminal.ended()
     print(f"ended after {seconds:.1f} s")
     assert code == 130, terminal.said[-3000:]
@@ -132,6 +135,15 @@ def test_while_the_toy_model_is_made(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
     assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+
+
+def test_sigterm_outside_a_training_ends_it_as_ctrl_c_does(run: Callable[..., Terminal]) -> None:
+    terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
+    terminal.until(lambda: len(terminal.processes()) > 1)
+    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
+    terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
+    terminal.until_said(r"step \d+/500: loss")
+    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
 
 
 def test_while_it_trains_and_then_goes_on_as_it_says(run: Callable[..., Terminal]) -> None:

@@ -89,10 +89,10 @@ DEAD = {
 }
 
 
-def dead_end(command: tuple[str, ...], address: str, home: Path) -> tuple[str, float]:
-    """What a command says to a server at an address, and after how many seconds."""
+def dead_end(command: tuple[str, ...], address: str | None, home: Path) -> tuple[str, float]:
+    """What a command says, and after how many seconds, to a server at an address; None: that of the home's profile."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    env |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://{address}/api"}
+    env |= {"PREFECT_HOME": str(home)} | ({"PREFECT_API_URL": f"http://{address}/api"} if address else {})
     started = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-m", "flows.cli", *command], env=env, capture_output=True, text=True, check=False
@@ -116,3 +116,13 @@ def test_every_command_that_needs_the_server_tells_it(tmp_path: Path) -> None:
     place = ("--workspace", str(tmp_path / "w"))
     for command in (("run", "demo", *place), ("data", "fetch", "--root", str(tmp_path / "data")), ("deploy", *place)):
         assert dead_end(command, "127.0.0.1:1", tmp_path)[1] < LIMIT_S
+
+
+def test_what_to_do_is_said_for_where_the_server_is_configured(tmp_path: Path) -> None:
+    said, _ = dead_end((*TRAIN, "--workspace", str(tmp_path / "w")), "127.0.0.1:1", tmp_path)
+    assert "`export PREFECT_API_URL=http" in said and "`unset PREFECT_API_URL`" in said
+    (tmp_path / "profiles.toml").write_text(
+        'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n', encoding="utf-8"
+    )
+    said, _ = dead_end((*TRAIN, "--workspace", str(tmp_path / "w")), None, tmp_path)
+    assert "prefect config set PREFECT_API_URL=http" in said and "prefect config unset PREFECT_API_URL`" in said

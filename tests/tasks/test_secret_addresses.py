@@ -18,7 +18,13 @@ PLAIN = (
 SECRET = (
     *("https://user:s3cret@host/a.zip", "https://s3cret@host/a", "HTTPS://user:s3cret@host/a", "https:/h?t=s3cret"),
     *("https://host/a?token=s3cret", "https://host/a?X-Amz-Signature=s3cret", "https://host/a?id=3&sig=s3cret"),
-    *("https://host/a?s3cret", "https://host?sig=s3cret", "https://host/a?sv=1&se=2&sig=s3cret", "http:s3cret@host", "https:/user:s3cret@host/a"),
+    *(
+        "https://host/a?s3cret",
+        "https://host?sig=s3cret",
+        "https://host/a?sv=1&se=2&sig=s3cret",
+        "http:s3cret@host",
+        "https:/user:s3cret@host/a",
+    ),
     *("https://user:s3cret${X}@host/a", "https://user:${X}s3cret@host/a", "https://host/a?token=s3cret${X}"),
     *("https://mega.nz/#!id!s3cret", "https://host/a#s3cret", "https://host/a?authkey=s3cret", "s3://key:s3cret@b/k"),
     *("ftp://user:s3cret@host/a", "https://user%3As3cret@host/", "https://host/a?Policy=x&Key-Pair-Id=s3cret"),

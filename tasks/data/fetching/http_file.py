@@ -164,7 +164,8 @@ class HttpFetcher:
         ):
             meaning = meaning_of(response.status_code, response.headers, link.shown, known, offset)
             if meaning.step == "refused":
-                raise FetchError(f"{link.shown} is refused with status {response.status_code}: check the address.")
+                what = "its login" if response.status_code in (401, 403) else "the address"
+                raise FetchError(f"{link.shown} is refused with status {response.status_code}: check {what}.")
             if meaning.step == "afresh":
                 part.discard()
             if meaning.step == "whole" and meaning.remote:

@@ -143,6 +143,7 @@ def test_a_bad_request_is_told_why_and_harms_no_other(client, image, tmp_path):
     assert "100,000 characters" in refused(client, image, "a" * 100_000)
     assert "tokens" in refused(client, image, "why " * 1999)
     assert "earlier is no list" in refused(client, image, earlier=[["half"]])
+    assert "none of your uploads" in refused(client, "http://127.0.0.1:1/x.png")
     assert "is not in the list" in refused(client, image, model="other")
     assert ask(client, image) == good
 

@@ -161,7 +161,7 @@ def jpeg2000_with(width: int, height: int, tile: int, **options: object) -> byte
 
 
 def coded(side: int, precincts: bytes = b"", block: int = 4, layers: int = 1, in_part: bool = False) -> bytes:
-    """JPEG 2000 in one tile whose coding parameters, in the main header or a tile-part's, make a decoder take memory."""
+    """JPEG 2000 in one tile with other coding parameters, in the main header or a tile-part's."""
     data = jpeg2000_with(side, side, side, no_jp2=True)
     at, part = data.index(b"\xff\x52"), data.index(b"\xff\x90")
     style = bytes([bool(precincts), 0]) + layers.to_bytes(2)

@@ -148,10 +148,18 @@ def test_a_folder_is_a_store_without_a_scheme(tmp_path: Path) -> None:
     assert open_store(str(tmp_path)).uri == tmp_path.as_uri()
 
 
-@pytest.mark.parametrize("uri", ["", "nowhere", "http://host/x", "s3:///x", "file://host/x"])
-def test_what_is_no_store_is_refused(uri: str) -> None:
-    with pytest.raises(StoreError, match="is no store"):
+@pytest.mark.parametrize(
+    "uri", ["", "http://host/x", "s3:///x", "file://host/x", "s3://key:s3cret@bucket", "s3://bucket/x?sig=s3cret"]
+)
+def test_what_is_no_store_is_refused_without_its_secrets(uri: str) -> None:
+    with pytest.raises(StoreError, match="is no store") as refused:
         open_store(uri)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    with pytest.raises(StoreError, match="There is no folder nowhere"):
+        open_store("nowhere")
 
 
 def test_a_store_that_is_not_there_cannot_be_listed(tmp_path: Path) -> None:
