@@ -25,7 +25,7 @@ def require_server(again: str) -> None:
 def require_configured_server() -> None:
     """Raise ConfigError where a server is configured and does not answer; with none, Prefect starts its own."""
     if address := _configured():
-        without = f"do without one, after `{_settings('unset')}`: rsvlm then starts its own"
+        without = f"do without one, after `{_command_to('unset')}`: rsvlm then starts its own"
         _require_answer(address, f"{_start()}, and try again, or {without}.")
 
 
@@ -41,10 +41,10 @@ def _configured() -> str | None:
 
 
 def _start() -> str:
-    return f"Start one with `.venv/bin/prefect server start`, say where it is with `{_settings('set')}`"
+    return f"Start one with `.venv/bin/prefect server start`, say where it is with `{_command_to('set')}`"
 
 
-def _settings(change: Literal["set", "unset"]) -> str:
+def _command_to(change: Literal["set", "unset"]) -> str:
     """The command that changes which server is configured, where that is configured now."""
     if "PREFECT_API_URL" in os.environ:
         # it holds against what `prefect config` sets

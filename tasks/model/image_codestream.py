@@ -3,13 +3,21 @@
 Precincts and code-blocks take memory for what is claimed, whether there is data for them or not.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 CODING, COMPONENT_CODING, TILE_PART, START_OF_DATA, END = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
-MAX_SEGMENTS = 200_000
+# All that OpenJPEG knows: behind another one it looks for the next, and would find it inside what is skipped here.
+KNOWN = (
+    *(CODING, COMPONENT_CODING, TILE_PART, START_OF_DATA, END),
+    *(0xFF50, 0xFF51, 0xFF55, 0xFF57, 0xFF58, 0xFF59, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F),
+    *(0xFF60, 0xFF61, 0xFF63, 0xFF64, 0xFF74, 0xFF75, 0xFF77, 0xFF78),
+)
+# Segments, chunks or bytes between them that are looked at one by one, here and by Pillow: a second's work at most.
+MAX_PARTS = 200_000
 
 # in bytes, measured: of a tile, of each of its components, of a precinct in one band, and of a code-block
 TILE_BYTES, COMPONENT_BYTES, PRECINCT_BYTES, BLOCK_BYTES = 6_000, 1_200, 300, 500
@@ -83,13 +91,15 @@ def _coding(style: int, content: bytes, layers: int) -> Coding:
 
 
 def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
-    """Markers and contents of all headers; raises ValueError for more than any image has."""
-    position, part, size = start + 2, 0, file.seek(0, 2)
-    for _ in range(MAX_SEGMENTS):
+    """Markers and contents of all headers; raises ValueError for more than any image has, and for unknown ones."""
+    position, part, size = start + 2, 0, file.seek(0, os.SEEK_END)
+    for _ in parts():
         file.seek(position)
         marker = int.from_bytes(file.read(2))
         if marker == END or position >= size:
             return
+        if marker not in KNOWN:
+            raise ValueError(f"a JPEG 2000 image with the unknown marker {marker:#06x}")
         if marker == START_OF_DATA:
             # a part without a length is the last
             if not part:
@@ -104,4 +114,9 @@ def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
                 raise ValueError("a JPEG 2000 image with a part without a length")
         position += 4 + len(content)
         yield marker, content
-    raise ValueError(f"a JPEG 2000 image with more than {MAX_SEGMENTS:,} headers")
+
+
+def parts() -> Iterator[int]:
+    """Count what is looked at in an image; raises ValueError for more than any image has."""
+    yield from range(MAX_PARTS)
+    raise ValueError(f"more than {MAX_PARTS:,} parts")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tasks.model.image_codestream import CODESTREAM, codestream_bytes
+from tasks.model.image_codestream import CODESTREAM, codestream_bytes, parts
 from tasks.model.image_directories import EXIF, TIFF, exif_bytes, tiff_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -18,8 +18,6 @@ JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 GIF = (b"GIF87a", b"GIF89a")
 EXTENSION, IMAGE = 0x21, 0x2C
 
-# Chunks, segments or bytes between them that are looked at one by one, here and by Pillow: a second's work at most.
-MAX_PARTS = 200_000
 # Pillow copies all comments of a GIF for each block that it adds.
 GIF_EXTENSION_BYTES = 500_000
 
@@ -58,7 +56,7 @@ def header_of(file: BinaryIO) -> Header:
 def _png_metadata(file: BinaryIO) -> int:
     total, size = 0, file.seek(0, os.SEEK_END)
     position = len(PNG)
-    for _ in _parts():
+    for _ in parts():
         if position >= size:
             break
         file.seek(position)
@@ -89,9 +87,9 @@ def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     from PIL.JpegImagePlugin import MARKER
 
     file.seek(2)
-    before, parts = 0, _parts()
+    before, seen = 0, parts()
     while byte := file.read(1):
-        next(parts)
+        next(seen)
         before, marker = byte[0], before * 256 + byte[0]
         if marker < 0xFF00 or marker == 0xFFFF:
             continue
@@ -114,11 +112,6 @@ def _require_short_extensions(file: BinaryIO, flags: int) -> None:
                 file.seek(length, os.SEEK_CUR)
         if file.tell() > most:
             raise ValueError(f"more than {GIF_EXTENSION_BYTES:,} bytes before the first image of a GIF")
-
-
-def _parts() -> Iterator[int]:
-    yield from range(MAX_PARTS)
-    raise ValueError(f"more than {MAX_PARTS:,} parts")
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

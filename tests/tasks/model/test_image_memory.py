@@ -152,9 +152,9 @@ def webp_that_claims(width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def jpeg2000_with(width: int, height: int, tile: int, **options: object) -> bytes:
+def jpeg2000_with(width: int, height: int, tile: int, mode: str = "RGB", **options: object) -> bytes:
     """JPEG 2000 whose codestream claims another size, and tiles, than it has."""
-    data = bytearray(plain("L", (64, 64), "JPEG2000", **options))
+    data = bytearray(plain(mode, (64, 64), "JPEG2000", **options))
     at = data.index(CODESTREAM) + 8
     data[at : at + 32] = struct.pack(">8I", width, height, 0, 0, tile, tile, 0, 0)
     return bytes(data)
@@ -162,7 +162,7 @@ def jpeg2000_with(width: int, height: int, tile: int, **options: object) -> byte
 
 def coded(side: int, precincts: bytes = b"", block: int = 4, layers: int = 1, in_part: bool = False) -> bytes:
     """JPEG 2000 in one tile with other coding parameters, in the main header or a tile-part's."""
-    data = jpeg2000_with(side, side, side, no_jp2=True)
+    data = jpeg2000_with(side, side, side, "L", no_jp2=True)
     at, part = data.index(b"\xff\x52"), data.index(b"\xff\x90")
     style = bytes([bool(precincts), 0]) + layers.to_bytes(2)
     sides = bytes([block.bit_length() - 3] * 2)
