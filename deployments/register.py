@@ -1,6 +1,5 @@
 """Everything that rsvlm has on a Prefect server, made or brought up to date; twice is the same as once."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,9 +16,10 @@ from deployments.automations import OURS, automations, save
 from deployments.pools import PoolType, ensure_pool, ensure_queue, give_back_lost_slots
 from deployments.preset_step import WORKSPACE_VARIABLE
 from deployments.result_storage import save_bucket
-from tasks.errors import ConfigError, RsvlmError
+from tasks.errors import RsvlmError
+from tasks.processes import child_environment
 
-PREFECT_FILE = Path(__file__).parents[1] / "prefect.yaml"
+PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
 TAG, GPU = "rsvlm", "gpu"
 
 
@@ -67,8 +67,6 @@ def deploy(wishes: Wishes) -> Iterator[str]:
 
 def read_plan(work_pool: str | None = None) -> dict[str, Any]:
     """prefect.yaml, with all deployments on one pool where that is asked for."""
-    if not PREFECT_FILE.is_file():
-        raise ConfigError(f"{PREFECT_FILE} is missing: deploy from a checkout of rsvlm.")
     plan: dict[str, Any] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
     if work_pool:
         for deployment in plan["deployments"]:
@@ -109,9 +107,9 @@ def _deploy_all(plan: dict[str, Any], wishes: Wishes, block: str | None) -> Iter
     with _written(plan) as file:
         run = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
-            env={**os.environ, WORKSPACE_VARIABLE: str(wishes.workspace)},
+            env=child_environment({WORKSPACE_VARIABLE: str(wishes.workspace)}),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
     if run.returncode:

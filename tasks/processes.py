@@ -1,4 +1,4 @@
-"""Child processes: started without a shell, streamed line by line, ended with all they started.
+"""Child processes: started without a shell, in a fixed locale, streamed line by line, ended with all they started.
 
 A worker is a module with `serve_worker(work)` under `if __name__ == "__main__"`; its parent calls
 `run_worker`. Heavy libraries and GPU memory live in the worker and are gone when it ends.
@@ -8,12 +8,13 @@ import argparse
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -31,6 +32,9 @@ PR_SET_PDEATHSIG = 1
 _at_work: "set[subprocess.Popen[str]]" = set()
 # Lines as they come; progress bars of libraries would fill the log.
 WORKER_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+# In the user's own locale programs may write 0.5 as "0,5", lower "I" to a dotless one and fail in other words.
+LOCALE = {"LC_ALL": "C.UTF-8"}
+LOCALE_VARIABLE = re.compile(r"LANG(UAGE)?|LC_\w+")
 # Open files that children keep open: a lock on one is free when the last of them has ended.
 HANDED_DOWN: ContextVar[tuple[int, ...]] = ContextVar("handed_down", default=())
 
@@ -49,6 +53,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def child_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of every child: this process's in a fixed locale, whose encoding is UTF-8, and `more`."""
+    kept = {name: value for name, value in os.environ.items() if not LOCALE_VARIABLE.fullmatch(name)}
+    return {**kept, **LOCALE, **(more or {})}
+
+
 def run_streamed(
     command: Sequence[str],
     on_line: Callable[[str], None],
@@ -65,9 +75,9 @@ def run_streamed(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        env={**os.environ, **(env or {})},
+        env=child_environment(env),
         start_new_session=True,
         preexec_fn=die_with_parent,
         pass_fds=HANDED_DOWN.get(),

@@ -9,23 +9,35 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tasks.errors import UserError
+from tasks.processes import child_environment
 
 OLDEST_MAJOR = 8
 START_LIMIT_S = 60
-# Java before 18 reads and writes in the locale's encoding: under LC_ALL=C every accent became "?".
-IN_UTF8 = "-Dfile.encoding=UTF-8"
+# Java before 18 reads and writes in the locale's encoding: under LC_ALL=C every accent became "?". And some Javas take
+# the language, by which METEOR would write numbers that it cannot read, from elsewhere than the environment.
+SETTINGS = ("-Dfile.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US")
 
 
 def java_major(java: str | Path) -> int | None:
     """The major version that `java -version` reports, 8 for "1.8"; None when it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            [str(java), "-version"], capture_output=True, text=True, errors="replace", timeout=START_LIMIT_S
+            [str(java), "-version"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=START_LIMIT_S,
+            env=child_environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
     return int(found[1]) if answer.returncode == 0 and found else None
+
+
+def java_command(*arguments: str) -> list[str]:
+    """A command that runs Java alike on every machine; raises UserError where there is none."""
+    return [str(find_java()), *SETTINGS, *arguments]
 
 
 def find_java(search_path: str | None = None) -> Path:

@@ -11,8 +11,8 @@ from threading import Timer
 from typing import IO
 
 from tasks.errors import RsvlmError
-from tasks.evaluation.java import IN_UTF8, find_java, scorer_file
-from tasks.processes import die_with_parent
+from tasks.evaluation.java import java_command, scorer_file
+from tasks.processes import child_environment, die_with_parent
 
 JAR = "meteor-1.5.jar"
 # seven on an idle machine; six minutes were seen on one with much else to do
@@ -34,7 +34,7 @@ def running_meteor(captions: int, limit_s: float | None = None) -> Iterator[Mete
     """
     limit_s = FIRST_ANSWER_S + SECONDS_A_CAPTION * captions if limit_s is None else limit_s
     jar = scorer_file("meteor.meteor", JAR)
-    command = [str(find_java()), IN_UTF8, "-jar", "-Xmx2G", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    command = java_command("-jar", "-Xmx2G", str(jar), "-", "-", "-stdio", "-l", "en", "-norm")
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             command,
@@ -42,6 +42,7 @@ def running_meteor(captions: int, limit_s: float | None = None) -> Iterator[Mete
             stdout=subprocess.PIPE,
             # a file, not a pipe: nobody reads it meanwhile, and a full pipe would stop Java
             stderr=said,
+            env=child_environment(),
             preexec_fn=die_with_parent,
         )
         timer = Timer(limit_s, process.kill)

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 
 from tasks.errors import RsvlmError
-from tasks.evaluation.java import IN_UTF8, find_java, scorer_file
-from tasks.processes import die_with_parent
+from tasks.evaluation.java import java_command, scorer_file
+from tasks.processes import child_environment, die_with_parent
 
 JAR = "stanford-corenlp-3.4.1.jar"
 # All that the Java tokenizer takes for the end of a line: LF, VT, FF, CR, NEL, U+2028, U+2029.
@@ -35,7 +35,7 @@ def tokenize_captions(captions: Sequence[str]) -> list[str]:
 
 
 def _run_tokenizer(text: str, count: int) -> list[str]:
-    command = [str(find_java()), IN_UTF8, "-cp", str(scorer_file("tokenizer.ptbtokenizer", JAR))]
+    command = java_command("-cp", str(scorer_file("tokenizer.ptbtokenizer", JAR)))
     command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
     try:
         done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
@@ -43,6 +43,7 @@ def _run_tokenizer(text: str, count: int) -> list[str]:
             input=text.encode(),
             capture_output=True,
             timeout=LIMIT_S + count / CAPTIONS_A_SECOND,
+            env=child_environment(),
             preexec_fn=die_with_parent,
         )
     except subprocess.TimeoutExpired as error:

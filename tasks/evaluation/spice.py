@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import RsvlmError, UserError
-from tasks.evaluation.java import IN_UTF8, find_java, scorer_file
-from tasks.processes import die_with_parent
+from tasks.evaluation.java import java_command, scorer_file
+from tasks.processes import child_environment, die_with_parent
 
 JAR = "spice-1.0.jar"
 # what pycocoevalcap's get_stanford_models puts into its folder spice/lib
@@ -52,7 +52,7 @@ def score_spice(
             for place, (hypothesis, group) in enumerate(zip(hypotheses, references, strict=True))
         ]
         asked.write_text(json.dumps(rows), encoding="utf-8")
-        command = [str(find_java()), IN_UTF8, "-XX:+IgnoreUnrecognizedVMOptions", *OPENED, "-Xmx8G", "-jar", str(jar)]
+        command = java_command("-XX:+IgnoreUnrecognizedVMOptions", *OPENED, "-Xmx8G", "-jar", str(jar))
         command += [str(asked), "-cache", str(cache), "-out", str(said), "-subset", "-silent"]
         _run(command, limit_s or START_S + SECONDS_A_CAPTION * sum(map(len, references)), jar.parent)
         found = {row["image_id"]: row["scores"]["All"]["f"] for row in json.loads(said.read_text(encoding="utf-8"))}
@@ -64,7 +64,12 @@ def score_spice(
 def _run(command: list[str], limit_s: float, folder: Path) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            command, capture_output=True, timeout=limit_s, cwd=folder, preexec_fn=die_with_parent
+            command,
+            capture_output=True,
+            timeout=limit_s,
+            cwd=folder,
+            env=child_environment(),
+            preexec_fn=die_with_parent,
         )
     except subprocess.TimeoutExpired:
         raise RsvlmError(f"SPICE did not end within {limit_s:.0f} s.") from None

@@ -1,5 +1,6 @@
 """Children: streamed, without a shell, and gone with all they started whatever happens."""
 
+import ast
 import os
 import select
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UserError
-from tasks.processes import LAST_LINES, ProcessFailed, run_streamed, run_worker
+from tasks.processes import LAST_LINES, ProcessFailed, child_environment, run_streamed, run_worker
+
+REPO = Path(__file__).resolve().parents[2]
 
 # A child that starts another one and tells both pids; the other one holds the output open.
 TWO = (
@@ -86,6 +89,42 @@ def test_errors_are_in_the_same_stream_and_odd_bytes_do_no_harm() -> None:
     lines: list[str] = []
     run_streamed(python("import sys; sys.stderr.buffer.write(b'bad \\xff byte\\n')"), lines.append)
     assert lines == ["bad � byte"]
+
+
+@pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "LC_NUMERIC", "LC_CTYPE", "LANGUAGE"])
+@pytest.mark.parametrize("value", ["de_DE.UTF-8", "fr_FR.ISO-8859-1", "tr_TR.UTF-8", "C", "xx_NONE"])
+def test_a_child_finds_the_same_locale_whatever_the_users_is(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("LANGUAGE_MODEL", "kept")
+    found = child_environment({"MORE": "1"})
+    assert {name: found[name] for name in found if name.startswith(("LANG", "LC_"))} == {
+        **{"LC_ALL": "C.UTF-8", "LANGUAGE_MODEL": "kept"}
+    }
+    assert found["MORE"] == "1" and found["PATH"] == os.environ["PATH"]
+
+
+def test_what_a_child_says_is_utf8_in_any_locale_of_this_process() -> None:
+    # a whole process: the encoding of a text is chosen when it starts
+    code = (
+        "import sys\nfrom tasks.processes import run_streamed\nlines = []\n"
+        "run_streamed([sys.executable, '-c', 'print(chr(233))'], lines.append)\n"
+        "assert lines == [chr(233)], ascii(lines)"
+    )
+    env = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    subprocess.run(python(code), check=True, env=env)
+
+
+def test_every_child_is_given_an_environment() -> None:
+    started, without = 0, []
+    for file in (path for name in ("flows", "tasks", "deployments") for path in (REPO / name).rglob("*.py")):
+        for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) in ("subprocess.run", "subprocess.Popen", "subprocess.check_output"):
+                started += 1
+                if not any(word.arg == "env" for word in call.keywords):
+                    without.append(f"{file.relative_to(REPO)}:{call.lineno}")
+    assert started > 5 and not without, f"give these env=child_environment(): {without}"
 
 
 def test_a_failed_child_gives_its_code_and_its_last_lines() -> None:

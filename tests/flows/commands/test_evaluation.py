@@ -1,12 +1,17 @@
 """`rsvlm evaluate` and `rsvlm compare`."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.cli import main
+
+REPO = Path(__file__).resolve().parents[3]
 
 
 def vqa_records(answer: str) -> list[dict[str, Any]]:
@@ -44,6 +49,67 @@ def test_a_table_and_the_place_of_the_report_are_printed(
     printed = capsys.readouterr().out.split("\n")
     assert printed[1].split() == ["LR", "accuracy", "1.000", "1.000", "to", "1.000", "1.000"]
     assert printed[-2] == f"report: {tmp_path / 'final' / 'report.html'}"
+
+
+@pytest.fixture(scope="module")
+def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of locales in which numbers or letters are written otherwise than in C, for LOCPATH."""
+    folder = tmp_path_factory.mktemp("locales")
+    for name in ("de_DE", "tr_TR"):
+        try:
+            made = subprocess.run(["localedef", "-i", name, "-f", "UTF-8", str(folder / f"{name}.UTF-8")], check=False)
+        except FileNotFoundError:
+            pytest.skip("localedef is not installed, so no other locale can be made")
+        if made.returncode:
+            pytest.skip("localedef has no sources of locales: install Debian's package locales")
+    return folder
+
+
+# German writes 0.5 as 0,5; in Turkish the small letter of I has no dot
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "language", [{"LANG": "de_DE.UTF-8"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LANG": "C", "LC_NUMERIC": "de_DE.UTF-8"}]
+)
+def test_in_another_locale_the_scores_are_the_same(
+    locales: Path, whole_captions: dict[str, str], tmp_path: Path, language: dict[str, str]
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LANG", "LC_"))}
+    env = {**kept, "LOCPATH": str(locales), **language}
+    name = "import locale; print(locale.setlocale(locale.LC_ALL, ''))"
+    (set_to,) = {value for value in language.values() if value != "C"}
+    assert set_to in subprocess.check_output([sys.executable, "-c", name], env=env, text=True)
+    command = ["evaluate", "--data", whole_captions["test"], "--predictions", whole_captions["said"]]
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *command, "--out", str(tmp_path / "final")],
+        **{"env": env, "cwd": REPO, "capture_output": True, "text": True},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "final" / "metrics.json").read_text())["captioning"]["NWPU"]
+    expected = json.loads(Path(whole_captions["metrics"]).read_text())["captioning"]["NWPU"]
+    assert found == expected and 0 < found["METEOR"] < 1
+
+
+@pytest.fixture(scope="module")
+def whole_captions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A test set of captions, answers to it and their scores in the locale of these tests."""
+    folder = tmp_path_factory.mktemp("captions")
+    texts = ["AN ISLAND IN THE INDIAN OCEAN", "two planes, white, on a runway", "It is a café at the river"]
+    for name, said in (("test", texts), ("said", [text.replace("white", "grey") for text in texts])):
+        records = [
+            {
+                "id": number,
+                "image": f"NWPU/NWPU_images/island/{number}.jpg",
+                "conversations": [
+                    {"from": "human", "value": "<image>\nDescribe this image."},
+                    {"from": "gpt", "value": text},
+                ],
+            }
+            for number, text in enumerate(said)
+        ]
+        (folder / f"{name}.json").write_text(json.dumps(records))
+    files = {name: str(folder / f"{name}.json") for name in ("test", "said")}
+    assert main(["evaluate", "--data", files["test"], "--predictions", files["said"], "--out", str(folder / "c")]) == 0
+    return {**files, "metrics": str(folder / "c" / "metrics.json")}
 
 
 def test_a_verdict_is_printed_and_written(
