@@ -7,7 +7,7 @@ from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from flows.prepare_data import prepare_data_flow
 from flows.score_checkpoint import score_what_is_left
-from tasks.paths import FINAL
+from tasks.paths import FINAL, Workspace
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ExperimentConfig
@@ -15,6 +15,7 @@ from tasks.steps import make
 from tasks.storage.runs import open_run
 from tasks.storage.steps import claim_store_step
 from tasks.training.steps import train_adapter
+from tasks.training.trained_with import require_same_settings
 
 
 @flow(name="train-lora", flow_run_name=run_title("train-lora-{name}"), persist_result=False)
@@ -25,7 +26,7 @@ def train_lora_flow(
     workspace: Path = Path("workspace"),
     dataset: DatasetRef | None = None,
     base: ModelRef | None = None,
-    resume: bool = True,
+    resume: bool | None = None,
 ) -> CheckpointRef:
     """Fine-tune the base model in a child process; unfinished training of the same settings goes on.
 
@@ -35,8 +36,12 @@ def train_lora_flow(
         workspace: The folder that all runs share.
         dataset: Prepared sets; empty: prepare them first.
         base: The base model; empty: find or make it first.
-        resume: Go on from the newest complete checkpoint; off: refuse where there is one.
+        resume: An unfinished training. Empty: it is gone on with, and one of other settings is set aside. On: it is
+            gone on with, and one of other settings is refused. Off: any is refused.
     """
+    if resume:
+        # before experiment.yaml, the sets and all else of the run become those of other settings
+        require_same_settings(Workspace(workspace.absolute()).run(name).training, config)
     run = open_run(config, name, workspace).model_copy(update={"resume": resume})
     if dataset is None:
         look_ahead_step(config, run)

@@ -90,7 +90,9 @@ class TrainingConfig(Section):
         le=1000,
         description="Passes over the training set, fractions allowed; worth searching: 1 to 10.",
     )
-    max_steps: int = Field(-1, ge=-1, description="Optimiser steps; -1: as num_train_epochs says.")
+    max_steps: int = Field(
+        -1, ge=-1, description="Optimiser steps, at least 1, instead of num_train_epochs; -1: as that says."
+    )
     per_device_train_batch_size: int = Field(2, ge=1, le=4096, description="Samples a device and micro-batch.")
     per_device_eval_batch_size: int = Field(4, ge=1, le=4096, description="Samples a device when validating.")
     gradient_accumulation_steps: int = Field(
@@ -100,7 +102,9 @@ class TrainingConfig(Section):
         1e-5, gt=0, le=1, description="Highest learning rate of the adapters; worth searching: 2e-5 to 4e-3."
     )
     weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay.")
-    warmup_ratio: float = Field(0.03, ge=0, le=1, description="Share of the steps in which the rate rises.")
+    warmup_ratio: float = Field(
+        0.03, ge=0, le=1, description="Share of the steps, rounded up, in which the rate rises from 0; 1: all."
+    )
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Course of the learning rate after the warm-up."
     )
@@ -127,7 +131,7 @@ class TrainingConfig(Section):
     save_strategy: Literal["steps", "no"] = Field("steps", description="When checkpoints are written; the end always.")
     save_steps: int = Field(300, ge=1, description="Optimiser steps between checkpoints.")
     save_total_limit: int | None = Field(1, ge=1, description="Checkpoints kept on the disk; empty: all.")
-    logging_steps: int = Field(1, ge=1, description="Optimiser steps between log lines.")
+    logging_steps: int = Field(1, ge=1, description="Optimiser steps between log lines; the last step is one always.")
     bf16: bool = Field(True, description="Compute in bfloat16.")
     tf32: bool = Field(True, description="Let a GPU multiply float32 in TF32; without a GPU of no effect.")
     model_max_length: int = Field(
@@ -154,7 +158,9 @@ class TrainingConfig(Section):
         description="Where several machines meet, HOST:PORT of machine 0; empty: one alone.",
     )
     use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
-    seed: int = Field(42, ge=0, description="Seed of the adapters' first values and of the order of samples.")
+    seed: int = Field(
+        42, ge=0, le=2**32 - 1, description="Seed of the adapters' first values and of the order of samples."
+    )
     report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
     wandb_mode: Literal["auto", "online", "offline", "disabled"] = Field(
         "auto",
@@ -169,6 +175,12 @@ class TrainingConfig(Section):
         # on the command line of transformers it is one word, and none is one too
         words = [value] if isinstance(value, str) else value
         return [word for word in words if word != "none"] if isinstance(words, (list, tuple)) else words
+
+    @model_validator(mode="after")
+    def _steps_are_some(self) -> "TrainingConfig":
+        if self.max_steps == 0:
+            raise ValueError("max_steps is 0: set it to 1 or more, or to -1 to train as num_train_epochs says")
+        return self
 
     @model_validator(mode="after")
     def _validation_is_asked_for(self) -> "TrainingConfig":

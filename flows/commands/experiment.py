@@ -72,6 +72,11 @@ def run_experiment(options: argparse.Namespace) -> None:
 def train_model(options: argparse.Namespace) -> None:
     """Prepare the data, train, and print the final checkpoint as the last line."""
     arguments = _arguments(options)
+    if options.resume:
+        from tasks.paths import Workspace
+        from tasks.training.trained_with import require_same_settings
+
+        require_same_settings(Workspace(arguments["workspace"]).run(arguments["name"]).training, arguments["config"])
     from flows.embedded import open_prefect
 
     with going_on(options, lambda: _saved(arguments)):

@@ -22,7 +22,11 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Run(Value):
-    """Where one run works and keeps what it made; `store_name` is its folder in the store."""
+    """Where one run works and keeps what it made; `store_name` is its folder in the store.
+
+    `resume` says what becomes of a training that was begun: it is gone on with where it is the same, and of other
+    settings set aside (None) or refused (True); any unfinished one is refused (False).
+    """
 
     name: str
     workspace_root: Path
@@ -30,7 +34,7 @@ class Run(Value):
     store_config: StoreConfig = StoreConfig()
     store_name: str
     archive: ArchiveConfig = ArchiveConfig()
-    resume: bool = True
+    resume: bool | None = None
 
     @property
     def folder(self) -> RunFolder:

@@ -1,6 +1,6 @@
 """transformers' TrainingArguments from an order."""
 
-from math import ceil
+from math import ceil, nextafter
 from typing import Any
 
 from tasks.settings import TrainingConfig
@@ -14,6 +14,8 @@ SAME_NAME = (
     "eval_strategy", "eval_steps", "save_strategy", "save_steps", "logging_steps", "bf16",
     "dataloader_num_workers", "use_cpu", "seed",
 )  # fmt: skip
+# The greatest share that is not taken for a number of steps; of any number of steps it is all, as it is rounded up.
+ALL_STEPS = nextafter(1, 0)
 # save_total_limit is not among them: transformers would rotate away what is not complete, and at the end all but the
 # best.
 
@@ -28,8 +30,8 @@ def training_arguments(order: TrainingOrder) -> Any:
     return TrainingArguments(
         output_dir=str(order.out),
         **{name: getattr(config, name) for name in SAME_NAME},
-        # a share below 1 is what transformers now calls a ratio
-        warmup_steps=config.warmup_ratio,
+        # transformers takes what is below 1 for a share of the steps and all else for their number
+        warmup_steps=min(config.warmup_ratio, ALL_STEPS),
         tf32=config.tf32 if gpu else None,
         deepspeed=zero_config(config.deepspeed) if config.deepspeed else None,
         remove_unused_columns=False,

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 class Origin:
     """Where checkpoints come from: the names of run and base, the training's fingerprint, and what it was given.
 
-    `base_weights` is the fingerprint of the base's weights, `dataset` the digest of the prepared sets.
+    `base_weights` is the fingerprint of the base's weights, `dataset` the digest of the prepared sets; `settings` those
+    that decide the weights, by section.
     """
 
     run: str
@@ -27,6 +28,7 @@ class Origin:
     training: str
     base_weights: str
     dataset: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 MODEL_CARD = """---
@@ -75,7 +77,7 @@ def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) ->
 
 
 def write_origin(checkpoint: Path, origin: Origin) -> None:
-    """Write origin.json, by which merging knows the base, and a merged model's card the data."""
+    """Write origin.json, by which merging knows the base, a merged model's card the data, and resuming the settings."""
     write_json(checkpoint / ORIGIN, asdict(origin))
 
 

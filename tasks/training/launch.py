@@ -18,7 +18,7 @@ from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_
 from tasks.training.order import TrainingOrder
 from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
-from tasks.training.worker_lines import progress_of, stopped_step
+from tasks.training.worker_lines import BEGUN, stopped_step
 
 WORKER = "tasks.training.worker"
 GO_ON = "`rsvlm train ... --resume`, or `rsvlm run` again, goes on from there."
@@ -106,7 +106,7 @@ def _run_stoppable(order: TrainingOrder, on_line: Callable[[str], None], request
     def hear(line: str) -> None:
         on_line(line)
         # while it loads, nothing is lost by ending it
-        request.begun = request.begun or progress_of(line) is not None
+        request.begun = request.begun or line == BEGUN
 
     try:
         _run(order, hear)

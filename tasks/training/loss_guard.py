@@ -14,7 +14,8 @@ NOT_FINITE_LINES, ZERO_LINES = 3, 20
 class LossGuard(TrainerCallback):
     """Raises TrainingError, on every rank, when the loss is NaN, infinite or exactly 0 for many log lines.
 
-    From the first such line on nothing is saved, so that sound checkpoints are not rotated away for broken ones.
+    From the first such line on nothing is saved, so that sound checkpoints are not rotated away for broken ones, and
+    however few lines there are, a training does not end well with a loss that is NaN or infinite.
     """
 
     def __init__(self) -> None:
@@ -30,19 +31,24 @@ class LossGuard(TrainerCallback):
         if kind:
             control.should_save = False
         if kind and self.lines >= (ZERO_LINES if kind == "0" else NOT_FINITE_LINES):
-            raise TrainingError(self._message(state.global_step))
+            raise TrainingError(guard_message(kind, self.since, state.global_step))
 
-    def _message(self, step: int) -> str:
-        said = f"The loss has been {self.kind} since step {self.since}, now at step {step}"
-        if self.kind == "0":
-            return (
-                f"{said}: nothing is learned; look at what the samples teach with `rsvlm inspect`, and lower "
-                "learning_rate."
-            )
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.kind not in ("", "0"):
+            raise TrainingError(guard_message(self.kind, self.since, state.global_step))
+
+
+def guard_message(kind: str, since: int, step: int) -> str:
+    """What ended the training: a loss of this kind since one step, now at another."""
+    said = f"The loss has been {kind} since step {since}, now at step {step}"
+    if kind == "0":
         return (
-            f"{said}: the weights are lost; lower learning_rate or raise warmup_ratio, and start again from the "
-            "newest checkpoint, which is older than that."
+            f"{said}: nothing is learned; look at what the samples teach with `rsvlm inspect`, and lower learning_rate."
         )
+    return (
+        f"{said}: the weights are lost; lower learning_rate or raise warmup_ratio, and start again from the newest "
+        "checkpoint, which is older than that."
+    )
 
 
 def kind_of(loss: float) -> str:

@@ -14,6 +14,7 @@ from tasks.storage.places import Place, places_below
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
 from tasks.training.checkpoints import drop_unfinished, step_of, training_of, whole_checkpoints
 from tasks.training.order import TrainingOrder
+from tasks.training.trained_with import refusal, settings_of_order
 
 OPTIMIZER_FILES = ("optimizer.pt", "scheduler.pt")
 # DeepSpeed writes one a process.
@@ -42,10 +43,7 @@ def require_own(order: TrainingOrder) -> None:
         trained[order.out / FINAL] = finished.fingerprint
     for folder, fingerprint in trained.items():
         if not order.is_of(fingerprint):
-            raise OccupiedError(
-                f"{folder} was trained with other data or settings: choose another --name, or give those settings "
-                "again."
-            )
+            raise OccupiedError(refusal(folder, settings_of_order(order)))
 
 
 def _require_state(checkpoint: Path, config: TrainingConfig) -> None:

@@ -1,7 +1,8 @@
 """Prefect tasks of the training stage."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ from prefect.artifacts import create_image_artifact, create_link_artifact
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
-from tasks.errors import TrainingStopped
+from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
 from tasks.model.finding import find_model
 from tasks.paths import TRAINER_STATE
@@ -50,14 +51,14 @@ def train_adapter(
     """Train in a child process, announce each complete checkpoint and take it to the store."""
     order = TrainingOrder(
         run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
-        staging=run.folder.staging if run.archives else None, resume=run.resume,
+        staging=run.folder.staging if run.archives else None, resume=run.resume is not False,
     )  # fmt: skip
     # of several machines, the first one's uploader brings what all have written
     archive = archive_of(run) if run.archives and training.node_rank == 0 else None
-    if run.resume and archive:
-        fetch_newer(order, archive.store, (run.store_name, run.name))
     uploader = Uploader(archive) if archive else None
-    with lines_to(run.folder.log) as on_line:
+    with lines_to(run.folder.log) as on_line, _others_refused(run.resume is True):
+        if order.resume and archive:
+            fetch_newer(order, archive.store, (run.store_name, run.name))
         try:
             made = train(order, _announcing(run, on_line, uploader), uploader)
         except TrainingStopped as stopped:
@@ -69,6 +70,17 @@ def train_adapter(
     if training.node_rank == 0:
         show_losses(made, run)
     return made
+
+
+@contextmanager
+def _others_refused(refused: bool) -> Iterator[None]:
+    """Where one training alone may be gone on with, another one in its folder is not set aside for it."""
+    try:
+        yield
+    except OccupiedError as error:
+        if refused:
+            raise TrainingError(str(error)) from None
+        raise
 
 
 def _announcing(run: Run, on_line: Callable[[str], None], uploader: Uploader | None) -> Callable[[str], None]:

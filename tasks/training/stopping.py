@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from tasks.training.worker_lines import BEGUN
+
 
 class StopSign:
     """Whether this process was asked to stop: by SIGTERM, or by a file that its parent creates."""
@@ -30,15 +32,21 @@ class StopSign:
 
 
 class StopInOrder(TrainerCallback):
-    """Saves and ends the training after the step in which any process was asked to stop."""
+    """Saves and ends the training after the step in which any process was asked to stop.
+
+    The first step is told on every machine: from then on its parent asks, and log lines may be far apart.
+    """
 
     def __init__(self, sign: StopSign):
-        self.sign = sign
+        self.sign, self.begun = sign, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.sign.listen()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_local_process_zero and not self.begun:
+            print(BEGUN, flush=True)
+        self.begun = True
         if state.global_step < state.max_steps and self._is_asked(args):
             control.should_save = control.should_training_stop = True
 

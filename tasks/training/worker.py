@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError, DataError, TrainingError
+from tasks.errors import ConfigError, DataError
 from tasks.model.configuration import require_model_config
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
@@ -33,6 +33,7 @@ from tasks.training.readings import Readings
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
+from tasks.training.trained_with import settings_of_order
 from tasks.training.training_records import read_records
 from tasks.training.validation import require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
@@ -43,7 +44,7 @@ DEFAULT_SELECT_LAYER = -2
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
-    """Train as the order says; returns the last step and, unless it was asked to stop, the last loss."""
+    """Train as the order says; returns the last step."""
     order = TrainingOrder.model_validate(config)
     stop = StopSign(order.stop_file)
     # before the model: DeepSpeed takes its parameters apart while they are loaded
@@ -55,6 +56,8 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     trainer.add_callback(StopInOrder(stop))
     if checkpoint is not None:
         say(f"resuming from {checkpoint.name}")
+    elif order.resume:
+        say("no checkpoint to go on from: training begins at its first step")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     step = trainer.state.global_step
     if step < trainer.state.max_steps:
@@ -65,7 +68,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
         write_manifest(order.out / FINAL, order.fingerprint, {"run": order.run, "step": step})
     trainer.accelerator.wait_for_everyone()
-    return {"step": step, "loss": _last_loss(trainer)}
+    return {"step": step}
 
 
 def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
@@ -107,6 +110,7 @@ def origin_of(order: TrainingOrder) -> Origin:
         training=order.fingerprint,
         base_weights=weights_fingerprint(order.base.path),
         dataset=order.dataset.sha256,
+        settings=settings_of_order(order),
     )
 
 
@@ -143,13 +147,6 @@ def _announce(checkpoint: Path, staging: Path | None) -> None:
     if staging is not None:
         stage_checkpoint(checkpoint, staging)
     say(saved_line(step_of(checkpoint)))
-
-
-def _last_loss(trainer: LlavaTrainer) -> float:
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    if not losses or losses[-1] != losses[-1]:
-        raise TrainingError("The loss is not a number: lower learning_rate, or train without bf16.")
-    return float(losses[-1])
 
 
 def say(text: str) -> None:

@@ -1,12 +1,14 @@
 """The lines by which the training process tells people and its parent how far it is.
 
-Its parent reads from them complete checkpoints, an end before its time, each step and where curves are shown.
+Its parent reads from them its first step, complete checkpoints, an end before its time, each logged step and where
+curves are shown.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+BEGUN = "the first step is made: from now on, being asked to stop saves a checkpoint"
 _SAVED = re.compile(r"checkpoint complete: checkpoint-(\d+)")
 _STOPPED = re.compile(r"stopped, to be resumed from checkpoint-(\d+)")
 _PROGRESS = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+): loss (?P<loss>[^,]+), .*?(?P<left>\d+) s left")

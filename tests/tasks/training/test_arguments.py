@@ -25,9 +25,24 @@ def test_a_setting_arrives_under_its_own_name(order_for: OrderFor, tmp_path: Pat
     assert getattr(training_arguments(order), name) == getattr(order.training, name)
 
 
-def test_warm_up_is_the_ratio_of_all_steps_rounded_up(order_for: OrderFor, tmp_path: Path) -> None:
-    arguments = training_arguments(order_for(tmp_path, warmup_ratio=0.03))
-    assert [arguments.get_warmup_steps(steps) for steps in (10, 100, 101)] == [1, 3, 4]
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        *((0, [0, 0, 0, 0]), (0.03, [1, 1, 3, 4]), (0.5, [1, 5, 50, 51]), (0.999, [1, 10, 100, 101])),
+        *((1, [1, 10, 100, 101]), (1.0, [1, 10, 100, 101])),
+    ],
+)
+def test_warm_up_is_the_ratio_of_all_steps_rounded_up(
+    order_for: OrderFor, tmp_path: Path, ratio: float, expected: list[int]
+) -> None:
+    arguments = training_arguments(order_for(tmp_path, warmup_ratio=ratio))
+    assert [arguments.get_warmup_steps(steps) for steps in (1, 10, 100, 101)] == expected
+
+
+def test_with_a_ratio_of_1_any_number_of_steps_is_all_warm_up(order_for: OrderFor, tmp_path: Path) -> None:
+    arguments = training_arguments(order_for(tmp_path, warmup_ratio=1))
+    counts = [*range(1, 3000), 2**31, 10**9 + 7]
+    assert [arguments.get_warmup_steps(steps) for steps in counts] == counts
 
 
 def test_activations_are_computed_again_where_asked(order_for: OrderFor, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_an_order_that_is_not_to_resume_begins_anew(order_for: OrderFor, tmp_pat
 
 def test_a_checkpoint_of_other_settings_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
     checkpoint(order_for(tmp_path / "training", seed=99), 2)
-    with pytest.raises(OccupiedError, match="other data or settings"):
+    with pytest.raises(OccupiedError, match=r"trained with other data or settings: choose another --name"):
         newest_checkpoint(order_for(tmp_path / "training", resume=True))
 
 
@@ -84,7 +84,7 @@ def test_without_deepspeed_any_number_of_processes_goes_on(
 
 def test_more_samples_a_step_are_another_training(order_for: OrderFor, tmp_path: Path) -> None:
     checkpoint(order_for(tmp_path / "training", nproc_per_node=2), 2)
-    with pytest.raises(OccupiedError, match="other data or settings"):
+    with pytest.raises(OccupiedError, match=r"trained with other data or settings: choose another --name"):
         newest_checkpoint(order_for(tmp_path / "training", resume=True, nproc_per_node=4))
 
 

@@ -1,0 +1,150 @@
+"""`--resume` goes on with one training alone: another one is refused, and nothing of it is moved or written over."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks.errors import UserError
+from tasks.paths import RunFolder, Workspace
+from tasks.settings import ExperimentConfig
+
+pytestmark = pytest.mark.slow
+REPO = Path(__file__).resolve().parents[2]
+Build = Callable[..., ExperimentConfig]
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file but locks and logs, and when it was written."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and "logs" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(prefect_server: Path, small_experiment: Build, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Two steps on a data folder of its own."""
+    from flows.train_lora import train_lora_flow
+    from tasks.data.sample_scenes import draw_sample
+    from tasks.data_settings import SampleConfig
+
+    folder = tmp_path_factory.mktemp("trained")
+    draw_sample(folder / "data", SampleConfig(scenes=40, image_size=48))
+
+    def build(**changes: dict[str, Any]) -> ExperimentConfig:
+        return small_experiment(**{**changes, "data": {"root": folder / "data", **changes.get("data", {})}})
+
+    train_lora_flow(build(), "mine", folder / "workspace", resume=True)
+    run = Workspace(folder / "workspace").run("mine")
+    return SimpleNamespace(build=build, workspace=folder / "workspace", data=folder / "data", run=run)
+
+
+def refused(trained: SimpleNamespace, config: ExperimentConfig) -> str:
+    """What a resume with other settings says."""
+    from flows.train_lora import train_lora_flow
+
+    with pytest.raises(UserError) as error:
+        train_lora_flow(config, "mine", trained.workspace, resume=True)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"training": {"per_device_train_batch_size": 2}}, "training.per_device_train_batch_size was 4 and is 2"),
+        ({"training": {"max_steps": 4}}, "training.max_steps was 2 and is 4"),
+        ({"model": {"image_aspect_ratio": "square"}}, "model.image_aspect_ratio was pad and is square"),
+        ({"data": {"train": 0.4}}, "data.train was 0.5 and is 0.4"),
+    ],
+)
+def test_a_resume_with_other_settings_names_them_and_moves_nothing(
+    trained: SimpleNamespace, change: dict[str, dict[str, Any]], named: str
+) -> None:
+    before = state(trained.run.root)
+    assert f"was trained with other settings ({named})" in refused(trained, trained.build(**change))
+    assert state(trained.run.root) == before and "experiment.yaml" in before
+
+
+def test_a_resume_with_other_data_leaves_the_training_where_it_is(trained: SimpleNamespace) -> None:
+    raw, before = trained.data / "instructions_raw.json", state(trained.run.training)
+    records = raw.read_text()
+    raw.write_text(json.dumps(json.loads(records)[1:]))
+    try:
+        assert "was trained with other data or another base model" in refused(trained, trained.build())
+    finally:
+        raw.write_text(records)
+    assert state(trained.run.training) == before
+
+
+def test_without_a_resume_a_training_of_other_settings_is_set_aside(trained: SimpleNamespace) -> None:
+    from flows.train_lora import train_lora_flow
+
+    config, place = trained.build(), ("other", trained.workspace)
+    train_lora_flow(config, *place)
+    made = train_lora_flow(trained.build(training={"seed": 7}), *place)
+    assert made.path == Workspace(trained.workspace).run("other").training / "final"
+    assert (Workspace(trained.workspace).run("other").superseded / "training-1" / "final").is_dir()
+
+
+def start(base: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
+    """`rsvlm train demo` in a process of its own."""
+    settings = [
+        *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
+        *("training.lora_r=4", "training.lora_alpha=8", "training.save_steps=1000", "training.max_steps=300"),
+        # no log line tells of the training until long after it is interrupted
+        *(f"model.base={base}", "training.logging_steps=300", *more),
+    ]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "flows.cli", "train", "demo", "--name", "cut", "--workspace", str(folder / "w")),
+            *(part for setting in settings if "=" in setting for part in ("--set", setting)),
+            *(option for option in settings if "=" not in option),
+        ],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": REPO},
+        env={**kept, "PREFECT_HOME": str(folder / "home"), "COLUMNS": "1000"},
+    )
+
+
+def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
+    """Send SIGTERM when a process prints a sign; returns all that it said."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if re.search(sign, line):
+            process.send_signal(signal.SIGTERM)
+    assert process.wait() == 2, said
+    return said
+
+
+def test_an_interrupted_training_is_gone_on_with_by_its_own_settings_alone(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    said = interrupt(
+        start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "the first step is made"
+    )
+    run = RunFolder(tmp_path / "w" / "runs" / "cut")
+    (saved,) = (path.name for path in run.training.glob("checkpoint-*"))
+    assert f"error: Training cancelled, {saved} saved: " in said
+    before = state(run.root)
+    other = start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=2", "--resume")
+    told, _ = other.communicate()
+    assert other.returncode == 2
+    assert told == (
+        f"error: {run.training / saved} was trained with other settings (training.per_device_train_batch_size was 4 "
+        "and is 2): choose another --name, or give those again.\n"
+    )
+    assert state(run.root) == before
+    same = start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4", "--resume")
+    assert f"resuming from {saved}" in interrupt(same, "the first step is made")
