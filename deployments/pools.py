@@ -13,7 +13,7 @@ from tasks.errors import ConfigError
 from tasks.files import read_json
 
 PoolType = Literal["process", "docker", "kubernetes"]
-TEMPLATES = Path(__file__).parents[1] / "infra" / "work_pools"
+TEMPLATES = Path(__file__).with_name("work_pools")
 HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 

@@ -18,7 +18,6 @@ COPY flows flows
 COPY tasks tasks
 COPY deployments deployments
 COPY infra infra
-# editable: prefect.yaml and infra are found beside the packages
 RUN pip install -c infra/constraints.txt -e '.[s3,serve,sweep]'
 
 RUN mkdir /workspace && chown rsvlm /workspace

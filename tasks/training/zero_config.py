@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.errors import ConfigError
 
-FOLDER = Path(__file__).resolve().parents[2] / "infra" / "deepspeed"
+FOLDER = Path(__file__).with_name("zero_configs")
 
 
 def zero_config(name: str) -> str:
