@@ -25,16 +25,16 @@ Meteor = Callable[[Sequence[str], Sequence[Sequence[str]]], tuple[float, list[fl
 
 
 @contextmanager
-def running_meteor(captions: int, limit_s: float | None = None) -> Iterator[Meteor]:
+def running_meteor(captions: int, limit_s: float | None = None, options: Sequence[str] = ()) -> Iterator[Meteor]:
     """Yield a function (hypotheses, references of each) -> (score, score of each), all in PTB tokens.
 
     It equals Meteor.compute_score of pycocoevalcap; texts of more than 1,000 tokens are cut there. The process is
     ended when the block ends, and after `limit_s` seconds (default: by the number of captions); then the function
-    raises RsvlmError.
+    raises RsvlmError. `options` are the jar's own.
     """
     limit_s = FIRST_ANSWER_S + SECONDS_A_CAPTION * captions if limit_s is None else limit_s
     jar = scorer_file("meteor.meteor", JAR)
-    command = java_command("-jar", "-Xmx2G", str(jar), "-", "-", "-stdio", "-l", "en", "-norm")
+    command = java_command("-jar", "-Xmx2G", str(jar), "-", "-", "-stdio", "-l", "en", "-norm", *options)
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             command,

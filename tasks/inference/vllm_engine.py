@@ -14,12 +14,13 @@ from tasks.image_paths import image_file
 from tasks.inference.choosing import Decoding
 from tasks.inference.engine import Refusal, by_image, plan_batches, refuse
 from tasks.inference.prompts import require_fitting, text_of
-from tasks.model.configuration import read_config, require_model_config
+from tasks.model.configuration import read_model_config, require_model_config
 from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
 from tasks.model.loading import load_reader
 from tasks.model.original import is_original
 from tasks.model.prompt import encode_prompt
+from tasks.model.weights import weight_files
 from tasks.records import Answer, Question
 
 # answers are on the disk after as many questions
@@ -33,18 +34,29 @@ def require_vllm(model: Path, adapter: Path | None) -> str:
 
     import torch
 
-    if find_spec("vllm") is None:
-        raise ConfigError(f"vLLM is not installed: `pip install vllm` beside rsvlm, or {INSTEAD}.")
+    require_vllm_installed()
     if not torch.cuda.is_available():
         raise ConfigError(f"vLLM needs a GPU, and this machine shows none: {INSTEAD}.")
     if adapter is not None:
         raise ConfigError(f"The vLLM engine takes whole models: merge the adapter with `rsvlm merge`, or {INSTEAD}.")
-    if is_original(read_config(model)):
+    require_vllm_layout(model)
+    return version("vllm")
+
+
+def require_vllm_installed() -> None:
+    """Raise ConfigError where there is no vLLM."""
+    if find_spec("vllm") is None:
+        raise ConfigError(f"vLLM is not installed: `pip install vllm` beside rsvlm, or {INSTEAD}.")
+
+
+def require_vllm_layout(model: Path) -> None:
+    """Raise ConfigError for a layout that vLLM does not read, ModelError where it is not clear what it would read."""
+    if is_original(read_model_config(model)):
         raise ConfigError(
             f"{model} is in the original LLaVA layout, which vLLM does not read: merge or convert it with "
             f"`rsvlm merge --format transformers`, or {INSTEAD}."
         )
-    return version("vllm")
+    weight_files(model)
 
 
 class VllmEngine:

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from tasks.errors import DataError, ModelError
 from tasks.files import read_json
-from tasks.merging.tensor_files import StoredTensor, read_tensors
-from tasks.model.configuration import read_config, require_model_config
+from tasks.merging.tensor_files import StoredTensor, read_tensors, require_float
+from tasks.model.checking import require_plain_weights
+from tasks.model.configuration import read_model_config, require_model_config
 from tasks.model.formats import PROJECTOR_PREFIX, canonical_name
-from tasks.model.original import TOWER_PREFIX, find_tower, is_original
-from tasks.model.weights import KINDS, weight_files
+from tasks.model.original import BUFFERS, TOWER_PREFIX, find_tower, is_original
+from tasks.model.weights import find_weights, weight_files
 
 Layout = Literal["transformers", "llava"]
 NEEDED_CONFIG = ("text_config", "vision_config")
@@ -45,21 +46,28 @@ class BaseModel:
         return {name for name in self.tensors if name.startswith(PROJECTOR_PREFIX)}
 
 
-def read_base(folder: Path) -> BaseModel:
-    """Read configuration and headers of a model; ModelError when it is incomplete, damaged or no LLaVA 1.5."""
-    written, config = read_config(folder), require_model_config(folder)
+def read_base(folder: Path, tower: Path | None = None) -> BaseModel:
+    """Read configuration and headers of a model; ModelError when it is incomplete, damaged or no LLaVA 1.5.
+
+    `tower` stands for the vision tower that an original model names.
+    """
+    written, config = read_model_config(folder), require_model_config(folder, tower)
+    require_plain_weights(folder, written)
     lacking = [key for key in NEEDED_CONFIG if not isinstance(config.get(key), dict)]
     if lacking:
         raise ModelError(f"{folder}/config.json has no {lacking[0]}: copy it from where the model was published.")
     tensors = _tensors(folder, "")
     _require_indexed(folder, tensors)
     original = is_original(written)
-    tower = None
-    if original and not any(name.startswith(TOWER_PREFIX) for name in tensors):
-        tower = find_tower(folder, written)
+    apart = original and not any(name.startswith(TOWER_PREFIX) for name in tensors)
+    tower = (tower or find_tower(folder, written)) if apart else None
+    if tower is not None:
         tensors |= {
             name: value for name, value in _tensors(tower, TOWER_PREFIX).items() if name.startswith(_TOWER_PARTS)
         }
+    for name, tensor in tensors.items():
+        if not name.endswith(BUFFERS):
+            require_float(tensor)
     base = BaseModel(folder, "llava" if original else "transformers", written, config, tensors, tower)
     if not base.projector:
         raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
@@ -78,9 +86,7 @@ def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
 
 def index_of(folder: Path) -> Path | None:
     """The index of a model's shards, where it has one."""
-    suffix = weight_files(folder)[0].suffix
-    index = next(folder / f"{stem}{kind}.index.json" for stem, kind in KINDS if kind == suffix)
-    return index if index.is_file() else None
+    return find_weights(folder).index
 
 
 def _require_indexed(folder: Path, tensors: dict[str, StoredTensor]) -> None:

@@ -120,13 +120,18 @@ def read_bytes(tensor: StoredTensor, first: int = 0, last: int | None = None) ->
     return content
 
 
-def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
-    """Rows of a tensor as fp32; ModelError when its type is none of fp32, fp16 and bf16."""
+def require_float(tensor: StoredTensor) -> None:
+    """Raise ModelError for a tensor whose type is none of fp32, fp16 and bf16."""
     if tensor.dtype not in FLOATS:
         raise ModelError(
             f"{tensor.name} in {tensor.file} is of type {tensor.dtype}: only F32, F16 and BF16 can be merged; "
             "use an unquantised model."
         )
+
+
+def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
+    """Rows of a tensor as fp32; ModelError when its type is none of fp32, fp16 and bf16."""
+    require_float(tensor)
     content = read_bytes(tensor, first, last)
     if not content:
         return torch.empty(tensor.shape)

@@ -16,7 +16,7 @@ TEMPLATE = (
 {%- for part in content if part['type'] == 'text' -%}{{ part['text'] }}{%- endfor -%}
 {%- endif -%}
 {%- endmacro -%}
-{{- bos_token + 'GAP' + """
+{{- BEGIN + """
     + repr(SYSTEM)
     + """ -}}
 {%- for message in messages -%}
@@ -30,12 +30,13 @@ TEMPLATE = (
 
 def chat_template(tokenizer: Any) -> str:
     """The template whose text this tokenizer encodes token for token as `tasks.model.prompt` does."""
-    return TEMPLATE.replace("GAP", _gap(tokenizer))
+    # where a tokenizer has no token for the beginning, nothing stands there
+    begin = "''" if tokenizer.bos_token is None else "bos_token + 'GAP'"
+    return TEMPLATE.replace("BEGIN", begin).replace("GAP", _gap(tokenizer))
 
 
 def _gap(tokenizer: Any) -> str:
     """What must stand after a special token, so that a text is encoded there as it is at the beginning."""
-    expected, after_special = (
-        tokenizer.encode(text, add_special_tokens=False) for text in ("A", f"{tokenizer.bos_token}A")
-    )
+    special = tokenizer.bos_token or tokenizer.eos_token
+    expected, after_special = (tokenizer.encode(text, add_special_tokens=False) for text in ("A", f"{special}A"))
     return "" if after_special[1:] == expected else " "

@@ -9,26 +9,38 @@ from tasks.errors import SHOWN_CHARACTERS, ModelError, UserError, shortened
 from tasks.files import fits_utf8
 from tasks.json_text import decode_json
 from tasks.model.original import find_tower, is_original, transformers_config
+from tasks.paths import ADAPTER_CONFIG
 
 # four times those of the largest models there are
 MOST_LAYERS = 512
 CONFIG, GENERATION = "config.json", "generation_config.json"
 
 
-def require_model_config(folder: Path) -> dict[str, Any]:
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a model as it stands there; raises ModelError where it is an adapter's, or is damaged."""
+    if (folder / ADAPTER_CONFIG).is_file():
+        # beside weights, too: transformers would put it on the model without a word
+        raise ModelError(
+            f"{folder} holds an adapter ({ADAPTER_CONFIG}) and no base model: give the model that it was trained on, "
+            "and this directory as the adapter."
+        )
+    return read_config(folder)
+
+
+def require_model_config(folder: Path, tower: Path | None = None) -> dict[str, Any]:
     """The configuration of a LLaVA directory of either layout, as transformers writes it.
 
-    Raises ModelError when there is none, when it or the generation settings beside it are damaged, or when it is not
-    LLaVA's.
+    `tower` stands for the vision tower that an original model names. Raises ModelError when there is none, when it or
+    the generation settings beside it are damaged, or when it is not LLaVA's.
     """
-    config = read_config(folder)
+    config = read_model_config(folder)
     if (folder / GENERATION).is_file():
         # transformers answers as if there were none where it is cut off
         _require_tokens(folder / GENERATION, read_settings(folder / GENERATION))
     if is_original(config):
-        tower = read_config(find_tower(folder, config))
+        vision = read_config(tower or find_tower(folder, config))
         with readable("configuration", folder):
-            return _bounded(folder, transformers_config(folder, config, tower))
+            return _bounded(folder, transformers_config(folder, config, vision))
     if config.get("model_type") != "llava":
         raise ModelError(
             f"{folder} holds a model of type {shortened(config.get('model_type'))}, not a LLaVA 1.5: "

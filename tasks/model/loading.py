@@ -6,10 +6,11 @@ from typing import Any
 
 from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter, require_adapter
-from tasks.model.configuration import read_config, read_settings, readable, require_model_config
+from tasks.model.checking import image_tokens_of, require_loadable
+from tasks.model.configuration import read_config, read_model_config, read_settings, readable, require_model_config
 from tasks.model.original import find_tower, is_original, original_tensors
 from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
-from tasks.model.trying import MOST_SIDE, try_image_handling, try_tokenizer
+from tasks.model.trying import try_image_handling, try_tokenizer
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
@@ -32,22 +33,22 @@ class LoadedModel(Reader):
     device: Any
 
 
-def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
-    """Tokenizer and image processor of a model directory; images are padded as the adapter, or else the model, says."""
-    written, config = read_config(folder), require_model_config(folder)
+def load_reader(folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Reader:
+    """Tokenizer and image processor of a model directory; images are padded as the adapter, or else the model, says.
+
+    `tower` stands for the vision tower that an original model names.
+    """
+    written, config = read_model_config(folder), require_model_config(folder, tower)
     original = is_original(written)
     if not original:
         _require_reader_files(folder)
     with readable("configuration", folder):
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
-        patches = _patches(folder, config["vision_config"])
-    # the class token is one more
-    whole = config.get("vision_feature_select_strategy") == "full"
     reader = Reader(
         tokenizer=tokenizer_of(folder, original),
-        image_processor=_image_processor(find_tower(folder, written) if original else folder),
+        image_processor=_image_processor(tower or find_tower(folder, written) if original else folder),
         image_token_id=image_token_id,
-        image_tokens=patches + whole,
+        image_tokens=image_tokens_of(folder, config),
     )
     reader.image_processor.do_pad = pads(folder)
     if adapter is not None:
@@ -55,18 +56,6 @@ def load_reader(folder: Path, adapter: Path | None = None) -> Reader:
     try_image_handling(adapter or folder, reader.image_processor, config["vision_config"]["image_size"])
     try_tokenizer(folder, reader.tokenizer, config.get("text_config", {}).get("vocab_size"))
     return reader
-
-
-def _patches(folder: Path, vision: dict[str, Any]) -> int:
-    """How many patches the tower cuts an image into; ModelError where that is none or beyond all bounds."""
-    side, patch = vision["image_size"], vision["patch_size"]
-    if not 0 < patch <= side <= MOST_SIDE:
-        raise ModelError(
-            f"{folder}/config.json has images of {side} pixels and patches of {patch}: copy it from where the model "
-            "was published."
-        )
-    patches: int = (side // patch) ** 2
-    return patches
 
 
 def tokenizer_of(folder: Path, original: bool) -> Any:
@@ -134,18 +123,20 @@ def choose_dtype(name: str, device: Any) -> Any:
 def load_base(folder: Path, dtype: Any, **options: Any) -> Any:
     """The LLaVA model of a directory in evaluation mode; raises ModelError when its weights are not whole.
 
-    Under ZeRO-3 each rank keeps its part only, whichever layout the directory has.
+    Under ZeRO-3 each rank keeps its part only, whichever layout the directory has; `require_loadable` is then the
+    caller's, before DeepSpeed is joined: it would take apart what is only drawn up.
     """
     from transformers import LlavaForConditionalGeneration
+    from transformers.integrations import is_deepspeed_zero3_enabled
     from transformers.utils.logging import disable_progress_bar
 
     # a bar of seconds among the messages of a command, or in the log of a run
     disable_progress_bar()
+    if not is_deepspeed_zero3_enabled():
+        require_loadable(folder)
     source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
     if is_original(read_config(folder)):
         source = _original_source(folder)
-    else:
-        require_model_config(folder)
     # what a file lacks transformers would fill with random values and a warning
     complete = {"output_loading_info": True, "ignore_mismatched_sizes": False}
     # of an index that is cut off or holds something else, too

@@ -12,8 +12,8 @@ the reference.
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError
-from tasks.model.finding import find_model
+from tasks.errors import ModelError, shortened
+from tasks.model.finding import beside, directory_of, find_model, local_model
 from tasks.model.formats import canonical_name
 from tasks.model.weights import read_tensors, weight_files
 
@@ -31,6 +31,7 @@ VISION_KEYS = (
     "image_size", "patch_size", "hidden_act", "layer_norm_eps", "attention_dropout", "initializer_range",
     "initializer_factor",
 )  # fmt: skip
+CLIP = "clip_vision_model"
 STRATEGIES = {"patch": "default", "cls_patch": "full"}
 # What LLaVA 1.5 is; a model that says otherwise is another.
 EXPECTED = {
@@ -61,6 +62,11 @@ def transformers_config(folder: Path, config: dict[str, Any], tower: dict[str, A
                 f"{folder} has {key} = {config[key]!r}, which is not LLaVA 1.5: give a model of LLaVA 1.5."
             )
     vision = tower.get("vision_config", tower)
+    if vision.get("model_type", CLIP) not in (CLIP, "clip"):
+        raise ModelError(
+            f"{folder} was given a vision tower of type {shortened(vision['model_type'])}, not LLaVA 1.5's CLIP: "
+            f"give {tower_name(config)}."
+        )
     width = vision.get("hidden_size")
     if config.get("mm_hidden_size", width) != width:
         raise ModelError(
@@ -74,7 +80,7 @@ def transformers_config(folder: Path, config: dict[str, Any], tower: dict[str, A
         "model_type": "llava",
         "text_config": {"model_type": "llama", **text, **_rope(config), "dtype": dtype},
         "vision_config": {
-            "model_type": "clip_vision_model",
+            "model_type": CLIP,
             **{key: vision[key] for key in VISION_KEYS if key in vision},
             "dtype": dtype,
         },
@@ -98,21 +104,36 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
     return {"rope_parameters": {**scaling, "rope_type": kind, "rope_theta": theta}}
 
 
-def find_tower(folder: Path, config: dict[str, Any]) -> Path:
-    """The directory of an original model's vision tower: in or beside the model, by its path, or from the hub."""
-    name = config.get("mm_vision_tower") or ""
-    last = Path(name).name
-    places = (folder / name, folder / last, folder.parent / name, folder.parent / last, Path(name))
-    for place in places:
-        if name and (place / "config.json").is_file():
-            return place.absolute()
+def find_tower(folder: Path, config: dict[str, Any], name: str | None = None) -> Path:
+    """The directory of an original model's vision tower: in or beside the model, by its path, or from the hub.
+
+    `name` stands for the one that the model's config.json says. Raises ModelError where it cannot be had.
+    """
+    wanted = name or tower_name(config)
     try:
-        return find_model(name)
+        return _tower_directory(folder, config, name) or find_model(wanted)
     except ModelError:
         raise ModelError(
-            f"The vision tower {name!r} of {folder} is not on this machine: put its directory beside the model as "
-            f"{folder.parent / Path(name).name}, or set model.vision_tower to it."
+            f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
+            f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
         ) from None
+
+
+def local_tower(folder: Path, config: dict[str, Any], name: str | None = None) -> Path | None:
+    """The same where it is on this machine, else None; nothing is downloaded."""
+    return _tower_directory(folder, config, name) or local_model(name or tower_name(config))
+
+
+def _tower_directory(folder: Path, config: dict[str, Any], name: str | None) -> Path | None:
+    # of a link to a model both the link's neighbours and the model's own
+    places = (folder, folder.parent, folder.resolve().parent)
+    # what the model itself says may be a path on another machine: beside the model the last part of it is enough
+    return beside(tower_name(config), places) if name is None else directory_of(name, places)
+
+
+def tower_name(config: dict[str, Any]) -> str:
+    """The vision tower that an original model's config.json names; empty where it names none."""
+    return str(config.get("mm_vision_tower") or "")
 
 
 def original_tensors(folder: Path, tower: Path) -> dict[str, Any]:
@@ -120,13 +141,14 @@ def original_tensors(folder: Path, tower: Path) -> dict[str, Any]:
 
     A tower in the model's own shards was trained with it and comes first.
     """
-    own = _tensors(folder, "")
+    own = tensors_of(folder)
     if not any(name.startswith(TOWER_PREFIX) for name in own):
-        own |= {name: value for name, value in _tensors(tower, TOWER_PREFIX).items() if _is_vision(name)}
+        own |= {name: value for name, value in tensors_of(tower, TOWER_PREFIX).items() if _is_vision(name)}
     return own
 
 
-def _tensors(folder: Path, prefix: str) -> dict[str, Any]:
+def tensors_of(folder: Path, prefix: str = "") -> dict[str, Any]:
+    """The tensors of a directory by canonical name, mapped from the disk; `prefix` is put before their names."""
     return {
         canonical_name(f"{prefix}{name}"): value
         for file in weight_files(folder)

@@ -47,12 +47,20 @@ def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool =
 
     Without an image, "<image>" is text like any other.
     """
-    ids, labels = [tokenizer.bos_token_id], [IGNORE_INDEX]
+    # some tokenizers, as Qwen's, have no token for the beginning: nothing stands there then
+    ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    labels = [IGNORE_INDEX] * len(ids)
     for number, (question, answer) in enumerate(_rounds(turns)):
         encoded = encode_round(tokenizer, number, question, answer, has_image)
         ids += encoded.input_ids
         labels += encoded.labels
     return EncodedConversation(ids, labels)
+
+
+def padding_id(tokenizer: Any) -> int:
+    """The token that fills up a batch; where a tokenizer has none, another one: it is masked and never looked at."""
+    ids = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
+    return int(next(token for token in ids if token is not None))
 
 
 def encode_round(

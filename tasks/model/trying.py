@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import ModelError
 from tasks.model.configuration import readable
 from tasks.model.images import pixels_of
-from tasks.model.prompt import IMAGE_INDEX, IMAGE_PLACEHOLDER, encode_conversation
+from tasks.model.prompt import IMAGE_INDEX, IMAGE_PLACEHOLDER, encode_conversation, padding_id
 
 # pixels a side; a damaged number must not ask for all memory
 MOST_SIDE = 4096
@@ -34,3 +35,9 @@ def try_tokenizer(folder: Path, tokenizer: Any, vocabulary: Any) -> None:
             raise ValueError("it has no token for the end")
         if vocabulary is not None and not all(0 <= token < vocabulary for token in ids if token != IMAGE_INDEX):
             raise ValueError(f"it makes tokens beyond the model's {vocabulary}")
+        padding = padding_id(tokenizer)
+        if vocabulary is not None and padding >= vocabulary:
+            raise ModelError(
+                f"The tokenizer of {folder} pads with {tokenizer.pad_token}, which is {padding} and beyond the model's "
+                f"{vocabulary} tokens: set pad_token in tokenizer_config.json to one that the model has."
+            )

@@ -2,35 +2,73 @@
 
 import pickle
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, ModelError
+from tasks.errors import DataError, ModelError, shortened
 from tasks.files import read_json
 
-# safetensors first: where both stand, they hold the same, and these can run no code
+# In the order in which transformers' from_pretrained looks for them: safetensors first, which can run no code, and of
+# each kind the single file before the index. A directory with both kinds is therefore read in one way only; a single
+# file beside an index of other files is refused, since readers other than transformers (vLLM, LLaVA) take the index.
 KINDS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 
 
+@dataclass(frozen=True)
+class WeightFiles:
+    """The files that hold a model's weights, and the index that names them where there is one."""
+
+    files: list[Path]
+    index: Path | None
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights; raises ModelError when there are none or one is missing."""
+    """The files that hold a model's weights; raises ModelError as `find_weights` does."""
+    return find_weights(folder).files
+
+
+def find_weights(folder: Path) -> WeightFiles:
+    """Decide which files are the weights of a directory, for everything that reads them, by transformers' order.
+
+    Raises ModelError when there are none, one is missing, an index is damaged, or it is not clear which are meant.
+    """
     for stem, suffix in KINDS:
         single, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
         if index.is_file():
-            return _indexed(index)
+            return WeightFiles(_indexed(index, single), index)
         if single.is_file():
-            return [single]
-    raise ModelError(f"{folder} holds no weights (model*.safetensors or pytorch_model*.bin): copy the model again.")
+            return WeightFiles([single], None)
+    raise ModelError(f"{folder} holds no weights ({_lacking(folder)}): copy the model again.")
 
 
-def _indexed(index: Path) -> list[Path]:
+def _lacking(folder: Path) -> str:
+    """Which file is missing: the index where there are shards."""
+    for stem, suffix in KINDS:
+        if next(folder.glob(f"{stem}-*-of-*{suffix}"), None) is not None:
+            return f"its shards lack {stem}{suffix}.index.json"
+    return "model*.safetensors or pytorch_model*.bin"
+
+
+def _indexed(index: Path, single: Path) -> list[Path]:
     try:
-        names = sorted(set(read_json(index)["weight_map"].values()))
+        content = read_json(index)
+        names = sorted(set(content["weight_map"].values()))
+        if not single.is_file():
+            # transformers reads no index without it
+            content["metadata"].keys()
     except (DataError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{index} is damaged: copy it again.") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
-            raise ModelError(f"{index} names {name!r}, which does not stand beside it: copy the model again.")
+            raise ModelError(f"{index} names {shortened(name)}, which does not stand beside it: copy the model again.")
+    if not names:
+        raise ModelError(f"{index} names no files: copy it again.")
+    if single.is_file() and names != [single.name]:
+        raise ModelError(
+            f"{index.parent} holds {single.name} and {index.name}, which names others ({names[0]}): it is not clear "
+            "which are the model's weights; remove those that are not."
+        )
     return [index.parent / name for name in names]
 
 

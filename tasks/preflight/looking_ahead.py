@@ -34,7 +34,7 @@ def look_ahead(config: ExperimentConfig, workspace: Path, store: ObjectStore | N
         *machine_findings(facts, training, base.shape.parameters if base.shape else None),
         *deepspeed_findings(training, facts), *_step_findings(training, records),
         *disk_findings(config, base.shape, records, (workspace, uri)), *store_findings(config, uri, store),
-        *wandb_findings(training), *engine_findings(config.inference), *java_findings(),
+        *wandb_findings(training), *engine_findings(config.inference, base.folder), *java_findings(),
     ]  # fmt: skip
     if base.shape is None or any(found.check == "DeepSpeed" for found in findings if found.level == "stops"):
         return Report(findings=tuple(findings))

@@ -1,22 +1,25 @@
-"""The base model before a run: whether it is on this machine or can be had, its tokenizer and its sizes."""
+"""The base model before a run: whether it is here or can be had, and whether it can be trained and merged."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import UserError
-from tasks.model.configuration import read_config, require_model_config
-from tasks.model.finding import HUB_NAME, WANTED
+from tasks.model.checking import require_loadable, require_plain_weights
+from tasks.model.configuration import read_model_config, readable, require_model_config
+from tasks.model.finding import HUB_NAME, directory_of, local_model
 from tasks.model.loading import Reader, load_reader, tokenizer_of
-from tasks.model.original import is_original, transformers_config
+from tasks.model.original import is_original, local_tower, tower_name
 from tasks.model.prompt import IMAGE_INDEX
+from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, ok, size_text, stops, warning
 from tasks.settings import ModelConfig
+from tasks.training.base_model import base_folders, require_select_layer, require_tower_apart
 from tasks.training.model_shape import ModelShape, published_shape, read_shape
 
 TOY = "tiny"
 HUB_LIMIT_S = 10
-WEIGHTS = ("*.safetensors", "*.bin")
+BASE, TOWER = "base model", "vision tower"
 
 
 @dataclass(frozen=True)
@@ -30,91 +33,94 @@ class Base:
 
 def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], Base]:
     """Whether the base model can be loaded; what is not on this machine is asked for at the hub, but not fetched."""
-    if config.base == TOY:
-        return _toy(Workspace(workspace).models / "toy")
-    folder = _on_this_machine(config.base)
+    models = Workspace(workspace).models
+    toy = config.base == TOY
+    if toy and not (models / "toy" / "config.json").is_file():
+        return [ok(BASE, "a toy, which is made first")], Base(None, published_shape(TOY))
+    folder = models / "toy" if toy else local_model(config.base, base_folders(models))
     if folder is None:
-        return [_absent(config.base), *_absent_tower(config)], Base(None, published_shape(config.base))
+        return [_absent(config.base), *_absent_tower(config.vision_tower)], Base(None, published_shape(config.base))
     try:
-        base = _read_base(folder, config)
+        return _look_at(folder, config)
     except UserError as error:
-        return [stops("base model", str(error))], Base(folder, published_shape(config.base))
-    except (OSError, ValueError, KeyError) as error:
-        text = f"{folder} cannot be read ({error}): copy the model again"
-        return [stops("base model", text)], Base(folder, published_shape(config.base))
+        if _is_half_fetched(config.base, folder, models):
+            text = f"{config.base} is in the hub's cache in part: the rest is downloaded when the run starts"
+            return [warning(BASE, text)], Base(None, published_shape(config.base))
+        return [stops(BASE, str(error))], Base(folder, published_shape(config.base))
+
+
+def _look_at(folder: Path, config: ModelConfig) -> tuple[list[Finding], Base]:
+    """What training, answering and merging ask of a base, by their own functions; raises UserError as they do."""
+    written = read_model_config(folder)
+    require_plain_weights(folder, written)
+    size = sum(path.stat().st_size for path in weight_files(folder))
+    require_tower_apart(folder, config)
+    tower = local_tower(folder, written, config.vision_tower) if is_original(written) else None
+    if is_original(written) and tower is None:
+        base = _read_without_tower(folder, written)
+        found = _absent_tower(config.vision_tower or tower_name(written), folder.parent)
+    else:
+        base, found = _read(folder, config, tower), []
     assert base.shape and base.reader
+    text = f"{base.shape.parameters:,} parameters, {size_text(size)} in {folder}"
     tokenizer = ok("tokenizer", f"{len(base.reader.tokenizer)} tokens, {base.reader.image_tokens} an image")
-    return [_weights(folder, base.shape), tokenizer, *_absent_tower(config)], base
+    return [ok(BASE, text), tokenizer, *found], base
 
 
-def _read_base(folder: Path, config: ModelConfig) -> Base:
-    """Sizes and reader of a directory; where its tower is named in the settings, without the image's processor."""
-    written = read_config(folder)
-    if config.vision_tower is None or not is_original(written):
-        return Base(folder, read_shape(require_model_config(folder)), load_reader(folder))
-    tower = _on_this_machine(config.vision_tower)
-    shape = read_shape(transformers_config(folder, written, read_config(tower)) if tower else written)
+def _read(folder: Path, config: ModelConfig, tower: Path | None) -> Base:
+    # only here: torch comes with them
+    from tasks.merging.base_model import read_base
+    from tasks.merging.companions import companions, require_whole
+
+    require_select_layer(folder, config, tower)
+    reader = load_reader(folder, tower=tower)
+    require_loadable(folder, tower)
+    require_whole(companions(read_base(folder, tower), folder))
+    with readable("configuration", folder):
+        return Base(folder, read_shape(require_model_config(folder, tower)), reader)
+
+
+def _read_without_tower(folder: Path, written: dict[str, object]) -> Base:
+    """Sizes and tokenizer where the tower is still to be fetched, and the image's processor with it."""
+    with readable("configuration", folder):
+        shape = read_shape(written)
     return Base(folder, shape, Reader(tokenizer_of(folder, original=True), None, IMAGE_INDEX, shape.image_tokens))
 
 
-def _on_this_machine(name: str) -> Path | None:
-    """A directory, or the place of a hub model that was fetched before."""
-    return Path(name) if Path(name).is_dir() else cached(name)
-
-
-def cached(name: str) -> Path | None:
-    """The directory of a hub model that is on this machine already; None where it is not."""
-    if not HUB_NAME.fullmatch(name):
-        return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
+def _is_half_fetched(name: str, folder: Path, models: Path) -> bool:
+    """Whether a base is in the hub's cache and lacks files that the hub gives."""
+    if directory_of(name, base_folders(models)) is not None or name == TOY:
+        return False
     try:
-        return Path(snapshot_download(name, allow_patterns=list(WANTED), local_files_only=True))
-    except (LocalEntryNotFoundError, OSError):
-        return None
-
-
-def _toy(folder: Path) -> tuple[list[Finding], Base]:
-    shape = published_shape(TOY)
-    if not (folder / "config.json").is_file():
-        return [ok("base model", "a toy, which is made first")], Base(None, shape)
-    return [ok("base model", f"the toy in {folder}")], Base(folder, shape, load_reader(folder))
-
-
-def _weights(folder: Path, shape: ModelShape) -> Finding:
-    files = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
-    if not files:
-        return stops("base model", f"{folder} holds no weights (*.safetensors or *.bin): copy the model again")
-    held = sum(path.stat().st_size for path in files)
-    return ok("base model", f"{shape.parameters:,} parameters, {size_text(held)} in {folder}")
+        weight_files(folder)
+    except UserError:
+        return hub_fault(name) is None
+    return False
 
 
 def _absent(name: str) -> Finding:
     if not HUB_NAME.fullmatch(name):
-        return stops(
-            "base model", f"{name} is no directory: set model.base to a model's directory or its name on the hub"
-        )
+        return stops(BASE, f"{name} is no directory: set model.base to a model's directory or its name on the hub")
     fault = hub_fault(name)
     if fault is None:
-        return warning("base model", f"{name} is not on this machine: it is downloaded when the run starts")
-    return stops("base model", f"{name} is not on this machine and the hub does not give it ({fault}): where there is "
+        return warning(BASE, f"{name} is not on this machine: it is downloaded when the run starts")
+    return stops(BASE, f"{name} is not on this machine and the hub does not give it ({fault}): where there is "
                  f"access, `hf download {name} --local-dir DIR`, then set model.base=DIR")  # fmt: skip
 
 
-def _absent_tower(config: ModelConfig) -> list[Finding]:
-    """The tower that stands apart from a model in the original layout."""
-    name = config.vision_tower
-    if name is None or _on_this_machine(name) is not None:
+def _absent_tower(name: str | None, beside: Path | None = None) -> list[Finding]:
+    """The tower of a model in the original layout, which is apart; `beside`: the folder of a base that is here."""
+    if name is None or (beside is None and local_model(name) is not None):
         return []
     fault = hub_fault(name)
     if fault is None:
-        return [warning("vision tower", f"{name} is not on this machine: it is downloaded when the run starts")]
+        return [warning(TOWER, f"{name} is not on this machine: it is downloaded when the run starts")]
+    way = "DIR`, then set model.vision_tower=DIR" if beside is None else f"{beside / Path(name).name}`"
     text = (
         f"{name} is not on this machine and the hub does not give it ({fault}): where there is access, `hf download "
-        f"{name} --local-dir DIR`, then set model.vision_tower=DIR; a model in transformers' layout brings its own"
+        f"{name} --local-dir {way}; a model in transformers' layout brings its own"
     )
-    return [stops("vision tower", text)]
+    return [stops(TOWER, text)]
 
 
 def hub_fault(name: str) -> str | None:

@@ -1,12 +1,12 @@
 """What a run speaks to: the object store, Weights & Biases, what answers, and Java for the scores."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from tasks.errors import UserError
 from tasks.evaluation.java import find_java
+from tasks.evaluation.scorers_tried import try_scorers
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
@@ -58,17 +58,24 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
     return [ok("curves", "kept in files for a later `wandb sync`" if mode == "offline" else "turned off")]
 
 
-def engine_findings(config: InferenceConfig) -> list[Finding]:
-    """What answers the test set, where that is a package that rsvlm does not bring."""
-    if config.engine == "vllm" and find_spec("vllm") is None:
-        return [stops("engine", "vLLM is not installed: `pip install vllm` beside rsvlm, or leave inference.engine at "
-                      "transformers")]  # fmt: skip
+def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[Finding]:
+    """What answers the test set, where that is a package that rsvlm does not bring, and whether it reads the base."""
+    if config.engine == "vllm":
+        from tasks.inference.vllm_engine import require_vllm_installed, require_vllm_layout
+
+        try:
+            require_vllm_installed()
+            if base is not None:
+                require_vllm_layout(base)
+        except UserError as error:
+            return [stops("engine", str(error))]
     return [ok("engine", config.engine)]
 
 
 def java_findings() -> list[Finding]:
-    """Java, without which captions cannot be scored at the end of a run."""
+    """Java and what it runs, without which captions cannot be scored at the end of a run."""
     try:
+        try_scorers()
         return [ok("Java", str(find_java()))]
     except UserError as error:
         return [stops("Java", str(error))]

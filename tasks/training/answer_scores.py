@@ -24,7 +24,7 @@ from tasks.evaluation.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
 from tasks.model.loading import Reader
-from tasks.model.prompt import IMAGE_PLACEHOLDER, encode_prompt, place_image
+from tasks.model.prompt import IMAGE_PLACEHOLDER, encode_prompt, padding_id, place_image
 from tasks.training.order import TrainingOrder
 from tasks.training.training_records import read_records
 
@@ -128,7 +128,7 @@ class AnswerScores:
                 **inputs,
                 do_sample=False,
                 max_new_tokens=LONGEST_ANSWER,
-                pad_token_id=_padding_id(tokenizer),
+                pad_token_id=padding_id(tokenizer),
                 use_cache=True,
             )
             texts = tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -138,7 +138,7 @@ class AnswerScores:
         """Prompts padded on the left, with their mask and images."""
         prompts = [self._prompt(one.question) for one in asked]
         lacking = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
-        rows = [[_padding_id(self._reader.tokenizer)] * n + ids for n, ids in zip(lacking, prompts, strict=True)]
+        rows = [[padding_id(self._reader.tokenizer)] * n + ids for n, ids in zip(lacking, prompts, strict=True)]
         mask = [[0] * n + [1] * len(ids) for n, ids in zip(lacking, prompts, strict=True)]
         pixels = [torch.from_numpy(self._pixels(one.image)) for one in asked]
         return {
@@ -159,8 +159,3 @@ class AnswerScores:
 def caption_words(text: str) -> str:
     """A caption's words in lower case, without punctuation, joined by spaces."""
     return " ".join(WORD.findall(text.lower()))
-
-
-def _padding_id(tokenizer: Any) -> int:
-    padding: int | None = tokenizer.pad_token_id
-    return tokenizer.unk_token_id if padding is None else padding

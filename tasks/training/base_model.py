@@ -5,8 +5,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, read_json, write_json
-from tasks.model.configuration import CONFIG, read_config
-from tasks.model.finding import find_model
+from tasks.model.configuration import CONFIG, read_config, read_model_config, require_model_config
 from tasks.model.loading import PREPROCESSOR, PROCESSOR, pads
 from tasks.model.original import find_tower, is_original
 from tasks.paths import MANIFEST
@@ -14,14 +13,40 @@ from tasks.records import ModelRef
 from tasks.settings import ModelConfig
 from tasks.storage.manifests import folder_digest, made_beside
 
+# What transformers takes where a LLaVA's config.json says nothing.
+DEFAULT_SELECT_LAYER = -2
 Changes = dict[str, dict[str, Any]]
 
 
 def model_digest(folder: Path) -> str:
     """One digest for all that decides a model's answers: its directory, and its vision tower's where that is apart."""
-    if not (folder / CONFIG).is_file() or not is_original(read_config(folder)):
+    if not (folder / CONFIG).is_file() or not is_original(read_model_config(folder)):
         return folder_digest(folder)
     return digest_of([folder_digest(folder), folder_digest(find_tower(folder, read_config(folder)))])
+
+
+def base_folders(models: Path) -> tuple[Path, ...]:
+    """Where a base is looked for by its name: in the workspace's `models`, and in the current directory."""
+    return models, Path()
+
+
+def require_tower_apart(folder: Path, config: ModelConfig) -> None:
+    """Raise ConfigError where the settings name a vision tower for a model that has its own."""
+    if config.vision_tower is not None and not is_original(read_model_config(folder)):
+        raise ConfigError(f"{folder} brings its vision tower along: leave model.vision_tower empty.")
+
+
+def require_select_layer(folder: Path, config: ModelConfig, tower: Path | None = None) -> None:
+    """Raise ConfigError where the settings name another layer of the tower than the model was made for.
+
+    `tower` stands for the vision tower that an original model names.
+    """
+    layer = require_model_config(folder, tower).get("vision_feature_layer", DEFAULT_SELECT_LAYER)
+    if layer != config.mm_vision_select_layer:
+        raise ConfigError(
+            f"model.mm_vision_select_layer is {config.mm_vision_select_layer}, but {folder} was made for "
+            f"layer {layer}: set model.mm_vision_select_layer={layer}."
+        )
 
 
 def configured_base(folder: Path, config: ModelConfig, models: Path) -> ModelRef:
@@ -30,14 +55,14 @@ def configured_base(folder: Path, config: ModelConfig, models: Path) -> ModelRef
     Else a directory below `models` that links to its files, with changed settings. Raises ConfigError where a
     setting does not fit the model.
     """
-    original = is_original(read_config(folder))
-    if config.vision_tower is not None and not original:
-        raise ConfigError(f"{folder} brings its vision tower along: leave model.vision_tower empty.")
+    written = read_model_config(folder)
+    original = is_original(written)
+    require_tower_apart(folder, config)
     aspect = config.image_aspect_ratio
     if config.vision_tower is None and pads(folder) == (aspect == "pad"):
         return ModelRef(path=folder, sha256=model_digest(folder))
     if original:
-        tower = find_model(config.vision_tower) if config.vision_tower else find_tower(folder, read_config(folder))
+        tower = find_tower(folder, written, config.vision_tower)
         sha256 = digest_of([folder_digest(folder), folder_digest(tower), aspect])
         changed: Changes = {CONFIG: {"mm_vision_tower": str(tower), "image_aspect_ratio": aspect}}
     else:

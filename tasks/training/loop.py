@@ -10,6 +10,7 @@ from transformers import Trainer
 
 from tasks.model.adapters import load_projector
 from tasks.model.loading import Reader
+from tasks.model.prompt import padding_id
 from tasks.model.saving import save_reader
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
@@ -43,11 +44,8 @@ class LlavaTrainer(Trainer):
         on_complete: Callable[[Path], None],
         **options: Any,
     ):
-        padding_id = reader.tokenizer.pad_token_id
         super().__init__(
-            data_collator=Collator(
-                reader.tokenizer.unk_token_id if padding_id is None else padding_id, blank_image(reader)
-            ),
+            data_collator=Collator(padding_id(reader.tokenizer), blank_image(reader)),
             compute_metrics=validation_loss,
             **options,
         )

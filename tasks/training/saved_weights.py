@@ -11,7 +11,8 @@ from safetensors import safe_open
 from tasks.errors import TrainingError
 from tasks.model.formats import canonical_name
 from tasks.model.non_lora import read_non_lora
-from tasks.paths import NON_LORA_WEIGHTS
+from tasks.model.weights import weight_files
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.training.adapters import true_shape
 
 Shape = tuple[int, ...]
@@ -88,7 +89,8 @@ def _saved_name(name: str) -> str:
 def _saved_tensors(checkpoint: Path) -> dict[str, SavedTensor]:
     """All tensors in a checkpoint's files, by canonical name."""
     found = {}
-    for file in sorted(checkpoint.glob("*.safetensors")):
+    adapter = (checkpoint / ADAPTER_CONFIG).is_file()
+    for file in [checkpoint / ADAPTER_WEIGHTS] if adapter else weight_files(checkpoint):
         with safe_open(file, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118 - no dictionary
                 found[name] = SavedTensor(tuple(opened.get_slice(name).get_shape()), partial(_read, file, name))

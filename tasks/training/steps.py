@@ -21,7 +21,7 @@ from tasks.steps import KEPT, ProgressArtifact, artifact_key, harmless, lines_to
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.storage.uploader import Uploader
-from tasks.training.base_model import configured_base
+from tasks.training.base_model import base_folders, configured_base
 from tasks.training.launch import train
 from tasks.training.loss_curve import draw_losses
 from tasks.training.order import TrainingOrder
@@ -34,7 +34,7 @@ from tasks.training.worker_lines import saved_step
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
 def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> ModelRef:
     """The base model on this machine, as the experiment uses it; fetched from a hub where it is no directory."""
-    return configured_base(toy.path if toy else find_model(model.base), model, models)
+    return configured_base(toy.path if toy else find_model(model.base, base_folders(models)), model, models)
 
 
 @step("pretrain-toy-base")

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError, DataError
-from tasks.model.configuration import require_model_config
+from tasks.errors import ConfigError, DataError, TrainingError
+from tasks.model.checking import require_loadable
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
@@ -23,6 +23,7 @@ from tasks.training.adapters import count_parameters, prepare_trainable
 from tasks.training.answer_scores import answer_scores
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
+from tasks.training.base_model import require_select_layer
 from tasks.training.batches import SampleDataset
 from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
 from tasks.training.loop import LlavaTrainer
@@ -39,14 +40,12 @@ from tasks.training.validation import require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
 
-# What transformers takes where a LLaVA's config.json says nothing.
-DEFAULT_SELECT_LAYER = -2
-
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
     """Train as the order says; returns the last step."""
     order = TrainingOrder.model_validate(config)
     stop = StopSign(order.stop_file)
+    require_loadable(order.base.path)
     # before the model: DeepSpeed takes its parameters apart while they are loaded
     arguments = training_arguments(order)
     if order.training.deepspeed is not None:
@@ -116,12 +115,7 @@ def origin_of(order: TrainingOrder) -> Origin:
 
 def _reader(order: TrainingOrder) -> Reader:
     """The base's reader, with images padded or cropped as the order says; it is saved with every checkpoint."""
-    layer = require_model_config(order.base.path).get("vision_feature_layer", DEFAULT_SELECT_LAYER)
-    if layer != order.model.mm_vision_select_layer:
-        raise ConfigError(
-            f"model.mm_vision_select_layer is {order.model.mm_vision_select_layer}, but {order.base.path} was made for "
-            f"layer {layer}: set model.mm_vision_select_layer={layer}."
-        )
+    require_select_layer(order.base.path, order.model)
     reader = load_reader(order.base.path)
     reader.image_processor.do_pad = order.model.image_aspect_ratio == "pad"
     return reader
