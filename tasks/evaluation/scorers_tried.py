@@ -5,7 +5,7 @@ from tasks.evaluation.java import scorer_file
 from tasks.evaluation.meteor import JAR, running_meteor
 from tasks.evaluation.ptb import tokenize_captions
 
-CAPTION = "A plane on the runway."
+CAPTION, TOKENS = "A plane on the runway.", "a plane on the runway"
 # without the table of paraphrases, which takes METEOR seconds to read
 QUICKLY = ("-m", "exact stem")
 LIMIT_S = 120
@@ -18,6 +18,8 @@ def try_scorers() -> None:
         raise UserError(f"The package pycocoevalcap lacks METEOR's {PARAPHRASES}: install it again.")
     try:
         (tokens,) = tokenize_captions([CAPTION])
+        if tokens != TOKENS:
+            raise ValueError(f"the tokenizer makes {tokens!r} of {CAPTION!r}")
         with running_meteor(1, LIMIT_S, QUICKLY) as meteor:
             score, _ = meteor([tokens], [[tokens]])
     except UserError:
@@ -30,4 +32,4 @@ def try_scorers() -> None:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[-SHOWN_CHARACTERS:]
+    return " ".join(str(error).split())[:SHOWN_CHARACTERS]

@@ -113,10 +113,15 @@ def find_tower(folder: Path, config: dict[str, Any], name: str | None = None) ->
     try:
         return _tower_directory(folder, config, name) or find_model(wanted)
     except ModelError:
-        raise ModelError(
-            f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
-            f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
-        ) from None
+        raise tower_error(folder, wanted) from None
+
+
+def tower_error(folder: Path, wanted: str) -> ModelError:
+    """What is said where the tower of an original model cannot be had."""
+    return ModelError(
+        f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
+        f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
+    )
 
 
 def local_tower(folder: Path, config: dict[str, Any], name: str | None = None) -> Path | None:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import UserError
 from tasks.model.checking import require_loadable, require_plain_weights
 from tasks.model.configuration import read_model_config, readable, require_model_config
 from tasks.model.finding import HUB_NAME, directory_of, local_model
 from tasks.model.loading import Reader, load_reader, tokenizer_of
-from tasks.model.original import is_original, local_tower, tower_name
+from tasks.model.original import is_original, local_tower, tower_error, tower_name
 from tasks.model.prompt import IMAGE_INDEX
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
@@ -39,7 +40,10 @@ def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], B
         return [ok(BASE, "a toy, which is made first")], Base(None, published_shape(TOY))
     folder = models / "toy" if toy else local_model(config.base, base_folders(models))
     if folder is None:
-        return [_absent(config.base), *_absent_tower(config.vision_tower)], Base(None, published_shape(config.base))
+        lacking = [_absent(config.base)]
+        if config.vision_tower is not None and local_model(config.vision_tower, base_folders(models)) is None:
+            lacking.append(_absent_tower(config.vision_tower))
+        return lacking, Base(None, published_shape(config.base))
     try:
         return _look_at(folder, config)
     except UserError as error:
@@ -47,6 +51,9 @@ def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], B
             text = f"{config.base} is in the hub's cache in part: the rest is downloaded when the run starts"
             return [warning(BASE, text)], Base(None, published_shape(config.base))
         return [stops(BASE, str(error))], Base(folder, published_shape(config.base))
+    except OSError as error:
+        text = f"{folder} cannot be read ({error}): copy the model again"
+        return [stops(BASE, text)], Base(folder, published_shape(config.base))
 
 
 def _look_at(folder: Path, config: ModelConfig) -> tuple[list[Finding], Base]:
@@ -58,7 +65,7 @@ def _look_at(folder: Path, config: ModelConfig) -> tuple[list[Finding], Base]:
     tower = local_tower(folder, written, config.vision_tower) if is_original(written) else None
     if is_original(written) and tower is None:
         base = _read_without_tower(folder, written)
-        found = _absent_tower(config.vision_tower or tower_name(written), folder.parent)
+        found = [_absent_tower(config.vision_tower or tower_name(written), folder)]
     else:
         base, found = _read(folder, config, tower), []
     assert base.shape and base.reader
@@ -80,7 +87,7 @@ def _read(folder: Path, config: ModelConfig, tower: Path | None) -> Base:
         return Base(folder, read_shape(require_model_config(folder, tower)), reader)
 
 
-def _read_without_tower(folder: Path, written: dict[str, object]) -> Base:
+def _read_without_tower(folder: Path, written: dict[str, Any]) -> Base:
     """Sizes and tokenizer where the tower is still to be fetched, and the image's processor with it."""
     with readable("configuration", folder):
         shape = read_shape(written)
@@ -108,19 +115,21 @@ def _absent(name: str) -> Finding:
                  f"access, `hf download {name} --local-dir DIR`, then set model.base=DIR")  # fmt: skip
 
 
-def _absent_tower(name: str | None, beside: Path | None = None) -> list[Finding]:
-    """The tower of a model in the original layout, which is apart; `beside`: the folder of a base that is here."""
-    if name is None or (beside is None and local_model(name) is not None):
-        return []
-    fault = hub_fault(name)
+def _absent_tower(wanted: str, folder: Path | None = None) -> Finding:
+    """The vision tower of a model in the original layout, which is not on this machine; `folder` is the model's."""
+    if folder is not None and not HUB_NAME.fullmatch(wanted):
+        return stops(TOWER, str(tower_error(folder, wanted)))
+    fault = hub_fault(wanted)
     if fault is None:
-        return [warning(TOWER, f"{name} is not on this machine: it is downloaded when the run starts")]
-    way = "DIR`, then set model.vision_tower=DIR" if beside is None else f"{beside / Path(name).name}`"
+        return warning(TOWER, f"{wanted} is not on this machine: it is downloaded when the run starts")
+    place, then = "DIR", ", then set model.vision_tower=DIR"
+    if folder is not None:
+        place, then = str(folder.parent / Path(wanted).name), ""
     text = (
-        f"{name} is not on this machine and the hub does not give it ({fault}): where there is access, `hf download "
-        f"{name} --local-dir {way}; a model in transformers' layout brings its own"
+        f"{wanted} is not on this machine and the hub does not give it ({fault}): where there is access, `hf download "
+        f"{wanted} --local-dir {place}`{then}; a model in transformers' layout brings its own"
     )
-    return [stops(TOWER, text)]
+    return stops(TOWER, text)
 
 
 def hub_fault(name: str) -> str | None:

@@ -202,12 +202,19 @@ def cut_shard(folder: Path) -> None:
             lambda folder: change_config(folder, mm_hidden_size=1024),
             "a vision tower of width 1024, and",
         ),
+        (lambda folder: change_config(folder.parent / TOWER.name, model_type="siglip"), "not LLaVA 1.5's CLIP: give"),
+        (lambda folder: change_config(folder, quantization_config={"bits": 4}), "holds quantised weights"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
+        (lambda folder: change_config(folder, pad_token_id=32000), "pad_token_id .* is 32000, outside the 32000 rows"),
         (lambda folder: change_config(folder, model_type="llava_mpt"), "a model of type 'llava_mpt', not a LLaVA"),
         (cut_shard, "is cut off or damaged"),
         (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "does not stand beside it"),
         (lambda folder: (folder / "pytorch_model.bin.index.json").unlink(), "holds no weights"),
     ],
-    ids=["no-tower", "projector", "aspect", "width", "kind", "cut", "shard", "index"],
+    ids=[
+        *("no-tower", "projector", "aspect", "width", "siglip", "quantised", "adapter", "pad", "kind", "cut", "shard"),
+        "index",
+    ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(copied: Path, harm: Callable[[Path], Any], sentence: str) -> None:
     harm(copied)

@@ -1,0 +1,156 @@
+"""Bases and towers are looked for in the same places by a look ahead and by a run, whatever they are named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from tasks.errors import ModelError
+from tasks.model.finding import find_model
+from tasks.model.loading import load_reader
+from tasks.model.original import find_tower
+from tasks.preflight.model_checks import look_at_base
+from tasks.settings import ModelConfig
+from tasks.training.base_model import base_folders, configured_base
+
+ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
+BASE_NAME, TOWER_NAME = "liuhaotian/llava-v1.5-7b", "openai/clip-vit-large-patch14-336"
+BASE, CLIP = (name.partition("/")[2] for name in (BASE_NAME, TOWER_NAME))
+with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in on a machine without a network, whose hub cache is `hub`."""
+    import huggingface_hub.constants as hub
+
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def copied(source: Path, place: Path) -> Path:
+    return copytree(source, place, copy_function=lambda one, other: Path(other).write_bytes(Path(one).read_bytes()))
+
+
+def base_at(place: Path, tower: str = TOWER_NAME) -> Path:
+    """The original layout as it is published: its tower is named as on the hub."""
+    file = copied(ORIGINAL, place) / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "mm_vision_tower": tower}))
+    return place
+
+
+def cache(name: str, node: Path) -> Path:
+    """Where the hub's cache keeps a model."""
+    folder = node / "hub" / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    return folder / "snapshots" / "abc"
+
+
+def linked(node: Path) -> None:
+    base_at(node / "disk" / BASE)
+    copied(TOWER, node / "disk" / CLIP)
+    (node / "base").symlink_to(node / "disk" / BASE)
+
+
+def put(base: str, tower: str) -> Callable[[Path], None]:
+    def make(node: Path) -> None:
+        base_at(node / base)
+        copied(TOWER, node / tower)
+
+    return make
+
+
+def in_cache(node: Path) -> None:
+    base_at(cache(BASE_NAME, node))
+    copied(TOWER, cache(TOWER_NAME, node))
+
+
+# what is put where, and the base's name in the settings
+PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "beside the base": (put(f"disk/{BASE}", f"disk/{CLIP}"), f"disk/{BASE}"),
+    "beside the base, by the whole name": (put(f"disk/{BASE}", f"disk/{TOWER_NAME}"), f"disk/{BASE}"),
+    "in the base": (put("disk/base", f"disk/base/{CLIP}"), "disk/base"),
+    "beside what a link leads to": (linked, "base"),
+    "where the command is given": (put(BASE, CLIP), BASE_NAME),
+    "where the command is given, by the whole names": (put(BASE_NAME, TOWER_NAME), BASE_NAME),
+    "among the workspace's models": (put(f"workspace/models/{BASE}", f"workspace/models/{CLIP}"), BASE_NAME),
+    "in the hub's cache": (in_cache, BASE_NAME),
+}
+# there a model is known by its whole name alone
+WHOLE = (
+    *("beside the base, by the whole name", "where the command is given, by the whole names"),
+    "in the hub's cache",
+)
+
+
+@with_golden
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [(place, named) for place in PLACES for named in (TOWER_NAME, None, CLIP) if named != CLIP or place not in WHOLE],
+)
+def test_a_node_without_a_network_finds_base_and_tower(node: Path, place: str, named: str | None) -> None:
+    make, base = PLACES[place]
+    make(node)
+    config = ModelConfig(base=base, vision_tower=named)
+    found, looked = look_at_base(config, node / "workspace")
+    assert [one.text for one in found if one.level != "ok"] == []
+    models = node / "workspace" / "models"
+    used = configured_base(find_model(config.base, base_folders(models)), config, models).path
+    assert load_reader(used).image_tokens == looked.reader.image_tokens == 16
+
+
+@with_golden
+@pytest.mark.parametrize("named", [TOWER_NAME, None])
+def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, named: str | None) -> None:
+    base = base_at(node / "disk" / BASE)
+    found, looked = look_at_base(ModelConfig(base=str(base), vision_tower=named), node)
+    (stop,) = [one for one in found if one.level == "stops"]
+    assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
+    assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
+    with pytest.raises(ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or set"):
+        configured_base(base, ModelConfig(vision_tower=named), node / "models")
+
+
+@with_golden
+def test_a_path_is_no_name(node: Path) -> None:
+    base = base_at(node / "disk" / BASE)
+    copied(TOWER, node / "disk" / CLIP)
+    copied(TOWER, node / "other")
+    # a directory that is there comes first, and one that is not is not looked for by its last part
+    assert find_tower(base, {}, str(node / "other")) == node / "other"
+    with pytest.raises(ModelError, match="is not on this machine"):
+        find_tower(base, {}, f"/nowhere/{CLIP}")
+    with pytest.raises(ModelError, match="is no directory: set"):
+        find_model(f"/nowhere/{BASE}", (node / "disk",))
+    with pytest.raises(ModelError, match="is no directory: set"):
+        find_model(f"../{BASE}", (node / "disk",))
+
+
+def test_what_the_hub_still_has_to_give_stops_nothing(
+    node: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = cache("somebody/tiny", node)
+    copytree(tiny_model_dir, folder)
+    (folder / "model.safetensors").unlink()
+    config = ModelConfig(base="somebody/tiny")
+    (found,), _ = look_at_base(config, node)
+    assert found.level == "stops" and "holds no weights" in found.text
+    monkeypatch.setattr("tasks.preflight.model_checks.hub_fault", lambda name: None)
+    (found,), _ = look_at_base(config, node)
+    assert found.level == "warning" and "in the hub's cache in part" in found.text
+
+
+def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path) -> None:
+    for settings, sentence in (
+        ({"vision_tower": TOWER_NAME}, "brings its vision tower along: leave model.vision_tower empty"),
+        ({"mm_vision_select_layer": -1}, "was made for layer -2: set model.mm_vision_select_layer=-2"),
+    ):
+        config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
+        (found,), _ = look_at_base(config, node)
+        assert found.level == "stops" and sentence in found.text
