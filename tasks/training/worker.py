@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError, DataError, TrainingError
+from tasks.errors import DataError
 from tasks.model.checking import require_loadable
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
