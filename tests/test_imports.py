@@ -1,4 +1,4 @@
-"""What is imported when: a command line that answers at once, ranks without Prefect, and no torchvision anywhere."""
+"""What is imported when: a command line that answers at once, ranks without Prefect, and no torchvision of our own."""
 
 import ast
 import subprocess
@@ -71,13 +71,12 @@ def test_help_and_a_wrong_argument_import_nothing_slow(arguments: list[str], cod
     ],
 )
 def test_what_a_child_process_imports_is_free_of_prefect(module: str) -> None:
-    assert imported_after(f"import {module}") & {"prefect", "torchvision"} == set()
+    assert "prefect" not in imported_after(f"import {module}")
 
 
 @pytest.mark.slow
-def test_every_module_imports_and_none_brings_torchvision() -> None:
-    lines = "\n".join(f"import {dotted(path)}" for path in SOURCES)
-    assert "torchvision" not in imported_after(lines)
+def test_every_module_imports() -> None:
+    imported_after("\n".join(f"import {dotted(path)}" for path in SOURCES))
 
 
 def test_no_file_names_torchvision_in_an_import() -> None:

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from tasks.errors import ModelError
 from tasks.merging.lora_config import LoraSettings, read_lora_config
-from tasks.merging.tensor_files import StoredTensor, read_tensors
+from tasks.merging.tensor_files import StoredTensor, read_float, read_tensors
 from tasks.model.formats import PEFT_PREFIX, canonical_name, lora_name
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
@@ -67,10 +69,14 @@ def read_adapter(folder: Path) -> Adapter:
             halves.setdefault(weight, {})[part] = tensor
     pairs = {weight: _pair(folder, weight, parts, settings) for weight, parts in halves.items()}
     extra = _read_non_lora(folder)
-    twice = sorted(set(trained) & set(extra))
+    twice = sorted(name for name in trained.keys() & extra.keys() if not _same(trained[name], extra[name]))
     if twice:
         raise ModelError(f"{twice[0]} stands in both {file.name} and {NON_LORA_WEIGHTS} of {folder}: drop one.")
     return Adapter(folder, settings, pairs, {**trained, **extra})
+
+
+def _same(one: StoredTensor, other: StoredTensor) -> bool:
+    return one.shape == other.shape and torch.equal(read_float(one), read_float(other))
 
 
 def _part_of(tensor: StoredTensor) -> tuple[str, str | None]:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from tasks.errors import DataError, ModelError
 from tasks.files import read_json
-from tasks.merging.tensor_files import StoredTensor, read_tensors, require_float
+from tasks.merging.original_config import with_defaults
+from tasks.merging.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
 from tasks.model.checking import require_plain_weights
 from tasks.model.configuration import read_model_config, require_model_config
 from tasks.model.formats import PROJECTOR_PREFIX, canonical_name
@@ -15,6 +16,7 @@ from tasks.model.weights import find_weights, weight_files
 
 Layout = Literal["transformers", "llava"]
 NEEDED_CONFIG = ("text_config", "vision_config")
+HEAD, EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
 # a published CLIP brings a text tower along
 _TOWER_PARTS = tuple(
     f"{TOWER_PREFIX}{part}" for part in ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")
@@ -44,6 +46,14 @@ class BaseModel:
     def projector(self) -> set[str]:
         """Canonical names of the projector's tensors."""
         return {name for name in self.tensors if name.startswith(PROJECTOR_PREFIX)}
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head is the embedding, as transformers 5 decides: not where the files hold another head."""
+        if not with_defaults(self.config).get("tie_word_embeddings"):
+            return False
+        head, embedding = self.tensors.get(HEAD), self.tensors.get(EMBEDDING)
+        return head is None or embedding is None or read_bytes(head) == read_bytes(embedding)
 
 
 def read_base(folder: Path, tower: Path | None = None) -> BaseModel:

@@ -1,5 +1,6 @@
 """The files beside the weights: configuration, tokenizer, image handling, prompt template, licence."""
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,10 +14,12 @@ from tasks.merging.original_config import original_config, tower_config, with_de
 from tasks.merging.streaming import BASE_DTYPE
 from tasks.model.chat_template import chat_template
 from tasks.model.configuration import read_settings
+from tasks.model.loading import PREPROCESSOR, PROCESSOR, load_image_processor
+from tasks.model.portable import make_portable, write_settings
 from tasks.model.tokenizing import FAST, SENTENCEPIECE, load_tokenizer, require_readable
 
 # As the model was fed in training, so it must be fed afterwards.
-IMAGE_HANDLING = ("preprocessor_config.json", "processor_config.json")
+IMAGE_HANDLING = (PREPROCESSOR, PROCESSOR)
 # A base may come with another one than the model was trained and is asked with.
 TEMPLATE = "chat_template.jinja"
 TOKENIZER = (
@@ -59,7 +62,7 @@ def require_whole(files: Mapping[str, Path]) -> None:
 def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
     """Write all files of a model directory but weights, card and provenance, to `out`, which will be `final`."""
     found = companions(source, tuned)
-    config = typed_config(source.config, dtype)
+    config = typed_config(_with_ties(source), dtype)
     if layout == "llava":
         _write_original(source, tuned, dtype, out, final)
         wanted = [name for name in found if name in FROM_BASE_FIRST]
@@ -74,23 +77,33 @@ def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str,
         if name in found:
             shutil.copyfile(found[name], out / name)
     if layout == "transformers":
-        _complete_processor(source, out)
+        _complete_processor(source, tuned, out)
+    make_portable(out)
 
 
-def _complete_processor(source: BaseModel, out: Path) -> None:
-    """Write what transformers' processor needs and neither base nor checkpoint brought along."""
+def _complete_processor(source: BaseModel, tuned: Path, out: Path) -> None:
+    """Write the prompt template where there is none yet, and what transformers' processor needs of the model.
+
+    Images are handled as `rsvlm predict` does it, said in both files: transformers 4 reads one, 5 the other first.
+    """
     # where there is no tokenizer at all, nobody has use for a template
     if not (out / TEMPLATE).is_file() and any((out / name).is_file() for name in (FAST, SENTENCEPIECE)):
         write_text(out / TEMPLATE, chat_template(_tokenizer(source, out)))
-    if not (out / "processor_config.json").is_file():
-        whole = with_defaults(source.config)
-        settings = {
-            "processor_class": "LlavaProcessor",
-            "patch_size": whole["vision_config"]["patch_size"],
-            "num_additional_image_tokens": 1,
-            "vision_feature_select_strategy": whole["vision_feature_select_strategy"],
-        }
-        write_json(out / "processor_config.json", settings, indent=2)
+    images = json.loads(load_image_processor(source.folder, tuned).to_json_string())
+    write_settings(out / PREPROCESSOR, images)
+    written = read_settings(out / PROCESSOR) if (out / PROCESSOR).is_file() else {"processor_class": "LlavaProcessor"}
+    write_settings(out / PROCESSOR, {**written, "image_processor": images, **_image_tokens(source)})
+
+
+def _image_tokens(source: BaseModel) -> dict[str, Any]:
+    """What decides how many tokens an image has; older files lack some of it."""
+    whole = with_defaults(source.config)
+    return {
+        "patch_size": whole["vision_config"]["patch_size"],
+        # the class token
+        "num_additional_image_tokens": 0 if "siglip" in whole["vision_config"]["model_type"] else 1,
+        "vision_feature_select_strategy": whole["vision_feature_select_strategy"],
+    }
 
 
 def _tokenizer(source: BaseModel, out: Path) -> Any:
@@ -127,11 +140,20 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
     else:
         # the reference looks for it from where it is started: only a whole path is found from everywhere
         tower = str(final.absolute() / TOWER_FOLDER)
-        config = original_config(typed_config(source.config, dtype), processor.do_pad, tower)
+        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower)
         (out / TOWER_FOLDER).mkdir()
         write_json(out / TOWER_FOLDER / "config.json", tower_config(source.config), indent=2)
         processor.save_pretrained(out / TOWER_FOLDER)
     write_json(out / "config.json", config, indent=2)
+
+
+def _with_ties(source: BaseModel) -> dict[str, Any]:
+    """The configuration, which says twice whether the head is the embedding: transformers 4 asks the second place."""
+    config, tied = source.config, source.tied
+    parts = (config, config["text_config"])
+    if not tied and not any(part.get("tie_word_embeddings") for part in parts):
+        return config
+    return {**config, "tie_word_embeddings": tied, "text_config": {**parts[1], "tie_word_embeddings": tied}}
 
 
 def typed_config(config: dict[str, Any], dtype: str, key: str = "dtype") -> dict[str, Any]:

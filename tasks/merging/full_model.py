@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.base_model import BaseModel, read_base
+from tasks.merging.base_model import HEAD, BaseModel, read_base
 from tasks.merging.companions import companions
 from tasks.merging.gates import require_same_base
 from tasks.merging.merge import AS_BASE, model_files
@@ -48,14 +48,18 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
             "companions": companions(base_model, checkpoint),
         },
         require=require,
-        renew=lambda name, tensor, new_name: kept(tensor, code_of(base_model.tensors[name], form.dtype), new_name),
+        renew=lambda name, tensor, new_name: kept(
+            tensor, code_of(base_model.tensors.get(name, tensor), form.dtype), new_name
+        ),
     )
     return publish(new, out)
 
 
 def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
+    # a head that is the embedding may stand in the file beside it, or not
+    needless = (*BUFFERS, HEAD) if base.tied and tuned.tied else BUFFERS
     shapes = [
-        {name: tensor.shape for name, tensor in model.tensors.items() if not name.endswith(BUFFERS)}
+        {name: tensor.shape for name, tensor in model.tensors.items() if not name.endswith(needless)}
         for model in (base, tuned)
     ]
     other = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
@@ -66,6 +70,7 @@ def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
 
 
 def _require_trained(base: BaseModel, tuned: BaseModel) -> None:
-    pairs = ((base.tensors[name], tensor) for name, tensor in tuned.tensors.items() if tensor.dtype in FLOATS)
+    both = base.tensors.keys() & tuned.tensors.keys()
+    pairs = ((base.tensors[name], tuned.tensors[name]) for name in both if tuned.tensors[name].dtype in FLOATS)
     if all(torch.equal(read_float(old), read_float(new)) for old, new in pairs):
         raise ModelError(f"{tuned.folder} is {base.folder}, bit for bit: it was not trained; give another checkpoint.")

@@ -8,18 +8,12 @@ from typing import NamedTuple
 
 from tasks.merging.base_model import BaseModel, Layout
 from tasks.merging.tensor_files import StoredTensor
-from tasks.model.formats import PROJECTOR_PREFIX
+from tasks.model.formats import PROJECTOR_PREFIX, published_name
 from tasks.model.original import BUFFERS, TOWER_PREFIX
 
 TOWER_FOLDER = "vision_tower"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_TRANSFORMERS = (
-    ("model.language_model.", "language_model.model."),
-    ("lm_head.", "language_model.lm_head."),
-    (PROJECTOR_PREFIX, "multi_modal_projector."),
-    (TOWER_PREFIX, "vision_tower.vision_model."),
-)
 _ORIGINAL = (
     ("model.language_model.", "model."),
     (f"{PROJECTOR_PREFIX}linear_1.", "model.mm_projector.0."),
@@ -36,20 +30,26 @@ class Place(NamedTuple):
 
 
 def places(model: BaseModel, layout: Layout) -> dict[str, Place]:
-    """The place of each tensor, by canonical name; a directory of the same layout keeps its names and shards."""
+    """The place of each tensor, by canonical name; a directory of the same layout keeps its shards.
+
+    In transformers' layout the names are those that llava-hf publishes, whatever version wrote the model's files.
+    """
+    tensors = model.tensors
     if layout == model.layout:
-        own = {name: tensor for name, tensor in model.tensors.items() if tensor.file.parent == model.folder}
-        return _numbered(own, {name: tensor.name for name, tensor in own.items()})
-    tensors = {name: tensor for name, tensor in model.tensors.items() if not name.endswith(BUFFERS)}
+        tensors = {name: tensor for name, tensor in tensors.items() if tensor.file.parent == model.folder}
+    else:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
     if layout == "transformers":
-        return _numbered(tensors, {name: _renamed(name, _TRANSFORMERS) for name in tensors})
-    names = {name: _renamed(name, _ORIGINAL) for name in tensors}
+        return _numbered(tensors, {name: published_name(name) for name in tensors})
+    if layout == model.layout:
+        return _numbered(tensors, {name: tensor.name for name, tensor in tensors.items()})
+    names = {name: _original_name(name) for name in tensors}
     tower = {name: Place(f"{TOWER_FOLDER}/{SINGLE}", names[name]) for name in names if name.startswith(TOWER_PREFIX)}
     return tower | _numbered({name: tensor for name, tensor in tensors.items() if name not in tower}, names)
 
 
-def _renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str:
-    for old, new in prefixes:
+def _original_name(name: str) -> str:
+    for old, new in _ORIGINAL:
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name

@@ -32,8 +32,10 @@ LOADING = {
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 model = AutoModelForImageTextToText.from_pretrained("path/of/this/directory")
-processor = AutoProcessor.from_pretrained("path/of/this/directory")
+processor = AutoProcessor.from_pretrained("path/of/this/directory", backend="pil")
 ```
+transformers 4.57 and 5 read it, and vLLM. `backend="pil"` gives the pixels of the training; where torchvision is
+installed, transformers 5 computes others without it, by up to one step of 8 bits.
 """,
     "llava": """```
 python -m llava.serve.cli --model-path path/of/this/directory --image-file IMAGE

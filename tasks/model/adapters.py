@@ -33,6 +33,8 @@ def apply_adapter(model: Any, adapter: Path) -> Any:
         if not isinstance(config, LoraConfig):
             raise ValueError(f"{ADAPTER_CONFIG} is not of a LoRA adapter")
         config.inference_mode = True
+        # they are in the file with the projector, too, which is read below
+        config.modules_to_save = None
         # the names that the original gives would also mean the vision tower's layers
         config.target_modules = {name.partition(".lora_")[0].removeprefix(PEFT_PREFIX) for name in weights}
         with warnings.catch_warnings():
@@ -53,8 +55,11 @@ def _lora_weights(adapter: Path) -> dict[str, Any]:
     if not files:
         raise ModelError(f"{adapter} lacks {ADAPTER_WEIGHTS}: give a complete checkpoint of a LoRA training.")
     weights = {}
+    beside = read_non_lora(adapter)
     for name, value in read_tensors(files[0]).items():
         lora = lora_name(name)
+        if name in beside and lora is None:
+            continue
         if lora is None:
             raise ModelError(f"{name} in {files[0]} is no LoRA matrix: give a checkpoint of a LoRA training of LLaVA.")
         weights[f"{PEFT_PREFIX}{lora.weight.removesuffix('.weight')}.lora_{lora.side}.weight"] = value

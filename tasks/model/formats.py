@@ -26,6 +26,22 @@ _RENAMES = tuple(
         (r"^model\.vision_tower\.vision_model\.", "model.vision_tower."),
     )
 )
+# The names of llava-hf's files, which every version of transformers reads, and vLLM. Towers of other kinds than CLIP
+# and SigLIP have no level `vision_model`.
+_PUBLISHED = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^model\.language_model\.", "language_model.model."),
+        (r"^lm_head\.", "language_model.lm_head."),
+        (r"^model\.multi_modal_projector\.", "multi_modal_projector."),
+        (
+            r"^model\.vision_tower\.(?=encoder\.layers\.|pre_layrnorm\.|post_layernorm\.|head\."
+            r"|embeddings\.(class_embedding|patch_embedding|position_))",
+            "vision_tower.vision_model.",
+        ),
+        (r"^model\.vision_tower\.", "vision_tower."),
+    )
+)
 
 
 class LoraName(NamedTuple):
@@ -39,6 +55,13 @@ def canonical_name(name: str) -> str:
     """The canonical name of a tensor in a model's file, a module tree or an adapter."""
     name = name.removeprefix(PEFT_PREFIX)
     for pattern, replacement in _RENAMES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def published_name(name: str) -> str:
+    """The name in the files of a published transformers LLaVA of a tensor with a canonical name."""
+    for pattern, replacement in _PUBLISHED:
         name = pattern.sub(replacement, name)
     return name
 

@@ -1,6 +1,6 @@
 """Load a LLaVA model of either layout, with or without an adapter, from directories."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,10 @@ def load_reader(folder: Path, adapter: Path | None = None, tower: Path | None = 
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
     reader = Reader(
         tokenizer=tokenizer_of(folder, original),
-        image_processor=_image_processor(tower or find_tower(folder, written) if original else folder),
+        image_processor=load_image_processor(folder, adapter, tower),
         image_token_id=image_token_id,
         image_tokens=image_tokens_of(folder, config),
     )
-    reader.image_processor.do_pad = pads(folder)
-    if adapter is not None:
-        reader = replace(reader, image_processor=_processor_of(adapter, reader))
     try_image_handling(adapter or folder, reader.image_processor, config["vision_config"]["image_size"])
     try_tokenizer(folder, reader.tokenizer, config.get("text_config", {}).get("vocab_size"))
     return reader
@@ -70,6 +67,24 @@ def _require_reader_files(folder: Path) -> None:
             raise ModelError(f"{folder} lacks {name}: copy it from the base model.")
 
 
+def load_image_processor(folder: Path, tuned: Path | None = None, tower: Path | None = None) -> Any:
+    """How a model's images are handled: as the checkpoint, or else the model, says; ModelError where neither does."""
+    if tuned is not None and _handles_images(tuned):
+        return _image_processor(tuned)
+    written = read_config(folder)
+    processor = _image_processor((tower or find_tower(folder, written)) if is_original(written) else folder)
+    # an adapter of the original says no more than whether images are padded
+    says = tuned is not None and (tuned / "config.json").is_file() and is_original(read_config(tuned))
+    processor.do_pad = pads(tuned if tuned is not None and says else folder)
+    return processor
+
+
+def _handles_images(folder: Path) -> bool:
+    """Whether a directory says itself how images are handled; transformers 4 wrote a processor that does not."""
+    processor = folder / PROCESSOR
+    return (folder / PREPROCESSOR).is_file() or (processor.is_file() and "image_processor" in read_settings(processor))
+
+
 def _image_processor(folder: Path) -> Any:
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
@@ -77,15 +92,6 @@ def _image_processor(folder: Path) -> Any:
         raise ModelError(f"{folder} lacks {PREPROCESSOR}: copy it from where the vision tower was published.")
     with readable("image handling", folder):
         return LlavaImageProcessorPil.from_pretrained(folder)
-
-
-def _processor_of(adapter: Path, reader: Reader) -> Any:
-    """The image processor that an adapter was trained with: its own, or the base's that pads as it says."""
-    if (adapter / PREPROCESSOR).is_file() or (adapter / PROCESSOR).is_file():
-        return _image_processor(adapter)
-    if (adapter / "config.json").is_file() and is_original(read_config(adapter)):
-        reader.image_processor.do_pad = pads(adapter)
-    return reader.image_processor
 
 
 def pads(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasks.model.chat_template import chat_template
 from tasks.model.loading import Reader
+from tasks.model.portable import make_portable
 
 
 def save_reader(reader: Reader, folder: Path) -> None:
@@ -26,3 +27,4 @@ def save_reader(reader: Reader, folder: Path) -> None:
     )
     processor.save_pretrained(folder)
     reader.image_processor.save_pretrained(folder)
+    make_portable(folder)

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.files import link_or_copy, sync, write_json, write_text
-from tasks.paths import COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
+from tasks.files import link_or_copy, read_json, sync, write_json, write_text, written_atomically
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
 from tasks.storage.manifests import broken_files, read_manifest
 from tasks.storage.staging import read_marker, whole_on_disk
+from tasks.training.adapters import PROJECTOR, TOWER
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -39,7 +40,28 @@ library_name: {library}
 
 Made by rsvlm from run `{run}`, optimiser step {step}: {what} of LLaVA for remote-sensing instructions.
 The prompt template is v1 of LLaVA 1.5; image handling stands in `preprocessor_config.json`.
+
+## How to load it
+
+```python
+{loading}
+processor = AutoProcessor.from_pretrained("path/of/this/directory", backend="pil")
+```
+`backend="pil"` gives the pixels of the training; where torchvision is installed, transformers 5 computes others without
+it, by up to one step of 8 bits.
+{more}"""
+ADAPTER_LOADING = """from peft import PeftModel
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+model = AutoModelForImageTextToText.from_pretrained("path/of/the/base")
+model = PeftModel.from_pretrained(model, "path/of/this/directory")"""
+ADAPTER_MORE = """The base is one in transformers' layout. The projector, trained in full, comes with the adapter
+(`modules_to_save`), and is once more in `non_lora_trainables.bin`, where LLaVA's own code looks for it. `rsvlm merge`
+makes one model of base and adapter, with a base of either layout; vLLM takes only that.
 """
+MODEL_LOADING = """from transformers import AutoModelForImageTextToText, AutoProcessor
+
+model = AutoModelForImageTextToText.from_pretrained("path/of/this/directory")"""
 
 
 def step_of(checkpoint: Path) -> int:
@@ -63,6 +85,21 @@ def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collec
     torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
 
 
+def add_to_adapter(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:
+    """Put what was trained in full into the adapter's own files, too, as PEFT keeps it.
+
+    PEFT reads no others: without this it takes the base's projector and says nothing.
+    """
+    from safetensors.torch import load_file, save_file
+
+    modules = [part for part in (PROJECTOR, TOWER) if any(f".{part}." in name for name in trained)]
+    config = read_json(checkpoint / ADAPTER_CONFIG)
+    write_json(checkpoint / ADAPTER_CONFIG, {**config, "modules_to_save": modules}, indent=2)
+    kept = {name: weights[name].detach().cpu().contiguous() for name in trained}
+    with written_atomically(checkpoint / ADAPTER_WEIGHTS) as file:
+        save_file({**load_file(checkpoint / ADAPTER_WEIGHTS), **kept}, file, {"format": "pt"})
+
+
 def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) -> None:
     """Write README.md: what this is and how it came to be."""
     text = MODEL_CARD.format(
@@ -72,6 +109,8 @@ def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) ->
         run=origin.run,
         step=step,
         what="a LoRA adapter and the projector" if lora else "a full fine-tuning",
+        loading=ADAPTER_LOADING if lora else MODEL_LOADING,
+        more=ADAPTER_MORE if lora else "",
     )
     write_text(checkpoint / "README.md", text)
 

@@ -17,7 +17,16 @@ from tasks.settings import TrainingConfig
 from tasks.training.adapters import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.answer_scores import AnswerScores
 from tasks.training.batches import Collator, SampleDataset, blank_image
-from tasks.training.checkpoints import Origin, mark_complete, rotate, write_model_card, write_non_lora, write_origin
+from tasks.training.checkpoints import (
+    Origin,
+    add_to_adapter,
+    mark_complete,
+    rotate,
+    write_model_card,
+    write_non_lora,
+    write_origin,
+)
+from tasks.training.full_weights import load_weights, note_ties, published_weights
 from tasks.training.losses import mean_loss, predict_answers, sample_losses
 from tasks.training.sampling import train_sampler
 from tasks.training.saved_weights import fault_of, require_learned, whole_trainables
@@ -118,8 +127,6 @@ class LlavaTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what was trained; with LoRA, ZeRO-3 puts nothing else together, and never the frozen base."""
         if not self.config.lora_enable:
-            # under ZeRO-3 transformers notes renamings that it did not need, and would undo them in the file
-            self.model._weight_conversions = None
             super().save_model(output_dir, _internal_call)
             return
         weights = whole_trainables(self.model)
@@ -128,10 +135,16 @@ class LlavaTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Save the model, and beside it what a checkpoint needs to be loaded alone."""
+        if not self.args.should_save:
+            return
+        note_ties(self.model)
+        if not self.config.lora_enable:
+            state_dict = published_weights(self.model, state_dict)
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir)
         if self.config.lora_enable:
-            write_non_lora(folder, state_dict or {}, non_lora_names(self.model))
+            for write in (write_non_lora, add_to_adapter):
+                write(folder, state_dict or {}, non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
         save_reader(self.reader, folder)
@@ -174,6 +187,11 @@ class LlavaTrainer(Trainer):
         rotate(folder.parent, self.config.save_total_limit)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        folder = Path(resume_from_checkpoint)
+        if not self.config.lora_enable:
+            # transformers looks for the names of the modules, finds none in the file and goes on from the base
+            load_weights(self.model, folder)
+            return
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if (Path(resume_from_checkpoint) / ADAPTER_CONFIG).is_file():
-            load_projector(self.model, Path(resume_from_checkpoint))
+        if (folder / ADAPTER_CONFIG).is_file():
+            load_projector(self.model, folder)

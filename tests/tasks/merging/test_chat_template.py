@@ -27,10 +27,10 @@ MESSAGES = [
 
 
 def fed_by_others(folder: Path, messages: list[dict[str, Any]]) -> Any:
-    """What a program that knows transformers only makes of a dialogue."""
+    """What a program that knows transformers only makes of a dialogue, as the model's card says."""
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(folder, backend="pil")
     return processor.apply_chat_template(
         messages, tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="np"
     )

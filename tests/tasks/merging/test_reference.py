@@ -180,7 +180,7 @@ def test_transformers_loads_the_directory_as_any_other_and_answers(original: Pat
 
     merge_adapter(original, ADAPTER, tmp_path / "out")
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
-    processor = AutoProcessor.from_pretrained(tmp_path / "out")
+    processor = AutoProcessor.from_pretrained(tmp_path / "out", backend="pil")
     turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a river"}]}
     prompt = processor.apply_chat_template([turn], add_generation_prompt=True)
     inputs = processor(images=np.zeros((40, 30, 3), "uint8"), text=prompt, return_tensors="pt")

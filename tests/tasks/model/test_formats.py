@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.model.formats import canonical_name, lora_name
+from tasks.model.formats import canonical_name, lora_name, published_name
 
 Q_PROJ = "model.language_model.layers.7.self_attn.q_proj.weight"
 LINEAR_2 = "model.multi_modal_projector.linear_2.bias"
@@ -33,6 +33,23 @@ PATCHES = "model.vision_tower.embeddings.patch_embedding.weight"
 )
 def test_a_tensor_has_one_name(name: str, canonical: str) -> None:
     assert canonical_name(name) == canonical
+
+
+@pytest.mark.parametrize(
+    ("canonical", "published"),
+    [
+        (Q_PROJ, "language_model.model.layers.7.self_attn.q_proj.weight"),
+        ("lm_head.weight", "language_model.lm_head.weight"),
+        (LINEAR_2, "multi_modal_projector.linear_2.bias"),
+        (PATCHES, "vision_tower.vision_model.embeddings.patch_embedding.weight"),
+        ("model.vision_tower.head.probe", "vision_tower.vision_model.head.probe"),
+        # of DINOv2, which has no such level
+        ("model.vision_tower.encoder.layer.0.norm1.weight", "vision_tower.encoder.layer.0.norm1.weight"),
+    ],
+)
+def test_a_published_file_has_one_name_for_each_tensor(canonical: str, published: str) -> None:
+    assert published_name(canonical) == published
+    assert canonical_name(published) == canonical
 
 
 @pytest.mark.parametrize("inner", ["model.language_model.layers.7", "model.layers.7"])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,15 @@ def saved(tiny_model_dir: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_others_prompt_it_with_our_template(saved: Path) -> None:
+def theirs(folder: Path) -> Any:
+    """What another program takes that follows the model's card."""
     from transformers import LlavaProcessor
 
-    processor = LlavaProcessor.from_pretrained(saved)
+    return LlavaProcessor.from_pretrained(folder, backend="pil")
+
+
+def test_others_prompt_it_with_our_template(saved: Path) -> None:
+    processor = theirs(saved)
     said = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is it rural?"}]},
         {"role": "assistant", "content": "rural"},
@@ -37,10 +43,8 @@ def test_others_prompt_it_with_our_template(saved: Path) -> None:
 
 
 def test_others_show_it_the_same_pixels_and_as_many_image_tokens(saved: Path) -> None:
-    from transformers import LlavaProcessor
-
     reader, image = load_reader(saved), Image.linear_gradient("L").resize((50, 20)).convert("RGB")
-    seen = LlavaProcessor.from_pretrained(saved)(images=image, text="USER: <image>\nRural?", return_tensors="np")
+    seen = theirs(saved)(images=image, text="USER: <image>\nRural?", return_tensors="np")
     np.testing.assert_array_equal(seen["pixel_values"][0], pixels_of(image, reader.image_processor))
     assert (seen["input_ids"] == reader.image_token_id).sum() == reader.image_tokens
 
@@ -56,11 +60,7 @@ def test_padding_is_kept_and_said_alike_in_both_files(saved: Path, pads: bool) -
 
 
 def test_a_tower_whose_class_token_is_read_has_one_token_more(saved: Path) -> None:
-    from transformers import LlavaProcessor
-
     reader: Reader = replace(load_reader(saved), image_tokens=65)
     save_reader(reader, saved)
-    seen = LlavaProcessor.from_pretrained(saved)(
-        images=Image.new("RGB", (9, 9)), text="USER: <image>\nRural?", return_tensors="np"
-    )
+    seen = theirs(saved)(images=Image.new("RGB", (9, 9)), text="USER: <image>\nRural?", return_tensors="np")
     assert (seen["input_ids"] == reader.image_token_id).sum() == 65
