@@ -45,7 +45,7 @@ def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
-    require_known(config.data.sources)
+    require_known(config.data.sources, config.data.unnamed_source)
     return config
 
 

@@ -38,7 +38,13 @@ class DataConfig(Section):
     sources: tuple[str, ...] = Field(
         ("NWPU", "RSICD", "LR", "DOTA"),
         min_length=1,
-        description="Sources whose records are kept, by their names in tasks/data/sources.py; also known: UCM, UAV.",
+        description="Sources whose records are kept, by their names in tasks/data/sources.py; also known: UCM, UAV, "
+        "and the next one.",
+    )
+    unnamed_source: str = Field(
+        "unnamed",
+        min_length=1,
+        description="Name of the source of images whose paths have no folder, such as P0000_0002.png.",
     )
     fetch: bool = Field(
         False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
@@ -66,8 +72,8 @@ class DataConfig(Section):
     )
     record_faults: Literal["repair", "drop"] = Field(
         "repair",
-        description="What a record with a fault does (`<image>` missing or doubled, roles out of order, an empty "
-        "answer, an id twice): it is mended, or dropped; both counted.",
+        description="What a record with a fault does (`<image>` missing or doubled, roles out of order or "
+        "other than human and gpt, an empty answer, an id twice): it is mended, or dropped; both counted.",
     )
     near_duplicates: Literal["together", "ignore"] = Field(
         "together",

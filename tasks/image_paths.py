@@ -45,7 +45,9 @@ def fault_of_image(image: str) -> str | None:
 def image_file(images: Path, image: str) -> Path:
     """The file of an image below the folder of images; raises DataError for a path that leads elsewhere."""
     if fault := fault_of_image(image):
-        raise DataError(f"A record {fault}: give it a path below {images}, or drop it with `rsvlm data filter`.")
+        raise DataError(
+            f"A record {fault}: give it a path below {images}, or drop it with `rsvlm data filter --sources all`."
+        )
     # not as it is written: by a link and .. that could lead out
     return images / image_key(image)
 

@@ -1,18 +1,76 @@
-"""A JSON file that is a list, read value by value: as a whole, a file of 91 MB takes 600 MB as Python objects."""
+"""Files that list JSON values, read value by value: a JSON list, or JSON Lines with one value a line.
+
+As a whole, a list of 91 MB takes 600 MB as Python objects. Of JSON Lines one line at a time is in memory.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.errors import DataError
 from tasks.files import read_json
-from tasks.json_text import MOST_LEVELS, STRICT, require_shallow
+from tasks.json_text import MOST_LEVELS, STRICT, parse_json, require_shallow
 
 SPACE = " \t\r\n"
+BLANK, BYTE_ORDER_MARK = SPACE.encode(), b"\xef\xbb\xbf"
+LINES_SUFFIXES = frozenset((".jsonl", ".ndjson"))
 
 
-def iterate_values(path: Path) -> Iterator[tuple[Any, str]]:
-    """Each value of a JSON list with its text; raises DataError, though perhaps after some, where it is no list."""
+class Listed(NamedTuple):
+    """A value with its text, and the line that it fills, from 1; None in a JSON list."""
+
+    value: Any
+    text: str
+    line: int | None
+
+    def place(self, name: str) -> str:
+        """Where the value stands: its line, or else `name`, such as "record 3"."""
+        return name if self.line is None else f"line {self.line}"
+
+
+def iterate_values(path: Path) -> Iterator[Listed]:
+    """Each value of a JSON list or of JSON Lines; raises DataError, though perhaps after some, for any other file."""
+    return _iterate_lines(path) if _holds_lines(path) else _iterate_list(path)
+
+
+def _holds_lines(path: Path) -> bool:
+    """Whether the first line is a whole object, and others follow it or the file's name speaks of lines."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        filled = (line for line in map(_bare, file) if line)
+        first = next(filled, b"")
+        if not (first.startswith(b"{") and first.endswith(b"}") and _is_json(first)):
+            return False
+        return path.suffix.lower() in LINES_SUFFIXES or next(filled, None) is not None
+
+
+def _bare(line: bytes) -> bytes:
+    return line.removeprefix(BYTE_ORDER_MARK).strip(BLANK)
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        parse_json(content, "a line")
+    except DataError:
+        return False
+    return True
+
+
+def _iterate_lines(path: Path) -> Iterator[Listed]:
+    # binary: texts may hold U+2028 and its like, at which text files are not cut either, but \r would be
+    with path.open("rb") as file:
+        for number, line in enumerate(map(_bare, file), 1):
+            if not line:
+                continue
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                raise DataError(f"{path}, line {number} is not in UTF-8: write it again in UTF-8.") from None
+            yield Listed(parse_json(text, f"{path}, line {number}"), text, number)
+
+
+def _iterate_list(path: Path) -> Iterator[Listed]:
     text = _text_of(path)
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
@@ -28,7 +86,7 @@ def iterate_values(path: Path) -> Iterator[tuple[Any, str]]:
             require_shallow(value, MOST_LEVELS - 1)
         except (ValueError, RecursionError):
             raise _wrong(path) from None
-        yield value, text[start:end]
+        yield Listed(value, text[start:end], None)
         place, index = _skip(text, end), index + 1
     if text[place:].rstrip(SPACE) != "]":
         raise _wrong(path)
@@ -55,4 +113,6 @@ def _wrong(path: Path) -> DataError:
         read_json(path)
     except DataError as error:
         return error
-    return DataError(f"{path} holds no list of records: give a JSON file that begins with [.")
+    return DataError(
+        f"{path} holds no list of records: give a JSON file that begins with [, or JSON Lines with one record a line."
+    )

@@ -51,6 +51,8 @@ class DatasetRef(ImagesRef):
 
     images_sha256: str
     records: dict[str, int]
+    # of images whose paths have no folder
+    unnamed_source: str = "unnamed"
 
     @property
     def content(self) -> str:

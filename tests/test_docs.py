@@ -237,14 +237,16 @@ def examples(page: str) -> list[dict[str, Any]]:
 
 
 def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.data.sources import SOURCES, task_of, type_of_question
+    from tasks.data.sources import SOURCES, type_of_question
+    from tasks.data.turn_tasks import turn_tasks
     from tasks.evaluation.captions import CaptionSet
     from tasks.inference.engine import Engine, Refusal
     from tasks.records import Question
 
     source, metric, engine = examples("extending.md")
     monkeypatch.setitem(SOURCES, "FLOODNET", source["FLOODNET"])
-    assert task_of({"image": "FLOODNET/images/1.jpg", "conversations": []}) == "vqa"
+    asked = {"from": "human", "value": "What is flooded?"}
+    assert turn_tasks({"image": "FLOODNET/images/1.jpg", "conversations": [asked]}) == ("vqa",)
     assert type_of_question("FLOODNET", "What is flooded?", "the road") == "presence"
     captions = CaptionSet("NWPU", ("a", "b"), ("a road", "trees"), (("a long road", "a road and"), ("trees",)))
     corpus, each = metric["score_length"](captions)

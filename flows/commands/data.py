@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands.going_on import going_on
-from tasks.data.sources import DEFAULT_SOURCES
+from tasks.data.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
     from tasks.data.set_files import Written
@@ -51,8 +51,12 @@ def _add_filter(actions: Any) -> None:
     parser.add_argument("raw", type=Path, metavar="RAW.json", help="instruction file")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
     parser.add_argument(
-        "--sources", default=SOURCES, metavar="NAMES", help="sources to keep, with commas (default: %(default)s)"
+        "--sources",
+        default=SOURCES,
+        metavar="NAMES",
+        help="sources to keep, with commas, or all (default: %(default)s)",
     )
+    add_source(parser)
     parser.set_defaults(run=run_filter)
 
 
@@ -71,6 +75,7 @@ def _add_split(actions: Any) -> None:
         help="share for the test; the rest validates (default: %(default)s)",
     )
     _add_drawing(parser)
+    add_source(parser)
     parser.set_defaults(run=run_split)
 
 
@@ -80,6 +85,7 @@ def _add_reduce(actions: Any) -> None:
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
     parser.add_argument("--ratio", type=float, required=True, metavar="SHARE", help="share to keep, above 0 to 1")
     _add_drawing(parser)
+    add_source(parser)
     parser.set_defaults(run=run_reduce)
 
 
@@ -100,6 +106,16 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         default=PROTOCOLS[0],
         help="grouped: all records of an image stay together; reference: as the reference scripts do "
         "(default: %(default)s)",
+    )
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add `--source`, the name of a source that paths of images do not tell."""
+    parser.add_argument(
+        "--source",
+        default=UNNAMED,
+        metavar="NAME",
+        help="source of images whose paths have no folder (default: %(default)s)",
     )
 
 
@@ -150,22 +166,24 @@ def run_filter(options: argparse.Namespace) -> None:
     """Write the records of the asked sources, and beside them a manifest that counts what was dropped, by reason."""
     from tasks.data.set_files import filter_file
 
-    _print_written([filter_file(options.raw, options.out, _names(options.sources))])
+    _print_written([filter_file(options.raw, options.out, _names(options.sources), options.source)])
 
 
 def run_split(options: argparse.Namespace) -> None:
-    """Write data_train.json, data_val.json and data_test.json, each with its manifest."""
+    """Write data_train.json, data_val.json and data_test.json, each with its manifest; where the shares of train and
+    test make 1, there is no data_val.json."""
     from tasks.data.set_files import SplitParameters, split_file
 
     parameters = SplitParameters(options.train, options.test, options.seed, options.protocol)
-    _print_written(split_file(options.dataset, options.out_dir, parameters))
+    _print_written(split_file(options.dataset, options.out_dir, parameters, options.source))
 
 
 def run_reduce(options: argparse.Namespace) -> None:
     """Write a share of a test set, the same one for the same seed, with its manifest."""
     from tasks.data.set_files import reduce_file
 
-    _print_written([reduce_file(options.test, options.out, options.ratio, options.seed, options.protocol)])
+    draw = (options.ratio, options.seed, options.protocol)
+    _print_written([reduce_file(options.test, options.out, *draw, options.source)])
 
 
 def run_audit(options: argparse.Namespace) -> None:
@@ -181,11 +199,17 @@ def run_audit(options: argparse.Namespace) -> None:
 
 
 def _print_written(files: Iterable["Written"]) -> None:
+    from tasks.data.turn_tasks import add_up, describe_tasks
+
     dropped: Mapping[str, int] = {}
+    tasks = []
     for written in files:
         state = "written" if written.new else "already there from the same input and settings, left as it is"
         kept = ", ".join(f"{source} {number}" for source, number in written.kept.items()) or "no records"
         print(f"{written.path}: {kept} ({state})")
         dropped = written.dropped
+        tasks.append(written.tasks)
+    for line in describe_tasks(add_up(tasks)):
+        print(f"  {line}")
     for reason, number in dropped.items():
         print(f"  dropped {number}: {reason}")

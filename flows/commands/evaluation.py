@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flows.commands.data import add_source
+
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `evaluate` and `compare`."""
@@ -31,6 +33,7 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "--checkpoints", type=Path, nargs="+", default=(), metavar="REPORT_DIR", help="draw curves over these reports"
     )
+    add_source(parser)
     parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
     parser.set_defaults(run=run_evaluate)
 
@@ -63,6 +66,7 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Score the answers to a test set, write the report and print a short table."""
+    from tasks.evaluation.captions import NOTE
     from tasks.evaluation.comparing import METRICS, PAGE
     from tasks.evaluation.evaluating import EvaluationFiles, evaluate
     from tasks.evaluation.lmms_eval import export_lmms_eval
@@ -77,10 +81,14 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.base_predictions,
         options.images,
         tuple(options.checkpoints),
+        options.source,
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_json(ref.path / METRICS)
     print_rows([("source", "score", "value", "95 %", "without image"), *_score_rows(metrics)])
+    for source, scores in metrics["captioning"].items():
+        if NOTE in scores:
+            print(f"{source}: {scores[NOTE]}")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / PAGE}")

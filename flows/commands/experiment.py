@@ -113,7 +113,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # bad records are told at once, before a server is started and anything is written
-        read_records(find_raw(config.data.root), allow_outside=True)
+        read_records(find_raw(config.data.root), unfiltered=True)
     return {"config": config, "name": name, "workspace": workspace}
 
 

@@ -13,9 +13,10 @@ from tasks.data.near_duplicates import find_pairs, groups_of
 from tasks.data.record_checks import Checked
 from tasks.data.records_file import Record, RecordsFile
 from tasks.data.sample_page import sample_page
-from tasks.data.set_files import LEFT_OVER, REDUCED, set_paths
-from tasks.data.splitting import Split, reduce_records, split_records
+from tasks.data.set_files import LEFT_OVER, dropped_by_reducing, set_paths
+from tasks.data.splitting import Split, leaves_validation, reduce_records, split_records
 from tasks.data.statistics_of_sets import statistics_of
+from tasks.data.turn_tasks import count_by_source
 from tasks.data.verification import verification_of
 from tasks.data_settings import DataConfig
 from tasks.errors import DataError
@@ -42,6 +43,16 @@ class Chosen:
         """One digest of all that the sets depend on."""
         return digest_of({"inputs": self.inputs, "images": self.images_sha256, "parameters": self.parameters})
 
+    @property
+    def unnamed(self) -> str:
+        """The source of images whose paths have no folder."""
+        return str(self.parameters["unnamed_source"])
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation set."""
+        return leaves_validation(*(self.parameters[name] for name in ("train", "test", "protocol")))
+
 
 def write_version(chosen: Chosen, images: Path, config: DataConfig, out: Path) -> Manifest:
     """Look at every image, split, and write the folder `out`.
@@ -54,9 +65,9 @@ def write_version(chosen: Chosen, images: Path, config: DataConfig, out: Path) -
     states = look_at_images(images, dict.fromkeys(record["image"] for record in records), with_look=together)
     if config.broken_images == "refuse":
         _require_readable(images, states)
-    usable = filter_records(records, config.sources, faults_in(states))
+    usable = filter_records(records, config.sources, faults_in(states), config.unnamed_source)
     dropped = Counter(chosen.checked.dropped) + Counter(usable.dropped)
-    require_sources(usable.records, config.sources, dropped)
+    require_sources(usable.records, config.sources, dropped, config.unnamed_source)
     leaders = groups_of(list(states), find_pairs(states)) if together else {}
     split = _split(usable.records, config, leaders)
     if split.lost:
@@ -74,6 +85,7 @@ def write_version(chosen: Chosen, images: Path, config: DataConfig, out: Path) -
             "dropped": dict(dropped),
             "repaired": chosen.checked.repaired,
             "noticed": noticed,
+            "tasks": count_by_source(usable.records, config.unnamed_source),
         }
         return write_manifest(part, chosen.fingerprint, details)
 
@@ -91,15 +103,18 @@ def _split(records: Sequence[Record], config: DataConfig, leaders: Mapping[str, 
 def _write_sets(folder: Path, sets: Mapping[str, list[Record]], dropped: Mapping[str, int], chosen: Chosen) -> None:
     paths = {**set_paths(folder), FILTERED_TEST: folder / f"{FILTERED_TEST}.json"}
     for name, records in sets.items():
-        reduced = len(sets["test"]) - len(records) if name == FILTERED_TEST else 0
-        lost = {**dropped, REDUCED: reduced} if reduced else dropped
-        RecordsFile(paths[name], chosen.inputs, chosen.parameters, chosen.checked.repaired).write(records, lost)
+        if name == "val" and not chosen.validates:
+            continue
+        lost = dropped_by_reducing(sets["test"], records, chosen.unnamed) if name == FILTERED_TEST else {}
+        file = RecordsFile(paths[name], chosen.inputs, chosen.parameters, chosen.checked.repaired, chosen.unnamed)
+        file.write(records, {**dropped, **lost})
 
 
 def _write_subsets(folder: Path, test: Sequence[Record], size: int, chosen: Chosen) -> None:
     for number, start in enumerate(range(0, len(test), size), start=1):
         path = folder / "filter" / f"filter_{number:03d}.json"
-        RecordsFile(path, chosen.inputs, chosen.parameters).write(test[start : start + size], {})
+        file = RecordsFile(path, chosen.inputs, chosen.parameters, unnamed=chosen.unnamed)
+        file.write(test[start : start + size], {})
 
 
 def _write_findings(
@@ -111,9 +126,9 @@ def _write_findings(
 ) -> None:
     sources = chosen.parameters["sources"]
     write_json(folder / "verification.json", verification_of(images, chosen.checked.records, states, sources))
-    write_json(folder / "statistics.json", statistics_of(sets))
+    write_json(folder / "statistics.json", statistics_of(sets, chosen.unnamed))
     write_json_lines(folder / "images.jsonl", (_image_row(name, state) for name, state in states.items()))
-    write_text(folder / "samples.html", sample_page(sets["train"], images))
+    write_text(folder / "samples.html", sample_page(sets["train"], images, chosen.unnamed))
 
 
 def _image_row(name: str, state: ImageState) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.data.records_file import Record, counted_by_source
-from tasks.data.sources import source_of
+from tasks.data.sources import UNNAMED, source_of
 from tasks.errors import DataError
-from tasks.image_paths import fault_of_image, leaves_folder
+from tasks.record_faults import image_fault
 
-OUTSIDE = "image path leaves the image folder"
-NO_PATH = "image path that no file can have"
 UNANSWERED = "no answer to learn from"
+OF_SOURCE = "source"
+# in the place of sources: whatever they are
+ALL = ("all",)
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,19 @@ class Filtered:
 
 
 def filter_records(
-    records: Sequence[Record], sources: Collection[str], faults: Mapping[str, str] | None = None
+    records: Sequence[Record],
+    sources: Collection[str],
+    faults: Mapping[str, str] | None = None,
+    unnamed: str = UNNAMED,
 ) -> Filtered:
-    """Keep the records of the asked sources that have an answer and an image inside the image folder.
+    """Keep the records of the asked sources that have an answer and one image inside the image folder.
 
     `faults` says by image path why an image that was looked at cannot be used.
     """
     kept: list[Record] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        reason = reason_to_drop(record, sources) or (faults or {}).get(record["image"])
+        reason = reason_to_drop(record, sources, unnamed) or (faults or {}).get(record["image"])
         if reason:
             dropped[reason] += 1
         else:
@@ -40,20 +44,21 @@ def filter_records(
     return Filtered(kept, dict(dropped))
 
 
-def reason_to_drop(record: Record, sources: Collection[str]) -> str | None:
+def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNAMED) -> str | None:
     """Why a record does not stay, by what stands in it, or None."""
-    image = record["image"]
-    if fault_of_image(image):
-        return OUTSIDE if leaves_folder(image) else NO_PATH
-    if (source := source_of(image)) not in sources:
-        return f"source {source} not selected"
+    if fault := image_fault(record):
+        return fault.reason
+    if (source := source_of(record["image"], unnamed)) not in sources and tuple(sources) != ALL:
+        return f"{OF_SOURCE} {source} not selected"
     answered = any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"])
     return None if answered else UNANSWERED
 
 
-def require_sources(records: Sequence[Record], sources: Collection[str], dropped: Mapping[str, int]) -> None:
+def require_sources(
+    records: Sequence[Record], sources: Collection[str], dropped: Mapping[str, int], unnamed: str = UNNAMED
+) -> None:
     """Raise DataError when a source that was asked for has no record left."""
-    left = counted_by_source(records)
+    left = counted_by_source(records, unnamed)
     if missing := [source for source in sources if source not in left]:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
         raise DataError(

@@ -23,6 +23,11 @@ def divide(groups: Groups, targets: Sequence[int], seed: str) -> list[list[int]]
     return [[index for name in part for index in groups[name]] for part in parts]
 
 
+def smallest(groups: Groups, seed: str) -> list[int]:
+    """The smallest of the groups, where a share of less than one group is still to be more than nothing."""
+    return list(groups[min(groups, key=lambda name: (len(groups[name]), _rank(name, seed)))])
+
+
 def _rank(name: str, seed: str) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 

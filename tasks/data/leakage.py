@@ -7,7 +7,8 @@ from typing import Any
 from tasks.data.image_states import ImageState
 from tasks.data.near_duplicates import Pair
 from tasks.data.records_file import Record
-from tasks.data.sources import source_of, task_of
+from tasks.data.sources import source_of
+from tasks.data.turn_tasks import Task, turn_tasks
 from tasks.image_paths import image_key
 
 Sets = Mapping[str, Sequence[Record]]
@@ -78,25 +79,27 @@ def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[
     }
 
 
-def _repeated(sets: Sets, task: str, key_of: Callable[[str, str], tuple[str, ...]]) -> dict[str, dict[str, float]]:
+def _repeated(sets: Sets, task: Task, key_of: Callable[[str, str], tuple[str, ...]]) -> dict[str, dict[str, float]]:
     """By source, how many texts of the test stand in training word for word."""
-    known = {key_of(*pair) for record in sets["train"] if task_of(record) == task for pair in _pairs(record)}
+    known = {key_of(*pair) for record in sets["train"] for pair in _pairs(record, task)}
     numbers: dict[str, dict[str, float]] = {}
     for record in sets["test"]:
-        if task_of(record) != task:
+        if not (pairs := _pairs(record, task)):
             continue
         counted = numbers.setdefault(source_of(record["image"]), {"number": 0, "in_training": 0, "share": 0.0})
-        for pair in _pairs(record):
+        for pair in pairs:
             counted["number"] += 1
             counted["in_training"] += key_of(*pair) in known
     for counted in numbers.values():
-        counted["share"] = round(counted["in_training"] / counted["number"], 4) if counted["number"] else 0.0
+        counted["share"] = round(counted["in_training"] / counted["number"], 4)
     return numbers
 
 
-def _pairs(record: Record) -> list[tuple[str, str]]:
+def _pairs(record: Record, task: Task) -> list[tuple[str, str]]:
+    """The questions of a task with their answers."""
     values = [turn["value"] for turn in record["conversations"]]
-    return list(zip(values[::2], values[1::2], strict=False))
+    asked = zip(turn_tasks(record), values[::2], values[1::2], strict=False)
+    return [(question, answer) for of_turn, question, answer in asked if of_turn == task]
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,7 @@ from tasks.data.record_checks import check_records
 from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
 from tasks.data.sources import require_known
+from tasks.data.turn_tasks import describe_tasks
 from tasks.data_settings import DataConfig
 from tasks.errors import DataError, OccupiedError
 from tasks.paths import DataFolder
@@ -79,6 +80,7 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
         images=images,
         images_sha256=chosen.images_sha256,
         records=manifest.details["records"],
+        unnamed_source=config.unnamed_source,
     )
 
 
@@ -86,9 +88,9 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
     """The records of the asked sources, checked, before any image is opened."""
     if not images.is_dir():
         raise DataError(f"{images} is no folder: give the folder that the records' image paths begin in.")
-    require_known(config.sources)
+    require_known(config.sources, config.unnamed_source)
     inputs = inputs_of(raw)
-    filtered = filter_records(read_records(raw, allow_outside=True), config.sources)
+    filtered = filter_records(read_records(raw, unfiltered=True), config.sources, unnamed=config.unnamed_source)
     checked = check_records(filtered.records, config.record_faults)
     dropped = {**filtered.dropped, **checked.dropped}
     names = {record["image"] for record in checked.records}
@@ -109,3 +111,5 @@ def _report(manifest: Manifest, out: Path) -> None:
     for what in ("dropped", "repaired", "noticed"):
         for reason, number in manifest.details[what].items():
             print(f"  {what} {number}: {reason}")
+    for line in describe_tasks(manifest.details["tasks"]):
+        print(f"  {line}")

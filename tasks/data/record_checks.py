@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tasks.data.filtering import UNANSWERED
 from tasks.data.records_file import Record
 from tasks.image_paths import image_key
+from tasks.record_faults import OTHER_ROLE, ROLES
 
 Policy = Literal["repair", "drop"]
 Turns = list[dict[str, Any]]
@@ -77,6 +78,10 @@ def _mended(record: Record) -> tuple[Record, list[str]]:
     return ({**record, "conversations": turns} if faults else record), faults
 
 
+def _of_known_roles(turns: Turns) -> Turns:
+    return [turn for turn in turns if turn["from"] in ROLES]
+
+
 def _in_order(turns: Turns) -> Turns:
     """The pairs of a human turn and the answer right behind it; a last question without an answer may stay."""
     roles = [turn["from"] for turn in turns]
@@ -118,6 +123,7 @@ def _mark_first(turns: Turns) -> Turns:
 
 # pairs first: the mark then goes to the first question that is left
 MENDERS: tuple[tuple[str, Callable[[Turns], Turns]], ...] = (
+    (OTHER_ROLE, _of_known_roles),
     (UNORDERED, _in_order),
     (EMPTY_ANSWER, _answered),
     (NO_MARK, _with_mark),

@@ -1,34 +1,37 @@
 """A file of records read one by one, each with its own bytes: what is chosen need not be built and encoded again."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.data.records_file import Record, require_record
-from tasks.json_lists import iterate_values
+from tasks.data.records_file import Record, iterate_records
+from tasks.data.sources import UNNAMED
+from tasks.data.turn_tasks import TasksBySource, count_tasks, tasks_by_source
 
 
 class RecordSlice(dict[str, Any]):
-    """A record's id and image, and its bytes as they stood in the file; one line, whatever the file's layout was."""
+    """A record's id and image, how many questions of which task it asks, and its bytes as they stood in the file.
 
-    __slots__ = ("content",)
+    The bytes are on one line, whatever the file's layout was.
+    """
 
-    def __init__(self, record: Record, content: bytes):
+    __slots__ = ("content", "tasks")
+
+    def __init__(self, record: Record, text: str):
         super().__init__(id=record["id"], image=record["image"])
-        self.content = content
+        self.content = _one_line(text, record)
+        # as a plain tuple: there may be a million
+        self.tasks = tuple(count_tasks(record).items())
 
 
 def read_slices(path: Path) -> list[RecordSlice]:
     """All records of a file as slices; raises DataError as read_records does."""
-    return [RecordSlice(record, content) for record, content in iterate_records(path)]
+    return [RecordSlice(record, text) for record, text in iterate_records(path)]
 
 
-def iterate_records(path: Path, allow_outside: bool = False) -> Iterator[tuple[Record, bytes]]:
-    """Each record of a file with its bytes; raises DataError as read_records does, though perhaps after some."""
-    for index, (record, text) in enumerate(iterate_values(path)):
-        require_record(path, index, record, allow_outside)
-        yield record, _one_line(text, record)
+def tasks_of_slices(slices: list[RecordSlice], unnamed: str = UNNAMED) -> TasksBySource:
+    """The questions of each task, by source."""
+    return tasks_by_source(((one["image"], dict(one.tasks)) for one in slices), unnamed)
 
 
 def _one_line(text: str, record: Record) -> bytes:

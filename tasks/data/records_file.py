@@ -1,4 +1,5 @@
-"""Instruction files: a JSON list of records, read with a clear word on what is wrong, written beside its manifest.
+"""Instruction files: records as a JSON list or JSON Lines, read with a clear word on what is wrong; and written as a
+list, beside its manifest.
 
 Records are raw dicts and keep their keys, values and order. A written file has one record a line.
 """
@@ -6,67 +7,70 @@ Records are raw dicts and keep their keys, values and order. A written file has 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import source_of
+from tasks.data.sources import UNNAMED, source_of
+from tasks.data.turn_tasks import TasksBySource, count_by_source
 from tasks.errors import DataError, shortened
 from tasks.files import read_json, sha256_of, write_json, written_atomically
-from tasks.image_paths import fault_of_image
+from tasks.json_lists import iterate_values
 from tasks.paths import manifest_beside
+from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
 
 Record = dict[str, Any]
 
 VERSION = 1
-ROLES = {"human", "gpt"}
 FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 
-def read_records(path: Path, allow_outside: bool = False) -> list[Record]:
+def read_records(path: Path, unfiltered: bool = False) -> list[Record]:
     """Read a file of records.
 
-    Raises DataError when the file is cut off or no list, or when a record lacks its id, image or conversations or,
-    unless `allow_outside`, names an image outside the images folder; the message names the record.
+    Raises DataError when the file is cut off or no list, or when a record lacks its id or conversations or, unless
+    `unfiltered`, has no image inside the images folder or a turn of another role; the message names the record.
     """
-    records = read_json(path)
-    if not isinstance(records, list):
-        raise DataError(f"{path} holds no list of records: give a JSON file that begins with [.")
-    for index, record in enumerate(records):
-        require_record(path, index, record, allow_outside)
-    return records
+    return [record for record, _ in iterate_records(path, unfiltered)]
 
 
-def require_record(path: Path, index: int, record: Any, allow_outside: bool = False) -> None:
-    """Raise DataError, naming the record, when it is none or, unless `allow_outside`, its image lies outside."""
-    if fault := fault_of_record(record) or (None if allow_outside else fault_of_image(record["image"])):
-        name = record.get("id") if isinstance(record, dict) else None
-        raise DataError(f"{path}: record {index} (id {shortened(name)}) {fault}; mend or remove it.")
+def iterate_records(path: Path, unfiltered: bool = False) -> Iterator[tuple[Record, str]]:
+    """Each record of a file with its text; raises DataError as read_records does, though perhaps after some."""
+    for index, listed in enumerate(iterate_values(path)):
+        require_record(f"{path}: {listed.place(f'record {index}')}", listed.value, unfiltered)
+        yield listed.value, listed.text
+
+
+def require_record(place: str, record: Any, unfiltered: bool) -> None:
+    """Raise DataError, naming the record, when it is none or, unless `unfiltered`, when it cannot be used."""
+    name = record.get("id") if isinstance(record, dict) else None
+    if fault := fault_of_record(record):
+        raise DataError(f"{place} (id {shortened(name)}) {fault}; mend or remove it.")
+    if not unfiltered and (found := image_fault(record) or role_fault(record)):
+        raise DataError(f"{place} (id {shortened(name)}) {found.said}; mend it, or {ADVICE}.")
 
 
 def fault_of_record(record: Any) -> str | None:
     """What a record lacks to be one, or None."""
     if not isinstance(record, dict):
         return "is no object with id, image and conversations"
-    name, image, turns = record.get("id"), record.get("image"), record.get("conversations")
+    name, turns = record.get("id"), record.get("conversations")
     if not isinstance(name, (str, int)) or name == "":
-        return "has no id"
-    if not isinstance(image, str) or not image:
-        return "has no image"
+        return f"has no id{'' if turns else keys_of(record)}"
     if not isinstance(turns, list) or not turns:
-        return "has no conversations"
+        return f"has no conversations{keys_of(record)}"
     try:
         # without a loop in Python: a file of 91 MB has a million turns
-        whole = set(map(FROM, turns)) <= ROLES and set(map(type, map(VALUE, turns))) == {str}
+        sound = set(map(type, map(FROM, turns))) | set(map(type, map(VALUE, turns))) == {str}
     except (KeyError, TypeError, IndexError):
-        whole = False
-    return None if whole else 'has a turn that is not {"from": "human" or "gpt", "value": text}'
+        sound = False
+    return None if sound else 'has a turn that is not {"from": "human" or "gpt", "value": text}'
 
 
-def counted_by_source(records: Sequence[Record]) -> dict[str, int]:
+def counted_by_source(records: Iterable[Mapping[str, Any]], unnamed: str = UNNAMED) -> dict[str, int]:
     """How many records each source has, sources in order of first appearance."""
-    return dict(Counter(source_of(record["image"]) for record in records))
+    return dict(Counter(source_of(record["image"], unnamed) for record in records))
 
 
 class RecordsFile:
@@ -78,10 +82,14 @@ class RecordsFile:
         inputs: Mapping[str, str],
         parameters: Mapping[str, Any],
         repaired: Mapping[str, int] | None = None,
+        unnamed: str = UNNAMED,
     ):
         if not path.name:
             raise DataError(f"{path} names no file: give the path of the file to write.")
         self.path, self.manifest_path, self._repaired = path, manifest_beside(path), repaired
+        self.unnamed = unnamed
+        if unnamed != UNNAMED:
+            parameters = {**parameters, "unnamed_source": unnamed}
         # as JSON gives them back: what was written is compared with what is asked for
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
 
@@ -111,11 +119,19 @@ class RecordsFile:
             return False
         return isinstance(found, dict) and {"version", "sha256", "records"} <= found.keys()
 
-    def write(self, records: Sequence[Record], dropped: Mapping[str, int], content: bytes | None = None) -> None:
-        """Write the records (`content`, where they are encoded already) and then the manifest.
+    def write(
+        self,
+        records: Sequence[Record],
+        dropped: Mapping[str, int],
+        content: bytes | None = None,
+        tasks: TasksBySource | None = None,
+    ) -> None:
+        """Write the records (`content`, where they are encoded, and `tasks`, counted already) and then the manifest.
 
         What stands there with the same content is kept.
         """
+        if tasks is None:
+            tasks = count_by_source(records, self.unnamed)
         content = encoded(records) if content is None else content
         sha256 = digest_of_content(content)
         self.require_free(sha256)
@@ -126,7 +142,8 @@ class RecordsFile:
             "version": VERSION,
             "sha256": sha256,
             "records": len(records),
-            "kept": counted_by_source(records),
+            "kept": counted_by_source(records, self.unnamed),
+            "tasks": tasks,
             "dropped": dict(dropped),
             **({"repaired": dict(self._repaired)} if self._repaired else {}),
             **self.origin,

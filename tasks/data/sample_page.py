@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.data.records_file import Record
-from tasks.data.sources import source_of
+from tasks.data.sources import UNNAMED, source_of
 from tasks.image_paths import image_file
 
 EXAMPLES, TURNS, SIDE = 6, 6, 160
@@ -21,11 +21,11 @@ STYLE = (
 )
 
 
-def sample_page(records: Sequence[Record], images: Path) -> str:
+def sample_page(records: Sequence[Record], images: Path, unnamed: str = UNNAMED) -> str:
     """HTML with some records of each source, evenly spaced, their images small and within the page."""
     sources: dict[str, list[Record]] = {}
     for record in records:
-        sources.setdefault(source_of(record["image"]), []).append(record)
+        sources.setdefault(source_of(record["image"], unnamed), []).append(record)
     parts = [
         f"<h2>{html.escape(name)}</h2><div class=row>{_row(chosen, images)}</div>" for name, chosen in sources.items()
     ]

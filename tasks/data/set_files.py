@@ -6,16 +6,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.filtering import reason_to_drop, require_sources
-from tasks.data.record_slices import RecordSlice, iterate_records, read_slices
-from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, joined
-from tasks.data.sources import SOURCES
-from tasks.data.splitting import Protocol, reduce_records, split_records
+from tasks.data.filtering import ALL, OF_SOURCE, reason_to_drop, require_sources
+from tasks.data.record_slices import RecordSlice, read_slices, tasks_of_slices
+from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, iterate_records, joined
+from tasks.data.sources import SOURCES, UNNAMED
+from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
+from tasks.data.turn_tasks import TasksBySource
 from tasks.errors import DataError
 from tasks.files import sha256_of
+from tasks.record_faults import role_fault
 
 LEFT_OVER = "left over by the reference protocol"
 REDUCED = "not in the share asked for"
+LOST = "source {} has no record in the share, which the reference protocol rounds down"
 
 
 @dataclass(frozen=True)
@@ -30,65 +33,101 @@ class SplitParameters:
 
 @dataclass(frozen=True)
 class Written:
-    """A file of records that stands there now; `new` when this call wrote it."""
+    """A file of records that stands there now, and what of it its manifest counts; `new` when this call wrote it."""
 
     path: Path
     kept: Mapping[str, int]
+    tasks: TasksBySource
     dropped: Mapping[str, int]
     new: bool
 
 
-def filter_file(raw: Path, out: Path, sources: Sequence[str]) -> Written:
+def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNNAMED) -> Written:
     """Write the records of the asked sources to `out`, beside their manifest.
 
-    Raises DataError for a file that holds no records or none of these sources, and where `out` holds something else.
+    `unnamed` is the source of images whose paths have no folder. Raises DataError for a file that holds no records or
+    none of these sources, and where `out` holds something else. Where all are dropped for their faults, `out` is
+    empty, and its manifest counts them.
     """
-    file = RecordsFile(out, inputs_of(raw), {"sources": list(sources)})
+    file = RecordsFile(out, inputs_of(raw), {"sources": list(sources)}, unnamed=unnamed)
     if before := _before(file):
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
-    for record, content in iterate_records(raw, allow_outside=True):
-        if reason := reason_to_drop(record, sources):
+    for record, text in iterate_records(raw, unfiltered=True):
+        if reason := reason_to_drop(record, sources, unnamed):
             dropped[reason] += 1
+        elif fault := role_fault(record):
+            dropped[fault.reason] += 1
         else:
-            kept.append(RecordSlice(record, content))
-    # a default source may have no records in this file; a name that nobody knows is a slip
-    unknown = [name for name in sources if name not in SOURCES]
-    require_sources(kept, unknown if kept else sources, dropped)
+            kept.append(RecordSlice(record, text))
+    if tuple(sources) != ALL and (kept or not _all_for_faults(dropped)):
+        # a default source may have no records in this file; a name that nobody knows is a slip
+        unknown = [name for name in sources if name not in SOURCES]
+        require_sources(kept, unknown if kept else sources, dropped, unnamed)
     return _write(file, kept, dropped)
 
 
-def split_file(dataset: Path, out: Path, parameters: SplitParameters) -> list[Written]:
+def _all_for_faults(dropped: Mapping[str, int]) -> bool:
+    return bool(dropped) and not any(reason.startswith(OF_SOURCE) for reason in dropped)
+
+
+def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: str = UNNAMED) -> list[Written]:
     """Write data_train.json, data_val.json and data_test.json into `out`, each beside its manifest.
 
-    Raises DataError for a file that holds no records and where one of the three holds something else: then none
-    is written.
+    Where train and test make 1 there is no data_val.json. Raises DataError for a file that holds no records and where
+    one of the three holds something else: then none is written.
     """
-    files = {name: RecordsFile(path, inputs_of(dataset), asdict(parameters)) for name, path in set_paths(out).items()}
-    before = [_before(file) for file in files.values()]
-    if all(before):
+    files = {
+        name: RecordsFile(path, inputs_of(dataset), asdict(parameters), unnamed=unnamed)
+        for name, path in set_paths(out).items()
+    }
+    validates = leaves_validation(parameters.train, parameters.test, parameters.protocol)
+    asked = {name: file for name, file in files.items() if name != "val" or validates}
+    before = [_before(file) for file in asked.values()]
+    if all(before) and (len(asked) == len(files) or not files["val"].path.exists()):
         return [written for written in before if written]
     split = split_records(read_slices(dataset), **asdict(parameters))
     sets: dict[str, list[Any]] = {name: getattr(split, name) for name in files}
+    _require_filled(sets, parameters)
     for name, file in files.items():
         if file.path.exists() or file.manifest_path.exists():
             file.require_free(digest_of_content(_content(sets[name])))
     dropped = {LEFT_OVER: split.lost} if split.lost else {}
-    return [_write(file, sets[name], dropped) for name, file in files.items()]
+    return [_write(file, sets[name], dropped) for name, file in asked.items()]
 
 
-def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protocol) -> Written:
+def _require_filled(sets: Mapping[str, Sequence[Any]], parameters: SplitParameters) -> None:
+    # what the reference scripts leave empty stays so by their protocol
+    for name, share in (("train", parameters.train), ("test", parameters.test)):
+        if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
+            raise DataError(
+                f"No image is left for data_{name}.json, since all records of an image stay together: add images, or "
+                "change the shares."
+            )
+
+
+def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protocol, unnamed: str = UNNAMED) -> Written:
     """Write a share of a test set to `out`, beside its manifest.
 
     Raises DataError for a file that holds no records and where `out` holds something else.
     """
-    file = RecordsFile(out, inputs_of(test), {"ratio": ratio, "seed": seed, "protocol": protocol})
+    file = RecordsFile(out, inputs_of(test), {"ratio": ratio, "seed": seed, "protocol": protocol}, unnamed=unnamed)
     if before := _before(file):
         return before
     records = read_slices(test)
     kept: list[Any] = reduce_records(records, ratio, seed, protocol)
-    return _write(file, kept, {REDUCED: len(records) - len(kept)} if len(kept) < len(records) else {})
+    return _write(file, kept, dropped_by_reducing(records, kept, unnamed))
+
+
+def dropped_by_reducing(
+    records: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]], unnamed: str
+) -> dict[str, int]:
+    """How many records a reduction left out; a source that has none left is named."""
+    before, after = counted_by_source(records, unnamed), counted_by_source(kept, unnamed)
+    lost = {LOST.format(source): number for source, number in before.items() if source not in after}
+    others = len(records) - len(kept) - sum(lost.values())
+    return ({REDUCED: others} if others else {}) | lost
 
 
 def set_paths(folder: Path) -> dict[str, Path]:
@@ -105,16 +144,17 @@ def inputs_of(path: Path) -> dict[str, str]:
 
 def _before(file: RecordsFile) -> Written | None:
     manifest = file.made_before() or {}
-    kept, dropped = manifest.get("kept"), manifest.get("dropped")
-    if not isinstance(kept, dict) or not isinstance(dropped, dict):
+    kept, tasks, dropped = (manifest.get(key) for key in ("kept", "tasks", "dropped"))
+    if not (isinstance(kept, dict) and isinstance(tasks, dict) and isinstance(dropped, dict)):
         return None
-    return Written(file.path, kept, dropped, new=False)
+    return Written(file.path, kept, tasks, dropped, new=False)
 
 
 def _content(slices: Sequence[RecordSlice]) -> bytes:
     return joined(one.content for one in slices)
 
 
-def _write(file: RecordsFile, slices: Sequence[RecordSlice], dropped: Mapping[str, int]) -> Written:
-    file.write(slices, dropped, _content(slices))
-    return Written(file.path, counted_by_source(slices), dropped, new=True)
+def _write(file: RecordsFile, slices: list[RecordSlice], dropped: Mapping[str, int]) -> Written:
+    tasks = tasks_of_slices(slices, file.unnamed)
+    file.write(slices, dropped, _content(slices), tasks)
+    return Written(file.path, counted_by_source(slices, file.unnamed), tasks, dropped, new=True)

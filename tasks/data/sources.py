@@ -1,16 +1,14 @@
 """The registry of sources: a new source is one entry here, with its folder, what is asked, and where it comes from."""
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
+from tasks.data.prompts import Task
 from tasks.data.question_types import PATTERNS, Patterns, QuestionType, question_type
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
 
-Task = Literal["captioning", "vqa"]
 Way = tuple[str, ...]
 
 INSTRUCTIONS: Way = ("hf://datasets/BigData-KSU/RS-instructions-dataset/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json",)
@@ -180,22 +178,20 @@ SOURCES: Mapping[str, Source] = {
 }
 DEFAULT_SOURCES = tuple(source.name for source in SOURCES.values() if source.default)
 
-CAPTION_PROMPT = re.compile(
-    r"what (does|do) (this|the) (image|picture|photo|scene)s? (represent|show|depict)"
-    r"|what is (the topic of|shown in|depicted in)"
-    r"|(please )?(describe|caption|provide|give|write|generate)\b",
-)
+# the source of images whose paths have no folder, where it is not named
+UNNAMED = "unnamed"
 
 
-def source_of(image_path: str) -> str:
-    """The source of an image: the first folder of its path."""
-    return image_key(image_path).split("/", 1)[0]
+def source_of(image_path: str, unnamed: str = UNNAMED) -> str:
+    """The source of an image: the first folder of its path, or `unnamed` for a path without a folder."""
+    folder, slash, _ = image_key(image_path).partition("/")
+    return folder if slash else unnamed
 
 
-def require_known(names: Iterable[str]) -> None:
-    """Raise ConfigError, naming the first, for sources that stand not in the registry."""
+def require_known(names: Iterable[str], unnamed: str | None = None) -> None:
+    """Raise ConfigError, naming the first, for sources that are neither in the registry nor `unnamed`."""
     for name in names:
-        if name not in SOURCES:
+        if name not in SOURCES and name != unnamed:
             close = difflib.get_close_matches(name, SOURCES, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(SOURCES)}."
             raise ConfigError(f"{name} is no source: {hint}")
@@ -205,16 +201,3 @@ def type_of_question(source: str, question: str, answer: str) -> QuestionType:
     """The type of a question of a source, by the question and its true answer."""
     patterns = SOURCES[source].questions if source in SOURCES else PATTERNS
     return question_type(question, answer, patterns)
-
-
-def task_of(record: Mapping[str, Any]) -> Task:
-    """Whether a record holds captions or questions.
-
-    The source says so; where it holds both, or is not known, the first human turn does.
-    """
-    source = SOURCES.get(source_of(record.get("image") or ""))
-    if source and source.task:
-        return source.task
-    prompt = next((turn["value"] for turn in record["conversations"] if turn["from"] == "human"), "")
-    text = prompt.replace("<image>", "").strip().lower()
-    return "captioning" if CAPTION_PROMPT.match(text) else "vqa"

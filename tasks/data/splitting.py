@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.data.grouping import divide
+from tasks.data.grouping import divide, smallest
 from tasks.data.records_file import Record
 from tasks.data.sources import source_of
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
 
 Protocol = Literal["grouped", "reference"]
+
+# of shares that make 1, such as 0.7 and 0.3
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def split_records(
     `together` names, by image, the image whose set it goes to; the reference protocol knows no such thing.
     Raises ConfigError when a share is no share or both make more than 1.
     """
-    if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + 1e-9):
+    if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + ROUNDING):
         raise ConfigError(f"train {train} and test {test} must lie between 0 and 1 and make at most 1: change them.")
     if protocol == "reference":
         chosen = _split_reference(records, train, test, seed)
@@ -52,28 +55,46 @@ def split_records(
     return Split(in_train, in_val, in_test, len(records) - len(in_train) - len(in_val) - len(in_test))
 
 
+def leaves_validation(train: float, test: float, protocol: Protocol) -> bool:
+    """Whether train and test leave a share for the validation: else there are two sets, and no empty third."""
+    # the reference compares without slack
+    return train + test < 1 - (0 if protocol == "reference" else ROUNDING)
+
+
 def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol: Protocol) -> list[Record]:
     """Keep a share of each source's records, in their order; above 0, at least one image a source when grouped.
 
-    Raises ConfigError when the ratio is not above 0 and at most 1.
+    Raises ConfigError when the ratio is not above 0 and at most 1, and when it leaves nothing, which it can by the
+    reference protocol alone.
     """
     if not 0 < ratio <= 1:
         raise ConfigError(f"ratio {ratio} must lie above 0 and be at most 1: change it.")
-    if protocol == "reference":
-        generator = random.Random(seed)  # noqa: S311 - the reference's own generator
-        kept = []
-        for indices in _by_folder(records):
-            shuffled = list(range(len(indices)))
-            generator.shuffle(shuffled)
-            kept += _in_order(indices, shuffled[: int(len(indices) * ratio)])
-    else:
-        kept = []
-        for groups in _by_image(records, {}):
-            number = sum(map(len, groups.values()))
-            keep = max(1, round(number * ratio))
-            kept += divide(groups, (keep, number - keep), f"reduce:{seed}")[0]
-        kept.sort()
+    kept = _share_of_reference(records, ratio, seed) if protocol == "reference" else _share(records, ratio, seed)
+    if records and not kept:
+        raise ConfigError(
+            f"A share of {ratio} of {len(records)} records is none by the reference protocol, which rounds down: "
+            "give a larger one, or take the grouped protocol."
+        )
     return [records[index] for index in kept]
+
+
+def _share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+    kept: list[int] = []
+    for groups in _by_image(records, {}):
+        number = sum(map(len, groups.values()))
+        keep = max(1, round(number * ratio))
+        kept += divide(groups, (keep, number - keep), f"reduce:{seed}")[0] or smallest(groups, f"reduce:{seed}")
+    return sorted(kept)
+
+
+def _share_of_reference(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+    generator = random.Random(seed)  # noqa: S311 - the reference's own generator
+    kept: list[int] = []
+    for indices in _by_folder(records):
+        shuffled = list(range(len(indices)))
+        generator.shuffle(shuffled)
+        kept += _in_order(indices, shuffled[: int(len(indices) * ratio)])
+    return kept
 
 
 def _by_folder(records: Sequence[Record]) -> list[list[int]]:
@@ -96,7 +117,7 @@ def _split_reference(records: Sequence[Record], train: float, test: float, seed:
         generator.shuffle(places)
         first = int(len(places) * train)
         second = first + int(len(places) * test)
-        rest = places[second:] if train + test < 1 else []
+        rest = places[second:] if leaves_validation(train, test, "reference") else []
         for chosen, part in zip(sets, (places[:first], rest, places[first:second]), strict=True):
             chosen += _in_order(indices, part)
     return sets
@@ -122,7 +143,7 @@ def _split_grouped(sources: Sequence[Mapping[str, list[int]]], train: float, tes
 
 def _targets(number: int, train: float, test: float) -> tuple[int, int, int]:
     for_train = round(number * train)
-    if train + test > 1 - 1e-9:
+    if not leaves_validation(train, test, "grouped"):
         return for_train, 0, number - for_train
     for_test = min(round(number * test), number - for_train)
     return for_train, number - for_train - for_test, for_test

@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.data.records_file import Record
-from tasks.data.sources import source_of, task_of, type_of_question
+from tasks.data.sources import UNNAMED, source_of, type_of_question
+from tasks.data.turn_tasks import turn_tasks
 from tasks.image_paths import image_key
 
 MOST_COMMON = 20
 
 
-def statistics_of(sets: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
+def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) -> dict[str, Any]:
     """For each set and source: images, records, turns, words, and captions' lengths or answers' distribution."""
     described = {}
     for name, records in sets.items():
         sources: dict[str, list[Record]] = {}
         for record in records:
-            sources.setdefault(source_of(record["image"]), []).append(record)
+            sources.setdefault(source_of(record["image"], unnamed), []).append(record)
         described[name] = {source: _described(source, chosen) for source, chosen in sources.items()}
     return described
 
@@ -26,7 +27,8 @@ def _described(source: str, records: Sequence[Record]) -> dict[str, Any]:
     pairs = {"captioning": list[tuple[str, str]](), "vqa": list[tuple[str, str]]()}
     for record in records:
         texts = [turn["value"] for turn in record["conversations"]]
-        pairs[task_of(record)] += zip(texts[::2], texts[1::2], strict=False)
+        for task, *pair in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
+            pairs[task].append((pair[0], pair[1]))
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
     numbers: dict[str, Any] = {
         "images": len({image_key(record["image"]) for record in records}),

@@ -56,7 +56,7 @@ def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
 def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> FolderRef:
     """Count the tokens of a dataset's sets by a model's tokenizer into the folder `out`."""
     with made_beside(out) as part:
-        write_json(part / "tokens.json", count_tokens(dataset.path, base.path))
+        write_json(part / "tokens.json", count_tokens(dataset.path, base.path, dataset.unnamed_source))
         manifest = write_manifest(part, digest_of([dataset.content, base.content]))
     return FolderRef(path=out, sha256=content_digest(manifest))
 

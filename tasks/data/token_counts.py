@@ -7,24 +7,25 @@ from typing import Any
 
 from tasks.data.records_file import Record, read_records
 from tasks.data.set_files import set_paths
-from tasks.data.sources import source_of
+from tasks.data.sources import UNNAMED, source_of
 from tasks.model.loading import load_reader
 
 TEXTS_AT_ONCE = 10_000
 
 
-def count_tokens(sets: Path, model: Path) -> dict[str, Any]:
+def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, Any]:
     """By set and source: records, tokens of the questions and of the answers, and the tokens of one image.
 
     The prompt template's own words are not counted: their number depends on how records are cut for training.
     """
     reader = load_reader(model)
-    records = {name: read_records(path) for name, path in set_paths(sets).items()}
+    # without a share for it there is no validation set
+    records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
     texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
     lengths = _lengths(sorted(texts), reader.tokenizer)
     return {
         "image": reader.image_tokens,
-        "sets": {name: _by_source(chosen, lengths) for name, chosen in records.items()},
+        "sets": {name: _by_source(chosen, lengths, unnamed) for name, chosen in records.items()},
     }
 
 
@@ -39,10 +40,10 @@ def _lengths(texts: list[str], tokenizer: Any) -> dict[str, int]:
     return lengths
 
 
-def _by_source(records: Iterable[Record], lengths: dict[str, int]) -> dict[str, dict[str, int]]:
+def _by_source(records: Iterable[Record], lengths: dict[str, int], unnamed: str) -> dict[str, dict[str, int]]:
     counted: dict[str, Counter[str]] = {}
     for record in records:
-        numbers = counted.setdefault(source_of(record["image"]), Counter(records=0, questions=0, answers=0))
+        numbers = counted.setdefault(source_of(record["image"], unnamed), Counter(records=0, questions=0, answers=0))
         numbers["records"] += 1
         for turn in record["conversations"]:
             numbers["questions" if turn["from"] == "human" else "answers"] += lengths[turn["value"]]

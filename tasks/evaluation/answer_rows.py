@@ -10,13 +10,15 @@ from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.vqa import AnsweredQuestion, absolute_error
 
 CAPTION = "caption"
+# of a question without a true answer
+UNSCORED_TYPE = "without reference"
 Row = dict[str, Any]
 UNSCORED = dict.fromkeys((*CAPTION_METRICS, SPICE))
 
 
 def is_scored(row: Row) -> bool:
     """Whether a row's answer was scored: of captions the first of an image was, of questions each."""
-    return row["right"] is not None or row["CIDEr"] is not None
+    return row["right"] is not None or row["ROUGE-L"] is not None
 
 
 class AnswerRows:
@@ -35,33 +37,33 @@ class AnswerRows:
     ):
         self._records = records
         self._references: dict[str, list[str]] = defaultdict(list)
-        self._scored: dict[str, int] = {}
+        self._scored: dict[str, tuple[int, int]] = {}
         for record in records:
-            if record.task == "captioning":
-                self._references[record.image] += [turn.reference for turn in record.turns]
-                # the first record of an image takes its scores
-                self._scored.setdefault(record.image, record.index)
+            for turn in record.asked_for("captioning"):
+                self._references[record.image].append(turn.reference)
+                # the first prompt of an image takes its scores
+                self._scored.setdefault(record.image, (record.index, turn.number))
         self._scores = {image: (scored, place) for images, scored in captions for place, image in enumerate(images)}
-        self._questions: dict[int, list[AnsweredQuestion]] = defaultdict(list)
-        for asked in questions:
-            self._questions[asked.record].append(asked)
+        self._questions = {(asked.record, asked.turn): asked for asked in questions}
 
     def __iter__(self) -> Iterator[Row]:
         for record in self._records:
             for turn in record.turns:
                 if turn.answer is not None:
-                    found = self._of_caption if record.task == "captioning" else self._of_question
+                    found = self._of_caption if turn.task == "captioning" else self._of_question
                     yield _plain_row(record, turn) | found(record, turn)
 
     def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> Row:
         row = {"references": self._references[record.image]}
-        if turn.number or self._scored[record.image] != record.index:
+        if self._scored[record.image] != (record.index, turn.number) or record.image not in self._scores:
             return row
         scored, place = self._scores[record.image]
         return row | {metric: float(values[place]) for metric, values in scored.each.items()}
 
     def _of_question(self, record: PairedRecord, turn: AskedTurn) -> Row:
-        asked = self._questions[record.index][turn.number]
+        asked = self._questions.get((record.index, turn.number))
+        if asked is None:
+            return {"type": UNSCORED_TYPE}
         return {
             "type": asked.type,
             "right": asked.right,
@@ -76,7 +78,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Row:
         "record": record.index,
         "image": record.image,
         "source": record.source,
-        "task": record.task,
+        "task": turn.task,
         "turn": turn.number,
         "question": turn.question.replace("<image>", "").strip(),
         "answer": turn.answer,

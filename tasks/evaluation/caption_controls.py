@@ -111,8 +111,10 @@ def _given_to_others(captions: CaptionSet, seed: int) -> list[str]:
 
 def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
     """Mean CIDEr of each control's captions; image by image, so that references are weighed once."""
-    space = captions.space
     scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, "leave_one_out")}
+    if not captions.weighs_words:
+        return dict.fromkeys(scores)
+    space = captions.space
     for place, group in enumerate(captions.references):
         references = [space.vector(reference) for reference in group]
         for name, hypotheses in given.items():

@@ -19,11 +19,17 @@ BLEU_ORDERS = 4
 CAPTION_METRICS = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L")
 # where its models are installed
 SPICE = "SPICE"
+NOTE = "note"
+ONE_IMAGE = (
+    "One image alone has no CIDEr: it weighs words by how few of the images have them, so that here all would weigh 0."
+)
 
 
 @dataclass(frozen=True)
 class CaptionSet:
     """The captions of one source: for each image one hypothesis and all references, in PTB tokens.
+
+    `empty` references hold no word and were left out, and with them images that have no other.
 
     Images are sorted by name, so that no score depends on the order of records.
     """
@@ -32,6 +38,12 @@ class CaptionSet:
     images: tuple[str, ...]
     hypotheses: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
+    empty: int = 0
+
+    @property
+    def weighs_words(self) -> bool:
+        """Whether CIDEr can tell rare words from frequent ones, which one image alone does not show."""
+        return len(self.images) > 1
 
     @cached_property
     def space(self) -> CiderSpace:
@@ -49,29 +61,33 @@ class CaptionScores:
 
 
 def caption_set(source: str, records: Sequence[PairedRecord]) -> CaptionSet:
-    """Tokens of a source's captioning records: all gpt values of an image's records are its references.
+    """Tokens of a source's captions: the true answers to all of an image's prompts for captions are its references.
 
-    The hypothesis is the answer to the image's first caption turn. References and hypotheses are tokenized in
+    The hypothesis is the answer to the first of these prompts. References and hypotheses are tokenized in
     the order of the file, each on its own, as one would by hand.
     """
     references: dict[str, list[str]] = {}
     hypotheses: dict[str, str] = {}
     for record in records:
-        hypotheses.setdefault(record.image, record.turns[0].answer or "")
-        references.setdefault(record.image, []).extend(turn.reference for turn in record.turns)
+        for turn in record.asked_for("captioning"):
+            hypotheses.setdefault(record.image, turn.answer or "")
+            references.setdefault(record.image, []).append(turn.reference)
     tokens = iter(tokenize_captions([text for group in references.values() for text in group]))
-    grouped = {image: tuple(next(tokens) for _ in group) for image, group in references.items()}
+    # no caption is like a reference without a word: it would only lower the mean over references
+    grouped = {image: tuple(filter(str.split, [next(tokens) for _ in group])) for image, group in references.items()}
     answered = dict(zip(hypotheses, tokenize_captions(list(hypotheses.values())), strict=True))
-    if not any(text.split() for group in grouped.values() for text in group):
+    images = tuple(sorted(image for image, group in grouped.items() if group))
+    if not images:
         raise DataError(f"No reference caption of {source} holds a word: check the test set.")
-    images = tuple(sorted(grouped))
-    return CaptionSet(source, images, tuple(answered[i] for i in images), tuple(grouped[i] for i in images))
+    empty = sum(len(group) - len(grouped[image]) for image, group in references.items())
+    return CaptionSet(source, images, tuple(answered[i] for i in images), tuple(grouped[i] for i in images), empty)
 
 
 def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
     """CIDEr, BLEU-1 to 4, METEOR and ROUGE-L, as fractions, as pycocoevalcap returns them; SPICE where it is installed.
 
-    The document frequency is that of all images given, so give the whole test set of a source at once.
+    The document frequency is that of all images given, so give the whole test set of a source at once. Of a single
+    image there is no CIDEr: each word is in all images, which weighs it with 0.
     """
     from pycocoevalcap.rouge.rouge import Rouge
 
@@ -79,16 +95,16 @@ def score_captions(captions: CaptionSet, meteor: Meteor) -> CaptionScores:
     said = {index: [hypothesis] for index, hypothesis in enumerate(captions.hypotheses)}
     corpus: dict[str, Any] = {}
     each: dict[str, Any] = {}
-    corpus["CIDEr"], each["CIDEr"] = _cider(captions)
+    if captions.weighs_words:
+        corpus["CIDEr"], each["CIDEr"] = _cider(captions)
     corpus["ROUGE-L"], each["ROUGE-L"] = Rouge().compute_score(truth, said)
     bleu, bleu_each, counts = _bleu(captions)
     for order in range(BLEU_ORDERS):
         corpus[f"BLEU-{order + 1}"], each[f"BLEU-{order + 1}"] = bleu[order], bleu_each[order]
     corpus["METEOR"], each["METEOR"] = meteor(captions.hypotheses, captions.references)
-    names: tuple[str, ...] = CAPTION_METRICS
     if jar := spice_jar():
         corpus[SPICE], each[SPICE] = score_spice(jar, captions.hypotheses, captions.references)
-        names += (SPICE,)
+    names = [name for name in (*CAPTION_METRICS, SPICE) if name in corpus]
     return CaptionScores(
         {name: float(corpus[name]) for name in names},
         {name: np.asarray(each[name], dtype=float) for name in names},
@@ -151,8 +167,8 @@ def bleu_from_counts(order: int, sums: np.ndarray) -> np.ndarray:
 
 
 def caption_intervals(scores: CaptionScores, draws: int, seed: int) -> dict[str, list[float] | None]:
-    """95 % intervals over images; METEOR has none, as Java alone can put its parts together."""
-    intervals = {
+    """95 % intervals over images; None of a CIDEr that is none. METEOR has none: Java alone puts its parts together."""
+    intervals: dict[str, list[float] | None] = {
         name: mean_interval(scores.each[name], draws, seed)
         for name in ("CIDEr", "ROUGE-L", SPICE)
         if name in scores.each
@@ -160,4 +176,4 @@ def caption_intervals(scores: CaptionScores, draws: int, seed: int) -> dict[str,
     for order in range(1, BLEU_ORDERS + 1):
         drawn = bootstrap_scores(scores.bleu_counts, partial(bleu_from_counts, order), draws, seed)
         intervals[f"BLEU-{order}"] = percentile_interval(drawn)
-    return {name: intervals[name] for name in scores.each if name in intervals}
+    return {"CIDEr": None} | {name: intervals[name] for name in scores.each if name in intervals}

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tasks.data.sources import UNNAMED
 from tasks.errors import DataError, OccupiedError
 from tasks.evaluation.checkpoint_curve import read_curve
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
@@ -30,7 +31,7 @@ class EvaluationFiles:
 
     With an `audit` (of `rsvlm data audit`) its clean images are scored beside all, or alone where the settings say
     only_clean. The base model's answers, the reports of the run's `checkpoints` and the folder of images are shown
-    beside.
+    beside. `unnamed` is the source of images whose paths have no folder.
     """
 
     data: Path
@@ -40,6 +41,7 @@ class EvaluationFiles:
     base: Path | None = None
     images: Path | None = None
     checkpoints: tuple[Path, ...] = ()
+    unnamed: str = UNNAMED
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """Digest of the contents of all files, of the images where any are shown, and of all settings."""
@@ -53,6 +55,7 @@ class EvaluationFiles:
                 "images": self._images_digest() if config.gallery else None,
                 "checkpoints": [(folder.name, _digest(folder / METRICS)) for folder in self.checkpoints],
                 "config": config.model_dump(mode="json"),
+                "unnamed": self.unnamed,
             }
         )
 
@@ -104,7 +107,7 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
-    training = TrainingSet(read_records(inputs.train)) if inputs.train else None
+    training = TrainingSet(read_records(inputs.train), inputs.unnamed) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
         # the base is only shown beside: its own report has its controls
         scored = [
@@ -128,7 +131,8 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
 def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
     """The test set with the model's answers and, where they are given, once more with the base's."""
     test = list(read_records(inputs.data))
-    return [pair_records(test, list(read_records(path))) for path in (inputs.predictions, inputs.base) if path]
+    answers = [list(read_records(path)) for path in (inputs.predictions, inputs.base) if path]
+    return [pair_records(test, said, inputs.unnamed) for said in answers]
 
 
 def _clean_scores(
@@ -148,6 +152,6 @@ def _clean_scores(
 
 
 def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:
-    captions = sum(record.task == "captioning" for records in paired for record in records)
+    captions = sum(bool(record.asked_for("captioning")) for records in paired for record in records)
     # it takes some seconds to start, which questions alone need not wait for
     return running_meteor(captions) if captions else nullcontext()

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import source_of, task_of
+from tasks.data.prompts import Task
+from tasks.data.sources import UNNAMED, source_of
+from tasks.data.turn_tasks import turn_tasks
 from tasks.errors import DataError, shortened
 from tasks.files import digest_of
 from tasks.image_paths import fault_of_image, image_key
@@ -21,6 +23,7 @@ class AskedTurn:
     """One question of the test set with its true answer and, where it was asked, the model's."""
 
     number: int
+    task: Task
     question: str
     reference: str
     answer: str | None
@@ -37,18 +40,21 @@ class PairedRecord:
     id: str | int
     image: str
     source: str
-    task: str
     turns: tuple[AskedTurn, ...]
     sha256: str
+
+    def asked_for(self, task: Task) -> list[AskedTurn]:
+        """The turns of a task, in their order."""
+        return [turn for turn in self.turns if turn.task == task]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordText:
-    """A record of a file: identity, task, (question, answer) pairs, and the SHA-256 of all that stands in it."""
+    """A record of a file: identity, (question, answer) pairs with their tasks, and the SHA-256 of all that it holds."""
 
     id: str | int
     image: str
-    task: str
+    tasks: tuple[Task, ...]
     turns: tuple[tuple[str, str], ...]
     sha256: str
 
@@ -58,22 +64,22 @@ class RecordText:
 
 
 def read_records(path: Path) -> Iterator[RecordText]:
-    """The records of a JSON file in the LLaVA layout, one after the other, so that not all of the file is in memory.
+    """The records of a file in the LLaVA layout, one after the other, so that not all of the file is in memory.
 
     Raises DataError naming the first that is no record.
     """
     # most questions, and answers to them, stand in a file again and again
-    known: dict[str, str] = {}
+    known: dict[Any, Any] = {}
     record = None
-    for index, (row, _) in enumerate(iterate_values(path)):
-        record = read_record(row, f"{path}, record {index + 1}", known)
+    for number, listed in enumerate(iterate_values(path), 1):
+        record = read_record(listed.value, f"{path}, {listed.place(f'record {number}')}", known)
         yield record
     if record is None:
         raise DataError(f"{path} holds no record: give a test set or the final.json of its answers.")
 
 
-def read_record(row: Any, place: str, known: dict[str, str]) -> RecordText:
-    """The record that a JSON value is; `known` are short texts met before, which are taken instead of new ones."""
+def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
+    """The record that a JSON value is; `known` are short texts and tasks met before, taken instead of new ones."""
     if not isinstance(row, dict):
         raise DataError(f"{place} is not an object with id, image and conversations.")
     try:
@@ -95,7 +101,9 @@ def read_record(row: Any, place: str, known: dict[str, str]) -> RecordText:
         for number, entry in enumerate(conversation)
     ]
     texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]
-    return RecordText(name, image, task_of(row), tuple(zip(texts[::2], texts[1::2], strict=True)), sha256)
+    tasks = turn_tasks(row)
+    pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
+    return RecordText(name, image, known.setdefault(tasks, tasks), pairs, sha256)
 
 
 def _read_value(entry: Any, sender: str, place: str) -> str:
@@ -105,16 +113,19 @@ def _read_value(entry: Any, sender: str, place: str) -> str:
     return value
 
 
-def pair_records(test: Sequence[RecordText], answered: Sequence[RecordText]) -> list[PairedRecord]:
-    """Each test record with its answers, in the test set's order.
+def pair_records(
+    test: Sequence[RecordText], answered: Sequence[RecordText], unnamed: str = UNNAMED
+) -> list[PairedRecord]:
+    """Each test record with its answers, in the test set's order; `unnamed` is the source of images without a folder.
 
     The answers must be those of exactly these records in this order, since ids may occur twice; of a record's
-    questions all must be answered, but of a captioning record only the first.
+    questions all must be answered, but of its prompts for captions only the first.
     Raises DataError naming the record that is missing, doubled, foreign or asked otherwise.
     """
     if [(record.id, record.image) for record in test] != [(record.id, record.image) for record in answered]:
         raise DataError(_difference(test, answered))
-    return [_pair(index, record, answers) for index, (record, answers) in enumerate(zip(test, answered, strict=True))]
+    both = enumerate(zip(test, answered, strict=True))
+    return [_pair(index, record, answers, unnamed) for index, (record, answers) in both]
 
 
 def _difference(test: Sequence[RecordText], answered: Sequence[RecordText]) -> str:
@@ -136,24 +147,29 @@ def _difference(test: Sequence[RecordText], answered: Sequence[RecordText]) -> s
     return f"The answers' record {first.name} stands at another place than in the test set: {advice}"
 
 
-def _pair(index: int, record: RecordText, answers: RecordText) -> PairedRecord:
+def _pair(index: int, record: RecordText, answers: RecordText, unnamed: str) -> PairedRecord:
     given = list(answers.turns)
     turns = []
-    for number, (question, reference) in enumerate(record.turns):
+    for number, (task, (question, reference)) in enumerate(zip(record.tasks, record.turns, strict=True)):
         # turns that were not asked are absent, the others stand in the test set's order
         answer = given.pop(0)[1] if given and given[0][0] == question else None
-        turns.append(AskedTurn(number, question, reference, answer))
+        turns.append(AskedTurn(number, task, question, reference, answer))
     if given:
         raise DataError(
             f"The answers' record {record.name} asks {given[0][0][:80]!r}, which the test set does not ask there: "
             "score answers with the test set that they answer."
         )
-    needed = turns[:1] if record.task == "captioning" else turns
-    for turn in needed:
+    _require_answered(record, turns)
+    image = image_key(record.image)
+    return PairedRecord(index, record.id, image, source_of(image, unnamed), tuple(turns), record.sha256)
+
+
+def _require_answered(record: RecordText, turns: Sequence[AskedTurn]) -> None:
+    """All questions of a record, and the first of its prompts for captions."""
+    captions = [turn for turn in turns if turn.task == "captioning"]
+    for turn in [*captions[:1], *(turn for turn in turns if turn.task == "vqa")]:
         if turn.answer is None:
             raise DataError(
                 f"The answers' record {record.name} lacks an answer to question {turn.number + 1} "
                 f"({turn.question[:80]!r}): answer the test set again."
             )
-    image = image_key(record.image)
-    return PairedRecord(index, record.id, image, source_of(image), record.task, tuple(turns), record.sha256)

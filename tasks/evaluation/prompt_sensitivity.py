@@ -20,16 +20,18 @@ def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) ->
     `mean` over all answers of an image, `worst` and `best` of each image's answers, all averaged over images;
     `within_image_deviation`: the standard deviation of an image's answers, averaged; `same_answer_share`: images
     whose answers are all the same; `by_prompt`: answers and CIDEr of the twenty most frequent prompts. Images with
-    one answer are left out; None where there are no others.
+    one answer are left out; None where there are no others, and of a single image, where CIDEr is 0 whatever is said.
     """
+    if not captions.weighs_words:
+        return None
     by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for record in records:
         by_image[record.image] += [
             (turn.question.replace("<image>", "").strip(), turn.answer)
-            for turn in record.turns
+            for turn in record.asked_for("captioning")
             if turn.answer is not None
         ]
-    several = {image: said for image, said in by_image.items() if len(said) > 1}
+    several = {image: by_image[image] for image in captions.images if len(by_image[image]) > 1}
     if not several:
         return None
     tokens = iter(tokenize_captions([answer for said in several.values() for _, answer in said]))

@@ -5,15 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.data.prompts import Task
+from tasks.errors import DataError
 from tasks.evaluation.answer_rows import AnswerRows
 from tasks.evaluation.caption_controls import caption_controls
-from tasks.evaluation.captions import SPICE, CaptionScores, caption_intervals, caption_set, score_captions
+from tasks.evaluation.captions import (
+    CAPTION_METRICS,
+    NOTE,
+    ONE_IMAGE,
+    SPICE,
+    CaptionScores,
+    caption_intervals,
+    caption_set,
+    score_captions,
+)
 from tasks.evaluation.meteor import Meteor
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 from tasks.evaluation.reference_protocol import score_by_reference_protocol
 from tasks.evaluation.training_set import TrainingSet
-from tasks.evaluation.vqa import answered_questions, score_questions
+from tasks.evaluation.vqa import answered_questions, lacks_reference, score_questions
 from tasks.evaluation.vqa_controls import vqa_controls
 from tasks.settings import EvaluationConfig
 
@@ -43,9 +54,13 @@ def score_records(
         scored_captions.append(scored)
     for source, group in _by_source(records, "vqa").items():
         questions = answered_questions(group)
+        if not questions:
+            raise DataError(f"No true answer of {source} holds a word: check the test set.")
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        vqa[source] = score_questions(questions, config.bootstrap_draws, config.seed) | {"controls": controls}
+        left_out = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
+        vqa[source] = score_questions(questions, config.bootstrap_draws, config.seed)
+        vqa[source] |= {"empty_references": left_out, "controls": controls}
     scores = {"captioning": captioning, "vqa": vqa, "reference_protocol": score_by_reference_protocol(records)}
     return Scored(scores, AnswerRows(records, scored_captions, all_questions))
 
@@ -60,18 +75,20 @@ def _score_source(
     scored = score_captions(captions, meteor)
     reported = {
         "images": len(captions.images),
-        SPICE: None,
+        "empty_references": captions.empty,
+        **dict.fromkeys((*CAPTION_METRICS, SPICE)),
         **scored.corpus,
         "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
         "prompt_sensitivity": prompt_sensitivity(captions, records),
         "controls": controls,
+        **({} if captions.weighs_words else {NOTE: ONE_IMAGE}),
     }
     return reported, (captions.images, scored)
 
 
-def _by_source(records: Sequence[PairedRecord], task: str) -> dict[str, list[PairedRecord]]:
+def _by_source(records: Sequence[PairedRecord], task: Task) -> dict[str, list[PairedRecord]]:
     groups: dict[str, list[PairedRecord]] = defaultdict(list)
     for record in records:
-        if record.task == task:
+        if record.asked_for(task):
             groups[record.source].append(record)
     return groups

@@ -42,6 +42,7 @@ def evaluate_answers(
         base=base.path / FINAL_ANSWERS if base else None,
         images=dataset.images,
         checkpoints=tuple(report.path for report in checkpoints),
+        unnamed=dataset.unnamed_source,
     )
     return evaluate(files, out, config)
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tasks.data.sources import source_of, type_of_question
+from tasks.data.sources import UNNAMED, source_of, type_of_question
 from tasks.evaluation.answers import normalise_answer
 from tasks.evaluation.pairing import RecordText
 from tasks.evaluation.ptb import tokenize_captions
@@ -30,18 +30,18 @@ class KnownAnswers:
 class TrainingSet:
     """The captions and the answers of a training set, by source; its records are read once and not kept."""
 
-    def __init__(self, records: Iterable[RecordText]):
+    def __init__(self, records: Iterable[RecordText], unnamed: str = UNNAMED):
         self._captions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._tokens: dict[str, dict[str, list[str]]] = {}
         self._answers: dict[str, KnownAnswers] = defaultdict(KnownAnswers)
         for record in records:
-            source = source_of(record.image)
-            if record.task == "captioning":
-                self._captions[source] += [(image_key(record.image), caption) for _, caption in record.turns]
-            else:
-                for question, answer in record.turns:
+            source = source_of(record.image, unnamed)
+            for task, (question, answer) in zip(record.tasks, record.turns, strict=True):
+                if task == "captioning":
+                    self._captions[source].append((image_key(record.image), answer))
+                elif said := normalise_answer(answer):
                     kind = type_of_question(source, question, answer)
-                    self._answers[source].add(plain_question(question), kind, normalise_answer(answer))
+                    self._answers[source].add(plain_question(question), kind, said)
 
     def captions(self, source: str) -> dict[str, list[str]]:
         """All captions of each image of a source, in PTB tokens, empty ones left out; images sorted by name."""

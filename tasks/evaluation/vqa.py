@@ -10,7 +10,7 @@ import numpy as np
 from tasks.data.sources import type_of_question
 from tasks.evaluation.answer_forms import confusion_of, count_no_answers
 from tasks.evaluation.answers import bin_of, normalise_answer, number_of, same_answer
-from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.uncertainty import ratio_interval
 
 COUNT = "count"
@@ -39,7 +39,7 @@ def plain_question(text: str) -> str:
 
 
 def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion]:
-    """All questions of VQA records, sorted by image; the type is that of the question and its true answer."""
+    """All questions that have a true answer, sorted by image; the type is that of the question and its true answer."""
     questions = [
         AnsweredQuestion(
             record.index,
@@ -51,9 +51,15 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
             normalise_answer(turn.answer or ""),
         )
         for record in records
-        for turn in record.turns
+        for turn in record.asked_for("vqa")
+        if not lacks_reference(turn)
     ]
     return sorted(questions, key=lambda asked: (asked.image, asked.record, asked.turn))
+
+
+def lacks_reference(turn: AskedTurn) -> bool:
+    """Whether a question has a true answer without a word: nothing could be right."""
+    return not normalise_answer(turn.reference)
 
 
 def accuracy_of(questions: Sequence[AnsweredQuestion]) -> float:

@@ -6,12 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tasks.data.sources import task_of
+from tasks.data.turn_tasks import turn_tasks
 from tasks.errors import DataError
-from tasks.files import fits_utf8, read_json
+from tasks.files import fits_utf8
 from tasks.image_paths import require_images_inside
 from tasks.inference.engine import Refusal
+from tasks.json_lists import iterate_values
 from tasks.model.prompt import IMAGE_PLACEHOLDER, place_image
+from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
 from tasks.records import Question
 
 History = Literal["independent", "predicted", "reference"]
@@ -69,9 +71,12 @@ class Plan:
 
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The records of a test set; raises DataError when the file is not a list of records."""
-    records = read_json(path)
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{path} is not a list of records: give a test set as `rsvlm data split` writes it.")
+    records = []
+    for index, listed in enumerate(iterate_values(path)):
+        if not isinstance(listed.value, dict):
+            place = listed.place(f"record {index}")
+            raise DataError(f"{path}: {place} is no record: give a test set as `rsvlm data split` writes it.")
+        records.append(listed.value)
     if not records:
         raise DataError(f"{path} holds no records: there is nothing to ask.")
     require_images_inside(path, records)
@@ -79,12 +84,18 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurns) -> Plan:
-    """Choose the turns to ask: all of a VQA record, of a captioning record the first or all.
+    """Choose the turns to ask: all questions, and of a record's prompts for captions the first or all.
 
     What cannot be asked is refused by name and never left out in silence.
     """
     dialogues, refusals = [], []
-    for index, record in enumerate(records):
+    faults = [image_fault(record) or role_fault(record) for record in records]
+    # where nothing would be left, dropping it is no advice
+    advice = "mend it" if all(faults) else f"mend it, or {ADVICE}"
+    for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
+        if fault:
+            refusals.append(Refusal(index, 0, f"it {fault.said}: {advice}"))
+            continue
         try:
             dialogue = _read_dialogue(index, record, caption_turns)
         except DataError as error:
@@ -100,15 +111,15 @@ def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurn
 
 
 def _read_dialogue(index: int, record: dict[str, Any], caption_turns: CaptionTurns) -> Dialogue:
-    image = record.get("image")
-    if not isinstance(image, str) or not image:
-        raise DataError("it has no image: give it one, or drop it with `rsvlm data filter`")
     if not fits_utf8(record):
         raise DataError("it holds half a Unicode character (a lone surrogate): write it again")
-    questions, references = _read_turns(record.get("conversations"))
-    only_first = task_of(record) == "captioning" and caption_turns == "first"
-    asked = range(1 if only_first else len(questions))
-    return Dialogue(index, image, questions, references, tuple(asked))
+    if "conversations" not in record:
+        raise DataError(f"it has no conversations{keys_of(record)}")
+    questions, references = _read_turns(record["conversations"])
+    captions = [turn for turn, task in enumerate(turn_tasks(record)) if task == "captioning"]
+    left_out = set(captions[1:]) if caption_turns == "first" else set()
+    asked = tuple(turn for turn in range(len(questions)) if turn not in left_out)
+    return Dialogue(index, record["image"], questions, references, asked)
 
 
 def _read_turns(turns: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -140,7 +151,7 @@ def ready_questions(
 
 
 def question_of(dialogue: Dialogue, turn: int, history: History, answers: Mapping[str, str]) -> Question:
-    """A turn with all that the model is shown of the dialogue; with `predicted` history its earlier turns are known."""
+    """A turn with all that the model is shown of the dialogue; with `predicted` history, the earlier turns asked."""
     return Question(
         key=dialogue.key(turn),
         record=dialogue.record,
@@ -156,6 +167,8 @@ def _shown_turns(
     first = turn if history == "independent" else 0
     shown: list[tuple[Role, str]] = []
     for place in range(first, turn):
+        if history == "predicted" and place not in dialogue.asked:
+            continue
         said = answers[dialogue.key(place)] if history == "predicted" else dialogue.references[place]
         shown += [("human", dialogue.questions[place]), ("gpt", said)]
     shown.append(("human", dialogue.questions[turn]))

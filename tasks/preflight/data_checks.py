@@ -12,6 +12,7 @@ from tasks.data.preparing import choose_records, find_raw
 from tasks.data.sample_scenes import SHARES
 from tasks.data.sources import source_of
 from tasks.data.splitting import split_records
+from tasks.data.turn_tasks import count_by_source, describe_tasks
 from tasks.errors import UserError
 from tasks.image_paths import image_file
 from tasks.model.loading import Reader
@@ -58,7 +59,8 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     if fault := _fault_of_records(raw, images, records, config):
         return stops("data", fault), None
     chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
-    return ok("data", f"{len(records)} records of {raw}"), RecordSample(chosen, images, len(records))
+    asked = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
+    return ok("data", f"{len(records)} records of {raw} ({asked})"), RecordSample(chosen, images, len(records))
 
 
 def _of_drawn_sample(config: DataConfig) -> Finding:
@@ -72,7 +74,7 @@ def _fault_of_records(raw: Path, images: Path, records: Sequence[dict[str, Any]]
     """Why the sets cannot be made of these records, or None: every source has its part, and no set may be empty."""
     by_source: dict[str, list[str]] = {name: [] for name in config.sources}
     for record in records:
-        by_source[source_of(record["image"])].append(record["image"])
+        by_source[source_of(record["image"], config.unnamed_source)].append(record["image"])
     if lacking := [name for name, names in by_source.items() if not names]:
         return f"{raw} holds no record of {', '.join(lacking)}: set data.sources to those that you have"
     bare = [

@@ -76,6 +76,8 @@ def leading_scores(report: Path) -> dict[str, dict[str, Any]]:
         source: {"metric": metric, "value": found[metric], "ci95": found["ci95"][metric]}
         for task, metric in LEADING.items()
         for source, found in metrics[task].items()
+        # captions of one image alone have no CIDEr
+        if found[metric] is not None
     }
 
 
@@ -85,6 +87,7 @@ def leading_changes(comparison: dict[str, Any]) -> dict[str, dict[str, Any]]:
         source: {"metric": metric, **found[metric]}
         for task, metric in LEADING.items()
         for source, found in comparison[task].items()
+        if metric in found
     }
 
 

@@ -50,6 +50,8 @@ def leading_scores(report: Path, objective: Objective) -> dict[str, dict[str, An
         source: {"metric": LEADING[task], "value": found[LEADING[task]], "ci95": found["ci95"][LEADING[task]]}
         for task in TASKS[objective]
         for source, found in metrics[task].items()
+        # captions of one image alone have no CIDEr
+        if found[LEADING[task]] is not None
     }
 
 
@@ -81,6 +83,7 @@ def _leading_comparisons(comparison: Mapping[str, Any], objective: Objective) ->
         source: {"metric": LEADING[task], **metrics[LEADING[task]]}
         for task in TASKS[objective]
         for source, metrics in comparison[task].items()
+        if LEADING[task] in metrics
     }
 
 

@@ -13,7 +13,9 @@ VALIDATION_SET = "data_val.json"
 
 def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
     """A dataset whose test set is the validation set of `dataset`; raises ConfigError where that is empty."""
-    records = read_json(dataset.path / VALIDATION_SET)
+    path = dataset.path / VALIDATION_SET
+    # without a share for it there is none
+    records = read_json(path) if path.exists() else []
     if not records:
         raise ConfigError(
             "The validation set is empty: lower data.train or data.test, so that there is something to choose by."

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 
-from tasks.data.sources import task_of
+from tasks.data.turn_tasks import Task, turn_tasks
 from tasks.errors import ConfigError
 from tasks.evaluation.answers import normalise_answer, same_answer
 from tasks.evaluation.cider import CiderSpace, mean_similarity
@@ -26,7 +26,7 @@ from tasks.model.images import pixels_of, read_image
 from tasks.model.loading import Reader
 from tasks.model.prompt import IMAGE_PLACEHOLDER, encode_prompt, padding_id, place_image
 from tasks.training.order import TrainingOrder
-from tasks.training.training_records import read_records
+from tasks.training.training_records import VALIDATION, read_set
 
 LONGEST_ANSWER = 64
 WORD = re.compile(r"\w+(?:['-]\w+)*")
@@ -45,19 +45,20 @@ class Asked:
 def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[Asked]:
     """`count` captions to ask for and `count` questions, or as many as there are, always the same for a seed.
 
-    Of a captioning record the first turn is asked, of any other one of its turns; records without an image none.
+    Of a record's prompts for captions the first is asked, of its questions any one; records without an image none.
     """
     captions = image_captions(records)
     shown = [record for record in records if record.get("image")]
     random = Random(seed)  # noqa: S311 - a sample of questions is no secret
     chosen: dict[str, list[Asked]] = defaultdict(list)
     for record in random.sample(shown, len(shown)):
-        task, image = task_of(record), record["image"]
-        if len(chosen[task]) < count:
-            turns = [turn["value"] for turn in record["conversations"]]
-            turn = 0 if task == "captioning" else 2 * random.randrange(len(turns) // 2)
-            references = captions[image_key(image)] if task == "captioning" else [turns[turn + 1]]
-            chosen[task].append(Asked(image, turns[turn], tuple(references), task))
+        image, pairs = record["image"], _pairs(record)
+        if pairs["captioning"] and len(chosen["captioning"]) < count:
+            references = tuple(captions[image_key(image)])
+            chosen["captioning"].append(Asked(image, pairs["captioning"][0][0], references, "captioning"))
+        if pairs["vqa"] and len(chosen["vqa"]) < count:
+            question, answer = pairs["vqa"][random.randrange(len(pairs["vqa"]))]
+            chosen["vqa"].append(Asked(image, question, (answer,), "vqa"))
     return [asked for task in sorted(chosen) for asked in chosen[task]]
 
 
@@ -65,9 +66,18 @@ def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
     """All captions of each image."""
     captions: dict[str, list[str]] = defaultdict(list)
     for record in records:
-        if record.get("image") and task_of(record) == "captioning":
-            captions[image_key(record["image"])] += [turn["value"] for turn in record["conversations"][1::2]]
+        if record.get("image") and (pairs := _pairs(record)["captioning"]):
+            captions[image_key(record["image"])] += [caption for _, caption in pairs]
     return captions
+
+
+def _pairs(record: Mapping[str, Any]) -> dict[Task, list[tuple[str, str]]]:
+    """A record's questions with their answers, by task."""
+    texts = [turn["value"] for turn in record["conversations"]]
+    pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
+    for task, question, answer in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
+        pairs[task].append((question, answer))
+    return pairs
 
 
 def require_scored(asked: Sequence[Asked], metric: str) -> None:
@@ -85,7 +95,7 @@ def answer_scores(order: TrainingOrder, reader: Reader) -> "AnswerScores | None"
     config = order.training
     if config.eval_answers == 0:
         return None
-    records = read_records(order.dataset.path / "data_val.json")
+    records = read_set(order.dataset.path, VALIDATION)
     asked = choose_questions(records, config.eval_answers, config.seed)
     require_scored(asked, config.metric_for_best_model)
     return AnswerScores(asked, image_captions(records), order.dataset.images, reader)

@@ -4,20 +4,28 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.files import read_json
 from tasks.image_paths import require_images_inside
+from tasks.json_lists import iterate_values
+
+VALIDATION = "data_val"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The records of a file; raises DataError for what is no record, or whose image lies outside the images folder."""
-    records = read_json(path)
-    if not isinstance(records, list):
-        raise DataError(f"{path} is not a list of records: give a file as LLaVA has it.")
-    for number, record in enumerate(records, 1):
-        if not _is_record(record):
-            raise DataError(f"Record {number} of {path} lacks an id or turns with from and value: mend or drop it.")
+    records = []
+    for index, listed in enumerate(iterate_values(path)):
+        if not _is_record(listed.value):
+            place = listed.place(f"record {index}")
+            raise DataError(f"{path}: {place} lacks an id or turns with from and value: mend or drop it.")
+        records.append(listed.value)
     require_images_inside(path, records)
     return records
+
+
+def read_set(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The records of a dataset's set; none of a validation set for which train and test leave no share."""
+    path = folder / f"{name}.json"
+    return read_records(path) if name != VALIDATION or path.exists() else []
 
 
 def _is_record(record: Any) -> bool:

@@ -35,7 +35,7 @@ from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
 from tasks.training.trained_with import settings_of_order
-from tasks.training.training_records import read_records
+from tasks.training.training_records import read_set
 from tasks.training.validation import require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
@@ -123,7 +123,7 @@ def _reader(order: TrainingOrder) -> Reader:
 
 def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
     config = order.training
-    records = read_records(order.dataset.path / f"{name}.json")
+    records = read_set(order.dataset.path, name)
     samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
         say(f"{name}: dropped {count} samples: {reason}")

@@ -86,7 +86,7 @@ def obtain_source(name: str, request: FetchRequest, images: Collection[str], fet
 def _have_instructions(way: Way, request: FetchRequest, fetcher_of: FetcherOf) -> Place:
     [place] = _have(way[:1], INSTRUCTIONS_NAME, request, fetcher_of)
     try:
-        read_records(place.path, allow_outside=True)
+        read_records(place.path, unfiltered=True)
     except DataError as error:
         if not place.ours:
             raise

@@ -11,6 +11,7 @@ from tasks.data.fetching.obtaining import INSTRUCTIONS_NAME, obtain_instructions
 from tasks.data.records_file import read_records
 from tasks.data.sources import SOURCES, require_known
 from tasks.errors import DataError
+from tasks.record_faults import image_fault
 
 SOURCES_AT_ONCE = 4
 
@@ -52,5 +53,5 @@ def obtain_all(
         return HttpFetcher(request.patience, progress_of(name))
 
     raw = obtain_instructions(request, fetcher_of)
-    images = {record["image"] for record in read_records(raw, allow_outside=True)}
+    images = {record["image"] for record in read_records(raw, unfiltered=True) if image_fault(record) is None}
     return list(at_once(lambda name: obtain_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))

@@ -20,7 +20,7 @@ class Bar:
 def draw_bars(title: str, bars: Sequence[Bar], most: float | None = None) -> str:
     """An SVG element with one bar a row, from 0 to `most` (default: the greatest value or interval's end)."""
     ends = [max(bar.value, *(bar.interval or ())) if bar.interval else bar.value for bar in bars]
-    scale = (WIDTH - LABEL - VALUE) / (most or max(*ends, 0) or 1)
+    scale = (WIDTH - LABEL - VALUE) / (most or max([*ends, 0]) or 1)
     said = "; ".join(f"{bar.label} {bar.value:.3f}" for bar in bars)
     rows = "".join(_draw_row(place * ROW, bar, scale) for place, bar in enumerate(bars))
     return (

@@ -21,14 +21,16 @@ MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
 
 Example = dict[str, Any]
+# the place of a record, and what is asked: one may ask for captions and for answers
+RecordTask = tuple[int, str]
 
 
 class Worth(NamedTuple):
-    """What a model's answers to a record are worth."""
+    """What a model's answers to a record's questions of one task are worth; None of a caption without CIDEr."""
 
     image: str
-    record: int
-    worth: float
+    key: RecordTask
+    worth: float | None
 
 
 def choose_examples(rows: Iterable[Row], base: Iterable[Row] | None, images: Path | None, count: int) -> list[Example]:
@@ -37,37 +39,36 @@ def choose_examples(rows: Iterable[Row], base: Iterable[Row] | None, images: Pat
     Captions are ranked by CIDEr, VQA images by their share of right answers. Rows are walked through twice.
     """
     sources = _worths(rows)
-    chosen: dict[int, tuple[str, float]] = {}
+    chosen: dict[RecordTask, tuple[str, float | None]] = {}
     for worths, share in zip(sources, equal_shares([len(each) for each in sources], count), strict=True):
-        ranked = sorted(worths, key=lambda one: (-one.worth, one.image))
-        chosen |= {
-            ranked[place].record: (rank, ranked[place].worth) for rank, place in ranked_places(len(ranked), share)
-        }
+        ranked = sorted(worths, key=lambda one: (-(one.worth or 0.0), one.image))
+        chosen |= {ranked[place].key: (rank, ranked[place].worth) for rank, place in ranked_places(len(ranked), share)}
     shown, of_base = (_by_record(found or (), chosen) for found in (rows, base))
     return [
-        _example(rank, worth, [row for row in shown[record] if is_scored(row)], of_base[record], images)
-        for record, (rank, worth) in chosen.items()
+        _example(rank, worth, [row for row in shown[key] if is_scored(row)], of_base[key], images)
+        for key, (rank, worth) in chosen.items()
     ]
 
 
 def _worths(rows: Iterable[Row]) -> list[list[Worth]]:
     """By source, what the answers to each of its records are worth."""
-    groups: dict[tuple[str, str], dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, str], dict[tuple[str, RecordTask], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if is_scored(row):
-            worth = float(row["CIDEr"] if row["right"] is None else row["right"])
-            groups[row["task"], row["source"]][row["image"], row["record"]].append(worth)
+            worth = row["CIDEr"] if row["right"] is None else row["right"]
+            known = groups[row["task"], row["source"]][row["image"], (row["record"], row["task"])]
+            known += [] if worth is None else [float(worth)]
     return [
-        [Worth(image, record, mean(worths)) for (image, record), worths in by_record.items()]
+        [Worth(image, key, mean(worths) if worths else None) for (image, key), worths in by_record.items()]
         for _, by_record in sorted(groups.items())
     ]
 
 
-def _by_record(rows: Iterable[Row], records: Container[int]) -> dict[int, list[Row]]:
-    found: dict[int, list[Row]] = defaultdict(list)
+def _by_record(rows: Iterable[Row], keys: Container[RecordTask]) -> dict[RecordTask, list[Row]]:
+    found: dict[RecordTask, list[Row]] = defaultdict(list)
     for row in rows:
-        if row["record"] in records:
-            found[row["record"]].append(row)
+        if (row["record"], row["task"]) in keys:
+            found[row["record"], row["task"]].append(row)
     return found
 
 
@@ -93,7 +94,7 @@ def ranked_places(length: int, count: int) -> list[tuple[str, int]]:
     )
 
 
-def _example(rank: str, worth: float, group: Sequence[Row], base: Sequence[Row], images: Path | None) -> Example:
+def _example(rank: str, worth: float | None, group: Sequence[Row], base: Sequence[Row], images: Path | None) -> Example:
     first, of_base = group[0], {row["turn"]: row for row in base}
     return {
         "rank": rank,

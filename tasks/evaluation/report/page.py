@@ -96,9 +96,10 @@ def _curves(
         points = [
             Point(name.removeprefix("checkpoint-"), scores[view["metric"]], scores["ci95"][view["metric"]])
             for name, found in stages
-            if (scores := found[view["task"]].get(view["name"]))
+            if (scores := found[view["task"]].get(view["name"])) and scores[view["metric"]] is not None
         ]
-        drawn.append((view["name"], draw_curve(f"{view['name']} {view['metric']}", points, view["blind"])))
+        if points:
+            drawn.append((view["name"], draw_curve(f"{view['name']} {view['metric']}", points, view["blind"])))
     return drawn
 
 

@@ -38,7 +38,7 @@ def peer_tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _ours(task: str, scores: Mapping[str, Any]) -> dict[str, float]:
     if task == "captioning":
-        return {name: PERCENT * scores[name] for name in COLUMNS[task]}
+        return {name: PERCENT * scores[name] for name in COLUMNS[task] if scores[name] is not None}
     types = {name: PERCENT * found["accuracy"] for name, found in scores["by_type"].items() if name in AVERAGED}
     return types | ({"average": mean(types.values())} if len(types) == len(AVERAGED) else {})
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tasks.evaluation.captions import NOTE
 from tasks.evaluation.gains import blind_score, gain_is_shown
 from tasks.evaluation.report.bars import Bar, draw_bars
 
@@ -24,7 +25,7 @@ def source_views(
 ) -> list[dict[str, Any]]:
     """A view of each source in scores as metrics.json holds them, captions first."""
     return [
-        _view(task, source, scores, base, compared[task][source][metric] if compared else None)
+        _view(task, source, scores, base, compared[task][source].get(metric) if compared else None)
         for task, source, metric in _sources(scores)
     ]
 
@@ -50,17 +51,21 @@ def _view(
         "value": own[metric],
         "interval": own["ci95"][metric],
         "blind": blind,
-        "gain": None if blind is None else own[metric] - blind,
+        "gain": None if blind is None or own[metric] is None else own[metric] - blind,
         "looks": gain_is_shown(own, metric),
         "compared": compared,
+        "note": own.get(NOTE),
         "bars": draw_bars(f"{source} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),
     }
 
 
 def _bars(metric: str, scores: Scores, base: Scores | None) -> list[Bar]:
-    bars = [Bar("this model", "model", scores[metric], scores["ci95"][metric])]
-    if base:
-        bars.append(Bar("base model", "base", base[metric], base["ci95"][metric]))
+    models = [("this model", "model", scores), *([("base model", "base", base)] if base else [])]
+    bars = [
+        Bar(label, kind, found[metric], found["ci95"][metric])
+        for label, kind, found in models
+        if found[metric] is not None
+    ]
     controls = scores["controls"]
     return bars + [
         Bar(label, kind, controls[name]) for name, label, kind in CONTROL_BARS if controls.get(name) is not None

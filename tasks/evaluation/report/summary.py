@@ -22,7 +22,7 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "source": view["name"],
             "images": view["scores"]["images"],
             "score": view["metric"],
-            "value": round(view["value"], 4),
+            "value": None if view["value"] is None else round(view["value"], 4),
             "95 %": " to ".join(f"{bound:.3f}" for bound in view["interval"] or ()),
             "without image": None if view["blind"] is None else round(view["blind"], 4),
             "gain": None if view["gain"] is None else round(view["gain"], 4),
@@ -40,7 +40,8 @@ def summary_markdown(about: str, metrics: Mapping[str, Any]) -> str:
     for row in rows:
         interval = f" ({row['95 %']})" if row["95 %"] else ""
         gain = "no control is known" if row["gain"] is None else f"{row['gain']:+.3f} over no image"
-        lines.append(f"- {row['source']}: {row['score']} {row['value']:.3f}{interval}, {gain}, {row['images']} images")
+        value = "none" if row["value"] is None else f"{row['value']:.3f}"
+        lines.append(f"- {row['source']}: {row['score']} {value}{interval}, {gain}, {row['images']} images")
     protocol = metrics["protocol"]
     return "\n".join(
         [*lines, "", f"Protocol `{protocol['fingerprint'][:12]}`, {protocol['test_set']['records']} records."]

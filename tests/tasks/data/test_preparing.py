@@ -124,11 +124,49 @@ def test_records_of_other_sources_are_counted(folder, tmp_path):
     assert dropped == {"source RSICD not selected": 18, "source DOTA not selected": 12}
 
 
-def test_a_record_without_image_is_named_and_nothing_is_written(folder, tmp_path):
-    change_raw(folder, lambda records: records[3].pop("image"))
-    with pytest.raises(DataError, match=r"record 3 \(id '.+'\) has no image"):
+def test_records_that_a_model_of_this_family_cannot_see_are_dropped_and_counted(folder, tmp_path):
+    def change(records):
+        records[3].pop("image")
+        records[4]["image"] = [records[4]["image"], records[5]["image"]]
+        records[6]["image"] = None
+
+    before = sum(prepare(folder, tmp_path / "whole").records[name] for name in ("train", "val", "test"))
+    change_raw(folder, change)
+    after = prepare(folder, tmp_path / "sets").records
+    assert before - sum(after[name] for name in ("train", "val", "test")) == 3
+    dropped = manifest_of(tmp_path / "sets", "data_train")["dropped"]
+    assert dropped == {"no image: text alone": 2, "several images": 1}
+
+
+def test_images_without_folders_are_a_source_of_the_name_that_is_given(folder, tmp_path):
+    def flatten(records):
+        for row in records:
+            place = folder.images / row["image"]
+            row["image"] = row["image"].replace("/", "_")
+            if place.exists():
+                place.rename(folder.images / row["image"])
+
+    change_raw(folder, flatten)
+    with pytest.raises(DataError, match="No record of NWPU, RSICD, LR, DOTA is left \\(source unnamed not selected"):
         prepare(folder, tmp_path / "sets")
-    assert not (tmp_path / "sets").exists()
+    ref = prepare(folder, tmp_path / "sets", sources=["Mine"], unnamed_source="Mine")
+    assert ref.unnamed_source == "Mine" and min(ref.records.values()) > 0
+    assert set(manifest_of(tmp_path / "sets", "data_test")["kept"]) == {"Mine"}
+    described = read(tmp_path / "sets" / "statistics.json")["test"]["Mine"]
+    assert described["captions"]["number"] > 0 and described["questions"]["number"] > 0
+    assert "<h2>Mine</h2>" in (tmp_path / "sets" / "samples.html").read_text()
+
+
+def test_the_part_that_is_answered_has_an_image_of_each_source(folder, tmp_path):
+    prepare(folder, tmp_path / "sets", test_ratio=0.001)
+    kept = manifest_of(tmp_path / "sets", "filtered_test")["kept"]
+    assert set(kept) == {"NWPU", "RSICD", "LR", "DOTA"} and min(kept.values()) >= 1
+
+
+def test_without_a_share_for_it_there_is_no_validation_set(folder, tmp_path):
+    ref = prepare(folder, tmp_path / "sets", train=0.8, test=0.2)
+    assert ref.records["val"] == 0 and not (tmp_path / "sets" / "data_val.json").exists()
+    assert not (tmp_path / "sets" / "data_val.manifest.json").exists()
 
 
 def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 from tasks.data.question_types import question_type
 from tasks.data.sample_scenes import sample_records
-from tasks.data.sources import source_of, task_of
+from tasks.data.sources import source_of
+from tasks.data.turn_tasks import turn_tasks
 from tasks.data_settings import SampleConfig
 
 RAW = Path(__file__).resolve().parents[4] / "shared" / "real" / "instructions_raw.json"
@@ -38,7 +39,7 @@ def test_the_words_tell_the_type(question, answer, kind):
 def types_of(records) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        if task_of(record) == "vqa":
+        if set(turn_tasks(record)) == {"vqa"}:
             turns = [turn["value"] for turn in record["conversations"]]
             for question, answer in zip(turns[::2], turns[1::2], strict=True):
                 kind = question_type(question, answer)

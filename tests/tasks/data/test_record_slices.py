@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.record_slices import iterate_records, read_slices
-from tasks.data.records_file import encoded, joined, read_records
+from tasks.data.record_slices import RecordSlice, read_slices
+from tasks.data.records_file import encoded, iterate_records, joined, read_records
 from tasks.errors import DataError
 
 RECORDS = [
@@ -25,7 +25,7 @@ def written(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("layout", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 def test_each_record_comes_with_its_bytes_on_one_line(tmp_path, layout):
     path = written(tmp_path / "a.json", json.dumps(RECORDS, **layout))
-    found = list(iterate_records(path))
+    found = [(record, RecordSlice(record, text).content) for record, text in iterate_records(path)]
     assert [record for record, _ in found] == RECORDS == [json.loads(content) for _, content in found]
     assert not any(b"\n" in content for _, content in found)
 

@@ -49,7 +49,8 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
         ({"image": ""}, "has no image"),
         ({"id": ""}, "has no id"),
         ({"conversations": []}, "has no conversations"),
-        ({"conversations": [{"from": "system", "value": "x"}]}, "has a turn"),
+        ({"conversations": [{"from": "system", "value": "x"}]}, "has a turn from 'system'"),
+        ({"image": ["LR/1.tif", "LR/2.tif"]}, "has 2 images"),
         ({"conversations": [{"from": "human"}]}, "has a turn"),
     ],
 )
@@ -72,6 +73,7 @@ def test_the_manifest_says_what_the_file_holds(tmp_path):
         "sha256": sha256((tmp_path / "a.json").read_bytes()).hexdigest(),
         "records": 1,
         "kept": {"LR": 1},
+        "tasks": {"LR": {"captioning": 0, "vqa": 1, "guessed": 0}},
         "dropped": {"for a reason": 3},
         "inputs": {"raw.json": "0"},
         "parameters": {"seed": 1},

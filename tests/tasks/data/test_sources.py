@@ -9,7 +9,8 @@ from PIL import Image
 
 from deployments.configuration import load_config
 from tasks.data.preparing import prepare_dataset
-from tasks.data.sources import DEFAULT_SOURCES, SOURCES, source_of, task_of
+from tasks.data.sources import DEFAULT_SOURCES, SOURCES, source_of
+from tasks.data.turn_tasks import turn_tasks
 from tasks.data_settings import DataConfig
 from tasks.errors import ConfigError
 
@@ -20,9 +21,20 @@ def record(image: str, prompt: str) -> dict:
     return {"id": "1", "image": image, "conversations": [{"from": "human", "value": f"<image>\n{prompt}"}]}
 
 
+def task_of(row: dict) -> str:
+    [task] = set(turn_tasks(row))
+    return task
+
+
 def test_the_first_folder_of_the_image_is_the_source():
     assert source_of("NWPU/NWPU_images/airport/airport_1.jpg") == "NWPU"
     assert source_of("./LR//Train/1.tif") == "LR"
+
+
+@pytest.mark.parametrize("image", ["P0000_0002.png", "./P0000_0002.png", ".\\P0000_0002.png"])
+def test_images_without_a_folder_are_of_one_source_that_can_be_named(image):
+    assert source_of(image) == "unnamed"
+    assert source_of(image, "GeoChat") == "GeoChat" and source_of("LR/1.tif", "GeoChat") == "LR"
 
 
 def test_the_default_sources_are_those_of_the_configuration():
@@ -74,10 +86,6 @@ def test_a_source_is_one_entry_of_the_registry(tmp_path, monkeypatch):
 def test_a_source_that_nobody_knows_is_named(setting):
     with pytest.raises(ConfigError, match=r"is no source: did you mean NWPU\?|is no source: known are NWPU"):
         load_config("demo", [setting])
-
-
-def test_a_record_without_turns_has_a_task():
-    assert task_of({"id": "1", "image": "UCM/images/1.jpg", "conversations": []}) == "vqa"
 
 
 def test_records_of_the_real_file_are_told_apart():

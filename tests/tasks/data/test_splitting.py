@@ -158,6 +158,16 @@ def test_a_grouped_reduction_cuts_no_image():
     assert len(kept) == 9
 
 
+@given(a=sizes, b=sizes, ratio=st.sampled_from([0.001, 0.05, 0.3, 0.9]), seed=st.integers(0, 5))
+def test_a_grouped_reduction_keeps_an_image_of_each_source_whole(a, b, ratio, seed):
+    records = records_of(A=a, B=b)
+    counts, kept = (
+        Counter(r["image"] for r in some) for some in (records, reduce_records(records, ratio, seed, "grouped"))
+    )
+    assert {source_of(image) for image in kept} == {"A", "B"}
+    assert all(counts[image] == number for image, number in kept.items())
+
+
 def test_a_full_reduction_keeps_everything_in_order():
     records = records_of(A=[1, 2] * 5)
     assert reduce_records(records, 1.0, 28, "grouped") == records

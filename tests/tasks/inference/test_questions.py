@@ -59,12 +59,40 @@ def test_answered_questions_are_not_ready_again(records):
     assert [q.key for q in ready_questions(dialogue, "independent", {"0:1": "yes"}, ())] == ["0:0", "0:2"]
 
 
-@pytest.mark.parametrize("image", [None, "", 7])
-def test_a_record_without_image_is_refused_and_the_others_are_asked(records, image):
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (None, "has no image"),
+        ("", "has no image"),
+        (7, "image 7"),
+        (["a.png", "b.png"], "2 images"),
+        (["a.png"], "one"),
+    ],
+)
+def test_a_record_without_one_image_is_refused_and_the_others_are_asked(records, image, said):
     records[0]["image"] = image
     plan = plan_questions(records, "first")
-    assert [(refusal.record, "no image" in refusal.reason) for refusal in plan.refusals] == [(0, True)]
+    [refusal] = plan.refusals
+    assert refusal.record == 0 and said in refusal.reason and "`rsvlm data filter --sources all`" in refusal.reason
     assert {dialogue.record for dialogue in plan.dialogues} == {1, 2, 3}
+
+
+def test_dropping_is_no_advice_where_nothing_would_be_left(records):
+    records[0]["image"] = ["a.png", "b.png"]
+    [refusal] = plan_questions(records[:1], "first").refusals
+    assert "data filter" not in refusal.reason
+
+
+def test_of_a_mixed_record_the_first_caption_and_all_questions_are_asked():
+    prompts = ["How many ships?", "Describe the image.", "Summarize the image.", "Is there a pier?"]
+    turns = [turn for text in prompts for turn in ({"from": "human", "value": text}, {"from": "gpt", "value": "x"})]
+    record = {"id": "1", "image": "VRS/1.png", "conversations": turns}
+    [dialogue] = plan_questions([record], "first").dialogues
+    assert dialogue.asked == (0, 1, 3)
+    assert plan_questions([record], "all").dialogues[0].asked == (0, 1, 2, 3)
+    said = {"0:0": "2", "0:1": "a harbor"}
+    [question] = ready_questions(dialogue, "predicted", said, ())
+    assert [text for _, text in question.turns] == ["<image>\nHow many ships?", "2", prompts[1], "a harbor", prompts[3]]
 
 
 def test_a_text_only_record_is_refused(records):

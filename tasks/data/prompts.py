@@ -1,0 +1,55 @@
+"""The words of a prompt: without the image's placeholder, a tag of the task and what leads in; and what a tag says."""
+
+import re
+from typing import Literal
+
+Task = Literal["captioning", "vqa"]
+
+MARK = "<image>"
+# of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
+TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
+VIEW = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
+LEAD_IN = re.compile(
+    r"(?:question|query|q)\s*:\s*"
+    r"|(?:please |kindly )?(?:tell (?:me|us)|answer|say)(?: the (?:following )?question)?\s*[:,]\s*"
+    r"|(?:based (?:up)?on|according to|judging (?:by|from)|looking at|considering|given|from|in|using|with)\s+"
+    r"(?:what (?:you|we) (?:can )?see in )?"
+    rf"(?:the |this |that |these |an? )?(?:[\w-]+ ){{0,4}}?{VIEW}(?: (?:above|below|provided|given|shown|here))?"
+    # without a comma only before what begins a question: "in the image of a port" leads in nothing by itself
+    r"(?:(?: of [\w -]{1,40})?\s*[,:;]\s*"
+    r"|\s+(?=(?:is|are|does|do|can|has|have|was|were|how|what|which|where|who|why|please|describe)\b))"
+)
+# what a task is called, in tags and in fields of records
+CAPTIONING_NAMES = re.compile(r"caption|descri|summar")
+VQA_NAMES = re.compile(
+    r"\bv?qa\b|question|answer|presence|exist|count(?!r)|quantity|compar|\bcomp\b|rural|urban|scene|classif|categor|class\b"
+    r"|refer|detect|identi|locali[sz]|position|object|area|colou?r|shape|size|direction|reason|yes no"
+)
+
+
+def bare_prompt(text: str) -> str:
+    """A prompt's words in lower case, without placeholder, tag and lead-in, such as "based on the image,"."""
+    text = TAG.sub("", text.replace(MARK, "").strip(), count=1) if "[" in text else text.replace(MARK, "")
+    text = text.strip().lower()
+    found = LEAD_IN.match(text)
+    return text[found.end() :] if found else text
+
+
+def tag_of(text: str) -> str | None:
+    """The tag that a prompt begins with, before or behind the image's placeholder, or None."""
+    if "[" not in text:
+        return None
+    found = TAG.match(text.replace(MARK, ""))
+    return found[1] if found else None
+
+
+def task_named(name: object) -> Task | None:
+    """The task that a tag or a field of a record names, such as "vqa", "image_captioning" or "presence", or None."""
+    if not isinstance(name, str):
+        return None
+    words = re.sub(r"[\W_]+", " ", name.lower())
+    asks = VQA_NAMES.search(words)
+    if CAPTIONING_NAMES.search(words):
+        # of a name that speaks of both, the words of each prompt tell
+        return None if re.search(r"\bv?qa\b|question|answer", words) else "captioning"
+    return "vqa" if asks else None

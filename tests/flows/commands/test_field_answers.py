@@ -1,0 +1,77 @@
+"""Data as people bring it, evaluated: mixed records, tags, empty references, one image alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import main
+
+Records = list[dict[str, Any]]
+
+
+def rsvlm(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def test_a_caption_and_the_questions_behind_it_are_scored_apart(write: Any, mixed: Any, metrics_of: Any) -> None:
+    found = metrics_of(write("test.json", mixed()), write("said.json", mixed(("99", "no"))))
+    assert found["captioning"]["VRS"]["CIDEr"] == pytest.approx(10)
+    assert (found["vqa"]["VRS"]["questions"], found["vqa"]["VRS"]["accuracy"]) == (16, 0)
+    assert {kind: of["questions"] for kind, of in found["vqa"]["VRS"]["by_type"].items()} == {"count": 8, "presence": 8}
+
+
+def test_the_right_answers_behind_a_wrong_caption_are_right(write: Any, mixed: Any, metrics_of: Any) -> None:
+    said = mixed()
+    for row in said:
+        row["conversations"][1]["value"] = "a desert"
+    found = metrics_of(write("test.json", mixed()), write("said.json", said))
+    assert found["captioning"]["VRS"]["CIDEr"] < 0.1 and found["vqa"]["VRS"]["accuracy"] == 1
+
+
+@pytest.mark.parametrize("tag", ["[vqa] <image>\n", "<image>\n[vqa] ", "<image>\nBased on the image, "])
+def test_a_question_keeps_its_type_behind_a_tag_or_a_lead_in(
+    write: Any, tag: str, record: Any, metrics_of: Any
+) -> None:
+    test = [record(n, f"LR/Train/{n}.tif", (f"{tag}is there a road?", "yes")) for n in range(4)]
+    path = write("test.json", test)
+    assert list(metrics_of(path, path)["vqa"]["LR"]["by_type"]) == ["presence"]
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "..."])
+def test_an_empty_reference_is_none_and_is_counted(
+    write: Any, empty: str, record: Any, mixed: Any, metrics_of: Any
+) -> None:
+    test, said = mixed(), mixed()
+    for row in test[:2]:
+        row["conversations"][3]["value"] = empty
+    # another caption of the first image, and the only one of the second
+    test.append(record("more", test[0]["image"], ("<image>\nDescribe the image", empty)))
+    test[1]["conversations"][1]["value"] = empty
+    said.append(record("more", test[0]["image"], ("<image>\nDescribe the image", "a harbor")))
+    found = metrics_of(write("test.json", test), write("said.json", said))
+    captions, answers = found["captioning"]["VRS"], found["vqa"]["VRS"]
+    assert (captions["images"], captions["empty_references"]) == (7, 2)
+    assert captions["CIDEr"] == pytest.approx(10)
+    assert (answers["questions"], answers["empty_references"], answers["accuracy"]) == (14, 2, 1)
+    rows = [json.loads(line) for line in (write("x", []).parent / "report-test/per_answer.jsonl").open()]
+    assert len(rows) == 25 and sum(row["right"] is not None for row in rows) == 14
+    assert sum(row["CIDEr"] is not None for row in rows) == 7
+
+
+def test_one_image_has_no_cider_and_this_is_said(
+    write: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], mixed: Any, metrics_of: Any
+) -> None:
+    path = write("one.json", mixed(images=1))
+    found = metrics_of(path, path, "--base-predictions", path, "--lmms-eval", tmp_path / "log")
+    captions = found["captioning"]["VRS"]
+    assert captions["CIDEr"] is None and captions["ci95"]["CIDEr"] is None and captions["METEOR"] == 1
+    assert all(captions["controls"][name] is None for name in ("shuffled_images", "leave_one_out", "constant"))
+    assert "One image alone has no CIDEr" in capsys.readouterr().out
+    assert "One image alone has no CIDEr" in (tmp_path / "report-one/report.html").read_text()
+    assert rsvlm("compare", tmp_path / "report-one", tmp_path / "report-one") == 0

@@ -1,0 +1,138 @@
+"""Data as people bring it: records that a model of this family cannot take, and JSON Lines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from flows.cli import main
+
+Records = list[dict[str, Any]]
+SETS = ("data_train", "data_val", "data_test")
+
+
+def rsvlm(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+QUESTION = ("<image>\nIs there a road?", "yes")
+UNUSABLE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no image": (lambda row: row.pop("image"), "no image: text alone"),
+    "an image that is null": (lambda row: row.update(image=None), "no image: text alone"),
+    "two images": (lambda row: row.update(image=["A/1.png", "B/1.png"]), "several images"),
+    "images": (lambda row: row.update(images=[row.pop("image"), "B/1.png"]), "several images"),
+    "one image in a list": (lambda row: row.update(image=[row["image"]]), "image that is not given as one path"),
+    "a system turn": (
+        lambda row: row["conversations"].insert(0, {"from": "system", "value": "You see satellite images."}),
+        "turn of another role than human and gpt",
+    ),
+    "a tool's turn": (
+        lambda row: row["conversations"].append({"from": "observation", "value": "{}"}),
+        "turn of another role than human and gpt",
+    ),
+}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "imagenes"
+    (folder / "LR" / "Train").mkdir(parents=True)
+    for number in range(10):
+        Image.new("RGB", (20, 20), (25 * number, 0, 0)).save(folder / f"LR/Train/{number}.tif")
+    return folder
+
+
+def predict(data: Path, images: Path, out: Path) -> int:
+    echo = images.parent / "echo"
+    echo.mkdir(exist_ok=True)
+    (echo / "config.json").write_text("{}")
+    return rsvlm(*("predict", "--model", echo, "--engine", "echo", "--data", data, "--images", images, "--out", out))
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_record_that_cannot_be_asked_is_dropped_as_the_message_says(
+    write: Any, tmp_path: Path, images: Path, kind: str, capsys: pytest.CaptureFixture[str], record: Any
+) -> None:
+    change, reason = UNUSABLE[kind]
+    rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
+    change(rows[3])
+    data = write("test.json", rows)
+    assert predict(data, images, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "record 3: it has " in said and "`rsvlm data filter --sources all`" in said
+    for number, options in enumerate(([], ["--sources", "all"])):
+        assert rsvlm("data", "filter", data, tmp_path / f"{number}.json", *options) == 0
+        assert read(tmp_path / f"{number}.manifest.json")["dropped"] == {reason: 1}
+        assert predict(tmp_path / f"{number}.json", images, tmp_path / f"out-{number}") == 0
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+@pytest.mark.parametrize("command", ["split", "reduce"])
+def test_the_other_commands_name_the_record_and_the_way_out(
+    write: Any, tmp_path: Path, kind: str, command: str, capsys: pytest.CaptureFixture[str], record: Any
+) -> None:
+    rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
+    UNUSABLE[kind][0](rows[3])
+    options = ["--ratio", "0.5"] if command == "reduce" else []
+    assert rsvlm("data", command, write("raw.jsonl", rows), tmp_path / "out", *options) == 2
+    said = capsys.readouterr().err
+    assert "raw.jsonl: line 4 (id '3') has " in said and "drop it with `rsvlm data filter --sources all`" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_where_no_record_can_be_used_all_are_dropped_and_counted(
+    write: Any, tmp_path: Path, kind: str, record: Any
+) -> None:
+    change, reason = UNUSABLE[kind]
+    row = record(1, "LR/Train/1.tif", QUESTION)
+    change(row)
+    assert rsvlm("data", "filter", write("raw.json", [row]), tmp_path / "out.json") == 0
+    assert read(tmp_path / "out.json") == [] and read(tmp_path / "out.manifest.json")["dropped"] == {reason: 1}
+
+
+@pytest.mark.parametrize(("policy", "records"), [("drop", 9), ("repair", 10)])
+def test_a_system_turn_is_a_fault_of_its_record(
+    write: Any, tmp_path: Path, images: Path, policy: str, records: int, record: Any
+) -> None:
+    from deployments.configuration import load_config
+    from tasks.data.preparing import prepare_dataset
+
+    rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
+    UNUSABLE["a system turn"][0](rows[3])
+    config = load_config(
+        "real-cpu", ["data.sources=[LR]", "data.near_duplicates=ignore", f"data.record_faults={policy}"]
+    ).data
+    prepare_dataset(write("raw.json", rows), images, config, tmp_path / "sets")
+    manifest = read(tmp_path / "sets" / "MANIFEST.json")["details"]
+    assert sum(manifest["records"][name] for name in ("train", "val", "test")) == records
+    counted = manifest["dropped" if policy == "drop" else "repaired"]
+    assert counted == {"turn of another role than human and gpt": 1}
+    assert manifest["tasks"] == {"LR": {"captioning": 0, "vqa": records, "guessed": 0}}
+
+
+def test_json_lines_are_taken_as_the_list_is_by_all_that_reads_records(
+    write: Any, tmp_path: Path, images: Path, record: Any
+) -> None:
+    rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
+    found = []
+    for name in ("raw.json", "raw.jsonl"):
+        data, out = write(name, rows), tmp_path / Path(name).suffix
+        assert rsvlm("data", "filter", data, out / "kept.json") == 0
+        assert rsvlm("data", "split", data, out / "sets") == 0
+        assert rsvlm("data", "reduce", data, out / "part.json", "--ratio", "0.5") == 0
+        assert rsvlm("data", "audit", data, "--images", images, "--out", out / "audit") == 0
+        assert predict(data, images, out / "said") == 0
+        paths = ("--data", data, "--predictions", data, "--train", data, "--images", images)
+        assert rsvlm("evaluate", *paths, "--out", out / "report") == 0
+        names = ("kept.json", *(f"sets/{name}.json" for name in SETS), "part.json", "said/final.json")
+        metrics = read(out / "report" / "metrics.json")
+        found.append(([read(out / name) for name in names], metrics["vqa"], metrics["protocol"]["test_set"]))
+    assert found[0] == found[1]
