@@ -36,8 +36,8 @@ def train_lora_flow(
         workspace: The folder that all runs share.
         dataset: Prepared sets; empty: prepare them first.
         base: The base model; empty: find or make it first.
-        resume: An unfinished training. Empty: it is gone on with, and one of other settings is set aside. On: it is
-            gone on with, and one of other settings is refused. Off: any is refused.
+        resume: What becomes of an unfinished training in the run's folder. Empty: one of the same settings goes on, one
+            of other settings is set aside. On: other settings are refused. Off: the same settings are refused.
     """
     if resume:
         # before experiment.yaml, the sets and all else of the run become those of other settings

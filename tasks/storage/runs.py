@@ -24,8 +24,8 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Run(Value):
     """Where one run works and keeps what it made; `store_name` is its folder in the store.
 
-    `resume` says what becomes of a training that was begun: it is gone on with where it is the same, and of other
-    settings set aside (None) or refused (True); any unfinished one is refused (False).
+    `resume` says what becomes of an unfinished training there: one of the same settings goes on, and one of other
+    settings is set aside (None) or refused (True); with False the same settings are refused.
     """
 
     name: str

@@ -14,10 +14,10 @@ SAME_NAME = (
     "eval_strategy", "eval_steps", "save_strategy", "save_steps", "logging_steps", "bf16",
     "dataloader_num_workers", "use_cpu", "seed",
 )  # fmt: skip
-# The greatest share that is not taken for a number of steps; of any number of steps it is all, as it is rounded up.
-ALL_STEPS = nextafter(1, 0)
 # save_total_limit is not among them: transformers would rotate away what is not complete, and at the end all but the
 # best.
+# The greatest share that is not taken for a number of steps; of any number of steps it is all, as it is rounded up.
+ALL_STEPS = nextafter(1, 0)
 
 
 def training_arguments(order: TrainingOrder) -> Any:

@@ -1,5 +1,12 @@
 import importlib.util
 import json
+import os
+import re
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from prefect import flow
@@ -17,6 +24,10 @@ WITHOUT_RAY = importlib.util.find_spec("prefect_ray") is None
 @pytest.fixture
 def answered(records, images, tmp_path, prefect_server):
     """Answer the small test set by echo in a flow; returns the reference and its final.json."""
+    return answering(records, images, tmp_path)
+
+
+def answering(records, images, tmp_path):
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "filtered_test.json").write_text(json.dumps(records))
     dataset = DatasetRef(path=tmp_path / "sets", sha256="0", images=images, images_sha256="1", records={})
@@ -63,6 +74,54 @@ def test_a_ray_cluster_gives_the_same_answers(answered):
         several, _ = answered("several", workers=2, ray_address="auto")
     finally:
         ray.shutdown()
+    assert (several.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
+
+
+def workers_of(mark):
+    """The Ray workers that wait for a process which answers, and were started with this mark in their environment."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            ours = mark in (folder / "environ").read_bytes().split(b"\0")
+            if ours and b"tasks.inference.worker" in (folder / "cmdline").read_bytes():
+                yield int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill_one_in_the_middle(mark, shares, killed):
+    """Kill the worker of the first share that has written an answer."""
+    while not killed:
+        if any(log.stat().st_size for log in shares.glob("001-*.jsonl")):
+            for worker in workers_of(mark):
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
+                break
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WITHOUT_RAY, reason="prefect-ray is not installed")
+def test_a_worker_of_a_cluster_that_is_killed_in_the_middle_changes_no_answer(
+    records, images, tmp_path, prefect_server, monkeypatch
+):
+    import ray
+
+    many = [{**records[n % len(records)], "id": f"{records[n % len(records)]['id']}_{n}"} for n in range(1000)]
+    answer, killed = answering(many, images, tmp_path), []
+    one, _ = answer("one")
+    monkeypatch.setenv("RSVLM_TEST_CLUSTER", str(tmp_path))
+    ray.init(num_cpus=2, include_dashboard=False)
+    shares = tmp_path / "runs" / "several" / "predictions" / "final" / "shares"
+    mark = f"RSVLM_TEST_CLUSTER={tmp_path}".encode()
+    Thread(target=kill_one_in_the_middle, args=(mark, shares, killed), daemon=True).start()
+    try:
+        several, folder = answer("several", workers=2, ray_address="auto")
+    finally:
+        ray.shutdown()
+    assert len(killed) == 1
+    # its share was begun three times: by each of two workers, and anew by a third that went on with it
+    begun = [
+        (int(n), int(of)) for n, of in re.findall(r"(\d+) of (\d+) questions answered before", folder.log.read_text())
+    ]
+    assert len(begun) == 3 and any(0 < n < of for n, of in begun), begun
     assert (several.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
 
 
