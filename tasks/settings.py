@@ -103,7 +103,10 @@ class TrainingConfig(Section):
     )
     weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay.")
     warmup_ratio: float = Field(
-        0.03, ge=0, le=1, description="Share of the steps, rounded up, in which the rate rises from 0; 1: all."
+        0.03,
+        ge=0,
+        le=1,
+        description="Share of the steps, rounded up, in which the rate rises from 0; 1: all. A single step has none.",
     )
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Course of the learning rate after the warm-up."

@@ -77,6 +77,12 @@ class LlavaTrainer(Trainer):
             self.optimizer = cls(optimizer_groups(self.model, self.config), **options)
         return self.optimizer
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        # a warm-up begins at rate 0: of one step alone it would leave an untrained model
+        if num_training_steps == 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

@@ -61,6 +61,16 @@ def test_the_end_of_a_part_of_an_epoch_is_a_last_step_too(
     assert set(losses(trainer)) == {trainer.state.max_steps}
 
 
+# the first step of a warm-up is at rate 0: were it the only one, merging would refuse the adapter
+@pytest.mark.parametrize("ratio", [0.03, 1.0])
+def test_a_training_of_one_step_trains(order_for: Callable[..., TrainingOrder], tmp_path: Path, ratio: float) -> None:
+    order = order_for(tmp_path, max_steps=1, warmup_ratio=ratio, save_strategy="no")
+    trainer = build_trainer(order, training_arguments(order))
+    trainer.train()
+    assert trainer.state.log_history[0]["learning_rate"] == order.training.learning_rate
+    assert all(value.any() for name, value in trainer.model.named_parameters() if "lora_B" in name)
+
+
 # long before a log line tells it, the loss is no number: its checkpoints would take the place of the sound one
 def test_lost_weights_are_not_saved_between_two_log_lines(
     order_for: Callable[..., TrainingOrder], tmp_path: Path
