@@ -29,11 +29,13 @@ MANY = 0.05
 
 @dataclass(frozen=True)
 class RecordSample:
-    """Some records of those that a run would use, drawn with the data's seed, and how many there are in all."""
+    """Some records of those that a run would use, drawn with the data's seed, how many there are in all, and all that
+    are to validate with."""
 
     records: Sequence[dict[str, Any]]
     images: Path
     total: int
+    validation: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     if fault := _fault_of_records(raw, images, records, config):
         return stops("data", fault), None
     chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
+    validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     asked = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
-    return ok("data", f"{len(records)} records of {raw} ({asked})"), RecordSample(chosen, images, len(records))
+    found = RecordSample(chosen, images, len(records), validation)
+    return ok("data", f"{len(records)} records of {raw} ({asked})"), found
 
 
 def _of_drawn_sample(config: DataConfig) -> Finding:
@@ -113,6 +117,22 @@ def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
             warning("images", f"{text}: their records are left out") if drops else stops("images", f"{text}: {way}")
         )
     return found or [ok("images", f"{len(names)} of a drawn sample of records decoded")]
+
+
+def validation_findings(sample: RecordSample, training: TrainingConfig) -> list[Finding]:
+    """Whether there is something to validate with where that is asked for."""
+    # only here: torch comes with them
+    from tasks.training.answer_scores import choose_questions, require_scored
+    from tasks.training.validation import require_validation
+
+    try:
+        require_validation(sample.validation, training)
+        if training.eval_answers:
+            asked = choose_questions(sample.validation, training.eval_answers, training.seed)
+            require_scored(asked, training.metric_for_best_model)
+    except UserError as error:
+        return [stops("validation", str(error))]
+    return []
 
 
 def token_findings(

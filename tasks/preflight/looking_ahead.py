@@ -4,7 +4,14 @@ import os
 from pathlib import Path
 
 from tasks.paths import Workspace
-from tasks.preflight.data_checks import Lengths, RecordSample, image_findings, look_at_records, token_findings
+from tasks.preflight.data_checks import (
+    Lengths,
+    RecordSample,
+    image_findings,
+    look_at_records,
+    token_findings,
+    validation_findings,
+)
 from tasks.preflight.disk import disk_findings
 from tasks.preflight.findings import Finding, Report, ok, stops, warning
 from tasks.preflight.machine import look_at_machine, machine_findings
@@ -24,13 +31,13 @@ def look_ahead(config: ExperimentConfig, workspace: Path, store: ObjectStore | N
     training, workspace = config.training, workspace.absolute()
     uri = config.store.uri or Workspace(workspace).store.as_uri()
     data, sample = look_at_records(config.data)
-    base_found, base = look_at_base(config.model, workspace)
+    base_found, base = look_at_base(config.model, workspace, config.merging.format)
     tokens, lengths = _tokens(sample, base, training)
     facts = look_at_machine(training)
     records = round(sample.total * config.data.train) if sample else None
     findings = [
         *path_findings(workspace), data, *(image_findings(sample, config.data) if sample else ()),
-        *base_found, *tokens,
+        *(validation_findings(sample, training) if sample else ()), *base_found, *tokens,
         *machine_findings(facts, training, base.shape.parameters if base.shape else None),
         *deepspeed_findings(training, facts), *_step_findings(training, records),
         *disk_findings(config, base.shape, records, (workspace, uri)), *store_findings(config, uri, store),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tasks.errors import UserError
 from tasks.model.checking import require_loadable, require_plain_weights
@@ -18,6 +18,7 @@ from tasks.settings import ModelConfig
 from tasks.training.base_model import base_folders, require_select_layer, require_tower_apart
 from tasks.training.model_shape import ModelShape, published_shape, read_shape
 
+Layout = Literal["transformers", "llava"]
 TOY = "tiny"
 HUB_LIMIT_S = 10
 BASE, TOWER = "base model", "vision tower"
@@ -32,8 +33,11 @@ class Base:
     reader: Reader | None = None
 
 
-def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], Base]:
-    """Whether the base model can be loaded; what is not on this machine is asked for at the hub, but not fetched."""
+def look_at_base(config: ModelConfig, workspace: Path, merged: Layout = "transformers") -> tuple[list[Finding], Base]:
+    """Whether the base model can be loaded, and merged in a layout.
+
+    What is not on this machine is asked for at the hub, but not fetched.
+    """
     models = Workspace(workspace).models
     toy = config.base == TOY
     if toy and not (models / "toy" / "config.json").is_file():
@@ -45,7 +49,7 @@ def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], B
             lacking.append(_absent_tower(config.vision_tower))
         return lacking, Base(None, published_shape(config.base))
     try:
-        return _look_at(folder, config)
+        return _look_at(folder, config, merged)
     except UserError as error:
         if _is_half_fetched(config.base, folder, models):
             text = f"{config.base} is in the hub's cache in part: the rest is downloaded when the run starts"
@@ -56,7 +60,7 @@ def look_at_base(config: ModelConfig, workspace: Path) -> tuple[list[Finding], B
         return [stops(BASE, text)], Base(folder, published_shape(config.base))
 
 
-def _look_at(folder: Path, config: ModelConfig) -> tuple[list[Finding], Base]:
+def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Finding], Base]:
     """What training, answering and merging ask of a base, by their own functions; raises UserError as they do."""
     written = read_model_config(folder)
     require_plain_weights(folder, written)
@@ -67,22 +71,26 @@ def _look_at(folder: Path, config: ModelConfig) -> tuple[list[Finding], Base]:
         base = _read_without_tower(folder, written)
         found = [_absent_tower(config.vision_tower or tower_name(written), folder)]
     else:
-        base, found = _read(folder, config, tower), []
+        base, found = _read(folder, config, tower, merged), []
     assert base.shape and base.reader
     text = f"{base.shape.parameters:,} parameters, {size_text(size)} in {folder}"
     tokenizer = ok("tokenizer", f"{len(base.reader.tokenizer)} tokens, {base.reader.image_tokens} an image")
     return [ok(BASE, text), tokenizer, *found], base
 
 
-def _read(folder: Path, config: ModelConfig, tower: Path | None) -> Base:
+def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: torch comes with them
     from tasks.merging.base_model import read_base
     from tasks.merging.companions import companions, require_whole
+    from tasks.merging.original_config import original_config
 
     require_select_layer(folder, config, tower)
     reader = load_reader(folder, tower=tower)
     require_loadable(folder, tower)
-    require_whole(companions(read_base(folder, tower), folder))
+    base = read_base(folder, tower)
+    require_whole(companions(base, folder))
+    if merged == "llava" and base.layout != merged:
+        original_config(base.config, pads=True, tower="")
     with readable("configuration", folder):
         return Base(folder, read_shape(require_model_config(folder, tower)), reader)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tasks.preflight.data_checks import LOOKED_AT, image_findings, look_at_records, token_findings
+from tasks.preflight.data_checks import LOOKED_AT, image_findings, look_at_records, token_findings, validation_findings
 from tasks.preflight.findings import Report, ok, stops, warning
 from tasks.preflight.looking_ahead import look_ahead, path_findings
 from tasks.preflight.services import engine_findings, store_findings, wandb_findings
@@ -131,6 +131,28 @@ def test_each_source_that_is_asked_for_needs_records_and_images(data_folder: Dat
 def test_records_that_leave_a_set_empty_stop(data_folder: DataFolder) -> None:
     found, _ = look_at_records(DataConfig(root=data_folder(records=1), sources=("NWPU",)))
     assert found.level == "stops" and "1 records leave 1 for training and 0 for the test" in found.text
+
+
+@pytest.mark.parametrize(
+    ("data", "training", "sentence"),
+    [
+        ({"train": 0.5, "test": 0.5}, {"eval_strategy": "epoch"}, "The validation set holds no sample"),
+        (
+            {"train": 0.5, "test": 0.25},
+            {"eval_strategy": "epoch", "eval_answers": 2, "metric_for_best_model": "accuracy"},
+            "Nothing in the validation set gives a accuracy",
+        ),
+        ({"train": 0.5, "test": 0.25}, {"eval_strategy": "epoch"}, None),
+        ({"train": 0.5, "test": 0.5}, {}, None),
+    ],
+)
+def test_a_validation_without_what_it_needs_stops(
+    data_folder: DataFolder, data: dict[str, float], training: dict[str, Any], sentence: str | None
+) -> None:
+    _, sample = look_at_records(DataConfig(root=data_folder(), sources=("NWPU",), **data))
+    assert sample is not None
+    found = [finding.text for finding in validation_findings(sample, TrainingConfig(**training))]
+    assert len(found) == (sentence is not None) and all(text.startswith(str(sentence)) for text in found)
 
 
 def test_an_engine_that_is_not_installed_stops() -> None:

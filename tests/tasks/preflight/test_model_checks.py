@@ -154,3 +154,13 @@ def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path
         config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
         (found,), _ = look_at_base(config, node)
         assert found.level == "stops" and sentence in found.text
+
+
+def test_a_layout_that_the_base_cannot_be_merged_in_stops(node: Path, tiny_model_dir: Path) -> None:
+    base = copytree(tiny_model_dir, node / "base")
+    config = json.loads((base / "config.json").read_text())
+    config["text_config"]["model_type"] = "mistral"
+    (base / "config.json").write_text(json.dumps(config))
+    assert {found.level for found in look_at_base(ModelConfig(base=str(base)), node, "transformers")[0]} == {"ok"}
+    (found,), _ = look_at_base(ModelConfig(base=str(base)), node, "llava")
+    assert found.level == "stops" and "merge it with --format transformers" in found.text
