@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
-from tasks.files import read_json
+from tasks.files import read_json, write_json
 from tasks.merging.full_model import copy_full_model, is_full_model
 from tasks.merging.publishing import Form
 from tasks.merging.worker import merge
@@ -131,3 +131,42 @@ def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tm
             }
         )
         assert whole_manifest(out)
+
+
+def tie(folder: Path) -> None:
+    """Say that the head is the embedding, and make it so."""
+    file, config = folder / "model.safetensors", read_json(folder / "config.json")
+    tensors = load_file(file)
+    (embedding,) = [value for name, value in tensors.items() if name.endswith("embed_tokens.weight")]
+    save_file({**tensors, HEAD: embedding.clone()}, file, {"format": "pt"})
+    write_json(folder / "config.json", {**config, "tie_word_embeddings": True})
+
+
+@pytest.mark.parametrize("without", ["base", "checkpoint"])
+def test_a_head_that_is_the_embedding_may_be_in_the_file_or_not(
+    base: Path, tuned: Path, tmp_path: Path, without: str
+) -> None:
+    for folder in (base, tuned):
+        tie(folder)
+    file = (base if without == "base" else tuned) / "model.safetensors"
+    save_file({name: value for name, value in load_file(file).items() if name != HEAD}, file, {"format": "pt"})
+    copy_full_model(base, tuned, tmp_path / "out")
+    config = read_json(tmp_path / "out" / "config.json")
+    assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is True
+
+
+def test_a_head_of_its_own_is_no_embedding_whatever_the_configuration_says(
+    toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path
+) -> None:
+    for folder in (base, tuned):
+        tie(folder)
+        change(folder, HEAD, 1)
+    copy_full_model(base, tuned, tmp_path / "out")
+    config = read_json(tmp_path / "out" / "config.json")
+    assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is False
+    expected, found = (toy.load(folder).state_dict()["lm_head.weight"] for folder in (tuned, tmp_path / "out"))
+    assert torch.equal(expected, found)
+    change_to = {name: value for name, value in load_file(tuned / "model.safetensors").items() if name != HEAD}
+    save_file(change_to, tuned / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"differ in lm_head\.weight"):
+        copy_full_model(base, tuned, tmp_path / "other")

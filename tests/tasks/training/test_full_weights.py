@@ -1,0 +1,66 @@
+"""All weights of a model are saved by published names, and a training goes on with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tasks.errors import ModelError
+from tasks.model.loading import load_base
+from tasks.training.full_weights import load_weights, note_ties, published_weights
+from tasks.training.order import TrainingOrder
+from tasks.training.worker import work
+
+OrderFor = Callable[..., TrainingOrder]
+
+
+def saved(model: torch.nn.Module, folder: Path) -> Path:
+    model.save_pretrained(folder, state_dict=published_weights(model, None))
+    return folder
+
+
+def test_weights_that_were_saved_are_read_again(tiny_model_dir: Path, tmp_path: Path) -> None:
+    tuned, other = (load_base(tiny_model_dir, torch.float32) for _ in range(2))
+    with torch.no_grad():
+        for value in tuned.parameters():
+            value.add_(0.5)
+    load_weights(other, saved(tuned, tmp_path))
+    expected = tuned.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items())
+
+
+def test_a_weight_that_is_missing_is_not_left_as_it_was(tiny_model_dir: Path, tmp_path: Path) -> None:
+    model = load_base(tiny_model_dir, torch.float32)
+    file = saved(model, tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    del weights["language_model.model.norm.weight"]
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks model\.language_model\.norm\.weight"):
+        load_weights(model, tmp_path)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_both_configurations_say_whether_the_head_is_the_embedding(tiny_model_dir: Path, tied: bool) -> None:
+    model = load_base(tiny_model_dir, torch.float32)
+    if tied:
+        model.lm_head.weight = model.get_input_embeddings().weight
+    # what it was made with is not what it is
+    model.config.tie_word_embeddings = not tied
+    note_ties(model)
+    assert model.config.tie_word_embeddings is tied
+    assert model.config.text_config.tie_word_embeddings is tied
+
+
+@pytest.mark.slow
+def test_a_full_fine_tuning_goes_on_with_the_weights_that_it_saved(order_for: OrderFor, tmp_path: Path) -> None:
+    settings = {"lora_enable": False, "max_steps": 4, "learning_rate": 1e-2, "save_steps": 2}
+    undisturbed = order_for(tmp_path / "undisturbed", **settings)
+    work(undisturbed.model_dump(mode="json"))
+    copytree(undisturbed.out / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
+    work(order_for(tmp_path / "resumed", resume=True, **settings).model_dump(mode="json"))
+    one, other = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("undisturbed", "resumed"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
