@@ -100,8 +100,8 @@ def _image_tokens(source: BaseModel) -> dict[str, Any]:
     whole = with_defaults(source.config)
     return {
         "patch_size": whole["vision_config"]["patch_size"],
-        # the class token
-        "num_additional_image_tokens": 0 if "siglip" in whole["vision_config"]["model_type"] else 1,
+        # the class token, which every tower has that is taken
+        "num_additional_image_tokens": 1,
         "vision_feature_select_strategy": whole["vision_feature_select_strategy"],
     }
 
