@@ -23,7 +23,7 @@ ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def find_raw(root: Path) -> Path:
-    """The instruction file of a data folder.
+    """The instruction file of a data folder; as JSON Lines its name may also end with .jsonl.
 
     Raises DataError when the folder, the file or imagenes/ is missing.
     """
@@ -32,7 +32,7 @@ def find_raw(root: Path) -> Path:
         raise DataError(f"{root} is no folder: set data.root to a folder with instructions_raw.json and imagenes/.")
     if not folder.images.is_dir():
         raise DataError(f"{root} has no folder imagenes: put the images there, as imagenes/<image path of a record>.")
-    for file in (folder.raw, folder.dataset):
+    for file in (folder.raw, folder.dataset, *(path.with_suffix(".jsonl") for path in (folder.raw, folder.dataset))):
         if file.is_file():
             return file
     raise DataError(f"{root} has neither {folder.raw.name} nor {folder.dataset.name}: put the instruction file there.")

@@ -165,8 +165,7 @@ def test_the_part_that_is_answered_has_an_image_of_each_source(folder, tmp_path)
 
 def test_without_a_share_for_it_there_is_no_validation_set(folder, tmp_path):
     ref = prepare(folder, tmp_path / "sets", train=0.8, test=0.2)
-    assert ref.records["val"] == 0 and not (tmp_path / "sets" / "data_val.json").exists()
-    assert not (tmp_path / "sets" / "data_val.manifest.json").exists()
+    assert ref.records["val"] == 0 and not list((tmp_path / "sets").glob("data_val*"))
 
 
 def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):
@@ -180,6 +179,17 @@ def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):
 def test_what_is_lost_by_the_reference_protocol_is_counted(folder, tmp_path):
     prepare(folder, tmp_path / "sets", protocol="reference", train=0.75, test=0.25)
     assert manifest_of(tmp_path / "sets", "data_train")["dropped"] == {"left over by the reference protocol": 2}
+
+
+@pytest.mark.parametrize("name", ["instructions_raw.json", "instructions_raw.jsonl", "dataset.jsonl"])
+def test_the_raw_file_may_be_of_json_lines(folder, tmp_path, name):
+    plain = prepare(folder, tmp_path / "plain")
+    rows = read(folder.raw)
+    folder.raw.unlink()
+    (folder.root / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = prepare_dataset(find_raw(folder.root), folder.images, DataConfig(), tmp_path / "lines")
+    assert lines.records == plain.records
+    assert read(tmp_path / "lines" / "data_test.json") == read(tmp_path / "plain" / "data_test.json")
 
 
 def test_the_raw_file_may_have_two_names(folder):
