@@ -11,7 +11,7 @@ from tasks.data.record_slices import RecordSlice, read_slices, tasks_of_slices
 from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, iterate_records, joined
 from tasks.data.sources import SOURCES, UNNAMED
 from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
-from tasks.data.turn_tasks import TasksBySource
+from tasks.data.turn_tasks import TasksBySource, are_counts
 from tasks.errors import DataError
 from tasks.files import sha256_of
 from tasks.record_faults import role_fault
@@ -145,7 +145,7 @@ def inputs_of(path: Path) -> dict[str, str]:
 def _before(file: RecordsFile) -> Written | None:
     manifest = file.made_before() or {}
     kept, tasks, dropped = (manifest.get(key) for key in ("kept", "tasks", "dropped"))
-    if not (isinstance(kept, dict) and isinstance(tasks, dict) and isinstance(dropped, dict)):
+    if not (isinstance(kept, dict) and isinstance(dropped, dict) and are_counts(tasks)):
         return None
     return Written(file.path, kept, tasks, dropped, new=False)
 

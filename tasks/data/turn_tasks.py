@@ -7,7 +7,7 @@ tell.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from tasks.data.caption_prompts import asks_for_caption
 from tasks.data.prompts import Task, tag_of, task_named
@@ -15,6 +15,7 @@ from tasks.data.sources import SOURCES, UNNAMED, source_of
 
 FIELDS = ("task", "type")
 GUESSED = "guessed"
+KEYS = {"captioning", "vqa", GUESSED}
 
 TasksBySource = dict[str, dict[str, int]]
 
@@ -52,6 +53,14 @@ def _add(pairs: Iterable[tuple[str, Mapping[str, int]]]) -> TasksBySource:
     for source, numbers in pairs:
         sources.setdefault(source, Counter()).update(numbers)
     return {source: dict(numbers) for source, numbers in sources.items()}
+
+
+def are_counts(found: object) -> TypeGuard[TasksBySource]:
+    """Whether what a manifest holds are the questions of each task by source."""
+    return isinstance(found, dict) and all(
+        isinstance(numbers, dict) and numbers.keys() == KEYS and all(type(number) is int for number in numbers.values())
+        for numbers in found.values()
+    )
 
 
 def describe_tasks(tasks: TasksBySource) -> list[str]:

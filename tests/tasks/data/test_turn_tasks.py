@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.data.sources import source_of
-from tasks.data.turn_tasks import count_by_source, describe_tasks, turn_tasks
+from tasks.data.turn_tasks import are_counts, count_by_source, describe_tasks, turn_tasks
 
 RAW = Path(__file__).resolve().parents[4] / "shared" / "real" / "instructions_raw.json"
 MIXED = ("<image>\nDescribe the image in detail", "How many ships are there?", "Is there a pier?")
@@ -60,6 +60,14 @@ def test_what_only_words_tell_is_counted_by_source():
         "GeoChat: 1 captions and 1 answers asked for, told apart by their words alone in 1",
         "LR: 0 captions and 1 answers asked for",
     ]
+
+
+@pytest.mark.parametrize(
+    "found", [None, [], {"LR": 3}, {"LR": {}}, {"LR": {"captioning": 1, "vqa": "2", "guessed": 0}}]
+)
+def test_what_a_manifest_does_not_count_is_counted_anew(found):
+    assert not are_counts(found)
+    assert are_counts({}) and are_counts(count_by_source([record(*MIXED)]))
 
 
 def test_every_real_record_has_one_task_in_all_its_turns():
