@@ -62,9 +62,7 @@ def test_what_only_words_tell_is_counted_by_source():
     ]
 
 
-@pytest.mark.parametrize(
-    "found", [None, [], {"LR": 3}, {"LR": {}}, {"LR": {"captioning": 1, "vqa": "2", "guessed": 0}}]
-)
+@pytest.mark.parametrize("found", [None, [], {"A": 3}, {"A": {}}, {"A": {"captioning": 1, "vqa": "2", "guessed": 0}}])
 def test_what_a_manifest_does_not_count_is_counted_anew(found):
     assert not are_counts(found)
     assert are_counts({}) and are_counts(count_by_source([record(*MIXED)]))
