@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
+
 
 def add_parsers(subparsers: Any) -> None:
     """Add `chat` to the command line."""
     parser = subparsers.add_parser("chat", help="talk with a model about images", description=run.__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
-    parser.add_argument("--adapter", type=Path, metavar="DIR", help="adapter directory to put on the model")
+    add_adapter(parser)
     parser.add_argument(
         "--history",
         choices=("predicted", "independent"),
@@ -34,13 +36,14 @@ def run(options: argparse.Namespace) -> None:
     from tasks.inference.conversation_models import Speaker
     from tasks.model.loading import load_model
 
+    require_adapter_for_projector(options)
     if options.max_new_tokens < 1:
         raise ConfigError(f"--max-new-tokens is {options.max_new_tokens}: give 1 or more.")
     for stream in (sys.stdin, sys.stdout):
         # what a pipe brings need not be text of the terminal's encoding, nor what the model says
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    speaker = Speaker("model", load_model(options.model, options.adapter))
+    speaker = Speaker("model", load_model(options.model, options.adapter, projector=options.projector))
     decoding = Decoding(options.max_new_tokens)
     chat(
         lambda image: Conversation(speaker, image, decoding, options.history),

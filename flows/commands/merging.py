@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from flows.commands.adapter_options import add_projector
+
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `merge`."""
@@ -11,6 +13,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--base", type=Path, required=True, metavar="DIR", help="the model directory that was trained on"
     )
     parser.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="a checkpoint of its training")
+    add_projector(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory to write")
     parser.add_argument(
         "--format",
@@ -42,5 +45,5 @@ def run_merge(options: argparse.Namespace) -> None:
     from tasks.merging.publishing import Form
 
     facts = scores_in(options.report) if options.report else ()
-    form = Form(options.dtype, options.format, options.verify, facts)
+    form = Form(options.dtype, options.format, options.verify, facts, options.projector)
     print(merge_checkpoint(options.base, options.adapter, options.out, form).path)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
+
 SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine")
 
 
@@ -11,7 +13,7 @@ def add_parsers(subparsers: Any) -> None:
     """Add `predict` to the command line."""
     parser = subparsers.add_parser("predict", help="answer a test set with a model", description=run.__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
-    parser.add_argument("--adapter", type=Path, metavar="DIR", help="adapter directory to put on the model")
+    add_adapter(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
@@ -51,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     from tasks.inference.request import KeptIn, PredictRequest
     from tasks.training.base_model import model_digest
 
+    require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):
         if not folder.is_dir():
             raise ModelError(f"{folder} is no directory: give the directory of a model.")
@@ -60,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         model=options.model,
         model_sha256=model_digest(options.model),
         adapter=options.adapter,
+        projector=options.projector,
         data=options.data,
         images=options.images,
         out=options.out,

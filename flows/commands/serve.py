@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
+
 if TYPE_CHECKING:
     from tasks.inference.serving import Example
 
@@ -18,9 +20,7 @@ def add_parsers(subparsers: Any) -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser("serve", help="a web page to ask a model about images", description=run.__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
-    parser.add_argument(
-        "--adapter", type=Path, metavar="DIR", help="adapter directory; base and tuned answer side by side"
-    )
+    add_adapter(parser, "adapter directory; base and tuned answer side by side")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine alone)"
     )
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
     from tasks.inference.serving_login import VARIABLE, read_login
     from tasks.model.configuration import require_model_config
 
+    require_adapter_for_projector(options)
     login = piped_login() or read_login(os.environ, options.login_file)
     begin_without_secrets(login)
     # what can be known at once, before a model is loaded for minutes
@@ -86,7 +87,9 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
     uploads = Uploads(folder)
-    page = build_page(load_speakers(options.model, options.adapter), _about(options), uploads, examples)
+    page = build_page(
+        load_speakers(options.model, options.adapter, projector=options.projector), _about(options), uploads, examples
+    )
     # a form has a little around the file
     gate = mounted(page, uploads, login)
     app = Guard(gate, UPLOAD_BYTES + 1_000_000, Hosts(options.host, options.allow_host))

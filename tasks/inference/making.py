@@ -64,7 +64,7 @@ def _choose(request: PredictRequest) -> tuple[str, bool, Callable[[], Engine]]:
     dtype = choose_dtype(config.dtype, device)
 
     def load() -> Engine:
-        loaded = load_model(request.model, request.adapter, config.dtype)
+        loaded = load_model(request.model, request.adapter, config.dtype, request.projector)
         return TransformersEngine(loaded, request.images, decoding, config.batch_size, config.image_workers)
 
     return fingerprint_of(dtype, device), str(dtype) == "torch.float32", load

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tasks.model.formats import Projector
 from tasks.records import Value
 from tasks.settings import InferenceConfig
 from tasks.store_settings import StoreConfig
@@ -17,12 +18,14 @@ class KeptIn(Value):
 class PredictRequest(Value):
     """Everything that answering a test set needs; `name` is how reports call the model.
 
-    `subset_size` is in records. Without a `store` no answers are kept for later runs.
+    `subset_size` is in records, `projector` whose is used with an adapter. Without a `store` no answers are kept for
+    later runs.
     """
 
     model: Path
     model_sha256: str
     adapter: Path | None = None
+    projector: Projector = "adapter"
     data: Path
     images: Path
     out: Path

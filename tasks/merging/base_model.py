@@ -7,11 +7,11 @@ from typing import Any, Literal
 from tasks.errors import DataError, ModelError
 from tasks.files import read_json
 from tasks.merging.original_config import with_defaults
-from tasks.merging.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
 from tasks.model.checking import require_plain_weights
 from tasks.model.configuration import read_model_config, require_model_config
 from tasks.model.formats import PROJECTOR_PREFIX, canonical_name
 from tasks.model.original import BUFFERS, TOWER_PREFIX, find_tower, is_original
+from tasks.model.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
 from tasks.model.weights import find_weights, weight_files
 
 Layout = Literal["transformers", "llava"]

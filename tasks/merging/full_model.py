@@ -11,8 +11,8 @@ from tasks.merging.gates import require_same_base
 from tasks.merging.merge import AS_BASE, model_files
 from tasks.merging.publishing import Form, NewModel, publish
 from tasks.merging.streaming import code_of, kept
-from tasks.merging.tensor_files import FLOATS, read_float
 from tasks.model.original import BUFFERS
+from tasks.model.tensor_files import FLOATS, read_float
 from tasks.paths import ADAPTER_CONFIG
 from tasks.records import ModelRef
 

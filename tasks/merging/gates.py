@@ -5,13 +5,15 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.adapter import Adapter
 from tasks.merging.base_model import BaseModel
 from tasks.merging.origin import origin_of
-from tasks.merging.tensor_files import is_finite, read_float
+from tasks.merging.publishing import Form
 from tasks.merging.writing import block_workers
+from tasks.model.adapter_checks import Base, require_fitting, require_projector
+from tasks.model.adapter_files import Adapter
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.formats import PROJECTOR_PREFIX
+from tasks.model.tensor_files import is_finite, read_float
 
 
 def require_same_base(base: BaseModel, tuned: Path) -> None:
@@ -24,43 +26,16 @@ def require_same_base(base: BaseModel, tuned: Path) -> None:
         )
 
 
-def require_mergeable(base: BaseModel, adapter: Adapter) -> None:
+def require_mergeable(base: BaseModel, adapter: Adapter, form: Form) -> None:
     """Raise ModelError unless the adapter belongs to the base, was trained, and is whole."""
-    _require_same_shapes(base, adapter)
+    shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
+    require_fitting(adapter, Base(base.folder, shapes, base.tied))
     require_same_base(base, adapter.folder)
-    _require_projector(base, adapter)
+    require_projector(adapter, form.projector, base.projector)
     _require_finite(adapter)
     _require_trained(adapter)
     _require_projector_differs(base, adapter)
-
-
-def _require_same_shapes(base: BaseModel, adapter: Adapter) -> None:
-    shapes = [(name, pair.shape) for name, pair in adapter.pairs.items()]
-    shapes += [(name, value.shape) for name, value in adapter.trained.items()]
-    for name, shape in shapes:
-        if name not in base.tensors:
-            raise ModelError(
-                f"{adapter.folder} changes {name}, which {base.folder} does not have: "
-                f"give the base model that it was trained on{_by_name(adapter)}."
-            )
-        if shape != base.tensors[name].shape:
-            raise ModelError(
-                f"{name} is {list(shape)} in {adapter.folder} and {list(base.tensors[name].shape)} in {base.folder}: "
-                f"give the base model that it was trained on{_by_name(adapter)}."
-            )
-
-
-def _by_name(adapter: Adapter) -> str:
-    return f" ({adapter.settings.base_name})" if adapter.settings.base_name else ""
-
-
-def _require_projector(base: BaseModel, adapter: Adapter) -> None:
-    lacking = sorted(base.projector - set(adapter.trained))
-    if lacking:
-        raise ModelError(
-            f"{adapter.folder.name} lacks the projector ({lacking[0]}): merge the final adapter of that run, "
-            "or train with rsvlm, which saves the projector with every checkpoint."
-        )
+    _require_written(base, adapter, form)
 
 
 def _require_finite(adapter: Adapter) -> None:
@@ -77,8 +52,8 @@ def _require_finite(adapter: Adapter) -> None:
 def _require_trained(adapter: Adapter) -> None:
     if not adapter.pairs:
         raise ModelError(f"{adapter.folder} holds no LoRA matrices: there is nothing to merge; give a trained adapter.")
-    if not any(read_float(pair.b).any() for pair in adapter.pairs.values()):
-        first = next(iter(adapter.pairs.values())).b.name
+    if not any(read_float(pair.grown).any() for pair in adapter.pairs.values()):
+        first = next(iter(adapter.pairs.values())).grown.name
         raise ModelError(
             f"All B matrices of {adapter.folder} are zero ({first} and the rest): it was never trained; "
             "merge a checkpoint of a later step."
@@ -86,10 +61,23 @@ def _require_trained(adapter: Adapter) -> None:
 
 
 def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
-    for name in base.projector:
+    """Of a projector that was trained in full: beside LoRA of it the base's may well be saved."""
+    names = base.projector & set(adapter.trained)
+    if not names or base.projector & set(adapter.pairs):
+        return
+    for name in names:
         if not torch.equal(read_float(base.tensors[name]), read_float(adapter.trained[name])):
             return
     raise ModelError(
         f"The projector of {adapter.folder} ({PROJECTOR_PREFIX}*) is the base's, bit for bit: it was not trained "
         "or was overwritten; merge another checkpoint."
     )
+
+
+def _require_written(base: BaseModel, adapter: Adapter, form: Form) -> None:
+    elsewhere = sorted(name for name in adapter.changed if base.tensors[name].file.parent != base.folder)
+    if elsewhere and form.layout == base.layout:
+        raise ModelError(
+            f"{adapter.folder} changes {elsewhere[0]}, which is in {base.tower} and not in {base.folder}: merge it "
+            "with --format transformers, which has both in one directory."
+        )

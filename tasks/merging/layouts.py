@@ -7,9 +7,9 @@ llava          the original: model.mm_projector in the shards, the tower in a fo
 from typing import NamedTuple
 
 from tasks.merging.base_model import BaseModel, Layout
-from tasks.merging.tensor_files import StoredTensor
 from tasks.model.formats import PROJECTOR_PREFIX, published_name
 from tasks.model.original import BUFFERS, TOWER_PREFIX
+from tasks.model.tensor_files import StoredTensor
 
 TOWER_FOLDER = "vision_tower"
 SINGLE = "model.safetensors"

@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from tasks.merging.adapter import TORCH_WEIGHTS, Adapter, read_adapter
 from tasks.merging.base_model import BaseModel, index_of, read_base
 from tasks.merging.companions import companions
 from tasks.merging.gates import require_mergeable
 from tasks.merging.publishing import Form, NewModel, publish
 from tasks.merging.streaming import code_of, kept, merged
-from tasks.merging.tensor_files import StoredTensor
 from tasks.merging.writing import NewTensor
+from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
+from tasks.model.tensor_files import StoredTensor
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
 AS_BASE = Form()
+UNTRAINED = ", whose projector was kept: the adapter has none"
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
@@ -23,20 +24,22 @@ def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) ->
     not belong together, when the adapter was never trained, or when `out` holds something else.
     """
     base_model, lora = read_base(base), read_adapter(adapter)
+    of_base = form.projector == "base"
+    settings = {"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name}
     parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
     new = NewModel(
         base=base_model,
         source=base_model,
         tuned=adapter,
-        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`",
+        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`" + (UNTRAINED if of_base else ""),
         form=form,
-        settings={"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name},
+        settings=settings | ({"projector": "base"} if of_base else {}),
         inputs={
             "base": model_files(base_model),
             "adapter": {path.name: path for path in parts if path.is_file()},
             "companions": companions(base_model, adapter),
         },
-        require=lambda: require_mergeable(base_model, lora),
+        require=lambda: require_mergeable(base_model, lora, form),
         renew=lambda name, tensor, new_name: _renewed(lora, name, tensor, form.dtype, new_name),
     )
     return publish(new, out)
@@ -56,8 +59,6 @@ def model_files(model: BaseModel) -> dict[str, Path]:
 
 def _renewed(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, new_name: str) -> NewTensor:
     code = code_of(tensor, dtype)
-    # PEFT saves a wrapped lm_head both as its weight and as the LoRA on it
-    weight = adapter.trained.get(name, tensor)
-    if name in adapter.pairs:
-        return merged(weight, adapter.pairs[name], code, new_name)
-    return kept(weight, code, new_name)
+    if name in adapter.changed:
+        return merged(tensor, adapter, name, code, new_name)
+    return kept(tensor, code, new_name)

@@ -14,8 +14,9 @@ from tasks.merging.hashing import Hashes, hashed_meanwhile
 from tasks.merging.layouts import INDEX, places
 from tasks.merging.model_card import model_card
 from tasks.merging.streaming import BASE_DTYPE, DTYPE_CODES, write_files
-from tasks.merging.tensor_files import StoredTensor
 from tasks.merging.writing import NewTensor
+from tasks.model.formats import Projector
+from tasks.model.tensor_files import StoredTensor
 from tasks.records import Manifest, ModelRef
 from tasks.storage.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
 
@@ -26,13 +27,15 @@ PROVENANCE = "provenance.json"
 class Form:
     """What is asked of the written model: type of the weights, layout, and lines for its model card.
 
-    With `verify` its answers are compared with those of base and checkpoint.
+    With `verify` its answers are compared with those of base and checkpoint. Of an adapter that has no `projector` the
+    base's is taken where asked.
     """
 
     dtype: str = BASE_DTYPE
     layout: Layout = "transformers"
     verify: bool = False
     facts: tuple[str, ...] = ()
+    projector: Projector = "adapter"
 
     def __post_init__(self) -> None:
         if self.dtype != BASE_DTYPE and self.dtype not in DTYPE_CODES:
@@ -89,7 +92,7 @@ def _verify(new: NewModel, written: Path) -> None:
     if new.form.verify:
         from tasks.merging.verifying import require_same_answers
 
-        require_same_answers(new.base.folder, new.tuned, written)
+        require_same_answers(new.base.folder, new.tuned, written, new.form.projector)
 
 
 def _present(out: Path, fingerprint: str) -> Manifest | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.adapter import LoraPair
-from tasks.merging.products import product
-from tasks.merging.tensor_files import FLOATS, StoredTensor, is_finite, read_bytes, read_float
-from tasks.merging.writing import Block, NewTensor, Rows, block_workers, write_tensors
+from tasks.merging.writing import Block, NewTensor, block_workers, write_tensors
+from tasks.model.adapter_files import Adapter
+from tasks.model.adapter_weights import FloatRows, stored_rows
+from tasks.model.tensor_files import FLOATS, StoredTensor, is_finite, read_bytes, read_float
 
 BASE_DTYPE = "base"
 DTYPE_CODES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
@@ -34,12 +34,12 @@ def kept(tensor: StoredTensor, code: str, name: str) -> NewTensor:
     return NewTensor(name, code, tensor.shape, lambda: partial(rows, tensor, code))
 
 
-def merged(tensor: StoredTensor, pair: LoraPair, code: str, name: str) -> NewTensor:
-    """A weight with its LoRA product: W + scale * B @ A in fp32, rounded once.
-
-    With a magnitude (DoRA, arXiv 2402.09353) each row is brought to that length.
-    """
-    return NewTensor(name, code, tensor.shape, lambda: _merging(tensor, pair, code))
+def merged(tensor: StoredTensor, adapter: Adapter, name: str, code: str, new_name: str) -> NewTensor:
+    """A weight as an adapter changes it, in fp32, rounded once; `name` is canonical."""
+    rows = stored_rows(tensor)
+    return NewTensor(
+        new_name, code, tensor.shape, lambda: partial(_changed, adapter.rows_of(name, rows), code, tensor.name)
+    )
 
 
 def write_files(files: dict[Path, list[NewTensor]]) -> dict[Path, str]:
@@ -62,17 +62,8 @@ def _converted(tensor: StoredTensor, code: str, first: int, last: int) -> Block:
     return _rounded(read_float(tensor, first, last), code, tensor.name)
 
 
-def _merging(tensor: StoredTensor, pair: LoraPair, code: str) -> Rows:
-    a = read_float(pair.a)
-
-    def rows(first: int, last: int) -> Block:
-        weight = read_float(tensor, first, last).add_(product(read_float(pair.b, first, last), a), alpha=pair.scale)
-        if pair.magnitude is not None:
-            lengths = torch.linalg.vector_norm(weight, dim=1)
-            weight.mul_((read_float(pair.magnitude, first, last) / lengths)[:, None])
-        return _rounded(weight, code, tensor.name)
-
-    return rows
+def _changed(rows: FloatRows, code: str, name: str, first: int, last: int) -> Block:
+    return _rounded(rows(first, last), code, name)
 
 
 def _rounded(values: torch.Tensor, code: str, name: str) -> memoryview:

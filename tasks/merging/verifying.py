@@ -9,6 +9,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.base_model import read_base
 from tasks.model.adapters import apply_adapter
+from tasks.model.formats import Projector
 from tasks.model.loading import Reader, load_base, load_reader
 from tasks.model.prompt import encode_prompt
 from tasks.paths import ADAPTER_CONFIG
@@ -21,7 +22,7 @@ SIDE = 64
 ROUNDING = {"F32": 1e-4, "F16": 0.03, "BF16": 0.25}
 
 
-def require_same_answers(base: Path, checkpoint: Path, merged: Path) -> None:
+def require_same_answers(base: Path, checkpoint: Path, merged: Path, projector: Projector = "adapter") -> None:
     """Raise ModelError unless the merged model says what base and adapter, or the full checkpoint, say.
 
     No logit may differ by more than the rounding of the merged weights explains, nor the most probable token where
@@ -29,11 +30,14 @@ def require_same_answers(base: Path, checkpoint: Path, merged: Path) -> None:
     """
     is_adapter = (checkpoint / ADAPTER_CONFIG).is_file()
     reader = load_reader(base, checkpoint if is_adapter else None)
-    expected = list(_answers(load_base(base if is_adapter else checkpoint, torch.float32), reader, checkpoint))
+    tuned = load_base(base if is_adapter else checkpoint, torch.float32)
+    if is_adapter:
+        tuned = apply_adapter(tuned, checkpoint, projector)
+    expected = list(_answers(tuned, reader))
     spread = torch.stack([logits.std() for _, logits in expected]).mean()
     allowed = float(spread) * ROUNDING[_narrowest(merged)]
     given = [tokens for tokens, _ in expected]
-    found = list(_answers(load_base(merged, torch.float32), load_reader(merged), None, given))
+    found = list(_answers(load_base(merged, torch.float32), load_reader(merged), given))
     for question, (_, old), (_, new) in zip(QUESTIONS, expected, found, strict=True):
         furthest = float((old - new).abs().max())
         if furthest > allowed or _other_choice(old, new, allowed):
@@ -56,11 +60,9 @@ def _narrowest(merged: Path) -> str:
 
 
 def _answers(
-    model: Any, reader: Reader, checkpoint: Path | None, given: list[list[int]] | None = None
+    model: Any, reader: Reader, given: list[list[int]] | None = None
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """For each question the answer's tokens, greedy or those `given`, and the logits that precede each of them."""
-    if checkpoint is not None and (checkpoint / ADAPTER_CONFIG).is_file():
-        model = apply_adapter(model, checkpoint)
     generator = torch.Generator().manual_seed(28)
     for number, question in enumerate(QUESTIONS):
         image = torch.randint(0, 256, (SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).numpy()
@@ -72,8 +74,13 @@ def _answers(
         for step in range(ANSWER_TOKENS):
             row = _next_logits(model, [*prompt, *tokens], pixels)
             rows.append(row)
-            tokens.append(given[number][step] if given else int(row.argmax()))
+            tokens.append(given[number][step] if given else _likeliest_word(row, reader.image_token_id))
         yield tokens, torch.stack(rows)
+
+
+def _likeliest_word(logits: torch.Tensor, image_token_id: int) -> int:
+    # the image's token is a place for pixels, of which an answer has none
+    return next(token for token in logits.topk(2).indices.tolist() if token != image_token_id)
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from tasks.merging.tensor_files import ITEM_BYTES, LENGTH_BYTES
+from tasks.model.tensor_files import ITEM_BYTES, LENGTH_BYTES
 
 # Small enough that a block's fp32 values stay in the processor's cache on their way.
 BLOCK_ITEMS = 1 << 20

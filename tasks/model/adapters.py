@@ -1,69 +1,109 @@
 """Put an adapter, ours or the original LLaVA's, on a base model of either layout."""
 
+import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
-from tasks.model.configuration import readable
-from tasks.model.formats import PEFT_PREFIX, canonical_name, lora_name
+from tasks.model.formats import PEFT_PREFIX, PROJECTOR_PREFIX, Projector, canonical_name
 from tasks.model.non_lora import read_non_lora
-from tasks.model.weights import read_tensors
-from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+from tasks.paths import NON_LORA_WEIGHTS
 
-TORCH_WEIGHTS = "adapter_model.bin"
-
-
-def require_adapter(adapter: Path) -> None:
-    """Raise ModelError for a directory that lacks a part of an adapter: before a base is loaded for minutes."""
-    for name in (ADAPTER_CONFIG, NON_LORA_WEIGHTS):
-        if not (adapter / name).is_file():
-            raise ModelError(f"{adapter} lacks {name}: give a complete checkpoint of a LoRA training.")
+if TYPE_CHECKING:
+    from tasks.model.adapter_files import Adapter
+    from tasks.model.adapter_weights import LoraPair
 
 
-def apply_adapter(model: Any, adapter: Path) -> Any:
-    """Put a LoRA adapter and its projector on a base model; raises ModelError when either does not fit."""
-    from peft import LoraConfig, PeftConfig, PeftModel
-    from peft.utils import set_peft_model_state_dict
+def require_adapter(folder: Path, projector: Projector = "adapter") -> "Adapter":
+    """Read an adapter, before a base is loaded for minutes; ModelError where no base could make a model of it."""
+    from tasks.model.adapter_checks import require_projector
+    from tasks.model.adapter_files import read_adapter
 
-    require_adapter(adapter)
-    weights = _lora_weights(adapter)
-    with readable("adapter", adapter, "fetch it again, or give the base that it was trained on"):
-        config = PeftConfig.from_pretrained(str(adapter))
-        if not isinstance(config, LoraConfig):
-            raise ValueError(f"{ADAPTER_CONFIG} is not of a LoRA adapter")
-        config.inference_mode = True
-        # they are in the file with the projector, too, which is read below
-        config.modules_to_save = None
-        # the names that the original gives would also mean the vision tower's layers
-        config.target_modules = {name.partition(".lora_")[0].removeprefix(PEFT_PREFIX) for name in weights}
-        with warnings.catch_warnings():
-            # PEFT asks transformers for a name that the next major version drops
-            warnings.simplefilter("ignore", FutureWarning)
-            tuned = PeftModel(model, config, autocast_adapter_dtype=False)
-        found = set_peft_model_state_dict(tuned, weights)
-    lacking = [name for name in found.missing_keys if "lora_" in name]
-    if lacking:
-        raise ModelError(f"{adapter} lacks {lacking[0]}: fetch the checkpoint again.")
-    load_projector(tuned, adapter)
-    return tuned.eval()
+    adapter = read_adapter(folder)
+    require_projector(adapter, projector)
+    return adapter
 
 
-def _lora_weights(adapter: Path) -> dict[str, Any]:
-    """LoRA matrices by the names that PEFT gives them on a transformers LLaVA."""
-    files = [adapter / name for name in (ADAPTER_WEIGHTS, TORCH_WEIGHTS) if (adapter / name).is_file()]
-    if not files:
-        raise ModelError(f"{adapter} lacks {ADAPTER_WEIGHTS}: give a complete checkpoint of a LoRA training.")
-    weights = {}
-    beside = read_non_lora(adapter)
-    for name, value in read_tensors(files[0]).items():
-        lora = lora_name(name)
-        if name in beside and lora is None:
-            continue
-        if lora is None:
-            raise ModelError(f"{name} in {files[0]} is no LoRA matrix: give a checkpoint of a LoRA training of LLaVA.")
-        weights[f"{PEFT_PREFIX}{lora.weight.removesuffix('.weight')}.lora_{lora.side}.weight"] = value
-    return weights
+def apply_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> Any:
+    """Put an adapter on a base model; raises ModelError when it is damaged or does not fit."""
+    return put_on(model, fitting_adapter(model, folder, projector))
+
+
+def fitting_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> "Adapter":
+    """The adapter in a folder; raises ModelError when it is damaged or is not one of this base model."""
+    from tasks.model.adapter_checks import Base, require_fitting, require_projector
+
+    adapter = require_adapter(folder, projector)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    require_fitting(adapter, Base(Path(model.name_or_path), shapes, tied))
+    require_projector(adapter, projector, [name for name in shapes if name.startswith(PROJECTOR_PREFIX)])
+    return adapter
+
+
+def put_on(model: Any, adapter: "Adapter") -> Any:
+    """A base model with an adapter of its own: LoRA of linear layers by PEFT, the rest in the place of the weights."""
+    import torch
+
+    pairs = _linear_pairs(model, adapter)
+    for name, parameter in replaced_parameters(model, adapter).items():
+
+        def base(first: int, last: int, parameter: Any = parameter) -> torch.Tensor:
+            rows: torch.Tensor = parameter.detach()[first:last].to(torch.float32, copy=True)
+            return rows
+
+        changed = adapter.rows_of(name, base, with_pair=name.removesuffix(".weight") not in pairs)
+        parameter.data.copy_(changed(0, len(parameter)))
+    return (_with_lora(model, adapter, pairs) if pairs else model).eval()
+
+
+def replaced_parameters(model: Any, adapter: "Adapter") -> dict[str, Any]:
+    """The base's parameters whose values an adapter replaces, by name."""
+    names = adapter.changed - {f"{module}.weight" for module in _linear_pairs(model, adapter)}
+    names |= {*adapter.trained, *adapter.tokens}
+    return {name: parameter for name, parameter in model.named_parameters() if name in names}
+
+
+def _linear_pairs(model: Any, adapter: "Adapter") -> dict[str, "LoraPair"]:
+    """LoRA matrices of linear layers, by the layer's name."""
+    from torch.nn import Linear
+
+    modules = {name.removesuffix(".weight"): pair for name, pair in adapter.pairs.items()}
+    return {name: pair for name, pair in modules.items() if isinstance(model.get_submodule(name), Linear)}
+
+
+def _with_lora(model: Any, adapter: "Adapter", pairs: Mapping[str, "LoraPair"]) -> Any:
+    """PEFT's model with these matrices and no others; what adapter_config.json says of names counts no more."""
+    from peft import LoraConfig, PeftModel
+
+    settings = adapter.settings
+    config = LoraConfig(
+        r=settings.rank,
+        rank_pattern={re.escape(name): pair.rank for name, pair in pairs.items() if pair.rank != settings.rank},
+        target_modules=set(pairs),
+        use_dora=settings.dora,
+        inference_mode=True,
+    )
+    with warnings.catch_warnings():
+        # PEFT asks transformers for a name that the next major version drops
+        warnings.simplefilter("ignore", FutureWarning)
+        tuned = PeftModel(model, config, autocast_adapter_dtype=False)
+    for name, pair in pairs.items():
+        _fill(tuned.get_submodule(PEFT_PREFIX + name), pair)
+    return tuned
+
+
+def _fill(layer: Any, pair: "LoraPair") -> None:
+    from tasks.model.tensor_files import read_float
+
+    (name,) = layer.active_adapters
+    layer.scaling[name] = pair.scale
+    layer.lora_A[name].weight.data.copy_(read_float(pair.a))
+    layer.lora_B[name].weight.data.copy_(read_float(pair.b))
+    if pair.magnitude is not None:
+        layer.lora_magnitude_vector[name].weight.data.copy_(read_float(pair.magnitude))
 
 
 def load_projector(model: Any, adapter: Path) -> None:

@@ -5,11 +5,13 @@ Canonical is the module path in transformers 5: `model.language_model.layers.0..
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 PROJECTOR_PREFIX = "model.multi_modal_projector."
 PEFT_PREFIX = "base_model.model."
-_LORA = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight")
+EMBEDDING, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
+# whose projector a model with an adapter has: the adapter's, or the base's where training left it alone
+Projector = Literal["adapter", "base"]
 _RENAMES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -42,13 +44,13 @@ _PUBLISHED = tuple(
         (r"^model\.vision_tower\.", "vision_tower."),
     )
 )
-
-
-class LoraName(NamedTuple):
-    """The weight that a LoRA matrix belongs to, by canonical name, and which of the two it is."""
-
-    weight: str
-    side: Literal["A", "B"]
+# of a module's canonical name: the beginning, and what it was before transformers 4.52 and in the original LLaVA
+_OLDER = (
+    ("model.language_model.", "language_model.model.", "model."),
+    ("lm_head", "language_model.lm_head", "lm_head"),
+    (PROJECTOR_PREFIX, "multi_modal_projector.", "model.mm_projector."),
+    ("model.vision_tower.", "vision_tower.vision_model.", "model.vision_tower.vision_tower.vision_model."),
+)
 
 
 def canonical_name(name: str) -> str:
@@ -66,9 +68,11 @@ def published_name(name: str) -> str:
     return name
 
 
-def lora_name(name: str) -> LoraName | None:
-    """What an adapter's tensor is a LoRA matrix of, or None when it is none."""
-    match = _LORA.fullmatch(name)
-    if match is None:
-        return None
-    return LoraName(canonical_name(f"{match['module']}.weight"), "A" if match["side"] == "A" else "B")
+def older_names(name: str) -> tuple[str, str]:
+    """What a module of that canonical name is called before transformers 4.52 and in the original LLaVA."""
+    found = (
+        (old + name.removeprefix(new), first + name.removeprefix(new))
+        for new, old, first in _OLDER
+        if name.startswith(new)
+    )
+    return next(found, (name, name))

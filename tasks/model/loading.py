@@ -8,6 +8,7 @@ from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter, require_adapter
 from tasks.model.checking import image_tokens_of, require_loadable
 from tasks.model.configuration import read_config, read_model_config, read_settings, readable, require_model_config
+from tasks.model.formats import Projector
 from tasks.model.original import find_tower, is_original, original_tensors
 from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
 from tasks.model.trying import try_image_handling, try_tokenizer
@@ -166,13 +167,15 @@ def _original_source(folder: Path) -> dict[str, Any]:
     return source
 
 
-def load_model(model: Path, adapter: Path | None = None, dtype: str = "auto") -> LoadedModel:
+def load_model(
+    model: Path, adapter: Path | None = None, dtype: str = "auto", projector: Projector = "adapter"
+) -> LoadedModel:
     """Load a model directory, put an adapter on it where given, and move it to the GPU or CPU."""
     if adapter is not None:
-        require_adapter(adapter)
+        require_adapter(adapter, projector)
     device = choose_device()
     loaded = load_base(model, choose_dtype(dtype, device))
     if adapter is not None:
-        loaded = apply_adapter(loaded, adapter)
+        loaded = apply_adapter(loaded, adapter, projector)
     reader = load_reader(model, adapter)
     return LoadedModel(**vars(reader), model=loaded.to(device), device=device)

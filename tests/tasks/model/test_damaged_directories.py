@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from flows.cli import main
 from tasks.errors import ModelError
-from tasks.merging.lora_config import read_lora_config
 from tasks.model.loading import load_reader
+from tasks.model.lora_config import read_lora_config
 
 FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer_config.json")
 DAMAGED = {

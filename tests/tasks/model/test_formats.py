@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.model.formats import canonical_name, lora_name, published_name
+from tasks.model.formats import canonical_name, older_names, published_name
 
 Q_PROJ = "model.language_model.layers.7.self_attn.q_proj.weight"
 LINEAR_2 = "model.multi_modal_projector.linear_2.bias"
@@ -52,13 +52,9 @@ def test_a_published_file_has_one_name_for_each_tensor(canonical: str, published
     assert canonical_name(published) == canonical
 
 
-@pytest.mark.parametrize("inner", ["model.language_model.layers.7", "model.layers.7"])
-@pytest.mark.parametrize("suffix", ["weight", "default.weight"])
-def test_a_lora_matrix_names_its_weight_and_side(inner: str, suffix: str) -> None:
-    for side in "AB":
-        assert lora_name(f"base_model.model.{inner}.self_attn.q_proj.lora_{side}.{suffix}") == (Q_PROJ, side)
-
-
-def test_other_tensors_are_no_lora_matrices() -> None:
-    assert lora_name("base_model.model.model.mm_projector.0.weight") is None
-    assert lora_name("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.weight") is None
+@pytest.mark.parametrize(
+    "module", ["model.language_model.layers.7.mlp.up_proj", "lm_head", "model.vision_tower.encoder"]
+)
+def test_what_a_module_was_called_earlier_has_the_same_name_as_today(module: str) -> None:
+    for name in older_names(module):
+        assert canonical_name(f"{name}.weight") == f"{module}.weight"

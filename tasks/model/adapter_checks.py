@@ -1,0 +1,69 @@
+"""What an adapter must have to be put on a base: a projector, and the base's names and shapes."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import ModelError
+from tasks.model.adapter_files import Adapter
+from tasks.model.formats import EMBEDDING, HEAD, PROJECTOR_PREFIX, Projector
+
+
+@dataclass(frozen=True)
+class Base:
+    """What counts of a base: its weights' shapes by canonical name, and whether the head is the embedding."""
+
+    name: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    tied: bool
+
+
+def require_projector(adapter: Adapter, projector: Projector, names: Collection[str] = ()) -> None:
+    """Raise ModelError unless the adapter brings a projector, or none where the base's is asked for.
+
+    `names` are those of the base's projector, where they are known: one that was trained in full must be complete.
+    """
+    ours = sorted(name for name in adapter.changed if name.startswith(PROJECTOR_PREFIX))
+    matrices = [name for name in ours if name.endswith(".weight")]
+    in_full = any(name in adapter.trained for name in matrices)
+    lacking = [] if matrices else [f"{PROJECTOR_PREFIX}linear_1.weight"]
+    lacking += sorted(set(names) - set(ours)) if in_full else []
+    if lacking and projector == "adapter":
+        raise ModelError(
+            f"{adapter.folder.name} lacks the projector ({lacking[0]}): give the final adapter of that run, or, where "
+            "training left the base's projector as it was, as plain PEFT does, give --projector base."
+        )
+    if not lacking and names and projector == "base":
+        raise ModelError(f"{adapter.folder.name} has a projector of its own ({ours[0]}): leave --projector base out.")
+
+
+def require_fitting(adapter: Adapter, base: Base) -> None:
+    """Raise ModelError where the adapter changes what the base does not have, or has in another shape."""
+    _require_untied(adapter, base)
+    shapes = base.shapes
+    trained_on = f" ({adapter.settings.base_name})" if adapter.settings.base_name else ""
+    way_out = f"give the base model that it was trained on{trained_on}"
+    for name, shape in adapter.shapes:
+        if name not in shapes:
+            raise ModelError(f"{adapter.folder} changes {name}, which {base.name} does not have: {way_out}.")
+        if shape != shapes[name]:
+            resized = name in (EMBEDDING, HEAD) and shape[1:] == shapes[name][1:]
+            more = f"; if training resized the vocabulary, that is the base after resize_token_embeddings({shape[0]})"
+            raise ModelError(
+                f"{name} is {list(shape)} in {adapter.folder} and {list(shapes[name])} in {base.name}: "
+                f"{way_out}{more if resized else ''}."
+            )
+    for name, rows in adapter.tokens.items():
+        if name not in shapes or max(rows.numbers, default=0) >= shapes[name][0] or rows.width != shapes[name][1]:
+            raise ModelError(f"{adapter.folder} changes rows of {name} that {base.name} does not have: {way_out}.")
+
+
+def _require_untied(adapter: Adapter, base: Base) -> None:
+    """Raise ModelError where one of embedding and head changes and the base has one weight for both."""
+    changed = {*adapter.pairs, *adapter.trained, *(adapter.tokens if HEAD in adapter.tokens else ())}
+    found = sorted(changed & {EMBEDDING, HEAD})
+    if base.tied and found:
+        raise ModelError(
+            f"{adapter.folder} changes {found[0]}, and {base.name} has one weight for embedding and head, which PEFT "
+            "changes in one of them: use PEFT itself, or a base with tie_word_embeddings = false."
+        )

@@ -1,0 +1,181 @@
+"""A LoRA adapter as PEFT writes it, ours or the original LLaVA's, by canonical names; nothing of it is read yet.
+
+Merging and answering read adapters here, so that both do the same.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tasks.errors import ModelError
+from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_rows
+from tasks.model.formats import PEFT_PREFIX, canonical_name, older_names
+from tasks.model.lora_config import LoraSettings, read_lora_config
+from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, read_float, read_tensors
+from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+
+# as PEFT wrote it before it took to safetensors
+TORCH_WEIGHTS = "adapter_model.bin"
+# The tensors of one changed weight, by what they are: the LoRA matrices of a layer or an embedding, DoRA's lengths,
+# the rows of single tokens, or the weight anew. State dicts have the adapter's name within.
+_PARTS = tuple(
+    (part, re.compile(rf"(?P<module>.+)\.{pattern}"))
+    for part, pattern in (
+        ("A", r"lora_A(\.[^.]+)?\.weight"),
+        ("B", r"lora_B(\.[^.]+)?\.weight"),
+        ("embedding_A", r"lora_embedding_A(\.[^.]+)?"),
+        ("embedding_B", r"lora_embedding_B(\.[^.]+)?"),
+        ("magnitude", r"lora_magnitude_vector(\.[^.]+)?(\.weight)?"),
+        ("tokens", r"token_adapter\.trainable_tokens_delta(\.[^.]+)?"),
+    )
+)
+WHOLE = "whole"
+# what PEFT wraps a module in whose weights are trained
+_WRAPPED = re.compile(r"\.(modules_to_save\.[^.]+|base_layer)(?=\.)")
+# the base's own weights, which whole state dicts show beside the trained ones
+_UNTRAINED = re.compile(r"\.(original_module|token_adapter\.base_layer|trainable_tokens_original)\.")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What training changed, by the canonical name of the weight: LoRA pairs, tensors trained in full, single rows."""
+
+    folder: Path
+    settings: LoraSettings
+    pairs: dict[str, LoraPair]
+    trained: dict[str, StoredTensor]
+    tokens: dict[str, TokenRows]
+
+    @property
+    def tensors(self) -> list[StoredTensor]:
+        """All tensors of the adapter."""
+        rows = [rows.values for rows in self.tokens.values()]
+        return [*(part for pair in self.pairs.values() for part in pair.parts), *self.trained.values(), *rows]
+
+    @property
+    def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The weights that were trained, and of which shape each is; of single rows the base's is not known."""
+        pairs = [(name, pair.shape) for name, pair in self.pairs.items()]
+        return pairs + [(name, tensor.shape) for name, tensor in self.trained.items()]
+
+    @property
+    def changed(self) -> set[str]:
+        """Canonical names of all weights that are others than the base's."""
+        return {*self.pairs, *self.trained, *self.tokens}
+
+    def rows_of(self, name: str, base: FloatRows, with_pair: bool = True) -> FloatRows:
+        """The rows of a weight as training made it of the base's; without its LoRA product where asked."""
+        rows = stored_rows(self.trained[name]) if name in self.trained else base
+        if name in self.tokens:
+            rows = self.tokens[name].put_into(rows)
+        return self.pairs[name].added_to(rows) if with_pair and name in self.pairs else rows
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Read an adapter's settings and headers; ModelError when it is incomplete, damaged or of an unsupported kind."""
+    settings = read_lora_config(folder)
+    weights: dict[str, dict[str, StoredTensor]] = {}
+    for file in _files(folder):
+        for tensor in read_tensors(file):
+            if not _UNTRAINED.search(tensor.name):
+                weight, part = _part_of(tensor)
+                parts = weights.setdefault(weight, {})
+                parts[part] = _one_of(weight, parts.get(part, tensor), tensor)
+    trained = {weight: parts.pop(WHOLE) for weight, parts in weights.items() if WHOLE in parts}
+    tokens = {weight: _rows(folder, weight, parts, settings) for weight, parts in weights.items() if "tokens" in parts}
+    parts_of = {weight: parts for weight, parts in weights.items() if parts and weight not in tokens}
+    names = _names_in_settings(parts_of, settings)
+    pairs = {weight: _pair(folder, weight, names[weight], parts, settings) for weight, parts in parts_of.items()}
+    return Adapter(folder, settings, pairs, trained, tokens)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files that hold an adapter's tensors."""
+    torch_file = folder / TORCH_WEIGHTS
+    yield torch_file if torch_file.is_file() and not (folder / ADAPTER_WEIGHTS).is_file() else folder / ADAPTER_WEIGHTS
+    if (folder / NON_LORA_WEIGHTS).is_file():
+        yield folder / NON_LORA_WEIGHTS
+
+
+def _part_of(tensor: StoredTensor) -> tuple[str, str]:
+    """The weight that an adapter's tensor changes, and which part of the change it is."""
+    for part, pattern in _PARTS:
+        match = pattern.fullmatch(tensor.name)
+        if match is not None:
+            return canonical_name(f"{_WRAPPED.sub('', match['module'])}.weight"), part
+    if "lora_" in tensor.name:
+        raise ModelError(f"{tensor.name} in {tensor.file} is no LoRA matrix that rsvlm knows: use PEFT itself.")
+    return canonical_name(_WRAPPED.sub("", tensor.name)), WHOLE
+
+
+def _one_of(weight: str, one: StoredTensor, other: StoredTensor) -> StoredTensor:
+    """Of two files' copies of the same values the more exact one."""
+    if one is other:
+        return one
+    narrow, wide = sorted((one, other), key=lambda tensor: ITEM_BYTES[tensor.dtype])
+    rounded = [read_float(tensor).to(FLOATS[narrow.dtype]) for tensor in (narrow, wide)]
+    if not torch.equal(*rounded):
+        raise ModelError(
+            f"{weight} is in {one.file.name} and in {other.file.name} of {one.file.parent}, with different values: "
+            "remove the wrong one."
+        )
+    return wide
+
+
+def _rows(folder: Path, weight: str, parts: dict[str, StoredTensor], settings: LoraSettings) -> TokenRows:
+    tensor = parts["tokens"]
+    rows = settings.tokens_of(tensor.name.removeprefix(PEFT_PREFIX).partition(".token_adapter")[0])
+    if len(parts) > 1:
+        raise ModelError(f"{folder} has a LoRA of {weight} and single rows of it: use PEFT itself.")
+    if len(tensor.shape) != 2 or tensor.shape[0] != len(rows):
+        raise ModelError(
+            f"{folder} holds {tensor.shape[0]} rows of {weight}, and its trainable_token_indices name {len(rows)}: "
+            "the two files belong to different runs."
+        )
+    return TokenRows(rows, tensor)
+
+
+def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], settings: LoraSettings) -> dict[str, str]:
+    """How the settings call the module of each weight: as its file does, or as the version did whose ranks fit all.
+
+    A tool that renames an adapter's tensors leaves the patterns as they were.
+    """
+    ranks = {weight: parts.get("A", parts.get("embedding_A")) for weight, parts in parts_of.items()}
+    stored = {weight: _module(next(iter(parts.values()))) for weight, parts in parts_of.items()}
+    canonical = {weight: weight.removesuffix(".weight") for weight in parts_of}
+    older = [{weight: older_names(name)[version] for weight, name in canonical.items()} for version in (0, 1)]
+    for names in (stored, canonical, *older):
+        if all(a is None or a.shape[:1] == (settings.rank_of(names[weight]),) for weight, a in ranks.items()):
+            return names
+    return stored
+
+
+def _module(tensor: StoredTensor) -> str:
+    """The module's name in an adapter's file."""
+    return _WRAPPED.sub("", tensor.name.removeprefix(PEFT_PREFIX).partition(".lora_")[0])
+
+
+def _pair(
+    folder: Path, weight: str, module: str, parts: Mapping[str, StoredTensor], settings: LoraSettings
+) -> LoraPair:
+    embedding = "embedding_A" in parts or "embedding_B" in parts
+    names = ("embedding_A", "embedding_B") if embedding else ("A", "B")
+    for part in (*names, *(("magnitude",) if settings.dora else ())):
+        if part not in parts:
+            name = part if part == "magnitude" else f"lora_{part}"
+            raise ModelError(f"{folder} lacks {name} of {weight}: fetch the checkpoint again, or merge another.")
+    if "magnitude" in parts and not settings.dora:
+        raise ModelError(f"{folder} holds a magnitude of {weight} and says use_dora = false: fetch it again.")
+    if settings.dora and embedding:
+        raise ModelError(f"{folder} has DoRA on {weight}, an embedding, which rsvlm cannot merge: use PEFT itself.")
+    a, b = (parts[name] for name in names)
+    rank = settings.rank_of(module)
+    if len(a.shape) < 2 or len(b.shape) != len(a.shape) or a.shape[0] != rank or b.shape[1] != rank:
+        raise ModelError(
+            f"The LoRA matrices of {weight} in {folder} have shapes {a.shape} and {b.shape}, "
+            f"not those of rank {rank} as its adapter_config.json says: the two files belong to different runs."
+        )
+    return LoraPair(a, b, settings.scale_of(module), parts.get("magnitude"), embedding)
