@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
 from tasks.merging.publishing import Form
@@ -146,6 +147,18 @@ KINDS: dict[str, tuple[dict[str, Any], str, Change | None]] = {
 }  # fmt: skip
 
 
+REFUSED = {
+    "IA3": ({"peft_type": "IA3"}, "only LoRA can be merged or asked here"),
+    "LoHa": ({"peft_type": "LOHA"}, "only LoRA can be merged or asked here"),
+    "prefix tuning": ({"peft_type": "PREFIX_TUNING"}, "only LoRA can be merged or asked here"),
+    "aLoRA": ({"alora_invocation_tokens": [3]}, "cannot be merged or asked here: use PEFT itself"),
+    "lora_bias": ({"lora_bias": True}, "cannot be merged or asked here: use PEFT itself"),
+    "PiSSA as it was trained": ({"init_lora_weights": "pissa"}, "path_initial_model_for_weight_conversion"),
+    "CorDA as it was trained": ({"init_lora_weights": "corda"}, "path_initial_model_for_weight_conversion"),
+    "OLoRA as it was trained": ({"init_lora_weights": "olora"}, "path_initial_model_for_weight_conversion"),
+}
+
+
 def tuned(base: Path, settings: dict[str, Any], projector: str, toy: SimpleNamespace) -> Any:
     """A PEFT model all of whose trained parameters look trained."""
     from peft import LoraConfig, get_peft_model
@@ -232,3 +245,82 @@ def test_merged_and_asked_it_is_as_it_was_trained(
     for value in found[:2]:
         assert isinstance(value, torch.Tensor)
         torch.testing.assert_close(value, expected, atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
+    toy: SimpleNamespace, made_base: Path, tmp_path: Path, start: str
+) -> None:
+    first, folder, out = tmp_path / "first", tmp_path / "adapter", tmp_path / "out"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tuned_from(made_base, start, first, toy)
+        model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
+    merge_adapter(made_base, folder, out, Form(projector="base"))
+    asked = load_model(made_base, folder, "float32", "base").model
+    for found in (logits_of(toy.load(out, "float32")), logits_of(asked)):
+        torch.testing.assert_close(found, logits_of(model), atol=EXACT, rtol=0)
+
+
+def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any:
+    """A model that begins with another part of the base's weights, which is saved as `first` and then trained."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj"], init_lora_weights=start)
+    model = get_peft_model(toy.load(base, "float32"), config)
+    model.peft_config["default"].init_lora_weights = True
+    model.save_pretrained(first)
+    model.peft_config["default"].init_lora_weights = start
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
+    return model.eval()
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_neither_is_refused_in_the_same_sentence_by_merging_and_by_asking(
+    made_base: Path, adapter: Path, tmp_path: Path, kind: str
+) -> None:
+    settings, said = REFUSED[kind]
+    write_json(adapter / CONFIG, {**read_json(adapter / CONFIG), **settings})
+    sentences = []
+    for use in (lambda: merge_adapter(made_base, adapter, tmp_path / "out"), lambda: load_model(made_base, adapter)):
+        with pytest.raises(ModelError, match=said) as refusal:
+            use()
+        sentences.append(str(refusal.value))
+    assert sentences[0] == sentences[1]
+
+
+def test_an_adapter_without_projector_is_refused_by_both_and_the_option_is_named(
+    made_base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    (adapter / NON_LORA).unlink()
+    for use in (lambda: merge_adapter(made_base, adapter, tmp_path / "out"), lambda: load_model(made_base, adapter)):
+        with pytest.raises(ModelError, match=r"checkpoint-400 lacks the projector .* give --projector base"):
+            use()
+
+
+def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
+    made_base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    (adapter / NON_LORA).unlink()
+    merge_adapter(made_base, adapter, tmp_path / "out", Form(projector="base"))
+    assert "whose projector was kept: the adapter has none" in (tmp_path / "out" / "README.md").read_text()
+    assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
+
+
+def test_base_and_tuned_answer_from_one_memory_whatever_the_adapter_changes(
+    toy: SimpleNamespace, made_base: Path, tmp_path: Path
+) -> None:
+    from tasks.inference.conversation_models import load_speakers
+
+    settings = {"target_modules": ["q_proj", "embed_tokens", "linear_1"], "trainable_token_indices": {"lm_head": [2]}}
+    model = tuned(made_base, settings, OWN, toy)
+    save(model, tmp_path / "adapter", OWN)
+    expected = {"base": logits_of(toy.load(made_base, "float32")), "tuned": logits_of(model)}
+    speakers = load_speakers(made_base, tmp_path / "adapter", "float32")
+    for speaker in (*speakers, *speakers):
+        with speaker.at_work():
+            found = logits_of(speaker.loaded.model)
+        torch.testing.assert_close(found, expected[speaker.name], atol=EXACT, rtol=0)
