@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tasks.errors import ModelError
 from tasks.merging.full_model import copy_full_model, is_full_model
 from tasks.merging.merge import AS_BASE, merge_adapter
 from tasks.merging.publishing import Form
@@ -10,5 +11,7 @@ from tasks.records import ModelRef
 
 def merge_checkpoint(base: Path, checkpoint: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
     """Merge an adapter into its base, or copy a full model; ModelError where either cannot be done rightly."""
-    make = copy_full_model if is_full_model(checkpoint) else merge_adapter
-    return make(base, checkpoint, out, form)
+    whole = is_full_model(checkpoint)
+    if whole and form.projector == "base":
+        raise ModelError(f"{checkpoint} is a model with a projector of its own: leave --projector base out.")
+    return (copy_full_model if whole else merge_adapter)(base, checkpoint, out, form)

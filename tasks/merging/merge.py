@@ -14,7 +14,7 @@ from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
 AS_BASE = Form()
-UNTRAINED = ", whose projector was kept: the adapter has none"
+KEPT = ", whose projector stays where the adapter has none"
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
@@ -31,7 +31,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) ->
         base=base_model,
         source=base_model,
         tuned=adapter,
-        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`" + (UNTRAINED if of_base else ""),
+        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`" + (KEPT if of_base else ""),
         form=form,
         settings=settings | ({"projector": "base"} if of_base else {}),
         inputs={
