@@ -141,7 +141,7 @@ KINDS: dict[str, tuple[dict[str, Any], str, Change | None]] = {
     ),
     "adapter_model.bin": ({}, FULL, into_torch_file),
     "plain PEFT, projector never trained": ({}, BASE, None),
-    "init gaussian": ({"init_lora_weights": "gaussian"}, FULL, None),
+    "init gaussian": ({"init_lora_weights": "gaussian", "r": 16}, FULL, None),
     "init orthogonal": ({"init_lora_weights": "orthogonal"}, FULL, None),
     "init mica": ({"init_lora_weights": "mica"}, FULL, None),
 }  # fmt: skip
