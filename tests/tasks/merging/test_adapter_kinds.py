@@ -203,13 +203,16 @@ def logits_of(model: Any) -> torch.Tensor:
 
 
 def peft_loads(base: Path, folder: Path, toy: SimpleNamespace) -> torch.Tensor | str:
-    """What PEFT itself makes of the files, without what is not PEFT's; for the table."""
+    """What PEFT makes of the files in this environment, with what is beside its own; for the table."""
     from peft import PeftModel
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return logits_of(PeftModel.from_pretrained(toy.load(base, "float32"), str(folder)).eval())
+            model = PeftModel.from_pretrained(toy.load(base, "float32"), str(folder)).eval()
+            if (folder / NON_LORA).exists():
+                model.load_state_dict(torch.load(folder / NON_LORA, weights_only=True), strict=False)
+            return logits_of(model)
         except (ValueError, RuntimeError, KeyError, OSError) as error:
             return type(error).__name__
 
