@@ -64,7 +64,6 @@ def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Fi
     """What training, answering and merging ask of a base, by their own functions; raises UserError as they do."""
     written = read_model_config(folder)
     require_plain_weights(folder, written)
-    size = sum(path.stat().st_size for path in weight_files(folder))
     require_tower_apart(folder, config)
     tower = local_tower(folder, written, config.vision_tower) if is_original(written) else None
     if is_original(written) and tower is None:
@@ -72,6 +71,7 @@ def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Fi
         found = [_absent_tower(config.vision_tower or tower_name(written), folder)]
     else:
         base, found = _read(folder, config, tower, merged), []
+    size = sum(path.stat().st_size for path in weight_files(folder))
     assert base.shape and base.reader
     text = f"{base.shape.parameters:,} parameters, {size_text(size)} in {folder}"
     tokenizer = ok("tokenizer", f"{len(base.reader.tokenizer)} tokens, {base.reader.image_tokens} an image")
