@@ -18,7 +18,7 @@ UNSCORED = dict.fromkeys((*CAPTION_METRICS, SPICE))
 
 def is_scored(row: Row) -> bool:
     """Whether a row's answer was scored: of captions the first of an image was, of questions each."""
-    return row["right"] is not None or row["ROUGE-L"] is not None
+    return row["right"] is not None or any(row.get(metric) is not None for metric in CAPTION_METRICS)
 
 
 class AnswerRows:

@@ -119,12 +119,12 @@ def damaged(records: list[dict]) -> str:
     return json.dumps(records)[:-40]
 
 
-def without_image(records: list[dict]) -> str:
-    records[5].pop("image")
+def without_turns(records: list[dict]) -> str:
+    records[5].pop("conversations")
     return json.dumps(records)
 
 
-@pytest.mark.parametrize("damage", [damaged, without_image, lambda records: '{"records": 3}'])
+@pytest.mark.parametrize("damage", [damaged, without_turns, lambda records: '{"records": 3}'])
 def test_bad_input_ends_with_2_and_leaves_nothing(command, raw, tmp_path, capsys, damage):
     raw.write_text(damage(read(raw)))
     assert rsvlm(*command) == 2
@@ -134,7 +134,9 @@ def test_bad_input_ends_with_2_and_leaves_nothing(command, raw, tmp_path, capsys
 
 
 def test_a_record_without_image_is_named(raw, tmp_path, capsys):
-    raw.write_text(without_image(read(raw)))
+    records = read(raw)
+    records[5].pop("image")
+    raw.write_text(json.dumps(records))
     assert rsvlm("data", "split", raw, tmp_path / "out") == 2
     assert "record 5 (id 'UCM_1') has no image" in capsys.readouterr().err
 
