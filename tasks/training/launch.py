@@ -104,9 +104,9 @@ def _run_stoppable(order: TrainingOrder, on_line: Callable[[str], None], request
     """Run the child; raises TrainingStopped where it was asked to stop and left no final checkpoint."""
 
     def hear(line: str) -> None:
-        on_line(line)
-        # while it loads, nothing is lost by ending it
+        # while it loads, nothing is lost by ending it; noted first, as who reads the line may stop it at once
         request.begun = request.begun or line == BEGUN
+        on_line(line)
 
     try:
         _run(order, hear)

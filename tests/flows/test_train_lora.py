@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -118,13 +117,15 @@ def start(base: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
 
 def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
     """Send SIGTERM when a process prints a sign; returns all that it said."""
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if re.search(sign, line):
-            process.send_signal(signal.SIGTERM)
-    assert process.wait() == 2, said
+    said, sent = "", False
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if sign in line and not sent:
+                process.send_signal(signal.SIGTERM)
+                sent = True
+    assert process.returncode == 2, said
     return said
 
 
