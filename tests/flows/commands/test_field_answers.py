@@ -45,7 +45,7 @@ def test_a_question_keeps_its_type_behind_a_tag_or_a_lead_in(
 
 @pytest.mark.parametrize("empty", ["", "  ", "..."])
 def test_an_empty_reference_is_none_and_is_counted(
-    write: Any, empty: str, record: Any, mixed: Any, metrics_of: Any
+    write: Any, tmp_path: Path, empty: str, record: Any, mixed: Any, metrics_of: Any
 ) -> None:
     test, said = mixed(), mixed()
     for row in test[:2]:
@@ -59,7 +59,8 @@ def test_an_empty_reference_is_none_and_is_counted(
     assert (captions["images"], captions["empty_references"]) == (7, 2)
     assert captions["CIDEr"] == pytest.approx(10)
     assert (answers["questions"], answers["empty_references"], answers["accuracy"]) == (14, 2, 1)
-    rows = [json.loads(line) for line in (write("x", []).parent / "report-test/per_answer.jsonl").open()]
+    lines = (tmp_path / "report-test" / "per_answer.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     assert len(rows) == 25 and sum(row["right"] is not None for row in rows) == 14
     assert sum(row["CIDEr"] is not None for row in rows) == 7
 
