@@ -94,8 +94,10 @@ def read_adapter(folder: Path) -> Adapter:
 
 def _files(folder: Path) -> Iterator[Path]:
     """The files that hold an adapter's tensors."""
-    torch_file = folder / TORCH_WEIGHTS
-    yield torch_file if torch_file.is_file() and not (folder / ADAPTER_WEIGHTS).is_file() else folder / ADAPTER_WEIGHTS
+    weights = next((folder / name for name in (ADAPTER_WEIGHTS, TORCH_WEIGHTS) if (folder / name).is_file()), None)
+    if weights is None:
+        raise ModelError(f"{folder} lacks {ADAPTER_WEIGHTS}: fetch the checkpoint again, or take another.")
+    yield weights
     if (folder / NON_LORA_WEIGHTS).is_file():
         yield folder / NON_LORA_WEIGHTS
 

@@ -143,10 +143,17 @@ def test_an_adapter_brings_its_matrices_and_its_projector(model_dir: Path, adapt
     assert all(torch.equal(value, torch.ones_like(value)) for value in projector)
 
 
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin"])
-def test_an_incomplete_adapter_is_refused(model_dir: Path, adapter: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("adapter_config.json", "adapter_config.json"),
+        ("adapter_model.safetensors", "adapter_model.safetensors"),
+        ("non_lora_trainables.bin", r"the projector .* give --projector base"),
+    ],
+)
+def test_an_incomplete_adapter_is_refused(model_dir: Path, adapter: Path, name: str, lacking: str) -> None:
     (adapter / name).unlink()
-    with pytest.raises(ModelError, match=f"lacks {name}"):
+    with pytest.raises(ModelError, match=f"lacks {lacking}"):
         load_model(model_dir, adapter, "float32")
 
 
