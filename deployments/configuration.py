@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.data.sources import require_known
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.secret_addresses import scrubbed, without_secrets
 from tasks.settings import DataConfig, ExperimentConfig
+from tasks.sources import require_known
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
 PRESETS = Path(__file__).parent / "presets"

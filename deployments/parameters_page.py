@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tasks.files import write_text
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.description import Range, SweepConfig
+from tasks.sweeping.config import Range, SweepConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
 HEAD = """# Every parameter

@@ -8,8 +8,8 @@ from pydantic_core import ErrorDetails
 from deployments.configuration import load_config, read_yaml
 from tasks.errors import ConfigError
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.description import Range, SweepConfig
-from tasks.sweeping.space import require_searchable
+from tasks.sweeping.config import Range, SweepConfig
+from tasks.sweeping.search_space import require_searchable
 
 PRESET, SET = "preset", "set"
 

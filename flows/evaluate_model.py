@@ -7,10 +7,10 @@ from flows.owning import owns_run, run_title
 from tasks.data.steps import audit_sets
 from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
 from tasks.evaluation.steps import evaluate_answers, show_report
+from tasks.orchestration.caching import make
 from tasks.paths import BASE
 from tasks.records import DatasetRef, PredictionsRef, ReportRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 
 

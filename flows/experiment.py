@@ -12,11 +12,11 @@ from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
 from tasks.data.steps import count_tokens_of_sets
 from tasks.evaluation.steps import compare_reports, show_result
+from tasks.orchestration.caching import make
 from tasks.paths import BASE, FINAL
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flows.cancelling import flow
-from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
-from tasks.data.fetching.sources_at_once import ByHandNeeded
+from tasks.data.fetching.all_sources import ByHandNeeded
+from tasks.data.fetching.request import FetchRequest, SourceImages
 from tasks.data.steps import ask_for_archives, fetch_sources
 from tasks.settings import DataConfig
 

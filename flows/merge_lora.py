@@ -6,9 +6,9 @@ from flows.base_model import obtain_base
 from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.merging.steps import merge_adapter_step, push_to_hub_step
+from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import Run, open_run
 from tasks.storage.steps import archive_merged_step, fetch_checkpoint_step
 

@@ -15,9 +15,9 @@ from prefect import Task, get_run_logger
 from prefect.context import FlowRunContext
 
 from deployments.run_names import default_run_name
+from tasks.orchestration.caching import free_folder, make
 from tasks.paths import Workspace
 from tasks.records import FolderRef
-from tasks.steps import free_folder, make
 from tasks.storage.owner import Owner, owned, turn
 from tasks.storage.runs import require_run_name
 

@@ -6,9 +6,9 @@ from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
+from tasks.orchestration.caching import make
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 
 

@@ -7,9 +7,9 @@ from flows.fetch_data import fetch_data
 from flows.owning import make_shared, owns_run, run_title, taking_turns
 from tasks.data.preparing import choose_sets_folder, raw_data
 from tasks.data.steps import draw_sample_folder, prepare_sets
+from tasks.orchestration.caching import make
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 
 

@@ -15,6 +15,7 @@ from tasks.errors import ConfigError
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
+from tasks.orchestration.caching import content_digest_of, make
 from tasks.paths import Workspace
 from tasks.records import DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import Evaluation
@@ -28,7 +29,6 @@ from tasks.reevaluating.steps import (
 )
 from tasks.reevaluating.stored_models import Label, StoredModel
 from tasks.settings import ExperimentConfig
-from tasks.steps import content_digest_of, make
 from tasks.storage.runs import Run, open_run, read_config, reopen_run
 
 ALL: tuple[Label, ...] = ("base", "final", "best", "newest")

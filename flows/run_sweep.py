@@ -13,12 +13,12 @@ from tasks.errors import RunStopped, TrainingStopped, UserError
 from tasks.paths import FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import score_of
 from tasks.sweeping.merged_models import remove_spare_models
 from tasks.sweeping.pruning import pruning
 from tasks.sweeping.results import BEST_PRESET, SweepResult, claim_folder, sweep_folder, write_results
-from tasks.sweeping.space import at_point, require_searchable, run_name, said
+from tasks.sweeping.search_space import at_point, require_searchable, run_name, said
 from tasks.sweeping.steps import show_leaderboard
 from tasks.sweeping.study import Points, open_points
 

@@ -11,11 +11,11 @@ from flows.train_lora import train_lora_flow
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
+from tasks.orchestration.caching import make
 from tasks.paths import FINAL
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import ReportRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 from tasks.sweeping.results import ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION
 from tasks.sweeping.steps import view_validation_step

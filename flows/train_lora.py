@@ -7,15 +7,15 @@ from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from flows.prepare_data import prepare_data_flow
 from flows.score_checkpoint import score_what_is_left
+from tasks.orchestration.caching import make
 from tasks.paths import FINAL, Workspace
 from tasks.preflight.steps import look_ahead_step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ExperimentConfig
-from tasks.steps import make
 from tasks.storage.runs import open_run
 from tasks.storage.steps import claim_store_step
+from tasks.training.settings_record import require_same_settings
 from tasks.training.steps import train_adapter
-from tasks.training.trained_with import require_same_settings
 
 
 @flow(name="train-lora", flow_run_name=run_title("train-lora-{name}"), persist_result=False)

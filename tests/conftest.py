@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy LLaVA with random weights: the real architecture, in transformers layout."""
-    from tasks.model.tiny import create_tiny
+    from tasks.model.llava.tiny import create_tiny
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     create_tiny(folder, TINY_TEXTS, seed=28)
@@ -105,7 +105,7 @@ class Postgres:
 @pytest.fixture(scope="session")
 def lively_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with weights of another size: it says something else of each image and question."""
-    from tasks.model.tiny import create_tiny
+    from tasks.model.llava.tiny import create_tiny
 
     folder = tmp_path_factory.mktemp("lively") / "tiny-llava"
     create_tiny(folder, TINY_TEXTS, seed=28, scale=10)

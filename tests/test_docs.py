@@ -237,11 +237,11 @@ def examples(page: str) -> list[dict[str, Any]]:
 
 
 def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.data.sources import SOURCES, type_of_question
-    from tasks.data.turn_tasks import turn_tasks
-    from tasks.evaluation.captions import CaptionSet
-    from tasks.inference.engine import Engine, Refusal
+    from tasks.evaluation.caption_metrics import CaptionSet
+    from tasks.inference.engines.base import Engine, Refusal
     from tasks.records import Question
+    from tasks.sources import SOURCES, type_of_question
+    from tasks.turn_tasks import turn_tasks
 
     source, metric, engine = examples("extending.md")
     monkeypatch.setitem(SOURCES, "FLOODNET", source["FLOODNET"])

@@ -66,8 +66,8 @@ def test_help_and_a_wrong_argument_import_nothing_slow(arguments: list[str], cod
         "tasks.training.worker",
         "tasks.inference.worker",
         "tasks.merging.worker",
-        "tasks.model.tiny",
-        "tasks.preflight.machine",
+        "tasks.model.llava.tiny",
+        "tasks.preflight.machine_checks",
     ],
 )
 def test_what_a_child_process_imports_is_free_of_prefect(module: str) -> None:

@@ -30,11 +30,11 @@ def run(options: argparse.Namespace) -> None:
     from io import TextIOWrapper
 
     from tasks.errors import ConfigError
-    from tasks.inference.chat import Terminal, chat
-    from tasks.inference.choosing import Decoding
-    from tasks.inference.conversation import Conversation
-    from tasks.inference.conversation_models import Speaker
+    from tasks.inference.engines.decoding import Decoding
     from tasks.model.loading import load_model
+    from tasks.serving.conversation import Conversation
+    from tasks.serving.models import Speaker
+    from tasks.serving.terminal_chat import Terminal, chat
 
     require_adapter_for_projector(options)
     if options.max_new_tokens < 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tasks.storage.checkpoints import StoredCheckpoint
+    from tasks.storage.checkpoints.listing import StoredCheckpoint
     from tasks.storage.object_store import ObjectStore
     from tasks.storage.runs import Run
 
@@ -42,7 +42,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_list(options: argparse.Namespace) -> int:
     """Print one JSON line a checkpoint below the address; ends with 1 when one is not whole."""
-    from tasks.storage.checkpoints import list_checkpoints
+    from tasks.storage.checkpoints.listing import list_checkpoints
     from tasks.storage.object_store import open_store
 
     whole = _print_lines(list_checkpoints(open_store(options.store_uri, options.endpoint_url)))
@@ -54,7 +54,7 @@ def run_list(options: argparse.Namespace) -> int:
 def run_verify(options: argparse.Namespace) -> int:
     """Like `rsvlm checkpoints list`, but every byte is read and compared with its SHA-256."""
     from tasks.errors import StoreError
-    from tasks.storage.checkpoints import verify_checkpoints
+    from tasks.storage.checkpoints.listing import verify_checkpoints
     from tasks.storage.object_store import open_store
 
     whole = _print_lines(verify_checkpoints(open_store(options.store_uri, options.endpoint_url)))
@@ -78,7 +78,7 @@ def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> list[bool]:
 
 def run_pull(options: argparse.Namespace) -> None:
     """Get one checkpoint, or a run's newest, and print its folder."""
-    from tasks.storage.checkpoints import pull_checkpoint
+    from tasks.storage.checkpoints.listing import pull_checkpoint
     from tasks.storage.object_store import open_store
 
     print(pull_checkpoint(open_store(options.store_uri, options.endpoint_url), options.out_dir))
@@ -88,8 +88,8 @@ def run_archive(options: argparse.Namespace) -> None:
     """Archive the checkpoints of a run that are only local and print their addresses."""
     from tasks.errors import ConfigError
     from tasks.paths import EXPERIMENT
+    from tasks.storage.checkpoints.archiver import Archive, archive_staged
     from tasks.storage.runs import reopen_run
-    from tasks.storage.sweeping import Archive, archive_staged
 
     folder = options.run_dir.absolute()
     run = reopen_run(folder.name, folder.parents[1]) if folder.parent.name == "runs" else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands.going_on import going_on
-from tasks.data.sources import DEFAULT_SOURCES, UNNAMED
+from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
     from tasks.data.set_files import Written
@@ -123,8 +123,8 @@ def run_fetch(options: argparse.Namespace) -> None:
     """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
     from deployments.configuration import data_config
     from flows.embedded import open_prefect
-    from tasks.data.fetching.fetch_request import FetchRequest
-    from tasks.data.fetching.sources_at_once import require_obtainable
+    from tasks.data.fetching.all_sources import require_obtainable
+    from tasks.data.fetching.request import FetchRequest
 
     config = data_config(
         sources=_names(options.sources), archives=_places(options.archive), mirrors=_places(options.mirror)
@@ -188,7 +188,7 @@ def run_reduce(options: argparse.Namespace) -> None:
 
 def run_audit(options: argparse.Namespace) -> None:
     """Write audit.json, audit.html and, with --sets, clean_test.json; print how much of the test training shows."""
-    from tasks.data.auditing import audit_file, images_of
+    from tasks.data.duplicates.audit import audit_file, images_of
 
     audited = audit_file(options.dataset, options.images, options.out, options.sets)
     found = audited.findings
@@ -199,7 +199,7 @@ def run_audit(options: argparse.Namespace) -> None:
 
 
 def _print_written(files: Iterable["Written"]) -> None:
-    from tasks.data.turn_tasks import add_up, describe_tasks
+    from tasks.turn_tasks import add_up, describe_tasks
 
     dropped: Mapping[str, int] = {}
     tasks = []

@@ -66,10 +66,10 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Score the answers to a test set, write the report and print a short table."""
-    from tasks.evaluation.captions import NOTE
-    from tasks.evaluation.comparing import METRICS, PAGE
-    from tasks.evaluation.evaluating import EvaluationFiles, evaluate
-    from tasks.evaluation.lmms_eval import export_lmms_eval
+    from tasks.evaluation.caption_metrics import NOTE
+    from tasks.evaluation.comparison import METRICS, PAGE
+    from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
+    from tasks.evaluation.lmms_eval_export import export_lmms_eval
     from tasks.files import read_json
     from tasks.settings import EvaluationConfig
 
@@ -96,7 +96,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_compare(options: argparse.Namespace) -> None:
     """Compare reports and print a verdict for each source and metric."""
-    from tasks.evaluation.comparing import compare, compare_several
+    from tasks.evaluation.comparison import compare, compare_several
 
     if options.more:
         result = compare_several(options.report_a, [options.report_b, *options.more], options.out)
@@ -128,7 +128,7 @@ def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
-    from tasks.evaluation.gains import blind_score
+    from tasks.evaluation.controls.gains import blind_score
 
     return [
         (source, name, _number(scores[name]), _interval(scores["ci95"][name]), _number(blind_score(scores["controls"])))

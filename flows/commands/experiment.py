@@ -74,7 +74,7 @@ def train_model(options: argparse.Namespace) -> None:
     arguments = _arguments(options)
     if options.resume:
         from tasks.paths import Workspace
-        from tasks.training.trained_with import require_same_settings
+        from tasks.training.settings_record import require_same_settings
 
         require_same_settings(Workspace(arguments["workspace"]).run(arguments["name"]).training, arguments["config"])
     from flows.embedded import open_prefect
@@ -101,7 +101,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from tasks.data.records_file import read_records
     from tasks.errors import ConfigError
     from tasks.paths import Workspace
-    from tasks.preflight.looking_ahead import path_findings
+    from tasks.preflight.preflight import path_findings
     from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)

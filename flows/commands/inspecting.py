@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError, DataError
     from tasks.model.loading import load_reader
     from tasks.settings import TrainingConfig
-    from tasks.training.inspecting import Inspector
+    from tasks.training.inspect_samples import Inspector
     from tasks.training.samples import Limit
     from tasks.training.training_records import read_records
 

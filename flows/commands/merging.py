@@ -42,7 +42,7 @@ def run_merge(options: argparse.Namespace) -> None:
     """Merge a checkpoint into its base model and print the written directory, which is there whole or not at all."""
     from tasks.merging.checkpoints import merge_checkpoint
     from tasks.merging.model_card import scores_in
-    from tasks.merging.publishing import Form
+    from tasks.merging.model_directory import Form
 
     facts = scores_in(options.report) if options.report else ()
     form = Form(options.dtype, options.format, options.verify, facts, options.projector)

@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> None:
     import time
 
     from tasks.errors import ConfigError, ModelError
-    from tasks.inference.predicting import Listener, predict
+    from tasks.inference.predict import Listener, predict
     from tasks.inference.progress import Progress
     from tasks.inference.request import KeptIn, PredictRequest
-    from tasks.training.base_model import model_digest
+    from tasks.model.configured_base import model_digest
 
     require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):

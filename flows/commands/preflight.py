@@ -24,7 +24,7 @@ def show_preflight(options: argparse.Namespace) -> int:
     import sys
 
     from deployments.configuration import load_config
-    from tasks.preflight.looking_ahead import look_ahead
+    from tasks.preflight.preflight import look_ahead
 
     config = load_config(options.preset, options.set)
     run_name(options, config)

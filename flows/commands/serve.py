@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
 
 if TYPE_CHECKING:
-    from tasks.inference.serving import Example
+    from tasks.serving.answers import Example
 
 EXAMPLES = 6
 EXAMPLE_SIDE = 256
@@ -48,11 +48,11 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
-    from tasks.inference.serving_environment import begin_without_secrets, piped_login
-    from tasks.inference.serving_hosts import LOOPBACK
-    from tasks.inference.serving_http import bound_socket
-    from tasks.inference.serving_login import VARIABLE, read_login
     from tasks.model.configuration import require_model_config
+    from tasks.serving.environment import begin_without_secrets, piped_login
+    from tasks.serving.hosts import LOOPBACK
+    from tasks.serving.http_server import bound_socket
+    from tasks.serving.login import VARIABLE, read_login
 
     require_adapter_for_projector(options)
     login = piped_login() or read_login(os.environ, options.login_file)
@@ -75,15 +75,15 @@ def run(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: Path) -> None:
     from tasks.errors import ConfigError
-    from tasks.inference.conversation_models import load_speakers
-    from tasks.inference.serving import UPLOAD_BYTES
-    from tasks.inference.serving_hosts import Hosts
-    from tasks.inference.serving_http import Guard, bound_socket, serve_until_signal
-    from tasks.inference.serving_uploads import Uploads
+    from tasks.serving.answers import UPLOAD_BYTES
+    from tasks.serving.hosts import Hosts
+    from tasks.serving.http_server import Guard, bound_socket, serve_until_signal
+    from tasks.serving.models import load_speakers
+    from tasks.serving.uploads import Uploads
 
     examples = list(_examples(options.examples, folder / "examples"))
     try:
-        from tasks.inference.gradio_app import build_page, mounted
+        from tasks.serving.page import build_page, mounted
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
     uploads = Uploads(folder)
@@ -108,7 +108,7 @@ def _about(options: argparse.Namespace) -> str:
 def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":
     """The images of a folder, or some scenes drawn into `folder`, each with a question."""
     from tasks.errors import DataError
-    from tasks.inference.serving import Example
+    from tasks.serving.answers import Example
 
     if given is None:
         yield from _drawn_examples(folder)
@@ -123,10 +123,10 @@ def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":
 def _drawn_examples(folder: Path) -> "Iterator[Example]":
     from itertools import islice
 
-    from tasks.data.sample_drawing import paint
-    from tasks.data.sample_scenes import sample_records
-    from tasks.data_settings import SampleConfig
-    from tasks.inference.serving import Example
+    from tasks.data.synthetic.dataset import sample_records
+    from tasks.data.synthetic.drawing import paint
+    from tasks.serving.answers import Example
+    from tasks.settings import SampleConfig
 
     folder.mkdir()
     for number, (record, scene) in enumerate(islice(sample_records(SampleConfig()), EXAMPLES)):

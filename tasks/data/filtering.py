@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.data.records_file import Record, counted_by_source
-from tasks.data.sources import UNNAMED, source_of
 from tasks.errors import DataError
 from tasks.record_faults import image_fault
+from tasks.sources import UNNAMED, source_of
 
 UNANSWERED = "no answer to learn from"
 OF_SOURCE = "source"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.data.image_states import ImageState, state_of
+from tasks.data.image_checks import ImageState, state_of
 from tasks.files import digest_of
 from tasks.image_paths import image_key
 from tasks.process_pools import map_in_processes

@@ -11,13 +11,13 @@ from tasks.data.image_files import images_digest
 from tasks.data.record_checks import check_records
 from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
-from tasks.data.sources import require_known
-from tasks.data.turn_tasks import describe_tasks
-from tasks.data_settings import DataConfig
 from tasks.errors import DataError, OccupiedError
+from tasks.manifests import content_digest, read_manifest, whole_manifest
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef, ImagesRef, Manifest
-from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
+from tasks.settings import DataConfig
+from tasks.sources import require_known
+from tasks.turn_tasks import describe_tasks
 
 ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.data.records_file import Record, iterate_records
-from tasks.data.sources import UNNAMED
-from tasks.data.turn_tasks import TasksBySource, count_tasks, tasks_by_source
+from tasks.sources import UNNAMED
+from tasks.turn_tasks import TasksBySource, count_tasks, tasks_by_source
 
 
 class RecordSlice(dict[str, Any]):

@@ -12,13 +12,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from tasks.data.sources import UNNAMED, source_of
-from tasks.data.turn_tasks import TasksBySource, count_by_source
 from tasks.errors import DataError, shortened
 from tasks.files import read_json, sha256_of, write_json, written_atomically
-from tasks.json_lists import iterate_values
+from tasks.json_stream import iterate_values
 from tasks.paths import manifest_beside
 from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
+from tasks.sources import UNNAMED, source_of
+from tasks.turn_tasks import TasksBySource, count_by_source
 
 Record = dict[str, Any]
 

@@ -9,12 +9,12 @@ from typing import Any
 from tasks.data.filtering import ALL, OF_SOURCE, reason_to_drop, require_sources
 from tasks.data.record_slices import RecordSlice, read_slices, tasks_of_slices
 from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, iterate_records, joined
-from tasks.data.sources import SOURCES, UNNAMED
 from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
-from tasks.data.turn_tasks import TasksBySource, are_counts
 from tasks.errors import DataError
 from tasks.files import sha256_of
 from tasks.record_faults import role_fault
+from tasks.sources import SOURCES, UNNAMED
+from tasks.turn_tasks import TasksBySource, are_counts
 
 LEFT_OVER = "left over by the reference protocol"
 REDUCED = "not in the share asked for"

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.data.grouping import divide, smallest
+from tasks.data.partitioning import divide, smallest
 from tasks.data.records_file import Record
-from tasks.data.sources import source_of
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
+from tasks.sources import source_of
 
 Protocol = Literal["grouped", "reference"]
 

@@ -14,19 +14,19 @@ from prefect.runtime import deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import Field, create_model
 
-from tasks.data.auditing import audit_file
-from tasks.data.fetching.fetch_request import FetchRequest, SourceImages
+from tasks.data.duplicates.audit import audit_file
+from tasks.data.fetching.all_sources import ByHandNeeded, obtain_all
 from tasks.data.fetching.progress import shown_progress
-from tasks.data.fetching.sources_at_once import ByHandNeeded, obtain_all
+from tasks.data.fetching.request import FetchRequest, SourceImages
 from tasks.data.preparing import RawData, prepare_dataset
-from tasks.data.sample_scenes import draw_lessons, draw_sample
 from tasks.data.set_files import set_paths
+from tasks.data.synthetic.dataset import draw_lessons, draw_sample
 from tasks.data.token_counts import count_tokens
-from tasks.data_settings import Address, DataConfig, SampleConfig
 from tasks.files import digest_of, write_json
+from tasks.manifests import content_digest, folder_digest, made_beside, write_manifest
+from tasks.orchestration.caching import step
 from tasks.records import DatasetRef, FolderRef, ModelRef
-from tasks.steps import step
-from tasks.storage.manifests import content_digest, folder_digest, made_beside, write_manifest
+from tasks.settings import Address, DataConfig, SampleConfig
 
 WAIT_FOR_PERSON_S = 7 * 24 * 3600
 LOOK_AGAIN_S = 5

@@ -7,8 +7,8 @@ from typing import Any
 
 from tasks.data.records_file import Record, read_records
 from tasks.data.set_files import set_paths
-from tasks.data.sources import UNNAMED, source_of
 from tasks.model.loading import load_reader
+from tasks.sources import UNNAMED, source_of
 
 TEXTS_AT_ONCE = 10_000
 

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.data.image_states import ImageState
-from tasks.data.laying_out import files_of
+from tasks.data.fetching.layout import files_of
+from tasks.data.image_checks import ImageState
 from tasks.data.records_file import Record
-from tasks.data.sources import SOURCES
 from tasks.image_paths import image_key
+from tasks.sources import SOURCES
 
 
 def verification_of(

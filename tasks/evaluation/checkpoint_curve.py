@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.comparing import METRICS
+from tasks.evaluation.comparison import METRICS
 from tasks.evaluation.protocol import protocol_differences
 from tasks.files import read_json
+from tasks.manifests import content_digest, whole_manifest
 from tasks.records import ReportRef
-from tasks.storage.manifests import content_digest, whole_manifest
 
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 

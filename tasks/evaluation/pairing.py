@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.prompts import Task
-from tasks.data.sources import UNNAMED, source_of
-from tasks.data.turn_tasks import turn_tasks
 from tasks.errors import DataError, shortened
 from tasks.files import digest_of
 from tasks.image_paths import fault_of_image, image_key
-from tasks.json_lists import iterate_values
+from tasks.json_stream import iterate_values
+from tasks.prompt_text import Task
+from tasks.sources import UNNAMED, source_of
+from tasks.turn_tasks import turn_tasks
 
 # Characters of a text that may stand in many records.
 MOST_SHARED = 80

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.captions import CaptionSet
-from tasks.evaluation.cider import mean_similarity
+from tasks.evaluation.caption_metrics import CaptionSet
+from tasks.evaluation.metrics.cider import mean_similarity
+from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
 from tasks.evaluation.pairing import PairedRecord
-from tasks.evaluation.ptb import tokenize_captions
 
 MOST_PROMPTS = 20
 

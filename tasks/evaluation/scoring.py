@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.data.prompts import Task
 from tasks.errors import DataError
-from tasks.evaluation.answer_rows import AnswerRows
-from tasks.evaluation.caption_controls import caption_controls
-from tasks.evaluation.captions import (
+from tasks.evaluation.caption_metrics import (
     CAPTION_METRICS,
     NOTE,
     ONE_IMAGE,
@@ -19,13 +16,16 @@ from tasks.evaluation.captions import (
     caption_set,
     score_captions,
 )
-from tasks.evaluation.meteor import Meteor
+from tasks.evaluation.controls.caption_controls import caption_controls
+from tasks.evaluation.controls.training_set import TrainingSet
+from tasks.evaluation.controls.vqa_controls import vqa_controls
+from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
-from tasks.evaluation.reference_protocol import score_by_reference_protocol
-from tasks.evaluation.training_set import TrainingSet
-from tasks.evaluation.vqa import answered_questions, lacks_reference, score_questions
-from tasks.evaluation.vqa_controls import vqa_controls
+from tasks.evaluation.reference_cider import score_by_reference_protocol
+from tasks.evaluation.tables import AnswerRows
+from tasks.evaluation.vqa_metrics import answered_questions, lacks_reference, score_questions
+from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
 
 

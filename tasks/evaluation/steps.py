@@ -13,14 +13,14 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from tasks.evaluation.comparing import METRICS, PAGE, compare
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.evaluation.comparison import METRICS, PAGE, compare
+from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.files import read_json, write_json
+from tasks.orchestration.caching import artifact_key, harmless, step
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
-from tasks.steps import artifact_key, harmless, step
 
 
 @step(name="evaluate-answers")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tasks.inference.engine import Engine, Refusal
-from tasks.inference.questions import Dialogue, History, ready_questions
+from tasks.inference.dialogues import Dialogue, History, ready_questions
+from tasks.inference.engines.base import Engine, Refusal
 from tasks.records import Answer
 
 

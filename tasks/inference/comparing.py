@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.inference.engine import Engine
-from tasks.inference.questions import Dialogue, History, question_of
+from tasks.inference.dialogues import Dialogue, History, question_of
+from tasks.inference.engines.base import Engine
 from tasks.records import Answer
 
 

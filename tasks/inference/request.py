@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from tasks.model.formats import Projector
+from tasks.model.llava.tensor_names import Projector
 from tasks.records import Value
-from tasks.settings import InferenceConfig
-from tasks.store_settings import StoreConfig
+from tasks.settings import InferenceConfig, StoreConfig
 
 
 class KeptIn(Value):

@@ -11,13 +11,13 @@ from prefect import task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.errors import ConfigError
-from tasks.inference.predicting import claim
+from tasks.inference.predict import claim
 from tasks.inference.request import Asking, KeptIn, PredictRequest, Share
+from tasks.orchestration.caching import ProgressArtifact, lines_to, step
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
-from tasks.steps import ProgressArtifact, lines_to, step
 from tasks.storage.runs import Run
 from tasks.storage.steps import credentials_of
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tasks.inference.predicting import Listener, answer_share, predict
+from tasks.inference.predict import Listener, answer_share, predict
 from tasks.inference.progress import Progress
 from tasks.inference.request import PredictRequest, Share
 from tasks.processes import serve_worker

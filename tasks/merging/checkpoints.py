@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks.errors import ModelError
 from tasks.merging.full_model import copy_full_model, is_full_model
 from tasks.merging.merge import AS_BASE, merge_adapter
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
 from tasks.records import ModelRef
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.base_model import HEAD, BaseModel, read_base
-from tasks.merging.companions import companions
-from tasks.merging.gates import require_same_base
+from tasks.merging.checks import require_same_base
+from tasks.merging.config_files import companions
 from tasks.merging.merge import AS_BASE, model_files
-from tasks.merging.publishing import Form, NewModel, publish
-from tasks.merging.streaming import code_of, kept
-from tasks.model.original import BUFFERS
+from tasks.merging.model_directory import Form, NewModel, publish
+from tasks.merging.tensor_merge import code_of, kept
+from tasks.model.llava.original_layout import BUFFERS
+from tasks.model.model_tensors import HEAD, BaseModel, read_base
 from tasks.model.tensor_files import FLOATS, read_float
 from tasks.paths import ADAPTER_CONFIG
 from tasks.records import ModelRef

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tasks.merging.base_model import BaseModel, index_of, read_base
-from tasks.merging.companions import companions
-from tasks.merging.gates import require_mergeable
-from tasks.merging.publishing import Form, NewModel, publish
-from tasks.merging.streaming import code_of, kept, merged
-from tasks.merging.writing import NewTensor
+from tasks.merging.checks import require_mergeable
+from tasks.merging.config_files import companions
+from tasks.merging.model_directory import Form, NewModel, publish
+from tasks.merging.safetensors_writer import NewTensor
+from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
+from tasks.model.model_tensors import BaseModel, index_of, read_base
 from tasks.model.tensor_files import StoredTensor
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef

@@ -5,8 +5,8 @@ from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
-from tasks.merging.base_model import BaseModel, Layout
-from tasks.merging.origin import origin_of
+from tasks.model.checkpoint_origin import origin_of
+from tasks.model.model_tensors import BaseModel, Layout
 from tasks.paths import ADAPTER_CONFIG, TRAINER_STATE
 
 CARD = """---

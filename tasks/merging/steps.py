@@ -4,11 +4,11 @@ from pathlib import Path
 
 from prefect import task
 
-from tasks.merging.hub import push_to_hub
+from tasks.merging.push_to_hub import push_to_hub
+from tasks.orchestration.caching import lines_to, step
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import MergingConfig
-from tasks.steps import lines_to, step
 
 
 @step(name="merge-adapter")

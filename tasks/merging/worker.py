@@ -9,7 +9,7 @@ from tasks.processes import serve_worker
 def merge(config: dict[str, Any]) -> dict[str, Any]:
     """Merge config["checkpoint"] into config["base"] and write config["out"] as the merging settings say."""
     from tasks.merging.checkpoints import merge_checkpoint
-    from tasks.merging.publishing import Form
+    from tasks.merging.model_directory import Form
 
     base, checkpoint, out = (Path(config[name]) for name in ("base", "checkpoint", "out"))
     form = Form(config["dtype"], config["format"], config["verify"])

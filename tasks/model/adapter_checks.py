@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.errors import ModelError
 from tasks.model.adapter_files import Adapter
-from tasks.model.formats import EMBEDDING, HEAD, PROJECTOR_PREFIX, Projector
+from tasks.model.llava.tensor_names import EMBEDDING, HEAD, PROJECTOR_PREFIX, Projector
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 
 from tasks.errors import ModelError
 from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_rows
-from tasks.model.formats import PEFT_PREFIX, canonical_name, older_names
+from tasks.model.llava.tensor_names import PEFT_PREFIX, canonical_name, older_names
 from tasks.model.lora_config import LoraSettings, read_lora_config
 from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, read_float, read_tensors
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS

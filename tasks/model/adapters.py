@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
-from tasks.model.formats import PEFT_PREFIX, PROJECTOR_PREFIX, Projector, canonical_name
+from tasks.model.llava.tensor_names import PEFT_PREFIX, PROJECTOR_PREFIX, Projector, canonical_name
 from tasks.model.non_lora import read_non_lora
 from tasks.paths import NON_LORA_WEIGHTS
 

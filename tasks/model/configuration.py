@@ -8,7 +8,7 @@ from typing import Any
 from tasks.errors import SHOWN_CHARACTERS, ModelError, UserError, shortened
 from tasks.files import fits_utf8
 from tasks.json_text import decode_json
-from tasks.model.original import find_tower, is_original, transformers_config
+from tasks.model.llava.original_layout import find_tower, is_original, transformers_config
 from tasks.paths import ADAPTER_CONFIG
 
 # four times those of the largest models there are

@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from tasks.model.formats import canonical_name
-from tasks.model.original import BUFFERS, TOWER_PREFIX
+from tasks.model.llava.original_layout import BUFFERS, TOWER_PREFIX
+from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.weights import read_tensors, weight_files
 
 

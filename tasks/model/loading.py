@@ -6,12 +6,12 @@ from typing import Any
 
 from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter, require_adapter
-from tasks.model.checking import image_tokens_of, require_loadable
+from tasks.model.base_checks import image_tokens_of, require_loadable
 from tasks.model.configuration import read_config, read_model_config, read_settings, readable, require_model_config
-from tasks.model.formats import Projector
-from tasks.model.original import find_tower, is_original, original_tensors
-from tasks.model.tokenizing import load_original_tokenizer, load_tokenizer
-from tasks.model.trying import try_image_handling, try_tokenizer
+from tasks.model.input_probe import try_image_handling, try_tokenizer
+from tasks.model.llava.original_layout import find_tower, is_original, original_tensors
+from tasks.model.llava.tensor_names import Projector
+from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 

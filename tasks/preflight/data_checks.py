@@ -9,18 +9,18 @@ from typing import Any
 
 from tasks.data.image_files import faults_in, look_at_images
 from tasks.data.preparing import choose_records, find_raw
-from tasks.data.sample_scenes import SHARES
-from tasks.data.sources import source_of
 from tasks.data.splitting import split_records
-from tasks.data.turn_tasks import count_by_source, describe_tasks
+from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
 from tasks.image_paths import image_file
+from tasks.model.llava.prompt import IGNORE_INDEX
 from tasks.model.loading import Reader
-from tasks.model.prompt import IGNORE_INDEX
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import DataConfig, TrainingConfig
+from tasks.sources import source_of
 from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
+from tasks.turn_tasks import count_by_source, describe_tasks
 
 LOOKED_AT = 64
 # Of the sample's records; fewer that are cut or left out are usual and are counted by the training itself.
@@ -122,8 +122,8 @@ def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
 def validation_findings(sample: RecordSample, training: TrainingConfig) -> list[Finding]:
     """Whether there is something to validate with where that is asked for."""
     # only here: torch comes with them
-    from tasks.training.answer_scores import choose_questions, require_scored
     from tasks.training.validation import require_validation
+    from tasks.training.validation_answers import choose_questions, require_scored
 
     try:
         require_validation(sample.validation, training)

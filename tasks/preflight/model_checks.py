@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks.errors import UserError
-from tasks.model.checking import require_loadable, require_plain_weights
+from tasks.model.base_checks import require_loadable, require_plain_weights
 from tasks.model.configuration import read_model_config, readable, require_model_config
-from tasks.model.finding import HUB_NAME, directory_of, local_model
+from tasks.model.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.hub import HUB_NAME, directory_of, local_model
+from tasks.model.llava.original_layout import is_original, local_tower, tower_error, tower_name
+from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Reader, load_reader, tokenizer_of
-from tasks.model.original import is_original, local_tower, tower_error, tower_name
-from tasks.model.prompt import IMAGE_INDEX
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, ok, size_text, stops, warning
+from tasks.preflight.model_shape import ModelShape, published_shape, read_shape
 from tasks.settings import ModelConfig
-from tasks.training.base_model import base_folders, require_select_layer, require_tower_apart
-from tasks.training.model_shape import ModelShape, published_shape, read_shape
 
 Layout = Literal["transformers", "llava"]
 TOY = "tiny"
@@ -80,9 +80,9 @@ def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Fi
 
 def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: torch comes with them
-    from tasks.merging.base_model import read_base
-    from tasks.merging.companions import companions, require_whole
-    from tasks.merging.original_config import original_config
+    from tasks.merging.config_files import companions, require_whole
+    from tasks.model.llava.original_config import original_config
+    from tasks.model.model_tensors import read_base
 
     require_select_layer(folder, config, tower)
     reader = load_reader(folder, tower=tower)

@@ -5,10 +5,10 @@ from prefect.artifacts import create_markdown_artifact
 
 from tasks.errors import DataError, UserError
 from tasks.files import digest_of, read_json, write_json
+from tasks.orchestration.caching import artifact_key
 from tasks.paths import FINAL, MANIFEST
-from tasks.preflight.looking_ahead import look_ahead
+from tasks.preflight.preflight import look_ahead
 from tasks.settings import ExperimentConfig
-from tasks.steps import artifact_key
 from tasks.storage.runs import Run
 from tasks.storage.steps import open_run_store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import StoreError
-from tasks.evaluation.comparing import METRICS
+from tasks.evaluation.comparison import METRICS
 from tasks.files import read_json
 from tasks.json_text import decode_json
 from tasks.records import Value

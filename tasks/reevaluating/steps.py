@@ -14,11 +14,13 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.events import emit_event
 
+from tasks.data.few_images import view_few_images
 from tasks.errors import UserError
-from tasks.evaluation.comparing import METRICS, compare
+from tasks.evaluation.comparison import METRICS, compare
 from tasks.files import read_json, write_json_lines, write_text
+from tasks.manifests import content_digest
+from tasks.orchestration.caching import artifact_key, harmless, step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
-from tasks.reevaluating.few_images import view_few_images
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
     FIRST,
@@ -32,12 +34,10 @@ from tasks.reevaluating.history import (
     read_history,
     verdict_on,
 )
-from tasks.reevaluating.shown import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
-from tasks.reevaluating.stored_checkpoints import StoredCheckpoint, fetch_model, find_checkpoints
+from tasks.reevaluating.pages import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
 from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
-from tasks.steps import artifact_key, harmless, step
-from tasks.storage.archiving import archive_folder
-from tasks.storage.manifests import content_digest
+from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint, fetch_model, find_checkpoints
+from tasks.storage.folder_upload import archive_folder
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
 from tasks.storage.runs import Run

@@ -6,11 +6,11 @@ from typing import Literal
 
 from tasks.errors import StoreError
 from tasks.json_text import decode_json
+from tasks.manifests import content_digest
 from tasks.paths import TRAINER_STATE
 from tasks.records import ModelRef, Value
-from tasks.storage.manifests import content_digest
+from tasks.storage.checkpoints.paths import Place, places_below
 from tasks.storage.object_store import ObjectStore
-from tasks.storage.places import Place, places_below
 from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest, sound_manifest
 from tasks.storage.runs import Run
 

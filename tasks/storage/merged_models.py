@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tasks.errors import StoreError
+from tasks.manifests import content_digest
 from tasks.records import CheckpointRef
-from tasks.storage.archiving import Archived, archive_folder
-from tasks.storage.manifests import content_digest
+from tasks.storage.checkpoints.paths import places_below
+from tasks.storage.folder_upload import Archived, archive_folder
 from tasks.storage.object_store import ObjectStore
-from tasks.storage.places import places_below
 from tasks.storage.remote_folders import join, pull_folder
 from tasks.storage.runs import Run
 

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from tasks.errors import StoreError
 from tasks.secret_addresses import without_secrets
+from tasks.settings import StoreConfig
 from tasks.storage.credentials import Credentials
 from tasks.storage.local_store import LocalStore
 from tasks.storage.stored_files import StoredFile
-from tasks.store_settings import StoreConfig
 
 
 class ObjectStore(Protocol):

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from tasks.errors import SHOWN_CHARACTERS, StoreError
 from tasks.files import write_json
 from tasks.json_text import decode_json
+from tasks.manifests import broken_files, content_digest, made_beside, read_manifest
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
-from tasks.storage.manifests import broken_files, content_digest, made_beside, read_manifest
 from tasks.storage.object_store import ObjectStore
 
 

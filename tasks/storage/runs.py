@@ -10,11 +10,10 @@ from tasks.errors import ConfigError
 from tasks.files import digest_of, write_text
 from tasks.paths import EXPERIMENT, RunFolder, Workspace
 from tasks.records import Value
-from tasks.settings import ExperimentConfig, without_locations
+from tasks.settings import ArchiveConfig, ExperimentConfig, StoreConfig, without_locations
 from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.storage.owner import is_guest
-from tasks.store_settings import ArchiveConfig, StoreConfig
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
 MADE_FROM = "# made from "

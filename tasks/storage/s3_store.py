@@ -25,11 +25,11 @@ from botocore.exceptions import (
 
 from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
+from tasks.settings import StoreConfig
 from tasks.storage.credentials import Credentials
-from tasks.storage.s3_proof import PROOF, Proof, is_proof
-from tasks.storage.s3_sending import MIB, TRIES, Limits, Sender, Throttle
+from tasks.storage.s3_checksum_probe import PROOF, Proof, is_proof
+from tasks.storage.s3_upload import MIB, TRIES, Limits, Sender, Throttle
 from tasks.storage.stored_files import FILES_AT_ONCE, StoredFile
-from tasks.store_settings import StoreConfig
 
 # the largest object that a server copies in one request
 COPY_LIMIT_BYTES = 5 << 30

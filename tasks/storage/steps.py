@@ -7,15 +7,15 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from tasks.errors import ConfigError
+from tasks.orchestration.caching import content_digest_of
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef
-from tasks.steps import content_digest_of
-from tasks.storage.archiving import Archived
+from tasks.storage.checkpoints.archiver import Archive, archive_staged
 from tasks.storage.credentials import Credentials
+from tasks.storage.folder_upload import Archived
 from tasks.storage.merged_models import archive_merged, fetch_checkpoint
 from tasks.storage.object_store import ObjectStore
-from tasks.storage.run_results import archive_results
+from tasks.storage.run_outputs import archive_results
 from tasks.storage.runs import Run, claim_store
-from tasks.storage.sweeping import Archive, archive_staged
 
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
 SAVED, ARCHIVED = "saved", "archived"

@@ -6,7 +6,7 @@ from math import log10
 from typing import Any
 
 from tasks.sweeping.leaderboard import BEST, TIE, Row
-from tasks.sweeping.space import shown
+from tasks.sweeping.search_space import shown
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 320, 70, 70, 40, 30
 BAR, LABEL = 26, 240

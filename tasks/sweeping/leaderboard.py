@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from tasks.evaluation.comparing import METRICS, compare_several
+from tasks.evaluation.comparison import METRICS, compare_several
 from tasks.files import read_json
 from tasks.records import Value
-from tasks.sweeping.description import Objective
+from tasks.sweeping.config import Objective
 
 LEADING = {"captioning": "CIDEr", "vqa": "accuracy"}
 TASKS: dict[str, tuple[str, ...]] = {"score": ("captioning", "vqa"), "CIDEr": ("captioning",), "accuracy": ("vqa",)}

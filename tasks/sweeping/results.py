@@ -12,10 +12,10 @@ from tasks.files import digest_of, write_json, write_text
 from tasks.records import ReportRef, Value
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import RUN_NAME
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import Entry, Row, rank
-from tasks.sweeping.page import FEWEST_FOR_IMPORTANCE, render_sweep
-from tasks.sweeping.space import at_point
+from tasks.sweeping.pages import FEWEST_FOR_IMPORTANCE, render_sweep
+from tasks.sweeping.search_space import at_point
 from tasks.sweeping.study import RUN, Points
 from tasks.yaml_text import read_yaml_file
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
+from tasks.data.dataset_views import view_validation
+from tasks.orchestration.caching import artifact_key, harmless, step
 from tasks.records import DatasetRef
-from tasks.steps import artifact_key, harmless, step
 from tasks.sweeping.leaderboard import Row
-from tasks.sweeping.page import table_rows
+from tasks.sweeping.pages import table_rows
 from tasks.sweeping.results import PAGE
-from tasks.sweeping.validation_view import view_validation
 
 
 @step(name="view-validation")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ConfigError, UserError
 from tasks.json_text import parse_json
-from tasks.sweeping.description import Range, SweepConfig
-from tasks.sweeping.space import grid_of, is_whole_number
+from tasks.sweeping.config import Range, SweepConfig
+from tasks.sweeping.search_space import grid_of, is_whole_number
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -4,7 +4,7 @@ from math import ceil, nextafter
 from typing import Any
 
 from tasks.settings import TrainingConfig
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.wandb_login import prepare_wandb
 from tasks.training.zero_config import zero_config
 

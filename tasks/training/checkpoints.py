@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text, written_atomically
+from tasks.manifests import broken_files, read_manifest
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
-from tasks.storage.manifests import broken_files, read_manifest
-from tasks.storage.staging import read_marker, whole_on_disk
-from tasks.training.adapters import PROJECTOR, TOWER
+from tasks.storage.checkpoints.staging import read_marker, whole_on_disk
+from tasks.training.trainable import PROJECTOR, TOWER
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
-from tasks.model.formats import canonical_name, published_name
+from tasks.model.llava.tensor_names import canonical_name, published_name
 from tasks.model.weights import read_tensors, weight_files
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.interrupting import Interrupted
+from tasks.manifests import content_digest, whole_manifest
 from tasks.paths import FINAL
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef, Manifest
 from tasks.settings import TrainingConfig
-from tasks.storage.manifests import content_digest, whole_manifest
-from tasks.training.advice import LINES_READ, advice_for
 from tasks.training.checkpoints import distrust_damaged, drop_unfinished, whole_checkpoints
-from tasks.training.order import TrainingOrder
+from tasks.training.failure_advice import LINES_READ, advice_for
+from tasks.training.job import TrainingOrder
 from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
-from tasks.training.worker_lines import BEGUN, stopped_step
+from tasks.training.worker_output import BEGUN, stopped_step
 
 WORKER = "tasks.training.worker"
 GO_ON = "`rsvlm train ... --resume`, or `rsvlm run` again, goes on from there."

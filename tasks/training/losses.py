@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from tasks.model.prompt import IGNORE_INDEX
+from tasks.model.llava.prompt import IGNORE_INDEX
 
 
 def predict_answers(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, Any]:

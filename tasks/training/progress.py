@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from tasks.training.worker_lines import curves_line, step_line
+from tasks.training.worker_output import curves_line, step_line
 
 
 class ProgressLines(TrainerCallback):

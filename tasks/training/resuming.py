@@ -5,16 +5,16 @@ from pathlib import Path, PurePath
 
 from tasks.errors import OccupiedError, TrainingError
 from tasks.json_text import decode_json
+from tasks.manifests import read_manifest
 from tasks.paths import COMPLETE, FINAL, MANIFEST
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
-from tasks.storage.manifests import read_manifest
+from tasks.storage.checkpoints.paths import Place, places_below
 from tasks.storage.object_store import ObjectStore
-from tasks.storage.places import Place, places_below
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
 from tasks.training.checkpoints import drop_unfinished, step_of, training_of, whole_checkpoints
-from tasks.training.order import TrainingOrder
-from tasks.training.trained_with import refusal, settings_of_order
+from tasks.training.job import TrainingOrder
+from tasks.training.settings_record import refusal, settings_of_order
 
 OPTIMIZER_FILES = ("optimizer.pt", "scheduler.pt")
 # DeepSpeed writes one a process.

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.files import fits_utf8
-from tasks.model.loading import Reader
-from tasks.model.prompt import (
+from tasks.model.llava.prompt import (
     IMAGE_INDEX,
     IMAGE_PLACEHOLDER,
     EncodedConversation,
@@ -15,6 +14,7 @@ from tasks.model.prompt import (
     encode_round,
     place_image,
 )
+from tasks.model.loading import Reader
 
 Round = tuple[str, str]
 

@@ -13,22 +13,22 @@ from prefect.transactions import get_transaction
 
 from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
-from tasks.model.finding import find_model
+from tasks.model.configured_base import base_folders, configured_base
+from tasks.model.hub import find_model
+from tasks.orchestration.caching import KEPT, ProgressArtifact, artifact_key, harmless, lines_to, step
 from tasks.paths import TRAINER_STATE
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.steps import KEPT, ProgressArtifact, artifact_key, harmless, lines_to, step
+from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
-from tasks.storage.uploader import Uploader
-from tasks.training.base_model import base_folders, configured_base
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
 from tasks.training.loss_curve import draw_losses
-from tasks.training.order import TrainingOrder
 from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
 from tasks.training.watching import Watcher
-from tasks.training.worker_lines import saved_step
+from tasks.training.worker_output import saved_step
 
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])

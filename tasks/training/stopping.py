@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from tasks.training.worker_lines import BEGUN
+from tasks.training.worker_output import BEGUN
 
 
 class StopSign:

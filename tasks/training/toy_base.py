@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import link_or_copy, read_json
-from tasks.model.prompt import SYSTEM
-from tasks.model.tiny import create_tiny
+from tasks.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.model.llava.prompt import SYSTEM
+from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
 from tasks.processes import run_worker, serve_worker
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.storage.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import CPU_ENVIRONMENT
-from tasks.training.order import TrainingOrder
 
 WORKER = "tasks.training.toy_base"
 SEED = 7

@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.errors import DataError
 from tasks.image_paths import require_images_inside
-from tasks.json_lists import iterate_values
+from tasks.json_stream import iterate_values
 
 VALIDATION = "data_val"
 

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from tasks.errors import ConfigError
 from tasks.paths import BEST
 from tasks.settings import TrainingConfig
-from tasks.storage.staging import read_marker
+from tasks.storage.checkpoints.staging import read_marker
 from tasks.training.checkpoints import publish_final
 
 

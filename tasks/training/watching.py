@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
-from tasks.training.worker_lines import Progress, curves_address, progress_of
+from tasks.training.worker_output import Progress, curves_address, progress_of
 
 # A training may print several lines a second, and each update is a request to a server.
 EVERY_S = 5.0

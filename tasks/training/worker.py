@@ -12,32 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.model.checking import require_loadable
+from tasks.manifests import write_manifest
+from tasks.model.base_checks import require_loadable
+from tasks.model.configured_base import require_select_layer
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
-from tasks.storage.manifests import write_manifest
-from tasks.storage.staging import stage_checkpoint
-from tasks.training.adapters import count_parameters, prepare_trainable
-from tasks.training.answer_scores import answer_scores
+from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
-from tasks.training.base_model import require_select_layer
-from tasks.training.batches import SampleDataset
+from tasks.training.callbacks import Readings
 from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
-from tasks.training.loop import LlavaTrainer
+from tasks.training.collator import SampleDataset
+from tasks.training.job import TrainingOrder
 from tasks.training.loss_guard import LossGuard
-from tasks.training.order import TrainingOrder
 from tasks.training.progress import ProgressLines
-from tasks.training.readings import Readings
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples
+from tasks.training.settings_record import settings_of_order
 from tasks.training.stopping import StopInOrder, StopSign
-from tasks.training.trained_with import settings_of_order
+from tasks.training.trainable import count_parameters, prepare_trainable
+from tasks.training.trainer import LlavaTrainer
 from tasks.training.training_records import read_set
 from tasks.training.validation import require_validation
-from tasks.training.worker_lines import saved_line, stopped_line
+from tasks.training.validation_answers import answer_scores
+from tasks.training.worker_output import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
 
 

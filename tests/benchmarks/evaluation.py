@@ -13,7 +13,7 @@ from typing import Any
 
 from rows import Row
 
-from tasks.evaluation.java import find_java
+from tasks.evaluation.metrics.java import find_java
 from tasks.files import write_json
 
 CAPTIONS, QUESTIONS, DRAWS = 10_000, 10_000, 1_000
@@ -30,7 +30,7 @@ Records = list[dict[str, Any]]
 EVALUATE = """
 import sys, time
 from pathlib import Path
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.settings import EvaluationConfig
 folder, draws = Path(sys.argv[1]), int(sys.argv[2])
 files = EvaluationFiles(folder / "test.json", folder / "final.json", folder / "train.json")

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from rows import Row
 
-from tasks.inference.choosing import Decoding
-from tasks.inference.questions import plan_questions, ready_questions
+from tasks.inference.dialogues import plan_questions, ready_questions
+from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.inference.request import PredictRequest
-from tasks.inference.transformers_engine import TransformersEngine
 from tasks.model.images import pixels_of, read_image
+from tasks.model.llava.prompt import encode_prompt
+from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import LoadedModel, load_model
-from tasks.model.prompt import encode_prompt
-from tasks.model.tiny import create_tiny
 from tasks.records import Answer, Question
 from tasks.settings import InferenceConfig
 
@@ -39,7 +39,7 @@ COUNTS = (100, 1_000, 10_000)
 PREDICT = """
 import sys, time
 from pathlib import Path
-from tasks.inference.predicting import predict
+from tasks.inference.predict import predict
 from tasks.inference.request import PredictRequest
 request = PredictRequest.model_validate_json(sys.argv[1])
 import PIL.Image, PIL.PngImagePlugin

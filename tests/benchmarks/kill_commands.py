@@ -13,19 +13,19 @@ import boto3
 
 from deployments.configuration import load_config
 from tasks.data.preparing import prepare_dataset, raw_data
-from tasks.data.sample_scenes import draw_sample
+from tasks.data.synthetic.dataset import draw_sample
 from tasks.files import sha256_of
-from tasks.inference.predicting import predict
+from tasks.inference.predict import predict
 from tasks.inference.request import PredictRequest
-from tasks.model.tiny import create_tiny
+from tasks.manifests import whole_manifest
+from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, MANIFEST
 from tasks.settings import ExperimentConfig, InferenceConfig
-from tasks.storage.checkpoints import verify_checkpoints
-from tasks.storage.manifests import whole_manifest
+from tasks.storage.checkpoints.listing import verify_checkpoints
+from tasks.storage.checkpoints.paths import archive_checkpoint
+from tasks.storage.checkpoints.staging import stage_checkpoint, whole_on_disk
 from tasks.storage.object_store import open_store
-from tasks.storage.places import archive_checkpoint
 from tasks.storage.runs import open_run
-from tasks.storage.staging import stage_checkpoint, whole_on_disk
 from tasks.training.checkpoints import mark_complete
 
 KIB = 1 << 10

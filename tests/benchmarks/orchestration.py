@@ -19,12 +19,12 @@ from rows import Row
 
 from deployments.configuration import load_config
 from tasks.files import read_json
-from tasks.model.tiny import create_tiny
+from tasks.model.llava.tiny import create_tiny
 from tasks.paths import Workspace
+from tasks.settings import ArchiveConfig
+from tasks.storage.checkpoints.archiver import Archive
+from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.object_store import open_store
-from tasks.storage.sweeping import Archive
-from tasks.storage.uploader import Uploader
-from tasks.store_settings import ArchiveConfig
 
 REPO = Path(__file__).resolve().parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")

@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from deployments.configuration import load_config
-from tasks.data.auditing import audit_file
+from tasks.data.duplicates.audit import audit_file
 from tasks.data.preparing import prepare_dataset, raw_data
-from tasks.data.sample_scenes import draw_sample
 from tasks.data.set_files import set_paths
+from tasks.data.synthetic.dataset import draw_sample
 from tasks.data.token_counts import count_tokens
-from tasks.evaluation.comparing import compare
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.evaluation.comparison import compare
+from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.files import digest_of, read_json, write_json, write_text
 from tasks.inference.request import KeptIn, PredictRequest
+from tasks.manifests import made_beside, write_manifest
+from tasks.model.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
-from tasks.preflight.looking_ahead import look_ahead
+from tasks.preflight.preflight import look_ahead
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import ExperimentConfig
-from tasks.storage.manifests import made_beside, write_manifest
-from tasks.storage.run_results import archive_results
+from tasks.storage.checkpoints.archiver import Archive
+from tasks.storage.checkpoints.uploader import Uploader
+from tasks.storage.run_outputs import archive_results
 from tasks.storage.runs import Run, claim_store, open_run
-from tasks.storage.sweeping import Archive
-from tasks.storage.uploader import Uploader
-from tasks.training.base_model import configured_base
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
 from tasks.training.loss_curve import draw_losses
-from tasks.training.order import TrainingOrder
 
 
 def main(yaml: str, workspace: Path) -> None:

@@ -137,7 +137,7 @@ class Sender:
 
 @contextmanager
 def _server(folder: Path, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    from tasks.model.tiny import create_tiny
+    from tasks.model.llava.tiny import create_tiny
 
     create_tiny(folder / "tiny", ("Is there a road?", "an airport with two planes on a runway"), seed=28)
     command = [sys.executable, "-m", "flows.cli", "serve", "--model", str(folder / "tiny"), "--port", "0"]

@@ -19,9 +19,9 @@ from typing import Any
 import boto3
 from rows import Row
 
+from tasks.storage.checkpoints.paths import archive_checkpoint
+from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.storage.places import archive_checkpoint
-from tasks.storage.staging import stage_checkpoint
 from tasks.training.checkpoints import mark_complete
 
 MIB = 1 << 20

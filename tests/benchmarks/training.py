@@ -15,17 +15,17 @@ from PIL import Image
 from rows import Row
 from transformers import TrainerCallback
 
+from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import load_reader
-from tasks.model.tiny import create_tiny
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.adapters import optimizer_groups
 from tasks.training.arguments import training_arguments
-from tasks.training.loop import LlavaTrainer
+from tasks.training.job import TrainingOrder
 from tasks.training.losses import mean_loss, predict_answers
-from tasks.training.order import TrainingOrder
+from tasks.training.sampler import padding_share, train_sampler
 from tasks.training.samples import Sample, make_samples
-from tasks.training.sampling import padding_share, train_sampler
+from tasks.training.trainable import optimizer_groups
+from tasks.training.trainer import LlavaTrainer
 from tasks.training.worker import build_trainer
 
 REAL_RECORDS = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"

@@ -14,9 +14,9 @@ from prefect.server.events.schemas.events import ReceivedEvent, Resource
 from deployments.automations import FLOWS as OUR_FLOWS
 from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
 from deployments.register import PREFECT_FILE, flow_of, pools_of, read_plan
+from tasks.settings import ArchiveConfig
 from tasks.storage.runs import Run
 from tasks.storage.steps import ARCHIVED, SAVED, resource_of
-from tasks.store_settings import ArchiveConfig
 
 REPO = Path(__file__).resolve().parents[2]
 # parts of prepare-data and of run-sweep

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from tasks.section import BOUNDS, Section
-from tasks.settings import ExperimentConfig
+from tasks.settings import ExperimentConfig, Section
+from tasks.settings.base import BOUNDS
 
 
 def form_fields() -> Iterator[tuple[str, dict[str, Any]]]:

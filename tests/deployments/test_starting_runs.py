@@ -264,8 +264,8 @@ def test_an_archived_checkpoint_is_scored_where_that_is_wanted(orchestra: Any, e
 def announce_many(orchestra: Any, small: Any) -> None:
     """Save many checkpoints at once, each with its event."""
     from tasks.settings import ExperimentConfig
+    from tasks.storage.checkpoints.staging import stage_checkpoint
     from tasks.storage.runs import open_run
-    from tasks.storage.staging import stage_checkpoint
 
     run = open_run(ExperimentConfig.model_validate(small("burst")["config"]), "burst", orchestra.workspace)
     for step in range(1, BURST + 1):

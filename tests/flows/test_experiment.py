@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tasks.files import read_json, read_json_lines
+from tasks.manifests import whole_manifest
 from tasks.paths import RunFolder, Workspace
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
-from tasks.storage.manifests import whole_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -232,8 +232,8 @@ def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -
 
 def test_a_checkpoint_that_was_left_behind_is_archived_later_and_once(first: SimpleNamespace, tmp_path: Path) -> None:
     from flows.archive_checkpoint import archive_checkpoint_flow
+    from tasks.storage.checkpoints.staging import stage_checkpoint
     from tasks.storage.runs import open_run
-    from tasks.storage.staging import stage_checkpoint
 
     checkpoint = copytree(first.folder.training / "checkpoint-2", tmp_path / "checkpoint-2")
     stage_checkpoint(checkpoint, folder_of(first, "late").staging)

@@ -32,8 +32,8 @@ from prefect import flow
 from flows.owning import make_shared
 from tasks.files import write_text
 from tasks.records import FolderRef
-from tasks.steps import step
-from tasks.storage.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.orchestration.caching import step
+from tasks.manifests import content_digest, made_beside, whole_manifest, write_manifest
 
 @step("slow-toy")
 def slow_toy(out: Path) -> FolderRef:

@@ -42,8 +42,8 @@ def store_of(archived: SimpleNamespace):  # type: ignore[no-untyped-def]
 
 def keep_better_report(archived: SimpleNamespace, folder: Path) -> None:
     """Have the history say that the final model once knew every answer of the test set."""
-    from tasks.evaluation.evaluating import EvaluationFiles, evaluate
-    from tasks.storage.archiving import archive_folder
+    from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
+    from tasks.storage.folder_upload import archive_folder
 
     test_set = archived.result.dataset.path / "filtered_test.json"
     answers = copytree(archived.run.predictions("final"), folder / "answers")

@@ -14,7 +14,7 @@ import yaml
 
 from tasks.files import read_json, read_json_lines, write_text
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 
 # many short processes, one after the other: on a machine that others use, minutes
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -108,8 +108,8 @@ def test_a_killed_sweep_tries_the_points_of_one_that_is_not_killed(swept: Simple
 
 
 def test_the_leaderboard_says_what_a_new_computation_from_the_reports_says(swept: SimpleNamespace) -> None:
-    from tasks.evaluation.comparing import compare_rows, verdict_of
-    from tasks.evaluation.uncertainty import holm
+    from tasks.evaluation.comparison import compare_rows, verdict_of
+    from tasks.evaluation.metrics.bootstrap import holm
 
     rows = read_json(swept.result.folder / "leaderboard.json")["rows"]
     reports = [swept.workspace / "runs" / row["run"] / "validation" / "reports" / "final" for row in rows]
@@ -146,7 +146,7 @@ def test_points_are_chosen_by_the_validation_set_and_only_the_best_is_asked_the_
 
 def test_the_best_configuration_is_a_preset_of_the_same_experiment(swept: SimpleNamespace) -> None:
     from deployments.configuration import load_config
-    from tasks.sweeping.space import at_point, run_name
+    from tasks.sweeping.search_space import at_point, run_name
 
     best = swept.result.rows[0]
     config = load_config(str(swept.result.best))

@@ -34,8 +34,8 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 def trained(prefect_server: Path, small_experiment: Build, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Two steps on a data folder of its own."""
     from flows.train_lora import train_lora_flow
-    from tasks.data.sample_scenes import draw_sample
-    from tasks.data_settings import SampleConfig
+    from tasks.data.synthetic.dataset import draw_sample
+    from tasks.settings import SampleConfig
 
     folder = tmp_path_factory.mktemp("trained")
     draw_sample(folder / "data", SampleConfig(scenes=40, image_size=48))

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from tasks.manifests import content_digest, read_manifest, whole_manifest
 from tasks.paths import KEY_SUFFIX, Workspace
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
-from tasks.storage.manifests import content_digest, read_manifest, whole_manifest
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from hypothesis import given, strategies
 
 from tasks.errors import DataError
 from tasks.files import read_json, read_json_lines
-from tasks.json_lists import iterate_values
+from tasks.json_stream import iterate_values
 from tasks.json_text import MOST_DIGITS, MOST_LEVELS, parse_json
 
 REFUSED = {

@@ -9,9 +9,9 @@ import pytest
 
 from tasks.errors import OccupiedError
 from tasks.files import write_text
+from tasks.manifests import content_digest, whole_manifest, write_manifest
+from tasks.orchestration.caching import KEPT, is_whole, make, step
 from tasks.records import FolderRef
-from tasks.steps import KEPT, is_whole, make, step
-from tasks.storage.manifests import content_digest, whole_manifest, write_manifest
 
 # Where the step `occupy` has worked.
 calls: list[Path] = []

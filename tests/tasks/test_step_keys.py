@@ -10,10 +10,10 @@ from prefect import Task
 
 from tasks.data.preparing import RawData
 from tasks.inference.request import Asking
+from tasks.orchestration.caching import _content_of, _key_in_context, content_key
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
-from tasks.steps import _content_of, _key_in_context, content_key
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 
 TASKS = Path(__file__).parents[2] / "tasks"
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))

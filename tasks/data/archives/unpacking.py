@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.data.archives.admission import Limits
 from tasks.data.archives.reading import Reading, Unpacked, read_archive
 from tasks.errors import DataError
-from tasks.storage.manifests import made_beside
+from tasks.manifests import made_beside
 
 SIGNATURES = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tasks.data.fetching.http_answers import Meaning, meaning_of
+from tasks.data.fetching.http_responses import Meaning, meaning_of
 from tasks.data.fetching.partial_file import PartialFile, Remote, opened_part, record_of, require_space
 from tasks.errors import DataError
 from tasks.files import read_json

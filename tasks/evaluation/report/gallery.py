@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from tasks.errors import DataError
-from tasks.evaluation.answer_rows import Row, is_scored
+from tasks.evaluation.tables import Row, is_scored
 from tasks.image_paths import image_file
 from tasks.model.images import read_image
 

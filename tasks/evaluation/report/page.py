@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.answer_rows import Row
-from tasks.evaluation.answers import normalise_answer, number_of
 from tasks.evaluation.checkpoint_curve import Curve
-from tasks.evaluation.comparing import compare_rows
-from tasks.evaluation.gains import FEWEST_IMAGES
+from tasks.evaluation.comparison import compare_rows
+from tasks.evaluation.controls.gains import FEWEST_IMAGES
+from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.report.calibration import draw_calibration
 from tasks.evaluation.report.curves import Point, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import source_views
-from tasks.evaluation.vqa import COUNT
+from tasks.evaluation.tables import Row
+from tasks.evaluation.vqa_metrics import COUNT
 from tasks.settings import EvaluationConfig
 
 TEMPLATE = "report.html.j2"

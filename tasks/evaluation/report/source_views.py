@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.evaluation.captions import NOTE
-from tasks.evaluation.gains import blind_score, gain_is_shown
+from tasks.evaluation.caption_metrics import NOTE
+from tasks.evaluation.controls.gains import blind_score, gain_is_shown
 from tasks.evaluation.report.bars import Bar, draw_bars
 
 HEADLINE_METRIC = {"captioning": "CIDEr", "vqa": "accuracy"}

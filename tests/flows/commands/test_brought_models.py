@@ -15,7 +15,7 @@ from flows.cli import main
 from tasks.errors import ModelError
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.worker import work
 
 WEIGHTS = "model.safetensors"

@@ -7,7 +7,7 @@ import pytest
 
 from flows.cli import main
 from tasks.settings import ExperimentConfig
-from tasks.storage.archiving import archive_folder
+from tasks.storage.folder_upload import archive_folder
 from tasks.storage.local_store import LocalStore
 
 

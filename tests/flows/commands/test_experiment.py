@@ -11,9 +11,8 @@ import yaml
 
 from deployments.configuration import default_name, load_config
 from flows.cli import main
-from tasks.data.sample_scenes import draw_sample
-from tasks.data_settings import SampleConfig
-from tasks.settings import ExperimentConfig
+from tasks.data.synthetic.dataset import draw_sample
+from tasks.settings import ExperimentConfig, SampleConfig
 from tasks.storage.runs import require_run_name
 
 

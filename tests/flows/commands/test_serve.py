@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks.inference.choosing import Decoding
-from tasks.inference.conversation import Conversation
-from tasks.inference.conversation_models import load_speakers
+from tasks.inference.engines.decoding import Decoding
+from tasks.serving.conversation import Conversation
+from tasks.serving.models import load_speakers
 
 REPO = Path(__file__).resolve().parents[3]
 LOGIN = ("ana", "secret")
@@ -278,7 +278,7 @@ def test_a_directory_without_a_model_ends_with_2(tmp_path):
 
 
 def test_a_taken_port_ends_with_2_before_a_model_is_loaded(tmp_path):
-    from tasks.inference.serving_http import bound_socket
+    from tasks.serving.http_server import bound_socket
 
     with bound_socket("127.0.0.1", 0) as taken:
         code, said, errors = ended("--model", tmp_path, "--port", taken.getsockname()[1])

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tasks.data.image_checks import EMPTY, MISSING, UNREADABLE
 from tasks.data.image_files import faults_in, images_digest, look_at_images
-from tasks.data.image_states import EMPTY, MISSING, UNREADABLE
 
 
 def image_faults(images: Path, names: list[str]) -> dict[str, str]:

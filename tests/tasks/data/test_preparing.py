@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from tasks.data.preparing import choose_sets_folder, find_raw, prepare_dataset, raw_data
-from tasks.data.sample_scenes import draw_sample
-from tasks.data_settings import DataConfig, SampleConfig
+from tasks.data.synthetic.dataset import draw_sample
 from tasks.errors import DataError, OccupiedError
 from tasks.files import sha256_of
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef
+from tasks.settings import DataConfig, SampleConfig
 
 SETS = ("data_train", "data_val", "data_test", "filtered_test")
 

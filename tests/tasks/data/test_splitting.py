@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.data.filtering import filter_records
-from tasks.data.sources import source_of
 from tasks.data.splitting import Split, reduce_records, split_records
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
+from tasks.sources import source_of
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 

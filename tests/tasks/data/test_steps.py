@@ -1,7 +1,7 @@
 from tasks.data.preparing import raw_data
 from tasks.data.steps import draw_lessons_folder, draw_sample_folder, prepare_sets
-from tasks.data_settings import DataConfig, SampleConfig
-from tasks.steps import content_key, is_whole
+from tasks.orchestration.caching import content_key, is_whole
+from tasks.settings import DataConfig, SampleConfig
 
 SAMPLE = SampleConfig(scenes=20, image_size=48)
 

@@ -26,7 +26,7 @@ def _captions_of(image: str, captions: Sequence[str]) -> Record:
 @pytest.fixture(scope="session")
 def meteor() -> Iterator[Any]:
     """METEOR, started once: it takes Java seven seconds of work."""
-    from tasks.evaluation.meteor import running_meteor
+    from tasks.evaluation.metrics.meteor import running_meteor
 
     with running_meteor(1000, limit_s=3600) as score:
         yield score
@@ -35,7 +35,7 @@ def meteor() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of three captions and two questions, made once, since it starts METEOR; leave it as it is."""
-    from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+    from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
     from tasks.settings import EvaluationConfig
 
     folder = tmp_path_factory.mktemp("whole")
@@ -102,7 +102,7 @@ def report(vqa_files: dict[str, Path], tmp_path: Path) -> Callable[..., Any]:
     """A function (answers, out) -> a report of questions."""
 
     def make(answers: str = "good", out: str = "reports/final", **options: Any) -> Any:
-        from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+        from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
         from tasks.settings import EvaluationConfig
 
         config = options.pop("config", EvaluationConfig(bootstrap_draws=50, gallery=6))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import DataError, UserError
-from tasks.evaluation.comparing import compare
+from tasks.evaluation.comparison import compare
 from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 

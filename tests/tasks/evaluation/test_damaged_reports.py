@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from tasks.storage.manifests import write_manifest
+from tasks.manifests import write_manifest
 
 ROW = {"record": 0, "turn": 0, "source": "LR", "image": "LR/Train/1.tif", "right": True}
 METRICS = {

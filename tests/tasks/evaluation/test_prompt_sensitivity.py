@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.captions import caption_set
-from tasks.evaluation.cider import CiderSpace, mean_similarity
+from tasks.evaluation.caption_metrics import caption_set
+from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 
 SHIPS, TREES = "two ships in the blue port", "many green trees in the wood"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.evaluation.captions import CaptionSet, score_captions
-from tasks.evaluation.cider import CiderSpace, mean_similarity
-from tasks.evaluation.meteor import Meteor
-from tasks.evaluation.reference_protocol import score_by_reference_protocol
+from tasks.evaluation.caption_metrics import CaptionSet, score_captions
+from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
+from tasks.evaluation.metrics.meteor import Meteor
+from tasks.evaluation.reference_cider import score_by_reference_protocol
 
 WORDS = st.sampled_from(["plane", "ship", "tree", "road", "two", "many", "blue"])
 TEXT = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)

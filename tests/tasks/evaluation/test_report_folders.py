@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import DataError, UserError
 from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
-from tasks.evaluation.comparing import compare, compare_several
+from tasks.evaluation.comparison import compare, compare_several
 from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 

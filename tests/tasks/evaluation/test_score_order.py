@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.evaluation.captions import CaptionSet, score_captions
-from tasks.evaluation.meteor import Meteor
+from tasks.evaluation.caption_metrics import CaptionSet, score_captions
+from tasks.evaluation.controls.training_set import TrainingSet
+from tasks.evaluation.controls.vqa_controls import vqa_controls
+from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.pairing import pair_records, read_records
-from tasks.evaluation.reference_protocol import score_by_reference_protocol
+from tasks.evaluation.reference_cider import score_by_reference_protocol
 from tasks.evaluation.scoring import Scored, score_records
-from tasks.evaluation.training_set import TrainingSet
-from tasks.evaluation.vqa import answered_questions, score_questions
-from tasks.evaluation.vqa_controls import vqa_controls
+from tasks.evaluation.vqa_metrics import answered_questions, score_questions
 from tasks.settings import EvaluationConfig
 
 WORDS = st.sampled_from(["plane", "ship", "tree", "road", "two", "many", "blue"])
@@ -139,8 +139,8 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 WORKER = """
 import json, sys
 from tests_input import CAPTIONS, TRAINING
-from tasks.evaluation.caption_controls import caption_controls
-from tasks.evaluation.captions import CaptionSet, caption_intervals, score_captions
+from tasks.evaluation.controls.caption_controls import caption_controls
+from tasks.evaluation.caption_metrics import CaptionSet, caption_intervals, score_captions
 captions = CaptionSet(*CAPTIONS)
 scores = score_captions(captions, lambda hypotheses, references: (0.0, [0.0] * len(hypotheses)))
 print(json.dumps([scores.corpus, caption_intervals(scores, 100, 28), caption_controls(captions, TRAINING, 28)]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.score_table import score_rows
 from tasks.settings import EvaluationConfig
 

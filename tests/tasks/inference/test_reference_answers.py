@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.inference.choosing import Decoding
-from tasks.inference.transformers_engine import TransformersEngine
+from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
 

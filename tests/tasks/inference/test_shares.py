@@ -11,16 +11,16 @@ import time
 import pytest
 
 from tasks.errors import DataError, UserError
-from tasks.inference.predicting import Listener, answer_share, claim, predict
+from tasks.inference.predict import Listener, answer_share, claim, predict
 from tasks.inference.request import Share
 
 # answers by echo, each after a moment, and notes what it was asked
 SLOW = """
 import sys, time
 from pathlib import Path
-from tasks.inference import making
-from tasks.inference.echo_engine import EchoEngine
-from tasks.inference.predicting import predict
+from tasks.inference.engines import registry as making
+from tasks.inference.engines.echo import EchoEngine
+from tasks.inference.predict import predict
 from tasks.inference.request import PredictRequest
 class Slow(EchoEngine):
     def answer(self, questions):

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tasks.errors import ModelError
-from tasks.inference.attention import NAME, Prefix
-from tasks.inference.choosing import Decoding
-from tasks.inference.engine import by_image, plan_batches
-from tasks.inference.memory import Room, is_shortage
-from tasks.inference.transformers_engine import TransformersEngine
+from tasks.inference.engines.base import by_image, plan_batches
+from tasks.inference.engines.batch_memory import Room, is_shortage
+from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.prefix_attention import NAME, Prefix
+from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.records import Question
 
 WORDS = ("road", "buildings", "ships", "an airport with two planes", "beach", "area", "blue sea beside white sand")
@@ -139,8 +139,8 @@ def test_a_process_that_really_runs_out_of_memory_goes_on_with_smaller_batches(t
         "from pathlib import Path\n"
         "import torch\n"
         "torch.set_num_threads(1)\n"
-        "from tasks.inference.choosing import Decoding\n"
-        "from tasks.inference.transformers_engine import TransformersEngine\n"
+        "from tasks.inference.engines.decoding import Decoding\n"
+        "from tasks.inference.engines.transformers_engine import TransformersEngine\n"
         "from tasks.model.loading import load_model\n"
         "from tasks.records import Question\n"
         "engine = TransformersEngine(load_model(Path(sys.argv[1])), Path(sys.argv[2]), Decoding(2), 4096, 1)\n"

@@ -1,7 +1,7 @@
 import pytest
 
 from tasks.errors import UserError
-from tasks.inference.predicting import predict
+from tasks.inference.predict import predict
 from tasks.processes import run_worker
 from tasks.records import PredictionsRef
 

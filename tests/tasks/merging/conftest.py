@@ -57,7 +57,7 @@ def toy() -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def made_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tasks.model.tiny import create_tiny
+    from tasks.model.llava.tiny import create_tiny
 
     folder = tmp_path_factory.mktemp("models") / "base"
     create_tiny(folder, ["a river and a bridge", "two planes"], seed=1, image_size=32)

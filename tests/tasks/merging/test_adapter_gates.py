@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from changed_files import B_MATRIX, BIAS, LORA, PROJECTOR, change_json, change_lora, change_projector, refused
+from support.changed_files import B_MATRIX, BIAS, LORA, PROJECTOR, change_json, change_lora, change_projector, refused
 
 from tasks.errors import ModelError
-from tasks.merging.base_model import read_base
-from tasks.merging.gates import require_mergeable
+from tasks.merging.checks import require_mergeable
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
+from tasks.model.model_tensors import read_base
 
 
 def test_an_adapter_of_another_rank_than_it_says(base: Path, adapter: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from adapter_kinds import BASE, CONFIG, EXACT, FULL, KINDS, LANGUAGE, NON_LORA, OWN, REFUSED
+from support.adapter_kinds import BASE, CONFIG, EXACT, FULL, KINDS, LANGUAGE, NON_LORA, OWN, REFUSED
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
-from tasks.merging.verifying import require_same_answers
+from tasks.merging.model_directory import Form
+from tasks.merging.verify import require_same_answers
 from tasks.model.loading import load_model
 
 
@@ -178,7 +178,7 @@ def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
 def test_base_and_tuned_answer_from_one_memory_whatever_the_adapter_changes(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path
 ) -> None:
-    from tasks.inference.conversation_models import load_speakers
+    from tasks.serving.models import load_speakers
 
     settings = {"target_modules": ["q_proj", "embed_tokens", "linear_1"], "trainable_token_indices": {"lm_head": [2]}}
     model = tuned(made_base, settings, OWN, toy)

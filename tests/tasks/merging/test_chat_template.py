@@ -11,9 +11,9 @@ from PIL import Image
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
+from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_reader
-from tasks.model.prompt import encode_prompt
-from tasks.model.saving import save_reader
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"

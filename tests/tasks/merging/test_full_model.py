@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
+from tasks.manifests import whole_manifest
 from tasks.merging.full_model import copy_full_model, is_full_model
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
 from tasks.merging.worker import merge
-from tasks.storage.manifests import whole_manifest
 
 # as transformers names it in its files
 HEAD = "language_model.lm_head.weight"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tasks.manifests import whole_manifest
 from tasks.merging.merge import merge_adapter
 from tasks.processes import run_worker
 from tasks.records import ModelRef
-from tasks.storage.manifests import whole_manifest
 
 REPO = Path(__file__).resolve().parents[3]
 # Stops itself before the file of its first argument is opened for writing: a kill at that very point.
@@ -69,7 +69,7 @@ def test_a_kill_leaves_nothing_under_the_final_name(base: Path, adapter: Path, t
 WAITING_MERGE = """
 import sys
 from pathlib import Path
-from tasks.storage.manifests import made_beside
+from tasks.manifests import made_beside
 
 with made_beside(Path(sys.argv[1])) as part:
     print("begun", flush=True)

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
-from tasks.merging.hashing import hashed_meanwhile
+from tasks.manifests import read_manifest, whole_manifest
+from tasks.merging.input_hashes import hashed_meanwhile
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
-from tasks.model.formats import canonical_name, published_name
-from tasks.storage.manifests import read_manifest, whole_manifest
+from tasks.merging.model_directory import Form
+from tasks.model.llava.tensor_names import canonical_name, published_name
 
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
 MODULES = ["language_model.layers.0.mlp.up_proj", "language_model.layers.2.self_attn.k_proj"]

@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
 from tasks.files import read_json
-from tasks.merging.base_model import read_base
-from tasks.merging.layouts import places
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
-from tasks.merging.streaming import kept, write_files
-from tasks.merging.verifying import require_same_answers
+from tasks.merging.model_directory import Form
+from tasks.merging.tensor_merge import kept, write_files
+from tasks.merging.verify import require_same_answers
 from tasks.model.adapters import apply_adapter
-from tasks.model.formats import canonical_name
+from tasks.model.llava.layouts import places
+from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import load_base, load_reader
+from tasks.model.model_tensors import read_base
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -148,7 +148,7 @@ def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_pat
 
 def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
     """Of the reference's batch of eight, a sample at a time."""
-    from tasks.model.prompt import expand_images
+    from tasks.model.llava.prompt import expand_images
 
     golden = np.load(ORACLE / "forward.npz")
     found = []

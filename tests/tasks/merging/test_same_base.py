@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.training.checkpoints import Origin, write_origin
 

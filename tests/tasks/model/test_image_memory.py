@@ -25,7 +25,7 @@ import json, os, resource, sys
 from pathlib import Path
 import numpy, torch
 from tasks.errors import DataError
-from tasks.data.image_states import state_of
+from tasks.data.image_checks import state_of
 from tasks.model.images import pixels_of, read_image
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 

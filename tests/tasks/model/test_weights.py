@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.merging.base_model import read_base
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import load_base
+from tasks.model.model_tensors import read_base
 from tasks.model.tensor_files import read_float
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig

@@ -3,7 +3,7 @@
 import boto3
 import pytest
 
-from tasks.preflight.services import store_findings
+from tasks.preflight.service_checks import store_findings
 from tasks.settings import ExperimentConfig
 
 

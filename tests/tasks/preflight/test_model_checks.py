@@ -8,12 +8,12 @@ from shutil import copytree
 import pytest
 
 from tasks.errors import ModelError
-from tasks.model.finding import find_model
+from tasks.model.configured_base import base_folders, configured_base
+from tasks.model.hub import find_model
+from tasks.model.llava.original_layout import find_tower
 from tasks.model.loading import load_reader
-from tasks.model.original import find_tower
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig
-from tasks.training.base_model import base_folders, configured_base
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation, append, last_of, read_history, verdict_on
-from tasks.reevaluating.shown import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
+from tasks.reevaluating.pages import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
 from tasks.storage.local_store import LocalStore
 
 

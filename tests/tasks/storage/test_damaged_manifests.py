@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from flows.cli import main
 from tasks.records import Manifest
-from tasks.storage.archiving import archive_folder
-from tasks.storage.checkpoints import list_checkpoints, verify_checkpoints
+from tasks.settings import ArchiveConfig, KeepRule
+from tasks.storage.checkpoints.archiver import Archive, archive_staged
+from tasks.storage.checkpoints.listing import list_checkpoints, verify_checkpoints
+from tasks.storage.folder_upload import archive_folder
 from tasks.storage.local_store import LocalStore
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.storage.sweeping import Archive, archive_staged
-from tasks.store_settings import ArchiveConfig, KeepRule
 
 GOOD = "0" * 64
 BUCKET = "damaged"

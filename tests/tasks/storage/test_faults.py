@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from tasks.files import read_json, sha256_of
-from tasks.storage.checkpoints import verify_checkpoints
+from tasks.storage.checkpoints.listing import verify_checkpoints
+from tasks.storage.checkpoints.paths import places_below
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.storage.places import places_below
 from tasks.storage.remote_folders import read_remote_manifest
-from tasks.storage.s3_proof import PROOF
+from tasks.storage.s3_checksum_probe import PROOF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BUCKET = "faults"

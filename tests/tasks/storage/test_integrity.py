@@ -8,8 +8,8 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.files import sha256_of
+from tasks.settings import StoreConfig
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.store_settings import StoreConfig
 
 BUCKET = "faults"
 MIB = 1 << 20

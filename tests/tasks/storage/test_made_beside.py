@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.storage.manifests import made_beside, whole_manifest, write_manifest
+from tasks.manifests import made_beside, whole_manifest, write_manifest
 
 
 def make(folder: Path, content: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.files import sha256_of
+from tasks.settings import StoreConfig
 from tasks.storage.credentials import Credentials
 from tasks.storage.object_store import open_store
-from tasks.store_settings import StoreConfig
 
 BUCKET = "faults"
 REFUSALS = [

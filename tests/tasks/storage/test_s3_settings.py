@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tasks.errors import StoreError
-from tasks.storage.checkpoints import verify_checkpoints
+from tasks.settings import StoreConfig
+from tasks.storage.checkpoints.listing import verify_checkpoints
+from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.storage.places import archive_checkpoint
-from tasks.storage.s3_sending import Throttle
-from tasks.store_settings import StoreConfig
+from tasks.storage.s3_upload import Throttle
 
 BUCKET = "faults"
 MIB = 1 << 20

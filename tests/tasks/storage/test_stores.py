@@ -10,8 +10,8 @@ from moto.s3.models import s3_backends
 
 from tasks.errors import StoreError
 from tasks.files import sha256_of
-from tasks.storage.archiving import archive_folder
-from tasks.storage.checkpoints import pull_checkpoint, verify_checkpoints
+from tasks.storage.checkpoints.listing import pull_checkpoint, verify_checkpoints
+from tasks.storage.folder_upload import archive_folder
 from tasks.storage.object_store import ObjectStore, open_store
 
 BUCKET = "rsvlm-tests"

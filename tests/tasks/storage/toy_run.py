@@ -25,13 +25,13 @@ from botocore.retries.standard import ExponentialBackoff
 
 from tasks.errors import UserError
 from tasks.processes import die_with_parent
+from tasks.settings import ArchiveConfig, StoreConfig
+from tasks.storage.checkpoints.archiver import Archive, archive_staged
+from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.object_store import open_store
-from tasks.storage.sweeping import Archive, archive_staged
-from tasks.storage.uploader import Uploader
-from tasks.store_settings import ArchiveConfig, StoreConfig
 from tasks.training.checkpoints import drop_unfinished, mark_complete, rotate, step_of, whole_checkpoints
 
-from tasks.storage.staging import stage_checkpoint  # isort: skip
+from tasks.storage.checkpoints.staging import stage_checkpoint  # isort: skip
 
 FILE_STEPS = frozenset({"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir"})
 SENT = "http.client.send"

@@ -6,10 +6,10 @@ import pytest
 
 from tasks.errors import UserError
 from tasks.files import write_json, write_json_lines
-from tasks.storage.manifests import write_manifest
+from tasks.manifests import write_manifest
 from tasks.sweeping.charts import Axis, draw_importance
 from tasks.sweeping.leaderboard import Entry, overall, rank, score_of
-from tasks.sweeping.page import render_sweep
+from tasks.sweeping.pages import render_sweep
 
 IMAGES = 60
 

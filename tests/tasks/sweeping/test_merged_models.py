@@ -6,7 +6,7 @@ import pytest
 
 from tasks.files import write_text
 from tasks.paths import Workspace
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.merged_models import remove_spare_models
 from tasks.sweeping.study import open_points
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.paths import RunFolder
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.pruning import Pruner
 from tasks.sweeping.study import open_points
 from tasks.training.preemption import stoppable

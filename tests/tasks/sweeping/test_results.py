@@ -6,9 +6,9 @@ import pytest
 
 from tasks.errors import ConfigError, UserError
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.results import claim_folder, sweep_folder
-from tasks.sweeping.space import at_point
+from tasks.sweeping.search_space import at_point
 
 CONFIG = ExperimentConfig()
 

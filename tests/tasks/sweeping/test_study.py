@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import UserError
-from tasks.sweeping.description import SweepConfig
+from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.study import JOURNAL, open_points
 
 SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "steps": 3}, "training.lora_r": [2, 4]}

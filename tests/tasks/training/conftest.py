@@ -16,8 +16,8 @@ from PIL import Image
 from tasks.files import write_json
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import CPU_ENVIRONMENT, launcher
-from tasks.training.order import TrainingOrder
 
 OLDER = ("transformers==4.57.6", "peft==0.17.1", "huggingface_hub==0.36.2", "tokenizers==0.22.2")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsvlm-tests" / "-".join(OLDER)

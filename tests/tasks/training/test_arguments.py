@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.training.arguments import SAME_NAME, training_arguments
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 
 OrderFor = Callable[..., TrainingOrder]
 # none of them transformers' default

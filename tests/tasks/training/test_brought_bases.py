@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tasks.merging.merge import merge_adapter
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
+from tasks.model.llava.prompt import encode_conversation, encode_prompt, expand_images
 from tasks.model.loading import load_model, load_reader
-from tasks.model.prompt import encode_conversation, encode_prompt, expand_images
 from tasks.preflight.model_checks import look_at_base
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.worker import work
 
 # how each of them splits text before merging bytes
@@ -107,7 +107,7 @@ def test_a_base_of_another_family_is_trained_merged_and_asked(
 def test_the_prompt_template_gives_the_tokens_of_training(tiny_model_dir: Path, tmp_path: Path, kind: str) -> None:
     from transformers import AutoTokenizer
 
-    from tasks.model.saving import save_reader
+    from tasks.model.llava.processor_files import save_reader
 
     reader = load_reader(make_base(tmp_path / "base", tiny_model_dir, kind))
     save_reader(reader, tmp_path / "saved")

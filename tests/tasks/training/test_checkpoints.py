@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tasks.files import read_json, write_json
+from tasks.manifests import write_manifest
 from tasks.paths import COMPLETE
-from tasks.storage.manifests import write_manifest
 from tasks.training.checkpoints import (
     Origin,
     distrust_damaged,

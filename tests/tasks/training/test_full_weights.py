@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.model.loading import load_base
 from tasks.training.full_weights import load_weights, note_ties, published_weights
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.worker import work
 
 OrderFor = Callable[..., TrainingOrder]

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from tasks.files import read_json, sha256_of, write_json
 from tasks.records import CheckpointRef
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from tasks.errors import TrainingStopped
 from tasks.files import read_json
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 try:
     train(TrainingOrder.model_validate(read_json(Path(sys.argv[1]))), lambda line: print(line, flush=True))
 except TrainingStopped as error:

@@ -11,7 +11,7 @@ from tasks.errors import ConfigError
 from tasks.files import read_json
 from tasks.settings import TrainingConfig
 from tasks.training.launch import launcher
-from tasks.training.worker_lines import saved_line, saved_step, stopped_line, stopped_step
+from tasks.training.worker_output import saved_line, saved_step, stopped_line, stopped_step
 from tasks.training.zero_config import zero_config
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.files import read_json
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
 
 pytestmark = pytest.mark.gpu
 

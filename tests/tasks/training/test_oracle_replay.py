@@ -12,15 +12,15 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 
 from tasks.files import read_json
-from tasks.model.formats import canonical_name
+from tasks.model.llava.tensor_names import canonical_name
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.adapters import PROJECTOR
 from tasks.training.arguments import training_arguments
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
+from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
-ORACLE = Path(__file__).resolve().parents[3].parent / "shared" / "oracle"
+ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 RUN = ORACLE / "lora"
 # as RUN/trace.json says under `args`
 SETTINGS: dict[str, Any] = {

@@ -17,13 +17,13 @@ from safetensors.torch import load_file, save_file
 
 from tasks.files import read_json, write_json
 from tasks.merging.checkpoints import merge_checkpoint
-from tasks.merging.publishing import Form
+from tasks.merging.model_directory import Form
 from tasks.model.images import pixels_of
+from tasks.model.llava.prompt import encode_prompt
+from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import load_image_processor, load_model
-from tasks.model.prompt import encode_prompt
-from tasks.model.tiny import create_tiny
 from tasks.records import ModelRef
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.worker import work
 
 OrderFor = Callable[..., TrainingOrder]

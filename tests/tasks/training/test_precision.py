@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from tasks.training.adapters import PROJECTOR
 from tasks.training.arguments import training_arguments
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
+from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
 OrderFor = Callable[..., TrainingOrder]

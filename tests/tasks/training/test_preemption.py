@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.interrupting import Interrupted
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.preemption import ask_to_stop, stoppable
 from tasks.training.stopping import StopSign
 

@@ -8,12 +8,12 @@ import pytest
 
 from tasks.errors import OccupiedError, TrainingError
 from tasks.files import read_json
+from tasks.manifests import write_manifest
 from tasks.paths import COMPLETE, FINAL
+from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.local_store import LocalStore
-from tasks.storage.manifests import write_manifest
-from tasks.storage.places import archive_checkpoint
 from tasks.training.checkpoints import mark_complete, whole_checkpoints
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 from tasks.training.resuming import fetch_newer, newest_checkpoint
 
 OrderFor = Callable[..., TrainingOrder]

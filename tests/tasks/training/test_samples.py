@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Reader, load_reader
-from tasks.model.prompt import IMAGE_INDEX
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,

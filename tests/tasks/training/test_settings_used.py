@@ -9,7 +9,7 @@ import pytest
 from tasks.settings import TrainingConfig
 
 ROOM = Path(__file__).resolve().parents[3] / "tasks"
-READERS = [*sorted((ROOM / "training").glob("*.py")), ROOM / "settings.py"]
+READERS = [*sorted((ROOM / "training").glob("*.py")), ROOM / "settings" / "training.py"]
 
 
 def read_names() -> Iterator[str]:

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from tasks.files import read_json, write_json
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from tasks.files import read_json
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
 print(train(TrainingOrder.model_validate(read_json(Path(sys.argv[1])))).model_dump_json())
 """
 

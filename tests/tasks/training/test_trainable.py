@@ -1,113 +1,107 @@
-"""A 7B training as the published models make it, counted without its 28 GB."""
+"""What is trained, and at which rate."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from tasks.model.configuration import require_model_config
-from tasks.model.formats import canonical_name
+from tasks.model.loading import load_base
 from tasks.settings import TrainingConfig
-from tasks.training.adapters import count_parameters, prepare_trainable
-from tasks.training.memory_estimate import all_parameters, trained_parameters
-from tasks.training.model_shape import published_shape
+from tasks.training.trainable import count_parameters, non_lora_names, optimizer_groups, prepare_trainable
 
-# config.json of liuhaotian/llava-v1.5-7b, and of its tower openai/clip-vit-large-patch14-336
-LLAVA = {
-    "architectures": ["LlavaLlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",
-    "hidden_size": 4096, "image_aspect_ratio": "pad", "initializer_range": 0.02, "intermediate_size": 11008,
-    "max_length": 4096, "max_position_embeddings": 4096, "mm_hidden_size": 1024, "mm_projector_type": "mlp2x_gelu",
-    "mm_use_im_patch_token": False, "mm_use_im_start_end": False, "mm_vision_select_feature": "patch",
-    "mm_vision_select_layer": -2, "mm_vision_tower": "openai/clip-vit-large-patch14-336", "model_type": "llava",
-    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "pad_token_id": 0,
-    "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": None, "tie_word_embeddings": False,
-    "torch_dtype": "float16", "tune_mm_mlp_adapter": False, "use_cache": True, "vocab_size": 32000,
-}  # fmt: skip
-CLIP = {
-    "model_type": "clip",
-    "vision_config": {
-        "hidden_act": "quick_gelu", "hidden_size": 1024, "image_size": 336, "intermediate_size": 4096,
-        "layer_norm_eps": 1e-05, "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14,
-        "projection_dim": 768,
-    },
-}  # fmt: skip
-# A and B of rank r: r times inputs and outputs; q, k, v, o; gate, up, down; 32 layers
-LORA = 32 * 128 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
-PROJECTOR = 1024 * 4096 + 4096 + 4096 * 4096 + 4096
-LANGUAGE = 2 * 32000 * 4096 + 32 * (4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096) + 4096
-TOWER_LAYER = 4 * (1024**2 + 1024) + 2 * 1024 * 4096 + 4096 + 1024 + 4 * 1024
-TOWER = 3 * 14**2 * 1024 + 1024 + (24**2 + 1) * 1024 + 4 * 1024 + 24 * TOWER_LAYER
-SEVEN = [f"self_attn.{n}_proj" for n in "qkvo"] + [f"mlp.{n}_proj" for n in ("gate", "up", "down")]
+SEVEN = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+CONFIG = TrainingConfig(lora_r=4, lora_alpha=8, mm_projector_lr=2e-5, learning_rate=2e-4, gradient_checkpointing=False)
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directories of the model and its tower, beside each other, without their weights."""
-    root = tmp_path_factory.mktemp("published")
-    for name, config in (("llava-v1.5-7b", LLAVA), ("clip-vit-large-patch14-336", CLIP)):
-        (root / name).mkdir()
-        (root / name / "config.json").write_text(json.dumps(config))
-    return root / "llava-v1.5-7b"
+def prepared(folder: Path, **changes: Any) -> tuple[Any, TrainingConfig]:
+    config = CONFIG.model_copy(update=changes)
+    return prepare_trainable(load_base(folder, torch.float32), config), config
 
 
-def names_in_the_published_files() -> set[str]:
-    layers = [f"{n}.weight" for n in (*SEVEN, "input_layernorm", "post_attention_layernorm")]
-    names = {f"model.layers.{i}.{n}" for i in range(32) for n in layers}
-    names |= {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}
-    names |= {f"model.mm_projector.{n}.{kind}" for n in (0, 2) for kind in ("weight", "bias")}
-    vision = "model.vision_tower.vision_tower.vision_model."
-    attention = [f"self_attn.{n}_proj" for n in ("q", "k", "v", "out")]
-    parts = (*attention, "mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2")
-    names |= {f"{vision}encoder.layers.{i}.{n}.{k}" for i in range(24) for n in parts for k in ("weight", "bias")}
-    names |= {f"{vision}{n}.{k}" for n in ("pre_layrnorm", "post_layernorm") for k in ("weight", "bias")}
-    places = ("class_embedding", "patch_embedding.weight", "position_embedding.weight")
-    return names | {f"{vision}embeddings.{n}" for n in places}
+def trained(model: Any) -> set[str]:
+    return {name for name, value in model.named_parameters() if value.requires_grad}
 
 
-def prepared_without_memory(folder: Path, config: TrainingConfig) -> Any:
-    """The model of a directory's configuration, prepared for training: all shapes and no values."""
-    with torch.random.fork_rng(), torch.device("meta"):
-        base = LlavaForConditionalGeneration(LlavaConfig.from_dict(require_model_config(folder)))
-        return prepare_trainable(base, config)
+def test_lora_covers_the_seven_linears_of_every_layer_and_nothing_else(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    lora = {name.partition(".lora_")[0] for name in trained(model) if ".lora_" in name}
+    assert {name.rpartition(".")[2] for name in lora} == SEVEN
+    assert len(lora) == 7 * 3
+    assert all(".language_model.layers." in name for name in lora)
 
 
-@pytest.fixture(scope="module")
-def prepared(published: Path) -> Any:
-    return prepared_without_memory(published, TrainingConfig())
+def test_the_projector_is_trained_in_full_and_the_rest_is_frozen(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    full = non_lora_names(model)
+    assert len(full) == 4
+    assert all("multi_modal_projector" in name for name in full)
+    assert full == {name for name in trained(model) if "lora_" not in name}
 
 
-def test_the_reference_run_trains_as_many_parameters_as_the_reference(prepared: Any) -> None:
-    assert (LORA, PROJECTOR) == (319_815_680, 20_979_712)
-    assert count_parameters(prepared) == (LORA + PROJECTOR, LORA + LANGUAGE + PROJECTOR + TOWER)
+def test_the_tower_is_trained_where_asked(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, unfreeze_mm_vision_tower=True)
+    assert any("vision_tower" in name for name in non_lora_names(model))
 
 
-def test_a_full_training_trains_all_but_the_tower(published: Path) -> None:
-    full = prepared_without_memory(published, TrainingConfig(lora_enable=False))
-    assert count_parameters(full) == (LANGUAGE + PROJECTOR, 7_062_902_784)
+def test_without_lora_all_but_the_tower_is_trained(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, lora_enable=False)
+    frozen = {name for name, _ in model.named_parameters()} - trained(model)
+    assert frozen
+    assert all("vision_tower" in name for name in frozen)
 
 
-@pytest.mark.parametrize("lora", [True, False])
-def test_what_is_told_before_a_run_is_what_it_trains(lora: bool) -> None:
-    shape, config = published_shape("liuhaotian/llava-v1.5-7b"), TrainingConfig(lora_enable=lora)
-    assert shape is not None
-    assert trained_parameters(shape, config) == PROJECTOR + (LORA if lora else LANGUAGE)
-    assert all_parameters(shape, config) == 7_062_902_784 + (LORA if lora else 0)
+def test_the_seed_decides_the_adapters_first_values(tiny_model_dir: Path) -> None:
+    def first_values(seed: int) -> torch.Tensor:
+        torch.rand(seed)  # whatever ran earlier
+        model, _ = prepared(tiny_model_dir, seed=seed)
+        return torch.cat([value.flatten() for name, value in model.named_parameters() if "lora_A" in name])
+
+    assert torch.equal(first_values(1), first_values(1))
+    assert not torch.equal(first_values(1), first_values(2))
 
 
-def test_no_value_is_held_in_memory(prepared: Any) -> None:
-    assert {value.device.type for value in prepared.parameters()} == {"meta"}
+def test_an_adapter_changes_nothing_before_it_is_trained(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    matrices = [value for name, value in model.named_parameters() if "lora_B" in name]
+    assert matrices
+    assert not any(value.any() for value in matrices)
 
 
-def test_its_tensors_are_those_of_the_published_files(prepared: Any) -> None:
-    module = prepared.get_base_model()
-    ours = {name.replace(".base_layer", "") for name in module.state_dict() if "lora_" not in name}
-    assert ours == {canonical_name(name) for name in names_in_the_published_files()}
+def test_the_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, weight_decay=0.1)
+    groups = optimizer_groups(model, config)
+    assert [(len(g["params"]), g["weight_decay"], g["lr"]) for g in groups] == [
+        (42, 0.1, 2e-4),
+        (2, 0.1, 2e-5),
+        (2, 0.0, 2e-5),
+    ]
 
 
-def test_adapters_stand_on_the_seven_linear_layers_of_each_language_layer(prepared: Any) -> None:
-    adapted = {name.partition(".lora_")[0] for name, _ in prepared.named_parameters() if ".lora_" in name}
-    prefix = "base_model.model.model.language_model.layers."
-    assert adapted == {f"{prefix}{i}.{name}" for i in range(32) for name in SEVEN}
+def test_without_a_rate_of_its_own_the_projector_takes_the_main_one(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, mm_projector_lr=None)
+    assert {group["lr"] for group in optimizer_groups(model, config)} == {2e-4}
+
+
+def test_every_trained_parameter_is_in_one_group(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, lora_enable=False, weight_decay=0.1)
+    grouped = [id(value) for group in optimizer_groups(model, config) for value in group["params"]]
+    assert sorted(grouped) == sorted(id(value) for value in model.parameters() if value.requires_grad)
+
+
+def test_parameters_are_counted(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir)
+    expected = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    assert count_parameters(model) == (expected, sum(value.numel() for value in model.parameters()))
+
+
+def test_what_is_trained_is_float32_on_a_base_in_bfloat16(tiny_model_dir: Path) -> None:
+    model = prepare_trainable(load_base(tiny_model_dir, torch.bfloat16), CONFIG)
+    assert {value.dtype for value in model.parameters() if value.requires_grad} == {torch.float32}
+    assert {value.dtype for value in model.parameters() if not value.requires_grad} == {torch.bfloat16}
+
+
+def test_deepspeed_is_given_one_type_and_keeps_float32_itself(tiny_model_dir: Path) -> None:
+    model = prepare_trainable(
+        load_base(tiny_model_dir, torch.bfloat16), CONFIG.model_copy(update={"deepspeed": "zero3"})
+    )
+    assert {value.dtype for value in model.parameters()} == {torch.bfloat16}

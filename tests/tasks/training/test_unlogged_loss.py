@@ -7,8 +7,8 @@ import pytest
 
 from tasks.errors import TrainingError
 from tasks.training.arguments import training_arguments
-from tasks.training.loop import LlavaTrainer
-from tasks.training.order import TrainingOrder
+from tasks.training.job import TrainingOrder
+from tasks.training.trainer import LlavaTrainer
 from tasks.training.worker import build_trainer, work
 
 

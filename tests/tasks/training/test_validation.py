@@ -15,9 +15,9 @@ from tasks.files import read_json, write_json
 from tasks.model.loading import load_model
 from tasks.records import DatasetRef
 from tasks.settings import TrainingConfig
-from tasks.training.batches import Collator, SampleDataset
+from tasks.training.collator import Collator, SampleDataset
+from tasks.training.job import TrainingOrder
 from tasks.training.losses import predict_answers, sample_losses
-from tasks.training.order import TrainingOrder
 from tasks.training.samples import make_samples
 from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.worker import work

@@ -11,12 +11,12 @@ import pytest
 from tasks.errors import TrainingError, UserError
 from tasks.files import read_json
 from tasks.settings import TrainingConfig
+from tasks.training.callbacks import Readings
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
 from tasks.training.loss_guard import NOT_FINITE_LINES, ZERO_LINES, LossGuard
-from tasks.training.order import TrainingOrder
-from tasks.training.readings import Readings
 from tasks.training.watching import Watcher
-from tasks.training.worker_lines import Progress, curves_address, curves_line, progress_of, step_line
+from tasks.training.worker_output import Progress, curves_address, curves_line, progress_of, step_line
 
 LOGS = {
     **{"loss": 1.25, "learning_rate": 2e-4, "projector_learning_rate": 2e-5, "epoch": 0.5, "samples_per_second": 12.34},

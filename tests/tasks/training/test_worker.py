@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from tasks.errors import DataError, TrainingError, UserError
 from tasks.files import read_json, sha256_of
+from tasks.manifests import whole_manifest
 from tasks.model.loading import load_model
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import ModelConfig
-from tasks.storage.manifests import whole_manifest
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
 from tasks.training.worker import work
 
 pytestmark = pytest.mark.slow

@@ -13,15 +13,19 @@ from safetensors.torch import load_file
 from tasks.errors import TrainingError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
+from tasks.model.configured_base import model_digest
 from tasks.model.loading import LoadedModel, load_model
+from tasks.records import ModelRef
+from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.local_store import LocalStore
-from tasks.storage.places import archive_checkpoint
+from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
-from tasks.training.order import TrainingOrder
 from tasks.training.resuming import fetch_newer
 
 pytestmark = pytest.mark.slow
 
+ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
 OrderFor = Callable[..., TrainingOrder]
 # weight decay: it is for matrices only, whose shape ZeRO-3 hides
 SETTINGS: dict[str, Any] = {
@@ -144,3 +148,16 @@ def test_all_weights_under_zero3_are_saved_as_a_whole_model(order_for: OrderFor,
     assert {name: value.shape for name, value in tuned.items()} == {name: v.shape for name, v in base.items()}
     moved = {name for name in base if not torch.equal(base[name], tuned[name])}
     assert moved == {name for name in base if "vision_tower" not in name}
+
+
+@pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
+def test_the_original_layout_is_trained_alike_in_one_process_and_divided_among_two(
+    order_for: OrderFor, tmp_path: Path
+) -> None:
+    base = ModelRef(path=ORIGINAL, sha256=model_digest(ORIGINAL))
+    settings = {"max_steps": 2, "per_device_train_batch_size": 2, "logging_steps": 1}
+    one = order_for(tmp_path / "one", gradient_accumulation_steps=2, **settings)
+    two = order_for(tmp_path / "two", deepspeed="zero3", nproc_per_node=2, **settings)
+    found = [losses(train(order.model_copy(update={"base": base}), lambda line: None).path) for order in (one, two)]
+    assert len(found[0]) == 2
+    assert found[0] == pytest.approx(found[1], abs=1e-5)

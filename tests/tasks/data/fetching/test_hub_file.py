@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.sources import INSTRUCTIONS
+from tasks.sources import INSTRUCTIONS
 
 PLACE = "/datasets/BigData-KSU/RS-instructions-dataset/resolve/main/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json"
 CONTENT = json.dumps(["record"] * 10_000).encode()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.evaluation.evaluating import EvaluationFiles, evaluate
+from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.settings import EvaluationConfig
 
 IMAGES = 300

@@ -1,0 +1,106 @@
+"""What of the test stands in training: images that show the same, and captions or question-answer pairs by the word."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tasks.data.duplicates.near_duplicates import Pair
+from tasks.data.image_checks import ImageState
+from tasks.data.records_file import Record
+from tasks.image_paths import image_key
+from tasks.sources import source_of
+from tasks.turn_tasks import Task, turn_tasks
+
+Sets = Mapping[str, Sequence[Record]]
+
+
+def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Sets) -> dict[str, Any]:
+    """The report as JSON; `states` and `pairs` are by image_key, `sets` may be empty."""
+    sets_of = _sets_by_image(sets)
+    crossing = [pair for pair in pairs if _crosses(pair, sets_of)]
+    report: dict[str, Any] = {
+        "version": 1,
+        "images": len(states),
+        "unreadable": sum(state.fault is not None for state in states.values()),
+        "pairs": [_pair_row(pair, sets_of) for pair in pairs],
+        "pairs_across_sources": sum(source_of(pair.first) != source_of(pair.second) for pair in pairs),
+        "pairs_across_sets": len(crossing),
+    }
+    if "test" in sets and "train" in sets:
+        report["captions"] = _repeated(sets, "captioning", lambda question, answer: (_plain(answer),))
+        report["question_answer_pairs"] = _repeated(sets, "vqa", lambda *pair: tuple(map(_plain, pair)))
+        report["test_images"] = _clean_test(sets, sets_of, crossing)
+    return report
+
+
+def clean_records(test: Sequence[Record], report: Mapping[str, Any]) -> list[Record]:
+    """The records of a test set whose images are clean by this report."""
+    leaking = set(report["test_images"]["leaking"])
+    return [record for record in test if image_key(record["image"]) not in leaking]
+
+
+def _sets_by_image(sets: Sets) -> dict[str, set[str]]:
+    sets_of: dict[str, set[str]] = {}
+    for name, records in sets.items():
+        for record in records:
+            sets_of.setdefault(image_key(record["image"]), set()).add(name)
+    return sets_of
+
+
+def _crosses(pair: Pair, sets_of: Mapping[str, set[str]]) -> bool:
+    one, other = sets_of.get(pair.first, set()), sets_of.get(pair.second, set())
+    return bool(one and other) and len(one | other) > 1
+
+
+def _pair_row(pair: Pair, sets_of: Mapping[str, set[str]]) -> dict[str, Any]:
+    sets = {key: sorted(sets_of.get(name, ())) for key, name in (("first", pair.first), ("second", pair.second))}
+    return {**asdict(pair), "sets": sets}
+
+
+def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[Pair]) -> dict[str, Any]:
+    """The test's images that neither stand in training nor show the same as one that does."""
+    test = {name for name, names in sets_of.items() if "test" in names}
+    leaking = {name for name in test if "train" in sets_of[name]}
+    for pair in crossing:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            if "test" in sets_of[one] and "train" in sets_of[other]:
+                leaking.add(one)
+    by_source: dict[str, dict[str, int]] = {}
+    for name in sorted(test):
+        numbers = by_source.setdefault(source_of(name), {"images": 0, "clean": 0})
+        numbers["images"] += 1
+        numbers["clean"] += name not in leaking
+    return {
+        "images": len(test),
+        "clean": len(test) - len(leaking),
+        "by_source": by_source,
+        "clean_images": sorted(test - leaking),
+        "leaking": sorted(leaking),
+    }
+
+
+def _repeated(sets: Sets, task: Task, key_of: Callable[[str, str], tuple[str, ...]]) -> dict[str, dict[str, float]]:
+    """By source, how many texts of the test stand in training word for word."""
+    known = {key_of(*pair) for record in sets["train"] for pair in _pairs(record, task)}
+    numbers: dict[str, dict[str, float]] = {}
+    for record in sets["test"]:
+        if not (pairs := _pairs(record, task)):
+            continue
+        counted = numbers.setdefault(source_of(record["image"]), {"number": 0, "in_training": 0, "share": 0.0})
+        for pair in pairs:
+            counted["number"] += 1
+            counted["in_training"] += key_of(*pair) in known
+    for counted in numbers.values():
+        counted["share"] = round(counted["in_training"] / counted["number"], 4)
+    return numbers
+
+
+def _pairs(record: Record, task: Task) -> list[tuple[str, str]]:
+    """The questions of a task with their answers."""
+    values = [turn["value"] for turn in record["conversations"]]
+    asked = zip(turn_tasks(record), values[::2], values[1::2], strict=False)
+    return [(question, answer) for of_turn, question, answer in asked if of_turn == task]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("<image>", "").lower().split()).rstrip(" .")

@@ -1,0 +1,130 @@
+"""What captions score that look at no image: the numbers that a model's CIDEr must be held against."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tasks.evaluation.caption_metrics import CaptionSet
+from tasks.evaluation.metrics.caption_clusters import CaptionClusters
+from tasks.evaluation.metrics.caption_consensus import best_caption
+from tasks.evaluation.metrics.cider import CaptionVector, CiderSpace, mean_similarity, similarity
+from tasks.image_paths import image_key
+from tasks.sources import SOURCES, source_of
+
+NUMBERED = re.compile(r"(.*[^\d_ -])[_ -]?\(?\d+\)?")
+# Enough to find a consensus; NWPU's 22,000 training images would cost a gigabyte and change no control.
+MOST_IMAGES = 10_000
+MOST_CAPTIONS = 10_000
+CONTROL_SCORES = ("train_consensus", "constant", "shuffled_images")
+
+
+def class_of(image: str) -> str | None:
+    """The scene class that a file name tells: the name before its number, else the folder that holds the class.
+
+    "NWPU/NWPU_images/airport/airport_673.jpg" and "RSICD/images/airport_1.jpg" are of class airport,
+    "UCM/images/363.jpg" tells none. A single letter before the number is a series, not a class.
+    """
+    path = PurePosixPath(image_key(image))
+    named = NUMBERED.fullmatch(path.stem)
+    if named and len(named[1]) > 1:
+        return named[1]
+    source = SOURCES.get(source_of(image))
+    folder = str(path.parent.parent)
+    return path.parent.name if source and folder == source.folder else None
+
+
+def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> dict[str, Any]:
+    """Controls of one source, as CIDEr fractions under the test set's document frequency.
+
+    train_consensus: each image gets the training caption of its true class with the highest mean CIDEr against
+    the class's other training captions; where the file name tells no class, or training has none of it, that of
+    the cluster of training captions that is nearest to the image's references. constant: every image gets that of
+    the source. shuffled_images: the model's own captions, each given to another image. leave_one_out: each
+    reference against the image's other ones; None where no image has two. verbatim_train_share: share of captions
+    that stand word for word in training. `training` is captions in PTB tokens by image; without it the controls
+    that need it are None.
+    """
+    given: dict[str, Sequence[str]] = {"shuffled_images": _given_to_others(captions, seed)}
+    constant, share = None, None
+    if training:
+        seen = {text for group in training.values() for text in group}
+        share = sum(text in seen for text in captions.hypotheses) / len(captions.hypotheses)
+        given["train_consensus"], constant = _from_training(captions, training)
+        given["constant"] = [constant] * len(captions.images)
+    return _mean_scores(captions, given) | {
+        "verbatim_train_share": share,
+        "constant_caption": constant,
+        "distinct_captions": len(set(captions.hypotheses)),
+    }
+
+
+def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
+    """The consensus caption for each image, and that of the whole source."""
+    images = evenly(list(training), MOST_IMAGES)
+    known = {image: training[image] for image in images}
+    space = CiderSpace(known.values())
+    constant = _consensus(space, known, images)
+    groups: dict[str | None, list[str]] = defaultdict(list)
+    for image in images:
+        groups[class_of(image)].append(image)
+    classes = [class_of(image) for image in captions.images]
+    by_class = {
+        name: _consensus(space, known, groups[name]) for name in dict.fromkeys(classes) if name and name in groups
+    }
+    unknown = [place for place, name in enumerate(classes) if name not in by_class]
+    chosen = [by_class.get(name or "", constant) for name in classes]
+    if unknown:
+        clusters = CaptionClusters(known)
+        of_cluster = [_consensus(space, known, members) for members in clusters.members]
+        nearest = clusters.nearest([captions.references[place] for place in unknown])
+        for place, cluster in zip(unknown, nearest, strict=True):
+            chosen[place] = of_cluster[cluster]
+    return chosen, constant
+
+
+def _consensus(space: CiderSpace, known: Mapping[str, Sequence[str]], images: Sequence[str]) -> str:
+    return best_caption(space, evenly([text for image in images for text in known[image]], MOST_CAPTIONS))
+
+
+def evenly(items: Sequence[str], most: int) -> list[str]:
+    """At most `most` of the items, evenly spaced and in order."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place * len(items) // most] for place in range(most)]
+
+
+def _given_to_others(captions: CaptionSet, seed: int) -> list[str]:
+    count = len(captions.images)
+    if count < 2:
+        return []
+    # one random cycle through all images: no image keeps its own caption
+    cycle = np.random.default_rng(seed).permutation(count)
+    partner = np.empty(count, dtype=int)
+    partner[cycle] = np.roll(cycle, 1)
+    return [captions.hypotheses[other] for other in partner]
+
+
+def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
+    """Mean CIDEr of each control's captions; image by image, so that references are weighed once."""
+    scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, "leave_one_out")}
+    if not captions.weighs_words:
+        return dict.fromkeys(scores)
+    space = captions.space
+    for place, group in enumerate(captions.references):
+        references = [space.vector(reference) for reference in group]
+        for name, hypotheses in given.items():
+            if hypotheses:
+                scores[name].append(mean_similarity(space.vector(hypotheses[place]), references))
+        if len(references) > 1:
+            scores["leave_one_out"].append(_leave_one_out(references))
+    return {name: float(np.mean(values)) if values else None for name, values in scores.items()}
+
+
+def _leave_one_out(references: Sequence[CaptionVector]) -> float:
+    pairs = [similarity(one, other) for one, other in permutations(references, 2)]
+    return sum(pairs) / len(pairs)

@@ -1,0 +1,60 @@
+"""Answers put into the test set's own form: one file a subset, and final.json over all."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tasks.errors import RsvlmError
+from tasks.files import write_json
+from tasks.inference.dialogues import Dialogue
+from tasks.paths import FINAL_ANSWERS, SUBSETS
+from tasks.records import Answer
+
+Record = dict[str, Any]
+Part = TypeVar("Part")
+
+
+def subset_name(number: int) -> str:
+    """The name of a subset, numbered from 1; names sort in the order of the test set up to 999 subsets."""
+    return f"filter_{number:03d}"
+
+
+def cut_subsets(records: Sequence[Part], subset_size: int) -> Iterator[tuple[str, Sequence[Part]]]:
+    """Cut the test set, in its order, into named subsets of `subset_size` records."""
+    for number, start in enumerate(range(0, len(records), subset_size), start=1):
+        yield subset_name(number), records[start : start + subset_size]
+
+
+def join_answers(records: Sequence[Record], dialogues: Sequence[Dialogue], answers: Sequence[Answer]) -> list[Record]:
+    """The records with the answers as gpt values; turns that were not asked are absent.
+
+    Raises RsvlmError unless every asked turn is answered exactly once and nothing else is.
+    """
+    asked = Counter(dialogue.key(turn) for dialogue in dialogues for turn in dialogue.asked)
+    given = Counter(answer.key for answer in answers)
+    if asked != given or set(given.values()) - {1}:
+        wrong = [key for key in {**asked, **given} if not asked[key] == given[key] == 1]
+        raise RsvlmError(f"{len(wrong)} turns are not answered exactly once, first {wrong[0]}: this is a defect.")
+    texts = {answer.key: answer.text for answer in answers}
+    return [_answered_record(records[dialogue.record], dialogue, texts) for dialogue in dialogues]
+
+
+def write_joined(folder: Path, joined: Sequence[Record], subset_size: int) -> None:
+    """Write the subsets' files, drop those of another cut, and write final.json last."""
+    files = {f"{name}_final.json": subset for name, subset in cut_subsets(joined, subset_size)}
+    for name, subset in files.items():
+        write_json(folder / SUBSETS / name, subset)
+    for path in (folder / SUBSETS).glob("filter_*_final.json"):
+        if path.name not in files:
+            path.unlink()
+    write_json(folder / FINAL_ANSWERS, joined)
+
+
+def _answered_record(record: Record, dialogue: Dialogue, texts: Mapping[str, str]) -> Record:
+    turns: list[Record] = []
+    for turn in dialogue.asked:
+        human, *rest = record["conversations"][2 * turn : 2 * turn + 2]
+        gpt = rest[0] if rest else {"from": "gpt"}
+        turns += [human, {**gpt, "value": texts[dialogue.key(turn)]}]
+    return {**record, "conversations": turns}

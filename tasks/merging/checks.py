@@ -1,0 +1,83 @@
+"""What must hold before anything is merged; a gate that fails names the tensor and the way out."""
+
+from pathlib import Path
+
+import torch
+
+from tasks.errors import ModelError
+from tasks.merging.model_directory import Form
+from tasks.merging.safetensors_writer import block_workers
+from tasks.model.adapter_checks import Base, require_fitting, require_projector
+from tasks.model.adapter_files import Adapter
+from tasks.model.checkpoint_origin import origin_of
+from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.llava.tensor_names import PROJECTOR_PREFIX
+from tasks.model.model_tensors import BaseModel
+from tasks.model.tensor_files import is_finite, read_float
+
+
+def require_same_base(base: BaseModel, tuned: Path) -> None:
+    """Raise ModelError when a checkpoint says of its base's weights what is not so of these."""
+    origin = origin_of(tuned)
+    if "base_weights" in origin and origin["base_weights"] != weights_fingerprint(base.folder):
+        raise ModelError(
+            f"{tuned} was trained on {origin.get('base')}, whose weights are not those of {base.folder}: "
+            "give the base model that it was trained on; its layout does not matter."
+        )
+
+
+def require_mergeable(base: BaseModel, adapter: Adapter, form: Form) -> None:
+    """Raise ModelError unless the adapter belongs to the base, was trained, and is whole."""
+    shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
+    require_fitting(adapter, Base(base.folder, shapes, base.tied))
+    require_same_base(base, adapter.folder)
+    require_projector(adapter, form.projector, base.projector)
+    _require_finite(adapter)
+    _require_trained(adapter)
+    _require_projector_differs(base, adapter)
+    _require_written(base, adapter, form)
+
+
+def _require_finite(adapter: Adapter) -> None:
+    with block_workers() as pool:
+        found = pool.map(lambda tensor: is_finite(read_float(tensor)), adapter.tensors)
+        for tensor, finite in zip(adapter.tensors, found, strict=True):
+            if not finite:
+                raise ModelError(
+                    f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training went astray; "
+                    "merge an earlier checkpoint."
+                )
+
+
+def _require_trained(adapter: Adapter) -> None:
+    if not adapter.pairs:
+        raise ModelError(f"{adapter.folder} holds no LoRA matrices: there is nothing to merge; give a trained adapter.")
+    if not any(read_float(pair.grown).any() for pair in adapter.pairs.values()):
+        first = next(iter(adapter.pairs.values())).grown.name
+        raise ModelError(
+            f"All B matrices of {adapter.folder} are zero ({first} and the rest): it was never trained; "
+            "merge a checkpoint of a later step."
+        )
+
+
+def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
+    """Of a projector that was trained in full: beside LoRA of it the base's may well be saved."""
+    names = base.projector & set(adapter.trained)
+    if not names or base.projector & set(adapter.pairs):
+        return
+    for name in names:
+        if not torch.equal(read_float(base.tensors[name]), read_float(adapter.trained[name])):
+            return
+    raise ModelError(
+        f"The projector of {adapter.folder} ({PROJECTOR_PREFIX}*) is the base's, bit for bit: it was not trained "
+        "or was overwritten; merge another checkpoint."
+    )
+
+
+def _require_written(base: BaseModel, adapter: Adapter, form: Form) -> None:
+    elsewhere = sorted(name for name in adapter.changed if base.tensors[name].file.parent != base.folder)
+    if elsewhere and form.layout == base.layout:
+        raise ModelError(
+            f"{adapter.folder} changes {elsewhere[0]}, which is in {base.tower} and not in {base.folder}: merge it "
+            "with --format transformers, which has both in one directory."
+        )

@@ -1,0 +1,125 @@
+"""The sizes of a LLaVA model, read from its config.json alone: parameters by part, without a single weight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# What transformers takes where a config.json is silent; llava-hf's names little more than the vocabulary.
+LLAMA_DEFAULTS = {
+    "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "vocab_size": 32000,
+}  # fmt: skip
+CLIP_DEFAULTS = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "image_size": 224, "patch_size": 32,
+}  # fmt: skip
+# openai/clip-vit-large-patch14-336, the tower of every LLaVA 1.5
+CLIP_LARGE_336 = {
+    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14,
+}  # fmt: skip
+# the toy model of tasks.model.llava.tiny
+TINY_TEXT = {
+    "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 1024,
+}  # fmt: skip
+TINY_TOWER = {
+    "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "image_size": 64, "patch_size": 8,
+}  # fmt: skip
+VICUNA_13B = {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40}
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Widths and depths of language model and vision tower; `image_tokens` is what one image becomes."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    vocabulary: int
+    tied: bool
+    tower_hidden: int
+    tower_intermediate: int
+    tower_layers: int
+    image_tokens: int
+    patch_size: int
+
+    @property
+    def key_value_width(self) -> int:
+        return self.hidden // self.heads * self.key_value_heads
+
+    @property
+    def layer_parameters(self) -> int:
+        """One decoder layer: q, k, v, o, gate, up, down and two norms."""
+        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * self.key_value_width
+        return attention + 3 * self.hidden * self.intermediate + 2 * self.hidden
+
+    @property
+    def language_parameters(self) -> int:
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return embeddings + self.layers * self.layer_parameters + self.hidden
+
+    @property
+    def projector_parameters(self) -> int:
+        """Two linear layers with bias."""
+        return (self.tower_hidden + 1) * self.hidden + (self.hidden + 1) * self.hidden
+
+    @property
+    def tower_parameters(self) -> int:
+        wide, inner = self.tower_hidden, self.tower_intermediate
+        layer = 4 * (wide + 1) * wide + (wide + 1) * inner + (inner + 1) * wide + 4 * wide
+        # class token, position embeddings, and the norms before and after the layers
+        embeddings = 3 * self.patch_size**2 * wide + wide + (self.image_tokens + 1) * wide + 4 * wide
+        return embeddings + self.tower_layers * layer
+
+    @property
+    def parameters(self) -> int:
+        return self.language_parameters + self.projector_parameters + self.tower_parameters
+
+    def lora_parameters(self, rank: int) -> int:
+        """A and B of q, k, v, o, gate, up and down in every decoder layer."""
+        attention = 2 * (2 * self.hidden) + 2 * (self.hidden + self.key_value_width)
+        return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
+
+
+def read_shape(config: Mapping[str, Any]) -> ModelShape:
+    """The shape that a config.json tells, in transformers' layout or the original LLaVA's.
+
+    The original names only the tower, which stands elsewhere: it is taken to be LLaVA 1.5's own.
+    """
+    if "text_config" in config:
+        text, tower = config["text_config"], config.get("vision_config", {})
+        tower = {**CLIP_DEFAULTS, **tower}
+        tied = bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
+    else:
+        text, tower = config, {**CLIP_LARGE_336, "hidden_size": config.get("mm_hidden_size", 1024)}
+        tied = bool(config.get("tie_word_embeddings", False))
+    text = {**LLAMA_DEFAULTS, **{name: value for name, value in text.items() if value is not None}}
+    return ModelShape(
+        hidden=text["hidden_size"],
+        intermediate=text["intermediate_size"],
+        layers=text["num_hidden_layers"],
+        heads=text["num_attention_heads"],
+        key_value_heads=text.get("num_key_value_heads", text["num_attention_heads"]),
+        vocabulary=text["vocab_size"],
+        tied=tied,
+        tower_hidden=tower["hidden_size"],
+        tower_intermediate=tower["intermediate_size"],
+        tower_layers=tower["num_hidden_layers"],
+        image_tokens=(tower["image_size"] // tower["patch_size"]) ** 2,
+        patch_size=tower["patch_size"],
+    )
+
+
+def published_shape(name: str) -> ModelShape | None:
+    """The shape of a LLaVA 1.5 by its hub name, or of rsvlm's toy; None for any other name."""
+    if name == "tiny":
+        return read_shape({"text_config": TINY_TEXT, "vision_config": TINY_TOWER})
+    original = {"liuhaotian/llava-v1.5-7b": LLAMA_DEFAULTS, "liuhaotian/llava-v1.5-13b": VICUNA_13B}
+    converted = {"llava-hf/llava-1.5-7b-hf": LLAMA_DEFAULTS, "llava-hf/llava-1.5-13b-hf": VICUNA_13B}
+    if name in original:
+        return read_shape(original[name])
+    if name in converted:
+        # two tokens more, filled up to a multiple of 64
+        text = {**converted[name], "vocab_size": 32064}
+        return read_shape({"text_config": text, "vision_config": CLIP_LARGE_336})
+    return None

@@ -1,0 +1,48 @@
+"""What kind of question it is: by its words, in the phrasings of RSVQA, RSIVQA, GeoChat and the embedded sample."""
+
+import re
+from typing import Literal
+
+from tasks.prompt_text import bare_prompt
+
+QuestionType = Literal["presence", "comparison", "rural_urban", "scene", "count", "area", "other"]
+Patterns = tuple[tuple[QuestionType, re.Pattern[str]], ...]
+
+# In this order: "Is the number of A equal to the number of B?" compares, though it speaks of numbers.
+PATTERNS: Patterns = (
+    ("rural_urban", re.compile(r"\brural\b.*\burban\b|\burban\b.*\brural\b")),
+    ("comparison", re.compile(r"\b(more|less|fewer|larger|smaller)\b.*\bthan\b|\bequal to\b|\bas many\b")),
+    (
+        "area",
+        # of buildings, in square metres: RSVQA in high resolution. "Is an area covered by trees?" asks for presence.
+        re.compile(
+            r"^(?!is\b|are\b|does\b|do\b|can\b|has\b|have\b).*"
+            r"(\b(area|surface|space|ground|land) (that is |which is |being )?(covered|occupied|taken)\b"
+            r"|\b(surface|total|covered) area of\b|\bwhat is the area of\b"
+            r"|\bhow (much|large an?|large is the) (area|surface|space)\b"
+            r"|\bhow many (square (met|kilomet|feet|foot)|sq\b|m2\b|m²|km2\b|hectares))"
+        ),
+    ),
+    ("count", re.compile(r"\bhow many\b|\b(number|amount|count) of\b|^count\b")),
+    # before the scene: "Is there a road in the scene?"
+    (
+        "presence",
+        re.compile(
+            r"^(is|are) there\b|^(does|do) (this|the|these) (picture|image|photo|scene)s? (contain|have|show|include)"
+            r"|^(is|are|does|do|has|have)\b.*\bpresent\b|^can you see\b"
+        ),
+    ),
+    ("scene", re.compile(r"\b(theme|scene|land[- ]use|category|class|classify|kind of place|type of area)\b")),
+)
+# "Is a farmland on the left of a road in the image?" asks whether there is such a thing.
+YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")
+
+
+def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:
+    """The type of a question, told by the question and, where its words leave it open, by its true answer."""
+    text = bare_prompt(question)
+    for kind, pattern in patterns:
+        if pattern.search(text):
+            return kind
+    says_yes_or_no = answer.strip().lower().rstrip(".") in ("yes", "no")
+    return "presence" if says_yes_or_no and YES_NO_QUESTION.match(text) else "other"

@@ -1,0 +1,116 @@
+"""The web server around the page: its socket, what it refuses, and how it ends."""
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from tasks.errors import ConfigError
+from tasks.serving.hosts import Hosts
+
+HIGHEST_PORT = 65_535
+# what is on its way at the end may take this long
+GRACE_S = 3
+# a page of nonsense from a model must not make a browser fetch anything from elsewhere
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to host and port, 0 for any free one; raises ConfigError when it cannot be had."""
+    if not 0 <= port <= HIGHEST_PORT:
+        # getaddrinfo takes what is left of it after division
+        raise ConfigError(f"--port {port} is none: give another, from 0 to {HIGHEST_PORT}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"--host {host} is no address of this machine ({error}): give another.") from None
+    try:
+        # a server that has just ended leaves its port in waiting
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        # listening at once: two servers that reuse addresses could otherwise bind the same port
+        bound.listen()
+    except OSError as error:
+        bound.close()
+        reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be bound ({error})"
+        raise ConfigError(f"Port {port} of {host} {reason}: give another --port.") from None
+    return bound
+
+
+class Guard:
+    """The page's application, with limits on who sends what to it and rules for browsers on what it sends."""
+
+    def __init__(self, app: Callable[[Any, Receive, Send], Awaitable[None]], max_bytes: int, hosts: Hosts):
+        self._app, self._max_bytes, self._hosts = app, max_bytes, hosts
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if reason := self._hosts.refusal_of(scope["headers"]):
+            return await _refuse(send, 403, reason)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._max_bytes:
+            return await _refuse(send, 413, f"At most {self._max_bytes} bytes can be sent.")
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            # a body whose length was not told
+            return {"type": "http.disconnect"} if received > self._max_bytes else message
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        return await self._app(scope, counted, guarded)
+
+
+async def _refuse(send: Send, status: int, sentence: str) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close"), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode()})
+
+
+def serve_until_signal(app: Any, bound: socket.socket) -> None:
+    """Answer requests until SIGINT or SIGTERM; what is on its way then has three seconds to end."""
+    import uvicorn
+
+    # uvicorn ends in order and raises the signal anew, which must then end nothing more
+    before = {number: signal.signal(number, _nothing_more) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+        )
+        server = uvicorn.Server(config)
+        # once it is to end, streams that are cut off are no errors
+        logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _nothing_more(number: int, frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,29 @@
+"""The configuration of an experiment: one frozen section per stage, one file per section."""
+
+from tasks.settings.base import Section, told_bounds
+from tasks.settings.data import Address, DataConfig, SampleConfig
+from tasks.settings.evaluation import EvaluationConfig
+from tasks.settings.experiment import ExperimentConfig, without_locations
+from tasks.settings.inference import InferenceConfig
+from tasks.settings.model import NAME, MergingConfig, ModelConfig
+from tasks.settings.storage import ArchiveConfig, KeepRule, StoreConfig
+from tasks.settings.training import TrainingConfig
+
+__all__ = [
+    "NAME",
+    "Address",
+    "ArchiveConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "InferenceConfig",
+    "KeepRule",
+    "MergingConfig",
+    "ModelConfig",
+    "SampleConfig",
+    "Section",
+    "StoreConfig",
+    "TrainingConfig",
+    "told_bounds",
+    "without_locations",
+]

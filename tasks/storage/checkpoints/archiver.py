@@ -1,0 +1,133 @@
+"""One sweep: whatever waits in a staging folder goes to the store, and then what the rules do not keep goes away."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.errors import ModelError, StoreError, UserError
+from tasks.files import remove_half_written
+from tasks.paths import notes_beside
+from tasks.settings import ArchiveConfig
+from tasks.storage.checkpoints.notes import Note, note_failure, note_on, write_note
+from tasks.storage.checkpoints.paths import archive_checkpoint
+from tasks.storage.checkpoints.retention import thin_local, thin_store
+from tasks.storage.checkpoints.staging import (
+    NAME,
+    Staged,
+    clear_unfinished,
+    drop_resume_states,
+    locked,
+    remove_staged,
+    saved_at_ns,
+    stage_checkpoint,
+    staged_checkpoints,
+    whole_on_disk,
+)
+from tasks.storage.folder_upload import Archived
+from tasks.storage.object_store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class SweepResult:
+    """What a sweep found: steps archived, steps without their marker, and errors by step."""
+
+    archived: dict[int, Archived] = field(default_factory=dict)
+    incomplete: list[int] = field(default_factory=list)
+    failed: dict[int, UserError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The way of a run's checkpoints: from `staging`, which lies in the trainer's folder, to the store.
+
+    `on_archived(step, archived)` is called before a checkpoint leaves staging, so a kill can repeat it.
+    """
+
+    staging: Path
+    store: ObjectStore
+    run: str
+    rules: ArchiveConfig = field(default_factory=ArchiveConfig)
+    on_archived: Callable[[int, Archived], None] = lambda step, archived: None
+
+    @property
+    def mend(self) -> str:
+        """How what is only local is archived later."""
+        return f"`rsvlm checkpoints archive {self.staging.parent.parent}`, or the same command again, archives it"
+
+    def take_up(self) -> None:
+        """Clear what a kill left half done, and stage complete checkpoints that it kept from being staged."""
+        clear_unfinished(self.staging)
+        for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
+            match = NAME.fullmatch(checkpoint.name)
+            if not match or match[2] or not whole_on_disk(checkpoint) or self._is_archived(checkpoint):
+                continue
+            try:
+                stage_checkpoint(checkpoint, self.staging)
+            except (ModelError, StoreError):
+                # a trainer beside this has rotated it away: then it has staged it before
+                if whole_on_disk(checkpoint):
+                    raise
+
+    def _is_archived(self, checkpoint: Path) -> bool:
+        note = note_on(checkpoint, self.staging)
+        return note is not None and note.uri is not None
+
+    def sweep(self) -> SweepResult:
+        """Copy every complete checkpoint in staging to the store and remove it from staging then.
+
+        An incomplete one is left alone and reported; an error of one does not keep the others back. Two processes
+        take turns.
+        """
+        result = SweepResult()
+        notes = notes_beside(self.staging)
+        with locked(notes):
+            remove_half_written(notes)
+            for staged in staged_checkpoints(self.staging):
+                if not staged.is_complete:
+                    result.incomplete.append(staged.step)
+                    continue
+                try:
+                    result.archived[staged.step] = self._archive(staged)
+                except UserError as error:
+                    result.failed[staged.step] = error
+                    note_failure(staged.path, error, self.mend)
+            if result.archived:
+                self._thin()
+        return result
+
+    def _archive(self, staged: Staged) -> Archived:
+        if not self.rules.optimizer_states:
+            drop_resume_states(staged.path)
+        archived = archive_checkpoint(staged.path, self.store, self.run, staged.step)
+        note = Note(saved_at_ns=saved_at_ns(staged.path), uri=archived.uri, sha256=archived.sha256)
+        self.on_archived(staged.step, archived)
+        write_note(staged.path, note)
+        remove_staged(staged.path)
+        return archived
+
+    def _thin(self) -> None:
+        try:
+            thin_store(self.store, self.run, self.rules.keep)
+        except StoreError as error:
+            # nothing is lost by what stays too long; the next sweep tries again
+            log.warning("older checkpoints of %s could not be removed from the store: %s", self.run, error)
+
+    def thin_disk(self) -> None:
+        """Remove from the disk what the rules do not keep and the store has whole; no trainer may be at work."""
+        thin_local(self.staging, self.store, self.run, self.rules.keep_local)
+
+
+def archive_staged(archive: Archive) -> dict[int, Archived]:
+    """Take up and sweep once and return what was archived, by step; StoreError when any failed, after all were tried.
+
+    A training may be at work beside it.
+    """
+    archive.take_up()
+    result = archive.sweep()
+    if result.failed:
+        told = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
+        raise StoreError(f"Still only in {archive.staging}: {told}")
+    return result.archived

@@ -1,0 +1,104 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.data.image_checks import END_OF_JPEG, OTHER_KIND, state_of
+from tasks.files import sha256_of
+from tasks.model.image_limits import MAX_RATIO
+
+
+def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
+    values = np.random.default_rng(28).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(values).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+KINDS = {kind: encoded(kind) for kind in ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")}
+
+
+JPEGS = {
+    "baseline": encoded("JPEG"),
+    "progressive": encoded("JPEG", progressive=True),
+    "grey": encoded("JPEG", "L"),
+    "CMYK": encoded("JPEG", "CMYK"),
+    "whole colours": encoded("JPEG", subsampling=0),
+    "stored as RGB": encoded("JPEG", keep_rgb=True),
+    "with restarts": encoded("JPEG", restart_marker_blocks=4),
+}
+
+
+def damaged(data: bytes, generator: np.random.Generator) -> bytes:
+    """A file that was cut, or in which a byte, three bytes or a stretch of them changed."""
+    changed = bytearray(data)
+    place = int(generator.integers(2, len(data) - 60))
+    kind = generator.integers(4)
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        changed[place : place + 50] = generator.bytes(50)
+    for where in generator.integers(2, len(data) if kind == 2 else 700, 3 if kind == 2 else 1):
+        changed[where] ^= int(generator.integers(1, 256))
+    return bytes(changed)
+
+
+def broken_for_pillow(data: bytes) -> bool:
+    """Whether a decode to all pixels in all colours fails, or the end is not where it should be."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except Exception:
+        return True
+    # damage to the size makes an image as long as none is read
+    return max(image.size) > MAX_RATIO * min(image.size) or data.rfind(END_OF_JPEG) < len(data) // 2
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_the_same_damaged_jpegs_are_found_as_by_a_decode_to_all_pixels(tmp_path, kind):
+    generator = np.random.default_rng(28)
+    files = [damaged(JPEGS[kind], generator) for _ in range(80)]
+    path = tmp_path / "a.jpg"
+    found = {False: [], True: []}
+    for data in files:
+        path.write_bytes(data)
+        for with_look, faults in found.items():
+            faults.append(state_of(str(path), with_look).fault is not None)
+    expected = [broken_for_pillow(data) for data in files]
+    assert found == {False: expected, True: expected}
+    # damage that no decoder notices is there too: otherwise "always broken" would pass
+    assert 20 <= sum(expected) <= 60
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_image_is_described(tmp_path, kind):
+    path = tmp_path / f"a.{kind.lower()}"
+    path.write_bytes(KINDS[kind])
+    state = state_of(str(path), with_look=True)
+    assert (state.fault, state.note, state.kind) == (None, None, kind)
+    assert (state.width, state.height, state.size_bytes) == (80, 60, len(KINDS[kind]))
+    assert state.sha256 == sha256_of(path) and state.look is not None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "I", "F", "CMYK"])
+def test_every_mode_is_read_and_looked_at(tmp_path, mode):
+    values = (np.arange(60 * 80, dtype=np.float32).reshape(60, 80) * 13) % 60_000
+    image = Image.fromarray(values)
+    image = (
+        Image.fromarray(values.astype(np.uint16))
+        if mode == "I;16"
+        else image.convert("L" if mode not in "FI" else mode)
+    )
+    image = image if mode in ("I;16", "I", "F") else image.convert(mode)
+    image.save(tmp_path / "a.tif")
+    state = state_of(str(tmp_path / "a.tif"), with_look=True)
+    assert state.fault is None and state.look is not None
+
+
+def test_a_file_of_another_kind_than_its_name_is_noticed(tmp_path):
+    path = Path(tmp_path / "a.jpg")
+    path.write_bytes(KINDS["PNG"])
+    state = state_of(str(path), with_look=False)
+    assert (state.fault, state.note, state.kind) == (None, OTHER_KIND, "PNG")

@@ -1,0 +1,51 @@
+"""Answers that are none, and what was answered for what."""
+
+import pytest
+
+from tasks.evaluation.metrics.answer_types import confusion_of, count_no_answers, no_answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "reason"),
+    [
+        ("yes", "no", None),
+        ("", "no", "empty"),
+        ("12", "no", "other_type"),
+        ("rural", "yes", "other_type"),
+        ("many", "12", "other_type"),
+        ("urban", "rural", None),
+        ("yes there is road in this image", "yes", "sentence"),
+        ("long green field beside small river", "old grey road beside small river", None),
+    ],
+)
+def test_an_answer_that_is_none_is_told_by_its_reason(answer: str, reference: str, reason: str | None) -> None:
+    assert no_answer(answer, reference) == reason
+
+
+def test_answers_that_are_none_are_counted_by_reason() -> None:
+    pairs = [("", "yes"), ("", "5"), ("no", "5"), ("no", "yes")]
+    assert count_no_answers(pairs) == {"empty": 2, "sentence": 0, "other_type": 1}
+
+
+def test_a_confusion_table_holds_every_answer_once() -> None:
+    pairs = [("yes", "yes"), ("no", "yes"), ("no", "no"), ("", "no"), ("7", "no")]
+    table = confusion_of(pairs, counts=False)
+    assert table == {
+        "no": {"no": 1, "yes": 0, "(empty)": 1, "(other_type)": 1},
+        "yes": {"no": 1, "yes": 1, "(empty)": 0, "(other_type)": 0},
+    }
+
+
+def test_counts_are_confused_by_bin_in_the_order_of_size() -> None:
+    table = confusion_of([("3", "12"), ("0", "0"), ("5000", "12"), ("many", "0")], counts=True)
+    assert list(table) == ["0", "11-100"]
+    assert list(table["0"]) == ["0", "1-10", "more", "(other_type)"]
+    assert table["11-100"] == {"0": 0, "1-10": 1, "more": 1, "(other_type)": 0}
+
+
+def test_of_many_different_answers_the_rest_stands_together() -> None:
+    pairs = [(f"thing{n}", f"thing{n}") for n in range(40)]
+    table = confusion_of(pairs, counts=False)
+    assert len(table) == 13
+    assert table["(other)"]["(other)"] == 28
+    assert sum(sum(row.values()) for row in table.values()) == 40

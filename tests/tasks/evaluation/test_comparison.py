@@ -1,0 +1,90 @@
+"""Which of two models is better, from their rows."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.evaluation.comparison import compare_rows, verdict_of
+
+Row = dict[str, Any]
+
+
+def rows(task: str, values: list[float]) -> list[Row]:
+    return [
+        {
+            "record": number,
+            "turn": 0,
+            "task": task,
+            "source": "LR",
+            "image": f"LR/Train/{number}.tif",
+            "right": value if task == "vqa" else None,
+            "CIDEr": value if task == "captioning" else None,
+            "ROUGE-L": value if task == "captioning" else None,
+        }
+        for number, value in enumerate(values)
+    ]
+
+
+def test_b_is_judged_against_a() -> None:
+    worse, better = rows("vqa", [False] * 20 + [True] * 5), rows("vqa", [True] * 25)
+    found = compare_rows(worse, better, seed=1)["vqa"]["LR"]
+    assert (found["images"], found["questions"]) == (25, 25)
+    assert found["accuracy"]["difference"] == pytest.approx(0.8)
+    assert found["accuracy"]["verdict"] == "better"
+    assert compare_rows(better, worse, seed=1)["vqa"]["LR"]["accuracy"]["verdict"] == "worse"
+
+
+def test_captions_are_compared_by_the_mean_of_their_images() -> None:
+    found = compare_rows(rows("captioning", [0.1, 0.2]), rows("captioning", [0.3, 0.6]), seed=1)["captioning"]["LR"]
+    assert found["CIDEr"]["a"] == pytest.approx(0.15)
+    assert found["CIDEr"]["b"] == pytest.approx(0.45)
+
+
+def test_images_weigh_by_how_many_questions_they_have() -> None:
+    def answered(right: bool) -> list[Row]:
+        of_image = rows("vqa", [right] * 20)
+        return [{**row, "turn": turn} for number, row in enumerate(of_image) for turn in range(1 + number % 5)]
+
+    found = compare_rows(answered(False), answered(True), seed=1)["vqa"]["LR"]["accuracy"]
+    # every answer became right, so every draw of images says the same
+    assert (found["difference"], found["ci95"]) == (1, [1, 1])
+
+
+def test_a_model_ties_with_itself() -> None:
+    same = rows("captioning", [0.1, 0.5, 0.9, 1.4])
+    found = compare_rows(same, same, seed=1)["captioning"]["LR"]["CIDEr"]
+    assert (found["difference"], found["p_value"], found["verdict"]) == (0, 1, "tie")
+
+
+def test_two_images_are_too_few_for_a_verdict() -> None:
+    found = compare_rows(rows("vqa", [False] * 2), rows("vqa", [True] * 2), seed=1)
+    assert found["vqa"]["LR"]["accuracy"]["verdict"] == "tie"
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    a, b = rows("captioning", [0.1, 0.4, 0.3, 0.9]), rows("captioning", [0.2, 0.3, 0.6, 1.0])
+    assert compare_rows(a[::-1], b, seed=1) == compare_rows(a, b[::-1], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "p_value", "verdict"),
+    [([0.1, 0.2], 0.01, "better"), ([-0.2, -0.1], 0.01, "worse"), ([-0.1, 0.2], 0.01, "tie"), ([0.1, 0.2], 0.2, "tie")],
+)
+def test_a_verdict_needs_both_interval_and_p_value(interval: list[float], p_value: float, verdict: str) -> None:
+    assert verdict_of(interval, p_value) == verdict
+
+
+def test_how_many_images_a_verdict_would_have_needed_is_said() -> None:
+    a, b = rows("captioning", [0.1, 0.5] * 10), rows("captioning", [0.4, 0.3] * 10)
+    found = compare_rows(a, b, seed=1)["captioning"]["LR"]["CIDEr"]
+    assert found["verdict"] == "tie"
+    # differences 0.3 and -0.2: mean 0.05, deviation 0.2565 over 20 images
+    assert found["images_needed"] == 207
+
+
+def test_the_parts_of_images_with_many_questions_weigh_more() -> None:
+    from tasks.evaluation.comparison import _parts
+
+    statistics = np.array([[1.0, 3.0, 4.0], [1.0, 1.0, 1.0], [0.0, 2.0, 2.0]])
+    assert _parts(statistics).mean() == pytest.approx(4 / 7)

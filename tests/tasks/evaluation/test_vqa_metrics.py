@@ -1,0 +1,106 @@
+"""Scores of answers to questions, on cases that can be counted by hand."""
+
+import random
+from typing import Any
+
+import pytest
+
+from tasks.evaluation.controls.training_set import KnownAnswers
+from tasks.evaluation.controls.vqa_controls import vqa_controls
+from tasks.evaluation.vqa_metrics import answered_questions, score_questions
+
+ROAD, COUNT, URBAN = "Is there a road?", "How many roads are there?", "Is it a rural or an urban area"
+
+
+@pytest.fixture
+def asked(paired: Any, record: Any) -> Any:
+    """A function ({image: [(question, truth, answer)]}) -> answered questions."""
+
+    def ask(images: dict[str, list[tuple[str, str, str]]]) -> Any:
+        test = [record(f"LR/Train/{i}.tif", [(q, truth) for q, truth, _ in turns]) for i, turns in images.items()]
+        said = [record(f"LR/Train/{i}.tif", [(q, answer) for q, _, answer in turns]) for i, turns in images.items()]
+        return answered_questions(paired(test, said))
+
+    return ask
+
+
+def test_accuracy_overall_and_by_type(asked: Any) -> None:
+    scores = score_questions(
+        asked(
+            {
+                "1": [(ROAD, "yes", "Yes."), (COUNT, "3", "three"), (ROAD, "no", "No")],
+                "2": [(ROAD, "no", "yes"), (URBAN, "rural", "x")],
+            }
+        ),
+        draws=50,
+        seed=1,
+    )
+    assert (scores["images"], scores["questions"], scores["accuracy"]) == (2, 5, 0.6)
+    assert scores["by_type"]["presence"].items() >= {"questions": 3, "accuracy": 2 / 3}.items()
+    assert scores["by_type"]["rural_urban"].items() >= {"questions": 1, "accuracy": 0}.items()
+    assert scores["average_accuracy"] == pytest.approx((2 / 3 + 0 + 1) / 3)
+    assert scores["ci95"]["accuracy"] == [0, 1]
+
+
+def test_counts_exact_binned_and_absolute(asked: Any) -> None:
+    truths_and_answers = [("0", "0"), ("12", "20"), ("150", "90"), ("5", "many"), ("2000", "1001")]
+    turns = [(COUNT, truth, answer) for truth, answer in truths_and_answers]
+    scores = score_questions(asked({"1": turns}), draws=0, seed=1)["by_type"]["count"]
+    assert {name: scores[name] for name in scores if name not in ("ci95", "no_answer", "confusion")} == {
+        "questions": 5,
+        "accuracy": 1 / 5,
+        "accuracy_binned": 3 / 5,
+        "mean_absolute_error": (0 + 8 + 60 + 999) / 4,
+        "no_number": 1,
+    }
+
+
+def test_without_any_number_there_is_no_mean_absolute_error(asked: Any) -> None:
+    scores = score_questions(asked({"1": [(COUNT, "5", "")]}), draws=0, seed=1)["by_type"]["count"]
+    assert (scores["mean_absolute_error"], scores["no_number"], scores["accuracy_binned"]) == (None, 1, 0)
+
+
+def test_the_order_of_records_changes_nothing(asked: Any) -> None:
+    draw = random.Random(1)
+    images = {
+        str(i): [(ROAD, "yes", draw.choice(["yes", "no"])), (COUNT, "3", str(draw.randint(2, 4)))] for i in range(20)
+    }
+    backwards = dict(reversed(images.items()))
+    one, other = asked(images), asked(backwards)
+    assert score_questions(one, 100, 7) == score_questions(other, 100, 7)
+    assert vqa_controls(one, None, 7) == vqa_controls(other, None, 7)
+
+
+TRAINING = KnownAnswers()
+TRAINING.add("is there road", "presence", "no")
+TRAINING.add("is there ship", "presence", "yes")
+TRAINING.add("is there tree", "presence", "yes")
+TRAINING.add("how many roads are there", "count", "3")
+
+
+def test_majority_is_the_most_frequent_training_answer_of_the_type(asked: Any) -> None:
+    questions = asked({"1": [(ROAD, "yes", ""), (COUNT, "3", ""), (COUNT, "4", ""), (URBAN, "yes", "")]})
+    # presence: yes, count: 3, and for a type that training lacks the most frequent of all, yes
+    assert vqa_controls(questions, TRAINING, 1)["majority"] == 3 / 4
+
+
+def test_question_only_is_the_answer_to_the_same_question_else_the_majority(asked: Any) -> None:
+    questions = asked({"1": [("<image> is there ROAD", "no", ""), ("Is there a farm?", "yes", "")]})
+    assert vqa_controls(questions, TRAINING, 1)["question_only"] == 1
+
+
+def test_shuffled_images_take_the_answer_to_the_same_question_about_another_image(asked: Any) -> None:
+    questions = asked({"1": [(ROAD, "yes", "yes")], "2": [(ROAD, "no", "no")], "3": [(COUNT, "3", "3")]})
+    controls = vqa_controls(questions, None, 1)
+    assert (controls["shuffled_images"], controls["shuffled_images_questions"]) == (0, 2)
+    assert controls["own_image_same_questions"] == 1
+
+
+def test_without_partners_or_training_controls_are_null(asked: Any) -> None:
+    assert vqa_controls(asked({"1": [(ROAD, "yes", "yes"), (ROAD, "yes", "no")]}), None, 1) == {
+        "majority": None,
+        "question_only": None,
+        "shuffled_images": None,
+        "shuffled_images_questions": 0,
+        "own_image_same_questions": None,
+    }

@@ -1,0 +1,165 @@
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tasks.inference.dialogues import plan_questions, ready_questions
+from tasks.inference.engines.base import Refusal
+from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.transformers_engine import TransformersEngine
+from tasks.inference.predict import predict
+from tasks.manifests import folder_digest
+from tasks.model.images import pixels_of, read_image
+from tasks.model.llava.prompt import encode_prompt
+from tasks.records import Question
+
+MAX_NEW_TOKENS = 12
+
+
+@pytest.fixture
+def questions(records):
+    """Questions of very different lengths about four images."""
+    records[3]["conversations"][0]["value"] += " Say it in one word, and then say why, in as many words as you like."
+    dialogues = plan_questions(records, "all").dialogues
+    return [question for dialogue in dialogues for question in ready_questions(dialogue, "reference", {}, ())]
+
+
+@pytest.fixture
+def engine_with(lively_model, images) -> Callable[..., TransformersEngine]:
+    def build(batch_size: int = 3, max_new_tokens: int = MAX_NEW_TOKENS, **changes) -> TransformersEngine:
+        return TransformersEngine(replace(lively_model, **changes), images, Decoding(max_new_tokens), batch_size)
+
+    return build
+
+
+def answers_of(engine, questions):
+    return {answer.key: answer for batch in engine.answer(questions) for answer in batch}
+
+
+def generated_alone(lively_model, images, question: Question) -> str:
+    """The answer by transformers' own generate, one prompt at a time, pixels and all."""
+    ids = encode_prompt(lively_model.tokenizer, question.turns, lively_model.image_token_id, lively_model.image_tokens)
+    pixels = pixels_of(read_image(images / question.image), lively_model.image_processor)
+    output = lively_model.model.generate(
+        input_ids=torch.tensor([ids]),
+        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+        pixel_values=torch.from_numpy(pixels)[None],
+        max_new_tokens=MAX_NEW_TOKENS,
+        do_sample=False,
+    )
+    return lively_model.tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True).strip()
+
+
+def test_answers_are_those_of_one_prompt_at_a_time(lively_model, images, questions, engine_with):
+    expected = {question.key: generated_alone(lively_model, images, question) for question in questions}
+    assert len(set(expected.values())) > 1
+    answers = answers_of(engine_with(batch_size=5), questions)
+    assert {key: answer.text for key, answer in answers.items()} == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_answers_do_not_depend_on_the_batch(engine_with, questions, batch_size):
+    assert answers_of(engine_with(batch_size), questions) == answers_of(engine_with(3), questions)
+
+
+def test_answers_do_not_depend_on_the_order_of_questions(engine_with, questions):
+    assert answers_of(engine_with(), questions[::-1]) == answers_of(engine_with(), questions)
+
+
+def test_the_image_decides_the_answer(engine_with, questions, images, records):
+    before = answers_of(engine_with(), questions)
+    (images / records[0]["image"]).write_bytes((images / records[2]["image"]).read_bytes())
+    after = answers_of(engine_with(), questions)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed and changed <= {question.key for question in questions if question.record == 0}
+
+
+def test_an_answer_ends_at_the_stop_token(engine_with, questions, lively_model):
+    (answer,) = answers_of(engine_with(1), questions[:1]).values()
+    assert answer.tokens == MAX_NEW_TOKENS
+    ids = lively_model.tokenizer.encode(answer.text, add_special_tokens=False)
+    engine = engine_with(1)
+    engine._stops = [ids[-1]]
+    (cut,) = answers_of(engine, questions[:1]).values()
+    assert cut.tokens < MAX_NEW_TOKENS and answer.text.startswith(cut.text)
+
+
+def test_an_unreadable_image_refuses_its_questions_alone(engine_with, questions, images, records):
+    (images / records[1]["image"]).write_bytes(b"no image")
+    outcomes = [outcome for batch in engine_with().answer(questions) for outcome in batch]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert {refusal.record for refusal in refused} == {1}
+    assert len(outcomes) == len(questions) and len(refused) == 3
+    assert all("no readable image" in refusal.reason for refusal in refused)
+
+
+def test_a_prompt_longer_than_the_model_takes_is_refused_and_never_cut(engine_with, questions):
+    long = questions[0].model_copy(
+        update={"key": "9:0", "record": 9, "turns": (("human", "<image>\n" + "why " * 4000),)}
+    )
+    outcomes = [outcome for batch in engine_with().answer([*questions, long]) for outcome in batch]
+    (refused,) = (outcome for outcome in outcomes if isinstance(outcome, Refusal))
+    assert refused.record == 9 and "tokens" in refused.reason
+
+
+def test_the_longest_prompt_leaves_room_for_the_answer(engine_with, questions, lively_model):
+    ids = encode_prompt(
+        lively_model.tokenizer, questions[0].turns, lively_model.image_token_id, lively_model.image_tokens
+    )
+    room = lively_model.model.config.text_config.max_position_embeddings - len(ids)
+    (batch,) = engine_with(1, max_new_tokens=room + 1).answer(questions[:1])
+    assert isinstance(batch[0], Refusal)
+
+
+def test_a_second_image_placeholder_is_refused(engine_with, questions):
+    double = questions[0].model_copy(update={"turns": (("human", "<image>\na"), ("gpt", "an <image>"), ("human", "b"))})
+    (batch,) = engine_with().answer([double])
+    assert "2 image placeholders" in batch[0].reason
+
+
+def test_an_image_is_read_once_for_all_its_questions(engine_with, questions, lively_model):
+    class CountingProcessor:
+        calls = 0
+
+        def __call__(self, *values, **options):
+            self.calls += 1
+            return lively_model.image_processor(*values, **options)
+
+        def __getattr__(self, name):
+            return getattr(lively_model.image_processor, name)
+
+    counting = CountingProcessor()
+    answers_of(engine_with(2, image_processor=counting), questions)
+    assert counting.calls == len({question.image for question in questions})
+
+
+def test_the_fingerprint_tells_number_type_and_device(engine_with):
+    assert engine_with().fingerprint == "transformers float32 cpu"
+
+
+def test_a_model_directory_answers_a_test_set(request_for, records, tiny_model_dir):
+    request = request_for(
+        records,
+        model=tiny_model_dir,
+        model_sha256=folder_digest(tiny_model_dir),
+        config={"max_new_tokens": 4, "engine": "transformers"},
+    )
+    assert predict(request).answers == 7
+
+
+# peft asks transformers by a name that is going away
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_model_with_an_adapter_answers_as_one_prompt_at_a_time(lively_model, images, questions):
+    from peft import LoraConfig, get_peft_model
+
+    # not initialised as usual: an adapter that changes nothing would show nothing
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(28)
+        tuned = replace(lively_model, model=get_peft_model(deepcopy(lively_model.model), config).eval())
+    answers = answers_of(TransformersEngine(tuned, images, Decoding(MAX_NEW_TOKENS), 3), questions)
+    expected = {question.key: generated_alone(tuned, images, question) for question in questions}
+    assert {key: answer.text for key, answer in answers.items()} == expected
+    assert expected != {question.key: generated_alone(lively_model, images, question) for question in questions}

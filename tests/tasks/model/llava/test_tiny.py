@@ -1,0 +1,67 @@
+"""The toy model is the real architecture, the same for the same seed, and needs no torchvision."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.files import sha256_of
+from tasks.model.llava.tiny import create_tiny
+from tasks.model.loading import load_base, load_reader
+
+TEXTS = ["a river and a bridge", "two planes"]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in folder.iterdir()}
+
+
+def test_one_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        create_tiny(tmp_path / name, TEXTS, seed, image_size=32)
+    first, again, other = (digests(tmp_path / name) for name in ("first", "again", "other"))
+    assert first == again
+    assert {name for name in first if first[name] != other[name]} == {"model.safetensors"}
+
+
+def test_drawing_a_model_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    create_tiny(tmp_path / "model", TEXTS, seed=1, image_size=32)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_its_parts_are_those_of_the_real_model(tiny_model_dir: Path) -> None:
+    import torch
+
+    model = load_base(tiny_model_dir, torch.float32)
+    names = {name for name, _ in model.named_parameters()}
+    assert {f"model.multi_modal_projector.linear_{n}.{kind}" for n in (1, 2) for kind in ("weight", "bias")} <= names
+    assert "model.language_model.layers.0.mlp.gate_proj.weight" in names
+    assert any(name.startswith("model.vision_tower.") for name in names)
+    assert model.config.vision_feature_layer == -2
+
+
+@pytest.mark.parametrize("text", ["Größe 10 °C", "漢字 🚢", "tab\tand  two spaces", "\u2028"])
+def test_no_text_is_unknown_to_its_tokenizer(tiny_model_dir: Path, text: str) -> None:
+    tokenizer = load_reader(tiny_model_dir).tokenizer
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids) == text
+
+
+@pytest.mark.slow
+def test_torchvision_is_never_imported(tiny_model_dir: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom PIL import Image\n"
+        "from tasks.model.loading import load_model\nfrom tasks.model.images import pixels_of\n"
+        "import tasks.training.worker\n"
+        "loaded = load_model(Path(sys.argv[1]))\n"
+        "pixels_of(Image.new('RGB', (9, 9)), loaded.image_processor)\n"
+        "sys.exit('torchvision' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tiny_model_dir)], check=True, capture_output=True)

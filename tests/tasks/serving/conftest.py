@@ -1,0 +1,5 @@
+"""A small test set with real images, and a model that answers on it."""
+
+from support.predictions import images, lively_model, records
+
+__all__ = ["images", "lively_model", "records"]

@@ -1,0 +1,116 @@
+"""Each content of a checkpoint has a place of its own in the store, and equal files are not sent twice."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.files import read_json
+from tasks.settings import ArchiveConfig
+from tasks.storage.checkpoints.archiver import Archive
+from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint
+from tasks.storage.checkpoints.paths import archive_checkpoint, places_below
+from tasks.storage.checkpoints.staging import stage_checkpoint
+from tasks.storage.local_store import LocalStore
+
+
+def checkpoint(place: Path, weights: str, tokenizer: str = "tokens") -> Path:
+    place.mkdir(parents=True)
+    (place / "adapter_model.safetensors").write_text(weights)
+    (place / "optimizer.pt").write_text("states")
+    (place / "tokenizer.json").write_text(tokenizer)
+    sizes = '{"step": 5, "files": {"adapter_model.safetensors": 1, "optimizer.pt": 6, "tokenizer.json": 6}}'
+    (place / "COMPLETE.json").write_text(sizes)
+    return place
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+def names(store: LocalStore) -> list[str]:
+    return [place.folder.rpartition("/")[2] for place in places_below(store)]
+
+
+def test_a_step_that_was_trained_again_stands_beside_the_first(tmp_path: Path, store: LocalStore) -> None:
+    for number, weights in enumerate("abab"):
+        archive_checkpoint(checkpoint(tmp_path / str(number), weights), store, "run", 5)
+    assert names(store) == ["checkpoint-5", "checkpoint-5-2"]
+    assert [line.step for line in list_checkpoints(store)] == [5, 5]
+
+
+def test_the_one_that_was_trained_last_is_pulled_under_its_step(tmp_path: Path, store: LocalStore) -> None:
+    for weights in "ab":
+        archive_checkpoint(checkpoint(tmp_path / weights, weights), store, "run", 5)
+    assert pull_checkpoint(store, tmp_path / "out") == tmp_path / "out" / "checkpoint-5"
+    assert (tmp_path / "out" / "checkpoint-5" / "adapter_model.safetensors").read_text() == "b"
+
+
+def test_a_place_that_another_content_has_claimed_is_not_written_into(tmp_path: Path, store: LocalStore) -> None:
+    store.create_text("run/checkpoints/checkpoint-5/.claim", "the digest of another one")
+    archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
+    assert names(store) == ["checkpoint-5-2"]
+    assert list(store.sizes_below("run/checkpoints/checkpoint-5")) == ["run/checkpoints/checkpoint-5/.claim"]
+
+
+def test_a_claim_goes_when_its_checkpoint_is_there(tmp_path: Path, store: LocalStore) -> None:
+    archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
+    assert [key for key in store.sizes_below("") if key.endswith(".claim")] == []
+
+
+def test_equal_files_of_another_checkpoint_are_copied_in_the_store(tmp_path: Path, store: LocalStore) -> None:
+    archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
+    second = archive_checkpoint(checkpoint(tmp_path / "b", "b"), store, "run", 10)
+    # only the weights are others
+    assert (second.files, second.sent) == (4, 1)
+
+
+def test_a_damaged_file_is_not_copied_but_sent(tmp_path: Path, store: LocalStore) -> None:
+    archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
+    (store.root / "run/checkpoints/checkpoint-5/tokenizer.json").write_text("rotten")
+    assert archive_checkpoint(checkpoint(tmp_path / "b", "b"), store, "run", 10).sent == 2
+    assert store.read_text("run/checkpoints/checkpoint-10/tokenizer.json") == "tokens"
+
+
+def test_a_step_trained_again_while_the_first_waits_is_staged_beside_it(tmp_path: Path) -> None:
+    staging = tmp_path / "staging"
+    for weights in "ab":
+        stage_checkpoint(checkpoint(tmp_path / weights / "checkpoint-5", weights), staging)
+    assert sorted(path.name for path in staging.iterdir()) == ["checkpoint-5", "checkpoint-5-2"]
+
+
+def test_optimiser_states_stay_out_of_the_store_where_asked(tmp_path: Path, store: LocalStore) -> None:
+    made = checkpoint(tmp_path / "training" / "checkpoint-5", "a")
+    archive = Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig(optimizer_states=False))
+    archive.take_up()
+    archive.sweep()
+    pulled = pull_checkpoint(store, tmp_path / "out")
+    assert not (pulled / "optimizer.pt").exists()
+    assert set(read_json(pulled / "COMPLETE.json")["files"]) == {"adapter_model.safetensors", "tokenizer.json"}
+    # the trainer's own folder is as it was, and is not archived once more
+    assert "optimizer.pt" in read_json(made / "COMPLETE.json")["files"]
+    archive.take_up()
+    assert list(archive.staging.iterdir()) == []
+
+
+def test_a_complete_checkpoint_that_was_never_staged_is_taken_up(tmp_path: Path, store: LocalStore) -> None:
+    checkpoint(tmp_path / "training" / "checkpoint-5", "a")
+    archive = Archive(tmp_path / "training" / "staging", store, "run")
+    archive.take_up()
+    assert list(archive.sweep().archived) == [5]
+
+
+def test_what_cannot_be_archived_is_noted_with_what_mends_it(tmp_path: Path, store: LocalStore) -> None:
+    checkpoint(tmp_path / "run" / "training" / "checkpoint-5", "a")
+    archive = Archive(tmp_path / "run" / "training" / "staging", store, "run")
+    in_the_way = store.root / "run"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("no folder")
+    archive.take_up()
+    archive.sweep()
+    note = read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
+    assert "failed at run/checkpoints/checkpoint-5" in note["why"]
+    assert f"rsvlm checkpoints archive {tmp_path / 'run'}`" in note["mend"]
+    in_the_way.unlink()
+    archive.sweep()
+    assert "uri" in read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")

@@ -1,0 +1,141 @@
+"""What goes by rule is whole elsewhere; the newest stays, and so does whatever a rule names."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.settings import ArchiveConfig, ExperimentConfig, KeepRule
+from tasks.storage.checkpoints.archiver import Archive
+from tasks.storage.checkpoints.listing import list_checkpoints
+from tasks.storage.checkpoints.paths import archive_checkpoint
+from tasks.storage.checkpoints.retention import losses_of, steps_to_keep, thin_store
+from tasks.storage.local_store import LocalStore
+
+LOSSES = {10: 0.5, 20: 0.2, 30: 0.4}
+STEPS = (10, 20, 30, 40)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ({}, {10, 20, 30, 40}),
+        ({"last": 2}, {30, 40}),
+        ({"every_steps": 20}, {20, 40}),
+        ({"every_steps": 15}, {30, 40}),
+        ({"best": True}, {20, 40}),
+        ({"last": 1, "best": True, "every_steps": 10}, {10, 20, 30, 40}),
+    ],
+)
+def test_a_checkpoint_stays_that_any_rule_names_and_the_newest(rule: dict[str, int], kept: set[int]) -> None:
+    assert steps_to_keep(STEPS, KeepRule.model_validate(rule), LOSSES) == kept
+
+
+def test_a_checkpoint_between_validations_counts_with_the_one_before_it() -> None:
+    assert steps_to_keep((15, 25, 35), KeepRule(best=True), LOSSES) == {25, 35}
+
+
+def test_without_validation_losses_the_best_is_not_guessed() -> None:
+    assert steps_to_keep(STEPS, KeepRule(best=True), {}) == {40}
+
+
+def test_losses_are_read_from_the_trainers_state() -> None:
+    state = {"log_history": [{"step": 1, "loss": 3.0}, {"step": 2, "eval_loss": 0.5}]}
+    assert losses_of(json.dumps(state)) == {2: 0.5}
+    assert losses_of("no JSON") == losses_of(None) == {}
+
+
+def test_the_best_can_be_kept_only_where_it_is_known() -> None:
+    with pytest.raises(ValueError, match="eval_strategy"):
+        ExperimentConfig.model_validate({"archive": {"keep": {"best": True}}})
+
+
+def checkpoint(training: Path, step: int) -> Path:
+    place = training / f"checkpoint-{step}"
+    place.mkdir(parents=True)
+    (place / "adapter_model.safetensors").write_bytes(b"%d" % step)
+    (place / "COMPLETE.json").write_text(json.dumps({"step": step, "files": {"adapter_model.safetensors": 1}}))
+    return place
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+def fill(tmp_path: Path, store: LocalStore, *steps: int) -> None:
+    for step in steps:
+        archive_checkpoint(checkpoint(tmp_path / "made", step), store, "run", step)
+
+
+def steps_in(store: LocalStore) -> list[int]:
+    return [line.step for line in list_checkpoints(store)]
+
+
+def test_what_goes_from_the_store_leaves_nothing(tmp_path: Path, store: LocalStore) -> None:
+    fill(tmp_path, store, 1, 2, 3)
+    assert thin_store(store, "run", KeepRule(last=1)) == [1, 2]
+    assert {key.split("/")[2] for key in store.sizes_below("")} == {"checkpoint-3"}
+
+
+def test_what_is_kept_must_be_whole_before_anything_goes(tmp_path: Path, store: LocalStore) -> None:
+    fill(tmp_path, store, 1, 2)
+    store.delete("run/checkpoints/checkpoint-2/adapter_model.safetensors")
+    assert thin_store(store, "run", KeepRule(last=1)) == []
+    assert steps_in(store) == [1, 2]
+
+
+def test_a_removal_that_was_killed_is_brought_to_its_end(tmp_path: Path, store: LocalStore) -> None:
+    fill(tmp_path, store, 1, 2)
+    store.create_text("run/checkpoints/checkpoint-1/.claim", "removed")
+    store.delete("run/checkpoints/checkpoint-1/MANIFEST.json")
+    thin_store(store, "run", KeepRule(last=1))
+    assert not [key for key in store.sizes_below("") if "checkpoint-1/" in key]
+
+
+def test_a_place_that_another_is_filling_is_left_alone(tmp_path: Path, store: LocalStore) -> None:
+    fill(tmp_path, store, 2)
+    store.create_text("run/checkpoints/checkpoint-1/.claim", "digest of what is coming")
+    store.create_text("run/checkpoints/checkpoint-1/adapter_model.safetensors", "1")
+    thin_store(store, "run", KeepRule(last=1))
+    assert store.read_text("run/checkpoints/checkpoint-1/adapter_model.safetensors") == "1"
+
+
+def archive(tmp_path: Path, store: LocalStore, **rules: object) -> Archive:
+    return Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig.model_validate(rules))
+
+
+def test_a_sweep_thins_the_store_by_its_rule(tmp_path: Path, store: LocalStore) -> None:
+    for step in (1, 2, 3):
+        checkpoint(tmp_path / "training", step)
+    bringing = archive(tmp_path, store, keep={"last": 2})
+    bringing.take_up()
+    bringing.sweep()
+    assert steps_in(store) == [2, 3]
+
+
+def test_only_what_the_store_has_whole_goes_from_the_disk(tmp_path: Path, store: LocalStore) -> None:
+    training = tmp_path / "training"
+    for step in (1, 2, 3):
+        checkpoint(training, step)
+    bringing = archive(tmp_path, store, keep_local={"last": 1})
+    bringing.take_up()
+    bringing.sweep()
+    store.delete("run/checkpoints/checkpoint-1/adapter_model.safetensors")
+    bringing.thin_disk()
+    assert sorted(path.name for path in training.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-3"]
+
+
+def test_a_checkpoint_that_was_trained_again_is_not_taken_for_the_stored_one(tmp_path: Path, store: LocalStore) -> None:
+    training = tmp_path / "training"
+    checkpoint(training, 1)
+    bringing = archive(tmp_path, store, keep_local={"last": 1})
+    bringing.take_up()
+    bringing.sweep()
+    for name in ("COMPLETE.json", "adapter_model.safetensors"):
+        (training / "checkpoint-1" / name).unlink()
+    (training / "checkpoint-1").rmdir()
+    checkpoint(training, 1)
+    checkpoint(training, 2)
+    bringing.thin_disk()
+    assert (training / "checkpoint-1").is_dir()

@@ -1,0 +1,86 @@
+"""Lists of values in files: as a JSON list or as JSON Lines, by the one reader of all commands."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.json_stream import iterate_values
+
+ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": "U+2028 \u2028 and {"}, {"id": 3, "deep": [{"a": [1]}]}]
+LINES = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+
+LAYOUTS = {
+    "lines": "\n".join(LINES) + "\n",
+    "no last line break": "\n".join(LINES),
+    "blank lines": "\n\n" + "\n\n".join(LINES) + "\n \n",
+    "line breaks of Windows": "\r\n".join(LINES) + "\r\n",
+    "a byte order mark": "\ufeff" + "\n".join(LINES),
+    "blanks around": "\n".join(f"  {line}\t" for line in LINES),
+}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".txt"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_json_lines_are_known_by_their_content(tmp_path: Path, layout: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(LAYOUTS[layout].encode())
+    found = list(iterate_values(path))
+    assert [listed.value for listed in found] == ROWS
+    assert [json.loads(listed.text) for listed in found] == ROWS
+    assert found[0].place("record 0") == f"line {found[0].line}" and found[-1].line >= 3
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_is_a_list_whatever_its_name(tmp_path: Path, indent: int | None) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(ROWS, indent=indent))
+    found = list(iterate_values(path))
+    assert [listed.value for listed in found] == ROWS and found[0].place("record 0") == "record 0"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".JSONL"])
+def test_a_lone_object_is_one_line_where_the_name_speaks_of_lines(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_text(LINES[0])
+    assert [listed.value for listed in iterate_values(tmp_path / f"a{suffix}")] == ROWS[:1]
+
+
+@pytest.mark.parametrize("text", [LINES[0], json.dumps({"questions": ROWS}), json.dumps({"questions": ROWS}, indent=1)])
+def test_any_other_lone_object_is_no_list(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=r"a\.json holds no list of records: give .* JSON Lines"):
+        list(iterate_values(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"id": 2, "te', "line 3 is not valid JSON"),
+        (b'{"id": NaN}', "line 3 is not valid JSON"),
+        (b'{"id": 1} {"id": 2}', "line 3 is not valid JSON"),
+        (b"[" * 100_000, "line 3 is not valid JSON"),
+        (b"one", "line 3 is not valid JSON"),
+        (b'{"id": "\xff"}', "line 3 is not in UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, said: str, last: bool) -> None:
+    lines = [LINES[0].encode(), b"", line, *([] if last else [LINES[2].encode()])]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError, match=rf"a\.jsonl, {said}"):
+        list(iterate_values(tmp_path / "a.jsonl"))
+
+
+def test_of_json_lines_one_line_at_a_time_is_in_memory(tmp_path: Path) -> None:
+    line = json.dumps({"id": 1, "text": "x" * 1000}) + "\n"
+    with (tmp_path / "a.jsonl").open("w") as file:
+        for _ in range(20_000):
+            file.write(line)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in iterate_values(tmp_path / "a.jsonl")) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()

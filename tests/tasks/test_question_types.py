@@ -1,0 +1,67 @@
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tasks.data.synthetic.dataset import sample_records
+from tasks.question_types import question_type
+from tasks.settings import SampleConfig
+from tasks.sources import source_of
+from tasks.turn_tasks import turn_tasks
+
+RAW = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        ("Is it a rural or an urban area", "rural", "rural_urban"),
+        ("Are there less water areas than roads?", "yes", "comparison"),
+        ("Is the number of meadows equal to the number of residential buildings?", "no", "comparison"),
+        ("What is the amount of forests?", "109", "count"),
+        ("What is the number of commercial buildings in the image?", "8", "count"),
+        ("How many ships are there in this picture?", "548", "count"),
+        ("How many trees in the picture?", "several", "count"),
+        ("Is there a grass area at the top of a  commercial building in the image?", "yes", "presence"),
+        ("Is a residential building present?", "yes", "presence"),
+        ("Is a farmland on the left of a road?", "yes", "presence"),
+        ("Does this picture contain baseball diamond?", "no", "presence"),
+        ("<image>\nDoes this picture contain trees?", "yes", "presence"),
+        ("What is the theme of this picture?", "harbor", "scene"),
+        ("What is the location of the cross point in this picture?", "center", "other"),
+    ],
+)
+def test_the_words_tell_the_type(question, answer, kind):
+    assert question_type(question, answer) == kind
+
+
+def types_of(records) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if set(turn_tasks(record)) == {"vqa"}:
+            turns = [turn["value"] for turn in record["conversations"]]
+            for question, answer in zip(turns[::2], turns[1::2], strict=True):
+                kind = question_type(question, answer)
+                found[source_of(record["image"])].add(kind)
+                assert (kind == "count") == answer.isdigit() or source_of(record["image"]) == "UCM"
+                assert (answer in ("yes", "no")) == (kind in ("presence", "comparison"))
+    return dict(found)
+
+
+def test_every_real_question_has_its_type():
+    if not RAW.exists():
+        pytest.skip("golden values not present")
+    records = [r for r in json.loads(RAW.read_bytes()) if source_of(r["image"]) in ("LR", "DOTA", "UCM")]
+    assert types_of(records) == {
+        "LR": {"presence", "comparison", "rural_urban", "count"},
+        "DOTA": {"presence", "count"},
+        "UCM": {"presence", "count", "scene", "other"},
+    }
+
+
+def test_every_question_of_the_sample_has_its_type():
+    assert types_of(record for record, _ in sample_records(SampleConfig())) == {
+        "LR": {"presence", "comparison", "rural_urban", "count"},
+        "DOTA": {"presence", "count"},
+    }

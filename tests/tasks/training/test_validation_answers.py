@@ -1,0 +1,98 @@
+"""Validation asks as the test does, and scores what it asked."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.transformers_engine import TransformersEngine
+from tasks.model.loading import LoadedModel, load_model
+from tasks.records import Question
+from tasks.training.validation_answers import LONGEST_ANSWER, AnswerScores, Asked, choose_questions, image_captions
+
+
+def record(image: str | None, *turns: str) -> dict[str, Any]:
+    roles = ("human", "gpt") * (len(turns) // 2)
+    return {
+        "id": "1",
+        "image": image,
+        "conversations": [{"from": r, "value": t} for r, t in zip(roles, turns, strict=True)],
+    }
+
+
+CAPTIONS = [record(f"NWPU/{n}.png", "<image>\nDescribe it.", f"a road {n}", "Again?", f"street {n}") for n in range(9)]
+QUESTIONS = [record(f"LR/{n}.png", f"<image>\nFirst {n}?", "yes", "Second?", "no") for n in range(9)]
+RECORDS = [*CAPTIONS, record("NWPU/0.png", "Caption?", "a third"), *QUESTIONS, record(None, "Who?", "nobody")]
+
+
+def test_as_many_captions_as_questions_are_asked_and_always_the_same() -> None:
+    asked = choose_questions(RECORDS, 4, seed=1)
+    assert [one.task for one in asked] == ["captioning"] * 4 + ["vqa"] * 4
+    assert asked == choose_questions(RECORDS, 4, seed=1) != choose_questions(RECORDS, 4, seed=2)
+
+
+def test_all_are_asked_where_there_are_not_enough() -> None:
+    asked = choose_questions(RECORDS, 99, seed=1)
+    assert len(asked) == 19
+    assert {one.question for one in asked if one.task == "vqa"} > {"Second?"}
+
+
+def test_a_caption_is_held_against_all_captions_of_its_image() -> None:
+    asked = {one.image: one for one in choose_questions(RECORDS, 99, seed=1) if one.question.startswith("<image>\nDes")}
+    assert asked["NWPU/0.png"].references == ("a road 0", "street 0", "a third")
+    assert asked["NWPU/1.png"].references == ("a road 1", "street 1")
+
+
+def scores_of(asked: list[Asked], answers: list[str]) -> dict[str, float]:
+    return AnswerScores(asked, image_captions(RECORDS), Path(), SimpleNamespace()).scores(answers)
+
+
+def test_true_answers_score_best() -> None:
+    asked = choose_questions(RECORDS, 5, seed=1)
+    true = scores_of(asked, [one.references[0] for one in asked])
+    assert true["accuracy"] == 1
+    assert true["cider"] > 3
+    assert scores_of(asked, ["boats"] * 10) == {"accuracy": 0, "cider": 0}
+
+
+def test_answers_are_compared_as_in_the_report() -> None:
+    asked = [Asked("a.png", "How many?", ("2",), "vqa"), Asked("a.png", "Is it?", ("yes",), "vqa")]
+    assert scores_of(asked, ["Two.", "No"]) == {"accuracy": 0.5}
+    assert scores_of([Asked("a.png", "?", ("Two planes.", "x"), "captioning")], ["two planes"])["cider"] > 0
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model_dir: Path) -> LoadedModel:
+    loaded = load_model(tiny_model_dir, dtype="float32")
+    with torch.no_grad():
+        # random weights so small say the same of every image
+        for name, value in loaded.model.named_parameters():
+            value *= 4 if "norm" not in name and "vision_tower" not in name else 1
+    return loaded
+
+
+@pytest.mark.parametrize("batch_size", [2, 16])
+def test_the_model_is_asked_as_for_the_report(loaded: LoadedModel, tmp_path: Path, batch_size: int) -> None:
+    asked = choose_questions(RECORDS, 4, seed=3)
+    for number, one in enumerate(asked):
+        (tmp_path / one.image).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (number * 30, 90, 200)).save(tmp_path / one.image)
+    questions = [
+        Question(key=str(n), record=n, turn=0, image=one.image, turns=(("human", shown(one.question)),))
+        for n, one in enumerate(asked)
+    ]
+    engine = TransformersEngine(loaded, tmp_path, Decoding(LONGEST_ANSWER), 8)
+    expected = {int(answer.key): answer.text for batch in engine.answer(questions) for answer in batch}
+    scores = AnswerScores(asked, image_captions(RECORDS), tmp_path, loaded)
+    with torch.no_grad():
+        found = list(scores._answer(loaded.model, range(len(asked)), batch_size))
+    assert found == [expected[number] for number in range(len(asked))]
+    assert len(set(found)) > 1
+
+
+def shown(question: str) -> str:
+    return question if question.startswith("<image>") else f"<image>\n{question}"
