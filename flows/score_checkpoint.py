@@ -12,7 +12,8 @@ from prefect import get_run_logger
 from flows.base_model import obtain_base
 from flows.cancelling import flow
 from flows.prepare_data import prepare_data_flow
-from tasks.data.few_images import settings_for_few
+from tasks.data.dataset_views import settings_for_few
+from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
@@ -28,14 +29,12 @@ from tasks.reevaluating.steps import (
     keep_checkpoint_score,
     scored_keys,
     show_checkpoint_scores,
-    view_few_images_step,
 )
 from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.storage.checkpoints.staging import locked
 from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint
 from tasks.storage.owner import beside_owner
 from tasks.storage.runs import Run, read_config, reopen_run
-from tasks.sweeping.steps import view_validation_step
 
 
 @flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)

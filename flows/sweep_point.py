@@ -8,6 +8,7 @@ from flows.merge_lora import merge_lora_flow
 from flows.owning import owns_run
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
+from tasks.data.steps import view_validation_step
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
@@ -18,7 +19,6 @@ from tasks.records import ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 from tasks.sweeping.results import ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION
-from tasks.sweeping.steps import view_validation_step
 
 
 @flow(name="sweep-point", flow_run_name="sweep-point-{name}", persist_result=False)

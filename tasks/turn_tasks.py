@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from tasks.caption_prompts import asks_for_caption
-from tasks.prompt_text import Task, tag_of, task_named
+from tasks.prompt_text import Task, asks_for_caption, tag_of, task_named
 from tasks.sources import SOURCES, UNNAMED, source_of
 
 FIELDS = ("task", "type")

@@ -8,15 +8,12 @@ from typing import Any
 
 from tasks.data.duplicates.near_duplicates import find_pairs, groups_of
 from tasks.data.examples_page import sample_page
-from tasks.data.filtering import filter_records, require_sources
-from tasks.data.image_checks import BROKEN, ImageState
-from tasks.data.image_files import faults_in, look_at_images
-from tasks.data.record_checks import Checked
+from tasks.data.image_checks import BROKEN, ImageState, faults_in, look_at_images, verification_of
+from tasks.data.record_checks import Checked, filter_records, require_sources
 from tasks.data.records_file import Record, RecordsFile
 from tasks.data.set_files import LEFT_OVER, dropped_by_reducing, set_paths
 from tasks.data.set_statistics import statistics_of
 from tasks.data.splitting import Split, leaves_validation, reduce_records, split_records
-from tasks.data.verification import verification_of
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
 from tasks.manifests import made_beside, write_manifest

@@ -2,12 +2,19 @@
 
 import hashlib
 import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
 from tasks.data.duplicates.perceptual_hash import SIDE, Look, look_of
+from tasks.data.fetching.layout import files_of
+from tasks.data.records_file import Record
 from tasks.errors import DataError
+from tasks.files import digest_of
+from tasks.image_paths import image_key
 from tasks.model.image_limits import (
     FORMATS,
     TooLargeError,
@@ -16,6 +23,8 @@ from tasks.model.image_limits import (
     require_small_exif,
     require_small_file,
 )
+from tasks.process_pools import map_in_processes
+from tasks.sources import SOURCES
 
 MISSING = "image file missing"
 EMPTY = "image file empty"
@@ -115,3 +124,70 @@ def _require_whole(kind: str, file: BufferedReader, size: int) -> None:
         file.seek(0)
         with Image.open(file, formats=FORMATS) as again:
             again.verify()
+
+
+# Starting a process costs as much as decoding some hundred small images.
+ALONE_BELOW = 300
+CHUNK = 64
+
+
+def images_digest(images: Path, names: Iterable[str]) -> str:
+    """One digest of path, size and modification time of images, none of which is read; a missing one counts too."""
+    return digest_of([[name, _file_state(images / image_key(name))] for name in sorted(set(names))])
+
+
+def _file_state(path: Path) -> list[int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [state.st_size, state.st_mtime_ns]
+
+
+def look_at_images(
+    images: Path, names: Collection[str], with_look: bool = False, workers: int | None = None
+) -> dict[str, ImageState]:
+    """Read, decode and hash each image once, in as many processes as there are CPUs."""
+    paths = [f"{images}/{image_key(name)}" for name in names]
+    return dict(zip(names, _states(paths, with_look, workers or os.cpu_count() or 1), strict=True))
+
+
+def _states(paths: Sequence[str], with_look: bool, workers: int) -> list[ImageState]:
+    look = partial(state_of, with_look=with_look)
+    if len(paths) < ALONE_BELOW or workers < 2:
+        return list(map(look, paths))
+    return map_in_processes(look, paths, workers, CHUNK)
+
+
+def faults_in(states: Mapping[str, ImageState]) -> dict[str, str]:
+    """Why images cannot be used, for those that cannot."""
+    return {name: state.fault for name, state in states.items() if state.fault}
+
+
+def verification_of(
+    images: Path, records: Sequence[Record], states: Mapping[str, ImageState], sources: Collection[str]
+) -> dict[str, Any]:
+    """The report as JSON: faults with the ids of the records they cost, files of another kind, unreferenced files."""
+    ids: dict[str, list[str | int]] = {}
+    for record in records:
+        ids.setdefault(record["image"], []).append(record["id"])
+    return {
+        "version": 1,
+        "images": len(states),
+        "faults": [
+            {"image": name, "reason": state.fault, "records": ids[name]}
+            for name, state in states.items()
+            if state.fault
+        ],
+        "noticed": [
+            {"image": name, "what": state.note, "kind": state.kind} for name, state in states.items() if state.note
+        ],
+        "unreferenced": _unreferenced(images, states, sources),
+    }
+
+
+def _unreferenced(images: Path, names: Collection[str], sources: Collection[str]) -> list[str]:
+    asked = {image_key(name) for name in names}
+    folders = [images / SOURCES[name].folder for name in sources if name in SOURCES]
+    found = (path.relative_to(images).as_posix() for folder in folders if folder.is_dir() for path in files_of(folder))
+    return [name for name in found if name not in asked]

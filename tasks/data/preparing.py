@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.data.dataset_version import Chosen, write_version
-from tasks.data.filtering import filter_records
-from tasks.data.image_files import images_digest
-from tasks.data.record_checks import check_records
+from tasks.data.image_checks import images_digest
+from tasks.data.record_checks import check_records, filter_records
 from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
 from tasks.errors import DataError, OccupiedError

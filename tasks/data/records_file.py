@@ -18,7 +18,7 @@ from tasks.json_stream import iterate_values
 from tasks.paths import manifest_beside
 from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
 from tasks.sources import UNNAMED, source_of
-from tasks.turn_tasks import TasksBySource, count_by_source
+from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
 
 Record = dict[str, Any]
 
@@ -169,3 +169,38 @@ def joined(contents: Iterable[bytes]) -> bytes:
 def digest_of_content(content: bytes) -> str:
     """The SHA-256 of what is to be written."""
     return hashlib.sha256(content).hexdigest()
+
+
+class RecordSlice(dict[str, Any]):
+    """A record's id and image, how many questions of which task it asks, and its bytes as they stood in the file.
+
+    The bytes are on one line, whatever the file's layout was.
+    """
+
+    __slots__ = ("content", "tasks")
+
+    def __init__(self, record: Record, text: str):
+        super().__init__(id=record["id"], image=record["image"])
+        self.content = _one_line(text, record)
+        # as a plain tuple: there may be a million
+        self.tasks = tuple(count_tasks(record).items())
+
+
+def read_slices(path: Path) -> list[RecordSlice]:
+    """All records of a file as slices; raises DataError as read_records does."""
+    return [RecordSlice(record, text) for record, text in iterate_records(path)]
+
+
+def tasks_of_slices(slices: list[RecordSlice], unnamed: str = UNNAMED) -> TasksBySource:
+    """The questions of each task, by source."""
+    return tasks_by_source(((one["image"], dict(one.tasks)) for one in slices), unnamed)
+
+
+def _one_line(text: str, record: Record) -> bytes:
+    if "\n" not in text:
+        return text.encode()
+    try:
+        return json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # half a surrogate pair, which JSON may hold and UTF-8 may not
+        return json.dumps(record).encode()

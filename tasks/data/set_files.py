@@ -6,9 +6,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.filtering import ALL, OF_SOURCE, reason_to_drop, require_sources
-from tasks.data.record_slices import RecordSlice, read_slices, tasks_of_slices
-from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, iterate_records, joined
+from tasks.data.record_checks import ALL, OF_SOURCE, reason_to_drop, require_sources
+from tasks.data.records_file import (
+    RecordsFile,
+    RecordSlice,
+    counted_by_source,
+    digest_of_content,
+    iterate_records,
+    joined,
+    read_slices,
+    tasks_of_slices,
+)
 from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of

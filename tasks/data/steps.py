@@ -14,14 +14,14 @@ from prefect.runtime import deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import Field, create_model
 
+from tasks.data.dataset_views import view_few_images, view_validation
 from tasks.data.duplicates.audit import audit_file
-from tasks.data.fetching.all_sources import ByHandNeeded, obtain_all
-from tasks.data.fetching.progress import shown_progress
+from tasks.data.fetching.all_sources import ByHandNeeded, obtain_all, shown_progress
 from tasks.data.fetching.request import FetchRequest, SourceImages
 from tasks.data.preparing import RawData, prepare_dataset
 from tasks.data.set_files import set_paths
+from tasks.data.set_statistics import count_tokens
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample
-from tasks.data.token_counts import count_tokens
 from tasks.files import digest_of, write_json
 from tasks.manifests import content_digest, folder_digest, made_beside, write_manifest
 from tasks.orchestration.caching import step
@@ -59,6 +59,18 @@ def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> Fold
         write_json(part / "tokens.json", count_tokens(dataset.path, base.path, dataset.unnamed_source))
         manifest = write_manifest(part, digest_of([dataset.content, base.content]))
     return FolderRef(path=out, sha256=content_digest(manifest))
+
+
+@step(name="view-validation")
+def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
+    """Write a dataset whose test set is the validation set of `dataset`."""
+    return view_validation(dataset, out)
+
+
+@step(name="view-few-images")
+def view_few_images_step(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
+    """Write a dataset whose test set has only `count` images of each source."""
+    return view_few_images(dataset, count, seed, out)
 
 
 @step(name="audit-sets")

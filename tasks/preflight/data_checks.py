@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tasks.data.image_files import faults_in, look_at_images
+from tasks.data.image_checks import faults_in, look_at_images
 from tasks.data.preparing import choose_records, find_raw
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES

@@ -14,13 +14,12 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.events import emit_event
 
-from tasks.data.few_images import view_few_images
 from tasks.errors import UserError
 from tasks.evaluation.comparison import METRICS, compare
 from tasks.files import read_json, write_json_lines, write_text
 from tasks.manifests import content_digest
-from tasks.orchestration.caching import artifact_key, harmless, step
-from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
+from tasks.orchestration.caching import artifact_key, harmless
+from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
     FIRST,
@@ -165,12 +164,6 @@ def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str
     with harmless():
         create_table_artifact(rows, key=artifact_key(name, run.name), description=about)
         create_image_artifact(address, key=artifact_key(f"{name}-plot", run.name), description=about)
-
-
-@step(name="view-few-images")
-def view_few_images_step(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
-    """Have a few images of a dataset's test set as a test set of its own."""
-    return view_few_images(dataset, count, seed, out)
 
 
 @task(name="find-checkpoints", retries=3, retry_delay_seconds=RETRY_DELAYS_S)

@@ -1,22 +1,14 @@
-"""Sweeps as Prefect tasks: the validation set to choose by, and the leaderboard on Prefect's pages."""
+"""The leaderboard of a sweep on Prefect's pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from tasks.data.dataset_views import view_validation
-from tasks.orchestration.caching import artifact_key, harmless, step
-from tasks.records import DatasetRef
+from tasks.orchestration.caching import artifact_key, harmless
 from tasks.sweeping.leaderboard import Row
 from tasks.sweeping.pages import table_rows
 from tasks.sweeping.results import PAGE
-
-
-@step(name="view-validation")
-def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
-    """Have the validation set of a dataset where its test set is looked for."""
-    return view_validation(dataset, out)
 
 
 def show_leaderboard(folder: Path, rows: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ from rows import Row
 
 from tasks.data.archives.unpacking import unpack
 from tasks.data.duplicates.near_duplicates import find_pairs
-from tasks.data.image_files import look_at_images
+from tasks.data.image_checks import look_at_images
 
 IMAGES, DISTINCT, SIDE = 20_000, 200, 150
 ROUNDS = 3

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from rows import Row
 
-from tasks.data.archives import reading
-from tasks.data.archives.admission import Limits
+from tasks.data.archives import unpacking
+from tasks.data.archives.entries import Limits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
@@ -115,7 +115,7 @@ def wrong_content(out: Path, kind: Kind, stored: bytes | None) -> str:
 def try_kind(name: str, number: int) -> dict[str, object]:
     """Try mutations of one kind in this process, whose address space is limited from here on."""
     # each in a process of its own would take hours; this one is limited as theirs is
-    reading.IN_CHILD = frozenset()
+    unpacking.IN_CHILD = frozenset()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     tally, kind = Tally(), KINDS[name]
     with tempfile.TemporaryDirectory(prefix="rsvlm-hostile-") as place:

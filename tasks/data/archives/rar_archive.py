@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import NewFile
+from tasks.data.archives.entries import Entry, Gate, Kind, NewFile
 from tasks.errors import DataError
 
 SPLIT_FLAGS, ENCRYPTED_FLAG, FOLDER_FLAG = 0x03, 0x04, 0x20

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import NewFile
+from tasks.data.archives.entries import Entry, Gate, Kind, NewFile
 
 if TYPE_CHECKING:
     from py7zr.py7zr import ArchiveFile

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import CHUNK_BYTES, write_stream
+from tasks.data.archives.entries import CHUNK_BYTES, Entry, Gate, Kind, write_stream
 from tasks.files import link_or_copy
 
 # Tools pad a tar to full records of 10 KiB, some to more; megabytes behind its end are no padding.

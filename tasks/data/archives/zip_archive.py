@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.data.archives.admission import TRUSTED, Entry, Gate, Kind
-from tasks.data.archives.writing import write_stream
+from tasks.data.archives.entries import TRUSTED, Entry, Gate, Kind, write_stream
 from tasks.process_pools import map_in_processes
 
 ENCRYPTED_FLAG = 0x1

@@ -9,7 +9,7 @@ from typing import Any
 from tasks.data.duplicates.leakage import clean_records, leakage_of
 from tasks.data.duplicates.near_duplicates import find_pairs
 from tasks.data.examples_page import page, thumbnail
-from tasks.data.image_files import look_at_images
+from tasks.data.image_checks import look_at_images
 from tasks.data.records_file import Record, RecordsFile, read_records
 from tasks.data.set_files import inputs_of, set_paths
 from tasks.errors import DataError

@@ -1,12 +1,13 @@
 """All sources of a data folder at once, and what a person must do for those that cannot be had."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
 from tasks.data.fetching.http_file import HttpFetcher, Progress
-from tasks.data.fetching.many import at_once
 from tasks.data.fetching.request import FetchRequest, SourceImages
-from tasks.data.fetching.source import INSTRUCTIONS_NAME, obtain_instructions, obtain_source
+from tasks.data.fetching.source import INSTRUCTIONS_NAME, at_once, obtain_instructions, obtain_source
 from tasks.data.fetching.urls import require_address
 from tasks.data.records_file import read_records
 from tasks.errors import DataError
@@ -55,3 +56,34 @@ def obtain_all(
     raw = obtain_instructions(request, fetcher_of)
     images = {record["image"] for record in read_records(raw, unfiltered=True) if image_fault(record) is None}
     return list(at_once(lambda name: obtain_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))
+
+
+Tell = Callable[[str, float], None]
+
+
+@contextmanager
+def shown_progress(tell: Tell) -> Iterator[Callable[[str], Progress]]:
+    """A maker of progress callbacks by a file's name; `tell` gets each share, 0 to 1, at every whole percent."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
+
+        def make(name: str) -> Progress:
+            bar = bars.add_task(name, total=None)
+            told = -1
+
+            def on_progress(done_bytes: int, total_bytes: int | None) -> None:
+                nonlocal told
+                bars.update(bar, completed=done_bytes, total=total_bytes)
+                percent = done_bytes * 100 // total_bytes if total_bytes else told
+                if percent != told:
+                    told = percent
+                    tell(name, percent / 100)
+
+            return on_progress
+
+        yield make

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import Limits
 from tasks.data.archives.unpacking import archive_kind, unpack
 from tasks.errors import DataError
 from tasks.files import link_or_copy, sha256_of

@@ -1,14 +1,16 @@
 """Have a source: as the user gives it, from a mirror, or from its origin, whichever comes first; laid out and noted."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
-from tasks.data.archives.admission import NoRoomError
+from tasks.data.archives.entries import NoRoomError
 from tasks.data.archives.unpacking import archive_kind
 from tasks.data.fetching.http_file import FetchError, HttpFetcher
 from tasks.data.fetching.layout import LaidOut, files_of, lay_out, wanted_names
-from tasks.data.fetching.many import at_once
 from tasks.data.fetching.request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_note
 from tasks.data.fetching.urls import Place, obtain
 from tasks.data.records_file import read_records
@@ -162,3 +164,18 @@ def _instructions(source: Source, reasons: Collection[str]) -> str:
         f"{source.name}: download {source.origin.by_hand}, and point to the archive or the folder as it is, "
         f"with --archive {source.name}=PATH or data.archives.{source.name}=PATH{tried}"
     )
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def at_once(work: Callable[[Item], Result], items: Iterable[Item], number: int) -> Sequence[Result]:
+    """Do `work` for all items, `number` at a time; the first error is raised when all have ended.
+
+    All are let end: a download that goes on well is not thrown away because another fails.
+    """
+    with ThreadPoolExecutor(number) as pool:
+        # each in a copy of the caller's context, which says whose run this is
+        futures = [pool.submit(copy_context().run, work, item) for item in items]
+    return [future.result() for future in futures]

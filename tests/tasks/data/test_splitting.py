@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data.filtering import filter_records
+from tasks.data.record_checks import filter_records
 from tasks.data.splitting import Split, reduce_records, split_records
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key

@@ -3,8 +3,11 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -14,7 +17,7 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import Limits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
@@ -244,3 +247,21 @@ def test_a_rar_archive_that_is_cut_is_refused(tmp_path, make_rar, rar_entry, lef
     archive = make_rar(tmp_path / "bad.rar", entries)
     archive.write_bytes(archive.read_bytes()[:-left])
     require_refused(tmp_path, archive, BROKEN)
+
+
+PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "hostile_archives.py"
+KINDS = ("zip", "tar", "tar of gnu", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "7z", "rar")
+MUTATIONS = 60
+MEMORY_MIB = 600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutated_archive_is_refused_or_right_and_leaves_nothing(kind):
+    command = [sys.executable, str(PROGRAM), kind, str(MUTATIONS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == 0, found["first_wrong"]
+    assert found["refused"] + found["unpacked"] >= MUTATIONS - 1 and found["refused"]
+    assert found["growth_mib"] < MEMORY_MIB

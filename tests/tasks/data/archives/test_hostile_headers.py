@@ -12,7 +12,7 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import Limits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 

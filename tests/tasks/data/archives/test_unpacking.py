@@ -6,9 +6,8 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from tasks.data.archives.admission import Limits
-from tasks.data.archives.reading import Unpacked
-from tasks.data.archives.unpacking import archive_kind, unpack
+from tasks.data.archives.entries import Limits
+from tasks.data.archives.unpacking import Unpacked, archive_kind, unpack
 from tasks.errors import DataError
 
 FILES = {"set/a/1.jpg": b"one" * 500, "set/b/2.jpg": b"two", "set/empty.txt": b"", "naïve name.txt": b"3"}

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from tasks.data.duplicates.near_duplicates import Pair, find_pairs, groups_of
-from tasks.data.image_checks import ImageState
-from tasks.data.image_files import look_at_images
+from tasks.data.image_checks import ImageState, look_at_images
 
 REAL = Path(__file__).resolve().parents[5] / "shared" / "real" / "imagenes"
 COPIES = {

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience
-from tasks.data.fetching.many import at_once
 from tasks.data.fetching.partial_file import opened_part, part_of, record_of, state_of
+from tasks.data.fetching.source import at_once
 from tasks.errors import DataError
 from tasks.files import read_json
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import Limits
 from tasks.data.fetching.layout import LaidOut, lay_out, wanted_names
 from tasks.errors import DataError
 from tasks.sources import SOURCES

@@ -1,8 +1,16 @@
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import boto3
 import pytest
 
 from tasks.data.fetching.http_file import FetchError, HttpFetcher, Patience
 from tasks.data.fetching.urls import obtain
+from tasks.sources import INSTRUCTIONS
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -25,3 +33,44 @@ def test_an_object_is_fetched_by_a_signed_link_that_is_not_recorded(endpoint, tm
     assert "Signature" not in (tmp_path / "LR.zip.fetched.json").read_text()
     with pytest.raises(FetchError, match="refused with status 404"):
         obtain("s3://bucket/data/none.zip", tmp_path, fetcher, endpoint)
+
+
+PLACE = "/datasets/BigData-KSU/RS-instructions-dataset/resolve/main/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json"
+CONTENT = json.dumps(["record"] * 10_000).encode()
+CODE = """
+import sys
+from pathlib import Path
+from pathlib import Path
+from tasks.data.fetching.http_file import Link
+from tasks.data.fetching.urls import fetch_hub_file
+print(fetch_hub_file(Link.to(sys.argv[1]), Path(sys.argv[2]), lambda done, total: print(done, total)))
+"""
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    """A function that fetches in a process of its own, since the hub's client reads its address when imported."""
+
+    def run(sha256: str) -> "subprocess.CompletedProcess[str]":
+        # the hub tells the checksum of a large file as its ETag
+        headers = {"ETag": f'"{sha256}"', "X-Repo-Commit": "a" * 40}
+        server.add(PLACE, CONTENT, etag=f'"{sha256}"', headers=headers)
+        env = {**os.environ, "HF_ENDPOINT": server.url(""), "HF_HOME": str(tmp_path / "hub")}
+        command = [sys.executable, "-c", CODE, INSTRUCTIONS[0], str(tmp_path / "out")]
+        return subprocess.run(command, capture_output=True, text=True, env=env)
+
+    return run
+
+
+def test_the_instruction_file_comes_from_the_hub_and_its_progress_is_told(fetch, tmp_path):
+    done = fetch(hashlib.sha256(CONTENT).hexdigest())
+    assert done.returncode == 0, done.stderr
+    *told, path = done.stdout.splitlines()
+    assert told[-1] == f"{len(CONTENT)} {len(CONTENT)}"
+    assert path.startswith(str(tmp_path / "out")) and Path(path).read_bytes() == CONTENT
+
+
+def test_other_content_than_the_hub_tells_is_refused(fetch, tmp_path):
+    told = fetch("0" * 64)
+    assert "came with other content than the hub tells" in told.stderr
+    assert not list((tmp_path / "out").glob("*.json"))

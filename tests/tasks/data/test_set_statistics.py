@@ -1,6 +1,6 @@
 import json
 
-from tasks.data.token_counts import count_tokens
+from tasks.data.set_statistics import count_tokens
 from tasks.model.loading import load_reader
 
 

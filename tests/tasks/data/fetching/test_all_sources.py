@@ -1,7 +1,7 @@
 import io
 import sys
 
-from tasks.data.fetching.progress import shown_progress
+from tasks.data.fetching.all_sources import shown_progress
 
 
 class Terminal(io.StringIO):

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE
-from tasks.data.image_files import look_at_images
-from tasks.data.verification import verification_of
+from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, look_at_images, verification_of
 
 FOLDER = "NWPU/NWPU_images/a"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tasks.data.few_images import choose_images, settings_for_few, view_few_images
+from tasks.data.dataset_views import choose_images, settings_for_few, view_few_images
 from tasks.files import read_json
 from tasks.manifests import whole_manifest
 from tasks.records import DatasetRef
