@@ -12,7 +12,7 @@ from prefect import get_run_logger
 from flows.base_model import obtain_base
 from flows.cancelling import flow
 from flows.prepare_data import prepare_data_flow
-from tasks.data.dataset_views import settings_for_few
+from tasks.data.dataset_views import settings_for_few_images
 from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
@@ -59,7 +59,7 @@ def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = P
 
 
 def _score_new(run: Run, step: int | None) -> list[Evaluation]:
-    config = settings_for_few(read_config(run.folder))
+    config = settings_for_few_images(read_config(run.folder))
     base = obtain_base(config.model, run)
     # a training that ends scores what is left, and an event may start this beside it
     with locked(run.folder.root / CHECKPOINT_SCORES):

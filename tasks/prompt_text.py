@@ -1,4 +1,10 @@
-"""The words of a prompt: without the image's placeholder, a tag of the task and what leads in; and what a tag says."""
+"""The words of a prompt: without the image placeholder, task tag and lead-in; the task that a tag or name states;
+and whether the words ask for a caption.
+
+Words decide only where nothing else states the task: that is a guess, and is counted as one. Captions are asked for
+in the phrases of LLaVA, GeoChat, VRSBench and the captioning datasets: describe the whole image, or give a caption,
+a summary and the like. A prompt for a number, a location, a colour or a class is a question.
+"""
 
 import re
 from functools import lru_cache
@@ -6,21 +12,21 @@ from typing import Literal
 
 Task = Literal["captioning", "vqa"]
 
-MARK = "<image>"
+IMAGE_PLACEHOLDER = "<image>"
 # of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
-VIEW = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
+IMAGE_WORD = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
 LEAD_IN = re.compile(
     r"(?:question|query|q)\s*:\s*"
     r"|(?:please |kindly )?(?:tell (?:me|us)|answer|say)(?: the (?:following )?question)?\s*[:,]\s*"
     r"|(?:based (?:up)?on|according to|judging (?:by|from)|looking at|considering|given|from|in|using|with)\s+"
     r"(?:what (?:you|we) (?:can )?see in )?"
-    rf"(?:the |this |that |these |an? )?(?:[\w-]+ ){{0,4}}?{VIEW}(?: (?:above|below|provided|given|shown|here))?"
-    # without a comma only before what begins a question: "in the image of a port" leads in nothing by itself
+    rf"(?:the |this |that |these |an? )?(?:[\w-]+ ){{0,4}}?{IMAGE_WORD}(?: (?:above|below|provided|given|shown|here))?"
+    # without a comma only before the start of a question: "in the image of a port" alone is not a lead-in
     r"(?:(?: of [\w -]{1,40})?\s*[,:;]\s*"
     r"|\s+(?=(?:is|are|does|do|can|has|have|was|were|how|what|which|where|who|why|please|describe)\b))"
 )
-# what a task is called, in tags and in fields of records
+# names of a task in tags and in fields of records
 CAPTIONING_NAMES = re.compile(r"caption|descri|summar")
 VQA_NAMES = re.compile(
     r"\bv?qa\b|question|answer|presence|exist|count(?!r)|quantity|compar|\bcomp\b|rural|urban|scene|classif|categor|class\b"
@@ -28,30 +34,42 @@ VQA_NAMES = re.compile(
 )
 
 
+def without_placeholder(text: str) -> str:
+    """A text without the image placeholder and the white space around it."""
+    return text.replace(IMAGE_PLACEHOLDER, "").strip() if IMAGE_PLACEHOLDER in text else text.strip()
+
+
+def with_placeholder(text: str) -> str:
+    """A text with one image placeholder, at its start, on its own line."""
+    return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}"
+
+
 def bare_prompt(text: str) -> str:
-    """A prompt's words in lower case, without placeholder, tag and lead-in, such as "based on the image,"."""
-    text = TAG.sub("", text.replace(MARK, "").strip(), count=1) if "[" in text else text.replace(MARK, "")
+    """A prompt's words in lower case, without placeholder, tag and lead-in such as "based on the image,"."""
+    text = without_placeholder(text)
+    if "[" in text:
+        text = TAG.sub("", text, count=1)
     text = text.strip().lower()
     found = LEAD_IN.match(text)
     return text[found.end() :] if found else text
 
 
 def tag_of(text: str) -> str | None:
-    """The tag that a prompt begins with, before or behind the image's placeholder, or None."""
+    """The tag at the start of a prompt, before or after the image placeholder, or None."""
     if "[" not in text:
         return None
-    found = TAG.match(text.replace(MARK, ""))
+    found = TAG.match(text.replace(IMAGE_PLACEHOLDER, ""))
     return found[1] if found else None
 
 
-def task_named(name: object) -> Task | None:
-    """The task that a tag or a field of a record names, such as "vqa", "image_captioning" or "presence", or None."""
+def task_from_name(name: object) -> Task | None:
+    """The task stated by a tag or a record field, such as "vqa", "image_captioning" or "presence", or None."""
     if not isinstance(name, str):
         return None
     words = re.sub(r"[\W_]+", " ", name.lower())
     asks = VQA_NAMES.search(words)
     if CAPTIONING_NAMES.search(words):
-        # of a name that speaks of both, the words of each prompt tell
+        # a name that states both tasks leaves it to the words of each prompt
         return None if re.search(r"\bv?qa\b|question|answer", words) else "captioning"
     return "vqa" if asks else None
 
@@ -69,7 +87,7 @@ NAMED = (
     r"|narrative|narration|depiction|portrayal|rundown|analysis|overview|sentences?|paragraph|details?|story|title"
     r"|headline|outline|report|characteri[sz]ation|synopsis|illustration|impression|breakdown|commentary|gist|topic)"
 )
-# of one thing in the image, and not of the image
+# about one thing in the image, not about the image
 ASKED = (
     r"(?:number|count|amount|quantity|locations?|positions?|coordinates?|bounding box(?:es)?|colou?rs?|shapes?|sizes?"
     r"|types?|kinds?|class(?:es)?|categor(?:y|ies)|labels?|names?|areas?|percentage|proportion|directions?|orientation"
@@ -92,7 +110,7 @@ SHOWS = r"(?:represent|show|depict|contain|present|portray|display|illustrate|ca
 SHOWN = (
     r"(?:shown|depicted|represented|portrayed|displayed|presented|captured|pictured|happening|going on|visible|seen)"
 )
-THIS = rf"(?:this|the|that|these) (?:(?!of )[\w-]+ ){{0,3}}?{VIEW}"
+THIS = rf"(?:this|the|that|these) (?:(?!of )[\w-]+ ){{0,3}}?{IMAGE_WORD}"
 
 CAPTION_PROMPTS = tuple(
     map(
@@ -100,26 +118,26 @@ CAPTION_PROMPTS = tuple(
         (
             rf"{DESCRIBE}(?!.*?\b{ASKED} of\b)(?! (?:the |their |its )?{ASKED}\b)"
             r"(?! (?:where|how|why|which|whether)\b)",
-            rf"{LOOK}(?=.*\b{VIEW}\b)(?!.*{DECIDES})(?!.*?\b{ASKED} of\b)",
-            # whichever is named first: a description of the number of ..., but the number of sentences
+            rf"{LOOK}(?=.*\b{IMAGE_WORD}\b)(?!.*{DECIDES})(?!.*?\b{ASKED} of\b)",
+            # whichever comes first: a description of the number of ..., but the number of sentences
             rf"{GIVE}(?!.*\banswer\b)(?:(?!\b{ASKED}\b).)*?\b{NAMED}\b",
             rf"(?:tell|say)\b.{{0,12}}?\b(?:about {THIS}|what (?:you see|{THIS} shows?|is (?:in|shown|happening)))",
             r"(?!select|choose|pick|which|what|how|is|are|does)(?:an? |the )?(?:[\w-]+ ){0,3}"
             r"(?:caption|description)\s*[:.]?\s*$",
-            rf"(?:an? )?(?:[\w-]+ )?{VIEW} (?:of|that shows|showing)\s*:?\s*$",
+            rf"(?:an? )?(?:[\w-]+ )?{IMAGE_WORD} (?:of|that shows|showing)\s*:?\s*$",
             rf"what (?:does|do|did) {THIS} {SHOWS}\b",
             rf"what{IS} (?:the (?:topic|subject|content|gist|main idea)s? of|{SHOWN} (?:in|on|by))\b",
             rf"what{IS}(?: there)? (?:in|on) {THIS}\s*(?:\?|$)",
             rf"what{IS} {THIS} (?:about|of|showing|depicting)\b",
             r"what (?:can|do|could) (?:you|we|i|one|be) (?:see|seen|observe|observed|notice|tell|say)\b"
-            rf"(?:.*\b{VIEW}\b)?\W*$",
+            rf"(?:.*\b{IMAGE_WORD}\b)?\W*$",
             r"how (?:can|could|would|should|may)\b.*\b(?:described|summari[sz]ed|captioned)\b",
         ),
     )
 )
 
 
-# a data set asks the same again and again
+# a dataset repeats its prompts
 @lru_cache(maxsize=10_000)
 def asks_for_caption(prompt: str) -> bool:
     """Whether a prompt's words ask for a caption of the image."""

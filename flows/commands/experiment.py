@@ -98,10 +98,10 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
     from tasks.data.preparing import find_raw
-    from tasks.data.records_file import read_records
     from tasks.errors import ConfigError
     from tasks.paths import Workspace
     from tasks.preflight.preflight import path_findings
+    from tasks.record_reader import read_records
     from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)

@@ -12,7 +12,7 @@ from tasks.image_paths import require_images_inside
 from tasks.inference.engines.base import Refusal
 from tasks.json_stream import iterate_values
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, place_image
-from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
+from tasks.record_reader import ADVICE, image_fault, keys_of, role_fault
 from tasks.records import Question
 from tasks.turn_tasks import turn_tasks
 
@@ -94,7 +94,7 @@ def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurn
     advice = "mend it" if all(faults) else f"mend it, or {ADVICE}"
     for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
         if fault:
-            refusals.append(Refusal(index, 0, f"it {fault.said}: {advice}"))
+            refusals.append(Refusal(index, 0, f"it {fault.message}: {advice}"))
             continue
         try:
             dialogue = _read_dialogue(index, record, caption_turns)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tasks.data.image_checks import faults_in, look_at_images
+from tasks.data.image_checks import check_images, faults_in
 from tasks.data.preparing import choose_records, find_raw
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
@@ -100,7 +100,7 @@ def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
     """Images of the sample, each decoded whole."""
     names = sorted({record["image"] for record in sample.records})
     missing = [name for name in names if not image_file(sample.images, name).is_file()]
-    faults = faults_in(look_at_images(sample.images, [name for name in names if name not in missing], workers=1))
+    faults = faults_in(check_images(sample.images, [name for name in names if name not in missing], workers=1))
     found = []
     if len(missing) == len(names):
         found.append(stops("images", f"none of {len(names)} images is below {sample.images}, first {missing[0]}: put "

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from rows import Row
 
 from tasks.data.archives import unpacking
-from tasks.data.archives.entries import Limits
+from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
-LIMITS = Limits(entries=2000, total_bytes=64 << 20, name_characters=1 << 20, header_bytes=16 << 20)
+LIMITS = ArchiveLimits(entries=2000, total_bytes=64 << 20, name_characters=1 << 20, header_bytes=16 << 20)
 MUTATIONS_EACH = 500
 MEMORY_BYTES, GROWTH_MIB = 2 << 30, 600
 Change = tuple[str, int, int, bytes]

@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.prompt_text import asks_for_caption, bare_prompt, tag_of, task_named
+from tasks.prompt_text import asks_for_caption, bare_prompt, tag_of, task_from_name
 
 
 @pytest.mark.parametrize(
@@ -12,14 +12,14 @@ from tasks.prompt_text import asks_for_caption, bare_prompt, tag_of, task_named
         " [ vqa ] Is there a road?",
     ],
 )
-def test_a_tag_stands_before_or_behind_the_image(prompt):
+def test_tag_is_found_before_and_after_the_image_placeholder(prompt):
     assert (tag_of(prompt) or "").lower() == "vqa" and bare_prompt(prompt) == "is there a road?"
 
 
 @pytest.mark.parametrize(
     "prompt", ["Is [the ship] there?", "Where is {<10><20><30><40>}?", "[1, 2, 3] which?", "<image>"]
 )
-def test_other_brackets_are_no_tag(prompt):
+def test_other_brackets_are_not_a_tag(prompt):
     assert tag_of(prompt) is None
 
 
@@ -38,7 +38,7 @@ def test_other_brackets_are_no_tag(prompt):
         "Please tell me, ",
     ],
 )
-def test_what_leads_in_is_no_part_of_the_question(lead_in):
+def test_bare_prompt_drops_the_lead_in(lead_in):
     assert bare_prompt(f"<image>\n{lead_in}is there a road?") == "is there a road?"
 
 
@@ -68,8 +68,8 @@ def test_what_leads_in_is_no_part_of_the_question(lead_in):
         (["vqa"], None),
     ],
 )
-def test_a_name_says_the_task_or_nothing(name, task):
-    assert task_named(name) == task
+def test_task_from_name_is_the_stated_task_or_none(name, task):
+    assert task_from_name(name) == task
 
 
 CAPTIONS = """
@@ -172,11 +172,11 @@ Generate a question
 
 @pytest.mark.parametrize("prompt", CAPTIONS)
 @pytest.mark.parametrize("form", ["{}", "<image>\n{}", "{}\n<image>"])
-def test_prompts_for_captions_are_known_by_their_words(prompt, form):
+def test_caption_prompts_are_recognised(prompt, form):
     assert asks_for_caption(form.format(prompt))
 
 
 @pytest.mark.parametrize("prompt", QUESTIONS)
 @pytest.mark.parametrize("form", ["{}", "<image>\n{}", "{}\nAnswer the question using a single word or phrase."])
-def test_questions_are_no_prompts_for_captions(prompt, form):
+def test_questions_are_not_taken_for_caption_prompts(prompt, form):
     assert not asks_for_caption(form.format(prompt))

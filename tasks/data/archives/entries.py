@@ -1,4 +1,4 @@
-"""What may come out of an archive: names, kinds and sizes are judged before a byte is written."""
+"""Archive entries: check names, kinds and sizes before anything is written, and write exactly the declared bytes."""
 
 import shutil
 import unicodedata
@@ -16,15 +16,21 @@ LONGEST_PATH = 1000
 DEEPEST_PATH = 64
 KEEP_FREE_BYTES = 64 << 20
 TRUSTED = "unpack it yourself and give the folder, if you trust it"
+CHUNK_BYTES = 1 << 20
 
 
 class NoRoomError(DataError):
-    """The archive is good, but the disk is full."""
+    """The archive is valid, but the disk is full."""
+
+
+def free_bytes(folder: Path) -> int:
+    """The free bytes on the disk of a folder, less a reserve."""
+    return shutil.disk_usage(folder).free - KEEP_FREE_BYTES
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry as the archive declares it; `header_bytes` is what its headers took, where that can be large."""
+    """One entry as the archive declares it; `header_bytes` is the size of its headers where that can be large."""
 
     name: str
     size_bytes: int
@@ -34,12 +40,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much an archive may hold: entries, unpacked bytes, and unpacked bytes for each packed one.
+class ArchiveLimits:
+    """The most that an archive may hold: entries, unpacked bytes, and unpacked bytes per packed byte.
 
-    Entries are files, links and folders, those that only a path mentions included. The ratio is not looked at below
-    `ratio_from_bytes`: a text of some MB packs a thousandfold and harms nobody. Names and headers have limits of
-    their own, since an archive of empty files has nothing else.
+    Entries are files, links and folders, including folders that occur only in a path. The ratio does not apply below
+    `ratio_from_bytes`: a text of some MB may compress a thousandfold and is harmless. Names and headers have separate
+    limits, since an archive of empty files has nothing else.
     """
 
     entries: int = 1_000_000
@@ -49,31 +55,31 @@ class Limits:
     ratio: float = 200
     ratio_from_bytes: int = 64 << 20
 
-    def within(self, packed_bytes: int) -> "Limits":
-        """The same for all that comes out of an archive of this size, archives within it included."""
+    def within(self, packed_bytes: int) -> "ArchiveLimits":
+        """These limits for all content of an archive of this size, including archives inside it."""
         total_bytes = max(self.ratio_from_bytes, int(self.ratio * packed_bytes))
         return replace(self, total_bytes=min(self.total_bytes, total_bytes))
 
-    def less(self, entries: int, total_bytes: int) -> "Limits":
-        """What is left of the limits when so much has come out."""
+    def less(self, entries: int, total_bytes: int) -> "ArchiveLimits":
+        """The limits that remain after this much has been unpacked."""
         return replace(self, entries=self.entries - entries, total_bytes=self.total_bytes - total_bytes)
 
 
-class Gate:
-    """Admits the entries of one archive one by one; raises DataError at the first that must not come out."""
+class EntryChecker:
+    """Checks the entries of one archive one by one; raises DataError at the first that must not be unpacked."""
 
-    def __init__(self, archive: Path, folder: Path, limits: Limits):
+    def __init__(self, archive: Path, folder: Path, limits: ArchiveLimits):
         self.archive, self.limits = archive, limits
         self.packed_bytes = archive.stat().st_size
-        self.free_bytes = shutil.disk_usage(folder).free - KEEP_FREE_BYTES
+        self.free_bytes = free_bytes(folder)
         self.files, self.entries, self.total_bytes = 0, 0, 0
         self._name_characters, self._header_bytes = 0, 0
         self._kinds: dict[str, Kind] = {}
         self._named: set[str] = set()
 
-    def admit(self, entry: Entry) -> str:
-        """The relative path at which an entry may be written; empty for the archive's own top folder."""
-        path = self.inside(entry.name)
+    def check(self, entry: Entry) -> str:
+        """Check an entry; returns the relative path to write it to, empty for the archive's top folder."""
+        path = self.relative_path(entry.name)
         self._count(entry.name)
         self._header_bytes += entry.header_bytes
         if self._header_bytes > self.limits.header_bytes:
@@ -85,15 +91,15 @@ class Gate:
         if entry.kind == "link":
             self.refuse(f"holds a link ({entry.name!r})", "repack it with the files themselves")
         if path:
-            self._require_alone(path, entry.kind)
+            self._require_unique(path, entry.kind)
         elif entry.kind == "file":
             self.refuse("holds a file without a name", "repack it")
         if entry.kind == "file":
             self._require_size(entry)
         return path
 
-    def inside(self, name: str) -> str:
-        """The relative path that a name of the archive means; raises DataError where it leads out of the folder."""
+    def relative_path(self, name: str) -> str:
+        """Convert a name in the archive to a relative path; raises DataError where it leads out of the folder."""
         text = name.replace("\\", "/")
         parts = [part for part in text.split("/") if part not in ("", ".")]
         if text.startswith("/") or text[1:2] == ":" or ".." in parts:
@@ -106,7 +112,7 @@ class Gate:
             self.refuse(f"holds folders too deep within each other ({name[:60]!r}...)", "repack it with fewer levels")
         return "/".join(parts)
 
-    def _require_alone(self, path: str, kind: Kind) -> None:
+    def _require_unique(self, path: str, kind: Kind) -> None:
         folded = _folded(path)
         parent = folded.rpartition("/")[0]
         while parent:
@@ -117,7 +123,7 @@ class Gate:
             parent = parent.rpartition("/")[0]
         known = self._kinds.setdefault(folded, kind)
         if (known, kind) != ("folder", "folder") and folded in self._named:
-            # some file systems take Plane.jpg and plane.jpg for one file: the second would replace the first
+            # on some file systems Plane.jpg and plane.jpg are one file: the second would replace the first
             self.refuse(f"holds two entries for one name ({path!r})", "repack it with distinct names")
         if known != kind:
             self.refuse(f"holds {path!r} as a file and as a folder", "repack it")
@@ -133,7 +139,7 @@ class Gate:
 
     def _require_size(self, entry: Entry) -> None:
         if entry.size_bytes < 0:
-            self.refuse(f"declares a negative size ({entry.name!r})", "it is damaged or made to do harm")
+            self.refuse(f"declares a negative size ({entry.name!r})", "it is damaged or malicious")
         self.files += 1
         self.total_bytes += entry.size_bytes
         if self.total_bytes > self.limits.total_bytes:
@@ -146,9 +152,9 @@ class Gate:
                 f"{self.archive} needs {needed_gb:.1f} GB or more, {free_gb:.1f} GB are free: make room on the disk."
             )
 
-    def refuse(self, what: str, way_out: str) -> NoReturn:
-        """Raise the DataError that says what is wrong with the archive."""
-        raise DataError(f"{self.archive} {what}: {way_out}. Nothing of it was kept.")
+    def refuse(self, problem: str, advice: str) -> NoReturn:
+        """Raise the DataError that says what is wrong with the archive and what to do."""
+        raise DataError(f"{self.archive} {problem}: {advice}. Nothing of it was kept.")
 
 
 def _folded(path: str) -> str:
@@ -157,29 +163,26 @@ def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-CHUNK_BYTES = 1 << 20
-
-
 class Readable(Protocol):
-    """What bytes can be read from."""
+    """A binary stream."""
 
     def read(self, size: int, /) -> bytes:
-        """Read at most `size` bytes; none at the end."""
+        """Read at most `size` bytes; empty at the end."""
 
 
 class NewFile:
-    """A file that must not exist yet and holds at most `size_bytes` bytes; complete when it holds just these."""
+    """A new file of exactly `size_bytes` bytes; raises FileExistsError where the path exists."""
 
     def __init__(self, path: str, size_bytes: int):
         self.path, self.left_bytes = path, size_bytes
         self._file = open(path, "xb", buffering=0)  # noqa: SIM115, PTH123 - a Path for each of 45,000 files costs a second
 
     def write(self, chunk: bytes | bytearray) -> int:
-        """Append; raises DataError beyond the size."""
+        """Append bytes; raises DataError beyond the declared size."""
         self.left_bytes -= len(chunk)
         if self.left_bytes < 0:
             raise DataError(f"{self.path} is longer than its archive says")
-        # unbuffered: a full disk may take less than it is given
+        # unbuffered: a nearly full disk may write fewer bytes than requested
         written = self._file.write(chunk)
         while written < len(chunk):
             written += self._file.write(memoryview(chunk)[written:])

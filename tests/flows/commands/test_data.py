@@ -66,7 +66,7 @@ def test_reduce_keeps_a_share(raw, tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("--archive=NWPUU=a.zip", "error: NWPUU is no source: did you mean NWPU?"),
+        ("--archive=NWPUU=a.zip", "error: NWPUU is not a known source: did you mean NWPU?"),
         ("--archive=NWPU={0}/none.zip", "error: {0}/none.zip does not exist: give the path of an archive or a folder."),
         ("--mirror=instructions={0}/none.json#md5=0", "error: {0}/none.json does not exist: give"),
         (

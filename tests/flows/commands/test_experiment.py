@@ -119,7 +119,7 @@ def test_a_missing_data_folder_is_told_before_a_server_starts(
 ) -> None:
     workspace = tmp_path / "workspace"
     assert rsvlm("run", "real-cpu", "--set", f"data.root={tmp_path}/none", "--workspace", workspace) == 2
-    assert "/none is no folder: set data.root" in capsys.readouterr().err
+    assert "/none is not a folder: set data.root" in capsys.readouterr().err
     assert not workspace.exists()
 
 

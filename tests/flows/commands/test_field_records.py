@@ -28,14 +28,14 @@ UNUSABLE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an image that is null": (lambda row: row.update(image=None), "no image: text alone"),
     "two images": (lambda row: row.update(image=["A/1.png", "B/1.png"]), "several images"),
     "images": (lambda row: row.update(images=[row.pop("image"), "B/1.png"]), "several images"),
-    "one image in a list": (lambda row: row.update(image=[row["image"]]), "image that is not given as one path"),
+    "one image in a list": (lambda row: row.update(image=[row["image"]]), "image is not a single path"),
     "a system turn": (
         lambda row: row["conversations"].insert(0, {"from": "system", "value": "You see satellite images."}),
-        "turn of another role than human and gpt",
+        "turn of a role other than human and gpt",
     ),
     "a tool's turn": (
         lambda row: row["conversations"].append({"from": "observation", "value": "{}"}),
-        "turn of another role than human and gpt",
+        "turn of a role other than human and gpt",
     ),
 }
 
@@ -114,7 +114,7 @@ def test_a_system_turn_is_a_fault_of_its_record(
     manifest = read(tmp_path / "sets" / "MANIFEST.json")["details"]
     assert sum(manifest["records"][name] for name in ("train", "val", "test")) == records
     counted = manifest["dropped" if policy == "drop" else "repaired"]
-    assert counted == {"turn of another role than human and gpt": 1}
+    assert counted == {"turn of a role other than human and gpt": 1}
     assert manifest["tasks"] == {"LR": {"captioning": 0, "vqa": records, "guessed": 0}}
 
 

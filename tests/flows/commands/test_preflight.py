@@ -44,7 +44,7 @@ def test_the_7b_run_without_gpu_base_and_data_says_all_of_it_at_once(tmp_path: P
     ended = preflight(tmp_path, "llava-1.5-7b-lora", "--set", "training.nproc_per_node=4")
     assert ended.returncode == 2
     for sentence in (
-        "data is no folder: set data.root",
+        "data is not a folder: set data.root",
         "`hf download liuhaotian/llava-v1.5-7b --local-dir DIR`, then set model.base=DIR",
         "`hf download openai/clip-vit-large-patch14-336 --local-dir DIR`",
         "there is no GPU, and this model needs one",

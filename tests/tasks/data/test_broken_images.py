@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, look_at_images, verification_of
+from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, check_images, image_report
 
 FOLDER = "NWPU/NWPU_images/a"
 
@@ -43,8 +43,8 @@ def cut(data: bytes, share: float) -> bytes:
     return data[: int(len(data) * share)]
 
 
-def changed(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+def changed(data: bytes, offset: int) -> bytes:
+    return data[:offset] + bytes([data[offset] ^ 0xFF]) + data[offset + 1 :]
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -52,7 +52,7 @@ def png_of(width: int, height: int) -> bytes:
     return PNG[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + PNG[33:]
 
 
-def tiff_with_strips_at(place: int) -> bytes:
+def tiff_with_strips_at(offset: int) -> bytes:
     """A TIFF whose entry 273, StripOffsets, points elsewhere."""
     buffer = io.BytesIO()
     Image.new("L", (9, 9)).save(buffer, "TIFF")
@@ -60,7 +60,7 @@ def tiff_with_strips_at(place: int) -> bytes:
     start = int.from_bytes(data[4:8], "little")
     for entry in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12):
         if int.from_bytes(data[entry : entry + 2], "little") == 273:
-            data[entry + 2 : entry + 12] = struct.pack("<HII", 4, 1, place)
+            data[entry + 2 : entry + 12] = struct.pack("<HII", 4, 1, offset)
     return bytes(data)
 
 
@@ -129,28 +129,28 @@ WHOLE = {
 
 @pytest.fixture
 def report_on(as_nobody: Callable[[], AbstractContextManager[None]]) -> Callable[..., dict]:
-    """A function that reports on images each of which has two records."""
+    """A function that reports on images with two records each."""
 
-    def report(images: Path, names: list[str], with_look: bool = True) -> dict:
+    def report(images: Path, names: list[str], with_hash: bool = True) -> dict:
         records = [
             {"id": f"{copy} {name}", "image": f"{FOLDER}/{name}", "conversations": []}
             for name in names
             for copy in "ab"
         ]
         with as_nobody():
-            states = look_at_images(images, [f"{FOLDER}/{name}" for name in names], with_look)
-        return verification_of(images, records, states, ["NWPU"])
+            states = check_images(images, [f"{FOLDER}/{name}" for name in names], with_hash)
+        return image_report(images, records, states, ["NWPU"])
 
     return report
 
 
 @pytest.fixture
 def images() -> Iterator[Path]:
-    """A folder that any user may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o755)
-        Path(place, FOLDER).mkdir(parents=True)
-        yield Path(place)
+    """A folder that any user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        Path(root, FOLDER).mkdir(parents=True)
+        yield Path(root)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def folder(images) -> Path:
 
 
 def plant(folder: Path) -> dict[str, str]:
-    """Put an image of every kind of damage into a folder; the reason for each."""
+    """Write an image with each kind of damage into a folder; returns the expected fault by name."""
     for name, data in {**BROKEN, **HUGE}.items():
         (folder / name).write_bytes(data)
     (folder / "empty.jpg").touch()
@@ -184,14 +184,12 @@ def plant(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("with_look", [False, True])
-def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_whole_one(
-    images, folder, with_look, report_on
-):
+@pytest.mark.parametrize("with_hash", [False, True])
+def test_report_lists_exactly_the_broken_images_with_reason_and_records(images, folder, with_hash, report_on):
     for name, data in WHOLE.items():
         (folder / name).write_bytes(data)
     expected = plant(folder)
-    report = report_on(images, [*expected, *WHOLE], with_look)
+    report = report_on(images, [*expected, *WHOLE], with_hash)
     faults = {Path(row["image"]).relative_to(FOLDER).as_posix(): row for row in report["faults"]}
     assert {name: row["reason"] for name, row in faults.items()} == expected
     assert all(row["records"] == [f"a {name}", f"b {name}"] for name, row in faults.items())
@@ -199,14 +197,14 @@ def test_every_broken_image_is_listed_with_its_reason_and_its_records_and_no_who
     assert report["noticed"] == []
 
 
-def test_an_image_of_another_kind_than_its_name_is_noticed_and_usable(images, folder, report_on):
+def test_image_with_a_wrong_suffix_is_noted_and_usable(images, folder, report_on):
     (folder / "a.jpg").write_bytes(PNG)
     report = report_on(images, ["a.jpg"])
     assert report["faults"] == []
     assert report["noticed"] == [{"image": f"{FOLDER}/a.jpg", "what": OTHER_KIND, "kind": "PNG"}]
 
 
-def test_files_that_no_record_asks_for_are_listed(images, folder, report_on):
+def test_report_lists_unreferenced_files(images, folder, report_on):
     for name in ("a.jpg", "b.jpg", "notes.txt"):
         (folder / name).write_bytes(JPEG)
     assert report_on(images, ["a.jpg"])["unreferenced"] == [f"{FOLDER}/b.jpg", f"{FOLDER}/notes.txt"]

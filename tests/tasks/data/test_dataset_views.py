@@ -1,37 +1,35 @@
-"""A few images a source: always the same ones, with all that is said of them."""
-
 import json
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from tasks.data.dataset_views import choose_images, settings_for_few, view_few_images
+from tasks.data.dataset_views import choose_images, settings_for_few_images, view_few_images
 from tasks.files import read_json
 from tasks.manifests import whole_manifest
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
 
 
-def record(source: str, number: int, said: str = "") -> dict[str, Any]:
-    return {"id": f"{source}-{number}{said}", "image": f"{source}/images/{number}.jpg", "conversations": []}
+def record(source: str, number: int, copy: str = "") -> dict[str, Any]:
+    return {"id": f"{source}-{number}{copy}", "image": f"{source}/images/{number}.jpg", "conversations": []}
 
 
-RECORDS = [record(source, number, said) for source in ("NWPU", "LR") for number in range(20) for said in "ab"]
+RECORDS = [record(source, number, copy) for source in ("NWPU", "LR") for number in range(20) for copy in "ab"]
 
 
 def names(records: Any) -> list[str]:
     return [each["id"] for each in records]
 
 
-def test_each_source_has_its_few_images_with_all_their_records_in_their_order() -> None:
+def test_few_images_of_each_source_keep_all_their_records_in_order() -> None:
     chosen = choose_images(RECORDS, 3, seed=28)
     assert [each for each in RECORDS if each in chosen] == chosen
     for source in ("NWPU", "LR"):
-        of_source = [each for each in chosen if each["image"].startswith(source)]
-        assert len(of_source) == 6 and len({each["image"] for each in of_source}) == 3
+        found = [each for each in chosen if each["image"].startswith(source)]
+        assert len(found) == 6 and len({each["image"] for each in found}) == 3
 
 
-def test_the_same_images_are_chosen_whatever_else_stands_there_and_a_larger_number_keeps_them() -> None:
+def test_chosen_images_depend_on_name_and_seed_alone() -> None:
     few = set(names(choose_images(RECORDS, 3, seed=28)))
     shuffled = Random(1).sample(RECORDS, len(RECORDS))
     assert set(names(choose_images(shuffled, 3, seed=28))) == few
@@ -40,11 +38,11 @@ def test_the_same_images_are_chosen_whatever_else_stands_there_and_a_larger_numb
     assert names(choose_images(RECORDS, 3, seed=28))[:2] == ["NWPU-4a", "NWPU-4b"]
 
 
-def test_a_source_with_fewer_images_has_all_of_them() -> None:
+def test_source_with_fewer_images_keeps_all() -> None:
     assert choose_images(RECORDS, 1000, seed=28) == RECORDS
 
 
-def test_the_view_is_a_dataset_with_the_chosen_as_its_test_set(tmp_path: Path) -> None:
+def test_view_is_a_dataset_with_the_chosen_records_as_test_set(tmp_path: Path) -> None:
     sets = tmp_path / "sets"
     sets.mkdir()
     (sets / "filtered_test.json").write_text(json.dumps(RECORDS))
@@ -56,9 +54,9 @@ def test_the_view_is_a_dataset_with_the_chosen_as_its_test_set(tmp_path: Path) -
     assert (view.records, view.images) == ({"train": 0, "test": 8}, tmp_path)
 
 
-def test_a_few_questions_are_asked_by_one_process_that_takes_an_adapter_and_without_the_test_sets_audit() -> None:
+def test_settings_for_few_images_use_one_transformers_process_without_audit() -> None:
     inference = {"engine": "vllm", "workers": 4, "ray_address": "auto", "max_new_tokens": 7}
     config = ExperimentConfig.model_validate({"inference": inference, "evaluation": {"only_clean": True}})
-    few = settings_for_few(config)
+    few = settings_for_few_images(config)
     assert (few.inference.engine, few.inference.workers, few.inference.ray_address) == ("transformers", 1, None)
     assert few.inference.max_new_tokens == 7 and not few.evaluation.only_clean

@@ -4,7 +4,7 @@ from tasks.data.set_statistics import count_tokens
 from tasks.model.loading import load_reader
 
 
-def test_tokens_are_those_of_the_models_tokenizer_by_set_and_source(tiny_model_dir, tmp_path):
+def test_tokens_are_counted_by_set_and_source_with_the_models_tokenizer(tiny_model_dir, tmp_path):
     question, answer = "Is it a rural or an urban area", "a beach with white sand"
     turns = [{"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}] * 2
     for name, sources in (("train", ("LR", "LR", "DOTA")), ("val", ()), ("test", ("LR",))):
@@ -13,14 +13,16 @@ def test_tokens_are_those_of_the_models_tokenizer_by_set_and_source(tiny_model_d
         ]
         (tmp_path / f"data_{name}.json").write_text(json.dumps(records))
     reader = load_reader(tiny_model_dir)
-    asked, said = (len(reader.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (question, answer))
-    one = {"records": 1, "questions": 2 * asked, "answers": 2 * said}
-    assert asked > 1 and said > 1
+    question_tokens, answer_tokens = (
+        len(reader.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (question, answer)
+    )
+    counts = {"records": 1, "questions": 2 * question_tokens, "answers": 2 * answer_tokens}
+    assert question_tokens > 1 and answer_tokens > 1
     assert count_tokens(tmp_path, tiny_model_dir) == {
         "image": reader.image_tokens,
         "sets": {
-            "train": {"LR": {key: 2 * number for key, number in one.items()}, "DOTA": one},
+            "train": {"LR": {key: 2 * number for key, number in counts.items()}, "DOTA": counts},
             "val": {},
-            "test": {"LR": one},
+            "test": {"LR": counts},
         },
     }

@@ -25,7 +25,7 @@ import json, os, resource, sys
 from pathlib import Path
 import numpy, torch
 from tasks.errors import DataError
-from tasks.data.image_checks import state_of
+from tasks.data.image_checks import check_image
 from tasks.model.images import pixels_of, read_image
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
@@ -59,10 +59,10 @@ def bounded(work):
     assert os.waitpid(child, 0)[1] == 0
     return json.loads(said)
 
-answer(sys.argv[2], True), state_of(sys.argv[2], True)
+answer(sys.argv[2], True), check_image(sys.argv[2], True)
 for path in map(str.strip, sys.stdin):
-    tries = [lambda: answer(path, True), lambda: answer(path, False), lambda: state_of(path, False).fault]
-    print(json.dumps([bounded(work) for work in [*tries, lambda: state_of(path, True).fault]]), flush=True)
+    tries = [lambda: answer(path, True), lambda: answer(path, False), lambda: check_image(path, False).fault]
+    print(json.dumps([bounded(work) for work in [*tries, lambda: check_image(path, True).fault]]), flush=True)
 """
 
 

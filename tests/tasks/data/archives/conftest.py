@@ -1,4 +1,4 @@
-"""Archives that no tool would make: written byte by byte."""
+"""Archives that no tool writes, built byte by byte."""
 
 import struct
 import zlib
@@ -74,5 +74,5 @@ def make_rar() -> Callable[[Path, Sequence[RarEntry]], Path]:
 
 @pytest.fixture
 def rar_entry() -> type[RarEntry]:
-    """How an entry of a rar archive is told."""
+    """The class that describes an entry of a rar archive."""
     return RarEntry

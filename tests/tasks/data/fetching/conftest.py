@@ -1,4 +1,4 @@
-"""A real HTTP server that misbehaves as it is told, and counts what it sends."""
+"""A real HTTP server that misbehaves on request, and counts what it sends."""
 
 import re
 import threading
@@ -13,7 +13,7 @@ STALL_ENDS_S = 30
 
 @dataclass
 class Served:
-    """One file of the server; `acts` are its next misbehaviours, one a request, and then it behaves.
+    """One file of the server; `acts` are its next misbehaviours, one per request; after them it behaves.
 
     An act is ("drop", bytes), ("stall", bytes) with seconds or to the end of the test, ("status", code, headers),
     ("length", declared), ("body", new content) or ("fine",).
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server on loopback."""
+    """A server on the loopback interface."""
     running = Server()
     yield running
     running.close()

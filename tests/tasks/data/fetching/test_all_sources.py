@@ -1,7 +1,7 @@
 import io
 import sys
 
-from tasks.data.fetching.all_sources import shown_progress
+from tasks.data.fetching.all_sources import progress_bars
 
 
 class Terminal(io.StringIO):
@@ -9,21 +9,21 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_each_whole_percent_is_told_once_and_an_unknown_length_never():
-    told: list[tuple[str, float]] = []
-    with shown_progress(lambda name, share: told.append((name, share))) as progress_of:
+def test_each_whole_percent_is_reported_once_and_an_unknown_length_never():
+    reported: list[tuple[str, float]] = []
+    with progress_bars(lambda name, share: reported.append((name, share))) as progress_of:
         known, unknown = progress_of("LR"), progress_of("DOTA 1")
         for done in (1, 10, 11, 1000):
             known(done, 1000)
             unknown(done, None)
-    assert told == [("LR", 0), ("LR", 0.01), ("LR", 1)]
+    assert reported == [("LR", 0), ("LR", 0.01), ("LR", 1)]
 
 
-def test_a_terminal_shows_a_bar_for_each_file(monkeypatch):
+def test_terminal_shows_one_bar_per_file(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with shown_progress(lambda name, share: None) as progress_of:
+    with progress_bars(lambda name, share: None) as progress_of:
         progress_of("LR")(500_000, 1_000_000)
         progress_of("NWPU")(1, None)
     assert "LR" in terminal.getvalue() and "NWPU" in terminal.getvalue() and "0.5/1.0 MB" in terminal.getvalue()
