@@ -127,4 +127,4 @@ def test_what_the_reference_protocol_loses_is_named_and_nothing_left_is_refused(
     assert rsvlm("data", "reduce", test, tmp_path / "part.json", *options, "0.1") == 0
     assert "dropped 3: source RSICD has no record in the share" in capsys.readouterr().out
     assert rsvlm("data", "reduce", test, tmp_path / "none.json", *options, "0.01") == 2
-    assert "is none by the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
+    assert "is empty by the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
