@@ -3,19 +3,23 @@
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.commands.going_on import going_on
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
     from tasks.data.set_files import WrittenFile
+
+    Subparsers = _SubParsersAction[argparse.ArgumentParser]
 
 SOURCES = ",".join(DEFAULT_SOURCES)
 PROTOCOLS = ("grouped", "reference")
 
 
-def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parsers(subparsers: "Subparsers") -> None:
     """Add `data fetch|filter|split|reduce|audit`."""
     parser = subparsers.add_parser("data", help="fetch the sources; filter, split, reduce or audit instruction files")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -26,7 +30,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_audit(actions)
 
 
-def _add_fetch(actions: Any) -> None:
+def _add_fetch(actions: "Subparsers") -> None:
     parser = actions.add_parser("fetch", help="download the sources and lay them out", description=run_fetch.__doc__)
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="data folder")
     parser.add_argument(
@@ -49,7 +53,7 @@ def _add_fetch(actions: Any) -> None:
     parser.set_defaults(run=run_fetch)
 
 
-def _add_filter(actions: Any) -> None:
+def _add_filter(actions: "Subparsers") -> None:
     parser = actions.add_parser("filter", help="keep the records of some sources", description=run_filter.__doc__)
     parser.add_argument("raw", type=Path, metavar="RAW.json", help="instruction file")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
@@ -63,7 +67,7 @@ def _add_filter(actions: Any) -> None:
     parser.set_defaults(run=run_filter)
 
 
-def _add_split(actions: Any) -> None:
+def _add_split(actions: "Subparsers") -> None:
     parser = actions.add_parser("split", help="divide records into train, val and test", description=run_split.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for data_train.json and so on")
@@ -82,7 +86,7 @@ def _add_split(actions: Any) -> None:
     parser.set_defaults(run=run_split)
 
 
-def _add_reduce(actions: Any) -> None:
+def _add_reduce(actions: "Subparsers") -> None:
     parser = actions.add_parser("reduce", help="keep a share of a test set", description=run_reduce.__doc__)
     parser.add_argument("test", type=Path, metavar="TEST.json", help="test set")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
@@ -92,7 +96,7 @@ def _add_reduce(actions: Any) -> None:
     parser.set_defaults(run=run_reduce)
 
 
-def _add_audit(actions: Any) -> None:
+def _add_audit(actions: "Subparsers") -> None:
     parser = actions.add_parser("audit", help="find test data that leaks into training", description=run_audit.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder that image paths start from")

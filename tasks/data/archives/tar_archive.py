@@ -15,7 +15,7 @@ from tasks.files import link_or_copy
 LONGEST_TAIL_BYTES = 16 << 20
 # A header that describes the next one: some hundred bytes for a long name, read into memory at once.
 LONGEST_HEADER_BYTES = 32 << 10
-DESCRIBING = frozenset(
+EXTENSION_HEADERS = frozenset(
     {
         *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
         *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -39,7 +39,7 @@ class BoundedTarInfo(tarfile.TarInfo):
             raise tarfile.ReadError(f"a damaged header ({error})") from None
         if header.size < 0:
             raise tarfile.ReadError("a header of negative size")
-        if header.type in DESCRIBING and header.size > LONGEST_HEADER_BYTES:
+        if header.type in EXTENSION_HEADERS and header.size > LONGEST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {header.size} bytes")
         if header.type == tarfile.GNUTYPE_SPARSE:
             _refuse_sparse()

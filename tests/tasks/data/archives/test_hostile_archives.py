@@ -16,6 +16,7 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.rar_archives import RarEntry, write_rar
 
 from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
@@ -236,15 +237,15 @@ def test_7z_archive_with_a_symlink_is_refused(tmp_path):
         ({"name": "FIRST.jpg"}, TWICE),
     ],
 )
-def test_hostile_rar_archive_is_refused_and_leaves_nothing(tmp_path, make_rar, rar_entry, changes, message):
-    archive = make_rar(tmp_path / "bad.rar", [rar_entry("first.jpg", b"whole"), rar_entry(**changes)])
+def test_hostile_rar_archive_is_refused_and_leaves_nothing(tmp_path, changes, message):
+    archive = write_rar(tmp_path / "bad.rar", [RarEntry("first.jpg", b"whole"), RarEntry(**changes)])
     require_refused(tmp_path, archive, message)
 
 
 @pytest.mark.parametrize("left", [9, 30])
-def test_cut_rar_archive_is_refused(tmp_path, make_rar, rar_entry, left):
-    entries = [rar_entry(f"{number}.jpg", b"x" * 40) for number in range(3)]
-    archive = make_rar(tmp_path / "bad.rar", entries)
+def test_cut_rar_archive_is_refused(tmp_path, left):
+    entries = [RarEntry(f"{number}.jpg", b"x" * 40) for number in range(3)]
+    archive = write_rar(tmp_path / "bad.rar", entries)
     archive.write_bytes(archive.read_bytes()[:-left])
     require_refused(tmp_path, archive, BROKEN)
 

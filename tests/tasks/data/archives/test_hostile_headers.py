@@ -11,6 +11,7 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.rar_archives import RarEntry, write_rar
 
 from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
@@ -165,9 +166,9 @@ def test_7z_with_too_many_folders_is_refused(tmp_path, refused):
     refused(tmp_path / "bad.7z", "more than 1000 files and folders")
 
 
-def test_rar_with_too_many_implied_folders_is_refused(tmp_path, refused, make_rar, rar_entry):
-    entries = [rar_entry(f"{number}/a/b.jpg", b"x") for number in range(400)]
-    refused(make_rar(tmp_path / "bad.rar", entries), "more than 1000 files and folders")
+def test_rar_with_too_many_implied_folders_is_refused(tmp_path, refused):
+    entries = [RarEntry(f"{number}/a/b.jpg", b"x") for number in range(400)]
+    refused(write_rar(tmp_path / "bad.rar", entries), "more than 1000 files and folders")
 
 
 def test_xz_that_needs_much_memory_is_refused(tmp_path, refused):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.rar_archives import RarEntry, write_rar
 
 from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import UnpackedCounts, archive_kind, unpack
@@ -73,8 +74,8 @@ def test_each_kind_is_recognised_by_content_and_unpacked(tmp_path, kind):
     assert content(tmp_path / "out") == FILES
 
 
-def test_rar_archive_is_unpacked(tmp_path, make_rar, rar_entry):
-    archive = make_rar(tmp_path / "a.rar", [rar_entry(name, data) for name, data in FILES.items()])
+def test_rar_archive_is_unpacked(tmp_path):
+    archive = write_rar(tmp_path / "a.rar", [RarEntry(name, data) for name, data in FILES.items()])
     assert unpack(archive, tmp_path / "out") == UnpackedCounts(len(FILES), len(FILES) + FOLDERS, TOTAL)
     assert content(tmp_path / "out") == FILES
 
