@@ -1,6 +1,19 @@
 import pytest
 
-from tasks.prompt_text import asks_for_caption, bare_prompt, tag_of, task_from_name
+from tasks.prompt_text import (
+    asks_for_caption,
+    bare_prompt,
+    tag_of,
+    task_from_name,
+    with_placeholder,
+    without_placeholder,
+)
+
+
+@pytest.mark.parametrize("text", ["<image>\nIs it?", "Is it?\n<image>", "<image><image> Is it?", "Is it? "])
+def test_placeholder_is_removed_and_put_on_the_first_line(text):
+    assert without_placeholder(text) == "Is it?"
+    assert with_placeholder(text) == "<image>\nIs it?"
 
 
 @pytest.mark.parametrize(

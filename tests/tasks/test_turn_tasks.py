@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.sources import source_of
-from tasks.turn_tasks import count_by_source, describe_tasks, is_task_counts, turn_tasks
+from tasks.turn_tasks import answered_turns, count_by_source, describe_tasks, is_task_counts, turn_tasks
 
 RAW = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
 MIXED = ("<image>\nDescribe the image in detail", "How many ships are there?", "Is there a pier?")
@@ -19,6 +19,12 @@ def record(*prompts: str, image: str = "VRS/images/0.png", **fields: object) -> 
 def test_each_turn_has_its_own_task():
     assert turn_tasks(record(*MIXED)) == ("captioning", "vqa", "vqa")
     assert turn_tasks(record(*MIXED[::-1])) == ("vqa", "vqa", "captioning")
+
+
+def test_answered_turns_pair_questions_with_answers_and_leave_out_an_open_question():
+    row = record(*MIXED)
+    row["conversations"].pop()
+    assert list(answered_turns(row)) == [("captioning", MIXED[0], "x"), ("vqa", MIXED[1], "x")]
 
 
 def test_source_states_the_task_of_all_turns():

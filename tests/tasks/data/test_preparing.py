@@ -25,8 +25,7 @@ def drawn(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(drawn, tmp_path) -> DataFolder:
-    shutil.copytree(drawn, tmp_path / "data")
-    return DataFolder(tmp_path / "data")
+    return DataFolder(shutil.copytree(drawn, tmp_path / "data"))
 
 
 def prepare(folder: DataFolder, out: Path, **changes) -> DatasetRef:
@@ -272,9 +271,8 @@ def test_near_duplicates_are_in_one_set(folder, tmp_path):
     prepare(folder, tmp_path / "sets", train=0.5, test=0.3)
     set_of = {r["image"]: name for name in SETS[:3] for r in read(tmp_path / "sets" / f"{name}.json")}
     assert all(set_of[r["image"]] == set_of[r["image"].replace(".jpg", "_copy.jpg")] for r in copies)
-    assert read(tmp_path / "sets" / "MANIFEST.json")["details"]["noticed"] == {
-        "image is a near-duplicate of another": 8
-    }
+    details = read(tmp_path / "sets" / "MANIFEST.json")["details"]
+    assert details["noticed"] == {"image is a near-duplicate of another": 8}
 
 
 def test_version_has_statistics_and_an_examples_page(folder, tmp_path):
@@ -282,16 +280,16 @@ def test_version_has_statistics_and_an_examples_page(folder, tmp_path):
     numbers = read(tmp_path / "sets" / "statistics.json")
     assert sum(source["records"] for source in numbers["train"].values()) == 42
     assert numbers["train"]["NWPU"]["captions"]["number"] > 0 and numbers["train"]["LR"]["questions"]["number"] > 0
-    page = (tmp_path / "sets" / "samples.html").read_text()
-    assert "data:image/jpeg;base64," in page and "<h2>DOTA</h2>" in page
+    assert "data:image/jpeg;base64," in (page := (tmp_path / "sets" / "samples.html").read_text())
+    assert "<h2>DOTA</h2>" in page
 
 
 def test_sets_are_in_the_data_folder_if_it_is_writable(folder, tmp_path):
-    data = raw_data(folder.root, DataConfig())
-    assert choose_sets_folder(data, tmp_path / "fallback") == folder.sets
+    data, fallback = raw_data(folder.root, DataConfig()), tmp_path / "fallback"
+    assert choose_sets_folder(data, fallback) == folder.sets
     folder.root.chmod(0o555)
     try:
-        assert choose_sets_folder(data, tmp_path / "fallback") == tmp_path / "fallback"
+        assert choose_sets_folder(data, fallback) == fallback
     finally:
         folder.root.chmod(0o755)
 
