@@ -88,13 +88,13 @@ def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | N
     return None if broken_files(folder, manifest) else manifest
 
 
-def require_free_folder(folder: Path, fingerprint: str, content: str) -> None:
-    """Raise OccupiedError, naming the `content`, unless `folder` is missing, empty or has this fingerprint."""
+def require_free_folder(folder: Path, fingerprint: str, refusal: str) -> None:
+    """Raise OccupiedError with the message `refusal` unless `folder` is missing, empty or has this fingerprint."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     manifest = read_manifest(folder) if folder.is_dir() else None
     if manifest is None or manifest.fingerprint != fingerprint:
-        raise OccupiedError(f"{folder} holds {content}: give another folder, or move it away.")
+        raise OccupiedError(refusal)
 
 
 @contextmanager

@@ -140,7 +140,8 @@ def _draw_folder(root: Path, settings: dict[str, Any], drawn: Iterator[Drawn], i
     fingerprint = digest_of({"version": VERSION, **settings})
     if whole_manifest(root, fingerprint):
         return
-    require_free_folder(root, fingerprint, "other data than the sample to be drawn there")
+    refusal = f"{root} holds other data than the sample to be drawn there: give another folder, or move it away."
+    require_free_folder(root, fingerprint, refusal)
     with made_beside(root) as part:
         folder = DataFolder(part)
         records = []
