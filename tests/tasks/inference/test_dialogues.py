@@ -66,7 +66,7 @@ def test_answered_questions_are_not_ready_again(records):
         ("", "has no image"),
         (7, "image 7"),
         (["a.png", "b.png"], "2 images"),
-        (["a.png"], "one"),
+        (["a.png"], "single path"),
     ],
 )
 def test_a_record_without_one_image_is_refused_and_the_others_are_asked(records, image, said):
