@@ -60,7 +60,13 @@ def _require_floats(folder: Path, tensors: Mapping[str, Any]) -> None:
 
     for name, value in tensors.items():
         if value.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise ModelError(_quantised(folder, f"{name} is {str(value.dtype).removeprefix('torch.')}"))
+            kind = str(value.dtype).removeprefix("torch.")
+            if value.dtype not in (torch.float64, torch.bool):
+                raise ModelError(_quantised(folder, f"{name} is {kind}"))
+            raise ModelError(
+                f"{name} of {folder} is {kind}, and rsvlm trains, answers with and merges float32, float16 and "
+                "bfloat16 alone: save the model in one of these."
+            )
 
 
 def _drawn_up(folder: Path, config: dict[str, Any]) -> Any:
