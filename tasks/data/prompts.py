@@ -9,8 +9,21 @@ MARK = "<image>"
 # of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
 VIEW = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
+# "You are an expert.", "This is a satellite image.", "As an analyst,", "Answer in one word."; never all that is said
+SET_SCENE = (
+    r"(?:(?:you are|you're|act as|imagine|suppose|assume|this is|here is|here's|below is)\b[^.?!:\n]{1,120}[.!:\n]"
+    r"|as an? [^,.?!\n]{1,80},"
+    r"|(?:please |kindly )?(?:(?:answer|reply|respond)|(?:give|provide) (?:me )?an? [\w -]{0,30}\banswer)\b"
+    r"[^.:?\n]{0,80}[.:\n]"
+    r"|(?:yes or no|true or false)\s*[:,?]"
+    # only before a question: who is to look at an image may be asked for a caption
+    rf"|(?:please )?(?:look|observe|see|consider|examine|inspect|view|study|analy[sz]e)\b[^.?!:\n]{{0,60}}\b{VIEW}\b"
+    r"[^.?!:\n]{0,40}[.:\n](?=[^\n]*\?)"
+    r"|(?:question |q)?\d{1,3}\s*[.):](?=\s))\s*(?=\S)"
+)
 LEAD_IN = re.compile(
-    r"(?:question|query|q)\s*:\s*"
+    rf"{SET_SCENE}"
+    r"|(?:question|query|q)\s*:\s*"
     r"|(?:please |kindly )?(?:tell (?:me|us)|answer|say)(?: the (?:following )?question)?\s*[:,]\s*"
     r"|(?:based (?:up)?on|according to|judging (?:by|from)|looking at|considering|given|from|in|using|with)\s+"
     r"(?:what (?:you|we) (?:can )?see in )?"
@@ -28,11 +41,12 @@ VQA_NAMES = re.compile(
 
 
 def bare_prompt(text: str) -> str:
-    """A prompt's words in lower case, without placeholder, tag and lead-in, such as "based on the image,"."""
+    """A prompt's words in lower case, without placeholder, tag and what leads in, such as "based on the image,"."""
     text = TAG.sub("", text.replace(MARK, "").strip(), count=1) if "[" in text else text.replace(MARK, "")
     text = text.strip().lower()
-    found = LEAD_IN.match(text)
-    return text[found.end() :] if found else text
+    while found := LEAD_IN.match(text):
+        text = text[found.end() :]
+    return text
 
 
 def tag_of(text: str) -> str | None:

@@ -36,6 +36,16 @@ def test_other_brackets_are_no_tag(prompt):
         "In the image of a port, ",
         "Question: ",
         "Please tell me, ",
+        "You are an expert in remote sensing.\n",
+        "This is a satellite image. ",
+        "As an analyst, ",
+        "Answer the question using a single word or phrase.\n",
+        "Give a yes or no answer: ",
+        "Look at the image carefully. ",
+        "Yes or no: ",
+        "2. ",
+        "Question 3: ",
+        "You are an expert. Based on the image, ",
     ],
 )
 def test_what_leads_in_is_no_part_of_the_question(lead_in):
