@@ -21,8 +21,8 @@ POLITE = re.compile(
 NAMED = (
     r"(?:alt[- ]?text|captions?|descriptions?|descriptors?|summary|summaries|summari[sz]ation|explanation"
     r"|interpretation|account|narrative|narration|introduction|depiction|portrayal|rundown|analysis|overview|sentences?"
-    r"|paragraph|details?|story|title|headline|outline|report|characteri[sz]ation|synopsis|illustration|impression|breakdown|commentary"
-    r"|gist|topic)"
+    r"|paragraph|details?|story|title|headline|outline|report|characteri[sz]ation|synopsis|illustration"
+    r"|impression|breakdown|commentary|gist|topic)"
 )
 # of one thing in the image, and not of the image
 ASKED = (

@@ -33,11 +33,14 @@ LEAD_IN = re.compile(
     r"|\s+(?=(?:is|are|does|do|can|has|have|was|were|how|what|which|where|who|why|please|describe)\b))"
 )
 # what a task is called, in tags and in fields of records
-CAPTIONING_NAMES = re.compile(r"caption|descri|summar")
+CAPTIONING_NAMES = re.compile(r"caption|\bcaps?\b|descri|summar")
 VQA_NAMES = re.compile(
-    r"\bv?qa\b|question|answer|presence|exist|count(?!r)|quantity|compar|\bcomp\b|rural|urban|scene|classif|categor|class\b"
-    r"|refer|detect|identi|locali[sz]|position|object|area|colou?r|shape|size|direction|reason|yes no"
+    r"\bv?qa\b|question|answer|presence|\bexist|\bcount(?:s|ing)?\b|quantity|compar|\bcomp\b|\brural (?:\w+ )?urban\b"
+    r"|\burban (?:\w+ )?rural\b|classif|\bcls\b|categor|\brefer|detect|\bidenti|locali[sz]|reason|yes no|\bmcq\b|choice"
 )
+# of what is asked, and nothing else: "object size" is a kind of question, "residential area" may be what is seen
+PROPERTY = r"(?:scene|class|position|object|area|colou?r|shape|size|direction)s?"
+PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?:{PROPERTY}|types?|kinds?))*")
 
 
 def bare_prompt(text: str) -> str:
@@ -62,7 +65,7 @@ def task_named(name: object) -> Task | None:
     if not isinstance(name, str):
         return None
     words = re.sub(r"[\W_]+", " ", name.lower())
-    asks = VQA_NAMES.search(words)
+    asks = VQA_NAMES.search(words) or PROPERTIES.fullmatch(words.strip())
     if CAPTIONING_NAMES.search(words):
         # of a name that speaks of both, the words of each prompt tell
         return None if re.search(r"\bv?qa\b|question|answer", words) else "captioning"

@@ -56,10 +56,14 @@ def fault_of_record(record: Any) -> str | None:
     if not isinstance(record, dict):
         return "is no object with id, image and conversations"
     name, turns = record.get("id"), record.get("conversations")
-    if not isinstance(name, (str, int)) or name == "":
+    if name is None or name == "":
         return f"has no id{'' if turns else keys_of(record)}"
-    if not isinstance(turns, list) or not turns:
-        return f"has no conversations{keys_of(record)}"
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
+        return "has an id that is neither a text nor a whole number"
+    if not turns:
+        return f"has no conversations{'' if 'conversations' in record else keys_of(record)}"
+    if not isinstance(turns, list):
+        return "has conversations that are no list of turns"
     try:
         # without a loop in Python: a file of 91 MB has a million turns
         sound = set(map(type, map(FROM, turns))) | set(map(type, map(VALUE, turns))) == {str}
