@@ -1,6 +1,7 @@
 """`rsvlm evaluate` and `rsvlm compare`: scores of one model's answers, and which of two models is better."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     for source, scores in metrics["captioning"].items():
         if NOTE in scores:
             print(f"{source}: {scores[NOTE]}")
+    for source, number in _left_out(metrics):
+        print(f"{source}: {number} true answers hold no word and are not scored")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / PAGE}")
@@ -125,6 +128,16 @@ def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
         for metric, found in metrics.items()
         if isinstance(found, dict)
     ]
+
+
+def _left_out(metrics: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """The sources with true answers that hold no word, and how many; of captions and of questions each."""
+    from tasks.evaluation.scoring import UNSCORED_SOURCES
+
+    for task in ("captioning", "vqa"):
+        some = {source: found.get("empty_references") for source, found in metrics[task].items()}
+        none = metrics.get(UNSCORED_SOURCES, {}).get(task, {})
+        yield from ((source, number) for source, number in {**some, **none}.items() if number)
 
 
 def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
