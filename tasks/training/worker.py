@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from tasks.errors import DataError
 from tasks.model.checking import require_loadable
 from tasks.model.fingerprint import weights_fingerprint
@@ -25,7 +27,7 @@ from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
 from tasks.training.base_model import require_select_layer
 from tasks.training.batches import SampleDataset
-from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
+from tasks.training.checkpoints import Origin, best_step, is_last, publish_final, step_of
 from tasks.training.loop import LlavaTrainer
 from tasks.training.loss_guard import LossGuard
 from tasks.training.order import TrainingOrder
@@ -36,7 +38,7 @@ from tasks.training.samples import make_samples
 from tasks.training.stopping import StopInOrder, StopSign
 from tasks.training.trained_with import settings_of_order
 from tasks.training.training_records import read_set
-from tasks.training.validation import require_validation
+from tasks.training.validation import keep_best, require_validation
 from tasks.training.worker_lines import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
 
@@ -51,6 +53,10 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if order.training.deepspeed is not None:
         join_deepspeed(order.training.use_cpu)
     checkpoint = newest_checkpoint(order)
+    if checkpoint is not None and is_last(checkpoint):
+        # transformers would train one step more
+        say(f"{checkpoint.name} is that of the last step: nothing is left to train")
+        return _finish(order, checkpoint, arguments)
     trainer = build_trainer(order, arguments)
     trainer.add_callback(StopInOrder(stop))
     if checkpoint is not None:
@@ -63,10 +69,17 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         say(stopped_line(step))
         return {"step": step}
     trainer.save_last()
-    if trainer.is_world_process_zero():
-        publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
+    return _finish(order, order.out / f"checkpoint-{step}", arguments)
+
+
+def _finish(order: TrainingOrder, checkpoint: Path, arguments: Any) -> dict[str, Any]:
+    """Publish the model of the last step's checkpoint, on the first process; returns the step."""
+    step = step_of(checkpoint)
+    if arguments.process_index == 0:
+        keep_best(order.out, best_step(checkpoint))
+        publish_final(checkpoint, order.out / FINAL)
         write_manifest(order.out / FINAL, order.fingerprint, {"run": order.run, "step": step})
-    trainer.accelerator.wait_for_everyone()
+    PartialState().wait_for_everyone()
     return {"step": step}
 
 
