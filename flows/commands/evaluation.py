@@ -19,23 +19,29 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
     )
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the answers")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FINAL.json",
+        help="the answers: the test set's records with the model's words as gpt's",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the controls")
     parser.add_argument("--images", type=Path, metavar="DIR", help="show the images of this folder in the report")
     parser.add_argument(
-        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
+        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside these"
     )
     audits = parser.add_mutually_exclusive_group()
     audits.add_argument(
         "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only images that this audit calls clean"
     )
-    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="score clean images beside all")
+    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="also score the images that it calls clean")
     parser.add_argument(
         "--checkpoints", type=Path, nargs="+", default=(), metavar="REPORT_DIR", help="draw curves over these reports"
     )
     add_source(parser)
-    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
+    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log in lmms-eval's format")
     parser.set_defaults(run=run_evaluate)
 
 

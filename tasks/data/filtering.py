@@ -65,5 +65,6 @@ def require_sources(
     if missing := [source for source in sources if source not in left]:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
         raise DataError(
-            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources."
+            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources "
+            "with --sources (data.sources in an experiment)."
         )

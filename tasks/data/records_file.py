@@ -18,7 +18,7 @@ from tasks.errors import DataError, shortened
 from tasks.files import read_json, sha256_of, write_json, written_atomically
 from tasks.json_lists import iterate_values
 from tasks.paths import manifest_beside
-from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
+from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
 
 Record = dict[str, Any]
 
@@ -46,7 +46,8 @@ def require_record(place: str, record: Any, unfiltered: bool) -> None:
     """Raise DataError, naming the record, when it is none or, unless `unfiltered`, when it cannot be used."""
     name = record.get("id") if isinstance(record, dict) else None
     if fault := fault_of_record(record):
-        raise DataError(f"{place} (id {shortened(name)}) {fault}; mend or remove it.")
+        advice = WRITE_ANEW if isinstance(record, dict) and of_another_tool(record) else "mend or remove it"
+        raise DataError(f"{place} (id {shortened(name)}) {fault}; {advice}.")
     if not unfiltered and (found := image_fault(record) or role_fault(record)):
         raise DataError(f"{place} (id {shortened(name)}) {found.said}; mend it, or {ADVICE}.")
 

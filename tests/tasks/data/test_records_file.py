@@ -67,6 +67,12 @@ def test_an_id_that_is_no_text_and_no_whole_number_is_named(tmp_path, name):
         read_records(written(tmp_path / "a.json", [{**RECORD, "id": name}]))
 
 
+def test_a_file_of_another_tool_is_to_be_written_anew(tmp_path):
+    other = written(tmp_path / "a.json", [{"question_id": 1, "text": "Is there a road?"}])
+    with pytest.raises(DataError, match="has no id, but 'question_id, text'; write the file anew with id, image and "):
+        read_records(other)
+
+
 def test_a_record_without_the_key_image_is_named(tmp_path):
     wrong = {"id": "LR_7", "conversations": TURNS}
     with pytest.raises(DataError, match=r"record 0 \(id 'LR_7'\) has no image"):
