@@ -120,7 +120,7 @@ def tower_error(folder: Path, wanted: str) -> ModelError:
     """What is said where the tower of an original model cannot be had."""
     return ModelError(
         f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
-        f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
+        f"{folder.parent / Path(wanted).name}, or, in an experiment, set model.vision_tower to it."
     )
 
 
