@@ -143,10 +143,10 @@ def test_what_an_audit_calls_clean_is_scored_alone(
     assert main([*audit, "--out", str(tmp_path / "audit")]) == 0
     assert evaluated(files, "good", tmp_path / "final", "--only-clean", str(tmp_path / "audit")) == 0
     assert json.loads((tmp_path / "final" / "metrics.json").read_text())["vqa"]["LR"]["images"] == 7
-    assert "only images that training does not show" in (tmp_path / "final" / "report.html").read_text()
+    assert "clean images only" in (tmp_path / "final" / "report.html").read_text()
 
 
-OF_ANOTHER = "score answers with the test set that they answer, whole and in its order."
+OF_ANOTHER = "score answers with the complete test set that they answer, in its order."
 ASKED_OTHERWISE = "which the test set does not ask there: score answers with the test set that they answer."
 LONE = "holds half a Unicode character (a lone surrogate): write it again."
 TURN = {"from": "human", "value": "Is there a ship?"}, {"from": "gpt", "value": "no"}
@@ -168,23 +168,23 @@ DAMAGES = {
     ),
     "double": (
         lambda rows: [*rows, rows[0]],
-        f"The answers hold the record 0 (LR/Train/0.tif) 2 times, the test set 1 times: {OF_ANOTHER}",
+        f"The answers contain the record 0 (LR/Train/0.tif) 2 times, the test set 1 times: {OF_ANOTHER}",
     ),
     "foreign id": (
         first(id=77),
-        f"The answers hold the record 77 (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 77 (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "id of another type": (
         first(id="0"),
-        f"The answers hold the record '0' (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record '0' (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "foreign image": (
         first(image="LR/Train/77.tif"),
-        f"The answers hold the record 0 (LR/Train/77.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 0 (LR/Train/77.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "other order": (
         lambda rows: rows[::-1],
-        f"The answers' record 9 (LR/Train/9.tif) stands at another place than in the test set: {OF_ANOTHER}",
+        f"The answers' record 9 (LR/Train/9.tif) is at another position than in the test set: {OF_ANOTHER}",
     ),
     "other turn": (
         first_turns(lambda turns: [TURN[0], turns[1]]),
@@ -196,13 +196,13 @@ DAMAGES = {
     ),
     "other test set": (
         lambda rows: [{**row, "image": row["image"].replace("LR/Train", "DOTA/images")} for row in rows],
-        f"The answers hold the record 0 (DOTA/images/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 0 (DOTA/images/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "no list": (
         lambda rows: {"records": rows},
         "FILE holds no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
     ),
-    "no records": (lambda rows: [], "FILE holds no record: give a test set or the final.json of its answers."),
+    "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
     "no record": (
         lambda rows: [*rows[:-1], "x"],
         "FILE, record 10 is not an object with id, image and conversations.",

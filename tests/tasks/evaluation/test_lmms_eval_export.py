@@ -1,4 +1,4 @@
-"""The log of lmms-eval 0.7.3: file by file and field by field what it writes, and what its web viewer reads."""
+"""The exported log has the files and fields of lmms-eval 0.7.3 that its web viewer reads."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def log(whole_report: Path, tmp_path: Path) -> Path:
 
 
 def samples_of(place: Path, task: str) -> list[dict[str, Any]]:
-    """The lines as the viewer reads them, which stands by the results file's name and splits as Python's files do."""
+    """The lines as the viewer finds and reads them: by the name of the results file, split as Python splits files."""
     path = place.with_name(f"{place.stem.removesuffix('_results')}_samples_{task}.jsonl")
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
@@ -32,16 +32,16 @@ def hashed(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def test_a_results_file_stands_in_the_models_folder_by_its_date(log: Path, tmp_path: Path) -> None:
+def test_the_results_file_is_in_the_folder_of_the_model_under_its_date(log: Path, tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "logs").rglob("*_results.json")] == [log]
     assert log.parent.name == "final"
     date = json.loads(log.read_text())["date"]
-    # the viewer's page takes it apart, and dies of a number
+    # the viewer parses it, and crashes on a number
     assert re.fullmatch(r"\d{8}_\d{6}", date)
     assert log.name == f"{date}_results.json"
 
 
-def test_scores_stand_under_their_filter_with_their_errors(log: Path, whole_report: Path) -> None:
+def test_scores_have_their_filter_and_standard_errors(log: Path, whole_report: Path) -> None:
     metrics = json.loads((whole_report / "metrics.json").read_text())
     found = json.loads(log.read_text())["results"]
     of_questions = metrics["vqa"]["LR"]
@@ -56,7 +56,7 @@ def test_scores_stand_under_their_filter_with_their_errors(log: Path, whole_repo
     assert found[CAPTIONS]["METEOR_stderr,none"] == "N/A"
 
 
-def test_all_else_of_the_results_file_is_there(log: Path, whole_report: Path) -> None:
+def test_the_results_file_has_all_other_keys(log: Path, whole_report: Path) -> None:
     results = json.loads(log.read_text())
     protocol = json.loads((whole_report / "metrics.json").read_text())["protocol"]
     assert results.pop("results").keys() == {CAPTIONS, QUESTIONS}
@@ -110,7 +110,7 @@ def test_a_caption_is_a_sample_with_all_its_scores(log: Path, whole_report: Path
         assert "SPICE" not in sample or sample["SPICE"] is not None
 
 
-def test_a_wrong_answer_with_any_separator_is_one_sample(
+def test_an_answer_with_line_separators_is_one_sample(
     report: Any, vqa_files: dict[str, Path], write: Any, record: Any, tmp_path: Path
 ) -> None:
     asked = [("Is there a road?", SEPARATORS), ("How many roads are there?", "3")]
@@ -120,7 +120,7 @@ def test_a_wrong_answer_with_any_separator_is_one_sample(
     assert (samples[0]["filtered_resps"], samples[0]["accuracy"]) == (SEPARATORS, 0)
 
 
-def test_the_same_report_again_is_the_same_log_and_another_is_refused(
+def test_exporting_again_gives_the_same_log_and_never_overwrites_another(
     log: Path, whole_report: Path, tmp_path: Path
 ) -> None:
     before = log.read_bytes()
