@@ -128,8 +128,8 @@ def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Me
             other = row.get(columns[index])
             if one is not None and other is not None:
                 of_image = sums[row["source"], index][row["image"]]
-                for place, amount in enumerate((one, other, 1)):
-                    of_image[place] += amount
+                for column, amount in enumerate((one, other, 1)):
+                    of_image[column] += amount
     return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 

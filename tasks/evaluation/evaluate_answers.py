@@ -117,7 +117,14 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         ]
         clean_scores = _clean_scores(clean, training, config, meteor)
     protocol = protocol_of(paired[0], inputs.predictions, config)
-    metrics: Metrics = {"version": 1, "protocol": protocol, **scored[0].scores}
+    scores = scored[0].scores
+    metrics: Metrics = {
+        "version": 1,
+        "protocol": protocol,
+        "captioning": scores["captioning"],
+        "vqa": scores["vqa"],
+        "reference_protocol": scores["reference_protocol"],
+    }
     if clean_scores:
         metrics["clean"] = clean_scores
     names = (out.resolve().name, "base")

@@ -78,26 +78,26 @@ def read_records(path: Path) -> Iterator[RecordText]:
         raise DataError(f"{path} has no records: give a test set or the final.json of its answers.")
 
 
-def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
+def read_record(row: Any, location: str, known: dict[Any, Any]) -> RecordText:
     """Validate one JSON value as a record; `known` has the short texts and tasks of earlier records, to be shared."""
     if not isinstance(row, dict):
-        raise DataError(f"{place} is not an object with id, image and conversations.")
+        raise DataError(f"{location} is not an object with id, image and conversations.")
     try:
         sha256 = digest_of(row)
     except UnicodeEncodeError:
-        raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
+        raise DataError(f"{location} holds half a Unicode character (a lone surrogate): write it again.") from None
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
-        raise DataError(f"{place}: its id is {shortened(name)}, but it must be a text or a whole number.")
-    place = f"{place} (id {shortened(name)})"
+        raise DataError(f"{location}: its id is {shortened(name)}, but it must be a text or a whole number.")
+    location = f"{location} (id {shortened(name)})"
     if not isinstance(image, str) or not image:
-        raise DataError(f"{place}: its image is {shortened(image)}, but it must be the path of an image.")
+        raise DataError(f"{location}: its image is {shortened(image)}, but it must be the path of an image.")
     if fault := fault_of_image(image):
-        raise DataError(f"{place} {fault}: mend or remove it.")
+        raise DataError(f"{location} {fault}: mend or remove it.")
     if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
-        raise DataError(f"{place}: its conversations must be a list of questions, each with an answer.")
+        raise DataError(f"{location}: its conversations must be a list of questions, each with an answer.")
     values = [
-        _read_value(entry, ("human", "gpt")[number % 2], f"{place}, entry {number + 1}")
+        _read_value(entry, ("human", "gpt")[number % 2], f"{location}, entry {number + 1}")
         for number, entry in enumerate(conversation)
     ]
     texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]
@@ -106,9 +106,9 @@ def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
     return RecordText(name, image, known.setdefault(tasks, tasks), pairs, sha256)
 
 
-def _read_value(entry: Any, sender: str, place: str) -> str:
+def _read_value(entry: Any, sender: str, location: str) -> str:
     if not isinstance(entry, dict) or entry.get("from") != sender or not isinstance(entry.get("value"), str):
-        raise DataError(f'{place} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
+        raise DataError(f'{location} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
     value: str = entry["value"]
     return value
 

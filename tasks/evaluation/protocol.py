@@ -15,7 +15,7 @@ from tasks.settings import EvaluationConfig
 VERSION = 1
 # prefix of the inference settings in the inputs record of a predictions folder
 DECODING = "inference."
-# the bootstrap decides how certain a score is, not what it is
+# the settings of the bootstrap do not change a score, only its interval
 NOT_COMPARED = ("bootstrap", "fingerprint")
 
 
@@ -43,7 +43,7 @@ def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: Evaluat
 
 
 def read_decoding(predictions: Path) -> dict[str, Any] | None:
-    """The inference settings of the answers, from the record beside them; None for answers of other tools."""
+    """The inference settings of the answers, from the inputs record next to them; None for answers of other tools."""
     try:
         inputs = read_json(predictions.with_name(STARTED))["inputs"]
         return {key.removeprefix(DECODING): inputs[key] for key in sorted(inputs) if key.startswith(DECODING)}

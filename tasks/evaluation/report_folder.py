@@ -21,7 +21,7 @@ REQUIRED = {"record", "turn", "source", "image"}
 
 @dataclass(frozen=True)
 class Report:
-    """A report as it is on the disk."""
+    """A report folder in memory, without its page."""
 
     name: str
     sha256: str
@@ -37,21 +37,21 @@ def read_metrics(folder: Path) -> Metrics:
     """The metrics.json of a report folder; raises DataError where it is missing, damaged or has no protocol."""
     found = read_json(folder / METRICS)
     if not isinstance(found, dict) or not isinstance(found.get("protocol"), dict):
-        raise DataError(f"{folder} is no report as `rsvlm evaluate` writes it: evaluate the answers again.")
+        raise DataError(f"{folder} is not a report of `rsvlm evaluate`: evaluate the answers again.")
     metrics: Metrics = found  # type: ignore[assignment]
     return metrics
 
 
 def read_report(folder: Path) -> Report:
     """A complete report, or that of the final model in a run's `reports` folder; raises DataError."""
-    place = folder if (folder / METRICS).exists() else folder / FINAL
-    manifest = whole_manifest(place)
+    path = folder if (folder / METRICS).exists() else folder / FINAL
+    manifest = whole_manifest(path)
     if manifest is None:
         raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
-    metrics, rows = read_metrics(place), read_json_lines(place / PER_ANSWER)
+    metrics, rows = read_metrics(path), read_json_lines(path / PER_ANSWER)
     if not all(isinstance(row, dict) and row.keys() >= REQUIRED for row in rows):
-        raise DataError(f"{place} is no report as `rsvlm evaluate` writes it: evaluate the answers again.")
-    return Report(place.resolve().name, content_digest(manifest), metrics, rows)
+        raise DataError(f"{path} is not a report of `rsvlm evaluate`: evaluate the answers again.")
+    return Report(path.resolve().name, content_digest(manifest), metrics, rows)
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,10 @@ def rank(points: Sequence[ScoredPoint], objective: Objective) -> list[Leaderboar
             settings=point.settings,
             score=point.score,
             sources=headline_scores(read_metrics(point.report), TASKS[objective]),
-            verdict=overall_verdict([one["verdict"] for one in found.values()]) if place else BEST,
+            verdict=overall_verdict([one["verdict"] for one in found.values()]) if number else BEST,
             against_best=found,
         )
-        for place, (point, found) in enumerate(zip(ordered, against, strict=True))
+        for number, (point, found) in enumerate(zip(ordered, against, strict=True))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Invalid answers, which are counted apart from other wrong ones, and confusion tables."""
+"""Kinds of answers: why an answer is invalid, and confusion tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -69,7 +69,7 @@ def permutation_p_value(differences: Floats, draws: int, seed: int) -> float:
     reached = 0
     for start in range(0, draws, CHUNK):
         signs = random.choice([-1.0, 1.0], (min(CHUNK, draws - start), len(differences)))
-        # the slack keeps equal sums equal in whatever order they are added
+        # the tolerance treats sums as equal that differ only by the order of addition
         reached += int((np.abs(signs @ differences) >= observed - 1e-9).sum())
     return (1 + reached) / (1 + draws)
 
@@ -89,9 +89,9 @@ def images_needed(differences: Floats) -> int | None:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values of a family of comparisons, adjusted for multiple testing (Holm 1979)."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    raised, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        raised[place] = highest
-    return raised
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted

@@ -62,8 +62,7 @@ def _words(captions: Sequence[str]) -> set[str]:
 
 def _unit(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    result: Vectors = vectors / np.where(lengths == 0, np.float32(1), lengths)
-    return result
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
 
 
 def _spread(vectors: Vectors, count: int) -> Vectors:

@@ -1,4 +1,4 @@
-"""The metrics: everything that protocol, intervals, tables, comparisons and the report need to know of each.
+"""The registry of metrics, read by the protocol, intervals, tables, comparisons, sweeps and the report.
 
 A new metric is one function and one entry here.
 """
@@ -18,24 +18,23 @@ EXACT_MATCH = "exact match after normalisation: case, articles, number words, pu
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What is known of a metric apart from its function.
-
-    `name` is its key in metrics.json. `version` goes into the protocol: reports whose versions differ are not
-    compared; None keeps the metric out of the protocol. `package` computes it, None for this project. `interval`:
-    whether it has a bootstrap interval. `compared`: whether models are compared by it, image by image; only a mean
-    over answers can be. `headline`: whether it is the score of its task in summaries, sweeps and the gallery, one for
-    each task. `column` is its key in per_answer.jsonl. `optional` says why it may be missing: then the report shows
-    this reason in the place of a column.
-    """
+    """The properties of a metric; `name` is its key in metrics.json."""
 
     name: str
+    # part of the protocol: reports with different versions are not compared; None keeps it out of the protocol
     version: str | None
+    # the package that computes it; None for this project
     package: str | None = None
+    # whether it has a bootstrap interval
     interval: bool = True
+    # whether models are compared by it image by image, which needs a mean over answers
     compared: bool = True
     higher_is_better: bool = True
+    # whether it is the score of its task in summaries, sweeps and the gallery; one metric of each task is
     headline: bool = False
+    # the reason why it may be missing; the report then shows it instead of a column
     optional: str | None = None
+    # its key in per_answer.jsonl, if that is not its name
     key: str | None = None
 
     @property
@@ -110,19 +109,19 @@ def compared_metrics() -> list[tuple[Task, Metric]]:
 
 
 def caption_protocol() -> str:
-    """How captions are scored, as the protocol says it."""
+    """The protocol's description of the caption metrics and their versions."""
     packaged = [metric.version for metric in metrics_of("captioning") if metric.version and metric.package]
     named = ", ".join(dict.fromkeys(packaged))
     return "; ".join([f"{PYCOCOEVALCAP} {version(PYCOCOEVALCAP)}: {named}", *_own_versions("captioning")])
 
 
 def question_protocol() -> str:
-    """How answers to questions are scored, as the protocol says it."""
+    """The protocol's description of the question metrics and their versions."""
     return "; ".join([EXACT_MATCH, *_own_versions("vqa")])
 
 
 def added_versions() -> list[str]:
-    """Names and versions of the metrics that neither pycocoevalcap nor exact match gives."""
+    """Names and versions of the metrics beyond those of pycocoevalcap and exact match."""
     return [*_own_versions("captioning"), *_own_versions("vqa")]
 
 

@@ -171,8 +171,8 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
     assert "better on 1 of 1" in page
 
 
-def test_the_page_begins_with_the_gain_over_image_blind_baselines(whole_report: Path) -> None:
-    main = (whole_report / "report.html").read_text().split('<main id="main">')[1]
+def test_the_page_begins_with_the_gain_over_image_blind_baselines(full_report: Path) -> None:
+    main = (full_report / "report.html").read_text().split('<main id="main">')[1]
     text = " ".join(re.sub("<[^>]+>", " ", main).split())
     assert text.startswith(
         "Gain over image-blind baselines: shown on 0 of 1 sources. Compared with the base model: better on 0 of 2"
@@ -184,8 +184,8 @@ def test_the_error_names_a_missing_images_folder(report: Evaluate, tmp_path: Pat
         report(images=tmp_path / "nowhere")
 
 
-def test_a_report_has_the_scores_of_captions_and_questions(whole_report: Path) -> None:
-    metrics = json.loads((whole_report / "metrics.json").read_text())
+def test_a_report_has_the_scores_of_captions_and_questions(full_report: Path) -> None:
+    metrics = json.loads((full_report / "metrics.json").read_text())
     captions = metrics["captioning"]["NWPU"]
     assert (captions["images"], captions["controls"]["verbatim_train_share"]) == (3, 1)
     assert captions["BLEU-4"] == pytest.approx(1)
@@ -197,7 +197,7 @@ def test_a_report_has_the_scores_of_captions_and_questions(whole_report: Path) -
         "leave_one_out",
     }
     assert metrics["vqa"]["LR"]["questions"] == 2
-    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
+    rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
     assert rows[1]["references"] == ["three planes on the runway", "two planes on the runway"]
     assert sum(row["CIDEr"] for row in rows[:3]) / 3 == pytest.approx(captions["CIDEr"])
     assert rows[3]["CIDEr"] is None

@@ -46,22 +46,22 @@ def test_both_models_must_be_next_to_the_jar(tmp_path: Path) -> None:
     assert has_models(tmp_path / "spice-1.0.jar")
 
 
-def test_a_report_without_spice_gives_the_reason(whole_report: Path) -> None:
+def test_a_report_without_spice_gives_the_reason(full_report: Path) -> None:
     if spice_jar():
         pytest.skip("SPICE's models are installed here")
-    captions = json.loads((whole_report / "metrics.json").read_text())["captioning"]["NWPU"]
-    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
-    page = (whole_report / "report.html").read_text()
+    captions = json.loads((full_report / "metrics.json").read_text())["captioning"]["NWPU"]
+    rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
+    page = (full_report / "report.html").read_text()
     assert captions["SPICE"] is None
     assert "SPICE" not in captions["ci95"]
     assert {row["SPICE"] for row in rows} == {None}
     assert "SPICE was not computed: its models are not installed" in page
     assert "<th>SPICE</th>" not in page
-    assert "SPICE" not in (whole_report / "scores.jsonl").read_text()
+    assert "SPICE" not in (full_report / "scores.jsonl").read_text()
 
 
-def test_a_report_with_spice_has_a_column(whole_report: Path) -> None:
-    metrics = json.loads((whole_report / "metrics.json").read_text())
+def test_a_report_with_spice_has_a_column(full_report: Path) -> None:
+    metrics = json.loads((full_report / "metrics.json").read_text())
     captions = metrics["captioning"]["NWPU"]
     captions |= {"SPICE": 0.234, "ci95": {**captions["ci95"], "SPICE": [0.111, 0.345]}}
     context = PageContext(metrics["protocol"], None, None, Curve((), ()))
