@@ -22,7 +22,13 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
     )
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the model's answers")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FINAL.json",
+        help="the model's answers: the test set's records with the answers as gpt values",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the image-blind baselines")
     parser.add_argument("--images", type=Path, metavar="DIR", help="show the images of this folder in the report")
@@ -99,6 +105,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     for source, scores in metrics["captioning"].items():
         if "note" in scores:
             print(f"{source}: {scores['note']}")
+    for source, number in _unscored(metrics):
+        print(f"{source}: {number} true answers have no word and are not scored")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / REPORT_PAGE}")
@@ -135,6 +143,16 @@ def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
         for source, compared in by_source.items()
         for metric, found in differences_by_metric(compared).items()
     ]
+
+
+def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
+    """The sources with true answers without a word, and their number; captions first."""
+    without = metrics.get("without_references", {"captioning": {}, "vqa": {}})
+    parts = ((metrics["captioning"], without["captioning"]), (metrics["vqa"], without["vqa"]))
+    for scored, unscored in parts:
+        # reports of earlier versions do not count them
+        partly = {source: found.get("empty_references", 0) for source, found in scored.items()}
+        yield from ((source, number) for source, number in {**partly, **unscored}.items() if number)
 
 
 def _score_rows(metrics: "Metrics") -> Iterable[tuple[str, ...]]:

@@ -125,6 +125,8 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         "vqa": scores["vqa"],
         "reference_protocol": scores["reference_protocol"],
     }
+    if "without_references" in scores:
+        metrics["without_references"] = scores["without_references"]
     if clean_scores:
         metrics["clean"] = clean_scores
     names = (out.resolve().name, "base")

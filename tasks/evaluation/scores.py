@@ -9,6 +9,8 @@ from typing import Any, NotRequired, cast
 
 from typing_extensions import TypedDict
 
+from tasks.prompt_text import Task
+
 # [low, high] of the 95 % interval; None where there is none
 Interval = list[float] | None
 
@@ -112,9 +114,13 @@ class Scores(TypedDict):
 
 
 class ModelScores(Scores):
-    """Scores of one model on a whole test set."""
+    """Scores of one model on a whole test set.
+
+    `without_references` counts the references of sources whose references all have no word, which are not scored.
+    """
 
     reference_protocol: ReferenceScores
+    without_references: NotRequired[dict[Task, dict[str, int]]]
 
 
 class CleanScores(Scores):

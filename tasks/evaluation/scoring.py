@@ -60,27 +60,36 @@ def score_records(
 ) -> Scored:
     """Score one model's answers to a whole test set; controls that need `training` are None without it.
 
-    `meteor` may be None for a test set without captions.
+    `meteor` may be None for a test set without captions. Raises DataError where no true answer has a word.
     """
     captioning: dict[str, CaptionScores] = {}
     vqa: dict[str, VqaScores] = {}
+    unscored: dict[Task, dict[str, int]] = {"captioning": {}, "vqa": {}}
     scored_captions, all_questions = [], []
     for source, group in _by_source(records, "captioning").items():
         captions = caption_set(source, group, meteor)
+        if not captions.images:
+            unscored["captioning"][source] = captions.empty
+            continue
         captioning[source], scored = _caption_scores(captions, group, training, config)
         # without the captions: their tokens are no longer needed
         scored_captions.append((captions.images, {name: found.each for name, found in scored.items()}))
     for source, group in _by_source(records, "vqa").items():
         questions = answered_questions(group)
+        empty = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
         if not questions:
-            raise DataError(f"No true answer of {source} holds a word: check the test set.")
+            unscored["vqa"][source] = empty
+            continue
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        empty = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
         scores = score_questions(questions, config.bootstrap_draws, config.seed)
         vqa[source] = cast(VqaScores, {**scores, "empty_references": empty, "controls": controls})
+    if not captioning and not vqa:
+        raise DataError("No true answer of the test set holds a word: give one that has true answers.")
     reference = score_by_reference_protocol(records)
     all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
+    if any(unscored.values()):
+        all_scores["without_references"] = unscored
     return Scored(all_scores, AnswerRows(records, scored_captions, all_questions))
 
 
