@@ -147,12 +147,14 @@ def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
 
 def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
     """The sources with true answers without a word, and their number; captions first."""
-    without = metrics.get("without_references", {"captioning": {}, "vqa": {}})
-    parts = ((metrics["captioning"], without["captioning"]), (metrics["vqa"], without["vqa"]))
-    for scored, unscored in parts:
-        # reports of earlier versions do not count them
-        partly = {source: found.get("empty_references", 0) for source, found in scored.items()}
-        yield from ((source, number) for source, number in {**partly, **unscored}.items() if number)
+    from tasks.evaluation.metrics.registry import METRICS
+
+    without = metrics.get("without_references")
+    for task in METRICS:
+        # reports of earlier versions do not have the count
+        counts = {source: found.get("empty_references", 0) for source, found in metrics[task].items()}
+        counts |= without[task] if without else {}
+        yield from ((source, number) for source, number in counts.items() if number)
 
 
 def _score_rows(metrics: "Metrics") -> Iterable[tuple[str, ...]]:
