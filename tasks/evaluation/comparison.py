@@ -17,7 +17,7 @@ from tasks.evaluation.metrics.bootstrap import (
 )
 from tasks.evaluation.metrics.registry import METRICS, Metric, compared_metrics
 from tasks.evaluation.protocol import protocol_differences
-from tasks.evaluation.report_folder import Report, read_report
+from tasks.evaluation.report_folder import ModelReport, read_report
 from tasks.evaluation.scores import (
     Comparison,
     Difference,
@@ -82,7 +82,7 @@ def _correct(family: Sequence[Difference], higher_is_better: bool) -> None:
         each["verdict"] = verdict_of(each["ci95"], adjusted, higher_is_better)
 
 
-def _require_same_protocol(a: Report, b: Report) -> None:
+def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
         raise UserError(

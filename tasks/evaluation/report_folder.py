@@ -20,7 +20,7 @@ REQUIRED = {"record", "turn", "source", "image"}
 
 
 @dataclass(frozen=True)
-class Report:
+class ModelReport:
     """A report folder in memory, without its page."""
 
     name: str
@@ -42,7 +42,7 @@ def read_metrics(folder: Path) -> Metrics:
     return metrics
 
 
-def read_report(folder: Path) -> Report:
+def read_report(folder: Path) -> ModelReport:
     """A complete report, or that of the final model in a run's `reports` folder; raises DataError."""
     path = folder if (folder / METRICS).exists() else folder / FINAL
     manifest = whole_manifest(path)
@@ -51,7 +51,7 @@ def read_report(folder: Path) -> Report:
     metrics, rows = read_metrics(path), read_json_lines(path / PER_ANSWER)
     if not all(isinstance(row, dict) and row.keys() >= REQUIRED for row in rows):
         raise DataError(f"{path} is not a report of `rsvlm evaluate`: evaluate the answers again.")
-    return Report(path.resolve().name, content_digest(manifest), metrics, rows)
+    return ModelReport(path.resolve().name, content_digest(manifest), metrics, rows)
 
 
 @dataclass(frozen=True)
