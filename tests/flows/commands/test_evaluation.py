@@ -250,11 +250,19 @@ def test_wrong_answers_exit_with_2_and_one_line_and_write_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("data", [b"", b'[{"id": 1, "ima', b'[{"id": "\xff"}]', b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is not valid JSON ("),
+        (b'[{"id": 1, "ima', "is not valid JSON ("),
+        (b'[{"id": "\xff"}]', "is not in UTF-8:"),
+        (b"[" * 100_000 + b"]" * 100_000, "is not valid JSON ("),
+    ],
+)
 def test_invalid_json_exits_with_2(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, message: str
 ) -> None:
     Path(files["good"]).write_bytes(data)
     assert evaluated(files, "good", tmp_path / "final") == 2
-    assert capsys.readouterr().err.startswith(f"error: {files['good']} is not valid JSON (")
+    assert capsys.readouterr().err.startswith(f"error: {files['good']} {message}")
     assert not (tmp_path / "final").exists()
