@@ -16,8 +16,21 @@ IMAGE_PLACEHOLDER = "<image>"
 # of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
 IMAGE_WORD = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
+# "You are an expert.", "This is a satellite image.", "As an analyst,", "Answer in one word."; never the whole prompt
+SCENE_SETTING = (
+    r"(?:(?:you are|you're|act as|imagine|suppose|assume|this is|here is|here's|below is)\b[^.?!:\n]{1,120}[.!:\n]"
+    r"|as an? [^,.?!\n]{1,80},"
+    r"|(?:please |kindly )?(?:(?:answer|reply|respond)|(?:give|provide) (?:me )?an? [\w -]{0,30}\banswer)\b"
+    r"[^.:?\n]{0,80}[.:\n]"
+    r"|(?:yes or no|true or false)\s*[:,?]"
+    # only before a question: a prompt to look at the image may ask for a caption
+    rf"|(?:please )?(?:look|observe|see|consider|examine|inspect|view|study|analy[sz]e)\b[^.?!:\n]{{0,60}}"
+    rf"\b{IMAGE_WORD}\b[^.?!:\n]{{0,40}}[.:\n](?=[^\n]*\?)"
+    r"|(?:question |q)?\d{1,3}\s*[.):](?=\s))\s*(?=\S)"
+)
 LEAD_IN = re.compile(
-    r"(?:question|query|q)\s*:\s*"
+    rf"{SCENE_SETTING}"
+    r"|(?:question|query|q)\s*:\s*"
     r"|(?:please |kindly )?(?:tell (?:me|us)|answer|say)(?: the (?:following )?question)?\s*[:,]\s*"
     r"|(?:based (?:up)?on|according to|judging (?:by|from)|looking at|considering|given|from|in|using|with)\s+"
     r"(?:what (?:you|we) (?:can )?see in )?"
@@ -27,11 +40,14 @@ LEAD_IN = re.compile(
     r"|\s+(?=(?:is|are|does|do|can|has|have|was|were|how|what|which|where|who|why|please|describe)\b))"
 )
 # names of a task in tags and in fields of records
-CAPTIONING_NAMES = re.compile(r"caption|descri|summar")
+CAPTIONING_NAMES = re.compile(r"caption|\bcaps?\b|descri|summar")
 VQA_NAMES = re.compile(
-    r"\bv?qa\b|question|answer|presence|exist|count(?!r)|quantity|compar|\bcomp\b|rural|urban|scene|classif|categor|class\b"
-    r"|refer|detect|identi|locali[sz]|position|object|area|colou?r|shape|size|direction|reason|yes no"
+    r"\bv?qa\b|question|answer|presence|\bexist|\bcount(?:s|ing)?\b|quantity|compar|\bcomp\b|\brural (?:\w+ )?urban\b"
+    r"|\burban (?:\w+ )?rural\b|classif|\bcls\b|categor|\brefer|detect|\bidenti|locali[sz]|reason|yes no|\bmcq\b|choice"
 )
+# only as the whole name: "object size" is a kind of question, "residential area" may be the content of the image
+PROPERTY = r"(?:scene|class|position|object|area|colou?r|shape|size|direction)s?"
+PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?:{PROPERTY}|types?|kinds?))*")
 
 
 def without_placeholder(text: str) -> str:
@@ -45,13 +61,14 @@ def with_placeholder(text: str) -> str:
 
 
 def bare_prompt(text: str) -> str:
-    """A prompt's words in lower case, without placeholder, tag and lead-in such as "based on the image,"."""
+    """A prompt's words in lower case, without placeholder, tag and lead-ins such as "based on the image,"."""
     text = without_placeholder(text)
     if "[" in text:
         text = TAG.sub("", text, count=1)
     text = text.strip().lower()
-    found = LEAD_IN.match(text)
-    return text[found.end() :] if found else text
+    while found := LEAD_IN.match(text):
+        text = text[found.end() :]
+    return text
 
 
 def tag_of(text: str) -> str | None:
@@ -67,7 +84,7 @@ def task_from_name(name: object) -> Task | None:
     if not isinstance(name, str):
         return None
     words = re.sub(r"[\W_]+", " ", name.lower())
-    asks = VQA_NAMES.search(words)
+    asks = VQA_NAMES.search(words) or PROPERTIES.fullmatch(words.strip())
     if CAPTIONING_NAMES.search(words):
         # a name that states both tasks leaves it to the words of each prompt
         return None if re.search(r"\bv?qa\b|question|answer", words) else "captioning"
@@ -75,7 +92,8 @@ def task_from_name(name: object) -> Task | None:
 
 
 POLITE = re.compile(
-    r"(?:please|kindly|now|then|hi|hello|hey|ok|okay|so|can you|could you|would you mind|would you|will you"
+    r"(?:please|kindly|now|then|hi|hello|hey|ok|okay|so|can you|could you|would you mind|do you mind|would you|will you"
+    r"|be so kind(?: as)? to"
     r"|how would you|how do you|i(?: woul|')d like you to|i want you to|i need you to|you are asked to"
     r"|your (?:task|job) is to|try to|help (?:me|us)(?: to)?|let us|let's|\w{3,}ly"
     r"|in (?:short|brief|detail|general|your own words|plain words))\b[\s,:]*"
@@ -83,15 +101,16 @@ POLITE = re.compile(
     r"|(?:in|with|using|use|within)\b(?: [\w-]+){0,5}? (?:sentence|word|phrase|paragraph|line)s?\b[\s,:]*(?:to )?"
 )
 NAMED = (
-    r"(?:captions?|descriptions?|descriptors?|summary|summaries|summari[sz]ation|explanation|interpretation|account"
-    r"|narrative|narration|depiction|portrayal|rundown|analysis|overview|sentences?|paragraph|details?|story|title"
-    r"|headline|outline|report|characteri[sz]ation|synopsis|illustration|impression|breakdown|commentary|gist|topic)"
+    r"(?:alt[- ]?text|captions?|descriptions?|descriptors?|summary|summaries|summari[sz]ation|explanation"
+    r"|interpretation|account|narrative|narration|introduction|depiction|portrayal|rundown|analysis|overview|sentences?"
+    r"|paragraph|details?|story|title|headline|outline|report|characteri[sz]ation|synopsis|illustration"
+    r"|impression|breakdown|commentary|gist|topic)"
 )
 # about one thing in the image, not about the image
 ASKED = (
     r"(?:number|count|amount|quantity|locations?|positions?|coordinates?|bounding box(?:es)?|colou?rs?|shapes?|sizes?"
     r"|types?|kinds?|class(?:es)?|categor(?:y|ies)|labels?|names?|areas?|percentage|proportion|directions?|orientation"
-    r"|relationship|distance|reasons?|date|time|word)"
+    r"|relations?(?:hips?)?|distance|reasons?|date|time|word)"
 )
 GIVE = (
     r"(?:giv(?:e|ing)|provid(?:e|ing)|writ(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|offer(?:ing)?|shar(?:e|ing)|present"
@@ -102,7 +121,8 @@ GIVE = (
 DESCRIBE = r"(?:describ(?:e|ing)|summari[sz](?:e|ing)|caption(?:ing)?|portray|narrat(?:e|ing)|depict|characteri[sz]e)\b"
 LOOK = (
     r"(?:illustrate|outline|sketch|recount|walk (?:me |us )?through|break down|elaborate|clarify|interpret|explain"
-    r"|explore|analy[sz]e|examine|inspect|observe|(?:take a )?look at|detail|discuss|talk about|convey|express)\b"
+    r"|explore|analy[sz]e|examine|inspect|observe|(?:take a )?look(?: \w+ly)? at|detail|discuss|talk about|convey"
+    r"|express|comment on)\b"
 )
 DECIDES = r"\b(?:whether|if|how|which|why|where|determine|answer|choose|select|classify|locate|count|identify)\b"
 IS = r"(?:'s| is| are| was)"
@@ -110,38 +130,54 @@ SHOWS = r"(?:represent|show|depict|contain|present|portray|display|illustrate|ca
 SHOWN = (
     r"(?:shown|depicted|represented|portrayed|displayed|presented|captured|pictured|happening|going on|visible|seen)"
 )
+# a region in a prompt: the prompt asks about that region
+REGION = re.compile(r"[{<\[(]\s*<?\s*\d|<(?:p|box|ref|bbox|region)>")
+# after these a caption prompt may name anything that the caption should mention
+REST = r"(?:,|\b(?:including|focus|with attention|paying|especially|such as)\b)"
 THIS = rf"(?:this|the|that|these) (?:(?!of )[\w-]+ ){{0,3}}?{IMAGE_WORD}"
 
 CAPTION_PROMPTS = tuple(
     map(
         re.compile,
         (
-            rf"{DESCRIBE}(?!.*?\b{ASKED} of\b)(?! (?:the |their |its )?{ASKED}\b)"
+            r"(?:(?:identify|observe|view|study|recognize) (?:(?:the|this|that) \w+ )?and )?"
+            rf"{DESCRIBE}(?!(?:(?!{REST}).)*?\b{ASKED} of\b)(?! (?:the |their |its )?{ASKED}\b)"
             r"(?! (?:where|how|why|which|whether)\b)",
             rf"{LOOK}(?=.*\b{IMAGE_WORD}\b)(?!.*{DECIDES})(?!.*?\b{ASKED} of\b)",
             # whichever comes first: a description of the number of ..., but the number of sentences
             rf"{GIVE}(?!.*\banswer\b)(?:(?!\b{ASKED}\b).)*?\b{NAMED}\b",
-            rf"(?:tell|say)\b.{{0,12}}?\b(?:about {THIS}|what (?:you see|{THIS} shows?|is (?:in|shown|happening)))",
+            r"(?:tell|say|state|report|i (?:want|would like) to know)\b.{0,20}?"
+            rf"\b(?:about (?:the contents? of )?{THIS}|what (?:you (?:see|observe|notice)|{THIS} (?:shows?|depicts?)"
+            rf"|(?:is|are) (?:in|{SHOWN} in) {THIS})\b|what's (?:in|{SHOWN} in) {THIS}|what is {SHOWN}\W*$)",
             r"(?!select|choose|pick|which|what|how|is|are|does)(?:an? |the )?(?:[\w-]+ ){0,3}"
-            r"(?:caption|description)\s*[:.]?\s*$",
+            rf"(?:caption|description)(?: (?:of|for) {THIS})?(?:,? please)?\s*[:.]?\s*$",
+            rf"introduc(?:e|ing) {THIS}",
+            rf"(?:turn|translate|convert|put|transform|render) {THIS} (?:in|into|to) (?:words|text)\b",
+            rf"{THIS} (?:shows?|depicts?)\W*$",
+            r"what (?:caption (?:fits|suits|would)|(?:would|could|is)(?: be)? (?:an? |the )?(?:[\w-]+ )?caption)\b"
+            r"(?!.*\b(?:following|options?|choices?)\b)",
+            rf"what information (?:can|could|do)\b.*\b{THIS}\W*$",
             rf"(?:an? )?(?:[\w-]+ )?{IMAGE_WORD} (?:of|that shows|showing)\s*:?\s*$",
-            rf"what (?:does|do|did) {THIS} {SHOWS}\b",
-            rf"what{IS} (?:the (?:topic|subject|content|gist|main idea)s? of|{SHOWN} (?:in|on|by))\b",
+            rf"what (?:does|do|did) (?:it|{THIS}) {SHOWS}\b",
+            rf"what{IS} the (?:main |key )?(?:topic|subject|content|gist|idea|feature)s? of {THIS}\b",
+            rf"what{IS} {SHOWN}(?: (?:in|on|by) {THIS})?\s*(?:[?.]|$)",
             rf"what{IS}(?: there)? (?:in|on) {THIS}\s*(?:\?|$)",
             rf"what{IS} {THIS} (?:about|of|showing|depicting)\b",
             r"what (?:can|do|could) (?:you|we|i|one|be) (?:see|seen|observe|observed|notice|tell|say)\b"
-            rf"(?:.*\b{IMAGE_WORD}\b)?\W*$",
+            rf"(?: here| (?:in|on|from|about|of) {THIS})?\W*$",
             r"how (?:can|could|would|should|may)\b.*\b(?:described|summari[sz]ed|captioned)\b",
         ),
     )
 )
 
 
-# a dataset repeats its prompts
+# a data set asks the same again and again
 @lru_cache(maxsize=10_000)
 def asks_for_caption(prompt: str) -> bool:
     """Whether a prompt's words ask for a caption of the image."""
     text = bare_prompt(prompt)
+    if REGION.search(text):
+        return False
     while found := POLITE.match(text):
         text = text[found.end() :]
     return any(pattern.match(text) for pattern in CAPTION_PROMPTS)

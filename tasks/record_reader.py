@@ -29,6 +29,8 @@ NO_PATH = "image path is not a valid path"
 OTHER_ROLE = "turn of a role other than human and gpt"
 NO_ANSWER = "no answer to learn from"
 ADVICE = "drop it with `rsvlm data filter --sources all`"
+# for files of other tools
+REWRITE = "rewrite the file with id, image and conversations in each record"
 
 
 class Fault(NamedTuple):
@@ -58,7 +60,8 @@ def require_record(where: str, record: Any, unfiltered: bool) -> None:
     """Raise DataError, naming the record, when it is invalid or, unless `unfiltered`, cannot be used."""
     name = record.get("id") if isinstance(record, dict) else None
     if fault := shape_fault(record):
-        raise DataError(f"{where} (id {shortened(name)}) {fault}; fix or remove it.")
+        advice = REWRITE if isinstance(record, dict) and is_of_another_tool(record) else "fix or remove it"
+        raise DataError(f"{where} (id {shortened(name)}) {fault}; {advice}.")
     if not unfiltered and (found := image_fault(record) or role_fault(record)):
         raise DataError(f"{where} (id {shortened(name)}) {found.message}; fix it, or {ADVICE}.")
 
@@ -68,10 +71,14 @@ def shape_fault(record: Any) -> str | None:
     if not isinstance(record, dict):
         return "is not an object with id, image and conversations"
     name, turns = record.get("id"), record.get("conversations")
-    if not isinstance(name, (str, int)) or name == "":
+    if name is None or name == "":
         return f"has no id{'' if turns else keys_of(record)}"
-    if not isinstance(turns, list) or not turns:
-        return f"has no conversations{keys_of(record)}"
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
+        return "has an id that is neither a text nor a whole number"
+    if not turns:
+        return f"has no conversations{'' if 'conversations' in record else keys_of(record)}"
+    if not isinstance(turns, list):
+        return "has conversations that are not a list of turns"
     try:
         # without a loop in Python: a file of 91 MB has a million turns
         valid = set(map(type, map(FROM, turns))) | set(map(type, map(VALUE, turns))) == {str}
@@ -105,6 +112,11 @@ def role_fault(record: Mapping[str, Any]) -> Fault | None:
     if not others:
         return None
     return Fault(OTHER_ROLE, f"has a turn from {shortened(others[0])}, and only human and gpt turns are used")
+
+
+def is_of_another_tool(record: Mapping[str, Any]) -> bool:
+    """Whether a record has other keys but no conversations, as in the files of other tools."""
+    return bool(record) and "conversations" not in record
 
 
 def keys_of(record: Mapping[str, Any]) -> str:

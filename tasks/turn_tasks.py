@@ -79,7 +79,7 @@ def describe_tasks(tasks: TasksBySource) -> list[str]:
     """One line per source: its prompts for captions, its questions, and how many of both are guessed."""
     return [
         f"{source}: {numbers['captioning']} caption prompts and {numbers['vqa']} questions"
-        + (f", {guessed} of them guessed from their words" if (guessed := numbers[GUESSED]) else "")
+        + (f"; {guessed} of these are guesses from the words of the prompt" if (guessed := numbers[GUESSED]) else "")
         for source, numbers in tasks.items()
     ]
 

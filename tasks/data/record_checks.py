@@ -12,7 +12,7 @@ from tasks.data.records_file import counted_by_source
 from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
-from tasks.record_reader import NO_ANSWER, OTHER_ROLE, ROLES, Record, Turn, image_fault
+from tasks.record_reader import NO_ANSWER, OTHER_ROLE, ROLES, Record, Turn, image_fault, role_fault
 from tasks.sources import UNNAMED, source_of
 
 Policy = Literal["repair", "drop"]
@@ -76,8 +76,11 @@ def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNA
         return fault.reason
     if (source := source_of(record["image"], unnamed)) not in sources and tuple(sources) != ALL:
         return f"{SOURCE_PREFIX} {source} not selected"
-    answered = any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"])
-    return None if answered else NO_ANSWER
+    if any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"]):
+        return None
+    # the answer may be in a turn of another role
+    fault = role_fault(record)
+    return fault.reason if fault else NO_ANSWER
 
 
 def require_sources(
@@ -88,7 +91,8 @@ def require_sources(
     if missing := [source for source in sources if source not in left]:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
         raise DataError(
-            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources."
+            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources "
+            "with --sources (data.sources in an experiment)."
         )
 
 
@@ -100,7 +104,7 @@ def check_records(records: Sequence[Record], policy: Policy) -> Checked:
     for record in _distinct(records, dropped):
         fixed, faults = _repaired(record)
         if faults and (policy == "drop" or not fixed["conversations"]):
-            dropped[NO_ANSWER if not fixed["conversations"] else faults[0]] += 1
+            dropped[faults[0] if fixed["conversations"] or faults[0] == OTHER_ROLE else NO_ANSWER] += 1
             continue
         repaired.update(faults)
         kept.append(fixed if faults else record)

@@ -1,7 +1,7 @@
 """The data before a run: the folder, images of a sample of records, and the tokens of its samples."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.data.image_checks import check_images, faults_in
 from tasks.data.preparing import choose_records, find_raw
+from tasks.data.record_checks import SOURCE_PREFIX
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
@@ -55,16 +56,23 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     try:
         raw = find_raw(config.root)
         images = DataFolder(config.root).images
-        records = [dict(record) for record in choose_records(raw, images, config).checked.records]
+        checked = choose_records(raw, images, config).checked
     except UserError as error:
         return stops("data", str(error)), None
+    records = [dict(record) for record in checked.records]
     if fault := _fault_of_records(raw, images, records, config):
-        return stops("data", fault), None
+        return stops("data", fault + _other_sources(checked.dropped)), None
     chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
     validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     asked = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
     found = RecordSample(chosen, images, len(records), validation)
     return ok("data", f"{len(records)} records of {raw} ({asked})"), found
+
+
+def _other_sources(dropped: Mapping[str, int]) -> str:
+    """Which sources the file holds besides, by the names that data.sources takes."""
+    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(SOURCE_PREFIX)]
+    return f" ({'; '.join(others)})" if others else ""
 
 
 def _of_drawn_sample(config: DataConfig) -> Finding:

@@ -63,7 +63,7 @@ def test_guessed_tasks_are_counted_by_source():
         "LR": {"captioning": 0, "vqa": 1, "guessed": 0},
     }
     assert describe_tasks(counted)[1:] == [
-        "GeoChat: 1 caption prompts and 1 questions, 1 of them guessed from their words",
+        "GeoChat: 1 caption prompts and 1 questions; 1 of these are guesses from the words of the prompt",
         "LR: 0 caption prompts and 1 questions",
     ]
 

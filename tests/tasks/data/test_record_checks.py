@@ -58,6 +58,13 @@ def test_record_without_any_answer_is_dropped(bad):
     assert checked.dropped == {"no answer to learn from": 1}
 
 
+def test_record_whose_answer_has_another_role_is_dropped_for_the_role():
+    bad = record("<image>\nWhat?", "a beach", roles=["human", "assistant"])
+    assert check_records([bad, GOOD], "drop").dropped == {"turn of a role other than human and gpt": 1}
+    bad = record("What?", "a beach", roles=["user", "assistant"])
+    assert check_records([bad, GOOD], "repair").dropped == {"turn of a role other than human and gpt": 1}
+
+
 def test_placeholder_moves_to_the_first_remaining_question():
     checked = check_records([record("<image>\nWhat?", " ", "And?", "a sea")], "repair")
     assert [turn["value"] for turn in checked.records[0]["conversations"]] == ["<image>\nAnd?", "a sea"]
@@ -109,6 +116,12 @@ def test_filter_counts_every_dropped_record_by_reason():
         "no answer to learn from": 1,
         "image file missing": 1,
     }
+
+
+def test_filter_counts_the_role_when_the_answer_has_another_role():
+    turns = [{"from": "user", "value": "<image>\nRoad?"}, {"from": "assistant", "value": "yes"}]
+    filtered = filter_records([{**answered("LR/1.tif"), "conversations": turns}], ("LR",))
+    assert filtered.dropped == {"turn of a role other than human and gpt": 1}
 
 
 def test_path_with_dots_inside_the_folder_is_kept():
