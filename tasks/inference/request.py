@@ -46,7 +46,7 @@ class Share(Value):
     of: int = 1
 
 
-class Asking(Value):
+class PredictionSpec(Value):
     """How a run answers a test set with one of its models; `label` is what reports call the model."""
 
     label: str

@@ -11,7 +11,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.errors import ConfigError
 from tasks.inference.predict import claim, parse_progress
-from tasks.inference.request import AnswerStore, Asking, PredictRequest, Share
+from tasks.inference.request import AnswerStore, PredictionSpec, PredictRequest, Share
 from tasks.orchestration.caching import ProgressArtifact, lines_to, step
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
@@ -26,18 +26,23 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 @step("answer-subsets")
 def answer_subsets(
-    model: ModelRef, dataset: DatasetRef, asking: Asking, run: Run, out: Path, adapter: CheckpointRef | None = None
+    model: ModelRef,
+    dataset: DatasetRef,
+    spec: PredictionSpec,
+    run: Run,
+    out: Path,
+    adapter: CheckpointRef | None = None,
 ) -> PredictionsRef:
     """Answer a dataset's test set with one model, or with an adapter on it, into the folder `out`."""
     request = PredictRequest(
         model=model.path, model_sha256=model.sha256, adapter=adapter.path if adapter else None,
         data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
-        out=out, name=asking.label, config=asking.config, subset_size=asking.subset_size,
+        out=out, name=spec.label, config=spec.config, subset_size=spec.subset_size,
         store=AnswerStore(uri=run.store_uri, config=run.store_config),
     )  # fmt: skip
-    if (asking.config.workers > 1 or asking.config.ray_address) and claim(request):
+    if (spec.config.workers > 1 or spec.config.ray_address) and claim(request):
         _answer_in_parallel(request, run)
-    return PredictionsRef.model_validate(_run(request, run, asking.label))
+    return PredictionsRef.model_validate(_run(request, run, spec.label))
 
 
 @task(name="answer-share", task_run_name="answer-share-{share.number}")

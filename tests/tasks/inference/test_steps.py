@@ -12,7 +12,7 @@ import pytest
 from prefect import flow
 
 from tasks.errors import ConfigError
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import InferenceConfig
@@ -37,13 +37,13 @@ def answering(records, images, tmp_path):
 
     def answer(name, **config):
         run = Run(name=name, workspace_root=tmp_path, store_uri=(tmp_path / f"store-{name}").as_uri(), store_name=name)
-        asking = Asking(label="final", config=InferenceConfig(engine="echo", **config), subset_size=1)
+        spec = PredictionSpec(label="final", config=InferenceConfig(engine="echo", **config), subset_size=1)
 
         @flow
         def answer_flow():
             # refreshed: the number of processes is not part of the cache key
             return answer_subsets.with_options(refresh_cache=True)(
-                model, dataset, asking, run, run.folder.predictions("final")
+                model, dataset, spec, run, run.folder.predictions("final")
             )
 
         return answer_flow(), run.folder
