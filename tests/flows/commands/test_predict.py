@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.cli import main
+from flows.cli import build_parser, main
+from tasks.settings import InferenceConfig
 
 
 @pytest.fixture
@@ -65,6 +66,13 @@ def test_other_settings_in_the_same_folder_end_with_2(world, capsys):
     predict(world)
     assert predict(world, "--history", "reference") == 2
     assert "inference.history" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["history", "caption_turns", "dtype", "engine"])
+def test_options_offer_the_choices_of_the_settings(name):
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action.choices, dict))
+    (option,) = (action for action in subparsers.choices["predict"]._actions if action.dest == name)
+    assert list(option.choices) == InferenceConfig.model_json_schema()["properties"][name]["enum"]
 
 
 def test_help_needs_no_heavy_import():
