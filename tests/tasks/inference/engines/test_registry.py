@@ -92,7 +92,7 @@ def test_an_engine_that_takes_merged_models_refuses_an_adapter(request_for, reco
 
 
 def test_an_engine_without_the_original_layout_refuses_such_a_model(tmp_path, monkeypatch):
-    config = {"model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"], "mm_vision_tower": "clip"}
+    config = {"model_type": "llava_llama", "mm_projector_type": "mlp2x_gelu"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.setitem(ENGINES, "new", EngineEntry("new", "", layouts=("transformers",)))
     require_engine("transformers", tmp_path)
