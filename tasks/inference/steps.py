@@ -100,7 +100,8 @@ def _task_runner(config: InferenceConfig) -> TaskRunner[Any]:
             "inference.ray_address needs prefect-ray, which is not installed: `pip install 'rsvlm[ray]'` on all "
             "machines, or leave it empty."
         ) from None
-    return RayTaskRunner(address=config.ray_address)
+    runner: TaskRunner[Any] = RayTaskRunner(address=config.ray_address)
+    return runner
 
 
 @contextmanager

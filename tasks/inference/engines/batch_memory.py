@@ -56,7 +56,7 @@ def free_bytes(device: torch.device) -> int:
     """Free memory of a device in bytes, including what PyTorch has reserved and does not use."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + unused
+        return int(torch.cuda.mem_get_info(device)[0] + unused)
     rows = dict(line.split(":") for line in MEMORY_INFO.read_text().splitlines()) if MEMORY_INFO.exists() else {}
     return int(rows.get("MemAvailable", "4000000 kB").split()[0]) * 1024
 

@@ -39,7 +39,7 @@ class Prefix:
     @property
     def length(self) -> int:
         """Prefix tokens."""
-        return self.keys[0].shape[-2]
+        return int(self.keys[0].shape[-2])
 
     def for_rows(self, images: Sequence[int]) -> "Prefix":
         """The same prefixes for rows with these image indices."""
@@ -96,7 +96,10 @@ def attend(
     """
     prefix: Prefix | None = options.pop("prefix", None)
     if prefix is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        ordinary: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **options
+        )
+        return ordinary
     assert attention_mask is not None
     rows, heads, length, size = query.shape
     kv_heads = key.shape[1]

@@ -178,7 +178,8 @@ class TransformersEngine:
         prompts = [
             embed_prompt(model, ids, self._loaded.image_token_id, features) for features in encode_images(model, pixels)
         ]
-        return encode_prefix(model, torch.stack(prompts))
+        prefixes: Prefix = encode_prefix(model, torch.stack(prompts))
+        return prefixes
 
     def _decode(self, question: Question, ids: Sequence[int]) -> Answer:
         return Answer(key=question.key, text=decode_answer(self._loaded.tokenizer, ids), tokens=len(ids))
