@@ -1,6 +1,7 @@
 """The registry of engines: what reads it, what an entry requires, and an engine from outside the package."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ def test_an_engine_from_outside_needs_one_file_and_one_entry(toy_engine, tmp_pat
     (record,) = json.loads((tmp_path / "out" / "final.json").read_text())
     assert record["conversations"] == [*turns, {"from": "gpt", "value": "yes"}]
     assert json.loads((tmp_path / "out" / "MANIFEST.json").read_text())["details"]["engine"] == "yes 1"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_module_of_an_entry_prepares_the_engine(name):
+    assert callable(import_module(ENGINES[name].module).prepare)
 
 
 def test_settings_and_their_form_take_the_registered_engines(toy_engine):
