@@ -21,7 +21,8 @@ def add_projector(parser: argparse.ArgumentParser) -> None:
         "--projector",
         choices=("adapter", "base"),
         default="adapter",
-        help="whose projector is used: the adapter's (default), or the base's for an adapter trained without it",
+        help="whose projector is used: the adapter's (default), or the base's for an adapter trained without it, "
+        "as by plain PEFT and LLaMA-Factory",
     )
 
 

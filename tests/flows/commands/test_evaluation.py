@@ -207,6 +207,11 @@ DAMAGES = {
         lambda rows: [*rows[:-1], "x"],
         "FILE, record 10 is not an object with id, image and conversations.",
     ),
+    "record of another tool": (
+        lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
+        "FILE, record 1 has no conversations, but 'question_id, answer'; write the file anew with id, image and "
+        "conversations in each record.",
+    ),
     "wrong type of id": (
         first(id=True),
         "FILE, record 1: its id is True, but it must be a text or a whole number.",

@@ -156,10 +156,17 @@ def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path
         assert found.level == "stops" and sentence in found.text
 
 
-def test_a_layout_that_the_base_cannot_be_merged_in_stops(node: Path, tiny_model_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [("text_config", {"model_type": "mistral"}), (None, {"projector_hidden_act": "silu"})],
+    ids=["a language model", "an activation of the projector"],
+)
+def test_a_layout_that_the_base_cannot_be_merged_in_stops(
+    node: Path, tiny_model_dir: Path, part: str | None, setting: dict[str, str]
+) -> None:
     base = copytree(tiny_model_dir, node / "base")
     config = json.loads((base / "config.json").read_text())
-    config["text_config"]["model_type"] = "mistral"
+    (config[part] if part else config).update(setting)
     (base / "config.json").write_text(json.dumps(config))
     assert {found.level for found in look_at_base(ModelConfig(base=str(base)), node, "transformers")[0]} == {"ok"}
     (found,), _ = look_at_base(ModelConfig(base=str(base)), node, "llava")
