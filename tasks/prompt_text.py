@@ -44,19 +44,19 @@ PROPERTY = r"(?:scene|class|position|object|area|colou?r|shape|size|direction)s?
 PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?:{PROPERTY}|types?|kinds?))*")
 
 
-def with_image(text: str) -> str:
+def with_placeholder(text: str) -> str:
     """The text with the image's placeholder once, on a line of its own at the start, as LLaVA trains it."""
-    return f"{IMAGE_PLACEHOLDER}\n{without_image(text)}".strip()
+    return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}".strip()
 
 
-def without_image(text: str) -> str:
+def without_placeholder(text: str) -> str:
     """The text without the image's placeholder and surrounding whitespace."""
     return text.replace(IMAGE_PLACEHOLDER, "").strip()
 
 
 def bare_prompt(text: str) -> str:
     """A prompt's words in lower case, without placeholder, tag and what leads in, such as "based on the image,"."""
-    text = without_image(text)
+    text = without_placeholder(text)
     text = TAG.sub("", text, count=1).strip().lower() if "[" in text else text.lower()
     while found := LEAD_IN.match(text):
         text = text[found.end() :]
@@ -67,7 +67,7 @@ def tag_of(text: str) -> str | None:
     """The tag that a prompt begins with, before or behind the image's placeholder, or None."""
     if "[" not in text:
         return None
-    found = TAG.match(without_image(text))
+    found = TAG.match(without_placeholder(text))
     return found[1] if found else None
 
 

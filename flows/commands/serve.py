@@ -126,7 +126,7 @@ def _synthetic_examples(folder: Path) -> "Iterator[Example]":
 
     from tasks.data.synthetic.dataset import sample_records
     from tasks.data.synthetic.drawing import paint
-    from tasks.prompt_text import without_image
+    from tasks.prompt_text import without_placeholder
     from tasks.serving.answers import Example
     from tasks.settings import SampleConfig
 
@@ -134,4 +134,4 @@ def _synthetic_examples(folder: Path) -> "Iterator[Example]":
     for number, (record, scene) in enumerate(islice(sample_records(SampleConfig()), EXAMPLES)):
         image = folder / f"{number + 1}.png"
         paint(scene, EXAMPLE_SIDE).save(image)
-        yield Example(image, without_image(record["conversations"][0]["value"]))
+        yield Example(image, without_placeholder(record["conversations"][0]["value"]))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tasks.data.filtering import UNANSWERED
 from tasks.data.records_file import Record
 from tasks.image_paths import image_key
-from tasks.prompt_text import IMAGE_PLACEHOLDER, with_image, without_image
+from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
 from tasks.record_faults import OTHER_ROLE, ROLES
 
 Policy = Literal["repair", "drop"]
@@ -116,10 +116,10 @@ def _with_mark_in_place(turns: Turns) -> Turns:
 
 def _mark_first(turns: Turns) -> Turns:
     bare = [
-        {**turn, "value": without_image(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
+        {**turn, "value": without_placeholder(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
         for turn in turns
     ]
-    return [{**bare[0], "value": with_image(bare[0]["value"])}, *bare[1:]]
+    return [{**bare[0], "value": with_placeholder(bare[0]["value"])}, *bare[1:]]
 
 
 # pairs first: the mark then goes to the first question that is left

@@ -8,7 +8,7 @@ from tasks.evaluation.caption_metrics import CAPTION_METRICS, SPICE, CaptionScor
 from tasks.evaluation.metrics.answer_types import no_answer
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
-from tasks.prompt_text import without_image
+from tasks.prompt_text import without_placeholder
 
 CAPTION = "caption"
 # of a question without a true answer
@@ -81,7 +81,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Row:
         "source": record.source,
         "task": turn.task,
         "turn": turn.number,
-        "question": without_image(turn.question),
+        "question": without_placeholder(turn.question),
         "answer": turn.answer,
         "references": [turn.reference],
         "type": CAPTION,

@@ -11,7 +11,7 @@ from tasks.evaluation.metrics.answer_matching import bin_of, normalise_answer, n
 from tasks.evaluation.metrics.answer_types import confusion_of, count_no_answers
 from tasks.evaluation.metrics.bootstrap import ratio_interval
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
-from tasks.prompt_text import without_image
+from tasks.prompt_text import without_placeholder
 from tasks.sources import type_of_question
 
 COUNT = "count"
@@ -36,7 +36,7 @@ class AnsweredQuestion:
 
 def plain_question(text: str) -> str:
     """A prompt without the image's placeholder, normalised, so that the same question is found again."""
-    return normalise_answer(without_image(text))
+    return normalise_answer(without_placeholder(text))
 
 
 def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion]:

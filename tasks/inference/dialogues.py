@@ -11,7 +11,7 @@ from tasks.files import fits_utf8
 from tasks.image_paths import require_images_inside
 from tasks.inference.engines.base import Engine, Outcome, Refusal
 from tasks.json_stream import iterate_values
-from tasks.prompt_text import with_image, without_image
+from tasks.prompt_text import with_placeholder, without_placeholder
 from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
 from tasks.records import Answer, Question
 from tasks.settings.inference import CaptionTurns, History
@@ -44,7 +44,7 @@ class Dialogue:
 
     def has_question(self, turn: int) -> bool:
         """Whether a turn asks anything besides showing the image."""
-        return bool(without_image(self.questions[turn]))
+        return bool(without_placeholder(self.questions[turn]))
 
     @property
     def keys(self) -> list[str]:
@@ -175,7 +175,7 @@ def _visible_turns(
         visible += [("human", dialogue.questions[earlier]), ("gpt", answer)]
     visible.append(("human", dialogue.questions[turn]))
     # only a record's first turn carries the placeholder, but every prompt must show the image
-    return (("human", with_image(visible[0][1])), *visible[1:])
+    return (("human", with_placeholder(visible[0][1])), *visible[1:])
 
 
 def ask_dialogues(

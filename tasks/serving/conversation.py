@@ -11,7 +11,7 @@ from tasks.inference.engines.generation import generate_tokens
 from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import Turn
-from tasks.prompt_text import with_image, without_image
+from tasks.prompt_text import with_placeholder, without_placeholder
 from tasks.serving.models import ServedModel
 
 History = Literal["predicted", "independent"]
@@ -62,9 +62,9 @@ class Conversation:
         earlier = self.rounds if self._history == "predicted" else []
         turns: list[Turn] = []
         for asked, answer in [*earlier, (prompt, "")]:
-            turns += [("human", without_image(asked)), ("gpt", answer)]
+            turns += [("human", without_placeholder(asked)), ("gpt", answer)]
         # the image comes first, wherever a prompt names it
-        return [("human", with_image(turns[0][1])), *turns[1:-1]]
+        return [("human", with_placeholder(turns[0][1])), *turns[1:-1]]
 
     def _texts(self, ids: Sequence[int]) -> Iterator[str]:
         """Yield the answer's text after each token."""

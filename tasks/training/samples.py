@@ -15,7 +15,7 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.loading import Reader
-from tasks.prompt_text import with_image, without_image
+from tasks.prompt_text import with_placeholder, without_placeholder
 
 Round = tuple[str, str]
 
@@ -175,8 +175,8 @@ def _split(
 
 
 def _with_image(question: str) -> str:
-    return question if IMAGE_PLACEHOLDER in question else with_image(question)
+    return question if IMAGE_PLACEHOLDER in question else with_placeholder(question)
 
 
 def _without_image(text: str) -> str:
-    return without_image(text) if IMAGE_PLACEHOLDER in text else text
+    return without_placeholder(text) if IMAGE_PLACEHOLDER in text else text

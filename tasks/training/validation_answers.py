@@ -24,7 +24,7 @@ from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import encode_prompt, padding_id
 from tasks.model.loading import Reader
-from tasks.prompt_text import with_image
+from tasks.prompt_text import with_placeholder
 from tasks.training.job import TrainingOrder
 from tasks.training.training_records import VALIDATION, read_set
 from tasks.turn_tasks import Task, turn_tasks
@@ -167,7 +167,7 @@ class AnswerScores:
 
     def _prompt(self, question: str) -> list[int]:
         reader = self._reader
-        turns = [("human", with_image(question))]
+        turns = [("human", with_placeholder(question))]
         return encode_prompt(reader.tokenizer, turns, reader.image_token_id, reader.image_tokens)
 
     def _pixels(self, image: str) -> Any:

@@ -9,7 +9,7 @@ from tasks.image_paths import image_file
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.request import PredictRequest
 from tasks.model.images import read_image
-from tasks.prompt_text import without_image
+from tasks.prompt_text import without_placeholder
 from tasks.records import Answer, Question
 
 BATCH_SIZE = 64
@@ -42,6 +42,6 @@ class EchoEngine:
         return [self._answer(question, size) for question in group]
 
     def _answer(self, question: Question, image_size: tuple[int, int]) -> Answer:
-        prompt = without_image(question.turns[-1][1])
+        prompt = without_placeholder(question.turns[-1][1])
         text = f"{digest_of([question.image, image_size, question.turns])[:8]} {prompt}"
         return Answer(key=question.key, text=text, tokens=len(text.split()))

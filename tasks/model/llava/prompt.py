@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import DataError
-from tasks.prompt_text import IMAGE_PLACEHOLDER, with_image
+from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -37,7 +37,7 @@ class EncodedConversation:
 
 def place_image(text: str) -> str:
     """Put the image first in its turn, on a line of its own, as the reference does before training."""
-    return with_image(text) if IMAGE_PLACEHOLDER in text else text
+    return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
 
 
 def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool = True) -> EncodedConversation:
