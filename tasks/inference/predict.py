@@ -50,7 +50,7 @@ class ProgressLog:
         if self._start is None:
             # earlier answers do not count towards the rate
             self._start, self._logged_at = (now, answered), now
-            self._log(f"{answered} of {asked} questions answered already")
+            self._log(f"{answered} of {asked} questions answered before")
         elif now - self._logged_at >= self._interval_s or answered == asked:
             self._logged_at = now
             self._log(self._line(now, answered, asked))

@@ -60,7 +60,7 @@ def test_one_or_several_child_processes_give_the_same_answers(answered):
     assert (two.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
     lines = folder.log.read_text().split("\n")
     # two processes share the questions; the join has none left to ask
-    assert {line for line in lines if "already" in line} == {f"0 of {n} questions answered already" for n in (2, 5)}
+    assert {line for line in lines if "before" in line} == {f"0 of {n} questions answered before" for n in (2, 5)}
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_killing_a_ray_worker_changes_no_answer(records, images, tmp_path, prefe
     assert len(killed) == 1
     # shares were started three times: by two workers, and again by a third that continued a share
     started = [
-        (int(n), int(of)) for n, of in re.findall(r"(\d+) of (\d+) questions answered already", folder.log.read_text())
+        (int(n), int(of)) for n, of in re.findall(r"(\d+) of (\d+) questions answered before", folder.log.read_text())
     ]
     assert len(started) == 3 and any(0 < n < of for n, of in started), started
     assert (several.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
