@@ -16,7 +16,7 @@ from tasks.data.dataset_views import settings_for_few_images
 from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.merging.steps import merge_adapter_step
 from tasks.orchestration.caching import content_digest_of, make
@@ -113,7 +113,7 @@ def _score(
             place / "predictions" / checkpoint.name,
             run.folder.superseded,
             dataset=asked,
-            asking=Asking(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
+            spec=PredictionSpec(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
             run=run,
             **_answering(run, config, base, fetched),
         )

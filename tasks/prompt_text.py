@@ -12,6 +12,7 @@ from typing import Literal
 
 Task = Literal["captioning", "vqa"]
 
+# where a record's text shows the image, whatever token the model has for it
 IMAGE_PLACEHOLDER = "<image>"
 # of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
@@ -52,20 +53,18 @@ PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?
 
 def without_placeholder(text: str) -> str:
     """A text without the image placeholder and the white space around it."""
-    return text.replace(IMAGE_PLACEHOLDER, "").strip() if IMAGE_PLACEHOLDER in text else text.strip()
+    return text.replace(IMAGE_PLACEHOLDER, "").strip()
 
 
 def with_placeholder(text: str) -> str:
-    """A text with one image placeholder, at its start, on its own line."""
-    return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}"
+    """A text with one image placeholder, on its own line at the start, as LLaVA is trained."""
+    return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}".strip()
 
 
 def bare_prompt(text: str) -> str:
     """A prompt's words in lower case, without placeholder, tag and lead-ins such as "based on the image,"."""
     text = without_placeholder(text)
-    if "[" in text:
-        text = TAG.sub("", text, count=1)
-    text = text.strip().lower()
+    text = TAG.sub("", text, count=1).strip().lower() if "[" in text else text.lower()
     while found := LEAD_IN.match(text):
         text = text[found.end() :]
     return text
@@ -75,7 +74,7 @@ def tag_of(text: str) -> str | None:
     """The tag at the start of a prompt, before or after the image placeholder, or None."""
     if "[" not in text:
         return None
-    found = TAG.match(text.replace(IMAGE_PLACEHOLDER, ""))
+    found = TAG.match(without_placeholder(text))
     return found[1] if found else None
 
 

@@ -68,10 +68,9 @@ def _write_view(dataset: DatasetRef, records: Records, fingerprint: str, out: Pa
 def settings_for_few_images(config: ExperimentConfig) -> ExperimentConfig:
     """An experiment's settings for answering a few images with a base model and its adapter.
 
-    One process answers, not vLLM, which takes merged models only; no audit, which belongs to the whole test set.
+    One process answers, with an engine that takes adapters; no audit, which belongs to the whole test set.
     """
-    engine = "transformers" if config.inference.engine == "vllm" else config.inference.engine
-    alone = {"engine": engine, "workers": 1, "ray_address": None, "equality_sample": 0}
+    alone = {"engine": config.inference.adapter_engine, "workers": 1, "ray_address": None, "equality_sample": 0}
     return config.model_copy(
         update={
             "inference": config.inference.model_copy(update=alone),

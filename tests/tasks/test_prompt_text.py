@@ -10,10 +10,14 @@ from tasks.prompt_text import (
 )
 
 
-@pytest.mark.parametrize("text", ["<image>\nIs it?", "Is it?\n<image>", "<image><image> Is it?", "Is it? "])
+@pytest.mark.parametrize("text", ["Is it?", "<image>\nIs it?", " Is it?\n<image>", "<image> <image>Is it? "])
 def test_placeholder_is_removed_and_put_on_the_first_line(text):
     assert without_placeholder(text) == "Is it?"
     assert with_placeholder(text) == "<image>\nIs it?"
+
+
+def test_text_without_words_becomes_the_placeholder_alone():
+    assert (with_placeholder(" "), without_placeholder("<image>\n")) == ("<image>", "")
 
 
 @pytest.mark.parametrize(
