@@ -77,7 +77,7 @@ def user_error(kind: str, message: str) -> UserError:
     return found(message) if isinstance(found, type) and issubclass(found, UserError) else UserError(message)
 
 
-def told_to_user(error: BaseException | None) -> str | None:
+def user_message(error: BaseException | None) -> str | None:
     """What the user is told instead of a traceback; None where there is nothing that the user can mend."""
     if isinstance(error, UserError):
         return str(error)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.commands.going_on import going_on
+from flows.commands.experiment import resume_hint
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def run_fetch(options: argparse.Namespace) -> None:
     root = options.root.absolute()
     # a wrong name or path is told at once, before a server is started
     require_obtainable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
-    with going_on(options, lambda: "what was fetched is kept"):
+    with resume_hint(options, lambda: "what was fetched is kept"):
         open_prefect()
         from flows.fetch_data import fetch_data_flow
 

@@ -82,11 +82,11 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_one():
-    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is no setting: did you mean lora_r?"
+    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is not a setting: did you mean lora_r?"
 
 
 def test_an_unknown_section_is_refused_with_the_known_ones():
-    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is no setting: known here are data, model, training")
+    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is not a setting: known settings: data, model, training")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def runs(orchestra: Any, small: Any) -> SimpleNamespace:
 def test_a_dead_run_is_called_crashed_and_a_healthy_one_is_not(orchestra: Any, runs: SimpleNamespace) -> None:
     crashed = f"prefect.flow-run.{runs.lost}"
     (event,) = orchestra.until(lambda: orchestra.events("prefect.flow-run.Crashed", crashed), "the death of a run")
-    assert event["payload"]["validated_state"]["message"] == "Nothing was heard of it for 5 minutes."
+    assert event["payload"]["validated_state"]["message"] == "No heartbeat for 5 minutes."
     started = datetime.fromisoformat(orchestra.ask("GET", f"flow_runs/{runs.healthy}")["start_time"])
     # had nothing been heard of the other, it would be called dead by then; the server looks every five seconds
     called_dead = started + timedelta(seconds=SILENCE_S + 10)

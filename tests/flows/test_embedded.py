@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.embedded import as_sentence
+from flows.embedded import startup_error
 
 PATIENCE_S = 120
 
@@ -54,7 +54,7 @@ def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: 
             os.kill(pid, signal.SIGKILL)
 
 
-def test_a_server_that_does_not_start_in_time_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_in_time_is_reported_in_one_sentence(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     ended = subprocess.run(
         [sys.executable, "-m", "flows.cli", "train", "demo", "--workspace", str(tmp_path / "workspace")],
@@ -64,7 +64,7 @@ def test_a_server_that_does_not_start_in_time_is_told_in_a_sentence(tmp_path: Pa
         check=False,
     )
     assert ended.returncode == 2, ended.stderr
-    assert "error: Prefect's own server" in ended.stderr and "within 1 s" in ended.stderr
+    assert "error: Prefect's embedded server" in ended.stderr and "within 1 s" in ended.stderr
     assert "Traceback" not in ended.stderr
     wait_for(lambda: not processes_of(tmp_path))
 
@@ -81,9 +81,9 @@ def wait_for(is_so) -> None:
     ("error", "limit_s"),
     [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],
 )
-def test_a_server_that_is_too_slow_is_one_sentence(
+def test_a_server_that_is_too_slow_is_reported_in_one_sentence(
     error: Exception, limit_s: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "77")
-    assert f"did not answer within {limit_s} s: the machine is busy" in str(as_sentence(error))
-    assert as_sentence(bug := RuntimeError("a bug")) is bug
+    assert f"did not answer within {limit_s} s: the machine is busy" in str(startup_error(error))
+    assert startup_error(bug := RuntimeError("a bug")) is bug

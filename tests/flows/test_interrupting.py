@@ -128,28 +128,28 @@ def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_while_the_server_starts(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "server", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
-    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+    assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
 def test_while_the_toy_model_is_made(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
-    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+    assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
 def test_sigterm_outside_a_training_ends_it_as_ctrl_c_does(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
-    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
+    assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
-    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
+    assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
 
 
 def test_while_it_trains_and_then_goes_on_as_it_says(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "trained", max_steps=4000)
     terminal.until_said(TRAINING)
-    found = re.search(r"interrupted: checkpoint-(\d+) is saved; go on with `rsvlm (.*)`", require_in_order(terminal))
+    found = re.search(r"interrupted: checkpoint-(\d+) is saved; continue with `rsvlm (.*)`", require_in_order(terminal))
     assert found and found[2].endswith("--resume")
     again = run("train", "--name", "trained", "--resume", max_steps=4000)
     again.until_said(f"resuming from checkpoint-{found[1]}")

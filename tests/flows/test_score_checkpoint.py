@@ -163,14 +163,14 @@ def test_switched_off_or_of_a_run_that_is_elsewhere_nothing_is_done(trained: Sim
 def test_a_training_does_not_fail_by_its_scores(trained: SimpleNamespace, tmp_path: Path) -> None:
     from prefect import flow
 
-    from flows.score_checkpoint import score_what_is_left
+    from flows.score_checkpoint import score_remaining
     from tasks.storage.runs import open_run
 
     run = open_run(trained.build(1, data={**DATA, "root": str(tmp_path / "gone")}), "failing", trained.workspace)
 
     @flow
     def training() -> str:
-        score_what_is_left(run)
+        score_remaining(run)
         return "trained"
 
     assert training() == "trained"

@@ -71,12 +71,12 @@ def first(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SimpleNamespace]:
     """A finished run of all stages, its toy base of a few lessons only, and the database of its results."""
-    import flows.base_model
+    import flows.shared
 
     folder = tmp_path_factory.mktemp("first")
     config = small_experiment(model={"base": "tiny"}, evaluation={"clean_beside": True})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flows.base_model, "LESSONS", {"scenes": 60, "image_size": 64, "seed": 7})
+        patch.setattr(flows.shared, "LESSONS", {"scenes": 60, "image_size": 64, "seed": 7})
         run_in(folder / "workspace", folder / "prefect", config)
         made = digests(folder / "workspace")
         yield SimpleNamespace(workspace=folder / "workspace", prefect=folder / "prefect", config=config, made=made)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import DataError, told_to_user
+from tasks.errors import DataError, user_message
 from tasks.files import write_text
 
 
@@ -33,16 +33,16 @@ def error_of(number: int, *names: str | None) -> OSError:
     ],
 )
 def test_what_the_user_can_mend_is_a_sentence(error: Exception, told: str) -> None:
-    assert told_to_user(error) == told
+    assert user_message(error) == told
 
 
 @pytest.mark.parametrize("error", [None, ValueError("ours"), error_of(errno.ENOENT, "gone"), error_of(errno.EIO, "x")])
 def test_an_error_of_ours_is_not(error: Exception | None) -> None:
-    assert told_to_user(error) is None
+    assert user_message(error) is None
 
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "file" / "a.json", "text")
-    assert str(tmp_path / "file") in (told_to_user(caught.value) or "")
+    assert str(tmp_path / "file") in (user_message(caught.value) or "")

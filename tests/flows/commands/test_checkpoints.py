@@ -42,7 +42,7 @@ def test_nothing_to_list_is_said_and_nothing_to_verify_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["checkpoints", "list", str(tmp_path)]) == 0
-    assert capsys.readouterr().err == "there is no checkpoint below this address\n"
+    assert capsys.readouterr().err == "there is no checkpoint at this address\n"
     assert main(["checkpoints", "verify", str(tmp_path)]) == 2
     assert "nothing was verified" in capsys.readouterr().err
 
@@ -91,6 +91,6 @@ def test_a_note_that_a_kill_left_half_written_is_gone_after_the_next_archiving(t
     assert list(half.parent.iterdir()) == []
 
 
-def test_a_folder_that_is_no_runs_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_archiving_a_folder_that_is_not_a_run_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "archive", str(tmp_path)]) == 2
-    assert "no run's folder" in capsys.readouterr().err
+    assert "is not the folder of a run" in capsys.readouterr().err

@@ -63,11 +63,14 @@ def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytes
     ("arguments", "sentence"),
     [
         (["nonsense"], "nonsense is neither a preset nor a YAML file"),
-        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is no setting: did you mean lora_r?"),
+        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is not a setting: did you mean lora_r?"),
         (["demo", "--set", "training.lora_r=0"], "training.lora_r: Input should be greater than or equal to 1; got 0."),
         (["demo", "--set", "lora_r"], "--set lora_r: write it as section.name=value."),
         (["demo", "--set", "data.sources=NWPU"], "data.sources: Input should be a list, written [A,B]; got 'NWPU'."),
-        (["demo", "--set", "store.uri=/a"], "store.uri: got '/a', which does not fit: file:///folder or s3://bucket/"),
+        (
+            ["demo", "--set", "store.uri=/a"],
+            "store.uri: got '/a', which does not match: file:///folder or s3://bucket/",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(

@@ -29,7 +29,7 @@ from pathlib import Path
 from flows.embedded import prepare_prefect
 prepare_prefect()
 from prefect import flow
-from flows.owning import make_shared
+from flows.shared import make_shared
 from tasks.files import write_text
 from tasks.records import FolderRef
 from tasks.orchestration.caching import step
