@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from tasks.errors import DataError
+from tasks.errors import DataError, NoRoomError
 
 Kind = Literal["file", "folder", "link", "device"]
 
@@ -15,10 +15,6 @@ LONGEST_PATH = 1000
 DEEPEST_PATH = 64
 KEEP_FREE_BYTES = 64 << 20
 TRUSTED = "unpack it yourself and give the folder, if you trust it"
-
-
-class NoRoomError(DataError):
-    """The archive is good, but the disk is full."""
 
 
 @dataclass(frozen=True)

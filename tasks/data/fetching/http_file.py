@@ -11,7 +11,7 @@ import httpx
 
 from tasks.data.fetching.http_responses import Meaning, meaning_of
 from tasks.data.fetching.partial_file import PartialFile, Remote, opened_part, record_of, require_space
-from tasks.errors import DataError
+from tasks.errors import DataError, FetchError
 from tasks.files import read_json
 from tasks.secret_addresses import scrubbed, without_secrets
 
@@ -19,10 +19,6 @@ Progress = Callable[[int, int | None], None]
 # they log each address and each answer's headers, signed addresses among them
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class FetchError(DataError):
-    """A file could not be had from this address; another may do."""
 
 
 @dataclass(frozen=True)
