@@ -17,7 +17,7 @@ from flows.cli import build_parser
 from tasks.settings import ExperimentConfig
 
 REPO = Path(__file__).resolve().parents[1]
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
 OURS = [path for room in ("flows", "tasks", "deployments") for path in sorted((REPO / room).rglob("*.py"))]
 SECTIONS = "|".join(ExperimentConfig.model_fields)
 # of what stands in blocks without a language, these are commands; the rest are listings and folders
@@ -222,7 +222,7 @@ def test_a_page_has_one_title(page: Path) -> None:
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", read(PAGES[0])))
+    linked = set(re.findall(r"\]\((?:docs/)?([\w-]+\.md)\)", read(PAGES[0])))
     assert {page.name for page in PAGES[1:]} - linked == set()
 
 
