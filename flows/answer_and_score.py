@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tasks.data.steps import audit_sets
 from tasks.evaluation.steps import evaluate_answers
@@ -27,7 +27,7 @@ def answer(run: Run, config: ExperimentConfig, answerer: Answerer, dataset: Data
     label, model, adapter = answerer
     asking = Asking(label=label, config=config.inference, subset_size=config.data.subset_size)
     # without an adapter the parameter must stay out of the step's cache key
-    on = {} if adapter is None else {"adapter": adapter}
+    on: dict[str, Any] = {} if adapter is None else {"adapter": adapter}
     return make(answer_subsets, out, run.folder.superseded, model=model, dataset=dataset, asking=asking, run=run, **on)
 
 

@@ -1,4 +1,4 @@
-"""Prefect's embedded server ends with the command that started it, however that ends."""
+"""Prefect's embedded server ends with the command that started it, even if that is killed."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ PATIENCE_S = 120
 
 
 def processes_of(home: Path) -> list[int]:
-    """All processes that were given this home."""
+    """All processes with this PREFECT_HOME."""
     mark, found = f"PREFECT_HOME={home}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -28,7 +28,7 @@ def processes_of(home: Path) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["its server starts", "its server answers"])
-def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: Path) -> None:
+def test_a_killed_command_leaves_no_server(moment: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = tmp_path / "log"
