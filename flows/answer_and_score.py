@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tasks.data.steps import audit_sets
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
@@ -25,10 +25,10 @@ class Answerer(NamedTuple):
 def answer(run: Run, config: ExperimentConfig, answerer: Answerer, dataset: DatasetRef, out: Path) -> PredictionsRef:
     """Answer the test set of `dataset` with one model, into the folder `out`."""
     label, model, adapter = answerer
-    asking = Asking(label=label, config=config.inference, subset_size=config.data.subset_size)
+    spec = PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size)
     # without an adapter the parameter must stay out of the step's cache key
     on: dict[str, Any] = {} if adapter is None else {"adapter": adapter}
-    return make(answer_subsets, out, run.folder.superseded, model=model, dataset=dataset, asking=asking, run=run, **on)
+    return make(answer_subsets, out, run.folder.superseded, model=model, dataset=dataset, spec=spec, run=run, **on)
 
 
 def score(

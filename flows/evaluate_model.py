@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flows.answer_and_score import score
 from flows.decorators import flow, owns_run, run_title
-from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
+from tasks.evaluation.report_folder import reports_of_checkpoints
 from tasks.evaluation.steps import show_report
 from tasks.paths import BASE
 from tasks.records import DatasetRef, PredictionsRef, ReportRef

@@ -20,7 +20,7 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
     KEY_LETTERS,
-    checkpoint_at_hand,
+    fetched_checkpoint,
     find_checkpoints_step,
     keep_checkpoint_score,
     scored_keys,
@@ -105,7 +105,7 @@ def _score(
     """Answer and score in a folder for this checkpoint; the downloaded checkpoint is removed after answering."""
     checkpoint, key = keyed
     folder = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
-    with checkpoint_at_hand(run, checkpoint, folder / "model") as fetched:
+    with fetched_checkpoint(run, checkpoint, folder / "model") as fetched:
         answerer = _answerer(run, config, base, fetched, checkpoint.name)
         answers = answer(run, config, answerer, images, folder / "predictions" / checkpoint.name)
     return score(run, config.evaluation, [answers], images, folder / "reports" / checkpoint.name)

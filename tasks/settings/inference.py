@@ -1,10 +1,33 @@
 """The section `inference`: prompts, decoding and engine."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.settings.base import Section
+
+History: TypeAlias = Literal["independent", "predicted", "reference"]
+CaptionTurns: TypeAlias = Literal["first", "all"]
+
+
+def _known_engine(name: str) -> str:
+    if name not in ENGINES:
+        *others, last = map(repr, ENGINES)
+        raise PydanticCustomError(
+            "literal_error", "Input should be {choices}", {"choices": f"{', '.join(others)} or {last}"}
+        )
+    return name
+
+
+def _describe(name: str) -> str:
+    return f"{name}: {ENGINES[name].summary} (needs {ENGINES[name].needs})"
+
+
+def _add_engine_choices(schema: dict[str, Any]) -> None:
+    # as for a Literal: the run form offers them
+    schema["enum"] = list(ENGINES)
 
 
 class InferenceConfig(Section):
@@ -36,30 +59,28 @@ class InferenceConfig(Section):
         description="Nucleus (top-p) sampling: sample from the most likely tokens whose probabilities add up to this "
         "value.",
     )
-    seed: int = Field(28, ge=0, description="Random seed of sampling; each question has its own generator.")
-    history: Literal["independent", "predicted", "reference"] = Field(
+    seed: int = Field(28, ge=0, description="Random seed of sampling; each question derives its own seed from it.")
+    history: History = Field(
         "independent",
         description="Earlier turns in the prompt of a later question: independent (none), predicted (the model's own "
         "answers) or reference (the reference answers).",
     )
-    caption_turns: Literal["first", "all"] = Field(
-        "first", description="Caption turns of a record to answer: the first or all."
-    )
+    caption_turns: CaptionTurns = Field("first", description="Caption turns of a record to answer: the first or all.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Data type of the weights during inference; auto: bfloat16 on a GPU, float32 on a CPU."
     )
-    engine: Literal["transformers", "vllm", "echo"] = Field(
-        "transformers",
-        description="Inference engine: transformers; vllm (needs a GPU and the package vllm); echo (no model, to try "
-        "out a data folder).",
+    engine: Annotated[str, AfterValidator(_known_engine)] = Field(
+        DEFAULT_ENGINE,
+        description=f"Inference engine. {'; '.join(map(_describe, ENGINES))}.",
+        json_schema_extra=_add_engine_choices,
     )
     cache: bool = Field(True, description="Cache answers in the store and reuse cached answers.")
     equality_sample: int = Field(
         16,
         ge=0,
         le=1000,
-        description="Number of questions to answer again in batches of one if weights are not float32, to count how "
-        "many answers stay the same.",
+        description="Number of questions to answer again one at a time if an answer may depend on its batch, to count "
+        "how many answers stay the same.",
     )
 
     @property
@@ -73,3 +94,8 @@ class InferenceConfig(Section):
         """The fields that determine decoding; seed and top_p are included only if tokens are sampled."""
         sampling = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
         return {"max_new_tokens": self.max_new_tokens, **sampling}
+
+    @property
+    def adapter_engine(self) -> str:
+        """The engine for a base model with an adapter: this one, or the default if it takes merged models only."""
+        return self.engine if ENGINES[self.engine].takes_adapters else DEFAULT_ENGINE

@@ -113,7 +113,9 @@ def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, name
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
     assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
-    with pytest.raises(ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or set"):
+    with pytest.raises(
+        ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
+    ):
         configured_base(base, ModelConfig(vision_tower=named), node / "models")
 
 
