@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.going_on import going_on
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def run_fetch(options: argparse.Namespace) -> None:
     root = options.root.absolute()
     # a wrong name or path is reported at once, before a server is started
     require_fetchable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
-    with going_on(options, lambda: "what was fetched is kept"):
+    with resume_hint(options, lambda: "what was fetched is kept"):
         open_prefect()
         from flows.fetch_data import fetch_data_flow
 

@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tasks.errors import DataError
+from tasks.errors import TooLargeError
 from tasks.model.image_directories import exif_bytes
 from tasks.model.image_headers import Header, header_of
 
@@ -34,14 +34,6 @@ WEBP_BYTES = 22
 JPEG2000_BYTES, JPEG2000_BAND_BYTES = 4, 8
 NARROW_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 HEX_EXIF = "Raw profile type exif"
-
-
-class TooLargeError(DataError):
-    """An image is beyond the limits; `reason` goes on where its name ends, and says what to do."""
-
-    def __init__(self, name: str | Path, reason: str):
-        super().__init__(f"{name} {reason}")
-        self.reason = reason
 
 
 @contextmanager

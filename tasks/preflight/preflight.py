@@ -69,7 +69,7 @@ def _tokens(sample: RecordSample | None, base: Base, training: TrainingConfig) -
 
 def _step_findings(training: TrainingConfig, records: int | None) -> list[Finding]:
     """An epoch that is less than one step: every step would be of a part of its samples."""
-    a_step = training.per_device_train_batch_size * training.micro_batches_a_step
+    a_step = training.per_device_train_batch_size * training.micro_batches_per_step
     if records is None or records >= a_step:
         return []
     return [warning("batch", f"a step takes {a_step} samples and there are about {records} records to train on: lower "

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NoReturn, Protocol
 
-from tasks.errors import DataError
+from tasks.errors import DataError, NoRoomError
 
 Kind = Literal["file", "folder", "link", "device"]
 
@@ -17,10 +17,6 @@ DEEPEST_PATH = 64
 KEEP_FREE_BYTES = 64 << 20
 TRUSTED = "unpack it yourself and give the folder, if you trust it"
 CHUNK_BYTES = 1 << 20
-
-
-class NoRoomError(DataError):
-    """The archive is valid, but the disk is full."""
 
 
 def free_bytes(folder: Path) -> int:

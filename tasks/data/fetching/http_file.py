@@ -11,7 +11,7 @@ import httpx
 
 from tasks.data.fetching.http_responses import ResponseAction, action_for
 from tasks.data.fetching.partial_file import PartialFile, Remote, open_part, record_path, require_space
-from tasks.errors import DataError
+from tasks.errors import DataError, FetchError
 from tasks.files import read_json
 from tasks.secret_addresses import scrubbed, without_secrets
 
@@ -19,10 +19,6 @@ ProgressCallback = Callable[[int, int | None], None]
 # they log every URL and all response headers, including signed URLs
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class FetchError(DataError):
-    """A URL did not give the file; another one may."""
 
 
 @dataclass(frozen=True)

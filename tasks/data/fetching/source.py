@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from tasks.data.archives.entries import NoRoomError
 from tasks.data.archives.unpacking import archive_kind
-from tasks.data.fetching.http_file import FetchError, HttpFetcher
+from tasks.data.fetching.http_file import HttpFetcher
 from tasks.data.fetching.layout import LaidOutCounts, files_of, lay_out, wanted_names
 from tasks.data.fetching.request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_provenance
 from tasks.data.fetching.urls import LocalPath, fetch_url
-from tasks.errors import DataError
+from tasks.errors import DataError, FetchError
 from tasks.files import link_or_copy, read_json
 from tasks.record_reader import read_records
 from tasks.secret_addresses import without_secrets

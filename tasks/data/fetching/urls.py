@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, Link, ProgressCallback, matches_checksum
+from tasks.data.fetching.http_file import HttpFetcher, Link, ProgressCallback, matches_checksum
 from tasks.data.fetching.partial_file import require_space
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError, DataError, FetchError
 from tasks.processes import ProcessFailed, run_streamed
 from tasks.secret_addresses import resolved, scrubbed, without_secrets
 

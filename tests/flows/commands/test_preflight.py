@@ -58,4 +58,4 @@ def test_the_7b_run_without_gpu_base_and_data_says_all_of_it_at_once(tmp_path: P
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
     ended = preflight(tmp_path, "demo", "--set", "training.lora_rank=8")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: training.lora_rank is no setting: did you mean lora_r?")
+    assert ended.stderr.startswith("error: training.lora_rank is not a setting: did you mean lora_r?")

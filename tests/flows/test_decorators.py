@@ -1,4 +1,4 @@
-"""A run has one owner and shared folders one maker, as whole flows in real processes that are really killed."""
+"""A run has one owner, and one run at a time creates shared folders; tested with real processes that are killed."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ from pathlib import Path
 from flows.embedded import prepare_prefect
 prepare_prefect()
 from prefect import flow
-from flows.owning import make_shared
+from flows.shared import make_shared
 from tasks.files import write_text
 from tasks.records import FolderRef
 from tasks.orchestration.caching import step
@@ -74,7 +74,7 @@ def until(is_so: Callable[[], Any], what: str) -> Any:
 
 
 class Lab:
-    """A workspace, an experiment and processes that are given the tests' server, each with results of its own."""
+    """A workspace, an experiment, and processes that use the test server, each with its own results."""
 
     def __init__(self, root: Path, api: str, config: ExperimentConfig):
         self.root, self.workspace, self.config = root, root / "workspace", config
@@ -104,7 +104,7 @@ class Lab:
 
     @contextmanager
     def training(self) -> Iterator[SimpleNamespace]:
-        """A run in the middle of its training, whose training process does nothing until it is let go."""
+        """A run in the middle of its training, whose training process is paused until it is released."""
         with self.rsvlm("train", f"training.max_steps={STEPS}") as owner:
             until(lambda: owner.poll() is not None or self.steps(), "a step of the training")
             assert owner.poll() is None, owner.communicate()
@@ -123,7 +123,7 @@ class Lab:
 
 
 def children(parent: int, named: str) -> list[int]:
-    """Processes that one has started, of a name."""
+    """Child processes with a name."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -146,7 +146,7 @@ def settings_in(folder: RunFolder) -> tuple[str, list[str]]:
     return folder.experiment.read_text(), sorted(path.name for path in folder.root.iterdir())
 
 
-def test_a_second_run_of_a_name_is_refused_and_the_first_ends_as_if_there_had_been_none(lab: Lab) -> None:
+def test_a_second_run_of_the_same_name_is_refused_and_the_first_is_unaffected(lab: Lab) -> None:
     with lab.training() as first:
         before = settings_in(lab.folder)
         for command in ("run", "train"):
@@ -166,7 +166,7 @@ def test_a_second_run_of_a_name_is_refused_and_the_first_ends_as_if_there_had_be
         assert [line.split(":")[0] for line in lab.steps()] == [f"step {n}/{STEPS}" for n in range(1, STEPS + 1)]
 
 
-def test_no_flow_works_in_a_run_that_another_process_owns_but_those_that_events_start(lab: Lab) -> None:
+def test_only_flows_started_by_events_work_in_a_run_that_another_process_owns(lab: Lab) -> None:
     from flows.archive_checkpoint import archive_checkpoint_flow
     from flows.experiment import experiment_flow
     from flows.merge_lora import merge_lora_flow
@@ -194,7 +194,7 @@ def test_no_flow_works_in_a_run_that_another_process_owns_but_those_that_events_
         assert not archived or archived == [1]
 
 
-def test_a_run_whose_owner_was_killed_is_taken_over_when_its_training_has_ended(lab: Lab) -> None:
+def test_a_run_whose_owner_was_killed_is_taken_over_after_its_training_has_ended(lab: Lab) -> None:
     with lab.training() as first:
         first.owner.kill()
         first.owner.wait()
@@ -210,7 +210,7 @@ def test_a_run_whose_owner_was_killed_is_taken_over_when_its_training_has_ended(
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_of_two_runs_in_a_workspace_one_makes_the_toy_and_the_other_waits_for_it(lab: Lab, dies: bool) -> None:
+def test_one_of_two_runs_creates_the_toy_and_the_other_waits(lab: Lab, dies: bool) -> None:
     program = lab.root / "program" / "shared.py"
     write_text(program, SHARED)
     models = lab.workspace / "models"
@@ -232,7 +232,7 @@ def test_of_two_runs_in_a_workspace_one_makes_the_toy_and_the_other_waits_for_it
         assert out == ("" if dies else f"has {models / 'toy'}\n")
 
 
-def test_the_data_that_a_run_has_drawn_stays_when_another_one_draws_other_data(
+def test_drawn_data_of_a_run_stays_when_another_run_draws_other_data(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path: Path
 ) -> None:
     from flows.prepare_data import prepare_data_flow
@@ -248,7 +248,7 @@ def test_the_data_that_a_run_has_drawn_stays_when_another_one_draws_other_data(
     assert not list(tmp_path.rglob("superseded"))
 
 
-def test_two_runs_that_divide_one_data_folder_at_once_have_sets_of_their_own(lab: Lab) -> None:
+def test_two_runs_that_split_a_data_folder_at_the_same_time_have_separate_sets(lab: Lab) -> None:
     me = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
     with ExitStack() as stack:
         with turn(lab.workspace / ".sets.lock", me, print):
@@ -264,7 +264,7 @@ def test_two_runs_that_divide_one_data_folder_at_once_have_sets_of_their_own(lab
     assert own.parent.name in ("seed-1", "seed-2") and not list(lab.workspace.rglob("superseded"))
 
 
-def test_the_machines_of_a_training_write_one_experiment_yaml(
+def test_machines_of_a_training_share_one_experiment_yaml(
     small_experiment: Callable[..., ExperimentConfig], tmp_path: Path
 ) -> None:
     machines = {"nnodes": 2, "rdzv_endpoint": "host:1"}
@@ -273,7 +273,7 @@ def test_the_machines_of_a_training_write_one_experiment_yaml(
     assert "node_rank: 0" in run.folder.experiment.read_text() and not run.folder.superseded.exists()
 
 
-def test_scores_for_which_the_settings_are_changed_leave_those_of_the_run_as_they_are(
+def test_scoring_with_changed_settings_keeps_the_settings_of_the_run(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path: Path
 ) -> None:
     from flows.prepare_data import prepare_data_flow
