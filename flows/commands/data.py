@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.commands.experiment import resume_hint
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
