@@ -40,7 +40,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_merge(options: argparse.Namespace) -> None:
     """Merge a checkpoint into its base model and print the written directory, which is there whole or not at all."""
-    from tasks.merging.checkpoints import merge_checkpoint
+    from tasks.merging.merge import merge_checkpoint
     from tasks.merging.model_card import scores_in
     from tasks.merging.model_directory import Form
 

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     from tasks.inference.predict import Listener, predict
     from tasks.inference.progress import Progress
     from tasks.inference.request import KeptIn, PredictRequest
-    from tasks.model.configured_base import model_digest
+    from tasks.model.llava.configured_base import model_digest
 
     require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
-    from tasks.model.configuration import require_model_config
+    from tasks.model.llava.model_config import require_model_config
     from tasks.serving.environment import begin_without_secrets, piped_login
     from tasks.serving.hosts import LOOPBACK
     from tasks.serving.http_server import bound_socket

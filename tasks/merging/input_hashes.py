@@ -1,4 +1,4 @@
-"""SHA-256 of the inputs, found in threads of their own while the merge reads the same bytes."""
+"""Hash the input files with SHA-256 in background threads while the merge reads the same bytes."""
 
 import hashlib
 import os
@@ -8,35 +8,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Several files at a time, so that hashing is not slower than writing; each also warms the page cache for the merge.
+# several files at a time, so that hashing keeps up with writing; it also fills the page cache for the merge
 FILES_AT_ONCE = 4
-# Asked of the disk at a time, so that it is at work while this is hashed; the system's own reading ahead costs more.
+# requested from the disk ahead of hashing, so that both work at once; the kernel's own readahead is slower
 AHEAD_BYTES = 1 << 26
 PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
 class Hashes:
-    """Hashes under way, by part of the inputs and name of the file."""
+    """Hashes that are being computed, by part of the inputs and file name."""
 
-    waiting: Mapping[str, Mapping[str, Future[str]]]
+    pending: Mapping[str, Mapping[str, Future[str]]]
 
-    def all(self) -> dict[str, dict[str, str]]:
-        """All of them, waited for."""
+    def wait(self) -> dict[str, dict[str, str]]:
+        """Wait for all hashes and return them."""
         return {
             part: {name: found.result() for name, found in sorted(files.items())}
-            for part, files in self.waiting.items()
+            for part, files in self.pending.items()
         }
 
 
 @contextmanager
 def hashed_meanwhile(inputs: Mapping[str, Mapping[str, Path]]) -> Iterator[Hashes]:
-    """Begin to hash files; what is still to be hashed when the block fails is left."""
+    """Hash files while the block runs; if it fails, files not yet started are skipped."""
     pool = ThreadPoolExecutor(FILES_AT_ONCE)
     try:
         yield Hashes(
             {
-                part: {name: pool.submit(_sha256_ahead, path) for name, path in files.items()}
+                part: {name: pool.submit(_sha256_with_readahead, path) for name, path in files.items()}
                 for part, files in inputs.items()
             }
         )
@@ -44,15 +44,15 @@ def hashed_meanwhile(inputs: Mapping[str, Mapping[str, Path]]) -> Iterator[Hashe
         pool.shutdown(cancel_futures=True)
 
 
-def _sha256_ahead(path: Path) -> str:
+def _sha256_with_readahead(path: Path) -> str:
     digest = hashlib.sha256()
     piece = memoryview(bytearray(PIECE_BYTES))
-    read = asked = 0
+    read = requested = 0
     with path.open("rb", buffering=0) as file:
         while True:
-            if read >= asked - AHEAD_BYTES:
-                os.posix_fadvise(file.fileno(), asked, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-                asked += AHEAD_BYTES
+            if read >= requested - AHEAD_BYTES:
+                os.posix_fadvise(file.fileno(), requested, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+                requested += AHEAD_BYTES
             count = file.readinto(piece)
             if not count:
                 return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Merge in a process of its own: `python -m tasks.merging.worker --config FILE`, started by tasks.merging.steps."""
+"""The merge process: `python -m tasks.merging.worker --config FILE`, started by tasks.merging.steps."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ from tasks.processes import serve_worker
 
 
 def merge(config: dict[str, Any]) -> dict[str, Any]:
-    """Merge config["checkpoint"] into config["base"] and write config["out"] as the merging settings say."""
-    from tasks.merging.checkpoints import merge_checkpoint
+    """Merge config["checkpoint"] into config["base"] and write config["out"] with the merging settings in config."""
+    from tasks.merging.merge import merge_checkpoint
     from tasks.merging.model_directory import Form
 
     base, checkpoint, out = (Path(config[name]) for name in ("base", "checkpoint", "out"))

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks.errors import UserError
-from tasks.model.base_checks import require_loadable, require_plain_weights
-from tasks.model.configuration import read_model_config, readable, require_model_config
-from tasks.model.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.configuration import read_model_config, readable
 from tasks.model.hub import HUB_NAME, directory_of, local_model
-from tasks.model.llava.original_layout import is_original, local_tower, tower_error, tower_name
+from tasks.model.llava.base_loading import require_loadable, require_plain_weights
+from tasks.model.llava.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.llava.model_config import require_model_config
+from tasks.model.llava.original_config import tower_name
+from tasks.model.llava.original_layout import is_original, local_tower, tower_error
 from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Reader, load_reader, tokenizer_of
 from tasks.model.weights import weight_files
@@ -80,15 +82,15 @@ def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Fi
 
 def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: torch comes with them
-    from tasks.merging.config_files import companions, require_whole
+    from tasks.merging.config_files import find_config_files, require_undamaged
+    from tasks.model.llava.model_tensors import read_base
     from tasks.model.llava.original_config import original_config
-    from tasks.model.model_tensors import read_base
 
     require_select_layer(folder, config, tower)
     reader = load_reader(folder, tower=tower)
     require_loadable(folder, tower)
     base = read_base(folder, tower)
-    require_whole(companions(base, folder))
+    require_undamaged(find_config_files(base, folder))
     if merged == "llava" and base.layout != merged:
         original_config(base.config, pads=True, tower="")
     with readable("configuration", folder):

@@ -9,6 +9,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 
 from tasks.model.adapters import load_projector
+from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
 from tasks.model.llava.processor_files import save_reader
 from tasks.model.llava.prompt import padding_id
 from tasks.model.loading import Reader
@@ -16,13 +17,11 @@ from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.checkpoint_checks import fault_of, require_learned, whole_trainables
 from tasks.training.checkpoints import (
-    Origin,
     add_to_adapter,
     mark_complete,
     rotate,
     write_model_card,
     write_non_lora,
-    write_origin,
 )
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.full_weights import load_weights, note_ties, published_weights
@@ -49,7 +48,7 @@ class LlavaTrainer(Trainer):
         *,
         config: TrainingConfig,
         reader: Reader,
-        origin: Origin,
+        origin: CheckpointOrigin,
         on_complete: Callable[[Path], None],
         **options: Any,
     ):

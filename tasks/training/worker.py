@@ -13,9 +13,9 @@ from typing import Any
 
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
-from tasks.model.base_checks import require_loadable
-from tasks.model.configured_base import require_select_layer
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint
+from tasks.model.llava.base_loading import require_loadable
+from tasks.model.llava.configured_base import require_select_layer
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
@@ -23,7 +23,7 @@ from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
 from tasks.training.callbacks import Readings
-from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
+from tasks.training.checkpoints import publish_final, step_of, whole_checkpoints
 from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingOrder
 from tasks.training.loss_guard import LossGuard
@@ -101,9 +101,9 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     return trainer
 
 
-def origin_of(order: TrainingOrder) -> Origin:
+def origin_of(order: TrainingOrder) -> CheckpointOrigin:
     """What every checkpoint of an order tells of where it comes from."""
-    return Origin(
+    return CheckpointOrigin(
         run=order.run,
         base=order.base.path.name,
         training=order.fingerprint,

@@ -137,11 +137,11 @@ KINDS: dict[str, tuple[dict[str, Any], str, Change | None]] = {
 
 
 REFUSED = {
-    "IA3": ({"peft_type": "IA3"}, "only LoRA can be merged or asked here"),
-    "LoHa": ({"peft_type": "LOHA"}, "only LoRA can be merged or asked here"),
-    "prefix tuning": ({"peft_type": "PREFIX_TUNING"}, "only LoRA can be merged or asked here"),
-    "aLoRA": ({"alora_invocation_tokens": [3]}, "cannot be merged or asked here: use PEFT itself"),
-    "lora_bias": ({"lora_bias": True}, "cannot be merged or asked here: use PEFT itself"),
+    "IA3": ({"peft_type": "IA3"}, "rsvlm merges and runs only LoRA"),
+    "LoHa": ({"peft_type": "LOHA"}, "rsvlm merges and runs only LoRA"),
+    "prefix tuning": ({"peft_type": "PREFIX_TUNING"}, "rsvlm merges and runs only LoRA"),
+    "aLoRA": ({"alora_invocation_tokens": [3]}, "which rsvlm cannot merge or run: use PEFT itself"),
+    "lora_bias": ({"lora_bias": True}, "which rsvlm cannot merge or run: use PEFT itself"),
     "PiSSA as it was trained": ({"init_lora_weights": "pissa"}, "path_initial_model_for_weight_conversion"),
     "CorDA as it was trained": ({"init_lora_weights": "corda"}, "path_initial_model_for_weight_conversion"),
     "OLoRA as it was trained": ({"init_lora_weights": "olora"}, "path_initial_model_for_weight_conversion"),

@@ -14,9 +14,10 @@ from tasks.image_paths import image_file
 from tasks.inference.engines.base import Refusal, by_image, plan_batches, refuse
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.prompts import require_fitting, text_of
-from tasks.model.configuration import read_model_config, require_model_config
+from tasks.model.configuration import read_model_config
 from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_layout import is_original
 from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_reader

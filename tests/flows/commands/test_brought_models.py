@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "GPTQ from before config.json": (lambda f: (f / "quantize_config.json").write_text("{}"), f"{QUANTISED} .GPTQ."),
     "bytes for weights": (weights_as(torch.uint8, "q_proj"), "q_proj.* (is uint8|is of type U8)"),
     "eight bits a number": (weights_as(torch.float8_e4m3fn, "up_proj"), "up_proj.* (is float8|is of type F8_E4M3)"),
-    "a shard that is missing": (lose_half, "model-00002-of-00002.safetensors', which does not stand beside it"),
+    "a shard that is missing": (lose_half, "model-00002-of-00002.safetensors', which is not in the same folder"),
     "two sets of weights": (other_index, "it is not clear which are the model's weights"),
     "an adapter beside a model": (lambda f: (f / "adapter_config.json").write_text("{}"), "holds an adapter"),
     "an adapter alone": (adapter_alone, "holds an adapter"),

@@ -124,7 +124,7 @@ def test_a_shard_that_the_index_names_and_is_not_there(base: Path, adapter: Path
     names = dict.fromkeys(load_file(base / "model.safetensors"), "model.safetensors")
     index = {"weight_map": {**names, "more": "model-00002-of-00002.safetensors"}}
     write_json(base / "model.safetensors.index.json", index)
-    refused(base, adapter, "model-00002-of-00002.safetensors.*, which does not stand beside it")
+    refused(base, adapter, "model-00002-of-00002.safetensors.*, which is not in the same folder")
 
 
 def test_a_tensor_that_the_index_names_and_is_not_there(base: Path, adapter: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_tensor_that_the_index_names_and_is_not_there(base: Path, adapter: Pat
 
 def test_an_index_that_points_outside_its_folder(base: Path, adapter: Path) -> None:
     write_json(base / "model.safetensors.index.json", {"weight_map": {"more": "../secret"}})
-    refused(base, adapter, "secret.*, which does not stand beside it")
+    refused(base, adapter, "secret.*, which is not in the same folder")
 
 
 def test_a_disk_without_room_is_named_before_anything_is_computed(tmp_path: Path) -> None:

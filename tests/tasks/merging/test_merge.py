@@ -187,5 +187,5 @@ def test_a_file_longer_than_what_is_asked_of_the_disk_at_a_time_is_hashed_whole(
 
 
 def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no type of weights"):
+    with pytest.raises(ModelError, match="no dtype for weights"):
         merge_adapter(base, adapter, tmp_path / "out", Form("int4"))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.model.configuration import require_model_config
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 from tasks.model.loading import load_base, load_model, load_reader
 

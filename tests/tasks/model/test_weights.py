@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import weights_fingerprint
+from tasks.model.llava.model_tensors import read_base
 from tasks.model.loading import load_base
-from tasks.model.model_tensors import read_base
 from tasks.model.tensor_files import read_float
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig
@@ -116,25 +116,25 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
     ),
     "a shard that is missing": (
         lambda f: (f.shards("safetensors", 1), (f.path / "model-00002-of-00002.safetensors").unlink()),
-        "names 'model-00002-of-00002.safetensors', which does not stand beside it",
+        "names 'model-00002-of-00002.safetensors', which is not in the same folder",
     ),
     "a shard that is missing, beside a torch file": (
         lambda f: (f.shards("safetensors", 1), f.single("bin", 2),
                    (f.path / "model-00001-of-00002.safetensors").unlink()),
-        "names 'model-00001-of-00002.safetensors', which does not stand beside it",
+        "names 'model-00001-of-00002.safetensors', which is not in the same folder",
     ),
     "a shard that is a dead link": (
         lambda f: (f.path / "x.safetensors").symlink_to("nowhere") or f.index("safetensors", indexed("x.safetensors")),
-        "names 'x.safetensors', which does not stand beside it",
+        "names 'x.safetensors', which is not in the same folder",
     ),
     "shards without their index": (
         lambda f: (f.shards("safetensors", 1), (f.path / "model.safetensors.index.json").unlink()),
         "its shards lack model.safetensors.index.json",
     ),
-    "a file above": (lambda f: f.index("safetensors", indexed("../model.safetensors")), "does not stand beside it"),
-    "a file below": (lambda f: f.index("bin", indexed("a/pytorch_model.bin")), "does not stand beside it"),
-    "a file by its whole path": (lambda f: f.index("safetensors", indexed("/etc/hostname")), "does not stand beside"),
-    "a number for a file": (lambda f: f.index("safetensors", indexed(7)), "does not stand beside it"),  # type: ignore[arg-type]
+    "a file above": (lambda f: f.index("safetensors", indexed("../model.safetensors")), "is not in the same folder"),
+    "a file below": (lambda f: f.index("bin", indexed("a/pytorch_model.bin")), "is not in the same folder"),
+    "an absolute path": (lambda f: f.index("safetensors", indexed("/etc/hostname")), "is not in the same folder"),
+    "a number for a file": (lambda f: f.index("safetensors", indexed(7)), "is not in the same folder"),  # type: ignore[arg-type]
     "an index of nothing": (lambda f: f.index("safetensors", {"metadata": {}, "weight_map": {}}), "names no files"),
     "an index without what transformers needs": (
         lambda f: (f.shards("safetensors", 1), f.index("safetensors", {"weight_map": indexed(SHARD)["weight_map"]})),

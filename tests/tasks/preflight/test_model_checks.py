@@ -8,8 +8,8 @@ from shutil import copytree
 import pytest
 
 from tasks.errors import ModelError
-from tasks.model.configured_base import base_folders, configured_base
 from tasks.model.hub import find_model
+from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.model.llava.original_layout import find_tower
 from tasks.model.loading import load_reader
 from tasks.preflight.model_checks import look_at_base
@@ -148,8 +148,8 @@ def test_what_the_hub_still_has_to_give_stops_nothing(
 
 def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path) -> None:
     for settings, sentence in (
-        ({"vision_tower": TOWER_NAME}, "brings its vision tower along: leave model.vision_tower empty"),
-        ({"mm_vision_select_layer": -1}, "was made for layer -2: set model.mm_vision_select_layer=-2"),
+        ({"vision_tower": TOWER_NAME}, "contains its vision tower: leave model.vision_tower empty"),
+        ({"mm_vision_select_layer": -1}, "was trained with layer -2: set model.mm_vision_select_layer=-2"),
     ):
         config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
         (found,), _ = look_at_base(config, node)

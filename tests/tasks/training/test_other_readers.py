@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tasks.files import read_json, write_json
-from tasks.merging.checkpoints import merge_checkpoint
+from tasks.merging.merge import merge_checkpoint
 from tasks.merging.model_directory import Form
 from tasks.model.images import pixels_of
 from tasks.model.llava.prompt import encode_prompt

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.model.configuration import require_model_config
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import LoadedModel, load_base, load_model, load_reader
@@ -205,7 +205,7 @@ def cut_shard(folder: Path) -> None:
         (lambda folder: change_config(folder, pad_token_id=32000), "pad_token_id .* is 32000, outside the 32000 rows"),
         (lambda folder: change_config(folder, model_type="llava_mpt"), "a model of type 'llava_mpt', not a LLaVA"),
         (cut_shard, "is cut off or damaged"),
-        (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "does not stand beside it"),
+        (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "is not in the same folder"),
         (lambda folder: (folder / "pytorch_model.bin.index.json").unlink(), "holds no weights"),
     ],
     ids=[

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.model.llava.tensor_names import canonical_name, older_names, published_name
+from tasks.model.llava.tensor_names import canonical_name, older_module_names, published_name
 
 Q_PROJ = "model.language_model.layers.7.self_attn.q_proj.weight"
 LINEAR_2 = "model.multi_modal_projector.linear_2.bias"
@@ -56,5 +56,5 @@ def test_a_published_file_has_one_name_for_each_tensor(canonical: str, published
     "module", ["model.language_model.layers.7.mlp.up_proj", "lm_head", "model.vision_tower.encoder"]
 )
 def test_what_a_module_was_called_earlier_has_the_same_name_as_today(module: str) -> None:
-    for name in older_names(module):
+    for name in older_module_names(module):
         assert canonical_name(f"{name}.weight") == f"{module}.weight"

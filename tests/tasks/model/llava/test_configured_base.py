@@ -10,11 +10,11 @@ import torch
 
 from tasks.errors import ConfigError
 from tasks.manifests import folder_digest, write_manifest
-from tasks.model.configured_base import configured_base, model_digest
+from tasks.model.llava.configured_base import configured_base, model_digest
 from tasks.model.loading import load_base, load_reader
 from tasks.settings import ModelConfig
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
 

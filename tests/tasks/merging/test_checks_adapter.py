@@ -13,7 +13,7 @@ from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import Form
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
-from tasks.model.model_tensors import read_base
+from tasks.model.llava.model_tensors import read_base
 
 
 def test_an_adapter_of_another_rank_than_it_says(base: Path, adapter: Path) -> None:
@@ -49,7 +49,7 @@ def test_settings_that_make_something_else_of_the_matrices(
 @pytest.mark.parametrize("kind", ["IA3", "LOHA", "LOKR", "ADALORA", "PREFIX_TUNING", "TRAINABLE_TOKENS"])
 def test_an_adapter_that_is_no_lora(base: Path, adapter: Path, kind: str) -> None:
     change_json(adapter / "adapter_config.json", peft_type=kind)
-    refused(base, adapter, f"not of a LoRA adapter but of '{kind}': only LoRA can be merged or asked here")
+    refused(base, adapter, f"does not describe a LoRA adapter but '{kind}': rsvlm merges and runs only LoRA")
 
 
 def test_the_folder_of_an_adapter_that_has_a_name(base: Path, adapter: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_matrix_of_an_embedding(base: Path, adapter: Path) -> None:
 
 def test_a_matrix_that_nobody_knows(base: Path, adapter: Path) -> None:
     change_lora(adapter, lambda tensors: tensors.update({B_MATRIX.replace("lora_B", "lora_E"): torch.ones(8)}))
-    refused(base, adapter, "lora_E.weight in .* is no LoRA matrix that rsvlm knows: use PEFT itself")
+    refused(base, adapter, "lora_E.weight in .* is an unknown kind of LoRA tensor: use PEFT itself")
 
 
 def test_two_files_that_say_different_things_of_one_weight(base: Path, adapter: Path) -> None:
@@ -125,7 +125,7 @@ def test_two_files_that_say_different_things_of_one_weight(base: Path, adapter: 
 
 
 def test_a_projector_of_its_own_where_the_bases_is_asked_for(base: Path, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has a projector of its own .*: leave --projector base out"):
+    with pytest.raises(ModelError, match=r"has its own projector .*: leave --projector base out"):
         merge_adapter(base, adapter, tmp_path / "merged", Form(projector="base"))
     assert not list(tmp_path.glob("*merged*"))
 

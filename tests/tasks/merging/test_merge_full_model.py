@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
 from tasks.manifests import whole_manifest
-from tasks.merging.full_model import copy_full_model, is_full_model
+from tasks.merging.merge import copy_full_model, is_full_model
 from tasks.merging.model_directory import Form
 from tasks.merging.worker import merge
 
@@ -70,7 +70,9 @@ def test_card_and_provenance_tell_both(base: Path, tuned: Path, tmp_path: Path) 
     provenance = read_json(tmp_path / "out" / "provenance.json")
     assert set(provenance["checkpoint"]["files"]) == {"config.json", "model.safetensors"}
     assert provenance["checkpoint"]["files"] != provenance["base"]["files"]
-    assert "all of its language model tuned, from `checkpoint-9`" in (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "with its full language model fine-tuned, from `checkpoint-9`" in (tmp_path / "out" / "README.md").read_text()
+    )
 
 
 def test_copying_twice_is_the_same_as_once_and_damage_is_mended(base: Path, tuned: Path, tmp_path: Path) -> None:

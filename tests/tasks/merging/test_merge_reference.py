@@ -17,10 +17,9 @@ from tasks.merging.model_directory import Form
 from tasks.merging.tensor_merge import kept, write_files
 from tasks.merging.verify import require_same_answers
 from tasks.model.adapters import apply_adapter
-from tasks.model.llava.layouts import places
+from tasks.model.llava.model_tensors import read_base, slots
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import load_base, load_reader
-from tasks.model.model_tensors import read_base
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -95,7 +94,7 @@ def written(folder: Path, layout: Any, out: Path) -> Path:
     """The weights of a model, unchanged, in a layout."""
     model = read_base(folder)
     files: dict[Path, list[Any]] = {}
-    for name, place in places(model, layout).items():
+    for name, place in slots(model, layout).items():
         tensor = model.tensors[name]
         files.setdefault(out / place.file, []).append(kept(tensor, tensor.dtype, place.name))
     for file in files:
@@ -122,7 +121,7 @@ def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: P
 def test_the_original_layout_is_described_as_the_reference_describes_it(
     base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    from tasks.model.configuration import require_model_config
+    from tasks.model.llava.model_config import require_model_config
 
     merge_adapter(base, adapter, tmp_path / "out", Form(layout="llava"))
     config = read_json(tmp_path / "out" / "config.json")

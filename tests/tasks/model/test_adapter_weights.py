@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.model.products import product
+from tasks.model.adapter_weights import product
 
 
 @pytest.mark.parametrize(("rows", "rank", "columns"), [(256, 128, 512), (7, 3, 5), (1, 1, 1)])
