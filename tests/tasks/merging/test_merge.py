@@ -183,7 +183,7 @@ def test_a_file_longer_than_what_is_asked_of_the_disk_at_a_time_is_hashed_whole(
         opened.seek(-5, 2)
         opened.write(b"end")
     with hashed_meanwhile({"base": {"shard": file}}) as hashes:
-        assert hashes.all() == {"base": {"shard": sha256_of(file)}}
+        assert hashes.wait() == {"base": {"shard": sha256_of(file)}}
 
 
 def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
