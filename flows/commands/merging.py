@@ -42,8 +42,8 @@ def run_merge(options: argparse.Namespace) -> None:
     """Merge a checkpoint into its base model and print the written directory, which is there whole or not at all."""
     from tasks.merging.merge import merge_checkpoint
     from tasks.merging.model_card import scores_in
-    from tasks.merging.model_directory import Form
+    from tasks.merging.model_directory import MergeOptions
 
     facts = scores_in(options.report) if options.report else ()
-    form = Form(options.dtype, options.format, options.verify, facts, options.projector)
+    form = MergeOptions(options.dtype, options.format, options.verify, facts, options.projector)
     print(merge_checkpoint(options.base, options.adapter, options.out, form).path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.data.records_file import Record, read_records
 from tasks.data.set_files import set_paths
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.sources import UNNAMED, source_of
 
 TEXTS_AT_ONCE = 10_000
@@ -18,13 +18,13 @@ def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, A
 
     The prompt template's own words are not counted: their number depends on how records are cut for training.
     """
-    reader = load_reader(model)
+    processor = load_processor(model)
     # without a share for it there is no validation set
     records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
     texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
-    lengths = _lengths(sorted(texts), reader.tokenizer)
+    lengths = _lengths(sorted(texts), processor.tokenizer)
     return {
-        "image": reader.image_tokens,
+        "image": processor.image_tokens,
         "sets": {name: _by_source(chosen, lengths, unnamed) for name, chosen in records.items()},
     }
 

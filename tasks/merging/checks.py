@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.safetensors_writer import block_workers
 from tasks.model.adapter_checks import Base, require_fitting, require_projector
 from tasks.model.adapter_files import Adapter
@@ -25,16 +25,16 @@ def require_same_base(base: BaseModel, tuned: Path) -> None:
         )
 
 
-def require_mergeable(base: BaseModel, adapter: Adapter, form: Form) -> None:
+def require_mergeable(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
     """Raise ModelError unless the adapter belongs to the base, was trained, and is complete."""
     shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
     require_fitting(adapter, Base(base.folder, shapes, base.tied))
     require_same_base(base, adapter.folder)
-    require_projector(adapter, form.projector, base.projector)
+    require_projector(adapter, options.projector, base.projector)
     _require_finite(adapter)
     _require_trained(adapter)
     _require_projector_differs(base, adapter)
-    _require_tower_unchanged(base, adapter, form)
+    _require_tower_unchanged(base, adapter, options)
 
 
 def _require_finite(adapter: Adapter) -> None:
@@ -74,10 +74,10 @@ def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
     )
 
 
-def _require_tower_unchanged(base: BaseModel, adapter: Adapter, form: Form) -> None:
+def _require_tower_unchanged(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
     """Raise ModelError if the adapter changes a separate tower that the written directory would not contain."""
     elsewhere = sorted(name for name in adapter.changed if base.tensors[name].file.parent != base.folder)
-    if elsewhere and form.layout == base.layout:
+    if elsewhere and options.layout == base.layout:
         raise ModelError(
             f"{adapter.folder} changes {elsewhere[0]}, which is in {base.tower} and not in {base.folder}: merge it "
             "with --format transformers, which has both in one directory."

@@ -23,8 +23,8 @@ from tasks.model.configuration import (
 )
 from tasks.model.llava.model_tensors import TOWER_FOLDER, BaseModel, Layout
 from tasks.model.llava.original_config import original_config, tower_config, with_defaults
-from tasks.model.llava.processor import load_image_processor, load_reader
-from tasks.model.llava.processor_files import chat_template, save_reader
+from tasks.model.llava.processor import load_image_processor, load_processor
+from tasks.model.llava.processor_files import chat_template, save_processor
 from tasks.model.llava.tokenizer import FAST, SENTENCEPIECE, load_tokenizer, require_readable
 
 if TYPE_CHECKING:
@@ -124,13 +124,13 @@ def _tokenizer(source: BaseModel, out: Path) -> "PreTrainedTokenizerBase":
 
 def _save_processor(source: BaseModel, tuned: Path, out: Path) -> int:
     """Write tokenizer, image processor and chat template of an original model; returns the id of the image token."""
-    processor = load_reader(source.folder, tuned)
-    save_reader(processor, out)
+    processor = load_processor(source.folder, tuned)
+    save_processor(processor, out)
     return processor.image_token_id
 
 
 def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final: Path) -> None:
-    processor = load_reader(source.folder, tuned).image_processor
+    processor = load_processor(source.folder, tuned).image_processor
     if source.layout == "llava":
         aspect = "pad" if processor.do_pad else "square"
         config = {**typed_config(source.written, dtype, "torch_dtype"), "image_aspect_ratio": aspect}

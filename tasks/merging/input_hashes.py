@@ -30,7 +30,7 @@ class Hashes:
 
 
 @contextmanager
-def hashed_meanwhile(inputs: Mapping[str, Mapping[str, Path]]) -> Iterator[Hashes]:
+def hashing(inputs: Mapping[str, Mapping[str, Path]]) -> Iterator[Hashes]:
     """Hash files while the block runs; if it fails, files not yet started are skipped."""
     pool = ThreadPoolExecutor(FILES_AT_ONCE)
     try:

@@ -7,7 +7,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable, require_same_base
 from tasks.merging.config_files import find_config_files
-from tasks.merging.model_directory import Form, NewModel, publish
+from tasks.merging.model_directory import MergeOptions, NewModel, publish
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
@@ -19,16 +19,16 @@ from tasks.model.weights import find_weights
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
-AS_BASE = Form()
+AS_BASE = MergeOptions()
 BASE_PROJECTOR = ", which keeps its projector where the adapter has none"
 
 
-def merge_checkpoint(base: Path, checkpoint: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
+def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge an adapter into its base, or copy a full model; raises ModelError if the result would be wrong."""
     full = is_full_model(checkpoint)
-    if full and form.projector == "base":
+    if full and options.projector == "base":
         raise ModelError(f"{checkpoint} is a model with its own projector: leave --projector base out.")
-    return (copy_full_model if full else merge_adapter)(base, checkpoint, out, form)
+    return (copy_full_model if full else merge_adapter)(base, checkpoint, out, options)
 
 
 def is_full_model(checkpoint: Path) -> bool:
@@ -36,7 +36,7 @@ def is_full_model(checkpoint: Path) -> bool:
     return (checkpoint / CONFIG).is_file() and not (checkpoint / ADAPTER_CONFIG).is_file()
 
 
-def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
+def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge a LoRA adapter and its projector into a base model and write the directory `out`.
 
     If `out` is already the result of the same inputs and settings, nothing is written. Raises ModelError if base or
@@ -44,7 +44,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) ->
     something else.
     """
     base_model, lora = read_base(base), read_adapter(adapter)
-    from_base = form.projector == "base"
+    from_base = options.projector == "base"
     settings = {"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name}
     parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
     new = NewModel(
@@ -53,15 +53,15 @@ def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) ->
         tuned=adapter,
         description=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`"
         + (BASE_PROJECTOR if from_base else ""),
-        form=form,
+        options=options,
         settings=settings | ({"projector": "base"} if from_base else {}),
         inputs={
             "base": _model_files(base_model),
             "adapter": {path.name: path for path in parts if path.is_file()},
             "companions": find_config_files(base_model, adapter),
         },
-        check=lambda: require_mergeable(base_model, lora, form),
-        convert=lambda name, tensor, new_name: _converted(lora, name, tensor, form.dtype, new_name),
+        check=lambda: require_mergeable(base_model, lora, options),
+        convert=lambda name, tensor, new_name: _converted(lora, name, tensor, options.dtype, new_name),
     )
     return publish(new, out)
 
@@ -73,7 +73,7 @@ def _converted(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, ne
     return kept(tensor, code, new_name)
 
 
-def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
+def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Check a fully fine-tuned model and write it as the directory `out`, as merging does.
 
     If `out` is already the result of the same inputs and settings, nothing is written. Raises ModelError if base or
@@ -92,7 +92,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
         source=tuned,
         tuned=checkpoint,
         description=f"`{base.name}` with its full language model fine-tuned, from `{checkpoint.name}`",
-        form=form,
+        options=options,
         settings={},
         inputs={
             "base": _model_files(base_model),
@@ -101,7 +101,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
         },
         check=check,
         convert=lambda name, tensor, new_name: kept(
-            tensor, code_of(base_model.tensors.get(name, tensor), form.dtype), new_name
+            tensor, code_of(base_model.tensors.get(name, tensor), options.dtype), new_name
         ),
     )
     return publish(new, out)

@@ -10,7 +10,7 @@ from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
 from tasks.merging.config_files import require_undamaged, write_config_files
-from tasks.merging.input_hashes import Hashes, hashed_meanwhile
+from tasks.merging.input_hashes import Hashes, hashing
 from tasks.merging.model_card import model_card
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
@@ -23,7 +23,7 @@ PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
-class Form:
+class MergeOptions:
     """Options of a merge: dtype of the weights, layout of the directory, and further lines (`facts`) of its model card.
 
     `verify` compares its answers with those of base and checkpoint; `projector="base"` keeps the base's projector
@@ -53,7 +53,7 @@ class NewModel:
     source: BaseModel
     tuned: Path
     description: str
-    form: Form
+    options: MergeOptions
     settings: dict[str, Any]
     inputs: dict[str, dict[str, Path]]
     check: Callable[[], None]
@@ -66,7 +66,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
     Raises ModelError if a check fails, a file beside the weights is damaged, or a weight is NaN or infinite, and
     OccupiedError if `out` holds something else.
     """
-    with hashed_meanwhile(new.inputs) as hashes:
+    with hashing(new.inputs) as hashes:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             present = _present(out, digest_of(_provenance(new, hashes)))
             if present is not None:
@@ -75,11 +75,11 @@ def publish(new: NewModel, out: Path) -> ModelRef:
         new.check()
         require_undamaged(new.inputs["companions"])
         with made_beside(out) as part:
-            write_config_files(new.base, new.tuned, new.form.layout, new.form.dtype, part, out)
+            write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)
             written = _write_weights(new, part)
             provenance = _provenance(new, hashes)
             write_json(part / PROVENANCE, provenance)
-            card = model_card(new.base, new.tuned, new.description, new.form.layout, new.form.facts)
+            card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
             write_text(part / "README.md", card)
             details = {"base": new.base.folder.name, "tuned": new.tuned.name, **provenance["settings"]}
             _verify(new, part)
@@ -88,10 +88,10 @@ def publish(new: NewModel, out: Path) -> ModelRef:
 
 
 def _verify(new: NewModel, written: Path) -> None:
-    if new.form.verify:
+    if new.options.verify:
         from tasks.merging.verify import require_same_answers
 
-        require_same_answers(new.base.folder, new.tuned, written, new.form.projector)
+        require_same_answers(new.base.folder, new.tuned, written, new.options.projector)
 
 
 def _present(out: Path, fingerprint: str) -> Manifest | None:
@@ -106,7 +106,7 @@ def _present(out: Path, fingerprint: str) -> Manifest | None:
 
 def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
     """Write all tensors and the index; returns the SHA-256 of the files by name."""
-    targets = slots(new.source, new.form.layout)
+    targets = slots(new.source, new.options.layout)
     files: dict[Path, list[NewTensor]] = {}
     for name, slot in targets.items():
         files.setdefault(part / slot.file, []).append(new.convert(name, new.source.tensors[name], slot.name))
@@ -136,4 +136,8 @@ def _provenance(new: NewModel, hashes: Hashes) -> dict[str, Any]:
     """The content of provenance.json: SHA-256 of every input file, and the settings."""
     names = {"base": new.base.folder.name, "adapter": new.tuned.name, "checkpoint": new.tuned.name}
     parts = {part: {"name": names.get(part, part), "files": files} for part, files in hashes.wait().items()}
-    return {"version": 2, **parts, "settings": {"dtype": new.form.dtype, "format": new.form.layout, **new.settings}}
+    return {
+        "version": 2,
+        **parts,
+        "settings": {"dtype": new.options.dtype, "format": new.options.layout, **new.settings},
+    }

@@ -11,7 +11,7 @@ from tasks.model.adapters import apply_adapter
 from tasks.model.llava.model_tensors import read_base
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_prompt
 from tasks.model.llava.tensor_names import Projector
-from tasks.model.loading import Reader, load_base, load_reader
+from tasks.model.loading import Processor, load_base, load_processor
 from tasks.paths import ADAPTER_CONFIG
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def require_same_answers(base: Path, checkpoint: Path, merged: Path, projector: 
     the same unless the second is within that difference.
     """
     is_adapter = (checkpoint / ADAPTER_CONFIG).is_file()
-    processor = load_reader(base, checkpoint if is_adapter else None)
+    processor = load_processor(base, checkpoint if is_adapter else None)
     tuned = load_base(base if is_adapter else checkpoint, torch.float32)
     if is_adapter:
         tuned = apply_adapter(tuned, checkpoint, projector)
@@ -42,7 +42,7 @@ def require_same_answers(base: Path, checkpoint: Path, merged: Path, projector: 
     spread = torch.stack([logits.std() for _, logits in expected]).mean()
     allowed = float(spread) * ROUNDING[_narrowest(merged)]
     given = [tokens for tokens, _ in expected]
-    found = list(_answers(load_base(merged, torch.float32), load_reader(merged), given))
+    found = list(_answers(load_base(merged, torch.float32), load_processor(merged), given))
     for question, (_, old), (_, new) in zip(QUESTIONS, expected, found, strict=True):
         largest = float((old - new).abs().max())
         if largest > allowed or _other_token(old, new, allowed):
@@ -65,7 +65,7 @@ def _narrowest(merged: Path) -> str:
 
 
 def _answers(
-    model: "PreTrainedModel | PeftModel", processor: Reader, given: list[list[int]] | None = None
+    model: "PreTrainedModel | PeftModel", processor: Processor, given: list[list[int]] | None = None
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """For each question the answer's tokens, greedy or `given`, and float32 logits (tokens, vocabulary) before each."""
     generator = torch.Generator().manual_seed(28)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.model.adapters import apply_adapter, require_adapter
 from tasks.model.llava.base_loading import load_base
-from tasks.model.llava.processor import Reader, load_image_processor, load_reader, pads, tokenizer_of
+from tasks.model.llava.processor import Processor, load_image_processor, load_processor, pads, tokenizer_of
 from tasks.model.llava.tensor_names import Projector
 
 if TYPE_CHECKING:
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LoadedModel",
-    "Reader",
+    "Processor",
     "choose_device",
     "choose_dtype",
     "load_base",
     "load_image_processor",
     "load_model",
-    "load_reader",
+    "load_processor",
     "pads",
     "tokenizer_of",
 ]
 
 
 @dataclass(frozen=True)
-class LoadedModel(Reader):
+class LoadedModel(Processor):
     """A model on its device, in evaluation mode, with its processor."""
 
     model: "PreTrainedModel"
@@ -65,5 +65,5 @@ def load_model(
     loaded = load_base(model, choose_dtype(dtype, device))
     if adapter is not None:
         loaded = apply_adapter(loaded, adapter, projector)
-    processor = load_reader(model, adapter)
+    processor = load_processor(model, adapter)
     return LoadedModel(**vars(processor), model=loaded.to(device), device=device)

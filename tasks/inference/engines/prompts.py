@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import Turn, encode_prompt
-from tasks.model.loading import LoadedModel, Reader
+from tasks.model.loading import LoadedModel, Processor
 
 
 def encode_asked(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: int) -> list[int]:
@@ -20,12 +20,12 @@ def encode_asked(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: int
     return [*ids[:place], *[token] * loaded.image_tokens, *ids[place + 1 :]]
 
 
-def require_fitting(ids: Sequence[int], reader: Reader, positions: int, max_new_tokens: int) -> None:
+def require_fitting(ids: Sequence[int], processor: Processor, positions: int, max_new_tokens: int) -> None:
     """Raise DataError unless a prompt, its image as one token, fits into a model of `positions` beside its answer."""
-    images = ids.count(reader.image_token_id)
+    images = ids.count(processor.image_token_id)
     if images != 1:
         raise DataError(f"the dialogue holds {images} image placeholders instead of one")
-    tokens, longest = len(ids) - 1 + reader.image_tokens, positions - max_new_tokens
+    tokens, longest = len(ids) - 1 + processor.image_tokens, positions - max_new_tokens
     if tokens > longest:
         raise DataError(
             f"the prompt has {tokens} tokens, and the model takes {longest} beside {max_new_tokens} for the answer: "

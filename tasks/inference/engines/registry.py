@@ -98,8 +98,8 @@ def _prompts_of(request: PredictRequest) -> Callable[[Question], Any]:
     if request.config.engine == "echo":
         return lambda question: [question.image, question.turns]
     from tasks.model.llava.prompt import encode_prompt
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
 
     # at once: what a model directory lacks is said before anything is written
-    reader = load_reader(request.model, request.adapter)
-    return lambda question: encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
+    processor = load_processor(request.model, request.adapter)
+    return lambda question: encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)

@@ -20,7 +20,7 @@ from tasks.model.images import read_image
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_layout import is_original
 from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.model.weights import weight_files
 from tasks.records import Answer, Question
 
@@ -71,7 +71,7 @@ class VllmEngine:
 
         self._params = vllm.SamplingParams
         self._images, self._decoding = images, decoding
-        self._reader = load_reader(model)
+        self._processor = load_processor(model)
         self._longest = int(require_model_config(model)["text_config"].get("max_position_embeddings", 2048))
         self._llm = vllm.LLM(
             model=str(model),
@@ -101,17 +101,17 @@ class VllmEngine:
         found = self._llm.generate([request for _, request in asked], params, use_tqdm=False) if asked else []
         for (question, _), output in zip(asked, found, strict=True):
             ids = list(output.outputs[0].token_ids)
-            outcomes.append(Answer(key=question.key, text=text_of(self._reader.tokenizer, ids), tokens=len(ids)))
+            outcomes.append(Answer(key=question.key, text=text_of(self._processor.tokenizer, ids), tokens=len(ids)))
         return outcomes
 
     def _request(self, question: Question, images: dict[str, Any]) -> dict[str, Any]:
         """A prompt's tokens, an image as the one token that vLLM replaces, and the image itself."""
-        name, reader = question.image or "", self._reader
+        name, processor = question.image or "", self._processor
         if name not in images:
             # as small as the model takes it: a batch's images are all held at once
-            images[name] = scale_for(read_image(image_file(self._images, name)), reader.image_processor)
-        ids = encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
-        require_fitting(ids, reader, self._longest, self._decoding.max_new_tokens)
+            images[name] = scale_for(read_image(image_file(self._images, name)), processor.image_processor)
+        ids = encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
+        require_fitting(ids, processor, self._longest, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
 
     def _params_of(self, question: Question) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reader:
+class Processor:
     """Tokenizer and image processor of a model, the id of its image token and the number of tokens per image."""
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -36,7 +36,7 @@ class Reader:
     image_tokens: int
 
 
-def load_reader(folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Reader:
+def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
     """Load the processor of a model directory; images are padded as the adapter says, or else the model.
 
     `tower` overrides the vision tower that an original model names. A trial on a small image and a short dialogue
@@ -49,7 +49,7 @@ def load_reader(folder: Path, adapter: Path | None = None, tower: Path | None = 
             require_file(folder, name, PROCESSOR, fix="copy it from the base model")
     with readable("configuration", folder):
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
-    processor = Reader(
+    processor = Processor(
         tokenizer=tokenizer_of(folder, original),
         image_processor=load_image_processor(folder, adapter, tower),
         image_token_id=image_token_id,

@@ -1,7 +1,7 @@
 import json
 
 from tasks.data.token_counts import count_tokens
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 
 
 def test_tokens_are_those_of_the_models_tokenizer_by_set_and_source(tiny_model_dir, tmp_path):
@@ -12,12 +12,12 @@ def test_tokens_are_those_of_the_models_tokenizer_by_set_and_source(tiny_model_d
             {"id": str(n), "image": f"{source}/{n}.tif", "conversations": turns} for n, source in enumerate(sources)
         ]
         (tmp_path / f"data_{name}.json").write_text(json.dumps(records))
-    reader = load_reader(tiny_model_dir)
-    asked, said = (len(reader.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (question, answer))
+    processor = load_processor(tiny_model_dir)
+    asked, said = (len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (question, answer))
     one = {"records": 1, "questions": 2 * asked, "answers": 2 * said}
     assert asked > 1 and said > 1
     assert count_tokens(tmp_path, tiny_model_dir) == {
-        "image": reader.image_tokens,
+        "image": processor.image_tokens,
         "sets": {
             "train": {"LR": {key: 2 * number for key, number in one.items()}, "DOTA": one},
             "val": {},

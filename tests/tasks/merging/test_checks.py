@@ -23,7 +23,7 @@ from support.changed_files import (
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form, require_space
+from tasks.merging.model_directory import MergeOptions, require_space
 
 
 def test_a_checkpoint_without_projector(base: Path, adapter: Path) -> None:
@@ -72,7 +72,7 @@ def test_inf_in_the_projector(base: Path, adapter: Path) -> None:
 def test_an_overflow_of_the_asked_type(base: Path, adapter: Path, tmp_path: Path) -> None:
     change_projector(adapter, lambda tensors: tensors[BIAS][0].fill_(1e30))
     with pytest.raises(ModelError, match=r"linear_1.bias holds NaN or Inf as F16"):
-        merge_adapter(base, adapter, tmp_path / "merged", Form("float16"))
+        merge_adapter(base, adapter, tmp_path / "merged", MergeOptions("float16"))
     assert not list(tmp_path.glob("*merged*"))
 
 

@@ -10,7 +10,7 @@ from support.changed_files import B_MATRIX, BIAS, LORA, PROJECTOR, change_json, 
 from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
 from tasks.model.llava.model_tensors import read_base
@@ -73,10 +73,10 @@ def test_a_tower_that_the_written_layout_has_elsewhere(base: Path, adapter: Path
     elsewhere = replace(read.tensors[tower], file=base.parent / "tower" / "model.safetensors")
     split = replace(read, layout="llava", tensors={**read.tensors, tower: elsewhere}, tower=base.parent / "tower")
     changed = replace(lora, trained={**lora.trained, tower: read.tensors[tower]})
-    require_mergeable(split, lora, Form(layout="llava"))
-    require_mergeable(split, changed, Form(layout="transformers"))
+    require_mergeable(split, lora, MergeOptions(layout="llava"))
+    require_mergeable(split, changed, MergeOptions(layout="transformers"))
     with pytest.raises(ModelError, match=r"post_layernorm.bias, which is in .*tower .* --format transformers"):
-        require_mergeable(split, changed, Form(layout="llava"))
+        require_mergeable(split, changed, MergeOptions(layout="llava"))
 
 
 @pytest.mark.parametrize("changed", ["embed_tokens", "lm_head"])
@@ -126,7 +126,7 @@ def test_two_files_that_say_different_things_of_one_weight(base: Path, adapter: 
 
 def test_a_projector_of_its_own_where_the_bases_is_asked_for(base: Path, adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has its own projector .*: leave --projector base out"):
-        merge_adapter(base, adapter, tmp_path / "merged", Form(projector="base"))
+        merge_adapter(base, adapter, tmp_path / "merged", MergeOptions(projector="base"))
     assert not list(tmp_path.glob("*merged*"))
 
 

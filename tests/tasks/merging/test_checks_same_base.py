@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint, write_origin
 
 LAYER = "language_model.model.layers.1.mlp.down_proj.weight"
@@ -50,7 +50,7 @@ def test_a_view_of_the_base_with_other_settings_is_accepted(base: Path, trained:
 
 def test_layout_and_shards_do_not_count(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "one")
-    merge_adapter(base, adapter, tmp_path / "other", Form(layout="llava"))
+    merge_adapter(base, adapter, tmp_path / "other", MergeOptions(layout="llava"))
     assert weights_fingerprint(tmp_path / "one") == weights_fingerprint(tmp_path / "other")
     assert weights_fingerprint(tmp_path / "one") != weights_fingerprint(base)
 

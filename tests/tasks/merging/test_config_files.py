@@ -11,9 +11,9 @@ from PIL import Image
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
@@ -37,12 +37,12 @@ def fed_by_others(folder: Path, messages: list[dict[str, Any]]) -> Any:
 
 
 def assert_fed_alike(folder: Path) -> None:
-    reader = load_reader(folder)
+    processor = load_processor(folder)
     for count in (1, 3):
         seen = fed_by_others(folder, MESSAGES[:count])
-        expected = encode_prompt(reader.tokenizer, TURNS[:count], reader.image_token_id, reader.image_tokens)
+        expected = encode_prompt(processor.tokenizer, TURNS[:count], processor.image_token_id, processor.image_tokens)
         assert seen["input_ids"][0].tolist() == expected
-        pixels = reader.image_processor(PICTURE, return_tensors="np")["pixel_values"]
+        pixels = processor.image_processor(PICTURE, return_tensors="np")["pixel_values"]
         np.testing.assert_array_equal(seen["pixel_values"], pixels)
 
 
@@ -60,7 +60,7 @@ def test_the_bases_own_template_is_not_the_one_that_was_trained(base: Path, adap
 
 
 def test_what_training_saved_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
-    save_reader(load_reader(base), adapter)
+    save_processor(load_processor(base), adapter)
     merge_adapter(base, adapter, tmp_path / "out")
     for name in ("chat_template.jinja", "processor_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (adapter / name).read_bytes()

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
 from tasks.manifests import read_manifest, whole_manifest
-from tasks.merging.input_hashes import hashed_meanwhile
+from tasks.merging.input_hashes import hashing
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.llava.tensor_names import canonical_name, published_name
 
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
@@ -80,7 +80,7 @@ def test_bf16_weights_are_rounded_once(toy: SimpleNamespace, base: Path, tmp_pat
 def test_the_asked_type_is_written_and_declared(
     toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
+    merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
     assert toy.load(tmp_path / "out").dtype == torch.bfloat16
 
@@ -105,10 +105,10 @@ def test_what_is_not_trained_passes_bit_for_bit(base: Path, adapter: Path, tmp_p
 
 
 def test_the_directory_holds_all_that_loading_needs(base: Path, adapter: Path, tmp_path: Path) -> None:
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
 
     merge_adapter(base, adapter, tmp_path / "out")
-    assert load_reader(tmp_path / "out").image_tokens == 16
+    assert load_processor(tmp_path / "out").image_tokens == 16
     assert {"README.md", "provenance.json", "generation_config.json", "MANIFEST.json"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
@@ -148,7 +148,7 @@ def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: 
     merge_adapter(base, adapter, tmp_path / "out")
     before = read_manifest(tmp_path / "out")
     with pytest.raises(OccupiedError, match="already holds something else"):
-        merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
+        merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert read_manifest(tmp_path / "out") == before
 
 
@@ -182,10 +182,10 @@ def test_a_file_longer_than_what_is_asked_of_the_disk_at_a_time_is_hashed_whole(
         opened.truncate(3 << 26)
         opened.seek(-5, 2)
         opened.write(b"end")
-    with hashed_meanwhile({"base": {"shard": file}}) as hashes:
+    with hashing({"base": {"shard": file}}) as hashes:
         assert hashes.wait() == {"base": {"shard": sha256_of(file)}}
 
 
 def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no dtype for weights"):
-        merge_adapter(base, adapter, tmp_path / "out", Form("int4"))
+        merge_adapter(base, adapter, tmp_path / "out", MergeOptions("int4"))

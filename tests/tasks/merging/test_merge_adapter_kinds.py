@@ -16,7 +16,7 @@ from support.adapter_kinds import BASE, CONFIG, EXACT, FULL, KINDS, LANGUAGE, NO
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.verify import require_same_answers
 from tasks.model.loading import load_model
 
@@ -101,7 +101,7 @@ def test_merged_and_asked_it_is_as_it_was_trained(
     # what is merged and what is asked must be the change of weights, not too small to be seen
     expected, before = logits_of(model), logits_of(toy.load(made_base, "float32"))
     assert (expected - before).abs().max() > 1000 * EXACT
-    merge_adapter(made_base, folder, out, Form(projector=of_whom))
+    merge_adapter(made_base, folder, out, MergeOptions(projector=of_whom))
     require_same_answers(made_base, folder, out, of_whom)
     asked = load_model(made_base, folder, "float32", of_whom).model
     found = [logits_of(toy.load(out, "float32")), logits_of(asked), peft_loads(made_base, folder, toy)]
@@ -121,7 +121,7 @@ def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
         warnings.simplefilter("ignore")
         model = tuned_from(made_base, start, first, toy)
         model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
-    merge_adapter(made_base, folder, out, Form(projector="base"))
+    merge_adapter(made_base, folder, out, MergeOptions(projector="base"))
     asked = load_model(made_base, folder, "float32", "base").model
     for found in (logits_of(toy.load(out, "float32")), logits_of(asked)):
         torch.testing.assert_close(found, logits_of(model), atol=EXACT, rtol=0)
@@ -170,7 +170,7 @@ def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
     made_base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / NON_LORA).unlink()
-    merge_adapter(made_base, adapter, tmp_path / "out", Form(projector="base"))
+    merge_adapter(made_base, adapter, tmp_path / "out", MergeOptions(projector="base"))
     assert "which keeps its projector where the adapter has none" in (tmp_path / "out" / "README.md").read_text()
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 

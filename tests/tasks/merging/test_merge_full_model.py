@@ -12,7 +12,7 @@ from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
 from tasks.manifests import whole_manifest
 from tasks.merging.merge import copy_full_model, is_full_model
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.worker import merge
 
 # as transformers names it in its files
@@ -60,7 +60,7 @@ def test_the_types_are_the_bases_or_those_asked_for(base: Path, tuned: Path, tmp
     file = base / "model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
     for name, dtype, expected in (("as-base", "base", torch.bfloat16), ("asked", "float16", torch.float16)):
-        copy_full_model(base, tuned, tmp_path / name, Form(dtype))
+        copy_full_model(base, tuned, tmp_path / name, MergeOptions(dtype))
         written = load_file(tmp_path / name / "model.safetensors")
         assert {value.dtype for value in written.values()} == {expected}
 

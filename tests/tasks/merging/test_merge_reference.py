@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.tensor_merge import kept, write_files
 from tasks.merging.verify import require_same_answers
 from tasks.model.adapters import apply_adapter
 from tasks.model.llava.model_tensors import read_base, slots
 from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.loading import load_base, load_reader
+from tasks.model.loading import load_base, load_processor
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -59,12 +59,12 @@ def expected_weights() -> dict[str, torch.Tensor]:
 def test_a_base_with_both_files_of_a_tokenizer_is_merged_unless_one_is_damaged(
     original: Path, tmp_path: Path, layout: Any
 ) -> None:
-    load_reader(original).tokenizer.backend_tokenizer.save(str(original / "tokenizer.json"))
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
-    assert load_reader(tmp_path / "out").tokenizer("a river")["input_ids"]
+    load_processor(original).tokenizer.backend_tokenizer.save(str(original / "tokenizer.json"))
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
+    assert load_processor(tmp_path / "out").tokenizer("a river")["input_ids"]
     (original / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=r"original/tokenizer\.json is damaged"):
-        merge_adapter(original, ADAPTER, tmp_path / "again", Form(layout=layout))
+        merge_adapter(original, ADAPTER, tmp_path / "again", MergeOptions(layout=layout))
     assert not list(tmp_path.glob("*again*"))
 
 
@@ -78,7 +78,7 @@ def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, 
 
 
 def test_in_the_original_layout_names_types_and_files_are_the_references(original: Path, tmp_path: Path) -> None:
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout="llava"))
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout="llava"))
     out = tmp_path / "out"
     found = {name: value for file in out.glob("*.safetensors") for name, value in load_file(file).items()}
     expected = expected_weights()
@@ -106,7 +106,7 @@ def written(folder: Path, layout: Any, out: Path) -> Path:
 def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: Path, tmp_path: Path) -> None:
     first, other, back = (tmp_path / name for name in ("first", "other", "back"))
     merge_adapter(base, adapter, first)
-    merge_adapter(base, adapter, other, Form(layout="llava"))
+    merge_adapter(base, adapter, other, MergeOptions(layout="llava"))
     written(other, "transformers", back)
     # the base has the names of today's transformers, and what is written those that all versions read
     shards = [load_file(file) for file in back.glob("*.safetensors")]
@@ -123,7 +123,7 @@ def test_the_original_layout_is_described_as_the_reference_describes_it(
 ) -> None:
     from tasks.model.llava.model_config import require_model_config
 
-    merge_adapter(base, adapter, tmp_path / "out", Form(layout="llava"))
+    merge_adapter(base, adapter, tmp_path / "out", MergeOptions(layout="llava"))
     config = read_json(tmp_path / "out" / "config.json")
     assert config["model_type"] == "llava_llama"
     assert Path(config["mm_vision_tower"]) == tmp_path / "out" / "vision_tower"
@@ -141,18 +141,18 @@ def test_the_original_layout_is_described_as_the_reference_describes_it(
 def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_path: Path, layout: Any) -> None:
     # far from the base, whose tower stands beside it
     out = tmp_path / "elsewhere" / "out"
-    merge_adapter(original, ADAPTER, out, Form(layout=layout, verify=True))
+    merge_adapter(original, ADAPTER, out, MergeOptions(layout=layout, verify=True))
     assert (out / "MANIFEST.json").is_file()
 
 
-def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
+def logits_of(model: Any, processor: Any) -> list[torch.Tensor]:
     """Of the reference's batch of eight, a sample at a time."""
     from tasks.model.llava.prompt import expand_images
 
     golden = np.load(ORACLE / "forward.npz")
     found = []
     for ids, mask, image in zip(golden["input_ids"], golden["attention_mask"], golden["images"], strict=True):
-        row = expand_images(ids[mask].tolist(), reader.image_token_id, reader.image_tokens)
+        row = expand_images(ids[mask].tolist(), processor.image_token_id, processor.image_tokens)
         with torch.no_grad():
             output = model(input_ids=torch.tensor([row]), pixel_values=torch.from_numpy(image)[None])
         found.append(output.logits[0])
@@ -163,11 +163,11 @@ def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
 def test_logits_of_the_references_samples_are_those_of_base_and_adapter(
     original: Path, tmp_path: Path, layout: Any
 ) -> None:
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
-    reader = load_reader(original)
-    base = logits_of(load_base(original, torch.float32), reader)
-    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), reader)
-    found = logits_of(load_base(tmp_path / "out", torch.float32), reader)
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
+    processor = load_processor(original)
+    base = logits_of(load_base(original, torch.float32), processor)
+    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), processor)
+    found = logits_of(load_base(tmp_path / "out", torch.float32), processor)
     # the reference's own merge moves its logits by 6.8e-6
     for new, old in zip(found, expected, strict=True):
         torch.testing.assert_close(new, old, atol=1e-5, rtol=0)

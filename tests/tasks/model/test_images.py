@@ -9,7 +9,7 @@ from PIL import Image
 
 from tasks.errors import DataError
 from tasks.model.images import pixels_of, read_image
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 SOURCES = ORACLE / "images" / "src"
@@ -25,7 +25,7 @@ def right_in_reference() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def processor(tiny_model_dir: Path) -> Any:
-    return load_reader(tiny_model_dir).image_processor
+    return load_processor(tiny_model_dir).image_processor
 
 
 def colours(pixels: np.ndarray, row: int, column: int) -> list[int]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
-from tasks.model.loading import load_base, load_model, load_reader
+from tasks.model.loading import load_base, load_model, load_processor
 
 
 def change_config(folder: Path, **values: Any) -> None:
@@ -74,21 +74,21 @@ def test_another_kind_of_model_is_refused(model_dir: Path) -> None:
 def test_a_configuration_without_the_tower_is_refused(model_dir: Path) -> None:
     change_config(model_dir, vision_config=None)
     with pytest.raises(ModelError, match="lacks 'vision_config'"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "preprocessor_config.json"])
 def test_a_model_without_what_reads_its_input_is_refused(model_dir: Path, name: str) -> None:
     (model_dir / name).unlink()
     with pytest.raises(ModelError, match=f"lacks {name}"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
 def test_a_tokenizer_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
     (model_dir / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=f"The tokenizer of {model_dir} cannot be read .*: copy it from where"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
@@ -98,7 +98,7 @@ def test_image_handling_that_is_damaged_is_one_sentence(model_dir: Path, content
         ModelError,
         match=r"(The image handling of .* cannot be read .*|processor_config.* holds no settings): copy ",
     ):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 def test_weights_that_are_cut_off_are_refused(model_dir: Path) -> None:
@@ -211,11 +211,11 @@ def test_images_are_padded_as_the_directory_says_and_else_as_llava_was_trained(
     file = model_dir / "preprocessor_config.json"
     settings = {**json.loads(file.read_text()), "do_pad": said}
     file.write_text(json.dumps({name: value for name, value in settings.items() if value is not None}))
-    assert load_reader(model_dir).image_processor.do_pad is pads
+    assert load_processor(model_dir).image_processor.do_pad is pads
 
 
 def test_an_adapter_brings_its_image_handling(model_dir: Path, adapter: Path) -> None:
     settings = json.loads((model_dir / "preprocessor_config.json").read_text())
     (adapter / "preprocessor_config.json").write_text(json.dumps({**settings, "do_pad": False}))
-    assert load_reader(model_dir).image_processor.do_pad
+    assert load_processor(model_dir).image_processor.do_pad
     assert not load_model(model_dir, adapter, "float32").image_processor.do_pad

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from flows.cli import main
 from tasks.errors import ModelError
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.model.lora_config import read_lora_config
 
 FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -39,7 +39,7 @@ def test_a_damaged_file_is_one_sentence(tiny_model_dir: Path, tmp_path: Path, na
     folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
     (folder / name).write_text(text)
     with pytest.raises(ModelError, match=rf"^[^\n]*{folder}[^\n]*$"):
-        load_reader(folder)
+        load_processor(folder)
 
 
 @EACH
@@ -86,7 +86,7 @@ def test_values_of_wrong_types_are_taken_or_refused(
     folder = shutil.copytree(tiny_model_dir, tmp_path_factory.mktemp("mutated") / "model", copy_function=shutil.copy)
     (folder / name).write_text(mutated(folder / name, data))
     try:
-        load_reader(folder)
+        load_processor(folder)
     except ModelError as error:
         assert "\n" not in str(error)
     shutil.rmtree(folder)

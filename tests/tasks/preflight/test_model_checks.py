@@ -11,7 +11,7 @@ from tasks.errors import ModelError
 from tasks.model.hub import find_model
 from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.model.llava.original_layout import find_tower
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig
 
@@ -102,7 +102,7 @@ def test_a_node_without_a_network_finds_base_and_tower(node: Path, place: str, n
     assert [one.text for one in found if one.level != "ok"] == []
     models = node / "workspace" / "models"
     used = configured_base(find_model(config.base, base_folders(models)), config, models).path
-    assert load_reader(used).image_tokens == looked.reader.image_tokens == 16
+    assert load_processor(used).image_tokens == looked.processor.image_tokens == 16
 
 
 @with_golden
@@ -112,7 +112,7 @@ def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, name
     found, looked = look_at_base(ModelConfig(base=str(base), vision_tower=named), node)
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
-    assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
+    assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
     with pytest.raises(ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or set"):
         configured_base(base, ModelConfig(vision_tower=named), node / "models")
 

@@ -11,7 +11,7 @@ import torch
 from tasks.errors import ConfigError
 from tasks.manifests import folder_digest, write_manifest
 from tasks.model.llava.configured_base import configured_base, model_digest
-from tasks.model.loading import load_base, load_reader
+from tasks.model.loading import load_base, load_processor
 from tasks.settings import ModelConfig
 
 ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
@@ -20,7 +20,7 @@ with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not 
 
 
 def pads(folder: Path) -> Any:
-    return load_reader(folder).image_processor.do_pad
+    return load_processor(folder).image_processor.do_pad
 
 
 def test_a_model_that_is_as_configured_is_used_where_it_stands(tiny_model_dir: Path, tmp_path: Path) -> None:

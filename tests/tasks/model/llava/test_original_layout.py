@@ -17,7 +17,7 @@ from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
 from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.loading import LoadedModel, load_base, load_model, load_reader
+from tasks.model.loading import LoadedModel, load_base, load_model, load_processor
 
 ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
@@ -109,10 +109,10 @@ def test_an_adapter_of_the_original_is_put_on_the_language_model_alone() -> None
 def test_an_adapter_of_the_original_fits_the_same_base_in_transformers_layout(
     original: LoadedModel, tmp_path: Path
 ) -> None:
-    from tasks.model.llava.processor_files import save_reader
+    from tasks.model.llava.processor_files import save_processor
 
     original.model.save_pretrained(tmp_path / "base")
-    save_reader(original, tmp_path / "base")
+    save_processor(original, tmp_path / "base")
     found = load_model(tmp_path / "base", ADAPTER, "float32").model.state_dict()
     expected = load_model(ORIGINAL, ADAPTER, "float32").model.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -231,18 +231,18 @@ def test_a_tensor_that_is_missing_is_not_made_up(copied: Path) -> None:
 def test_a_model_without_its_tokenizer_is_refused(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(ModelError, match=f"lacks {name}"):
-        load_reader(copied)
+        load_processor(copied)
 
 
 @pytest.mark.parametrize(("aspect", "pads"), [("pad", True), (None, False), ("square", False)])
 def test_images_are_padded_as_the_directory_says(copied: Path, aspect: str | None, pads: bool) -> None:
     change_config(copied, image_aspect_ratio=aspect)
-    assert load_reader(copied).image_processor.do_pad is pads
+    assert load_processor(copied).image_processor.do_pad is pads
 
 
 def test_an_adapter_says_how_images_are_padded(copied: Path, tmp_path: Path) -> None:
     change_config(copied, image_aspect_ratio="square")
-    assert load_reader(copied, ADAPTER).image_processor.do_pad
+    assert load_processor(copied, ADAPTER).image_processor.do_pad
 
 
 def test_the_image_token_is_made_of_no_text(original: LoadedModel) -> None:

@@ -19,7 +19,7 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.llava.tokenizer import load_original_tokenizer
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Processor, load_processor
 
 ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 DIALOGUE: list[Turn] = [
@@ -67,8 +67,8 @@ def turns_of(case: dict[str, Any]) -> list[Turn]:
 
 
 @pytest.fixture(scope="module")
-def reader(tiny_model_dir: Path) -> Reader:
-    return load_reader(tiny_model_dir)
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def llama() -> Any:
     return load_original_tokenizer(ORACLE / "models" / "tiny-llava-v1.5")
 
 
-def test_small_values_are_pinned(reader: Reader) -> None:
-    encoded = encode_conversation(reader.tokenizer, DIALOGUE)
-    before = [1, *reader.tokenizer.encode(SYSTEM + "USER: ", add_special_tokens=False)]
+def test_small_values_are_pinned(processor: Processor) -> None:
+    encoded = encode_conversation(processor.tokenizer, DIALOGUE)
+    before = [1, *processor.tokenizer.encode(SYSTEM + "USER: ", add_special_tokens=False)]
     question = [203, 298, 356, 375, 35, 404, 30]  # \n Is it rural? ASSISTANT:
     second = [302, 30, 225, 378, 392, 399, 35, 404, 30]  # USER: How many ships? ASSISTANT:
     ids = [*before, IMAGE_INDEX, *question, 375, 2, *second, 388, 2]  # rural</s>, two</s>
@@ -91,11 +91,11 @@ def test_small_values_are_pinned(reader: Reader) -> None:
     assert encoded.supervised_tokens == 4
 
 
-def test_a_prompt_is_the_conversation_up_to_the_answer(reader: Reader) -> None:
-    whole = encode_conversation(reader.tokenizer, DIALOGUE).input_ids
-    asked = encode_prompt(reader.tokenizer, DIALOGUE[:3], reader.image_token_id, 5)
-    assert asked == expand_images(whole[:-2], reader.image_token_id, 5)
-    assert asked.count(reader.image_token_id) == 5
+def test_a_prompt_is_the_conversation_up_to_the_answer(processor: Processor) -> None:
+    whole = encode_conversation(processor.tokenizer, DIALOGUE).input_ids
+    asked = encode_prompt(processor.tokenizer, DIALOGUE[:3], processor.image_token_id, 5)
+    assert asked == expand_images(whole[:-2], processor.image_token_id, 5)
+    assert asked.count(processor.image_token_id) == 5
 
 
 def test_the_image_goes_to_the_front_of_its_turn() -> None:
@@ -105,14 +105,14 @@ def test_the_image_goes_to_the_front_of_its_turn() -> None:
 
 
 @pytest.mark.parametrize("roles", [["gpt", "human"], ["human"], ["human", "human"], ["human", "gpt", "gpt", "human"]])
-def test_turns_that_do_not_alternate_are_refused(reader: Reader, roles: list[str]) -> None:
+def test_turns_that_do_not_alternate_are_refused(processor: Processor, roles: list[str]) -> None:
     with pytest.raises(DataError, match="alternate"):
-        encode_conversation(reader.tokenizer, [(role, "text") for role in roles])
+        encode_conversation(processor.tokenizer, [(role, "text") for role in roles])
 
 
-def test_a_prompt_must_end_with_a_question(reader: Reader) -> None:
+def test_a_prompt_must_end_with_a_question(processor: Processor) -> None:
     with pytest.raises(DataError, match="end with a human turn"):
-        encode_prompt(reader.tokenizer, DIALOGUE, reader.image_token_id, 1)
+        encode_prompt(processor.tokenizer, DIALOGUE, processor.image_token_id, 1)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
@@ -146,12 +146,12 @@ def test_every_answer_that_is_not_empty_is_learned(llama: Any) -> None:
             assert all(answer.strip() in learned for answer in answers), case["id"]
 
 
-def test_without_an_image_its_name_is_text(reader: Reader) -> None:
+def test_without_an_image_its_name_is_text(processor: Processor) -> None:
     turns = [("human", "What is <image>?"), ("gpt", "a name"), ("human", "And <image>?"), ("gpt", "the same")]
-    encoded = encode_conversation(reader.tokenizer, turns, has_image=False)
+    encoded = encode_conversation(processor.tokenizer, turns, has_image=False)
     assert IMAGE_INDEX not in encoded.input_ids
-    assert reader.image_token_id not in encoded.input_ids
-    text = reader.tokenizer.decode(encoded.input_ids)
+    assert processor.image_token_id not in encoded.input_ids
+    text = processor.tokenizer.decode(encoded.input_ids)
     assert text.endswith("USER: What is <image>? ASSISTANT: a name</s>USER: And <image>? ASSISTANT: the same</s>")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.files import sha256_of
 from tasks.model.llava.tiny import create_tiny
-from tasks.model.loading import load_base, load_reader
+from tasks.model.loading import load_base, load_processor
 
 TEXTS = ["a river and a bridge", "two planes"]
 
@@ -48,7 +48,7 @@ def test_its_parts_are_those_of_the_real_model(tiny_model_dir: Path) -> None:
 
 @pytest.mark.parametrize("text", ["Größe 10 °C", "漢字 🚢", "tab\tand  two spaces", "\u2028"])
 def test_no_text_is_unknown_to_its_tokenizer(tiny_model_dir: Path, text: str) -> None:
-    tokenizer = load_reader(tiny_model_dir).tokenizer
+    tokenizer = load_processor(tiny_model_dir).tokenizer
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.unk_token_id not in ids
     assert tokenizer.decode(ids) == text
