@@ -1,4 +1,4 @@
-"""Base and adapter with something changed in their files, and the rule for what cannot be merged."""
+"""Change files of a base or an adapter, and require that merging refuses them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Others who prompt a merged model by its chat template feed it the tokens that it was trained on."""
+"""The chat template of a merged model gives the tokens that it was trained on."""
 
 from pathlib import Path
 from shutil import copytree
@@ -27,7 +27,7 @@ MESSAGES = [
 
 
 def fed_by_others(folder: Path, messages: list[dict[str, Any]]) -> Any:
-    """What a program that knows transformers only makes of a dialogue, as the model's card says."""
+    """The tokens of a dialogue, encoded with transformers alone as in the model card."""
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder, backend="pil")
@@ -46,12 +46,12 @@ def assert_fed_alike(folder: Path) -> None:
         np.testing.assert_array_equal(seen["pixel_values"], pixels)
 
 
-def test_a_base_and_adapter_without_template_give_a_model_with_ours(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_merge_without_any_template_writes_ours(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     assert_fed_alike(tmp_path / "out")
 
 
-def test_the_bases_own_template_is_not_the_one_that_was_trained(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_bases_template_is_replaced(base: Path, adapter: Path, tmp_path: Path) -> None:
     (base / "chat_template.jinja").write_text("other")
     write_json(base / "chat_template.json", {"chat_template": "other"})
     merge_adapter(base, adapter, tmp_path / "out")
@@ -59,7 +59,7 @@ def test_the_bases_own_template_is_not_the_one_that_was_trained(base: Path, adap
     assert_fed_alike(tmp_path / "out")
 
 
-def test_what_training_saved_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_template_of_the_checkpoint_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
     save_processor(load_processor(base), adapter)
     merge_adapter(base, adapter, tmp_path / "out")
     for name in ("chat_template.jinja", "processor_config.json"):
@@ -67,7 +67,7 @@ def test_what_training_saved_is_kept(base: Path, adapter: Path, tmp_path: Path) 
     assert_fed_alike(tmp_path / "out")
 
 
-def test_a_tokenizer_that_cannot_be_read_is_named(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_an_unreadable_tokenizer_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
     write_json(base / "tokenizer_config.json", {"added_tokens_decoder": []})
     with pytest.raises(ModelError, match=r"tokenizer of .*base cannot be read"):
         merge_adapter(base, adapter, tmp_path / "out")
@@ -75,7 +75,7 @@ def test_a_tokenizer_that_cannot_be_read_is_named(base: Path, adapter: Path, tmp
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_llamas_tokenizer_gives_the_references_tokens(tmp_path: Path, legacy: bool) -> None:
+def test_the_template_with_llamas_tokenizer_gives_the_reference_tokens(tmp_path: Path, legacy: bool) -> None:
     if not ORACLE.is_dir():
         pytest.skip("golden values not present")
     base = copytree(ORACLE / "models" / "tiny-llava-v1.5", tmp_path / "base")

@@ -1,4 +1,4 @@
-"""Adapters of every kind that people bring: merged and asked as PEFT would have it, or refused in a sentence.
+"""Adapters of every kind give PEFT's logits, merged and applied, or are refused with one sentence.
 
 The truth is the model as it was trained, in memory; `pytest -s` prints the table of the largest differences.
 """
@@ -22,7 +22,7 @@ from tasks.model.loading import load_model
 
 
 def tuned(base: Path, settings: dict[str, Any], projector: str, toy: SimpleNamespace) -> Any:
-    """A PEFT model all of whose trained parameters look trained."""
+    """A PEFT model with random values in all of its trained parameters."""
     from peft import LoraConfig, get_peft_model
 
     with warnings.catch_warnings(), torch.random.fork_rng():
@@ -53,7 +53,7 @@ def save(model: Any, folder: Path, projector: str) -> None:
 
 @torch.inference_mode()
 def logits_of(model: Any) -> torch.Tensor:
-    """Of a prompt with an image."""
+    """Logits of a prompt with an image."""
     config = model.config
     image = [config.image_token_id] * config.image_seq_length
     words = [number for number in range(40) if number != config.image_token_id]
@@ -88,7 +88,7 @@ def table() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_merged_and_asked_it_is_as_it_was_trained(
+def test_each_kind_gives_pefts_logits_merged_and_applied(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path, table: list[str], kind: str
 ) -> None:
     settings, projector, change = KINDS[kind]
@@ -113,7 +113,7 @@ def test_merged_and_asked_it_is_as_it_was_trained(
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])
-def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
+def test_a_converted_pissa_adapter_gives_the_trained_logits(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path, start: str
 ) -> None:
     first, folder, out = tmp_path / "first", tmp_path / "adapter", tmp_path / "out"
@@ -128,7 +128,7 @@ def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
 
 
 def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any:
-    """A model that begins with another part of the base's weights, which is saved as `first` and then trained."""
+    """A model whose initialisation changes the base: saved as `first`, then trained."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj"], init_lora_weights=start)
@@ -144,7 +144,7 @@ def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_neither_is_refused_in_the_same_sentence_by_merging_and_by_asking(
+def test_unsupported_kinds_are_refused_alike_by_merging_and_loading(
     made_base: Path, adapter: Path, tmp_path: Path, kind: str
 ) -> None:
     settings, said = REFUSED[kind]
@@ -157,7 +157,7 @@ def test_what_is_neither_is_refused_in_the_same_sentence_by_merging_and_by_askin
     assert sentences[0] == sentences[1]
 
 
-def test_an_adapter_without_projector_is_refused_by_both_and_the_option_is_named(
+def test_an_adapter_without_projector_is_refused_and_the_option_named(
     made_base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / NON_LORA).unlink()
@@ -166,7 +166,7 @@ def test_an_adapter_without_projector_is_refused_by_both_and_the_option_is_named
             use()
 
 
-def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
+def test_card_and_provenance_state_that_the_projector_is_the_bases(
     made_base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / NON_LORA).unlink()
@@ -175,7 +175,7 @@ def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 
 
-def test_base_and_tuned_answer_from_one_memory_whatever_the_adapter_changes(
+def test_base_and_tuned_share_weights_and_keep_their_logits(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path
 ) -> None:
     from tasks.serving.models import load_speakers

@@ -26,7 +26,7 @@ ELSEWHERE = ("vllm serve MERGED", "python -m llava.serve.cli --model-path MERGED
 
 
 class Code:
-    """Unpickled, it would leave a file behind."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace

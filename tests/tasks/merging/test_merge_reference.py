@@ -1,4 +1,4 @@
-"""The original LLaVA's base and adapter: merged from either layout into either, with the reference's own logits."""
+"""The original LLaVA's base and adapter merge between all layouts, with the reference's logits."""
 
 from pathlib import Path
 from shutil import copytree
@@ -43,7 +43,7 @@ def original_weights() -> dict[str, torch.Tensor]:
 
 
 def expected_weights() -> dict[str, torch.Tensor]:
-    """The reference's merge by its formula, in its names."""
+    """The merge by the reference's formula, with its tensor names."""
     weights = original_weights()
     lora = load_file(ADAPTER / "adapter_model.safetensors")
     for name, a in lora.items():
@@ -68,7 +68,7 @@ def test_a_base_with_both_files_of_a_tokenizer_is_merged_unless_one_is_damaged(
     assert not list(tmp_path.glob("*again*"))
 
 
-def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
+def test_the_reference_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
     merged = toy.load(tmp_path / "out").state_dict()
     for name, value in expected_weights().items():
@@ -77,7 +77,7 @@ def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, 
     assert all(torch.equal(merged[canonical_name(f"vision_tower.{name}")], value) for name, value in tower.items())
 
 
-def test_in_the_original_layout_names_types_and_files_are_the_references(original: Path, tmp_path: Path) -> None:
+def test_names_dtypes_and_files_of_the_original_layout_equal_the_reference(original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout="llava"))
     out = tmp_path / "out"
     found = {name: value for file in out.glob("*.safetensors") for name, value in load_file(file).items()}
@@ -91,7 +91,7 @@ def test_in_the_original_layout_names_types_and_files_are_the_references(origina
 
 
 def written(folder: Path, layout: Any, out: Path) -> Path:
-    """The weights of a model, unchanged, in a layout."""
+    """Write the unchanged weights of a model in a layout."""
     model = read_base(folder)
     files: dict[Path, list[Any]] = {}
     for name, place in slots(model, layout).items():
@@ -118,9 +118,7 @@ def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: P
         assert torch.equal(found[name].view(torch.uint8), value.view(torch.uint8)), name
 
 
-def test_the_original_layout_is_described_as_the_reference_describes_it(
-    base: Path, adapter: Path, tmp_path: Path
-) -> None:
+def test_config_json_of_the_original_layout_equals_the_references(base: Path, adapter: Path, tmp_path: Path) -> None:
     from tasks.model.llava.model_config import require_model_config
 
     merge_adapter(base, adapter, tmp_path / "out", MergeOptions(layout="llava"))
@@ -138,7 +136,7 @@ def test_the_original_layout_is_described_as_the_reference_describes_it(
 
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
-def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_path: Path, layout: Any) -> None:
+def test_the_merged_model_answers_as_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
     # far from the base, whose tower stands beside it
     out = tmp_path / "elsewhere" / "out"
     merge_adapter(original, ADAPTER, out, MergeOptions(layout=layout, verify=True))
@@ -146,7 +144,7 @@ def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_pat
 
 
 def logits_of(model: Any, processor: Any) -> list[torch.Tensor]:
-    """Of the reference's batch of eight, a sample at a time."""
+    """Logits of the reference's batch of eight, one sample at a time."""
     from tasks.model.llava.prompt import expand_images
 
     golden = np.load(ORACLE / "forward.npz")
@@ -160,9 +158,7 @@ def logits_of(model: Any, processor: Any) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
-def test_logits_of_the_references_samples_are_those_of_base_and_adapter(
-    original: Path, tmp_path: Path, layout: Any
-) -> None:
+def test_merged_logits_equal_those_of_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
     processor = load_processor(original)
     base = logits_of(load_base(original, torch.float32), processor)
@@ -174,7 +170,7 @@ def test_logits_of_the_references_samples_are_those_of_base_and_adapter(
     assert max(float((old - new).abs().max()) for old, new in zip(base, found, strict=True)) > 1e-3
 
 
-def test_transformers_loads_the_directory_as_any_other_and_answers(original: Path, tmp_path: Path) -> None:
+def test_transformers_loads_the_merged_directory_and_generates(original: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     merge_adapter(original, ADAPTER, tmp_path / "out")
@@ -187,7 +183,7 @@ def test_transformers_loads_the_directory_as_any_other_and_answers(original: Pat
     assert answered.shape[1] > inputs["input_ids"].shape[1]
 
 
-def test_answers_that_differ_are_refused(original: Path, tmp_path: Path) -> None:
+def test_verify_refuses_different_answers(original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
     changed = load_file(tmp_path / "out" / "model-00001-of-00003.safetensors")
     name = next(name for name in changed if name.endswith("0.mlp.up_proj.weight"))

@@ -1,4 +1,4 @@
-"""A model directory from elsewhere, each JSON file of it damaged: it is read, or one sentence says what is wrong."""
+"""A model directory with a damaged JSON file is read, or refused with one sentence."""
 
 import json
 import shutil
@@ -35,7 +35,9 @@ ODD = (None, True, 0, -1, 10**12, 10**299, 1.5, "", "x", "\0", "\ud800", "../x",
 
 @EACH
 @pytest.mark.parametrize("name", FILES[:3])
-def test_a_damaged_file_is_one_sentence(tiny_model_dir: Path, tmp_path: Path, name: str, text: str) -> None:
+def test_a_damaged_json_file_is_read_or_refused_in_one_sentence(
+    tiny_model_dir: Path, tmp_path: Path, name: str, text: str
+) -> None:
     folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
     (folder / name).write_text(text)
     with pytest.raises(ModelError, match=rf"^[^\n]*{folder}[^\n]*$"):
@@ -44,7 +46,7 @@ def test_a_damaged_file_is_one_sentence(tiny_model_dir: Path, tmp_path: Path, na
 
 @EACH
 @pytest.mark.parametrize("place", ["base/config.json", "adapter/adapter_config.json"])
-def test_merging_refuses_a_damaged_file_and_writes_nothing(
+def test_merging_refuses_a_damaged_json_file_and_writes_nothing(
     tuned_pair: tuple[Path, Path], tmp_path: Path, place: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, source in zip(("base", "adapter"), tuned_pair, strict=True):
@@ -65,7 +67,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def mutated(file: Path, data: strategies.DataObject) -> str:
-    """A JSON file with up to three of its values replaced or taken out."""
+    """A JSON file with up to three of its values replaced or removed."""
     value = json.loads(file.read_text())
     for _ in range(data.draw(strategies.integers(1, 3))):
         if found := list(places(value)):
@@ -80,7 +82,7 @@ def mutated(file: Path, data: strategies.DataObject) -> str:
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
-def test_values_of_wrong_types_are_taken_or_refused(
+def test_json_values_of_wrong_types_are_read_or_refused(
     tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: strategies.DataObject
 ) -> None:
     folder = shutil.copytree(tiny_model_dir, tmp_path_factory.mktemp("mutated") / "model", copy_function=shutil.copy)
@@ -94,7 +96,7 @@ def test_values_of_wrong_types_are_taken_or_refused(
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
-def test_an_adapters_settings_of_wrong_types_are_taken_or_refused(
+def test_adapter_settings_of_wrong_types_are_read_or_refused(
     tuned_pair: tuple[Path, Path], tmp_path: Path, data: strategies.DataObject
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(mutated(tuned_pair[1] / "adapter_config.json", data))

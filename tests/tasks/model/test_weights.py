@@ -1,4 +1,4 @@
-"""One function says which files are a directory's weights, as transformers does; what is not clear nobody reads."""
+"""All code reads the weight files that transformers would read; ambiguous directories are refused."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def write(tensors: dict[str, Any], file: Path) -> None:
 
 
 class Folder:
-    """A model directory whose weights are written as a test says; each set of them has a head of its own number."""
+    """A model directory with weight files that a test chooses; each set has a head filled with one number."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -83,7 +83,7 @@ READ: dict[str, tuple[Callable[[Folder], Any], float]] = {
 
 
 @pytest.mark.parametrize("kind", READ)
-def test_everything_reads_the_files_that_transformers_reads(
+def test_all_readers_use_the_weight_files_that_transformers_uses(
     folder: Folder, tiny_model_dir: Path, tmp_path: Path, kind: str
 ) -> None:
     from transformers import LlavaForConditionalGeneration
@@ -147,7 +147,7 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_not_clear_or_not_there_is_refused_by_everything_that_reads(folder: Folder, kind: str) -> None:
+def test_ambiguous_or_missing_weight_files_are_refused_by_all_readers(folder: Folder, kind: str) -> None:
     make, sentence = REFUSED[kind]
     make(folder)
     for read in (lambda path: load_base(path, torch.float32), read_base, weights_fingerprint):

@@ -1,4 +1,4 @@
-"""The prompt is LLaVA 1.5's, token for token."""
+"""The prompt equals LLaVA 1.5's, token for token."""
 
 import json
 from pathlib import Path
@@ -78,7 +78,7 @@ def llama() -> Any:
     return load_original_tokenizer(ORACLE / "models" / "tiny-llava-v1.5")
 
 
-def test_small_values_are_pinned(processor: Processor) -> None:
+def test_ids_and_labels_of_a_small_conversation(processor: Processor) -> None:
     encoded = encode_conversation(processor.tokenizer, DIALOGUE)
     before = [1, *processor.tokenizer.encode(SYSTEM + "USER: ", add_special_tokens=False)]
     question = [203, 298, 356, 375, 35, 404, 30]  # \n Is it rural? ASSISTANT:
@@ -91,14 +91,14 @@ def test_small_values_are_pinned(processor: Processor) -> None:
     assert encoded.supervised_tokens == 4
 
 
-def test_a_prompt_is_the_conversation_up_to_the_answer(processor: Processor) -> None:
+def test_a_prompt_equals_the_conversation_up_to_the_answer(processor: Processor) -> None:
     whole = encode_conversation(processor.tokenizer, DIALOGUE).input_ids
     asked = encode_prompt(processor.tokenizer, DIALOGUE[:3], processor.image_token_id, 5)
     assert asked == expand_images(whole[:-2], processor.image_token_id, 5)
     assert asked.count(processor.image_token_id) == 5
 
 
-def test_the_image_goes_to_the_front_of_its_turn() -> None:
+def test_the_image_moves_to_the_beginning_of_its_turn() -> None:
     assert place_image("What is <image> this?") == "<image>\nWhat is  this?"
     assert place_image("<image>") == "<image>"
     assert place_image("no picture") == "no picture"
@@ -116,7 +116,7 @@ def test_a_prompt_must_end_with_a_question(processor: Processor) -> None:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_training_tokens_are_the_references(llama: Any, case: dict[str, Any]) -> None:
+def test_training_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -> None:
     name, turns = case["id"], [(turn["from"], turn["value"]) for turn in case["conversations"]]
     if name in REFUSED:
         with pytest.raises(DataError):
@@ -128,7 +128,7 @@ def test_training_tokens_are_the_references(llama: Any, case: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_a_question_is_asked_as_the_reference_asks_it(llama: Any, case: dict[str, Any]) -> None:
+def test_prompt_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -> None:
     turns = turns_of(case)
     last = max(number for number, (role, _) in enumerate(turns) if role == "human")
     assert encode_prompt(llama, turns[: last + 1], IMAGE_INDEX, 1) == case["infer_ids"]
@@ -137,7 +137,7 @@ def test_a_question_is_asked_as_the_reference_asks_it(llama: Any, case: dict[str
     assert encode_prompt(llama, shown, IMAGE_INDEX, 1) == case["infer_first_ids"]
 
 
-def test_every_answer_that_is_not_empty_is_learned(llama: Any) -> None:
+def test_every_nonempty_answer_is_supervised(llama: Any) -> None:
     for case in cases():
         if case["id"] not in REFUSED:
             encoded = encode_conversation(llama, turns_of(case), has_image(case))
@@ -146,7 +146,7 @@ def test_every_answer_that_is_not_empty_is_learned(llama: Any) -> None:
             assert all(answer.strip() in learned for answer in answers), case["id"]
 
 
-def test_without_an_image_its_name_is_text(processor: Processor) -> None:
+def test_without_an_image_the_placeholder_is_text(processor: Processor) -> None:
     turns = [("human", "What is <image>?"), ("gpt", "a name"), ("human", "And <image>?"), ("gpt", "the same")]
     encoded = encode_conversation(processor.tokenizer, turns, has_image=False)
     assert IMAGE_INDEX not in encoded.input_ids
