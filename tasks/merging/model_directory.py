@@ -10,16 +10,14 @@ from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
 from tasks.merging.config_files import require_undamaged, write_config_files
-from tasks.merging.input_hashes import Hashes, hashing
 from tasks.merging.model_card import model_card
+from tasks.merging.provenance import PROVENANCE, Hashes, hashing
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
 from tasks.model.llava.model_tensors import INDEX, BaseModel, Layout, slots
 from tasks.model.llava.tensor_names import Projector
 from tasks.model.tensor_files import StoredTensor
 from tasks.records import Manifest, ModelRef
-
-PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,13 @@ def publish(new: NewModel, out: Path) -> ModelRef:
         with made_beside(out) as part:
             write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)
             written = _write_weights(new, part)
-            provenance = _provenance(new, hashes)
-            write_json(part / PROVENANCE, provenance)
+            content = _provenance(new, hashes)
+            write_json(part / PROVENANCE, content)
             card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
             write_text(part / "README.md", card)
-            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **provenance["settings"]}
+            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **content["settings"]}
             _verify(new, part)
-            manifest = write_manifest(part, digest_of(provenance), details, written)
+            manifest = write_manifest(part, digest_of(content), details, written)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
@@ -133,11 +131,6 @@ def require_space(folder: Path, size_bytes: int) -> None:
 
 
 def _provenance(new: NewModel, hashes: Hashes) -> dict[str, Any]:
-    """The content of provenance.json: SHA-256 of every input file, and the settings."""
     names = {"base": new.base.folder.name, "adapter": new.tuned.name, "checkpoint": new.tuned.name}
-    parts = {part: {"name": names.get(part, part), "files": files} for part, files in hashes.wait().items()}
-    return {
-        "version": 2,
-        **parts,
-        "settings": {"dtype": new.options.dtype, "format": new.options.layout, **new.settings},
-    }
+    settings = {"dtype": new.options.dtype, "format": new.options.layout, **new.settings}
+    return provenance(hashes, names, settings)

@@ -30,8 +30,8 @@ def require_projector(adapter: Adapter, projector: Projector, names: Collection[
     missing += sorted(set(names) - set(found)) if in_full else []
     if missing and projector == "adapter":
         raise ModelError(
-            f"{adapter.folder.name} lacks the projector ({missing[0]}): give the final adapter of that run, or, where "
-            "training left the base's projector as it was, as plain PEFT does, give --projector base."
+            f"{adapter.folder.name} lacks the projector ({missing[0]}): give the final adapter of that run, or, if "
+            "training left the base's projector unchanged, as plain PEFT does, give --projector base."
         )
     if not missing and names and projector == "base":
         raise ModelError(f"{adapter.folder.name} has its own projector ({found[0]}): leave --projector base out.")

@@ -46,7 +46,7 @@ def find_weights(folder: Path) -> WeightFiles:
 
 
 def _lacking(folder: Path) -> str:
-    """Which file is missing: the index where there are shards."""
+    """The missing file: the index if there are shards."""
     for stem, suffix in KINDS:
         if next(folder.glob(f"{stem}-*-of-*{suffix}"), None) is not None:
             return f"its shards lack {stem}{suffix}.index.json"

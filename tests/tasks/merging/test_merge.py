@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
 from tasks.manifests import read_manifest, whole_manifest
-from tasks.merging.input_hashes import hashing
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import MergeOptions
+from tasks.merging.provenance import hashing
 from tasks.model.llava.tensor_names import canonical_name, published_name
 
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"

@@ -1,4 +1,4 @@
-"""Hash the input files with SHA-256 in background threads while the merge reads the same bytes."""
+"""provenance.json: the SHA-256 of every input file, computed in the background while the merge reads the same bytes."""
 
 import hashlib
 import os
@@ -7,7 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+PROVENANCE = "provenance.json"
 # several files at a time, so that hashing keeps up with writing; it also fills the page cache for the merge
 FILES_AT_ONCE = 4
 # requested from the disk ahead of hashing, so that both work at once; the kernel's own readahead is slower
@@ -27,6 +29,12 @@ class Hashes:
             part: {name: found.result() for name, found in sorted(files.items())}
             for part, files in self.pending.items()
         }
+
+
+def provenance(hashes: Hashes, names: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of provenance.json: hashes of every part of the inputs with its name, and the settings."""
+    parts = {part: {"name": names.get(part, part), "files": files} for part, files in hashes.wait().items()}
+    return {"version": 2, **parts, "settings": dict(settings)}
 
 
 @contextmanager
