@@ -11,7 +11,7 @@ from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
 from tasks.merging.config_files import require_undamaged, write_config_files
 from tasks.merging.model_card import model_card
-from tasks.merging.provenance import PROVENANCE, Hashes, hashing
+from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
 from tasks.model.llava.model_tensors import INDEX, BaseModel, Layout, slots
