@@ -13,6 +13,7 @@ from support.changed_files import (
     BIAS,
     LORA,
     PROJECTOR,
+    Code,
     change_json,
     change_lora,
     change_projector,
@@ -142,16 +143,6 @@ def test_a_full_disk_is_refused_before_computing(tmp_path: Path) -> None:
     require_space(tmp_path, 1)
     with pytest.raises(ModelError, match=r"is full: the model takes 1000000000\.0 GB"):
         require_space(tmp_path, 10**18)
-
-
-class Code:
-    """An object whose unpickling creates a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (self.trace,))
 
 
 @pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])

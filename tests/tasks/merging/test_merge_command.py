@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.changed_files import PROJECTOR, Code, change_json
 
 from flows.cli import main
-from tasks.files import read_json, write_json
 
-PROJECTOR = "non_lora_trainables.bin"
 REPO = Path(__file__).resolve().parents[3]
 PAGE = (REPO / "docs" / "merging.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
@@ -23,16 +22,6 @@ COMMANDS = [text.strip() for language, text in BLOCKS if not language]
 MERGE = "rsvlm merge --base BASE --adapter CHECKPOINT --out MERGED"
 # tests/flows/test_experiment.py runs the flow with a step; the others are programs that we do not install
 ELSEWHERE = ("vllm serve MERGED", "python -m llava.serve.cli --model-path MERGED --image-file harbor.png")
-
-
-class Code:
-    """An object whose unpickling creates a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (self.trace,))
 
 
 def cut_shard(base: Path, adapter: Path) -> None:
@@ -51,7 +40,7 @@ def no_projector(base: Path, adapter: Path) -> None:
 
 
 def other_rank(base: Path, adapter: Path) -> None:
-    write_json(adapter / "adapter_config.json", {**read_json(adapter / "adapter_config.json"), "r": 64})
+    change_json(adapter / "adapter_config.json", r=64)
 
 
 def code(base: Path, adapter: Path) -> None:

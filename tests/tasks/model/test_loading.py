@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,23 +10,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.changed_files import Code, change_json, cut
 
 from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 from tasks.model.loading import load_base, load_model, load_processor
-
-
-def change_config(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    config.update(values)
-    (folder / "config.json").write_text(
-        json.dumps({name: value for name, value in config.items() if value is not None})
-    )
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
 
 
 def test_load_model_also_loads_its_processor(tiny_model_dir: Path) -> None:
@@ -41,7 +29,7 @@ def test_load_model_also_loads_its_processor(tiny_model_dir: Path) -> None:
 def test_a_tokenizer_json_in_the_original_layout_is_read_without_a_warning(
     model_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    change_config(model_dir, model_type="llava_llama")
+    change_json(model_dir / "config.json", model_type="llava_llama")
     library = logging.getLogger("transformers")
     library.addHandler(caplog.handler)
     try:
@@ -66,13 +54,13 @@ def test_a_damaged_config_json_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_model_that_is_no_llava_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, model_type="llama")
+    change_json(model_dir / "config.json", model_type="llama")
     with pytest.raises(ModelError, match="of type 'llama', not a LLaVA"):
         load_base(model_dir, torch.float32)
 
 
 def test_a_config_without_vision_config_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, vision_config=None)
+    change_json(model_dir / "config.json", vision_config=None)
     with pytest.raises(ModelError, match="lacks 'vision_config'"):
         load_processor(model_dir)
 
@@ -102,7 +90,7 @@ def test_a_damaged_processor_config_is_refused(model_dir: Path, content: str) ->
 
 
 def test_truncated_weights_are_refused(model_dir: Path) -> None:
-    truncate(model_dir / "model.safetensors")
+    cut(model_dir / "model.safetensors")
     with pytest.raises(ModelError, match=r"model\.safetensors is cut off or damaged"):
         load_base(model_dir, torch.float32)
 
@@ -124,7 +112,7 @@ def test_a_missing_tensor_is_refused(model_dir: Path) -> None:
 
 
 def test_a_tensor_of_another_shape_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, image_seq_length=64)
+    change_json(model_dir / "config.json", image_seq_length=64)
     file = model_dir / "model.safetensors"
     weights = load_file(file)
     name = next(name for name in weights if name.endswith("linear_2.bias"))
@@ -158,8 +146,7 @@ def test_an_incomplete_adapter_is_refused(model_dir: Path, adapter: Path, name: 
 
 
 def other_rank(adapter: Path) -> None:
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 8}))
+    change_json(adapter / "adapter_config.json", r=8)
 
 
 def other_projector(adapter: Path) -> None:
@@ -173,8 +160,8 @@ def other_projector(adapter: Path) -> None:
     [
         other_rank,
         other_projector,
-        lambda adapter: truncate(adapter / "adapter_model.safetensors"),
-        lambda adapter: truncate(adapter / "non_lora_trainables.bin"),
+        lambda adapter: cut(adapter / "adapter_model.safetensors"),
+        lambda adapter: cut(adapter / "non_lora_trainables.bin"),
         lambda adapter: (adapter / "adapter_config.json").write_text("{"),
         lambda adapter: (adapter / "adapter_config.json").write_text("{}"),
         lambda adapter: (adapter / "adapter_config.json").write_text("[]"),
@@ -187,16 +174,6 @@ def test_an_adapter_that_does_not_fit_is_refused(model_dir: Path, adapter: Path,
         load_model(model_dir, adapter, "float32")
 
 
-class Code:
-    """An object whose unpickling creates a directory."""
-
-    def __init__(self, target: Path):
-        self.target = target
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.target),)
-
-
 def test_pickled_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path, tmp_path: Path) -> None:
     (adapter / "non_lora_trainables.bin").write_bytes(pickle.dumps(Code(tmp_path / "ran"), protocol=2))
     with pytest.raises(ModelError, match="holds more than tensors"):
@@ -204,11 +181,11 @@ def test_pickled_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path,
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("said", "pads"), [(None, True), (True, True), (False, False)])
-def test_images_are_padded_as_the_directory_says_and_by_default(model_dir: Path, said: bool | None, pads: bool) -> None:
-    file = model_dir / "preprocessor_config.json"
-    settings = {**json.loads(file.read_text()), "do_pad": said}
-    file.write_text(json.dumps({name: value for name, value in settings.items() if value is not None}))
+@pytest.mark.parametrize(("written", "pads"), [(None, True), (True, True), (False, False)])
+def test_images_are_padded_as_the_directory_says_and_by_default(
+    model_dir: Path, written: bool | None, pads: bool
+) -> None:
+    change_json(model_dir / "preprocessor_config.json", do_pad=written)
     assert load_processor(model_dir).image_processor.do_pad is pads
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.changed_files import change_json
 
 from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
@@ -39,11 +40,6 @@ def copied(tmp_path: Path) -> Path:
 
 def copy_writable(source: str, target: str) -> None:
     Path(target).write_bytes(Path(source).read_bytes())
-
-
-def change_config(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +153,13 @@ def test_a_tower_in_the_models_shards_overrides_the_published_one(copied: Path) 
 
 def test_the_tower_is_found_in_the_model_beside_it_or_by_its_path(copied: Path, tmp_path: Path) -> None:
     beside = tmp_path / TOWER.name
-    change_config(copied, mm_vision_tower=f"somebody/{TOWER.name}")
+    change_json(copied / "config.json", mm_vision_tower=f"somebody/{TOWER.name}")
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
     beside.rename(copied / "tower")
-    change_config(copied, mm_vision_tower="tower")
+    change_json(copied / "config.json", mm_vision_tower="tower")
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
     (copied / "tower").rename(tmp_path / "elsewhere")
-    change_config(copied, mm_vision_tower=str(tmp_path / "elsewhere"))
+    change_json(copied / "config.json", mm_vision_tower=str(tmp_path / "elsewhere"))
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
 
 
@@ -193,17 +189,35 @@ def cut_shard(folder: Path) -> None:
     ("harm", "sentence"),
     [
         (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory beside"),
-        (lambda folder: change_config(folder, mm_projector_type="linear"), "mm_projector_type = 'linear', which is"),
-        (lambda folder: change_config(folder, image_aspect_ratio="anyres"), "image_aspect_ratio = 'anyres', which is"),
         (
-            lambda folder: change_config(folder, mm_hidden_size=1024),
+            lambda folder: change_json(folder / "config.json", mm_projector_type="linear"),
+            "mm_projector_type = 'linear', which is",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", image_aspect_ratio="anyres"),
+            "image_aspect_ratio = 'anyres', which is",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", mm_hidden_size=1024),
             "a vision tower of width 1024, and",
         ),
-        (lambda folder: change_config(folder.parent / TOWER.name, model_type="siglip"), "not LLaVA 1.5's CLIP: give"),
-        (lambda folder: change_config(folder, quantization_config={"bits": 4}), "holds quantised weights"),
+        (
+            lambda folder: change_json(folder.parent / TOWER.name / "config.json", model_type="siglip"),
+            "not LLaVA 1.5's CLIP: give",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", quantization_config={"bits": 4}),
+            "holds quantised weights",
+        ),
         (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
-        (lambda folder: change_config(folder, pad_token_id=32000), "pad_token_id .* is 32000, outside the 32000 rows"),
-        (lambda folder: change_config(folder, model_type="llava_mpt"), "a model of type 'llava_mpt', not a LLaVA"),
+        (
+            lambda folder: change_json(folder / "config.json", pad_token_id=32000),
+            "pad_token_id .* is 32000, outside the 32000 rows",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", model_type="llava_mpt"),
+            "a model of type 'llava_mpt', not a LLaVA",
+        ),
         (cut_shard, "is cut off or damaged"),
         (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "is not in the same folder"),
         (lambda folder: (folder / "pytorch_model.bin.index.json").unlink(), "holds no weights"),
@@ -238,12 +252,12 @@ def test_a_model_without_its_tokenizer_is_refused(copied: Path, name: str) -> No
 
 @pytest.mark.parametrize(("aspect", "pads"), [("pad", True), (None, False), ("square", False)])
 def test_images_are_padded_as_the_directory_says(copied: Path, aspect: str | None, pads: bool) -> None:
-    change_config(copied, image_aspect_ratio=aspect)
+    change_json(copied / "config.json", image_aspect_ratio=aspect)
     assert load_processor(copied).image_processor.do_pad is pads
 
 
 def test_an_original_adapter_decides_how_images_are_padded(copied: Path, tmp_path: Path) -> None:
-    change_config(copied, image_aspect_ratio="square")
+    change_json(copied / "config.json", image_aspect_ratio="square")
     assert load_processor(copied, ADAPTER).image_processor.do_pad
 
 

@@ -53,7 +53,13 @@ def test_published_and_canonical_names_convert_both_ways(canonical: str, publish
 
 
 @pytest.mark.parametrize(
-    "module", ["model.language_model.layers.7.mlp.up_proj", "lm_head", "model.vision_tower.encoder"]
+    "module",
+    [
+        "model.language_model.layers.7.mlp.up_proj",
+        "lm_head",
+        "model.multi_modal_projector.linear_2",
+        "model.vision_tower.encoder",
+    ],
 )
 def test_older_module_names_map_back_to_the_canonical_name(module: str) -> None:
     for name in older_module_names(module):
