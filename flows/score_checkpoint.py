@@ -23,7 +23,7 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
     KEY_LETTERS,
-    checkpoint_at_hand,
+    fetched_checkpoint,
     find_checkpoints_step,
     keep_checkpoint_score,
     scored_keys,
@@ -108,7 +108,7 @@ def _score(
     """Answer and score in a folder of this checkpoint's own; the checkpoint itself stays only until it has answered."""
     checkpoint, key = what
     place = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
-    with checkpoint_at_hand(run, checkpoint, place / "model") as fetched:
+    with fetched_checkpoint(run, checkpoint, place / "model") as fetched:
         answers = make(
             answer_subsets,
             place / "predictions" / checkpoint.name,

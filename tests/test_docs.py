@@ -249,8 +249,8 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     assert turn_tasks({"image": "FLOODNET/images/1.jpg", "conversations": [asked]}) == ("vqa",)
     assert type_of_question("FLOODNET", "What is flooded?", "the road") == "presence"
     captions = CaptionSet("NWPU", ("a", "b"), ("a road", "trees"), (("a long road", "a road and"), ("trees",)))
-    corpus, each = metric["score_length"](captions)
-    assert corpus == pytest.approx(5 / 6) and list(each) == pytest.approx([2 / 3, 1])
+    length = metric["LENGTH"].score(captions)
+    assert length.corpus == pytest.approx(5 / 6) and list(length.each) == pytest.approx([2 / 3, 1])
     says_yes: Engine = engine["YesEngine"]()
     asked = [
         Question(key=str(n), record=n, turn=0, image=image, turns=(("human", "Is it?"),))

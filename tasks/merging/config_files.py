@@ -68,7 +68,10 @@ def require_undamaged(files: Mapping[str, Path]) -> None:
 
 
 def write_config_files(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
-    """Write all files but weights, model card and provenance to `out`, which will be renamed to `final`."""
+    """Write all files but weights, model card and provenance to `out`, which will be renamed to `final`.
+
+    The folders for the weights must exist: with a folder for the vision tower, its files are written as well.
+    """
     found = find_config_files(source, tuned)
     config = typed_config(_with_ties(source), dtype)
     if layout == "llava":
@@ -139,10 +142,10 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
         if source.tower is not None and "/" not in name and not (final.absolute().parent / name).is_dir():
             config["mm_vision_tower"] = str(source.tower)
     else:
+        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower="")
+    if (out / TOWER_FOLDER).is_dir():
         # the reference resolves it against the current directory: only an absolute path always works
-        tower = str(final.absolute() / TOWER_FOLDER)
-        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower)
-        (out / TOWER_FOLDER).mkdir()
+        config["mm_vision_tower"] = str(final.absolute() / TOWER_FOLDER)
         write_json(out / TOWER_FOLDER / CONFIG, tower_config(source.config), indent=2)
         processor.save_pretrained(out / TOWER_FOLDER)
     write_json(out / CONFIG, config, indent=2)

@@ -1,5 +1,6 @@
 """Merge a checkpoint of either kind, adapter or full model, with its base into one model directory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,14 +14,14 @@ from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
 from tasks.model.configuration import CONFIG
 from tasks.model.llava.model_tensors import BaseModel, read_base
-from tasks.model.llava.tensor_names import BUFFERS, HEAD
+from tasks.model.llava.tensor_names import BUFFERS, HEAD, TOWER_PREFIX
 from tasks.model.tensor_files import FLOATS, StoredTensor, read_float
 from tasks.model.weights import find_weights
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
 AS_BASE = MergeOptions()
-BASE_PROJECTOR = ", which keeps its projector where the adapter has none"
+BASE_PROJECTOR = " with the base's own projector, since the adapter has none"
 
 
 def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
@@ -81,6 +82,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
     something else.
     """
     base_model, tuned = read_base(base), read_base(checkpoint)
+    source = _without_same_tower(base_model, tuned) if options.layout == "llava" and base_model.tower else tuned
 
     def check() -> None:
         _require_same_shapes(base_model, tuned)
@@ -89,7 +91,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
 
     new = NewModel(
         base=base_model,
-        source=tuned,
+        source=source,
         tuned=checkpoint,
         description=f"`{base.name}` with its full language model fine-tuned, from `{checkpoint.name}`",
         options=options,
@@ -131,6 +133,16 @@ def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
         raise ModelError(
             f"{tuned.folder} and {base.folder} differ in {differing[0]}: give the base model that it was trained on."
         )
+
+
+def _without_same_tower(base: BaseModel, tuned: BaseModel) -> BaseModel:
+    """The tuned model without its vision tower if it equals the base's separate one, which config.json then names."""
+    tower = {name: tensor for name, tensor in tuned.tensors.items() if name.startswith(TOWER_PREFIX)}
+    for name, tensor in tower.items():
+        same = base.tensors.get(name)
+        if same is None or not torch.equal(read_float(tensor), read_float(same)):
+            return tuned
+    return replace(tuned, tensors={name: tensor for name, tensor in tuned.tensors.items() if name not in tower})
 
 
 def _require_trained(base: BaseModel, tuned: BaseModel) -> None:

@@ -73,6 +73,8 @@ def publish(new: NewModel, out: Path) -> ModelRef:
         new.check()
         require_undamaged(new.inputs["companions"])
         with made_beside(out) as part:
+            for slot in slots(new.source, new.options.layout).values():
+                (part / slot.file).parent.mkdir(exist_ok=True)
             write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)
             written = _write_weights(new, part)
             content = _provenance(new, hashes)
@@ -109,8 +111,6 @@ def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
     for name, slot in targets.items():
         files.setdefault(part / slot.file, []).append(new.convert(name, new.source.tensors[name], slot.name))
     require_space(part, sum(tensor.size_bytes for tensors in files.values() for tensor in tensors))
-    for file in files:
-        file.parent.mkdir(exist_ok=True)
     written = write_files(files)
     own = [slot for slot in targets.values() if Path(slot.file).parent == Path()]
     if len({slot.file for slot in own}) > 1:

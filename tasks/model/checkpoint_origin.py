@@ -8,8 +8,8 @@ from typing import Any
 
 from tasks.errors import DataError, ModelError
 from tasks.files import fits_utf8, read_json, write_json
-from tasks.model.llava.tensor_names import BUFFERS, TOWER_PREFIX, canonical_name
-from tasks.model.weights import read_tensors, weight_files
+from tasks.model.llava.original_layout import tensors_of
+from tasks.model.llava.tensor_names import TOWER_PREFIX
 from tasks.paths import ORIGIN
 
 
@@ -50,18 +50,16 @@ def weights_fingerprint(folder: Path) -> str:
     """SHA-256 in hex over name, shape and first row of each tensor of language model and projector.
 
     It does not depend on layout, shards or rounding from float16 to bfloat16. The vision tower is left out, since the
-    original layout stores it elsewhere. Raises ModelError if a file is missing or damaged.
+    original layout stores it elsewhere. Raises ModelError if a file is missing or damaged, or a weight is there twice.
     """
     import torch
 
     rows = {}
-    for file in weight_files(folder):
-        for stored, value in read_tensors(file).items():
-            name = canonical_name(stored)
-            if value.is_floating_point() and not name.startswith(TOWER_PREFIX) and not name.endswith(BUFFERS):
-                # one row per tensor distinguishes models at the cost of a few thousand reads
-                row = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
-                rows[f"{name} {list(value.shape)}"] = row.numpy().tobytes()
+    for name, value in tensors_of(folder).items():
+        if value.is_floating_point() and not name.startswith(TOWER_PREFIX):
+            # one row per tensor distinguishes models at the cost of a few thousand reads
+            row = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
+            rows[f"{name} {list(value.shape)}"] = row.numpy().tobytes()
     digest = hashlib.sha256()
     for name, row in sorted(rows.items()):
         digest.update(name.encode() + b"\0" + row)

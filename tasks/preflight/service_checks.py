@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from tasks.errors import UserError
 from tasks.evaluation.metrics.java import find_java
-from tasks.evaluation.metrics.java_checks import try_scorers
+from tasks.evaluation.metrics.meteor import check_java_scorers
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
@@ -75,7 +75,7 @@ def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[F
 def java_findings() -> list[Finding]:
     """Java and what it runs, without which captions cannot be scored at the end of a run."""
     try:
-        try_scorers()
+        check_java_scorers()
         return [ok("Java", str(find_java()))]
     except UserError as error:
         return [stops("Java", str(error))]

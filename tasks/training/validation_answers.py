@@ -45,7 +45,8 @@ class Asked:
 def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[Asked]:
     """`count` captions to ask for and `count` questions, or as many as there are, always the same for a seed.
 
-    Of a record's prompts for captions the first is asked, of its questions any one; records without an image none.
+    Of a record's prompts for captions the first is asked, of its questions any one; records without an image none, and
+    none whose true answers hold no word. Captions of one image alone have no CIDEr and are not asked for.
     """
     captions = image_captions(records)
     shown = [record for record in records if record.get("image")]
@@ -53,7 +54,7 @@ def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int
     chosen: dict[str, list[Asked]] = defaultdict(list)
     for record in random.sample(shown, len(shown)):
         image, pairs = record["image"], _pairs(record)
-        if pairs["captioning"] and len(chosen["captioning"]) < count:
+        if pairs["captioning"] and len(captions) > 1 and len(chosen["captioning"]) < count:
             references = tuple(captions[image_key(image)])
             chosen["captioning"].append(Asked(image, pairs["captioning"][0][0], references, "captioning"))
         if pairs["vqa"] and len(chosen["vqa"]) < count:
@@ -72,16 +73,22 @@ def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def _pairs(record: Mapping[str, Any]) -> dict[Task, list[tuple[str, str]]]:
-    """A record's questions with their answers, by task."""
+    """A record's questions with their answers, by task; those whose answer holds no word are none, as in the report."""
     texts = [turn["value"] for turn in record["conversations"]]
     pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
     for task, question, answer in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
-        pairs[task].append((question, answer))
+        if caption_words(answer) if task == "captioning" else normalise_answer(answer):
+            pairs[task].append((question, answer))
     return pairs
 
 
 def require_scored(asked: Sequence[Asked], metric: str) -> None:
     """Raise ConfigError when nothing is asked that the best checkpoint could be told by."""
+    if not asked:
+        raise ConfigError(
+            "Nothing in the validation set can be asked and scored, where captions of one image alone have no CIDEr: "
+            "set training.eval_answers=0."
+        )
     needed = {"cider": ("captioning",), "accuracy": ("vqa",), "loss": ("captioning", "vqa")}[metric]
     if not any(one.task in needed for one in asked):
         raise ConfigError(

@@ -8,6 +8,7 @@ from tasks.errors import ModelError
 from tasks.model.configuration import (
     CONFIG,
     COPY_AGAIN,
+    COPY_PUBLISHED,
     GENERATION,
     lacks,
     read_config,
@@ -84,7 +85,13 @@ def require_loadable(folder: Path, tower: Path | None = None) -> None:
     _require_floats(folder, tensors)
     model = _built_on_meta(folder, config)
     _require_complete(folder, model, tensors)
-    _require_features(folder, model, image_tokens_of(folder, config))
+    image_tokens = image_tokens_of(folder, config)
+    _require_features(folder, model, image_tokens)
+    if image_tokens >= (positions := model.config.text_config.max_position_embeddings):
+        raise ModelError(
+            f"max_position_embeddings of {folder}/{CONFIG} is {positions}, and an image alone takes {image_tokens} "
+            f"tokens: {COPY_PUBLISHED}."
+        )
 
 
 def require_plain_weights(folder: Path, config: Mapping[str, Any]) -> None:
@@ -114,7 +121,13 @@ def _require_floats(folder: Path, tensors: "Mapping[str, torch.Tensor]") -> None
 
     for name, value in tensors.items():
         if value.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise ModelError(_quantised(folder, f"{name} is {str(value.dtype).removeprefix('torch.')}"))
+            kind = str(value.dtype).removeprefix("torch.")
+            if value.dtype not in (torch.float64, torch.bool):
+                raise ModelError(_quantised(folder, f"{name} is {kind}"))
+            raise ModelError(
+                f"{name} of {folder} is {kind}, and rsvlm trains, answers with and merges only float32, float16 and "
+                "bfloat16: save the model in one of these."
+            )
 
 
 def _built_on_meta(folder: Path, config: dict[str, Any]) -> "LlavaForConditionalGeneration":

@@ -15,7 +15,7 @@ from tasks.model.configuration import COPY_PUBLISHED, lacks, read_model_config
 from tasks.model.llava.base_loading import require_plain_weights
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import with_defaults
-from tasks.model.llava.original_layout import find_tower, is_original
+from tasks.model.llava.original_layout import duplicate_error, find_tower, is_original
 from tasks.model.llava.tensor_names import (
     BUFFERS,
     EMBEDDING,
@@ -101,7 +101,7 @@ def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
         for tensor in read_tensors(file):
             name = canonical_name(prefix + tensor.name)
             if tensors.setdefault(name, tensor) is not tensor:
-                raise ModelError(f"{tensor.name} is in {folder} twice: copy the model again.")
+                raise duplicate_error(folder, tensor.name)
     return tensors
 
 

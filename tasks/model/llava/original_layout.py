@@ -44,7 +44,7 @@ def tower_error(folder: Path, wanted: str) -> ModelError:
     """The error for an original model whose vision tower cannot be found."""
     return ModelError(
         f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
-        f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
+        f"{folder.parent / Path(wanted).name}, or, in an experiment, set model.vision_tower to it."
     )
 
 
@@ -72,10 +72,20 @@ def original_tensors(folder: Path, tower: Path) -> "dict[str, Tensor]":
 
 
 def tensors_of(folder: Path, prefix: str = "") -> "dict[str, Tensor]":
-    """The tensors of a directory by canonical name, memory-mapped; `prefix` is added to their names first."""
-    return {
-        canonical_name(f"{prefix}{name}"): value
-        for file in weight_files(folder)
-        for name, value in read_tensors(file).items()
-        if not name.endswith(BUFFERS)
-    }
+    """The tensors of a directory by canonical name, memory-mapped; `prefix` is added to their names first.
+
+    Raises ModelError if it holds one weight twice: programs would differ in which tensor they use.
+    """
+    tensors: dict[str, Tensor] = {}
+    for file in weight_files(folder):
+        for name, value in read_tensors(file).items():
+            if name.endswith(BUFFERS):
+                continue
+            if tensors.setdefault(canonical_name(f"{prefix}{name}"), value) is not value:
+                raise duplicate_error(folder, name)
+    return tensors
+
+
+def duplicate_error(folder: Path, name: str) -> ModelError:
+    """The error for a directory that holds two tensors for one weight."""
+    return ModelError(f"{name} is in {folder} twice: copy the model again.")

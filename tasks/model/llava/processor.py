@@ -42,12 +42,16 @@ def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None
     `tower` overrides the vision tower that an original model names. A trial on a small image and a short dialogue
     finds damaged settings: raises ModelError.
     """
+    from transformers import LlavaConfig
+
     written, config = read_model_config(folder), require_model_config(folder, tower)
     original = is_original(written)
     if not original:
         for name in (TOKENIZER_CONFIG, PREPROCESSOR):
             require_file(folder, name, PROCESSOR, fix="copy it from the base model")
     with readable("configuration", folder):
+        # the tokenizer reads config.json as well, and would be blamed for it
+        LlavaConfig.from_dict(config)
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
     processor = Processor(
         tokenizer=tokenizer_of(folder, original),
@@ -120,8 +124,11 @@ def _try_image_processor(folder: Path, processor: "LlavaImageProcessorPil", side
             for name, pixels in dict(sizes or {}).items():
                 if pixels is not None and (type(pixels) is not int or not 0 < pixels <= MAX_SIDE):
                     raise ValueError(f"{name} is {pixels!r}")
-        values = pixels_of(Image.new("RGB", (3, 2), "white"), processor)
-        if values.shape != (3, side, side) or not np.isfinite(values).all():
+        with np.errstate(all="ignore"):
+            values = pixels_of(Image.new("RGB", (3, 2), "white"), processor)
+        if not np.isfinite(values).all():
+            raise ValueError("it makes pixels that are NaN or infinite: image_std may hold a zero")
+        if values.shape != (3, side, side):
             raise ValueError(f"it makes pixels of shape {values.shape}, and the vision tower takes {side} x {side}")
 
 

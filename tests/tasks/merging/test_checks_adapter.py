@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tasks.merging.model_directory import MergeOptions
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
 from tasks.model.llava.model_tensors import read_base
+from tasks.model.loading import load_model
 
 
 def test_an_adapter_with_another_rank_than_its_config_is_refused(base: Path, adapter: Path) -> None:
@@ -55,6 +57,17 @@ def test_the_folder_of_a_named_adapter_is_suggested(base: Path, adapter: Path) -
     for name in ("adapter_config.json", LORA):
         (adapter / name).rename(adapter / "default" / name)
     refused(base, adapter, "checkpoint-400 lacks adapter_config.json: give .*checkpoint-400/default, which has one")
+
+
+def test_for_the_folder_above_the_checkpoints_the_final_one_is_named(base: Path, adapter: Path, tmp_path: Path) -> None:
+    for name in ("checkpoint-100", "final"):
+        copytree(adapter, tmp_path / "training" / name)
+    refused(base, tmp_path / "training", "training lacks adapter_config.json: give .*training/final, which has one")
+
+
+def test_a_complete_model_in_place_of_an_adapter_is_refused(base: Path) -> None:
+    with pytest.raises(ModelError, match="base holds a complete model and no adapter: give it as the model itself"):
+        load_model(base, base)
 
 
 @pytest.mark.parametrize("part", ["language_model.embed_tokens", "lm_head"])
