@@ -15,7 +15,7 @@ from flows.prepare_data import prepare_data_flow
 from tasks.data.few_images import settings_for_few
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.merging.steps import merge_adapter_step
 from tasks.orchestration.caching import content_digest_of, make
@@ -114,7 +114,7 @@ def _score(
             place / "predictions" / checkpoint.name,
             run.folder.superseded,
             dataset=asked,
-            asking=Asking(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
+            spec=PredictionSpec(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
             run=run,
             **_answering(run, config, base, fetched),
         )

@@ -5,7 +5,8 @@ from typing import Literal
 
 Task = Literal["captioning", "vqa"]
 
-MARK = "<image>"
+# where a record's text shows the image, whatever token the model has for it
+IMAGE_PLACEHOLDER = "<image>"
 # of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
 VIEW = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
@@ -43,10 +44,20 @@ PROPERTY = r"(?:scene|class|position|object|area|colou?r|shape|size|direction)s?
 PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?:{PROPERTY}|types?|kinds?))*")
 
 
+def with_placeholder(text: str) -> str:
+    """The text with the image's placeholder once, on a line of its own at the start, as LLaVA trains it."""
+    return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}".strip()
+
+
+def without_placeholder(text: str) -> str:
+    """The text without the image's placeholder and surrounding whitespace."""
+    return text.replace(IMAGE_PLACEHOLDER, "").strip()
+
+
 def bare_prompt(text: str) -> str:
     """A prompt's words in lower case, without placeholder, tag and what leads in, such as "based on the image,"."""
-    text = TAG.sub("", text.replace(MARK, "").strip(), count=1) if "[" in text else text.replace(MARK, "")
-    text = text.strip().lower()
+    text = without_placeholder(text)
+    text = TAG.sub("", text, count=1).strip().lower() if "[" in text else text.lower()
     while found := LEAD_IN.match(text):
         text = text[found.end() :]
     return text
@@ -56,7 +67,7 @@ def tag_of(text: str) -> str | None:
     """The tag that a prompt begins with, before or behind the image's placeholder, or None."""
     if "[" not in text:
         return None
-    found = TAG.match(text.replace(MARK, ""))
+    found = TAG.match(without_placeholder(text))
     return found[1] if found else None
 
 

@@ -243,7 +243,7 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     from tasks.sources import SOURCES, type_of_question
     from tasks.turn_tasks import turn_tasks
 
-    source, metric, engine = examples("extending.md")
+    source, metric, engine, entry = examples("extending.md")
     monkeypatch.setitem(SOURCES, "FLOODNET", source["FLOODNET"])
     asked = {"from": "human", "value": "What is flooded?"}
     assert turn_tasks({"image": "FLOODNET/images/1.jpg", "conversations": [asked]}) == ("vqa",)
@@ -258,7 +258,7 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     outcomes = [outcome for batch in says_yes.answer(asked) for outcome in batch]
     assert len(outcomes) == 3 and [type(one) for one in outcomes].count(Refusal) == 1
-    assert isinstance(says_yes.fingerprint, str) and says_yes.is_exact
+    assert engine["prepare"](None).load is engine["YesEngine"] and entry["YES"].is_exact("bfloat16")
 
 
 def test_the_places_that_extending_names_are_there() -> None:

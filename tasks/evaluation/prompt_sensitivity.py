@@ -10,6 +10,7 @@ from tasks.evaluation.metrics.cider import mean_similarity
 from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.scores import PromptSensitivity
+from tasks.prompt_text import without_placeholder
 
 MOST_PROMPTS = 20
 
@@ -27,7 +28,7 @@ def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) ->
     by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for record in records:
         by_image[record.image] += [
-            (turn.question.replace("<image>", "").strip(), turn.answer)
+            (without_placeholder(turn.question), turn.answer)
             for turn in record.asked_for("captioning")
             if turn.answer is not None
         ]

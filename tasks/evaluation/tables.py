@@ -10,6 +10,7 @@ from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS, QUESTION
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.scores import Metrics, Scores
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
+from tasks.prompt_text import without_placeholder
 
 CAPTION = "caption"
 # type of a question without a true answer
@@ -87,7 +88,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> AnswerRow:
         "source": record.source,
         "task": turn.task,
         "turn": turn.number,
-        "question": turn.question.replace("<image>", "").strip(),
+        "question": without_placeholder(turn.question),
         "answer": turn.answer,
         "references": [turn.reference],
         "type": CAPTION,

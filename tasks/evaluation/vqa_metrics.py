@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tasks.evaluation.metrics.answer_matching import bin_of, normalise_answer, number_of, same_answer
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
+from tasks.prompt_text import without_placeholder
 from tasks.sources import type_of_question
 
 COUNT = "count"
@@ -29,7 +30,7 @@ class AnsweredQuestion:
 
 def plain_question(text: str) -> str:
     """A prompt without the image placeholder, normalised, so that equal questions are equal texts."""
-    return normalise_answer(text.replace("<image>", " "))
+    return normalise_answer(without_placeholder(text))
 
 
 def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion]:

@@ -9,10 +9,11 @@ import torch
 from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter
 from tasks.model.llava.model_tensors import read_base
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_prompt
+from tasks.model.llava.prompt import encode_prompt
 from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import Processor, load_base, load_processor
 from tasks.paths import ADAPTER_CONFIG
+from tasks.prompt_text import with_placeholder
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -72,7 +73,7 @@ def _answers(
     for number, question in enumerate(QUESTIONS):
         image = torch.randint(0, 256, (SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).numpy()
         pixels = processor.image_processor(image, return_tensors="pt")["pixel_values"]
-        turns = [("human", f"{IMAGE_PLACEHOLDER}\n{question}")]
+        turns = [("human", with_placeholder(question))]
         prompt = encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
         tokens: list[int] = []
         rows = []

@@ -22,8 +22,9 @@ from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answ
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_prompt, padding_id, place_image
+from tasks.model.llava.prompt import encode_prompt, padding_id
 from tasks.model.loading import Processor
+from tasks.prompt_text import with_placeholder
 from tasks.training.job import TrainingOrder
 from tasks.training.training_records import VALIDATION, read_set
 from tasks.turn_tasks import Task, turn_tasks
@@ -168,8 +169,8 @@ class AnswerScores:
 
     def _prompt(self, question: str) -> list[int]:
         processor = self._processor
-        shown = place_image(question if IMAGE_PLACEHOLDER in question else f"{IMAGE_PLACEHOLDER}\n{question}")
-        return encode_prompt(processor.tokenizer, [("human", shown)], processor.image_token_id, processor.image_tokens)
+        turns = [("human", with_placeholder(question))]
+        return encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
 
     def _pixels(self, image: str) -> Any:
         return pixels_of(read_image(image_file(self._images, image)), self._processor.image_processor)

@@ -1,6 +1,16 @@
 import pytest
 
-from tasks.prompt_text import bare_prompt, tag_of, task_named
+from tasks.prompt_text import bare_prompt, tag_of, task_named, with_placeholder, without_placeholder
+
+
+@pytest.mark.parametrize("text", ["Rural?", "<image>\nRural?", " Rural?\n<image>", "<image> <image>Rural? "])
+def test_the_image_placeholder_is_put_in_once_and_taken_out(text):
+    assert with_placeholder(text) == "<image>\nRural?"
+    assert without_placeholder(text) == "Rural?"
+
+
+def test_a_text_without_words_is_the_placeholder_alone():
+    assert (with_placeholder(" "), without_placeholder("<image>\n")) == ("<image>", "")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
+from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,7 +20,6 @@ SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-IMAGE_PLACEHOLDER = "<image>"
 # the id of an image in input_ids, and the label of a token without loss
 IMAGE_INDEX = -200
 IGNORE_INDEX = -100
@@ -41,9 +41,7 @@ class EncodedConversation:
 
 def place_image(text: str) -> str:
     """Move the image to the beginning of its turn, on a separate line, as the reference does before training."""
-    if IMAGE_PLACEHOLDER not in text:
-        return text
-    return f"{IMAGE_PLACEHOLDER}\n{text.replace(IMAGE_PLACEHOLDER, '').strip()}".strip()
+    return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
 
 
 def encode_conversation(

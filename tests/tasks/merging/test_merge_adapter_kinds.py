@@ -178,14 +178,14 @@ def test_card_and_provenance_state_that_the_projector_is_the_bases(
 def test_base_and_tuned_share_weights_and_keep_their_logits(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path
 ) -> None:
-    from tasks.serving.models import load_speakers
+    from tasks.serving.models import load_served_models
 
     settings = {"target_modules": ["q_proj", "embed_tokens", "linear_1"], "trainable_token_indices": {"lm_head": [2]}}
     model = tuned(made_base, settings, OWN, toy)
     save(model, tmp_path / "adapter", OWN)
     expected = {"base": logits_of(toy.load(made_base, "float32")), "tuned": logits_of(model)}
-    speakers = load_speakers(made_base, tmp_path / "adapter", "float32")
+    speakers = load_served_models(made_base, tmp_path / "adapter", "float32")
     for speaker in (*speakers, *speakers):
-        with speaker.at_work():
+        with speaker.activate():
             found = logits_of(speaker.loaded.model)
         torch.testing.assert_close(found, expected[speaker.name], atol=EXACT, rtol=0)
