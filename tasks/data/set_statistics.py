@@ -8,7 +8,7 @@ from typing import Any
 from tasks.data.records_file import by_source
 from tasks.data.set_files import set_paths
 from tasks.image_paths import image_key
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.prompt_text import without_placeholder
 from tasks.record_reader import Record, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
@@ -70,13 +70,13 @@ def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, A
     The words of the prompt template are not counted: their number depends on how training cuts the records. The counts
     belong to a run and not to the dataset version, which does not depend on a model.
     """
-    reader = load_reader(model)
+    processor = load_processor(model)
     # without a share for it there is no validation set
     records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
     texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
-    lengths = _token_lengths(sorted(texts), reader.tokenizer)
+    lengths = _token_lengths(sorted(texts), processor.tokenizer)
     return {
-        "image": reader.image_tokens,
+        "image": processor.image_tokens,
         "sets": {name: _tokens_by_source(chosen, lengths, unnamed) for name, chosen in records.items()},
     }
 

@@ -15,7 +15,7 @@ from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
 from tasks.image_paths import image_file
 from tasks.model.llava.prompt import IGNORE_INDEX
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import DataConfig, TrainingConfig
@@ -144,16 +144,16 @@ def validation_findings(sample: RecordSample, training: TrainingConfig) -> list[
 
 
 def token_findings(
-    sample: RecordSample, reader: Reader, training: TrainingConfig
+    sample: RecordSample, processor: Processor, training: TrainingConfig
 ) -> tuple[list[Finding], Lengths | None]:
     """The sample's lengths against model_max_length: how many records are parted, cut or left out."""
     limit, split = training.model_max_length, training.split_long_conversations
-    whole, _ = make_samples(sample.records, reader, 10**9, split)
-    samples, dropped = make_samples(sample.records, reader, limit, split)
+    whole, _ = make_samples(sample.records, processor, 10**9, split)
+    samples, dropped = make_samples(sample.records, processor, limit, split)
     if not samples:
-        least = reader.image_tokens + 40
+        least = processor.image_tokens + 40
         return [stops("tokens", f"no record of the sample fits into model_max_length={limit}, of which the image alone "
-                      f"takes {reader.image_tokens}: set it above {least}")], None  # fmt: skip
+                      f"takes {processor.image_tokens}: set it above {least}")], None  # fmt: skip
     over = sum(one.length > limit for one in whole)
     lost = dropped[TOO_LONG] + dropped[CUT]
     lengths = Lengths(round(mean(one.length for one in samples)), round(mean(map(_answer_places, samples))))

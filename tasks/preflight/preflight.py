@@ -61,10 +61,10 @@ def path_findings(workspace: Path) -> list[Finding]:
 
 
 def _tokens(sample: RecordSample | None, base: Base, training: TrainingConfig) -> tuple[list[Finding], Lengths | None]:
-    if sample is None or base.reader is None:
+    if sample is None or base.processor is None:
         lacking = "data" if sample is None else "tokenizer"
         return [ok("tokens", f"not looked at: the {lacking} is made or fetched first")], None
-    return token_findings(sample, base.reader, training)
+    return token_findings(sample, base.processor, training)
 
 
 def _step_findings(training: TrainingConfig, records: int | None) -> list[Finding]:

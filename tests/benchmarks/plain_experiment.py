@@ -18,7 +18,7 @@ from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.files import digest_of, read_json, write_json, write_text
 from tasks.inference.request import AnswerStore, PredictRequest
 from tasks.manifests import made_beside, write_manifest
-from tasks.model.configured_base import configured_base
+from tasks.model.llava.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
 from tasks.preflight.preflight import look_ahead
 from tasks.processes import run_worker

@@ -201,7 +201,7 @@ def test_an_experiment_without_lora_merges_and_answers_and_its_checkpoints_are_s
     result = run_as(first.build(**changes), "full", first.workspace)
     assert (result.checkpoint.path / "model.safetensors").is_file()
     assert whole_manifest(result.merged.path)
-    assert "all of its language model tuned" in (result.merged.path / "README.md").read_text()
+    assert "with its full language model fine-tuned" in (result.merged.path / "README.md").read_text()
     assert whole_manifest(result.scores["final"].path)
     scores = folder_of(first, "full").root / "checkpoint-scores"
     assert [line["model"] for line in read_json_lines(scores / "checkpoint-scores.jsonl")] == ["checkpoint-2"]

@@ -52,7 +52,9 @@ merge_adapter(base, adapter, out)
 
 
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "model-00002-of-00002", "model.safetensors.index"])
-def test_a_kill_leaves_nothing_under_the_final_name(base: Path, adapter: Path, tmp_path: Path, file: str) -> None:
+def test_a_killed_merge_leaves_nothing_under_the_final_name(
+    base: Path, adapter: Path, tmp_path: Path, file: str
+) -> None:
     spread_over_two_shards(base)
     out = tmp_path / "merged"
     command = [sys.executable, "-c", STOPPED_MERGE, file, str(base), str(adapter), str(out)]
@@ -78,7 +80,7 @@ with made_beside(Path(sys.argv[1])) as part:
 """
 
 
-def test_what_another_process_is_making_is_left_alone(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_unfinished_directory_of_another_process_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "merged"
     command = [sys.executable, "-c", WAITING_MERGE, str(out)]
     with subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -92,7 +94,7 @@ def test_what_another_process_is_making_is_left_alone(base: Path, adapter: Path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_a_kill_at_a_drawn_moment_leaves_nothing_and_the_next_run_completes(
+def test_after_a_kill_at_a_random_moment_the_next_run_completes(
     base: Path, adapter: Path, tmp_path: Path, seed: int
 ) -> None:
     out = tmp_path / "merged"
@@ -118,7 +120,7 @@ def spread_over_two_shards(folder: Path) -> None:
     write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
 
 
-def test_the_worker_merges_in_its_own_process(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_worker_merges_in_a_child_process(base: Path, adapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     order = {
         "base": str(base),

@@ -1,4 +1,4 @@
-"""Adapters of every kind that people bring: merged and asked as PEFT would have it, or refused in a sentence.
+"""Adapters of every kind give PEFT's logits, merged and applied, or are refused with one sentence.
 
 The truth is the model as it was trained, in memory; `pytest -s` prints the table of the largest differences.
 """
@@ -16,13 +16,13 @@ from support.adapter_kinds import BASE, CONFIG, EXACT, FULL, KINDS, LANGUAGE, NO
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.verify import require_same_answers
 from tasks.model.loading import load_model
 
 
 def tuned(base: Path, settings: dict[str, Any], projector: str, toy: SimpleNamespace) -> Any:
-    """A PEFT model all of whose trained parameters look trained."""
+    """A PEFT model with random values in all of its trained parameters."""
     from peft import LoraConfig, get_peft_model
 
     with warnings.catch_warnings(), torch.random.fork_rng():
@@ -53,7 +53,7 @@ def save(model: Any, folder: Path, projector: str) -> None:
 
 @torch.inference_mode()
 def logits_of(model: Any) -> torch.Tensor:
-    """Of a prompt with an image."""
+    """Logits of a prompt with an image."""
     config = model.config
     image = [config.image_token_id] * config.image_seq_length
     words = [number for number in range(40) if number != config.image_token_id]
@@ -88,7 +88,7 @@ def table() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_merged_and_asked_it_is_as_it_was_trained(
+def test_each_kind_gives_pefts_logits_merged_and_applied(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path, table: list[str], kind: str
 ) -> None:
     settings, projector, change = KINDS[kind]
@@ -101,7 +101,7 @@ def test_merged_and_asked_it_is_as_it_was_trained(
     # what is merged and what is asked must be the change of weights, not too small to be seen
     expected, before = logits_of(model), logits_of(toy.load(made_base, "float32"))
     assert (expected - before).abs().max() > 1000 * EXACT
-    merge_adapter(made_base, folder, out, Form(projector=of_whom))
+    merge_adapter(made_base, folder, out, MergeOptions(projector=of_whom))
     require_same_answers(made_base, folder, out, of_whom)
     asked = load_model(made_base, folder, "float32", of_whom).model
     found = [logits_of(toy.load(out, "float32")), logits_of(asked), peft_loads(made_base, folder, toy)]
@@ -113,7 +113,7 @@ def test_merged_and_asked_it_is_as_it_was_trained(
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])
-def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
+def test_a_converted_pissa_adapter_gives_the_trained_logits(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path, start: str
 ) -> None:
     first, folder, out = tmp_path / "first", tmp_path / "adapter", tmp_path / "out"
@@ -121,14 +121,14 @@ def test_a_start_that_changes_the_base_is_read_once_it_is_saved_as_lora(
         warnings.simplefilter("ignore")
         model = tuned_from(made_base, start, first, toy)
         model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
-    merge_adapter(made_base, folder, out, Form(projector="base"))
+    merge_adapter(made_base, folder, out, MergeOptions(projector="base"))
     asked = load_model(made_base, folder, "float32", "base").model
     for found in (logits_of(toy.load(out, "float32")), logits_of(asked)):
         torch.testing.assert_close(found, logits_of(model), atol=EXACT, rtol=0)
 
 
 def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any:
-    """A model that begins with another part of the base's weights, which is saved as `first` and then trained."""
+    """A model whose initialisation changes the base: saved as `first`, then trained."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj"], init_lora_weights=start)
@@ -144,7 +144,7 @@ def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_neither_is_refused_in_the_same_sentence_by_merging_and_by_asking(
+def test_unsupported_kinds_are_refused_alike_by_merging_and_loading(
     made_base: Path, adapter: Path, tmp_path: Path, kind: str
 ) -> None:
     settings, said = REFUSED[kind]
@@ -157,7 +157,7 @@ def test_what_is_neither_is_refused_in_the_same_sentence_by_merging_and_by_askin
     assert sentences[0] == sentences[1]
 
 
-def test_an_adapter_without_projector_is_refused_by_both_and_the_option_is_named(
+def test_an_adapter_without_projector_is_refused_and_the_option_named(
     made_base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / NON_LORA).unlink()
@@ -166,16 +166,16 @@ def test_an_adapter_without_projector_is_refused_by_both_and_the_option_is_named
             use()
 
 
-def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
+def test_card_and_provenance_state_that_the_projector_is_the_bases(
     made_base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / NON_LORA).unlink()
-    merge_adapter(made_base, adapter, tmp_path / "out", Form(projector="base"))
+    merge_adapter(made_base, adapter, tmp_path / "out", MergeOptions(projector="base"))
     assert "with the base's own projector, since the adapter has none" in (tmp_path / "out" / "README.md").read_text()
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 
 
-def test_base_and_tuned_answer_from_one_memory_whatever_the_adapter_changes(
+def test_base_and_tuned_share_weights_and_keep_their_logits(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path
 ) -> None:
     from tasks.serving.models import load_served_models

@@ -1,4 +1,4 @@
-"""The original LLaVA's base and adapter: merged from either layout into either, with the reference's own logits."""
+"""The original LLaVA's base and adapter merge between all layouts, with the reference's logits."""
 
 from pathlib import Path
 from shutil import copytree
@@ -12,18 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
 from tasks.files import read_json
-from tasks.merging.full_model import copy_full_model
-from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.merge import copy_full_model, merge_adapter
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.tensor_merge import kept, write_files
 from tasks.merging.verify import require_same_answers
 from tasks.model.adapters import apply_adapter
-from tasks.model.llava.layouts import places
+from tasks.model.llava.model_tensors import read_base, slots
 from tasks.model.llava.original_config import original_config
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.loading import load_base, load_reader
-from tasks.model.model_tensors import read_base
+from tasks.model.loading import load_base, load_processor
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -47,7 +45,7 @@ def original_weights() -> dict[str, torch.Tensor]:
 
 
 def expected_weights() -> dict[str, torch.Tensor]:
-    """The reference's merge by its formula, in its names."""
+    """The merge by the reference's formula, with its tensor names."""
     weights = original_weights()
     lora = load_file(ADAPTER / "adapter_model.safetensors")
     for name, a in lora.items():
@@ -63,16 +61,16 @@ def expected_weights() -> dict[str, torch.Tensor]:
 def test_a_base_with_both_files_of_a_tokenizer_is_merged_unless_one_is_damaged(
     original: Path, tmp_path: Path, layout: Any
 ) -> None:
-    load_reader(original).tokenizer.backend_tokenizer.save(str(original / "tokenizer.json"))
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
-    assert load_reader(tmp_path / "out").tokenizer("a river")["input_ids"]
+    load_processor(original).tokenizer.backend_tokenizer.save(str(original / "tokenizer.json"))
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
+    assert load_processor(tmp_path / "out").tokenizer("a river")["input_ids"]
     (original / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=r"original/tokenizer\.json is damaged"):
-        merge_adapter(original, ADAPTER, tmp_path / "again", Form(layout=layout))
+        merge_adapter(original, ADAPTER, tmp_path / "again", MergeOptions(layout=layout))
     assert not list(tmp_path.glob("*again*"))
 
 
-def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
+def test_the_reference_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
     merged = toy.load(tmp_path / "out").state_dict()
     for name, value in expected_weights().items():
@@ -81,8 +79,8 @@ def test_the_references_base_becomes_a_transformers_model(toy: SimpleNamespace, 
     assert all(torch.equal(merged[canonical_name(f"vision_tower.{name}")], value) for name, value in tower.items())
 
 
-def test_in_the_original_layout_names_types_and_files_are_the_references(original: Path, tmp_path: Path) -> None:
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout="llava"))
+def test_names_dtypes_and_files_of_the_original_layout_equal_the_reference(original: Path, tmp_path: Path) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout="llava"))
     out = tmp_path / "out"
     found = {name: value for file in out.glob("*.safetensors") for name, value in load_file(file).items()}
     expected = expected_weights()
@@ -95,10 +93,10 @@ def test_in_the_original_layout_names_types_and_files_are_the_references(origina
 
 
 def written(folder: Path, layout: Any, out: Path) -> Path:
-    """The weights of a model, unchanged, in a layout."""
+    """Write the unchanged weights of a model in a layout."""
     model = read_base(folder)
     files: dict[Path, list[Any]] = {}
-    for name, place in places(model, layout).items():
+    for name, place in slots(model, layout).items():
         tensor = model.tensors[name]
         files.setdefault(out / place.file, []).append(kept(tensor, tensor.dtype, place.name))
     for file in files:
@@ -110,7 +108,7 @@ def written(folder: Path, layout: Any, out: Path) -> Path:
 def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: Path, tmp_path: Path) -> None:
     first, other, back = (tmp_path / name for name in ("first", "other", "back"))
     merge_adapter(base, adapter, first)
-    merge_adapter(base, adapter, other, Form(layout="llava"))
+    merge_adapter(base, adapter, other, MergeOptions(layout="llava"))
     written(other, "transformers", back)
     # the base has the names of today's transformers, and what is written those that all versions read
     shards = [load_file(file) for file in back.glob("*.safetensors")]
@@ -132,7 +130,7 @@ def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: P
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_the_original_has_no_words_for_is_not_lost_but_refused(
+def test_settings_that_the_original_layout_lacks_are_refused(
     base: Path, part: str | None, setting: dict[str, Any]
 ) -> None:
     config = read_json(base / "config.json")
@@ -142,12 +140,10 @@ def test_what_the_original_has_no_words_for_is_not_lost_but_refused(
         original_config(config, pads=True, tower="")
 
 
-def test_the_original_layout_is_described_as_the_reference_describes_it(
-    base: Path, adapter: Path, tmp_path: Path
-) -> None:
-    from tasks.model.configuration import require_model_config
+def test_config_json_of_the_original_layout_equals_the_references(base: Path, adapter: Path, tmp_path: Path) -> None:
+    from tasks.model.llava.model_config import require_model_config
 
-    merge_adapter(base, adapter, tmp_path / "out", Form(layout="llava"))
+    merge_adapter(base, adapter, tmp_path / "out", MergeOptions(layout="llava"))
     config = read_json(tmp_path / "out" / "config.json")
     assert config["model_type"] == "llava_llama"
     assert Path(config["mm_vision_tower"]) == tmp_path / "out" / "vision_tower"
@@ -162,21 +158,21 @@ def test_the_original_layout_is_described_as_the_reference_describes_it(
 
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
-def test_the_merged_model_answers_as_base_and_adapter_do(original: Path, tmp_path: Path, layout: Any) -> None:
+def test_the_merged_model_answers_as_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
     # far from the base, whose tower stands beside it
     out = tmp_path / "elsewhere" / "out"
-    merge_adapter(original, ADAPTER, out, Form(layout=layout, verify=True))
+    merge_adapter(original, ADAPTER, out, MergeOptions(layout=layout, verify=True))
     assert (out / "MANIFEST.json").is_file()
 
 
-def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
-    """Of the reference's batch of eight, a sample at a time."""
+def logits_of(model: Any, processor: Any) -> list[torch.Tensor]:
+    """Logits of the reference's batch of eight, one sample at a time."""
     from tasks.model.llava.prompt import expand_images
 
     golden = np.load(ORACLE / "forward.npz")
     found = []
     for ids, mask, image in zip(golden["input_ids"], golden["attention_mask"], golden["images"], strict=True):
-        row = expand_images(ids[mask].tolist(), reader.image_token_id, reader.image_tokens)
+        row = expand_images(ids[mask].tolist(), processor.image_token_id, processor.image_tokens)
         with torch.no_grad():
             output = model(input_ids=torch.tensor([row]), pixel_values=torch.from_numpy(image)[None])
         found.append(output.logits[0])
@@ -184,21 +180,19 @@ def logits_of(model: Any, reader: Any) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
-def test_logits_of_the_references_samples_are_those_of_base_and_adapter(
-    original: Path, tmp_path: Path, layout: Any
-) -> None:
-    merge_adapter(original, ADAPTER, tmp_path / "out", Form(layout=layout))
-    reader = load_reader(original)
-    base = logits_of(load_base(original, torch.float32), reader)
-    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), reader)
-    found = logits_of(load_base(tmp_path / "out", torch.float32), reader)
+def test_merged_logits_equal_those_of_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
+    merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
+    processor = load_processor(original)
+    base = logits_of(load_base(original, torch.float32), processor)
+    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), processor)
+    found = logits_of(load_base(tmp_path / "out", torch.float32), processor)
     # the reference's own merge moves its logits by 6.8e-6
     for new, old in zip(found, expected, strict=True):
         torch.testing.assert_close(new, old, atol=1e-5, rtol=0)
     assert max(float((old - new).abs().max()) for old, new in zip(base, found, strict=True)) > 1e-3
 
 
-def test_transformers_loads_the_directory_as_any_other_and_answers(original: Path, tmp_path: Path) -> None:
+def test_transformers_loads_the_merged_directory_and_generates(original: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     merge_adapter(original, ADAPTER, tmp_path / "out")
@@ -212,17 +206,16 @@ def test_transformers_loads_the_directory_as_any_other_and_answers(original: Pat
 
 
 @pytest.mark.parametrize("tower", ["trained", "the base's"])
-def test_a_tower_that_was_trained_with_all_weights_is_written_and_the_bases_is_named(
-    original: Path, tmp_path: Path, tower: str
-) -> None:
+def test_a_trained_tower_is_written_and_an_unchanged_one_is_named(original: Path, tmp_path: Path, tower: str) -> None:
     model = load_base(original, torch.float32)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if tower == "trained" or "vision_tower" not in name:
                 parameter.add_(0.01)
     model.save_pretrained(tmp_path / "tuned")
-    save_reader(load_reader(original), tmp_path / "tuned")
-    out = copy_full_model(original, tmp_path / "tuned", tmp_path / "out", Form(layout="llava", verify=True)).path
+    save_processor(load_processor(original), tmp_path / "tuned")
+    options = MergeOptions(layout="llava", verify=True)
+    out = copy_full_model(original, tmp_path / "tuned", tmp_path / "out", options).path
     own = out / "vision_tower"
     assert own.is_dir() == (tower == "trained")
     named = read_json(out / "config.json")["mm_vision_tower"]
@@ -232,7 +225,7 @@ def test_a_tower_that_was_trained_with_all_weights_is_written_and_the_bases_is_n
         torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
 
 
-def test_answers_that_differ_are_refused(original: Path, tmp_path: Path) -> None:
+def test_verify_refuses_different_answers(original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
     changed = load_file(tmp_path / "out" / "model-00001-of-00003.safetensors")
     name = next(name for name in changed if name.endswith("0.mlp.up_proj.weight"))

@@ -1,4 +1,4 @@
-"""Adapters that cannot be merged rightly are refused, each with the way out."""
+"""Adapters that cannot be merged are refused with a sentence that says what to do."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,14 @@ from support.changed_files import B_MATRIX, BIAS, LORA, PROJECTOR, change_json, 
 from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
+from tasks.model.llava.model_tensors import read_base
 from tasks.model.loading import load_model
-from tasks.model.model_tensors import read_base
 
 
-def test_an_adapter_of_another_rank_than_it_says(base: Path, adapter: Path) -> None:
+def test_an_adapter_with_another_rank_than_its_config_is_refused(base: Path, adapter: Path) -> None:
     change_json(adapter / "adapter_config.json", r=16)
     refused(base, adapter, "rank 16 .* different runs")
 
@@ -41,59 +41,57 @@ def test_an_adapter_of_another_rank_than_it_says(base: Path, adapter: Path) -> N
         {"init_lora_weights": "lora_ga"},
     ],
 )
-def test_settings_that_make_something_else_of_the_matrices(
-    base: Path, adapter: Path, setting: dict[str, object]
-) -> None:
+def test_unsupported_lora_settings_are_refused(base: Path, adapter: Path, setting: dict[str, object]) -> None:
     change_json(adapter / "adapter_config.json", **setting)
     refused(base, adapter, f"{next(iter(setting))} = .* use PEFT itself")
 
 
 @pytest.mark.parametrize("kind", ["IA3", "LOHA", "LOKR", "ADALORA", "PREFIX_TUNING", "TRAINABLE_TOKENS"])
-def test_an_adapter_that_is_no_lora(base: Path, adapter: Path, kind: str) -> None:
+def test_an_adapter_that_is_no_lora_is_refused(base: Path, adapter: Path, kind: str) -> None:
     change_json(adapter / "adapter_config.json", peft_type=kind)
-    refused(base, adapter, f"not of a LoRA adapter but of '{kind}': only LoRA can be merged or asked here")
+    refused(base, adapter, f"does not describe a LoRA adapter but '{kind}': rsvlm merges and runs only LoRA")
 
 
-def test_the_folder_of_an_adapter_that_has_a_name(base: Path, adapter: Path) -> None:
+def test_the_folder_of_a_named_adapter_is_suggested(base: Path, adapter: Path) -> None:
     (adapter / "default").mkdir()
     for name in ("adapter_config.json", LORA):
         (adapter / name).rename(adapter / "default" / name)
     refused(base, adapter, "checkpoint-400 lacks adapter_config.json: give .*checkpoint-400/default, which has one")
 
 
-def test_the_folder_of_a_training_names_its_end(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_for_the_folder_above_the_checkpoints_the_final_one_is_named(base: Path, adapter: Path, tmp_path: Path) -> None:
     for name in ("checkpoint-100", "final"):
         copytree(adapter, tmp_path / "training" / name)
     refused(base, tmp_path / "training", "training lacks adapter_config.json: give .*training/final, which has one")
 
 
-def test_a_whole_model_in_the_place_of_an_adapter_is_called_one(base: Path) -> None:
-    with pytest.raises(ModelError, match="base holds a whole model and no adapter: give it as the model itself"):
+def test_a_complete_model_in_place_of_an_adapter_is_refused(base: Path) -> None:
+    with pytest.raises(ModelError, match="base holds a complete model and no adapter: give it as the model itself"):
         load_model(base, base)
 
 
 @pytest.mark.parametrize("part", ["language_model.embed_tokens", "lm_head"])
-def test_a_resized_vocabulary(base: Path, adapter: Path, part: str) -> None:
+def test_a_resized_vocabulary_is_refused(base: Path, adapter: Path, part: str) -> None:
     name = f"base_model.model.{part if part == 'lm_head' else f'model.{part}'}.weight"
     change_lora(adapter, lambda tensors: tensors.update({name: torch.ones(290, 128)}))
     refused(base, adapter, r"is \[290, 128\] .* if training resized .* resize_token_embeddings\(290\)")
 
 
-def test_a_tower_that_the_written_layout_has_elsewhere(base: Path, adapter: Path) -> None:
-    """Refused is what would be lost: the tower's tensors are read from another directory and not written."""
+def test_a_changed_separate_tower_is_refused_in_the_original_layout(base: Path, adapter: Path) -> None:
+    """The tower's tensors are in another directory, which the merge does not write: the change would be lost."""
     read, lora = read_base(base), read_adapter(adapter)
     tower = "model.vision_tower.post_layernorm.bias"
     elsewhere = replace(read.tensors[tower], file=base.parent / "tower" / "model.safetensors")
     split = replace(read, layout="llava", tensors={**read.tensors, tower: elsewhere}, tower=base.parent / "tower")
     changed = replace(lora, trained={**lora.trained, tower: read.tensors[tower]})
-    require_mergeable(split, lora, Form(layout="llava"))
-    require_mergeable(split, changed, Form(layout="transformers"))
+    require_mergeable(split, lora, MergeOptions(layout="llava"))
+    require_mergeable(split, changed, MergeOptions(layout="transformers"))
     with pytest.raises(ModelError, match=r"post_layernorm.bias, which is in .*tower .* --format transformers"):
-        require_mergeable(split, changed, Form(layout="llava"))
+        require_mergeable(split, changed, MergeOptions(layout="llava"))
 
 
 @pytest.mark.parametrize("changed", ["embed_tokens", "lm_head"])
-def test_one_of_embedding_and_head_where_both_are_one_weight(
+def test_a_change_of_one_of_two_tied_weights_is_refused(
     base: Path, adapter: Path, tmp_path: Path, changed: str
 ) -> None:
     read, lora = read_base(base), read_adapter(adapter)
@@ -105,44 +103,44 @@ def test_one_of_embedding_and_head_where_both_are_one_weight(
         require_fitting(trained, Base(base, shapes, tied=True))
 
 
-def test_an_adapter_of_another_rank_than_its_pattern_says(base: Path, adapter: Path) -> None:
+def test_an_adapter_with_another_rank_than_its_pattern_is_refused(base: Path, adapter: Path) -> None:
     change_json(adapter / "adapter_config.json", rank_pattern={"q_proj": 4})
     refused(base, adapter, "rank 4 .* different runs")
 
 
-def test_dora_without_its_magnitudes(base: Path, adapter: Path) -> None:
+def test_dora_without_magnitudes_is_refused(base: Path, adapter: Path) -> None:
     change_json(adapter / "adapter_config.json", use_dora=True)
     refused(base, adapter, "lacks magnitude of")
 
 
-def test_magnitudes_without_dora(base: Path, adapter: Path) -> None:
+def test_magnitudes_without_dora_are_refused(base: Path, adapter: Path) -> None:
     name = B_MATRIX.replace("lora_B.weight", "lora_magnitude_vector")
     change_lora(adapter, lambda tensors: tensors.update({name: torch.ones(128)}))
     refused(base, adapter, "use_dora = false")
 
 
-def test_a_matrix_of_an_embedding(base: Path, adapter: Path) -> None:
+def test_dora_of_an_embedding_is_refused(base: Path, adapter: Path) -> None:
     name = "base_model.model.model.language_model.embed_tokens.lora_embedding_B"
     change_lora(adapter, lambda tensors: tensors.update({name: torch.ones(128, 8)}))
     refused(base, adapter, "lacks lora_embedding_A of model.language_model.embed_tokens.weight")
 
 
-def test_a_matrix_that_nobody_knows(base: Path, adapter: Path) -> None:
+def test_an_unknown_lora_tensor_is_refused(base: Path, adapter: Path) -> None:
     change_lora(adapter, lambda tensors: tensors.update({B_MATRIX.replace("lora_B", "lora_E"): torch.ones(8)}))
-    refused(base, adapter, "lora_E.weight in .* is no LoRA matrix that rsvlm knows: use PEFT itself")
+    refused(base, adapter, "lora_E.weight in .* is an unknown kind of LoRA tensor: use PEFT itself")
 
 
-def test_two_files_that_say_different_things_of_one_weight(base: Path, adapter: Path) -> None:
+def test_two_files_with_different_values_of_one_weight_are_refused(base: Path, adapter: Path) -> None:
     change_lora(adapter, lambda tensors: tensors.update({BIAS: torch.ones(128)}))
     refused(base, adapter, f"linear_1.bias is in {LORA} and in {PROJECTOR} .* different values")
 
 
-def test_a_projector_of_its_own_where_the_bases_is_asked_for(base: Path, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has a projector of its own .*: leave --projector base out"):
-        merge_adapter(base, adapter, tmp_path / "merged", Form(projector="base"))
+def test_projector_base_is_refused_for_an_adapter_with_a_projector(base: Path, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has its own projector .*: leave --projector base out"):
+        merge_adapter(base, adapter, tmp_path / "merged", MergeOptions(projector="base"))
     assert not list(tmp_path.glob("*merged*"))
 
 
-def test_trained_parts_that_the_base_does_not_have(base: Path, adapter: Path) -> None:
+def test_trained_tensors_that_the_base_lacks_are_refused(base: Path, adapter: Path) -> None:
     change_projector(adapter, lambda tensors: tensors.update({"base_model.model.model.resampler": torch.ones(3)}))
     refused(base, adapter, "changes model.resampler, which .* does not have")

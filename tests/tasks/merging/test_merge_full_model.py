@@ -1,4 +1,4 @@
-"""A fully tuned checkpoint becomes the merged model as it is, checked as a merge is."""
+"""A fully fine-tuned checkpoint is checked like a merge and copied."""
 
 from pathlib import Path
 from shutil import copytree
@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
 from tasks.manifests import whole_manifest
-from tasks.merging.full_model import copy_full_model, is_full_model
-from tasks.merging.model_directory import Form
+from tasks.merging.merge import copy_full_model, is_full_model
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.worker import merge
 
 # as transformers names it in its files
@@ -28,7 +28,7 @@ def change(folder: Path, name: str, value: float) -> None:
 
 @pytest.fixture
 def tuned(base: Path, toy: SimpleNamespace, tmp_path: Path) -> Path:
-    """The base as transformers saves it after a training of all weights."""
+    """The base as transformers saves it after full fine-tuning."""
     folder = copytree(base, tmp_path / "checkpoint-9")
     model = toy.load(base)
     with torch.no_grad():
@@ -40,7 +40,7 @@ def tuned(base: Path, toy: SimpleNamespace, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_full_model_is_told_from_an_adapter_by_its_files(tuned: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_full_model_is_recognised_by_its_files(tuned: Path, adapter: Path, tmp_path: Path) -> None:
     assert is_full_model(tuned)
     assert not is_full_model(adapter)
     (adapter / "config.json").write_text("{}")
@@ -48,7 +48,7 @@ def test_a_full_model_is_told_from_an_adapter_by_its_files(tuned: Path, adapter:
     assert not is_full_model(tmp_path)
 
 
-def test_the_copy_answers_as_the_checkpoint_does(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_the_copy_gives_the_checkpoints_logits(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
     ref = copy_full_model(base, tuned, tmp_path / "out")
     expected, found = toy.load(tuned).state_dict(), toy.load(ref.path).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
@@ -56,24 +56,26 @@ def test_the_copy_answers_as_the_checkpoint_does(toy: SimpleNamespace, base: Pat
     assert whole_manifest(ref.path)
 
 
-def test_the_types_are_the_bases_or_those_asked_for(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_dtypes_are_the_bases_or_the_requested_one(base: Path, tuned: Path, tmp_path: Path) -> None:
     file = base / "model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
     for name, dtype, expected in (("as-base", "base", torch.bfloat16), ("asked", "float16", torch.float16)):
-        copy_full_model(base, tuned, tmp_path / name, Form(dtype))
+        copy_full_model(base, tuned, tmp_path / name, MergeOptions(dtype))
         written = load_file(tmp_path / name / "model.safetensors")
         assert {value.dtype for value in written.values()} == {expected}
 
 
-def test_card_and_provenance_tell_both(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_card_and_provenance_name_base_and_checkpoint(base: Path, tuned: Path, tmp_path: Path) -> None:
     copy_full_model(base, tuned, tmp_path / "out")
     provenance = read_json(tmp_path / "out" / "provenance.json")
     assert set(provenance["checkpoint"]["files"]) == {"config.json", "model.safetensors"}
     assert provenance["checkpoint"]["files"] != provenance["base"]["files"]
-    assert "all of its language model tuned, from `checkpoint-9`" in (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "with its full language model fine-tuned, from `checkpoint-9`" in (tmp_path / "out" / "README.md").read_text()
+    )
 
 
-def test_copying_twice_is_the_same_as_once_and_damage_is_mended(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_repeating_a_copy_writes_nothing_and_repairs_damage(base: Path, tuned: Path, tmp_path: Path) -> None:
     first = copy_full_model(base, tuned, tmp_path / "out")
     inode = (tmp_path / "out").stat().st_ino
     assert copy_full_model(base, tuned, tmp_path / "out") == first
@@ -83,7 +85,7 @@ def test_copying_twice_is_the_same_as_once_and_damage_is_mended(base: Path, tune
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
-def test_something_else_at_its_place_is_not_overwritten(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_an_existing_directory_is_not_overwritten(base: Path, tuned: Path, tmp_path: Path) -> None:
     copy_full_model(base, tuned, tmp_path / "out")
     change(tuned, HEAD, 1)
     with pytest.raises(OccupiedError, match="already holds something else"):
@@ -96,7 +98,7 @@ def test_an_untrained_checkpoint_is_refused(base: Path, tmp_path: Path) -> None:
         copy_full_model(base, tmp_path / "checkpoint-0", tmp_path / "out")
 
 
-def test_weights_that_went_astray_leave_nothing(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_nan_weights_are_refused_and_nothing_is_written(base: Path, tuned: Path, tmp_path: Path) -> None:
     change(tuned, HEAD, float("nan"))
     with pytest.raises(ModelError, match=r"lm_head\.weight holds NaN or Inf"):
         copy_full_model(base, tuned, tmp_path / "out")
@@ -110,14 +112,16 @@ def test_another_base_is_refused(base: Path, tuned: Path, tmp_path: Path) -> Non
         copy_full_model(base, tuned, tmp_path / "out")
 
 
-def test_a_checkpoint_that_is_cut_off_is_refused(base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_refused(base: Path, tuned: Path, tmp_path: Path) -> None:
     file = tuned / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ModelError, match="cut off or damaged"):
         copy_full_model(base, tuned, tmp_path / "out")
 
 
-def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tmp_path: Path) -> None:
+def test_the_worker_merges_adapters_and_copies_full_models(
+    base: Path, adapter: Path, tuned: Path, tmp_path: Path
+) -> None:
     for checkpoint in (adapter, tuned):
         out = tmp_path / f"merged-{checkpoint.name}"
         merge(
@@ -134,7 +138,7 @@ def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tm
 
 
 def tie(folder: Path) -> None:
-    """Say that the head is the embedding, and make it so."""
+    """Tie head and embedding, in the weights and in the configuration."""
     file, config = folder / "model.safetensors", read_json(folder / "config.json")
     tensors = load_file(file)
     (embedding,) = [value for name, value in tensors.items() if name.endswith("embed_tokens.weight")]
@@ -143,9 +147,7 @@ def tie(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("without", ["base", "checkpoint"])
-def test_a_head_that_is_the_embedding_may_be_in_the_file_or_not(
-    base: Path, tuned: Path, tmp_path: Path, without: str
-) -> None:
+def test_a_tied_head_may_be_stored_or_left_out(base: Path, tuned: Path, tmp_path: Path, without: str) -> None:
     for folder in (base, tuned):
         tie(folder)
     file = (base if without == "base" else tuned) / "model.safetensors"
@@ -155,9 +157,7 @@ def test_a_head_that_is_the_embedding_may_be_in_the_file_or_not(
     assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is True
 
 
-def test_a_head_of_its_own_is_no_embedding_whatever_the_configuration_says(
-    toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path
-) -> None:
+def test_a_stored_head_that_differs_is_not_tied(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
     for folder in (base, tuned):
         tie(folder)
         change(folder, HEAD, 1)

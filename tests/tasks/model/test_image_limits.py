@@ -109,7 +109,7 @@ def frames(kind: str) -> bytes:
 
 
 def directory(entries: int, values: int, kind: int = 3, extra: Sequence[tuple[int, int]] = ()) -> bytes:
-    """A TIFF whose directory names the same values over and over."""
+    """A TIFF whose directory refers to the same values repeatedly."""
     rows = [(tag, 4, 1, value) for tag, value in extra]
     rows += [(40_000 + number, kind, values, 8) for number in range(entries)]
     unit = {1: 1, 3: 2}[kind]
@@ -153,7 +153,7 @@ def webp_that_claims(width: int, height: int) -> bytes:
 
 
 def jpeg2000_with(width: int, height: int, tile: int, mode: str = "RGB", **options: object) -> bytes:
-    """JPEG 2000 whose codestream claims another size, and tiles, than it has."""
+    """JPEG 2000 whose codestream claims another size and other tiles than it has."""
     data = bytearray(plain(mode, (64, 64), "JPEG2000", **options))
     at = data.index(CODESTREAM) + 8
     data[at : at + 32] = struct.pack(">8I", width, height, 0, 0, tile, tile, 0, 0)

@@ -1,4 +1,4 @@
-"""Base and tuned model see the same pixels, as the experiment's settings say."""
+"""A base with other model settings is used through a view, so that base and tuned model see the same pixels."""
 
 import json
 from pathlib import Path
@@ -10,26 +10,26 @@ import torch
 
 from tasks.errors import ConfigError
 from tasks.manifests import folder_digest, write_manifest
-from tasks.model.configured_base import configured_base, model_digest
-from tasks.model.loading import load_base, load_reader
+from tasks.model.llava.configured_base import configured_base, model_digest
+from tasks.model.loading import load_base, load_processor
 from tasks.settings import ModelConfig
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
 
 
 def pads(folder: Path) -> Any:
-    return load_reader(folder).image_processor.do_pad
+    return load_processor(folder).image_processor.do_pad
 
 
-def test_a_model_that_is_as_configured_is_used_where_it_stands(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_a_model_that_matches_the_settings_is_used_directly(tiny_model_dir: Path, tmp_path: Path) -> None:
     ref = configured_base(tiny_model_dir, ModelConfig(), tmp_path)
     assert (ref.path, ref.sha256) == (tiny_model_dir, folder_digest(tiny_model_dir))
     assert not list(tmp_path.iterdir())
 
 
-def test_another_image_handling_is_another_model_of_the_same_weights(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_other_padding_creates_a_view_with_the_same_weights(tiny_model_dir: Path, tmp_path: Path) -> None:
     ref = configured_base(tiny_model_dir, ModelConfig(image_aspect_ratio="square"), tmp_path)
     assert pads(tiny_model_dir)
     assert not pads(ref.path)
@@ -39,7 +39,7 @@ def test_another_image_handling_is_another_model_of_the_same_weights(tiny_model_
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_padding_that_the_model_forbids_is_put_on_where_configured(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_padding_is_enabled_in_a_view_if_configured(tiny_model_dir: Path, tmp_path: Path) -> None:
     folder = copytree(tiny_model_dir, tmp_path / "model")
     settings = json.loads((folder / "preprocessor_config.json").read_text())
     nested = {"image_processor": {**settings, "do_pad": False}, "processor_class": "LlavaProcessor"}
@@ -48,14 +48,14 @@ def test_padding_that_the_model_forbids_is_put_on_where_configured(tiny_model_di
     assert pads(configured_base(folder, ModelConfig(), tmp_path / "models").path)
 
 
-def test_a_finished_folder_may_be_configured_as_well(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_manifest_can_be_configured(tiny_model_dir: Path, tmp_path: Path) -> None:
     folder = copytree(tiny_model_dir, tmp_path / "model")
     write_manifest(folder, "fingerprint")
     ref = configured_base(folder, ModelConfig(image_aspect_ratio="square"), tmp_path / "models")
     assert not (ref.path / "MANIFEST.json").exists()
 
 
-def test_the_same_again_makes_nothing_and_what_was_lost_is_linked_again(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_a_complete_view_is_reused_and_lost_links_are_restored(tiny_model_dir: Path, tmp_path: Path) -> None:
     config = ModelConfig(image_aspect_ratio="square")
     first = configured_base(tiny_model_dir, config, tmp_path)
     made = first.path.stat().st_ino
@@ -66,13 +66,13 @@ def test_the_same_again_makes_nothing_and_what_was_lost_is_linked_again(tiny_mod
     assert (first.path / "model.safetensors").is_file()
 
 
-def test_a_tower_for_a_model_that_has_one_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_a_tower_setting_for_a_model_that_contains_one_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"leave model\.vision_tower empty"):
         configured_base(tiny_model_dir, ModelConfig(vision_tower=str(tmp_path)), tmp_path)
 
 
 @with_golden
-def test_the_configured_tower_comes_before_the_models_own(tmp_path: Path) -> None:
+def test_the_configured_tower_overrides_the_models_own(tmp_path: Path) -> None:
     folder = tmp_path / "original"
     folder.mkdir()
     for path in ORIGINAL.iterdir():
@@ -85,7 +85,7 @@ def test_the_configured_tower_comes_before_the_models_own(tmp_path: Path) -> Non
 
 
 @with_golden
-def test_the_tower_is_part_of_what_a_model_is(tmp_path: Path) -> None:
+def test_model_digest_includes_a_separate_tower(tmp_path: Path) -> None:
     for source in (ORIGINAL, TOWER):
         (tmp_path / source.name).mkdir()
         for path in source.iterdir():

@@ -1,4 +1,4 @@
-"""A checkpoint that knows its base's weights is merged into no other, whatever layout or settings the base has."""
+"""A checkpoint with a fingerprint of its base's weights merges with that base only, in any layout."""
 
 from pathlib import Path
 
@@ -9,21 +9,20 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
-from tasks.model.fingerprint import weights_fingerprint
-from tasks.training.checkpoints import Origin, write_origin
+from tasks.merging.model_directory import MergeOptions
+from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint, write_origin
 
 LAYER = "language_model.model.layers.1.mlp.down_proj.weight"
 
 
 @pytest.fixture
 def trained(base: Path, adapter: Path) -> Path:
-    """The adapter with what training tells of its origin."""
-    write_origin(adapter, Origin("demo", "toy", "order", weights_fingerprint(base), "0123abcd"))
+    """The adapter with an origin.json, as training writes it."""
+    write_origin(adapter, CheckpointOrigin("demo", "toy", "order", weights_fingerprint(base), "0123abcd"))
     return adapter
 
 
-def test_the_base_itself_is_accepted_and_the_card_names_the_data(base: Path, trained: Path, tmp_path: Path) -> None:
+def test_the_right_base_is_accepted_and_the_card_names_the_data(base: Path, trained: Path, tmp_path: Path) -> None:
     merge_adapter(base, trained, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "- Run: demo\n" in card and "0123abcd" in card
@@ -39,7 +38,7 @@ def test_other_weights_of_the_same_shapes_are_refused(base: Path, trained: Path,
     assert not list(tmp_path.glob("*merged*"))
 
 
-def test_a_view_of_the_base_with_other_settings_is_accepted(base: Path, trained: Path, tmp_path: Path) -> None:
+def test_a_view_of_the_base_is_accepted(base: Path, trained: Path, tmp_path: Path) -> None:
     view = tmp_path / "view"
     view.mkdir()
     for file in base.iterdir():
@@ -49,14 +48,14 @@ def test_a_view_of_the_base_with_other_settings_is_accepted(base: Path, trained:
     merge_adapter(view, trained, tmp_path / "out")
 
 
-def test_layout_and_shards_do_not_count(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_layout_and_shards(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "one")
-    merge_adapter(base, adapter, tmp_path / "other", Form(layout="llava"))
+    merge_adapter(base, adapter, tmp_path / "other", MergeOptions(layout="llava"))
     assert weights_fingerprint(tmp_path / "one") == weights_fingerprint(tmp_path / "other")
     assert weights_fingerprint(tmp_path / "one") != weights_fingerprint(base)
 
 
-def test_fp16_weights_rounded_to_bf16_are_the_same_base(base: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_rounding_float16_to_bfloat16(base: Path) -> None:
     file = base / "model.safetensors"
     half = {name: value.half() for name, value in load_file(file).items()}
     save_file(half, file)

@@ -1,4 +1,4 @@
-"""Others who prompt a merged model by its chat template feed it the tokens that it was trained on."""
+"""The chat template of a merged model gives the tokens that it was trained on."""
 
 from pathlib import Path
 from shutil import copytree
@@ -11,9 +11,9 @@ from PIL import Image
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
@@ -27,7 +27,7 @@ MESSAGES = [
 
 
 def fed_by_others(folder: Path, messages: list[dict[str, Any]]) -> Any:
-    """What a program that knows transformers only makes of a dialogue, as the model's card says."""
+    """The tokens of a dialogue, encoded with transformers alone as in the model card."""
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder, backend="pil")
@@ -37,21 +37,21 @@ def fed_by_others(folder: Path, messages: list[dict[str, Any]]) -> Any:
 
 
 def assert_fed_alike(folder: Path) -> None:
-    reader = load_reader(folder)
+    processor = load_processor(folder)
     for count in (1, 3):
         seen = fed_by_others(folder, MESSAGES[:count])
-        expected = encode_prompt(reader.tokenizer, TURNS[:count], reader.image_token_id, reader.image_tokens)
+        expected = encode_prompt(processor.tokenizer, TURNS[:count], processor.image_token_id, processor.image_tokens)
         assert seen["input_ids"][0].tolist() == expected
-        pixels = reader.image_processor(PICTURE, return_tensors="np")["pixel_values"]
+        pixels = processor.image_processor(PICTURE, return_tensors="np")["pixel_values"]
         np.testing.assert_array_equal(seen["pixel_values"], pixels)
 
 
-def test_a_base_and_adapter_without_template_give_a_model_with_ours(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_merge_without_any_template_writes_ours(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     assert_fed_alike(tmp_path / "out")
 
 
-def test_the_bases_own_template_is_not_the_one_that_was_trained(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_the_bases_template_is_replaced(base: Path, adapter: Path, tmp_path: Path) -> None:
     (base / "chat_template.jinja").write_text("other")
     write_json(base / "chat_template.json", {"chat_template": "other"})
     merge_adapter(base, adapter, tmp_path / "out")
@@ -59,15 +59,15 @@ def test_the_bases_own_template_is_not_the_one_that_was_trained(base: Path, adap
     assert_fed_alike(tmp_path / "out")
 
 
-def test_what_training_saved_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
-    save_reader(load_reader(base), adapter)
+def test_the_template_of_the_checkpoint_is_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
+    save_processor(load_processor(base), adapter)
     merge_adapter(base, adapter, tmp_path / "out")
     for name in ("chat_template.jinja", "processor_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (adapter / name).read_bytes()
     assert_fed_alike(tmp_path / "out")
 
 
-def test_a_tokenizer_that_cannot_be_read_is_named(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_an_unreadable_tokenizer_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
     write_json(base / "tokenizer_config.json", {"added_tokens_decoder": []})
     with pytest.raises(ModelError, match=r"tokenizer of .*base cannot be read"):
         merge_adapter(base, adapter, tmp_path / "out")
@@ -75,7 +75,7 @@ def test_a_tokenizer_that_cannot_be_read_is_named(base: Path, adapter: Path, tmp
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_llamas_tokenizer_gives_the_references_tokens(tmp_path: Path, legacy: bool) -> None:
+def test_the_template_with_llamas_tokenizer_gives_the_reference_tokens(tmp_path: Path, legacy: bool) -> None:
     if not ORACLE.is_dir():
         pytest.skip("golden values not present")
     base = copytree(ORACLE / "models" / "tiny-llava-v1.5", tmp_path / "base")

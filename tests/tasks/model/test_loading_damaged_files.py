@@ -1,4 +1,4 @@
-"""A model directory from elsewhere, each JSON file of it damaged: it is read, or one sentence says what is wrong."""
+"""A model directory with a damaged JSON file is read, or refused with one sentence."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from flows.cli import main
 from tasks.errors import ModelError
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.model.lora_config import read_lora_config
 
 FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -35,16 +35,18 @@ ODD = (None, True, 0, -1, 10**12, 10**299, 1.5, "", "x", "\0", "\ud800", "../x",
 
 @EACH
 @pytest.mark.parametrize("name", FILES[:3])
-def test_a_damaged_file_is_one_sentence(tiny_model_dir: Path, tmp_path: Path, name: str, text: str) -> None:
+def test_a_damaged_json_file_is_read_or_refused_in_one_sentence(
+    tiny_model_dir: Path, tmp_path: Path, name: str, text: str
+) -> None:
     folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
     (folder / name).write_text(text)
     with pytest.raises(ModelError, match=rf"^[^\n]*{folder}[^\n]*$"):
-        load_reader(folder)
+        load_processor(folder)
 
 
 @EACH
 @pytest.mark.parametrize("place", ["base/config.json", "adapter/adapter_config.json"])
-def test_merging_refuses_a_damaged_file_and_writes_nothing(
+def test_merging_refuses_a_damaged_json_file_and_writes_nothing(
     tuned_pair: tuple[Path, Path], tmp_path: Path, place: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, source in zip(("base", "adapter"), tuned_pair, strict=True):
@@ -65,7 +67,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def mutated(file: Path, data: strategies.DataObject) -> str:
-    """A JSON file with up to three of its values replaced or taken out."""
+    """A JSON file with up to three of its values replaced or removed."""
     value = json.loads(file.read_text())
     for _ in range(data.draw(strategies.integers(1, 3))):
         if found := list(places(value)):
@@ -80,13 +82,13 @@ def mutated(file: Path, data: strategies.DataObject) -> str:
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
-def test_values_of_wrong_types_are_taken_or_refused(
+def test_json_values_of_wrong_types_are_read_or_refused(
     tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: strategies.DataObject
 ) -> None:
     folder = shutil.copytree(tiny_model_dir, tmp_path_factory.mktemp("mutated") / "model", copy_function=shutil.copy)
     (folder / name).write_text(mutated(folder / name, data))
     try:
-        load_reader(folder)
+        load_processor(folder)
     except ModelError as error:
         assert "\n" not in str(error)
     shutil.rmtree(folder)
@@ -94,7 +96,7 @@ def test_values_of_wrong_types_are_taken_or_refused(
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=strategies.data())
-def test_an_adapters_settings_of_wrong_types_are_taken_or_refused(
+def test_adapter_settings_of_wrong_types_are_read_or_refused(
     tuned_pair: tuple[Path, Path], tmp_path: Path, data: strategies.DataObject
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(mutated(tuned_pair[1] / "adapter_config.json", data))

@@ -1,13 +1,13 @@
-"""The fast product is fp32's: no bit less exact, whichever library makes it."""
+"""The product by oneDNN is as exact as any float32 product."""
 
 import pytest
 import torch
 
-from tasks.model.products import product
+from tasks.model.adapter_weights import product
 
 
 @pytest.mark.parametrize(("rows", "rank", "columns"), [(256, 128, 512), (7, 3, 5), (1, 1, 1)])
-def test_the_product_is_exact_to_fp32s_rounding(rows: int, rank: int, columns: int) -> None:
+def test_product_is_exact_to_float32_rounding(rows: int, rank: int, columns: int) -> None:
     generator = torch.Generator().manual_seed(1)
     b = torch.randn(rows, rank, generator=generator)
     a = torch.randn(rank, columns, generator=generator)
