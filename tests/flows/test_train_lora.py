@@ -92,7 +92,7 @@ def test_a_resume_with_another_base_moves_nothing(trained: SimpleNamespace, tmp_
     create_tiny(tmp_path / "other", ["a plane"], seed=29)
     before = state(trained.run.root)
     said = refused(trained, trained.build(model={"base": str(tmp_path / "other")}))
-    assert f"checkpoint-2 was trained with another base model than {tmp_path / 'other'}: choose another --name" in said
+    assert f" was trained with another base model than {tmp_path / 'other'}: choose another --name" in said
     assert state(trained.run.root) == before
 
 
