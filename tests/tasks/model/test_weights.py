@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
     "two tensors for one weight": (
         lambda f: (f.tensors.update({HEAD: torch.ones_like(f.tensors[f"language_model.{HEAD}"])}),
                    write(f.tensors, f.path / "model.safetensors")),
-        "lm_head.weight is in .* twice",
+        "twice: copy the model again",
     ),
     "no weights": (lambda f: None, "holds no weights"),
     "a quantised file alone": (lambda f: (f.path / "model.gguf").write_bytes(b"GGUF"), "holds no weights"),
