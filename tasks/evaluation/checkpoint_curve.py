@@ -1,6 +1,5 @@
 """Scores of a run's checkpoints one after the other, for the report's curves."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from tasks.evaluation.comparison import METRICS
 from tasks.evaluation.protocol import protocol_differences
 from tasks.files import read_json
 from tasks.manifests import content_digest, whole_manifest
+from tasks.paths import checkpoint_folders, checkpoint_step
 from tasks.records import ReportRef
-
-CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,7 @@ class Curve:
 
 def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     """The whole reports of checkpoints in a run's `reports` folder, in order of their steps."""
-    folders = sorted(
-        (folder for folder in reports.glob("checkpoint-*") if CHECKPOINT.fullmatch(folder.name)), key=_step
-    )
-    manifests = [(folder, whole_manifest(folder)) for folder in folders]
+    manifests = [(folder, whole_manifest(folder)) for _, folder in checkpoint_folders(reports)]
     return [
         ReportRef(path=folder, sha256=content_digest(manifest), model=folder.name)
         for folder, manifest in manifests
@@ -36,15 +31,10 @@ def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     ]
 
 
-def _step(folder: Path) -> int:
-    found = CHECKPOINT.fullmatch(folder.name)
-    return int(found[1]) if found else 0
-
-
 def read_curve(reports: Sequence[Path], protocol: dict[str, Any]) -> Curve:
     """The scores of these reports that were taken by `protocol`, on the same test set."""
     points, left_out = [], []
-    for folder in sorted(reports, key=_step):
+    for folder in sorted(reports, key=lambda folder: checkpoint_step(folder.name) or 0):
         metrics = read_json(folder / METRICS)
         if protocol_differences(protocol, metrics["protocol"]):
             left_out.append(folder.name)
