@@ -32,6 +32,7 @@ FINAL = "final"
 # the checkpoint with the best validation
 BEST = "best"
 TRAIN_SET = "data_train.json"
+VALIDATION_SET = "data_val.json"
 # what of the test set is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"

@@ -1,11 +1,34 @@
-"""What a checkpoint tells of where it comes from."""
+"""origin.json: which run, base model, data and settings a checkpoint comes from."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, ModelError
-from tasks.files import fits_utf8, read_json
+from tasks.files import fits_utf8, read_json, write_json
 from tasks.paths import ORIGIN
+
+
+@dataclass(frozen=True)
+class CheckpointOrigin:
+    """Where checkpoints come from: names of run and base, the training's fingerprint, and its inputs.
+
+    `base_weights` is the fingerprint of the base's weights, `dataset` the digest of the prepared sets; `settings` are
+    those that decide the weights, by section.
+    """
+
+    run: str
+    base: str
+    training: str
+    base_weights: str
+    dataset: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def write_origin(checkpoint: Path, origin: CheckpointOrigin) -> None:
+    """Write origin.json; merging reads the base from it, the merged model's card the data, resuming the settings."""
+    write_json(checkpoint / ORIGIN, asdict(origin))
 
 
 def origin_of(checkpoint: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A training that does worse than the others is ended early, by the validation losses that it logs."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -8,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tasks.paths import RunFolder
 from tasks.training.preemption import ask_to_stop
+from tasks.training.worker_output import validation_losses
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 LOOK_AGAIN_S = 0.5
-VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
 
 
 class Pruner:
@@ -44,8 +43,7 @@ class Pruner:
         # a line that is being written is read when it is whole
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
-        found = (VALIDATED.search(line) for line in whole.decode("utf-8", "replace").split("\n"))
-        return [(int(match[1]), float(match[2])) for match in found if match]
+        return validation_losses(whole.decode("utf-8", "replace"))
 
 
 @contextmanager

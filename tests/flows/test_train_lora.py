@@ -132,9 +132,7 @@ def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
 def test_an_interrupted_training_is_gone_on_with_by_its_own_settings_alone(
     tiny_model_dir: Path, tmp_path: Path
 ) -> None:
-    said = interrupt(
-        start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "the first step is made"
-    )
+    said = interrupt(start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "first step done")
     run = RunFolder(tmp_path / "w" / "runs" / "cut")
     (saved,) = (path.name for path in run.training.glob("checkpoint-*"))
     assert f"error: Training cancelled, {saved} saved: " in said
@@ -144,8 +142,8 @@ def test_an_interrupted_training_is_gone_on_with_by_its_own_settings_alone(
     assert other.returncode == 2
     assert told == (
         f"error: {run.training / saved} was trained with other settings (training.per_device_train_batch_size was 4 "
-        "and is 2): choose another --name, or give those again.\n"
+        "and is 2): choose another --name, or use the same settings again.\n"
     )
     assert state(run.root) == before
     same = start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4", "--resume")
-    assert f"resuming from {saved}" in interrupt(same, "the first step is made")
+    assert f"resuming from {saved}" in interrupt(same, "first step done")

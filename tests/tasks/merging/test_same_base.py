@@ -10,8 +10,8 @@ from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import Form
+from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
 from tasks.model.fingerprint import weights_fingerprint
-from tasks.training.checkpoints import Origin, write_origin
 
 LAYER = "language_model.model.layers.1.mlp.down_proj.weight"
 
@@ -19,7 +19,7 @@ LAYER = "language_model.model.layers.1.mlp.down_proj.weight"
 @pytest.fixture
 def trained(base: Path, adapter: Path) -> Path:
     """The adapter with what training tells of its origin."""
-    write_origin(adapter, Origin("demo", "toy", "order", weights_fingerprint(base), "0123abcd"))
+    write_origin(adapter, CheckpointOrigin("demo", "toy", "order", weights_fingerprint(base), "0123abcd"))
     return adapter
 
 

@@ -11,10 +11,10 @@ from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import Form
 from tasks.model.llava.prompt import encode_conversation, encode_prompt, expand_images
 from tasks.model.loading import load_model, load_reader
-from tasks.preflight.model_checks import look_at_base
+from tasks.preflight.model_checks import check_base
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
 # how each of them splits text before merging bytes
@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "an end alone": (("<|end|>",), {"eos_token": "<|end|>"}, "llama"),
     "an end and unk": (("<unk>", "</s>"), {"eos_token": "</s>", "unk_token": "<unk>"}, "mistral"),
 }
-Order = Callable[..., TrainingOrder]
+Order = Callable[..., TrainingJob]
 
 
 def make_tokenizer(texts: tuple[str, ...], special: tuple[str, ...], parts: dict[str, str]) -> Any:
@@ -85,14 +85,14 @@ def make_base(folder: Path, tiny: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_base_of_another_family_is_trained_merged_and_asked(
-    tiny_model_dir: Path, order_for: Order, tmp_path: Path, kind: str
+def test_base_of_another_family_is_trained_merged_and_answers(
+    tiny_model_dir: Path, job_for: Order, tmp_path: Path, kind: str
 ) -> None:
     base = make_base(tmp_path / "base", tiny_model_dir, kind)
-    found, _ = look_at_base(ModelConfig(base=str(base)), tmp_path)
+    found, _ = check_base(ModelConfig(base=str(base)), tmp_path)
     assert {one.level for one in found} == {"ok"}
-    order = order_for(tmp_path / "run", eval_strategy="epoch", eval_answers=2)
-    work(order.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
+    job = job_for(tmp_path / "run", eval_strategy="epoch", eval_answers=2)
+    work(job.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
     merged = merge_adapter(base, tmp_path / "run" / "final", tmp_path / "merged", Form(verify=True)).path
     reader = load_reader(merged)
     prompt = encode_prompt(reader.tokenizer, [("human", "<image>\nA?")], reader.image_token_id, reader.image_tokens)

@@ -23,10 +23,10 @@ from tasks.model.llava.prompt import encode_prompt
 from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import load_image_processor, load_model
 from tasks.records import ModelRef
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
-OrderFor = Callable[..., TrainingOrder]
+JobFor = Callable[..., TrainingJob]
 READER = Path(__file__).with_name("outside_reader.py")
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 TEXTS = ("airport harbour forest beach river farmland and sea", "What is the topic of this image?")
@@ -137,15 +137,15 @@ BASES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def written(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str | None]]:
+def written(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str | None]]:
     """Directories of each kind: merged from each kind of base, tuned in full and merged, and an adapter on its base."""
     root = tmp_path_factory.mktemp("written")
     jobs: dict[str, dict[str, str | None]] = {}
 
     def trained(base: Path, **settings: Any) -> Path:
         out = root / f"training-{base.name}-{len(settings)}"
-        order = order_for(out, **SETTINGS, **settings).model_copy(update={"base": ModelRef(path=base, sha256="base")})
-        work(order.model_dump(mode="json"))
+        job = job_for(out, **SETTINGS, **settings).model_copy(update={"base": ModelRef(path=base, sha256="base")})
+        work(job.model_dump(mode="json"))
         return out / "final"
 
     def add(name: str, model: Path, processor: Path | None = None, adapter: Path | None = None) -> None:
@@ -216,14 +216,12 @@ def require_alike(jobs: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_transformers_4_and_its_peft_read_all_that_is_written(
-    written: dict[str, Any], older: Path, tmp_path: Path
-) -> None:
+def test_transformers_4_and_its_peft_load_everything(written: dict[str, Any], older: Path, tmp_path: Path) -> None:
     require_alike(written, read_by(written, tmp_path, str(older)))
 
 
 @pytest.mark.slow
-def test_transformers_5_and_peft_read_all_that_is_written(written: dict[str, Any], tmp_path: Path) -> None:
+def test_transformers_5_and_peft_load_everything(written: dict[str, Any], tmp_path: Path) -> None:
     require_alike(written, read_by(written, tmp_path, ""))
 
 
@@ -239,7 +237,7 @@ def test_vllm_finds_each_weight_by_its_name(written: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_the_lines_of_an_adapters_card_load_the_projector_and_give_our_pixels(written: dict[str, Any]) -> None:
+def test_code_of_an_adapter_card_loads_the_projector_and_gives_our_pixels(written: dict[str, Any]) -> None:
     job = written["adapter alone"]
     names = run_card(job["adapter"], {"path/of/the/base": job["model"], "path/of/this/directory": job["adapter"]})
     ours = load_model(Path(job["model"]), Path(job["adapter"]), "float32").model.state_dict()
@@ -253,7 +251,7 @@ def test_the_lines_of_an_adapters_card_load_the_projector_and_give_our_pixels(wr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["merged: names of the hub", "tuned in full: names of the hub"])
-def test_the_lines_of_a_models_card_load_it_and_give_our_pixels(written: dict[str, Any], kind: str) -> None:
+def test_code_of_a_model_card_loads_it_and_gives_our_pixels(written: dict[str, Any], kind: str) -> None:
     folder = written[kind]["model"]
     names = run_card(folder, {"path/of/this/directory": folder})
     ours = load_model(Path(folder), dtype="float32").model.state_dict()

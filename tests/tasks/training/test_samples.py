@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
+from tasks.errors import DataError
 from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Reader, load_reader
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,
-    HALF_CHARACTER,
+    LONE_SURROGATE,
     NO_ANSWER,
+    NO_LAST_ANSWER,
+    NO_QUESTION,
     TOO_LONG,
-    UNANSWERED,
-    UNASKED,
     WRONG_ROLES,
     Sample,
     make_samples,
+    read_training_records,
 )
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
@@ -53,14 +55,14 @@ def learned(sample: Sample, reader: Reader) -> list[str]:
     return [part.strip() for part in reader.tokenizer.decode(ids).split("</s>") if part]
 
 
-def test_a_record_is_one_sample(reader: Reader) -> None:
+def test_record_is_one_sample(reader: Reader) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], reader, 2048, True)
     assert [learned(sample, reader) for sample in samples] == [["yes", "two"]]
     assert (samples[0].record_id, samples[0].image, dropped) == ("LR_1", "a.png", {})
     assert samples[0].length == len(samples[0].encoded.input_ids) + reader.image_tokens - 1
 
 
-def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(reader: Reader) -> None:
+def test_long_record_is_split_between_turns_without_loss(reader: Reader) -> None:
     samples, dropped = make_samples([long_record(60)], reader, 400, True)
     assert len(samples) > 2
     assert all(sample.length <= 400 for sample in samples)
@@ -69,7 +71,7 @@ def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(reader: Reader) 
     assert dropped == {}
 
 
-def test_each_part_shows_the_image_and_begins_with_the_system_text(reader: Reader) -> None:
+def test_each_part_has_the_image_and_the_system_text(reader: Reader) -> None:
     samples, _ = make_samples([long_record(60)], reader, 400, True)
     for sample in samples:
         assert sample.encoded.input_ids.count(IMAGE_INDEX) == 1
@@ -77,7 +79,7 @@ def test_each_part_shows_the_image_and_begins_with_the_system_text(reader: Reade
         assert text_of(sample, reader).count("A chat between") == 1
 
 
-def test_parts_are_as_few_as_fit(reader: Reader) -> None:
+def test_record_is_split_into_as_few_parts_as_possible(reader: Reader) -> None:
     samples, _ = make_samples([long_record(60)], reader, 400, True)
     one_more = make_samples(
         [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], reader, 400, True
@@ -86,7 +88,7 @@ def test_parts_are_as_few_as_fit(reader: Reader) -> None:
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
 
 
-def test_without_splitting_a_long_record_is_cut_and_counted(reader: Reader) -> None:
+def test_long_record_is_truncated_and_counted_without_splitting(reader: Reader) -> None:
     samples, dropped = make_samples([long_record(60)], reader, 400, False)
     whole = make_samples([long_record(60)], reader, 10_000, False)[0][0].encoded
     assert [sample.length for sample in samples] == [400]
@@ -97,19 +99,19 @@ def test_without_splitting_a_long_record_is_cut_and_counted(reader: Reader) -> N
 
 
 @pytest.mark.parametrize("limit", [40, 140])
-def test_what_is_cut_before_its_first_answer_is_dropped_and_counted(reader: Reader, limit: int) -> None:
+def test_record_truncated_before_its_first_answer_is_dropped_and_counted(reader: Reader, limit: int) -> None:
     samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], reader, limit, False)
     assert (samples, dropped) == ([], {TOO_LONG: 1})
 
 
-def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(reader: Reader) -> None:
+def test_too_long_round_is_dropped_and_the_others_are_kept(reader: Reader) -> None:
     texts = ("<image>\nRural?", "yes", "Tell all.", "ship " * 500, "Ships?", "two")
     samples, dropped = make_samples([record(*texts)], reader, 400, True)
     assert [learned(sample, reader) for sample in samples] == [["yes"], ["two"]]
     assert dropped == {TOO_LONG: 1}
 
 
-def test_an_empty_answer_is_left_out_and_the_others_are_learned(reader: Reader) -> None:
+def test_empty_answer_is_dropped_and_the_others_are_kept(reader: Reader) -> None:
     texts = ("<image>\nRural?", "yes", "Ships?", "", "Planes?", "one")
     samples, dropped = make_samples([record(*texts)], reader, 2048, True)
     assert learned(samples[0], reader) == ["yes", "one"]
@@ -117,24 +119,24 @@ def test_an_empty_answer_is_left_out_and_the_others_are_learned(reader: Reader) 
     assert dropped == {EMPTY_ANSWER: 1}
 
 
-def test_the_image_stays_when_its_own_round_is_left_out(reader: Reader) -> None:
+def test_image_is_kept_if_its_round_is_dropped(reader: Reader) -> None:
     samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], reader, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
 
 
-def test_a_record_of_empty_answers_is_dropped_and_counted(reader: Reader) -> None:
+def test_record_with_only_empty_answers_is_dropped_and_counted(reader: Reader) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], reader, 2048, True)
     assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
 
 
-def test_a_last_question_without_an_answer_is_counted(reader: Reader) -> None:
+def test_last_question_without_an_answer_is_dropped_and_counted(reader: Reader) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], reader, 2048, True)
     assert learned(samples[0], reader) == ["yes"]
-    assert dropped == {UNANSWERED: 1}
+    assert dropped == {NO_LAST_ANSWER: 1}
 
 
 @pytest.mark.parametrize("roles", ["hhg", "hgg", "ghh"])
-def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Reader, roles: str) -> None:
+def test_record_with_wrong_order_of_roles_is_dropped_and_counted(reader: Reader, roles: str) -> None:
     good = record("<image>\nRural?", "yes")
     samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], reader, 2048, True)
     assert [learned(sample, reader) for sample in samples] == [["yes"]]
@@ -150,30 +152,30 @@ def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Re
     ],
     ids=["named nowhere", "named in two turns", "named twice and in an answer"],
 )
-def test_the_one_image_is_shown_once(reader: Reader, texts: tuple[str, ...]) -> None:
+def test_image_is_shown_exactly_once(reader: Reader, texts: tuple[str, ...]) -> None:
     samples, _ = make_samples([record(*texts)], reader, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
     assert learned(samples[0], reader) == ["yes", "two"]
 
 
-def test_a_text_that_no_tokenizer_takes_is_counted(reader: Reader) -> None:
-    assert make_samples([record("<image>\nRural?", "yes \ud83d")], reader, 2048, True) == ([], {HALF_CHARACTER: 1})
+def test_text_with_a_lone_surrogate_is_dropped_and_counted(reader: Reader) -> None:
+    assert make_samples([record("<image>\nRural?", "yes \ud83d")], reader, 2048, True) == ([], {LONE_SURROGATE: 1})
 
 
-def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(reader: Reader) -> None:
+def test_answer_before_the_first_question_is_dropped_as_in_the_reference(reader: Reader) -> None:
     samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], reader, 2048, True)
     assert [learned(sample, reader) for sample in samples] == [["yes"]]
     assert "hello" not in text_of(samples[0], reader)
-    assert dropped == {UNASKED: 1}
+    assert dropped == {NO_QUESTION: 1}
 
 
-def test_a_record_without_an_image_shows_none(reader: Reader) -> None:
+def test_record_without_an_image_has_no_image_token(reader: Reader) -> None:
     samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], reader, 2048, True)
     assert IMAGE_INDEX not in samples[0].encoded.input_ids
     assert "What is <image> in LLaVA?" in text_of(samples[0], reader)
 
 
-def test_the_image_stays_in_the_turn_that_names_it(reader: Reader) -> None:
+def test_image_stays_in_the_turn_with_its_placeholder(reader: Reader) -> None:
     samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], reader, 2048, True)
     ids = samples[0].encoded.input_ids
     assert "Hello" in reader.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
@@ -189,9 +191,7 @@ def truncated() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", truncated())
-def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_answer(
-    original: Reader, name: str
-) -> None:
+def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(original: Reader, name: str) -> None:
     lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")
     case = next((case for case in map(json.loads, filter(None, lines)) if case["id"] == name), None)
     if case is None:
@@ -206,3 +206,13 @@ def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_a
         split, dropped = make_samples([case], reader, 2048, split_long=True)
         learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
         assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, ["text"], [{"id": 1}], [{"conversations": []}], [{"id": "1", "conversations": [{"from": "human"}]}]],
+)
+def test_entry_that_is_no_record_is_named(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"data\.json(: record 0 lacks an id| holds no list)"):
+        read_training_records(tmp_path / "data.json")
