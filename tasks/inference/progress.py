@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from tasks.worker_lines import answers_line
+
 EVERY_S = 5.0
 
 
@@ -18,13 +20,11 @@ class Progress:
         if self._begun is None:
             # what was answered before this process began says nothing about its rate
             self._begun, self._said_at = (now, answered), now
-            self._say(f"{answered} of {asked} questions answered before")
+            self._say(answers_line(answered, asked))
         elif now - self._said_at >= self._every_s or answered == asked:
             self._said_at = now
             self._say(self._line(now, answered, asked))
 
     def _line(self, now: float, answered: int, asked: int) -> str:
         started_at, before = self._begun or (now, answered)
-        rate = (answered - before) / max(now - started_at, 1e-9)
-        left = f", {round((asked - answered) / rate)} s left" if rate else ""
-        return f"{answered} of {asked} questions answered, {rate:.1f} a second{left}"
+        return answers_line(answered, asked, (answered - before) / max(now - started_at, 1e-9))

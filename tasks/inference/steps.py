@@ -1,6 +1,5 @@
 """Answering as Prefect tasks; child processes do it, so that the flow never holds a GPU."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,10 +19,10 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
 from tasks.storage.runs import Run
 from tasks.storage.steps import credentials_of
+from tasks.worker_lines import answers_progress
 
 WORKER = "tasks.inference.worker"
 EMPTY: Mapping[str, str] = MappingProxyType({})
-PROGRESS = re.compile(r"(\d+) of (\d+) questions answered")
 
 
 @step("answer-subsets")
@@ -118,8 +117,8 @@ def _hearing(on_line: Callable[[str], None], board: ProgressArtifact) -> Callabl
 
     def hear(line: str) -> None:
         on_line(line)
-        if found := PROGRESS.match(line):
-            answered, asked = int(found[1]), int(found[2])
+        if progress := answers_progress(line):
+            answered, asked = progress
             board.show(100 * answered / max(asked, 1), line)
 
     return hear

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.paths import RunFolder
 from tasks.training.preemption import ask_to_stop
-from tasks.training.worker_output import validation_losses
+from tasks.worker_lines import validation_losses
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

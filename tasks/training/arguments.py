@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil, nextafter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError
 from tasks.settings import TrainingConfig
 from tasks.training.job import TrainingJob
 from tasks.training.wandb_login import prepare_wandb
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 # save_total_limit is not among them: transformers would delete incomplete checkpoints and, at the end, all but the best
 SAME_NAME = (
@@ -26,7 +29,7 @@ FLASH, SDPA = "flash_attention_2", "sdpa"
 FLASH_CAPABILITY = (8, 0)
 
 
-def training_arguments(job: TrainingJob) -> Any:
+def training_arguments(job: TrainingJob) -> "TrainingArguments":
     """TrainingArguments of a job; with DeepSpeed they must be created before the model is loaded."""
     import torch
     from transformers import TrainingArguments

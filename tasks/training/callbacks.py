@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tasks.settings import TrainingConfig
-from tasks.training.worker_output import FIRST_STEP_DONE, curves_line, step_line, validation_line
+from tasks.worker_lines import FIRST_STEP_DONE, curves_line, step_line, validation_line
 
 GB = 1e9
 
@@ -31,14 +31,30 @@ class StepMetrics(TrainerCallback):
         self.started = self.last = (0.0, 0)
         self.rate: dict[str, float] = {}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         self.started = self.last = (self.clock(), state.global_step)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, lr_scheduler: Any = None, **_: Any) -> None:
+    def on_step_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        lr_scheduler: LRScheduler | None = None,
+        **_: object,
+    ) -> None:
         # when the step is logged, the scheduler is already at the next step's rates
         self.rate = projector_rate(self.config, lr_scheduler)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
         if not logs or "loss" not in logs:
             return
         metrics = {**self._speed(state, logs), **self.rate, **memory_metrics(args.device)}
@@ -46,7 +62,7 @@ class StepMetrics(TrainerCallback):
         # the trainer has already stored a copy of the logs
         state.log_history[-1].update(metrics)
 
-    def _speed(self, state: Any, logs: dict[str, Any]) -> dict[str, float]:
+    def _speed(self, state: TrainerState, logs: dict[str, float]) -> dict[str, float]:
         now, step = self.clock(), state.global_step
         passed_s, steps = max(now - self.last[0], 1e-9), step - self.last[1]
         all_s, all_steps = now - self.started[0], step - self.started[1]
@@ -58,20 +74,21 @@ class StepMetrics(TrainerCallback):
         return metrics
 
 
-def _left_s(passed_s: float, steps: int, state: Any) -> float:
+def _left_s(passed_s: float, steps: int, state: TrainerState) -> float:
     return (state.max_steps - state.global_step) * passed_s / steps if steps else 0.0
 
 
-def projector_rate(config: TrainingConfig, scheduler: Any) -> dict[str, float]:
+def projector_rate(config: TrainingConfig, scheduler: LRScheduler | None) -> dict[str, float]:
     """The projector's current learning rate if it has its own; `scheduler` holds the rate of each parameter group."""
+    # accelerate wraps the scheduler
     inner = getattr(scheduler, "scheduler", scheduler)
     highest = getattr(inner, "base_lrs", [])
-    if config.mm_projector_lr is None or config.mm_projector_lr not in highest:
+    if inner is None or config.mm_projector_lr is None or config.mm_projector_lr not in highest:
         return {}
     return {"projector_learning_rate": inner.get_last_lr()[highest.index(config.mm_projector_lr)]}
 
 
-def memory_metrics(device: Any) -> dict[str, float]:
+def memory_metrics(device: torch.device) -> dict[str, float]:
     """Peak memory in GB and, if NVIDIA's library is installed, utilisation of a process's device."""
     if device.type != "cuda":
         # Linux counts in KiB
@@ -88,11 +105,20 @@ def memory_metrics(device: Any) -> dict[str, float]:
 class LogLines(TrainerCallback):
     """Prints each log, and the address of the Weights & Biases run; must run after all other callbacks."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         if "wandb" in args.report_to and state.is_world_process_zero:
             print(_wandb_line(), flush=True)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
         if not state.is_world_process_zero or not logs:
             return
         if "eval_loss" in logs:
@@ -140,17 +166,19 @@ class GracefulStop(TrainerCallback):
     def __init__(self, stop: StopSignal):
         self.stop, self.first_step_done = stop, False
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         self.stop.catch_sigterm()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.is_local_process_zero and not self.first_step_done:
             print(FIRST_STEP_DONE, flush=True)
         self.first_step_done = True
         if state.global_step < state.max_steps and self._is_requested(args):
             control.should_save = control.should_training_stop = True
 
-    def _is_requested(self, args: Any) -> bool:
+    def _is_requested(self, args: TrainingArguments) -> bool:
         """Whether any process was asked to stop: all must end after the same step."""
         if args.world_size == 1:
             return self.stop.is_set()
@@ -162,7 +190,7 @@ class GracefulStop(TrainerCallback):
 class ValidateAtEnd(TrainerCallback):
     """Also validates after the last step if that is not a multiple of eval_steps."""
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         # with eval_strategy=epoch, transformers validates at the end of the last epoch by itself
         if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
             control.should_evaluate = True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
@@ -15,6 +15,9 @@ from tasks.model.weights import weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.training.trainable import full_shape
 
+if TYPE_CHECKING:
+    import torch
+
 Shape = tuple[int, ...]
 
 
@@ -23,10 +26,10 @@ class SavedTensor:
     """A tensor in a file, read on demand: those of a full model are too large to hold all at once."""
 
     shape: Shape
-    read: Callable[[], Any]
+    read: "Callable[[], torch.Tensor]"
 
 
-def checkpoint_fault(checkpoint: Path, model: Any, projector: Mapping[str, Any]) -> str | None:
+def checkpoint_fault(checkpoint: Path, model: "torch.nn.Module", projector: "Mapping[str, torch.Tensor]") -> str | None:
     """What is wrong with a checkpoint of `model`, or None; `projector` holds its values before training.
 
     Every trained tensor must be there in its full shape, no LoRA matrix B may be zero, and the projector must have
@@ -56,7 +59,7 @@ def require_trained(checkpoint: Path, fault: str | None) -> None:
         )
 
 
-def _differs(saved: Any, start: Any) -> bool:
+def _differs(saved: "torch.Tensor", start: "torch.Tensor") -> bool:
     # in the file's type: ZeRO trains in float32 and saves bfloat16
     return bool((saved != start.to(saved.dtype)).any())
 
@@ -80,10 +83,10 @@ def _saved_tensors(checkpoint: Path) -> dict[str, SavedTensor]:
     return {canonical_name(name): tensor for name, tensor in found.items()}
 
 
-def _read(file: Path, name: str) -> Any:
+def _read(file: Path, name: str) -> "torch.Tensor":
     with safe_open(file, framework="pt") as opened:
         return opened.get_tensor(name)
 
 
-def _same(tensor: Any) -> Any:
+def _same(tensor: "torch.Tensor") -> "torch.Tensor":
     return tensor

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json, written_atomically
@@ -11,8 +11,12 @@ from tasks.model.weights import read_tensors, weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.training.trainable import PROJECTOR, TOWER
 
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
-def gather_trainable(model: Any, part: str = "") -> dict[str, Any]:
+
+def gather_trainable(model: "torch.nn.Module", part: str = "") -> "dict[str, torch.Tensor]":
     """Copies on the CPU of the trained parameters with `part` in their names, by name; every rank must call this.
 
     Under ZeRO-3 each rank holds a shard; the parameters are gathered one by one, and never the frozen base.
@@ -24,7 +28,7 @@ def gather_trainable(model: Any, part: str = "") -> dict[str, Any]:
     }
 
 
-def _gathered(parameter: Any) -> Any:
+def _gathered(parameter: "torch.nn.Parameter") -> "torch.Tensor":
     if not hasattr(parameter, "ds_id"):
         return parameter.detach().cpu().clone()
     import deepspeed
@@ -33,7 +37,7 @@ def _gathered(parameter: Any) -> Any:
         return parameter.detach().cpu().clone()
 
 
-def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:
+def write_non_lora(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
     """Write the fully trained weights to non_lora_trainables.bin, with the names that they have in training."""
     import torch
 
@@ -41,7 +45,7 @@ def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collec
     torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
 
 
-def add_to_adapter(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:
+def add_to_adapter(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
     """Add the fully trained weights to the adapter's files too, the way PEFT saves them.
 
     PEFT reads only those: without this, it would silently use the base's projector.
@@ -56,7 +60,9 @@ def add_to_adapter(checkpoint: Path, weights: Mapping[str, Any], trained: Collec
         save_file({**load_file(checkpoint / ADAPTER_WEIGHTS), **kept}, file, {"format": "pt"})
 
 
-def published_weights(model: Any, state: Mapping[str, Any] | None) -> dict[str, Any]:
+def published_weights(
+    model: "PreTrainedModel", state: "Mapping[str, torch.Tensor] | None"
+) -> "dict[str, torch.Tensor]":
     """Weights for `save_pretrained` under the names that every version of transformers reads.
 
     `state` holds the weights if DeepSpeed has gathered them.
@@ -66,14 +72,14 @@ def published_weights(model: Any, state: Mapping[str, Any] | None) -> dict[str, 
     return {published_name(name): value for name, value in (model.state_dict() if state is None else state).items()}
 
 
-def record_tied_head(model: Any) -> None:
+def record_tied_head(model: "PreTrainedModel") -> None:
     """Set in both of a model's configs whether its head is tied to the embedding: each version reads another one."""
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = tied
 
 
-def load_weights(model: Any, folder: Path) -> None:
+def load_weights(model: "torch.nn.Module", folder: Path) -> None:
     """Load all weights of a checkpoint into a model of the same shape; raises ModelError if one is missing."""
     lacking = {name for name, _ in model.named_parameters()}
     for file in weight_files(folder):

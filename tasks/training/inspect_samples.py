@@ -3,7 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
@@ -11,6 +11,9 @@ from tasks.model.llava.prompt import round_text
 from tasks.model.loading import Reader
 from tasks.training.collator import SampleDataset
 from tasks.training.samples import LengthLimit, Part, Sample, parts_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONGEST_FILE_NAME = 200
 
@@ -76,7 +79,7 @@ def _file_name(record_id: str) -> str:
     return name
 
 
-def _write_array(path: Path, array: Any) -> None:
+def _write_array(path: Path, array: "np.ndarray") -> None:
     import numpy as np
 
     file = io.BytesIO()

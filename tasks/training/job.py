@@ -3,7 +3,6 @@
 import os
 from itertools import product
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from pydantic import Field
@@ -55,7 +54,7 @@ class TrainingJob(Value):
         names = [name for name in (TRAIN_SET, VALIDATION_SET) if name in manifest.files]
         return digest_of({name: manifest.files[name]["sha256"] for name in names})
 
-    def _digest(self, model: dict[str, Any], sets_sha256: str) -> str:
+    def _digest(self, model: dict[str, object], sets_sha256: str) -> str:
         return digest_of(
             {
                 "base": self.base.sha256,

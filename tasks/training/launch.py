@@ -1,10 +1,11 @@
 """Start the training process, follow its output, and return the final checkpoint."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.interrupting import Interrupted
@@ -18,7 +19,7 @@ from tasks.training.failure_advice import LINES_READ, advice_for
 from tasks.training.job import TrainingJob
 from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
-from tasks.training.worker_output import FIRST_STEP_DONE, stopped_step
+from tasks.worker_lines import FIRST_STEP_DONE, StepProgress, curves_url, step_progress, stopped_step
 
 WORKER = "tasks.training.worker"
 HOW_TO_RESUME = "`rsvlm train ... --resume`, or `rsvlm run` again, resumes from there."
@@ -29,6 +30,8 @@ RENDEZVOUS = "rsvlm"
 CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
 # Libraries that warn about each other at every step would flood the log.
 QUIET = {"PYTHONWARNINGS": "ignore::FutureWarning"}
+# A training may print several lines per second, and each update is a request to a server.
+INTERVAL_S = 5.0
 
 
 def launcher(config: TrainingConfig) -> tuple[str, ...]:
@@ -48,7 +51,7 @@ def launcher(config: TrainingConfig) -> tuple[str, ...]:
 def train(
     job: TrainingJob,
     on_line: Callable[[str], None] = print,
-    uploader: AbstractContextManager[Any] | None = None,
+    uploader: AbstractContextManager[object] | None = None,
 ) -> CheckpointRef:
     """Train in a child process and return the final checkpoint; a finished job is not trained again.
 
@@ -160,3 +163,41 @@ def _environment(config: TrainingConfig) -> dict[str, str]:
 
 def _quoted(lines: Sequence[str]) -> str:
     return "\n".join(f"  | {line}" for line in lines)
+
+
+class ProgressDisplay(Protocol):
+    """Where the progress of a training is shown."""
+
+    def show_progress(self, percent: float, description: str) -> None:
+        """Show the progress, 0 to 100."""
+        ...
+
+    def show_link(self, url: str) -> None:
+        """Show where the curves are."""
+        ...
+
+
+class ProgressReporter:
+    """Parses every line of a training and updates a display: at the first and last step, else every `interval_s`."""
+
+    def __init__(
+        self,
+        display: ProgressDisplay,
+        clock: Callable[[], float] = time.monotonic,
+        interval_s: float = INTERVAL_S,
+    ):
+        self._display, self._clock, self._interval_s = display, clock, interval_s
+        self._updated_at: float | None = None
+
+    def on_line(self, line: str) -> None:
+        """Show the progress or link in a line, if any."""
+        if (url := curves_url(line)) is not None:
+            self._display.show_link(url)
+        if (progress := step_progress(line)) is not None and self._is_due(progress):
+            self._updated_at = self._clock()
+            self._display.show_progress(100 * progress.step / progress.steps, progress.description)
+
+    def _is_due(self, progress: StepProgress) -> bool:
+        if self._updated_at is None or progress.step >= progress.steps:
+            return True
+        return self._clock() - self._updated_at >= self._interval_s

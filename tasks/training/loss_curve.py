@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 360, 64, 40, 16, 40
 TRAINED, VALIDATED = "#1f6fb2", "#c2571a"
@@ -10,7 +9,7 @@ TICKS = 5
 Point = tuple[int, float]
 
 
-def loss_points(history: Iterable[Mapping[str, Any]], name: str) -> list[Point]:
+def loss_points(history: Iterable[Mapping[str, float]], name: str) -> list[Point]:
     """Step and value of each entry in trainer_state.json's log_history that has a finite value for `name`."""
     return [
         (int(entry["step"]), float(entry[name]))
@@ -19,7 +18,7 @@ def loss_points(history: Iterable[Mapping[str, Any]], name: str) -> list[Point]:
     ]
 
 
-def draw_losses(title: str, history: Sequence[Mapping[str, Any]]) -> str:
+def draw_losses(title: str, history: Sequence[Mapping[str, float]]) -> str:
     """An SVG image of the training loss and, if there is one, the validation loss."""
     trained, validated = loss_points(history, "loss"), loss_points(history, "eval_loss")
     scale = Scale([*trained, *validated])

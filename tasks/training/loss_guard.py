@@ -1,9 +1,8 @@
 """Callbacks around the logged loss: end a training that diverged, and carry the unlogged loss through a resume."""
 
 import math
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from tasks.errors import TrainingError
@@ -22,7 +21,14 @@ class LossGuard(TrainerCallback):
     def __init__(self) -> None:
         self.kind, self.since, self.lines = "", 0, 0
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
         if not logs or "loss" not in logs:
             return
         kind = kind_of(float(logs["loss"]))
@@ -34,7 +40,7 @@ class LossGuard(TrainerCallback):
         if kind and self.lines >= (ZERO_LINES if kind == "0" else NOT_FINITE_LINES):
             raise TrainingError(guard_message(kind, self.since, state.global_step))
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if self.kind not in ("", "0"):
             raise TrainingError(guard_message(self.kind, self.since, state.global_step))
 
@@ -65,7 +71,7 @@ class UnloggedLoss(TrainerCallback, ExportableState):
     Also has the last step logged, however few steps its line covers.
     """
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Trainer):
         self.trainer, self.loss, self.last_finite_step = trainer, 0.0, 0
 
     def gather(self) -> None:
@@ -85,15 +91,17 @@ class UnloggedLoss(TrainerCallback, ExportableState):
     def _last_logged(self) -> int:
         return getattr(self.trainer, "_globalstep_last_logged", 0)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, dict[str, float]]:
         return {"args": {}, "attributes": {"loss": self.loss, "last_logged": self._last_logged}}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         # the class name is the key in the trainer_state.json of existing checkpoints
         saved = state.stateful_callbacks.get(type(self).__name__, self.state())["attributes"]
         self.trainer._tr_loss += saved["loss"]
         self.trainer._globalstep_last_logged = saved["last_logged"]
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step >= state.max_steps:
             control.should_log = True

@@ -55,7 +55,7 @@ def read_set(folder: Path, name: str) -> list[dict[str, Any]]:
     return read_training_records(path) if name != VALIDATION or path.exists() else []
 
 
-def _is_record(record: Any) -> bool:
+def _is_record(record: object) -> bool:
     if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
         return False
     image, turns = record.get("image"), record.get("conversations")

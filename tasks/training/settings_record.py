@@ -70,5 +70,5 @@ def refusal(folder: Path, requested: Settings) -> str:
     return f"{folder} was trained with {why}: choose another --name, or use the same settings again."
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "empty" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,11 +23,11 @@ from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.training.job import TrainingJob
-from tasks.training.launch import train
+from tasks.training.launch import ProgressReporter, train
 from tasks.training.loss_curve import draw_losses
 from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
-from tasks.training.worker_output import ProgressReporter, saved_step
+from tasks.worker_lines import saved_step
 
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])

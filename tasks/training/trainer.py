@@ -1,13 +1,16 @@
 """The training loop: transformers' Trainer with LLaVA's loss and optimiser groups, and with complete checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer
+from transformers.trainer_utils import EvalLoopOutput
+from transformers.utils import ModelOutput
 
 from tasks.model.adapters import load_projector
 from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
@@ -29,7 +32,7 @@ from tasks.training.checkpoint_weights import (
 from tasks.training.checkpoints import mark_complete, rotate, write_model_card
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.loss_guard import UnloggedLoss
-from tasks.training.sampler import train_sampler
+from tasks.training.sampler import EpochSampler, train_sampler
 from tasks.training.trainable import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.validation_answers import AnswerScores
@@ -37,7 +40,9 @@ from tasks.training.validation_answers import AnswerScores
 FIRST_MOVING_STEP = 2
 
 
-def answer_logits(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, Any]:
+def answer_logits(
+    model: torch.nn.Module, inputs: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, ModelOutput]:
     """Logits (B, T, V) float32 and target labels (B, T), from the batch's first answer token on, and all outputs.
 
     `inputs` is a batch of the Collator. The tokens before, image and prompt, are most of a sample and need no logits.
@@ -93,11 +98,11 @@ class LlavaTrainer(Trainer):
         self.answer_scores: AnswerScores | None = None
         self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
         # the projector's initial values, until a checkpoint shows that it changed
-        self.start: dict[str, Any] | None = gather_trainable(self.model, PROJECTOR)
+        self.start: dict[str, torch.Tensor] | None = gather_trainable(self.model, PROJECTOR)
         # transformers would weight micro-batches by their tokens; the reference takes the plain mean
         self.model_accepts_loss_kwargs = False
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         self.optimizer: torch.optim.Optimizer | None
         if self.optimizer is None:
             cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
@@ -105,15 +110,19 @@ class LlavaTrainer(Trainer):
             self.optimizer = cls(optimizer_groups(self.model, self.config), **options)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
         # a warm-up starts at rate 0: with a single step, the model would stay untrained
         if num_training_steps == 1:
             self.args.warmup_steps = 0
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, ModelOutput]:
         """Mean cross-entropy of the supervised tokens, a float32 scalar."""
         self.counted.add(inputs["attention_mask"])
         logits, labels, outputs = answer_logits(model, inputs)
@@ -121,7 +130,11 @@ class LlavaTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
     ) -> tuple[None, torch.Tensor, torch.Tensor]:
         """Summed loss (B,) and number of supervised tokens (B,) of each sample, for validation_loss."""
         inputs = self._prepare_inputs(inputs)
@@ -129,7 +142,7 @@ class LlavaTrainer(Trainer):
             logits, labels, _ = answer_logits(model, inputs)
         return None, *sample_losses(logits, labels)
 
-    def evaluation_loop(self, *args: Any, **options: Any) -> Any:
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
         """The loss and, if questions are answered too, the scores of the answers."""
         output = super().evaluation_loop(*args, **options)
         if self.answer_scores is not None:
@@ -143,18 +156,18 @@ class LlavaTrainer(Trainer):
             logs |= self.counted.take(self.accelerator)
         super().log(logs, start_time)
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> int:
         """Not counted: transformers would iterate over all parameters for every micro-batch."""
         return 0
 
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+    def _determine_best_metric(self, metrics: dict[str, float], trial: object) -> bool:
         best: bool = super()._determine_best_metric(metrics, trial)
         # a best score is useless without its model
         if best and self.state.best_global_step == self.state.global_step:
             self.control.should_save = True
         return best
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+    def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> EpochSampler:
         dataset: SampleDataset = train_dataset or self.train_dataset
         return train_sampler(dataset.samples, self.config, self.args.train_batch_size, self.args.world_size)
 
@@ -167,7 +180,7 @@ class LlavaTrainer(Trainer):
         if self.args.should_save:
             self._save(output_dir, weights)
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         """Save the model, and the config, tokenizer and processor files that are needed to load it."""
         if not self.args.should_save:
             return
@@ -183,7 +196,7 @@ class LlavaTrainer(Trainer):
         self.model.generation_config.save_pretrained(folder)
         save_reader(self.reader, folder)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         self.unlogged.gather()
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
@@ -220,7 +233,7 @@ class LlavaTrainer(Trainer):
         keep_best(folder.parent, self.state.best_global_step)
         rotate(folder.parent, self.config.save_total_limit)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         folder = Path(resume_from_checkpoint)
         if not self.config.lora_enable:
             # transformers looks for the modules' names, finds none in the file and would continue with the base

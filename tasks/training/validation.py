@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from accelerate import Accelerator
+from transformers import EvalPrediction
 
 from tasks.errors import ConfigError
 from tasks.paths import BEST, checkpoint_name
@@ -13,7 +14,7 @@ from tasks.storage.checkpoints.staging import read_marker
 from tasks.training.checkpoints import publish_final
 
 
-def validation_loss(prediction: Any) -> dict[str, float]:
+def validation_loss(prediction: EvalPrediction) -> dict[str, float]:
     """Mean loss per supervised token, from each sample's summed loss and number of supervised tokens.
 
     `predictions` and `label_ids` are arrays (samples,). Every token has the same weight, so the result depends neither
@@ -22,7 +23,7 @@ def validation_loss(prediction: Any) -> dict[str, float]:
     return {"loss": float(prediction.predictions.astype("float64").sum() / prediction.label_ids.sum())}
 
 
-def require_validation(samples: Sequence[Any], config: TrainingConfig) -> None:
+def require_validation(samples: Sequence[object], config: TrainingConfig) -> None:
     """Raise ConfigError if validation is enabled and there are no samples for it."""
     if config.eval_strategy != "no" and not samples:
         raise ConfigError(
@@ -62,7 +63,7 @@ class TokenCount:
         self._tokens = self._tokens + attention_mask.sum()
         self._slots += attention_mask.numel()
 
-    def take(self, accelerator: Any) -> dict[str, float]:
+    def take(self, accelerator: Accelerator) -> dict[str, float]:
         """`tokens` of all processes since the last call, and the `padding_share` of their batches, 0 to 1."""
         counted = torch.tensor([int(self._tokens), self._slots], dtype=torch.float64)
         tokens, slots = accelerator.reduce(counted.to(accelerator.device), "sum").tolist()

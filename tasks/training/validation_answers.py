@@ -13,8 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 from accelerate.utils import gather_object
+from transformers import PreTrainedModel
 
 from tasks.errors import ConfigError
 from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answer
@@ -116,7 +119,7 @@ class AnswerScores:
         self._questions, self._images, self._reader = questions, images, reader
         self._space = CiderSpace([[caption_words(text) for text in group] for group in captions.values()])
 
-    def take(self, model: Any, accelerator: Any, batch_size: int) -> dict[str, float]:
+    def take(self, model: PreTrainedModel, accelerator: Accelerator, batch_size: int) -> dict[str, float]:
         """Scores by name; every process answers its share, and all return the same scores."""
         world, rank = accelerator.num_processes, accelerator.process_index
         # the same number for each process: with ZeRO-3 every forward pass needs all of them
@@ -138,7 +141,7 @@ class AnswerScores:
                 each["accuracy"].append(float(correct))
         return {name: sum(values) / len(values) for name, values in each.items()}
 
-    def _answer(self, model: Any, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
+    def _answer(self, model: PreTrainedModel, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
         tokenizer = self._reader.tokenizer
         for start in range(0, len(numbers), batch_size):
             batch = self._batch([self._questions[number] for number in numbers[start : start + batch_size]])
@@ -171,7 +174,7 @@ class AnswerScores:
         text = place_image(with_image(question))
         return encode_prompt(reader.tokenizer, [("human", text)], reader.image_token_id, reader.image_tokens)
 
-    def _pixels(self, image: str) -> Any:
+    def _pixels(self, image: str) -> np.ndarray:
         return pixels_of(read_image(image_file(self._images, image)), self._reader.image_processor)
 
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainingArguments
+
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
 from tasks.model.base_checks import require_loadable
@@ -34,7 +36,7 @@ from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer
 from tasks.training.validation import require_validation
 from tasks.training.validation_answers import answer_scores
-from tasks.training.worker_output import saved_line, stopped_line
+from tasks.worker_lines import saved_line, stopped_line
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     return {"step": step}
 
 
-def build_trainer(job: TrainingJob, arguments: Any) -> LlavaTrainer:
+def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTrainer:
     """The trainer of a job, with its base model, adapters, sets and callbacks."""
     dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
     reader = _reader(job)

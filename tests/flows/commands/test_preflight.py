@@ -1,4 +1,4 @@
-"""`rsvlm preflight` answers without a server: 0 where a run can go, 2 with everything that would stop it."""
+"""`rsvlm preflight` needs no server: it exits with 0 if a run can start, and with 2 and all problems if not."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ REAL = REPO.parent / "shared" / "real"
 
 
 def preflight(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command in a process of its own, where neither hub nor key can be had."""
+    """Run the command in a child process without access to the hub or a key."""
     unset = {"WANDB_API_KEY", "WANDB_MODE", "HF_HOME", "HF_HUB_CACHE"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {"HF_HUB_OFFLINE": "1", "HOME": str(folder), "PREFECT_HOME": str(folder / "prefect")}

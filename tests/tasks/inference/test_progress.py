@@ -13,7 +13,7 @@ def said(*calls):
 
 def test_the_rate_leaves_out_what_was_answered_before():
     lines = said((0, 50, 100), (10, 70, 100))
-    assert lines[-1] == "70 of 100 questions answered, 2.0 a second, 15 s left"
+    assert lines[-1] == "70 of 100 questions answered, 2.0 per second, 15 s left"
 
 
 def test_a_line_is_said_every_few_seconds_and_at_the_end():
@@ -22,4 +22,4 @@ def test_a_line_is_said_every_few_seconds_and_at_the_end():
 
 
 def test_nothing_answered_yet_gives_no_time_left():
-    assert said((0, 0, 9), (6, 0, 9))[-1] == "0 of 9 questions answered, 0.0 a second"
+    assert said((0, 0, 9), (6, 0, 9))[-1] == "0 of 9 questions answered, 0.0 per second"

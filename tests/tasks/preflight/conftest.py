@@ -1,4 +1,4 @@
-"""A small data folder."""
+"""A fixture for a small data folder."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ DataFolder = Callable[..., Path]
 
 @pytest.fixture
 def data_folder(tmp_path: Path) -> DataFolder:
-    """Make a data folder of so many NWPU records, each with an image of its own."""
+    """Create a data folder with this number of NWPU records, each with its own image."""
 
     def make(records: int = 8, turns: int = 1) -> Path:
         images = tmp_path / "data" / "imagenes" / "NWPU" / "NWPU_images" / "airport"

@@ -1,4 +1,4 @@
-"""GPUs, driver, DeepSpeed and memory against the settings; the machines are described, but for this one."""
+"""GPUs, driver, DeepSpeed and memory against the settings; with described machines, and this one."""
 
 from pathlib import Path
 from typing import Any

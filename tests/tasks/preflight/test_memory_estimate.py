@@ -75,7 +75,7 @@ def make_batch(size: Size, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 
 def peak_bytes(work: Callable[[], None]) -> int:
-    """The most that PyTorch allocates on top of what was there before."""
+    """Peak of PyTorch's allocations, relative to the start."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -89,7 +89,7 @@ def peak_bytes(work: Callable[[], None]) -> int:
 
 
 def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
-    """Bytes of weights, gradients and optimiser, and what a later micro-batch takes on top of them."""
+    """Bytes of weights, gradients and optimiser, and the additional memory of a later micro-batch."""
     from tasks.training.trainable import optimizer_groups
     from tasks.training.trainer import answer_logits, mean_loss
 

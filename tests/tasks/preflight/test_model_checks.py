@@ -1,4 +1,4 @@
-"""Bases and towers are looked for in the same places by a look ahead and by a run, whatever they are named."""
+"""Preflight looks for bases and towers in the same directories as a run, whatever their names."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in on a machine without a network, whose hub cache is `hub`."""
+    """A working directory on a machine without a network, with its hub cache in `hub`."""
     import huggingface_hub.constants as hub
 
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
@@ -38,14 +38,14 @@ def copied(source: Path, place: Path) -> Path:
 
 
 def base_at(place: Path, tower: str = TOWER_NAME) -> Path:
-    """The original layout as it is published: its tower is named as on the hub."""
+    """The original layout as published, with its tower's name on the hub."""
     file = copied(ORIGINAL, place) / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "mm_vision_tower": tower}))
     return place
 
 
 def cache(name: str, node: Path) -> Path:
-    """Where the hub's cache keeps a model."""
+    """The folder of a model in the hub's cache."""
     folder = node / "hub" / f"models--{name.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("abc")
@@ -71,7 +71,7 @@ def in_cache(node: Path) -> None:
     copied(TOWER, cache(TOWER_NAME, node))
 
 
-# what is put where, and the base's name in the settings
+# where base and tower are, and the base's name in the settings
 PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "beside the base": (put(f"disk/{BASE}", f"disk/{CLIP}"), f"disk/{BASE}"),
     "beside the base, by the whole name": (put(f"disk/{BASE}", f"disk/{TOWER_NAME}"), f"disk/{BASE}"),
@@ -82,7 +82,7 @@ PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "among the workspace's models": (put(f"workspace/models/{BASE}", f"workspace/models/{CLIP}"), BASE_NAME),
     "in the hub's cache": (in_cache, BASE_NAME),
 }
-# there a model is known by its whole name alone
+# there a model is only found by its full name
 WHOLE = (
     *("beside the base, by the whole name", "where the command is given, by the whole names"),
     "in the hub's cache",
@@ -122,7 +122,7 @@ def test_path_is_not_looked_up_by_its_last_part(node: Path) -> None:
     base = base_at(node / "disk" / BASE)
     copied(TOWER, node / "disk" / CLIP)
     copied(TOWER, node / "other")
-    # a directory that is there comes first, and one that is not is not looked for by its last part
+    # an existing directory has priority, and a missing one is not looked up by its last part
     assert find_tower(base, {}, str(node / "other")) == node / "other"
     with pytest.raises(ModelError, match="is not on this machine"):
         find_tower(base, {}, f"/nowhere/{CLIP}")

@@ -1,4 +1,4 @@
-"""A look ahead finds all that would stop or starve a run, makes nothing and leaves nothing behind."""
+"""Preflight finds all problems of a run at once, and creates nothing."""
 
 from collections.abc import Callable
 from pathlib import Path

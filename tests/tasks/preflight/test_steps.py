@@ -1,4 +1,4 @@
-"""The look ahead as the first task of a run."""
+"""The preflight checks as the first task of a run."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ def test_run_with_a_finished_training_is_not_checked_again(tmp_path: Path) -> No
 
     from tasks.preflight.steps import preflight_step
 
-    # data that is not there: looked at, it would stop
+    # missing data, which the checks would refuse
     config = ExperimentConfig.model_validate({"data": {"root": tmp_path / "none"}, "training": {"use_cpu": True}})
     run = open_run(config, "ended", tmp_path)
     write_json(run.folder.preflight, {"settings": digest_of(config.as_plain())})
-    # without a flow there is no log to write to: so far comes what looks ahead
+    # the checks run, and then fail to log without a flow
     with pytest.raises(MissingContextError):
         preflight_step.fn(config, run)
     write_json(run.folder.training / "final" / "MANIFEST.json", {})

@@ -23,7 +23,7 @@ from tasks.training.job import TrainingJob
 JobFor = Callable[..., TrainingJob]
 
 
-# none of them transformers' default
+# none of them is transformers' default
 SETTINGS: dict[str, Any] = {
     **{"num_train_epochs": 2.5, "max_steps": 7, "per_device_train_batch_size": 3, "per_device_eval_batch_size": 5},
     **{"gradient_accumulation_steps": 6, "learning_rate": 3e-4, "weight_decay": 0.2, "lr_scheduler_type": "cosine"},
@@ -39,7 +39,7 @@ READERS = [*sorted((ROOM / "training").glob("*.py")), ROOM / "settings" / "train
 
 
 def read_names() -> Iterator[str]:
-    """Attributes that the training's code takes of anything, and names that it hands on as text."""
+    """Attributes that the training's code reads, and names that it passes on as strings."""
     for path in READERS:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Bases with tokenizers as Qwen and LLaMA 3 have them: trained, merged and asked like any other."""
+"""Bases with the tokenizers of Qwen and LLaMA 3 are trained, merged and answer like any other."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# special tokens, those that the tokenizer knows by their part, and the language model
+# special tokens, their roles in the tokenizer, and the language model
 KINDS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "Qwen": (("<|endoftext|>", "<|im_end|>"), {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}, "qwen2"),
     "LLaMA 3": (
@@ -59,7 +59,7 @@ def make_tokenizer(texts: tuple[str, ...], special: tuple[str, ...], parts: dict
 
 
 def make_base(folder: Path, tiny: Path, kind: str) -> Path:
-    """A toy whose language model and tokenizer are of a kind, with the tower of `tiny`."""
+    """A toy model with the language model and tokenizer of `kind`, and the tower of `tiny`."""
     from transformers import AutoConfig, LlavaConfig, LlavaForConditionalGeneration
 
     special, parts, model_type = KINDS[kind]

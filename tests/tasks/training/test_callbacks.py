@@ -12,7 +12,7 @@ from tasks.settings import TrainingConfig
 from tasks.training.callbacks import StepMetrics
 from tasks.training.job import TrainingJob
 from tasks.training.launch import train
-from tasks.training.worker_output import step_progress
+from tasks.worker_lines import step_progress
 
 
 def test_speed_is_of_all_processes_since_the_last_log() -> None:

@@ -1,4 +1,4 @@
-"""The first checkpoint is looked at: whole adapters, matrices B that are not zero, a projector that moved."""
+"""The first checkpoint is checked: complete adapters, B matrices that are not zero, a projector that changed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ JobFor = Callable[..., TrainingJob]
 
 @pytest.fixture(scope="module")
 def trained(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A trainer after two steps, its checkpoint and where its projector started."""
+    """A trainer after two steps, its checkpoint and the initial values of its projector."""
     job = job_for(tmp_path_factory.mktemp("learned"), max_steps=2)
     trainer = build_trainer(job, training_arguments(job))
     start = gather_trainable(trainer.model, PROJECTOR)

@@ -1,4 +1,4 @@
-"""All weights of a model are saved by published names, and a training goes on with them."""
+"""Weights are saved under their published names, and a training resumes with them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_both_configs_record_whether_the_head_is_tied(tiny_model_dir: Path, tied
     model = load_base(tiny_model_dir, torch.float32)
     if tied:
         model.lm_head.weight = model.get_input_embeddings().weight
-    # what it was made with is not what it is
+    # the config does not say what the weights are
     model.config.tie_word_embeddings = not tied
     record_tied_head(model)
     assert model.config.tie_word_embeddings is tied

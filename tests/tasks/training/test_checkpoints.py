@@ -1,4 +1,4 @@
-"""A checkpoint exists when it is marked, and the newest is never lost."""
+"""A checkpoint is complete only with its marker, and the newest is never deleted."""
 
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def final_of(folder: Path) -> Path:
 def test_checkpoint_that_shares_the_damage_of_final_is_unmarked(tmp_path: Path) -> None:
     checkpoint(tmp_path, 2)
     final = final_of(checkpoint(tmp_path, 4))
-    # the same number of bytes, in the file that both are linked to
+    # same size, in the file that both are hard-linked to
     with (final / MODEL[0]).open("r+") as file:
         file.write("X")
     unmark_damaged(final)

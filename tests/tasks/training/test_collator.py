@@ -1,4 +1,4 @@
-"""A batch holds what the model reads: image tokens in place, padding that is not learned from."""
+"""A batch has expanded image tokens, and padding without attention or labels."""
 
 from pathlib import Path
 

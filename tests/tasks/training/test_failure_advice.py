@@ -1,10 +1,10 @@
-"""A training that ended badly says what to change."""
+"""The error of a failed training says what to change."""
 
 import pytest
 
 from tasks.training.failure_advice import LINES_READ, advice_for
 
-# What torchrun prints below the reason when one of its ranks ends.
+# What torchrun prints after the cause when a rank ends.
 TORCHRUN_END = [
     "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
     "tasks.training.worker FAILED",

@@ -1,4 +1,4 @@
-"""What is shown of a record is what training makes of it."""
+"""`rsvlm inspect` shows exactly the samples of training."""
 
 from pathlib import Path
 from typing import Any

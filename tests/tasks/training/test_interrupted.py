@@ -1,4 +1,4 @@
-"""Killed or asked to stop, whenever: a training that goes on ends where an uninterrupted one ends."""
+"""A training that is killed or stopped at any step and resumed ends like an uninterrupted one."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ from tasks.training.launch import train
 pytestmark = pytest.mark.slow
 
 JobFor = Callable[..., TrainingJob]
-# 3 steps an epoch, the last of them with fewer micro-batches; dropout draws anew at every one
+# 3 steps per epoch, the last with fewer micro-batches; dropout uses new random numbers in each
 SETTINGS = {
     **{"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3, "lora_dropout": 0.05},
     **{"max_steps": 11, "save_steps": 2},

@@ -1,4 +1,4 @@
-"""A training's fingerprint is what decides its weights, and nothing else."""
+"""A job's fingerprint covers what decides the trained weights, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path

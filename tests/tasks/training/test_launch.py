@@ -1,4 +1,4 @@
-"""How the training process is started, and what it says to its parent."""
+"""How the training process is started, and how its progress is shown."""
 
 import subprocess
 import sys
@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.settings import TrainingConfig
-from tasks.training.launch import launcher
+from tasks.training.launch import ProgressReporter, launcher
+from tasks.worker_lines import curves_line, step_line
 
 
 def test_one_process_needs_no_launcher() -> None:
@@ -40,3 +41,38 @@ def test_incomplete_rendezvous_settings_are_refused(settings: dict[str, object])
 def test_starting_imports_neither_torch_nor_prefect() -> None:
     code = "import sys, tasks.training.launch\nsys.exit(bool({'torch', 'prefect', 'transformers'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LOGS = {"loss": 1.25, "learning_rate": 2e-4}
+
+
+class RecordedDisplay:
+    """A display that records its updates."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[float, str]] = []
+        self.links: list[str] = []
+
+    def show_progress(self, percent: float, description: str) -> None:
+        self.shown.append((percent, description))
+
+    def show_link(self, url: str) -> None:
+        self.links.append(url)
+
+
+def test_display_is_updated_first_last_and_every_few_seconds() -> None:
+    display, now = RecordedDisplay(), [0.0]
+    reporter = ProgressReporter(display, lambda: now[0], interval_s=5)
+    for step in range(1, 101):
+        now[0] += 0.25
+        reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
+    # 25 seconds: the first, then every 5 seconds, and the last
+    assert [round(percent) for percent, _ in display.shown] == [1, 21, 41, 61, 81, 100]
+    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 0:01:19 left"
+    assert display.shown[-1][1] == "step 100 of 100, loss 1.2500"
+
+
+def test_display_gets_the_link_to_the_curves() -> None:
+    display = RecordedDisplay()
+    ProgressReporter(display).on_line(curves_line("https://wandb.ai/x"))
+    assert (display.links, display.shown) == (["https://wandb.ai/x"], [])

@@ -1,4 +1,4 @@
-"""The picture of the loss: every point where it belongs, and always an SVG file."""
+"""The loss curve draws every point at its step and value, and is always valid SVG."""
 
 import math
 import re

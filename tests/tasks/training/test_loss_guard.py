@@ -15,7 +15,7 @@ from tasks.training.launch import train
 from tasks.training.loss_guard import NOT_FINITE_LINES, ZERO_LINES, LossGuard
 from tasks.training.trainer import LlavaTrainer
 from tasks.training.worker import build_trainer, work
-from tasks.training.worker_output import (
+from tasks.worker_lines import (
     step_progress,
 )
 
@@ -109,7 +109,7 @@ def test_last_step_of_a_partial_epoch_is_logged(
     assert set(losses(trainer)) == {trainer.state.max_steps}
 
 
-# the first step of a warm-up is at rate 0: were it the only one, merging would refuse the adapter
+# the first step of a warm-up has rate 0: if it were the only one, merging would refuse the adapter
 @pytest.mark.parametrize("ratio", [0.03, 1.0])
 def test_training_of_one_step_changes_the_weights(
     job_for: Callable[..., TrainingJob], tmp_path: Path, ratio: float
@@ -121,7 +121,7 @@ def test_training_of_one_step_changes_the_weights(
     assert all(value.any() for name, value in trainer.model.named_parameters() if "lora_B" in name)
 
 
-# long before a log line tells it, the loss is no number: its checkpoints would take the place of the sound one
+# the loss is NaN long before the next log line: its checkpoints would replace the good one
 def test_nan_weights_are_not_saved_between_two_log_lines(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:
     lost = {"learning_rate": 1.0, "lora_alpha": 1e12, "max_steps": 40, "logging_steps": 30}
     job = job_for(tmp_path, save_steps=2, save_total_limit=1, **lost)
@@ -130,7 +130,7 @@ def test_nan_weights_are_not_saved_between_two_log_lines(job_for: Callable[..., 
     assert [path.name for path in job.out.glob("*")] == ["checkpoint-2"]
 
 
-# fewer lines than the guard waits for
+# fewer log lines than the guard needs
 @pytest.mark.parametrize("logging_steps", [1, 5, 50])
 def test_training_that_ends_with_nan_leaves_no_final_model(
     job_for: Callable[..., TrainingJob], tmp_path: Path, logging_steps: int

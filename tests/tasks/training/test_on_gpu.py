@@ -1,4 +1,4 @@
-"""Training on a GPU: bfloat16, activations computed again, with and without DeepSpeed."""
+"""Training on a GPU: bfloat16, gradient checkpointing, with and without DeepSpeed."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -22,7 +22,7 @@ from tasks.training.worker import build_trainer
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 RUN = ORACLE / "lora"
-# as RUN/trace.json says under `args`
+# from `args` in RUN/trace.json
 SETTINGS: dict[str, Any] = {
     "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "mm_projector_lr": 2e-5, "learning_rate": 2e-4,
     "weight_decay": 0.0, "warmup_ratio": 0.03, "lr_scheduler_type": "cosine", "num_train_epochs": 1,
@@ -41,12 +41,12 @@ def golden(name: str) -> dict[str, torch.Tensor]:
 
 
 def trained(model: Any) -> dict[str, torch.Tensor]:
-    """Copies of what is trained, by canonical name."""
+    """Copies of the trained parameters, by canonical name."""
     return {canonical(name): p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
 class Recorder(TrainerCallback):
-    """Keeps the weights after each step and the rates that it was taken with."""
+    """Records the weights after each step, and its learning rates."""
 
     def __init__(self) -> None:
         self.weights: list[dict[str, torch.Tensor]] = []
@@ -81,7 +81,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             if parameter.requires_grad:
                 parameter.copy_(start.pop(canonical(name)))
     assert not start
-    # the reference took its samples as they stand in the file
+    # the reference took its samples in the order of the file
     trainer._get_train_sampler = lambda data=None: SequentialSampler(trainer.train_dataset)
     loss_of = trainer.compute_loss
 

@@ -1,4 +1,4 @@
-"""A stop sign is one training's own: whoever else works in the folder neither sees nor removes it."""
+"""A stop file belongs to one training: others in the same folder neither react to it nor remove it."""
 
 import signal
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tasks.training.preemption import ask_to_stop, stoppable
 def test_stop_file_stops_only_its_own_training(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:
     ours, theirs = job_for(tmp_path), job_for(tmp_path)
     assert ours.fingerprint == theirs.fingerprint
-    # as the parent hands it to its worker
+    # as the parent passes it to its worker
     sign = StopSignal(TrainingJob.model_validate(ours.model_dump(mode="json")).stop_file)
     with stoppable(ours.stop_file) as request:
         request.first_step_done = True

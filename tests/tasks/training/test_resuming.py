@@ -1,4 +1,4 @@
-"""A training goes on from the newest whole checkpoint of its own, here or in the store, or says why not."""
+"""A training resumes from its newest complete checkpoint, on disk or in the store, or says why not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def shards(step: int, processes: int) -> dict[str, str]:
 
 
 def archived(job: TrainingJob, tmp_path: Path, *steps: int, states: dict[str, str] = STATES) -> LocalStore:
-    """A store that holds checkpoints of a job as run `run`, and nothing of them left on the disk."""
+    """A store with checkpoints of a job as run `run`, and none left on disk."""
     store = LocalStore(tmp_path / "store")
     for step in steps:
         archive_checkpoint(checkpoint(job, step, states), store, "run", step)

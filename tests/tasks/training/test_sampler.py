@@ -1,4 +1,4 @@
-"""The order of samples is decided by seed and epoch, with similar lengths beside each other."""
+"""The order of samples depends only on seed and epoch, with similar lengths in the same batch."""
 
 import json
 from collections.abc import Iterator
@@ -116,7 +116,7 @@ def test_word_counts_equal_the_reference() -> None:
     found = [
         word_count([turn["value"] for turn in record["conversations"]], bool(record.get("image"))) for record in records
     ]
-    # the file holds some of the records that were counted, in their order
+    # the file has a part of the counted records, in the same order
     counted = iter(expected)
     assert len(found) == 105
     assert all(words in counted for words in found)
@@ -124,7 +124,7 @@ def test_word_counts_equal_the_reference() -> None:
 
 def test_order_of_a_small_set_equals_the_reference() -> None:
     lengths = [5, -3, 7, -9, 2, 4, -1, 6]
-    # an order that agrees with the reference's, which is not at hand everywhere
+    # equal to the reference's order, which is not available everywhere
     assert modality_grouped(lengths, 2, 1, generator := seeded(0), generator) == [2, 5, 3, 6, 7, 0, 1, 4]
 
 

@@ -1,4 +1,4 @@
-"""Every record is learned from whole, cut between turns, or counted with the reason why not."""
+"""Every record is used completely, split between turns, or counted with the reason for dropping it."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def reader(tiny_model_dir: Path) -> Reader:
 
 
 def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[str, Any]:
-    """A record whose turns take the roles in turn."""
+    """A record whose turns cycle through `roles`."""
     names = {"h": "human", "g": "gpt"}
     turns = [{"from": names[roles[i % len(roles)]], "value": text} for i, text in enumerate(texts)]
     return {"id": "LR_1", "image": image, "conversations": turns}
@@ -50,7 +50,7 @@ def text_of(sample: Sample, reader: Reader) -> str:
 
 
 def learned(sample: Sample, reader: Reader) -> list[str]:
-    """The answers that the labels hold."""
+    """The answers in the labels."""
     ids = [label for label in sample.encoded.labels if label != -100]
     return [part.strip() for part in reader.tokenizer.decode(ids).split("</s>") if part]
 

@@ -1,4 +1,4 @@
-"""What a checkpoint was trained with is known from it, and each setting that differs has a name."""
+"""A checkpoint has its settings, and each one that differs is named."""
 
 from collections.abc import Callable
 from pathlib import Path

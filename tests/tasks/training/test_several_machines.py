@@ -44,7 +44,7 @@ def test_two_machines_train_the_same_weights_as_one(job_for: Callable[..., Train
     one = train(job_for(tmp_path / "one", gradient_accumulation_steps=2, **SETTINGS), lambda line: None)
     said = [machine.communicate(timeout=300)[0].splitlines() for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
-    # both know the result; only the first tells of the way there
+    # both return the result; only the first prints its progress
     assert said[0][-1] == said[1][-1]
     assert [any(line.startswith("step 3/3") for line in lines) for lines in said] == [True, False]
     final = tmp_path / "training" / "final"

@@ -1,4 +1,4 @@
-"""What is trained, and at which rate."""
+"""Which parameters are trained, and at which learning rate."""
 
 from pathlib import Path
 from typing import Any

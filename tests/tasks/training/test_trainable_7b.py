@@ -1,4 +1,4 @@
-"""A 7B training as the published models make it, counted without its 28 GB."""
+"""The trained parameters of the published 7B model, counted without allocating its 28 GB."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ SEVEN = [f"self_attn.{n}_proj" for n in "qkvo"] + [f"mlp.{n}_proj" for n in ("ga
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directories of the model and its tower, beside each other, without their weights."""
+    """Directories of the model and its tower, next to each other, without weights."""
     root = tmp_path_factory.mktemp("published")
     for name, config in (("llava-v1.5-7b", LLAVA), ("clip-vit-large-patch14-336", CLIP)):
         (root / name).mkdir()
@@ -68,7 +68,7 @@ def names_in_the_published_files() -> set[str]:
 
 
 def prepared_without_memory(folder: Path, config: TrainingConfig) -> Any:
-    """The model of a directory's configuration, prepared for training: all shapes and no values."""
+    """A directory's model on the meta device, prepared for training."""
     with torch.random.fork_rng(), torch.device("meta"):
         base = LlavaForConditionalGeneration(LlavaConfig.from_dict(require_model_config(folder)))
         return prepare_trainable(base, config)

@@ -43,7 +43,7 @@ def test_loss_equals_that_of_the_model_over_all_supervised_tokens(tiny_model_dir
 
 
 def share_moved(job: TrainingJob, dtype: torch.dtype) -> float:
-    """The share of the projector's elements that a few steps move when it is kept in `dtype`."""
+    """The share of the projector's elements that a few steps change if its type is `dtype`."""
     trainer = build_trainer(job, training_arguments(job))
     weights = [value for name, value in trainer.model.named_parameters() if PROJECTOR in name]
     assert {value.dtype for value in weights} == {torch.float32}

@@ -1,4 +1,4 @@
-"""A validation counts every supervised token once, and its best checkpoint outlives the rotation."""
+"""The validation loss weights every token equally, and the best checkpoint survives rotation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,17 +23,17 @@ from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.worker import work
 
 JobFor = Callable[..., TrainingJob]
-# one process and no workers: what is shown here does not depend on them
+# one process and no workers: the results do not depend on them
 SETTINGS: dict[str, Any] = {
     **{"evaluation_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 3, "eval_answers": 3},
     **{"max_steps": 7, "save_steps": 3, "save_total_limit": 1, "lr_scheduler_type": "constant"},
 }
-# what the training set never says: the more is learned of it, the less likely this becomes
+# text that is not in the training set, and becomes less likely the longer the model trains
 CONTRARY = "0123 5678 QXZ {~} 0123 5678 QXZ"
 
 
 def contrary_sets(job: TrainingJob, folder: Path) -> DatasetRef:
-    """The job's training set, and a validation set of captions and a question on which training does harm."""
+    """The job's training set, and a validation set of captions and a question whose loss rises in training."""
     folder.mkdir()
     records = read_json(job.dataset.path / "data_train.json")
     write_json(folder / "data_train.json", records)
@@ -103,7 +103,7 @@ def test_validation_by_epochs_runs_after_each_and_at_the_end(job_for: JobFor, tm
     work(job.model_dump(mode="json"))
     history = read_json(job.out / "final" / "trainer_state.json")["log_history"]
     assert [entry["step"] for entry in history if "eval_loss" in entry] == [6, 9]
-    # nothing was to be saved on the way
+    # no other checkpoint was requested
     assert {path.name for path in job.out.iterdir()} == {"checkpoint-9", "final"}
 
 
@@ -119,7 +119,7 @@ def best_of(validated: SimpleNamespace) -> dict[str, Any]:
 
 def test_best_checkpoint_is_kept_with_a_limit_of_one(validated: SimpleNamespace) -> None:
     best = best_of(validated)
-    # otherwise the last one would be the best, and nothing would be shown
+    # otherwise the last one would be the best, and the test would show nothing
     assert best["step"] < 7
     assert {path.name for path in validated.out.iterdir()} == {"checkpoint-7", "best", "final"}
     assert read_json(validated.out / "best" / "COMPLETE.json")["step"] == best["step"]

@@ -1,4 +1,4 @@
-"""Validation asks as the test does, and scores what it asked."""
+"""Validation answers its questions like the engine, and scores the answers."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,7 +77,7 @@ def test_answers_are_compared_as_in_the_report() -> None:
 def loaded(tiny_model_dir: Path) -> LoadedModel:
     loaded = load_model(tiny_model_dir, dtype="float32")
     with torch.no_grad():
-        # random weights so small say the same of every image
+        # with such small random weights, every image gets the same answer
         for name, value in loaded.model.named_parameters():
             value *= 4 if "norm" not in name and "vision_tower" not in name else 1
     return loaded

@@ -1,4 +1,4 @@
-"""Weights & Biases is never asked for a key: where one is, it is online, else it writes files or nothing."""
+"""Weights & Biases never prompts: it is online if there is a key, otherwise it writes files or nothing."""
 
 import os
 from pathlib import Path

@@ -37,7 +37,7 @@ def names(folder: Path) -> set[str]:
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """All that a checkpoint trained."""
+    """All trained tensors of a checkpoint."""
     projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
     return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
@@ -204,7 +204,7 @@ def test_full_fine_tuning_saves_a_loadable_model(fully_trained: CheckpointRef, t
 
 def test_error_of_a_failed_child_quotes_its_last_lines(job_for: JobFor, tmp_path: Path) -> None:
     job = job_for(tmp_path / "training")
-    # what no job can hold, so that the child ends with a traceback
+    # an invalid value, so that the child ends with a traceback
     broken = job.model_copy(update={"training": job.training.model_copy(update={"seed": -1})})
     with pytest.raises(TrainingError, match="Training ended with code 1: see its last lines:") as error:
         train(broken, lambda line: None)

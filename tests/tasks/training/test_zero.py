@@ -1,4 +1,4 @@
-"""DeepSpeed for real: two processes on CPUs, with the losses of one, and checkpoints that are whole."""
+"""Real DeepSpeed with two processes on CPUs: the losses of one process, and complete checkpoints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
 JobFor = Callable[..., TrainingJob]
-# weight decay: it is for matrices only, whose shape ZeRO-3 hides
+# weight decay applies only to matrices, and ZeRO-3 hides shapes
 SETTINGS: dict[str, Any] = {
     **{"per_device_train_batch_size": 2, "weight_decay": 0.5, "max_steps": 4, "save_steps": 2},
     **{"gradient_checkpointing": True},
@@ -43,13 +43,13 @@ def losses(checkpoint: Path) -> list[float]:
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """All that a checkpoint of a LoRA training trained."""
+    """All trained tensors of a LoRA checkpoint."""
     projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
     return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
 
 def require_near(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    """The same tensors, but for the order in which float32 sums are taken."""
+    """Equal up to the order of float32 sums."""
     assert {name: value.shape for name, value in ours.items()} == {name: v.shape for name, v in theirs.items()}
     for name, expected in theirs.items():
         assert float((ours[name] - expected).norm()) <= 5e-4 * float(expected.norm()), name
@@ -57,7 +57,7 @@ def require_near(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
 
 @pytest.fixture(scope="module")
 def job_for(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> JobFor:
-    """Orders on the same sets, but some records have no image: processes that go other ways wait for ever."""
+    """Jobs on the same sets, but some records have no image: different paths through the model would deadlock."""
     folder = tmp_path_factory.mktemp("mixed")
 
     def build(out: Path, **settings: Any) -> TrainingJob:
@@ -82,7 +82,7 @@ def one_process(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def zero3(
     job_for: JobFor, kill_at: Callable[[TrainingJob, str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """Trained by two processes, killed, lost but for what the store holds, and gone on with from there."""
+    """Trained by two processes, killed, deleted except for the store, and resumed from there."""
     folder, lines = tmp_path_factory.mktemp("zero3"), []
     job = job_for(folder / "training", resume=True, deepspeed="zero3", **SETTINGS, **TWO_PROCESSES)
     kill_at(job, "step 3/4")

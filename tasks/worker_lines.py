@@ -1,10 +1,9 @@
-"""Lines that the training worker prints for its parent: how each is formatted, parsed, and shown as progress."""
+"""Lines that workers print for their parents: how each is formatted and parsed."""
 
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from tasks.paths import checkpoint_name, checkpoint_step
 
@@ -14,6 +13,7 @@ _STOPPED = re.compile(r"stopped, can be resumed from (\S+)")
 _PROGRESS = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+): loss (?P<loss>[^,]+), .*?(?P<left>\d+) s left")
 _VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
 _CURVES = re.compile(r"curves: (https?://\S+)")
+_ANSWERED = re.compile(r"(\d+) of (\d+) questions answered")
 # Name in the logs, output format, and factor.
 _METRICS = (
     ("learning_rate", "learning rate {:.2e}", 1),
@@ -27,12 +27,10 @@ _METRICS = (
     ("cpu_memory_gb", "memory {:.1f} GB", 1),
     ("seconds_left", "{:.0f} s left", 1),
 )
-# A training may print several lines per second, and each update is a request to a server.
-INTERVAL_S = 5.0
 
 
 def saved_line(step: int) -> str:
-    """Printed when a checkpoint is complete."""
+    """Printed by a training when a checkpoint is complete."""
     return f"checkpoint complete: {checkpoint_name(step)}"
 
 
@@ -42,7 +40,7 @@ def saved_step(line: str) -> int | None:
 
 
 def stopped_line(step: int) -> str:
-    """Printed when the worker was asked to stop and has saved."""
+    """Printed by a training that was asked to stop and has saved."""
     return f"stopped, can be resumed from {checkpoint_name(step)}"
 
 
@@ -72,7 +70,7 @@ class StepProgress(NamedTuple):
 
 
 def step_line(step: int, steps: int, logs: Mapping[str, Any]) -> str:
-    """Printed at each log: loss, learning rates, speed, padding, memory and time left."""
+    """Printed by a training at each log: loss, learning rates, speed, padding, memory and time left."""
     metrics = [text.format(logs[name] * factor) for name, text, factor in _METRICS if name in logs]
     return f"step {step}/{steps}: loss {float(logs['loss']):.4f}, {', '.join(metrics)}"
 
@@ -84,7 +82,7 @@ def step_progress(line: str) -> StepProgress | None:
 
 
 def validation_line(step: int, loss: float) -> str:
-    """Printed after each validation."""
+    """Printed by a training after each validation."""
     return f"step {step}: validation loss {loss:.4f}"
 
 
@@ -94,7 +92,7 @@ def validation_losses(text: str) -> list[tuple[int, float]]:
 
 
 def curves_line(url: str) -> str:
-    """Printed when Weights & Biases shows the curves."""
+    """Printed by a training whose curves Weights & Biases shows."""
     return f"curves: {url}"
 
 
@@ -104,39 +102,15 @@ def curves_url(line: str) -> str | None:
     return match[1] if match else None
 
 
-class ProgressDisplay(Protocol):
-    """Where the progress of a training is shown."""
-
-    def show_progress(self, percent: float, description: str) -> None:
-        """Show the progress, 0 to 100."""
-        ...
-
-    def show_link(self, url: str) -> None:
-        """Show where the curves are."""
-        ...
+def answers_line(answered: int, questions: int, rate: float | None = None) -> str:
+    """Printed while questions are answered; without a rate (answers per second), for answers of an earlier run."""
+    if rate is None:
+        return f"{answered} of {questions} questions answered before"
+    left = f", {round((questions - answered) / rate)} s left" if rate else ""
+    return f"{answered} of {questions} questions answered, {rate:.1f} per second{left}"
 
 
-class ProgressReporter:
-    """Parses every line of a training and updates a display: at the first and last step, else every `interval_s`."""
-
-    def __init__(
-        self,
-        display: ProgressDisplay,
-        clock: Callable[[], float] = time.monotonic,
-        interval_s: float = INTERVAL_S,
-    ):
-        self._display, self._clock, self._interval_s = display, clock, interval_s
-        self._updated_at: float | None = None
-
-    def on_line(self, line: str) -> None:
-        """Show the progress or link in a line, if any."""
-        if (url := curves_url(line)) is not None:
-            self._display.show_link(url)
-        if (progress := step_progress(line)) is not None and self._is_due(progress):
-            self._updated_at = self._clock()
-            self._display.show_progress(100 * progress.step / progress.steps, progress.description)
-
-    def _is_due(self, progress: StepProgress) -> bool:
-        if self._updated_at is None or progress.step >= progress.steps:
-            return True
-        return self._clock() - self._updated_at >= self._interval_s
+def answers_progress(line: str) -> tuple[int, int] | None:
+    """The number of answers and of questions in an answers line, or None for any other line."""
+    match = _ANSWERED.match(line)
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,12 +1,13 @@
-"""Every line that the worker prints for its parent is parsed again, and no other."""
+"""Every line that a worker prints for its parent is parsed again, and no other."""
 
 import math
 
 import pytest
 
-from tasks.training.worker_output import (
-    ProgressReporter,
+from tasks.worker_lines import (
     StepProgress,
+    answers_line,
+    answers_progress,
     curves_line,
     curves_url,
     saved_line,
@@ -24,20 +25,6 @@ LOGS = {
     **{"tokens_per_second": 7404.2, "padding_share": 0.031, "gpu_memory_gb": 21.5, "gpu_utilisation": 0.97},
     "seconds_left": 3600.4,
 }
-
-
-class RecordedDisplay:
-    """A display that records its updates."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[float, str]] = []
-        self.links: list[str] = []
-
-    def show_progress(self, percent: float, description: str) -> None:
-        self.shown.append((percent, description))
-
-    def show_link(self, url: str) -> None:
-        self.links.append(url)
 
 
 def test_step_line_shows_all_available_metrics() -> None:
@@ -65,24 +52,6 @@ def test_only_a_url_is_parsed_as_a_link() -> None:
     assert curves_url("curves are saved as files: send them with `wandb sync x`") is None
 
 
-def test_display_is_updated_first_last_and_every_few_seconds() -> None:
-    display, now = RecordedDisplay(), [0.0]
-    reporter = ProgressReporter(display, lambda: now[0], interval_s=5)
-    for step in range(1, 101):
-        now[0] += 0.25
-        reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
-    # 25 seconds: the first, then each time that 5 more are over, and the last
-    assert [round(percent) for percent, _ in display.shown] == [1, 21, 41, 61, 81, 100]
-    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 0:01:19 left"
-    assert display.shown[-1][1] == "step 100 of 100, loss 1.2500"
-
-
-def test_display_gets_the_link_to_the_curves() -> None:
-    display = RecordedDisplay()
-    ProgressReporter(display).on_line(curves_line("https://wandb.ai/x"))
-    assert (display.links, display.shown) == (["https://wandb.ai/x"], [])
-
-
 def test_saved_line_is_parsed() -> None:
     assert saved_step(saved_line(300)) == 300
     assert saved_step(saved_line(300) + "\n") == 300
@@ -101,3 +70,11 @@ def test_stopped_line_is_parsed() -> None:
 def test_validation_lines_are_found_anywhere_in_a_log() -> None:
     log = f"10:00 | {validation_line(10, 0.25)}\n{step_line(11, 30, LOGS)}\n{validation_line(20, 1.5)}\n"
     assert validation_losses(log) == [(10, 0.25), (20, 1.5)]
+
+
+def test_answers_line_is_parsed() -> None:
+    assert answers_line(5, 20) == "5 of 20 questions answered before"
+    assert answers_line(10, 20, 2.5) == "10 of 20 questions answered, 2.5 per second, 4 s left"
+    assert answers_line(5, 20, 0) == "5 of 20 questions answered, 0.0 per second"
+    assert [answers_progress(answers_line(5, 20, rate)) for rate in (None, 0, 2.5)] == [(5, 20)] * 3
+    assert answers_progress("20 questions") is None
