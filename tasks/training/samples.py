@@ -19,10 +19,9 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.loading import Reader
+from tasks.paths import VALIDATION_SET
 
 Round = tuple[str, str]
-
-TRAINING, VALIDATION = "data_train", "data_val"
 
 WRONG_ROLES = "turns do not alternate human, gpt from the first on"
 NO_QUESTION = "first answer without a question"
@@ -49,10 +48,10 @@ def read_training_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def read_set(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Read a set of a dataset; the validation set is empty if train and test leave no share for it."""
-    path = folder / f"{name}.json"
-    return read_training_records(path) if name != VALIDATION or path.exists() else []
+def read_set(folder: Path, file: str) -> list[dict[str, Any]]:
+    """Read TRAIN_SET or VALIDATION_SET of a dataset; the latter is empty if train and test leave no share for it."""
+    path = folder / file
+    return read_training_records(path) if file != VALIDATION_SET or path.exists() else []
 
 
 def _is_record(record: object) -> bool:

@@ -26,8 +26,9 @@ from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import encode_prompt, padding_id, place_image
 from tasks.model.loading import Reader
+from tasks.paths import VALIDATION_SET
 from tasks.training.job import TrainingJob
-from tasks.training.samples import VALIDATION, read_set, with_image
+from tasks.training.samples import read_set, with_image
 from tasks.turn_tasks import Task, turn_tasks
 
 MAX_NEW_TOKENS = 64
@@ -97,7 +98,7 @@ def answer_scores(job: TrainingJob, reader: Reader) -> "AnswerScores | None":
     config = job.training
     if config.eval_answers == 0:
         return None
-    records = read_set(job.dataset.path, VALIDATION)
+    records = read_set(job.dataset.path, VALIDATION_SET)
     questions = choose_questions(records, config.eval_answers, config.seed)
     require_scored(questions, config.metric_for_best_model)
     return AnswerScores(questions, image_captions(records), job.dataset.images, reader)

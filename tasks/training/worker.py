@@ -20,7 +20,7 @@ from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.model.configured_base import require_select_layer
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
-from tasks.paths import FINAL
+from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import attention_support, choose_attention, init_deepspeed, training_arguments
@@ -30,7 +30,7 @@ from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingJob
 from tasks.training.loss_guard import LossGuard
 from tasks.training.resuming import newest_checkpoint
-from tasks.training.samples import TRAINING, VALIDATION, make_samples, read_set
+from tasks.training.samples import make_samples, read_set
 from tasks.training.settings_record import settings_of_job
 from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer
@@ -72,7 +72,7 @@ def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTraine
     """The trainer of a job, with its base model, adapters, sets and callbacks."""
     dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
     reader = _reader(job)
-    sets = {name: _dataset(job, name, reader) for name in (TRAINING, VALIDATION)}
+    sets = {file: _dataset(job, file, reader) for file in (TRAIN_SET, VALIDATION_SET)}
     attention, reason = choose_attention(attention_support(job.training.use_cpu), half=job.training.bf16)
     log_line(f"attention: {attention}, because {reason}")
     model = prepare_trainable(load_base(job.base.path, dtype, attn_implementation=attention).train(), job.training)
@@ -85,8 +85,8 @@ def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTraine
         on_complete=lambda folder: _announce(folder, job.staging),
         model=model,
         args=arguments,
-        train_dataset=sets[TRAINING],
-        eval_dataset=sets[VALIDATION] if len(sets[VALIDATION]) else None,
+        train_dataset=sets[TRAIN_SET],
+        eval_dataset=sets[VALIDATION_SET] if len(sets[VALIDATION_SET]) else None,
         callbacks=[LossGuard(), LogLines()],
     )
     # before the callbacks that send its metrics
@@ -119,16 +119,16 @@ def _reader(job: TrainingJob) -> Reader:
     return reader
 
 
-def _dataset(job: TrainingJob, name: str, reader: Reader) -> SampleDataset:
-    config = job.training
-    records = read_set(job.dataset.path, name)
+def _dataset(job: TrainingJob, file: str, reader: Reader) -> SampleDataset:
+    config, name = job.training, Path(file).stem
+    records = read_set(job.dataset.path, file)
     samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
         log_line(f"{name}: dropped {count} samples: {reason}")
     log_line(f"{name}: {len(records)} records, {len(samples)} samples")
-    if name == TRAINING and not samples:
+    if file == TRAIN_SET and not samples:
         raise DataError("The training set has no usable sample: see the reasons above.")
-    if name == VALIDATION:
+    if file == VALIDATION_SET:
         require_validation(samples, config)
         # for less padding per batch; the mean loss does not depend on the order
         samples.sort(key=lambda sample: sample.length, reverse=True)
