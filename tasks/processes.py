@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from tasks.errors import RsvlmError, UserError, user_error
+from tasks.errors import ConfigError, RsvlmError, UserError, user_error
 from tasks.files import read_json, write_json
 
 USER_ERROR_EXIT = 2
@@ -57,6 +57,25 @@ def child_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every child: this process's in a fixed locale, whose encoding is UTF-8, and `more`."""
     kept = {name: value for name, value in os.environ.items() if not LOCALE_VARIABLE.fullmatch(name)}
     return {**kept, **LOCALE, **(more or {})}
+
+
+def require_names_in_utf8(config: Any) -> None:
+    """Raise ConfigError for the first text beyond ASCII where names of files have another encoding than in children."""
+    encoding = sys.getfilesystemencoding()
+    name = None if encoding == "utf-8" else next((text for text in _texts(config) if not text.isascii()), None)
+    if name is not None:
+        raise ConfigError(
+            f"{name} has letters beyond ASCII, and the encoding of this locale is {encoding}, in which files have "
+            "other names than in UTF-8: set LC_ALL=C.UTF-8, or rename it."
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def run_streamed(
@@ -145,8 +164,10 @@ def run_worker(
 ) -> Any:
     """Run `python [launcher] -m module --config FILE` and return what its work function returned, as JSON.
 
-    A UserError in the worker is raised here again, of the same class; all else raises ProcessFailed.
+    A UserError in the worker is raised here again, of the same class; all else raises ProcessFailed. Raises ConfigError
+    for a text that the worker would read as the name of another file.
     """
+    require_names_in_utf8(config)
     with tempfile.TemporaryDirectory(prefix="rsvlm-worker-") as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("config", "result", "error")}
         write_json(files["config"], config)

@@ -16,7 +16,8 @@ def add_projector(parser: argparse.ArgumentParser) -> None:
         "--projector",
         choices=("adapter", "base"),
         default="adapter",
-        help="whose projector is used: the adapter's (default), or the base's for an adapter that never trained it",
+        help="whose projector is used: the adapter's (default), or the base's for an adapter that never trained it, "
+        "as plain PEFT and LLaMA-Factory make them",
     )
 
 

@@ -1,6 +1,7 @@
 """`rsvlm evaluate` and `rsvlm compare`: scores of one model's answers, and which of two models is better."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,29 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
     )
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the answers")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FINAL.json",
+        help="the answers: the test set's records with the model's words as gpt's",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the controls")
     parser.add_argument("--images", type=Path, metavar="DIR", help="show the images of this folder in the report")
     parser.add_argument(
-        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
+        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside these"
     )
     audits = parser.add_mutually_exclusive_group()
     audits.add_argument(
         "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only images that this audit calls clean"
     )
-    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="score clean images beside all")
+    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="also score the images that it calls clean")
     parser.add_argument(
         "--checkpoints", type=Path, nargs="+", default=(), metavar="REPORT_DIR", help="draw curves over these reports"
     )
     add_source(parser)
-    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
+    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log in lmms-eval's format")
     parser.set_defaults(run=run_evaluate)
 
 
@@ -89,6 +96,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     for source, scores in metrics["captioning"].items():
         if NOTE in scores:
             print(f"{source}: {scores[NOTE]}")
+    for source, number in _left_out(metrics):
+        print(f"{source}: {number} true answers hold no word and are not scored")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / PAGE}")
@@ -125,6 +134,16 @@ def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
         for metric, found in metrics.items()
         if isinstance(found, dict)
     ]
+
+
+def _left_out(metrics: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """The sources with true answers that hold no word, and how many; of captions and of questions each."""
+    from tasks.evaluation.scoring import UNSCORED_SOURCES
+
+    for task in ("captioning", "vqa"):
+        some = {source: found.get("empty_references") for source, found in metrics[task].items()}
+        none = metrics.get(UNSCORED_SOURCES, {}).get(task, {})
+        yield from ((source, number) for source, number in {**some, **none}.items() if number)
 
 
 def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -17,7 +17,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
-    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records a subset (default: 150)")
+    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records per subset (default: 150)")
     parser.add_argument(
         "--history",
         choices=("independent", "predicted", "reference"),
@@ -26,9 +26,9 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--caption-turns", choices=("first", "all"), help="caption turns asked (default: first)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer in tokens (default: 128)")
     parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="most questions a batch (default: as memory allows)"
+        "--batch-size", type=int, metavar="N", help="at most so many questions per batch (default: as memory allows)"
     )
-    parser.add_argument("--temperature", type=float, metavar="T", help="draw tokens; 0: the likeliest (default: 0)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="above 0: draw tokens; 0: the likeliest")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of drawn tokens (default: 28)")
     parser.add_argument(
         "--dtype",

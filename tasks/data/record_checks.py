@@ -45,7 +45,7 @@ def check_records(records: Sequence[Record], policy: Policy) -> Checked:
     for record in _distinct(records, dropped):
         mended, faults = _mended(record)
         if faults and (policy == "drop" or not mended["conversations"]):
-            dropped[UNANSWERED if not mended["conversations"] else faults[0]] += 1
+            dropped[faults[0] if mended["conversations"] or faults[0] == OTHER_ROLE else UNANSWERED] += 1
             continue
         repaired.update(faults)
         kept.append(mended if faults else record)

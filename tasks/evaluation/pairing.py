@@ -11,6 +11,7 @@ from tasks.files import digest_of
 from tasks.image_paths import fault_of_image, image_key
 from tasks.json_stream import iterate_values
 from tasks.prompt_text import Task
+from tasks.record_faults import WRITE_ANEW, keys_of, of_another_tool
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import turn_tasks
 
@@ -86,6 +87,8 @@ def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
         sha256 = digest_of(row)
     except UnicodeEncodeError:
         raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
+    if of_another_tool(row):
+        raise DataError(f"{place} has no conversations{keys_of(row)}; {WRITE_ANEW}.")
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise DataError(f"{place}: its id is {shortened(name)}, but it must be a text or a whole number.")

@@ -12,6 +12,7 @@ from tasks.evaluation.caption_metrics import (
     ONE_IMAGE,
     SPICE,
     CaptionScores,
+    CaptionSet,
     caption_intervals,
     caption_set,
     score_captions,
@@ -27,6 +28,9 @@ from tasks.evaluation.tables import AnswerRows
 from tasks.evaluation.vqa_metrics import answered_questions, lacks_reference, score_questions
 from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
+
+# sources all of whose true answers hold no word, with their number, by task
+UNSCORED_SOURCES = "without_references"
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,43 @@ def score_records(
     `meteor` may be None for a test set without captions.
     """
     captioning, vqa, scored_captions, all_questions = {}, {}, [], []
+    unscored: dict[str, dict[str, int]] = {"captioning": {}, "vqa": {}}
     for source, group in _by_source(records, "captioning").items():
         assert meteor, "captions need METEOR"
-        captioning[source], scored = _score_source(source, group, training, config, meteor)
+        captions = caption_set(source, group)
+        if not captions.images:
+            unscored["captioning"][source] = captions.empty
+            continue
+        captioning[source], scored = _score_source(captions, group, training, config, meteor)
         scored_captions.append(scored)
     for source, group in _by_source(records, "vqa").items():
         questions = answered_questions(group)
+        left_out = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
         if not questions:
-            raise DataError(f"No true answer of {source} holds a word: check the test set.")
+            unscored["vqa"][source] = left_out
+            continue
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        left_out = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
         vqa[source] = score_questions(questions, config.bootstrap_draws, config.seed)
         vqa[source] |= {"empty_references": left_out, "controls": controls}
+    if not captioning and not vqa:
+        raise DataError("No true answer of the test set holds a word: give one that says what is right.")
     scores = {"captioning": captioning, "vqa": vqa, "reference_protocol": score_by_reference_protocol(records)}
+    if any(unscored.values()):
+        scores[UNSCORED_SOURCES] = unscored
     return Scored(scores, AnswerRows(records, scored_captions, all_questions))
 
 
 def _score_source(
-    source: str, records: Sequence[PairedRecord], training: TrainingSet | None, config: EvaluationConfig, meteor: Meteor
+    captions: CaptionSet,
+    records: Sequence[PairedRecord],
+    training: TrainingSet | None,
+    config: EvaluationConfig,
+    meteor: Meteor,
 ) -> tuple[dict[str, Any], tuple[tuple[str, ...], CaptionScores]]:
     """What is reported of a source's captions, and its images with the scores of each; tokens are not kept."""
-    captions = caption_set(source, records)
     # first, since what it weighs of the training set is gone again before the test set's n-grams are weighed
-    controls = caption_controls(captions, training.captions(source) if training else None, config.seed)
+    controls = caption_controls(captions, training.captions(captions.source) if training else None, config.seed)
     scored = score_captions(captions, meteor)
     reported = {
         "images": len(captions.images),

@@ -12,7 +12,7 @@ from tasks.image_paths import require_images_inside
 from tasks.inference.engines.base import Refusal
 from tasks.json_stream import iterate_values
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, place_image
-from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
+from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
 from tasks.records import Question
 from tasks.turn_tasks import turn_tasks
 
@@ -89,7 +89,7 @@ def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurn
     What cannot be asked is refused by name and never left out in silence.
     """
     dialogues, refusals = [], []
-    faults = [image_fault(record) or role_fault(record) for record in records]
+    faults = [None if of_another_tool(record) else image_fault(record) or role_fault(record) for record in records]
     # where nothing would be left, dropping it is no advice
     advice = "mend it" if all(faults) else f"mend it, or {ADVICE}"
     for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
@@ -114,7 +114,7 @@ def _read_dialogue(index: int, record: dict[str, Any], caption_turns: CaptionTur
     if not fits_utf8(record):
         raise DataError("it holds half a Unicode character (a lone surrogate): write it again")
     if "conversations" not in record:
-        raise DataError(f"it has no conversations{keys_of(record)}")
+        raise DataError(f"it has no conversations{keys_of(record)}: {WRITE_ANEW}")
     questions, references = _read_turns(record["conversations"])
     captions = [turn for turn, task in enumerate(turn_tasks(record)) if task == "captioning"]
     left_out = set(captions[1:]) if caption_turns == "first" else set()

@@ -1,12 +1,13 @@
 """Check the data of a run: the data folder, and the images and token counts of a random sample of records."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from tasks.data.filtering import OF_SOURCE
 from tasks.data.image_files import faults_in, look_at_images
 from tasks.data.preparing import choose_records, find_raw
 from tasks.data.splitting import split_records
@@ -54,16 +55,23 @@ def check_data(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     try:
         raw = find_raw(config.root)
         images = DataFolder(config.root).images
-        records = [dict(record) for record in choose_records(raw, images, config).checked.records]
+        checked = choose_records(raw, images, config).checked
     except UserError as error:
         return fatal("data", str(error)), None
+    records = [dict(record) for record in checked.records]
     if fault := _sets_fault(raw, images, records, config):
-        return fatal("data", fault), None
+        return fatal("data", fault + _other_sources(checked.dropped)), None
     chosen = random.Random(config.seed).sample(records, min(SAMPLE_SIZE, len(records)))  # noqa: S311 - no secret
     validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     tasks = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
     sample = RecordSample(chosen, images, len(records), validation)
     return ok("data", f"{len(records)} records of {raw} ({tasks})"), sample
+
+
+def _other_sources(dropped: Mapping[str, int]) -> str:
+    """The other sources of the file, by the names that data.sources accepts, or nothing."""
+    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(OF_SOURCE)]
+    return f" ({'; '.join(others)})" if others else ""
 
 
 def _synthetic_finding(config: DataConfig) -> Finding:

@@ -188,9 +188,16 @@ class GracefulStop(TrainerCallback):
 
 
 class ValidateAtEnd(TrainerCallback):
-    """Also validates after the last step if that is not a multiple of eval_steps."""
+    """Also validates after the last step if that is not a multiple of eval_steps, and at an epoch's last step.
+
+    With eval_strategy=epoch, transformers validates only after that step's checkpoint is saved: the checkpoint would
+    not hold the result and, if it is the best, would be saved again over files that wait for the store.
+    """
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        # with eval_strategy=epoch, transformers validates at the end of the last epoch by itself
-        if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
+        ends = state.global_step >= state.max_steps or (args.eval_strategy == "epoch" and state.epoch % 1 == 0)
+        if ends and args.eval_strategy != "no":
             control.should_evaluate = True
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        control.should_evaluate = False

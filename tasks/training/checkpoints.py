@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from tasks.files import link_or_copy, sync, write_json, write_text
+from tasks.files import link_or_copy, read_json, sync, write_json, write_text
 from tasks.manifests import broken_files, read_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin
-from tasks.paths import COMPLETE, RESUME_ONLY, checkpoint_folders, checkpoint_name, checkpoint_step
+from tasks.paths import COMPLETE, RESUME_ONLY, TRAINER_STATE, checkpoint_folders, checkpoint_name, checkpoint_step
 from tasks.storage.checkpoints.staging import read_marker, whole_on_disk
 
 MODEL_CARD = """---
@@ -84,6 +84,18 @@ def training_fingerprint(checkpoint: Path) -> str | None:
     """The fingerprint of the job that wrote a complete checkpoint."""
     fingerprint = read_marker(checkpoint).get("training")
     return fingerprint if isinstance(fingerprint, str) else None
+
+
+def is_last(checkpoint: Path) -> bool:
+    """Whether a complete checkpoint was saved at the last step of its training."""
+    state = read_json(checkpoint / TRAINER_STATE, allow_nan=True)
+    return bool(state["global_step"] >= state["max_steps"])
+
+
+def best_step(checkpoint: Path) -> int | None:
+    """The step with the best validation so far; None without validation."""
+    step = read_json(checkpoint / TRAINER_STATE, allow_nan=True).get("best_global_step")
+    return step if isinstance(step, int) else None
 
 
 def rotate(training: Path, keep: int | None) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
+from tasks.model.fingerprint import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
-from tasks.settings import ExperimentConfig
+from tasks.settings import NAME, ExperimentConfig
 from tasks.training.checkpoints import complete_checkpoints
 from tasks.training.job import TrainingJob
 
@@ -29,10 +30,25 @@ def settings_of_job(job: TrainingJob) -> dict[str, dict[str, Any]]:
 
 
 def require_same_settings(training: Path, config: ExperimentConfig) -> None:
-    """Raise OccupiedError if a training folder was made with other settings; reads no data."""
+    """Raise OccupiedError if a training folder was made with other settings, or with a base that has other weights.
+
+    Reads no data, and no base that is not on this machine yet.
+    """
     for folder in trained_folders(training):
         if differences(trained_settings(folder), settings_of(config)):
             raise OccupiedError(refusal(folder, settings_of(config)))
+        if _has_other_base(folder, config.model.base):
+            raise OccupiedError(
+                f"{folder} was trained with another base model than {config.model.base}: choose another --name, or use "
+                "the same base model again."
+            )
+
+
+def _has_other_base(trained: Path, base: str) -> bool:
+    """Whether the directory `base` has other weights than the trained base; hub names are compared as settings."""
+    if NAME.fullmatch(base) or not Path(base).is_dir():
+        return False
+    return _saved_origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))
 
 
 def trained_folders(training: Path) -> list[Path]:
@@ -42,11 +58,17 @@ def trained_folders(training: Path) -> list[Path]:
 
 def trained_settings(checkpoint: Path) -> dict[str, dict[str, Any]]:
     """The settings that a checkpoint was trained with; empty if they are not saved with it, as in earlier versions."""
-    try:
-        settings = read_json(checkpoint / ORIGIN).get("settings")
-    except (OSError, DataError, AttributeError):
-        return {}
+    settings = _saved_origin(checkpoint).get("settings")
     return settings if isinstance(settings, dict) else {}
+
+
+def _saved_origin(checkpoint: Path) -> dict[str, Any]:
+    """The content of a checkpoint's origin.json; empty if the file is missing or damaged."""
+    try:
+        origin = read_json(checkpoint / ORIGIN)
+    except (OSError, DataError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def differences(trained: Settings, requested: Settings) -> list[str]:

@@ -48,7 +48,8 @@ class ValidationQuestion:
 def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[ValidationQuestion]:
     """Choose `count` caption prompts and `count` questions, or as many as there are, deterministically for a seed.
 
-    Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped.
+    Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped,
+    and so are reference answers without a word. Captions are not chosen if only one image has any: CIDEr needs two.
     """
     captions = image_captions(records)
     with_image = [record for record in records if record.get("image")]
@@ -56,7 +57,7 @@ def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int
     chosen: dict[str, list[ValidationQuestion]] = defaultdict(list)
     for record in random.sample(with_image, len(with_image)):
         image, pairs = record["image"], _pairs(record)
-        if pairs["captioning"] and len(chosen["captioning"]) < count:
+        if pairs["captioning"] and len(captions) > 1 and len(chosen["captioning"]) < count:
             references = tuple(captions[image_key(image)])
             chosen["captioning"].append(ValidationQuestion(image, pairs["captioning"][0][0], references, "captioning"))
         if pairs["vqa"] and len(chosen["vqa"]) < count:
@@ -75,16 +76,22 @@ def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def _pairs(record: Mapping[str, Any]) -> dict[Task, list[tuple[str, str]]]:
-    """A record's (question, answer) pairs by task."""
+    """A record's (question, answer) pairs by task; without those whose answer has no word, as in the report."""
     texts = [turn["value"] for turn in record["conversations"]]
     pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
     for task, question, answer in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
-        pairs[task].append((question, answer))
+        if caption_words(answer) if task == "captioning" else normalise_answer(answer):
+            pairs[task].append((question, answer))
     return pairs
 
 
 def require_scored(questions: Sequence[ValidationQuestion], metric: str) -> None:
     """Raise ConfigError if no question contributes to the metric that selects the best checkpoint."""
+    if not questions:
+        raise ConfigError(
+            "The validation set has no question that can be scored (captions of a single image have no CIDEr): set "
+            "training.eval_answers=0."
+        )
     needed = {"cider": ("captioning",), "accuracy": ("vqa",), "loss": ("captioning", "vqa")}[metric]
     if not any(question.task in needed for question in questions):
         raise ConfigError(

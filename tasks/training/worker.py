@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainingArguments
 
 from tasks.errors import DataError
@@ -20,12 +21,12 @@ from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.model.configured_base import require_select_layer
 from tasks.model.fingerprint import weights_fingerprint
 from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
-from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET
+from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET, checkpoint_name
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import attention_support, choose_attention, init_deepspeed, training_arguments
 from tasks.training.callbacks import GracefulStop, LogLines, StepMetrics, StopSignal
-from tasks.training.checkpoints import complete_checkpoints, publish_final, step_of
+from tasks.training.checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingJob
 from tasks.training.loss_guard import LossGuard
@@ -34,7 +35,7 @@ from tasks.training.samples import make_samples, read_set
 from tasks.training.settings_record import settings_of_job
 from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer
-from tasks.training.validation import require_validation
+from tasks.training.validation import keep_best, require_validation
 from tasks.training.validation_answers import answer_scores
 from tasks.worker_lines import saved_line, stopped_line
 
@@ -49,6 +50,10 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if job.training.deepspeed is not None:
         init_deepspeed(job.training.use_cpu)
     checkpoint = newest_checkpoint(job)
+    if checkpoint is not None and is_last(checkpoint):
+        # transformers would train one more step
+        log_line(f"{checkpoint.name} is from the last step: nothing is left to train")
+        return _finish(job, checkpoint, arguments)
     trainer = build_trainer(job, arguments)
     trainer.add_callback(GracefulStop(stop))
     if checkpoint is not None:
@@ -61,10 +66,17 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         log_line(stopped_line(step))
         return {"step": step}
     trainer.save_last()
-    if trainer.is_world_process_zero():
-        publish_final(complete_checkpoints(job.out)[-1], job.out / FINAL)
+    return _finish(job, job.out / checkpoint_name(step), arguments)
+
+
+def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) -> dict[str, Any]:
+    """Publish the model of the last step's checkpoint, on the first process only; returns the step."""
+    step = step_of(checkpoint)
+    if arguments.process_index == 0:
+        keep_best(job.out, best_step(checkpoint))
+        publish_final(checkpoint, job.out / FINAL)
         write_manifest(job.out / FINAL, job.fingerprint, {"run": job.run, "step": step})
-    trainer.accelerator.wait_for_everyone()
+    PartialState().wait_for_everyone()
     return {"step": step}
 
 

@@ -73,6 +73,38 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, said: str, last: b
         list(iterate_values(tmp_path / "a.jsonl"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(json.dumps(row, indent=1) for row in ROWS),
+        ",\n".join(LINES),
+        "\n".join(f"[{line}]" for line in LINES),
+        "".join(LINES),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_values_that_are_neither_a_list_nor_one_a_line_are_not_called_damaged(
+    tmp_path: Path, text: str, suffix: str
+) -> None:
+    (tmp_path / f"a{suffix}").write_text(text)
+    with pytest.raises(DataError, match="holds several JSON values that are neither one list nor one record a line"):
+        list(iterate_values(tmp_path / f"a{suffix}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"a": "\u00e9"}]'.encode("latin-1"), "is not in UTF-8"),
+        ('[{"a": "\u00e9"}]'.encode("utf-16"), "is not in UTF-8"),
+        ('[{"a": "\u00e9'.encode()[:-1], "cut off or damaged"),
+    ],
+)
+def test_a_list_in_another_encoding_is_not_called_damaged(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        list(iterate_values(tmp_path / "a.json"))
+
+
 def test_of_json_lines_one_line_at_a_time_is_in_memory(tmp_path: Path) -> None:
     line = json.dumps({"id": 1, "text": "x" * 1000}) + "\n"
     with (tmp_path / "a.jsonl").open("w") as file:

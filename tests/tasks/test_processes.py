@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import UserError
+from tasks.errors import ConfigError, UserError
 from tasks.processes import LAST_LINES, ProcessFailed, child_environment, run_streamed, run_worker
 
 REPO = Path(__file__).resolve().parents[2]
@@ -114,6 +114,19 @@ def test_what_a_child_says_is_utf8_in_any_locale_of_this_process() -> None:
     )
     env = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     subprocess.run(python(code), check=True, env=env)
+
+
+# a child works in UTF-8, and would be told by the same letters of a file of another name, or of none
+@pytest.mark.parametrize("place", [["/data/é/x.json"], {"root": {"out": "é"}}, {"files": ("a", "é")}])
+def test_a_name_that_is_another_one_in_utf8_is_refused_before_a_worker_starts(
+    place: object, worker: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"do": "write", "place": place}
+    assert run_worker("a_worker", named, env=worker)["made"] == "write"
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "gb18030")
+    assert run_worker("a_worker", {"do": "write"}, env=worker)["made"] == "write"
+    with pytest.raises(ConfigError, match=r"é.* the encoding of this locale is gb18030, .*: set LC_ALL=C\.UTF-8"):
+        run_worker("a_worker", named, env=worker)
 
 
 def test_every_child_is_given_an_environment() -> None:

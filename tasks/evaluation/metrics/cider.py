@@ -67,7 +67,8 @@ class CiderSpace:
     def __init__(self, documents: Iterable[Sequence[str]]):
         documents = list(documents)
         self.counts = document_counts(documents)
-        self._log_size = math.log(len(documents))
+        # without any, as of a validation set of questions alone, nothing weighs anything
+        self._log_size = math.log(max(1, len(documents)))
 
     def idf(self, ngram: NGram) -> float:
         """log(documents / documents with the n-gram); an unknown n-gram counts as in one document."""

@@ -207,6 +207,11 @@ DAMAGES = {
         lambda rows: [*rows[:-1], "x"],
         "FILE, record 10 is not an object with id, image and conversations.",
     ),
+    "record of another tool": (
+        lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
+        "FILE, record 1 has no conversations, but 'question_id, answer'; write the file anew with id, image and "
+        "conversations in each record.",
+    ),
     "wrong type of id": (
         first(id=True),
         "FILE, record 1: its id is True, but it must be a text or a whole number.",
@@ -245,11 +250,19 @@ def test_wrong_answers_end_with_2_and_one_sentence_and_leave_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("data", [b"", b'[{"id": 1, "ima', b'[{"id": "\xff"}]', b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is not valid JSON ("),
+        (b'[{"id": 1, "ima', "is not valid JSON ("),
+        (b'[{"id": "\xff"}]', "is not in UTF-8: "),
+        (b"[" * 100_000 + b"]" * 100_000, "is not valid JSON ("),
+    ],
+)
 def test_what_is_no_json_ends_with_2(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, said: str
 ) -> None:
     Path(files["good"]).write_bytes(data)
     assert evaluated(files, "good", tmp_path / "final") == 2
-    assert capsys.readouterr().err.startswith(f"error: {files['good']} is not valid JSON (")
+    assert capsys.readouterr().err.startswith(f"error: {files['good']} {said}")
     assert not (tmp_path / "final").exists()

@@ -100,6 +100,14 @@ def test_a_text_only_record_is_refused(records):
     assert [refusal.record for refusal in plan_questions(records, "first").refusals] == [0]
 
 
+def test_a_record_of_another_tool_is_to_be_written_anew(records):
+    (refusal,) = plan_questions([*records, {"question_id": 1, "text": "Is there a road?"}], "first").refusals
+    assert refusal.reason == (
+        "it has no conversations, but 'question_id, text': write the file anew with id, image and conversations "
+        "in each record"
+    )
+
+
 def test_a_record_that_no_answer_file_can_hold_is_refused(records):
     records[1]["conversations"][0]["value"] += "\ud83d"
     (refusal,) = plan_questions(records, "first").refusals

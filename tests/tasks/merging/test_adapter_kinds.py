@@ -171,7 +171,7 @@ def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
 ) -> None:
     (adapter / NON_LORA).unlink()
     merge_adapter(made_base, adapter, tmp_path / "out", Form(projector="base"))
-    assert "whose projector stays where the adapter has none" in (tmp_path / "out" / "README.md").read_text()
+    assert "with the base's own projector, since the adapter has none" in (tmp_path / "out" / "README.md").read_text()
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 
 

@@ -55,6 +55,14 @@ def test_missing_folder_and_missing_source_are_errors(data_folder: DataFolder, t
     assert found.level == "stops" and "set data.sources" in found.text
 
 
+def test_other_sources_of_the_file_are_named(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = [{**record, "image": "flat.jpg"} for record in json.loads((root / "dataset.json").read_text())]
+    (root / "dataset.json").write_text(json.dumps(records))
+    found, _ = check_data(DataConfig(root=root, sources=("LR",)))
+    assert found.text.endswith(f"to those that you have (source unnamed not selected: {len(records)})")
+
+
 def test_each_selected_source_needs_records_and_images(data_folder: DataFolder) -> None:
     root = data_folder()
     records = json.loads((root / "dataset.json").read_text())

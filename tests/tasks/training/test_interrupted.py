@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from shutil import rmtree
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from tasks.files import read_json, sha256_of, write_json
 from tasks.records import CheckpointRef
 from tasks.training.job import TrainingJob
 from tasks.training.launch import train
+from tasks.training.worker import work
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +102,18 @@ def test_resuming_a_finished_training_changes_no_byte(uninterrupted: CheckpointR
     before = {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()}
     assert train(job_for(out, resume=True, **SETTINGS), lambda line: pytest.fail(line)) == uninterrupted
     assert {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()} == before
+
+
+# `final` is missing if the training was killed before it, or if it was deleted; within and at the end of an epoch
+@pytest.mark.parametrize("steps", [{"max_steps": 4}, {"max_steps": 6}, {"max_steps": -1, "num_train_epochs": 0.5}])
+def test_resuming_after_the_last_step_publishes_its_checkpoint_without_training(
+    job_for: JobFor, tmp_path: Path, steps: dict[str, Any]
+) -> None:
+    settings = {"lr_scheduler_type": "constant", "eval_strategy": "steps", "save_total_limit": 1, **steps}
+    job = job_for(tmp_path / "training", resume=True, **settings)
+    done = work(job.model_dump(mode="json"))
+    before = {path: sha256_of(path) for path in job.out.rglob("*") if path.is_file()}
+    for name in ("final", "best"):
+        rmtree(job.out / name)
+    assert work(job.model_dump(mode="json")) == done
+    assert {path: sha256_of(path) for path in job.out.rglob("*") if path.is_file()} == before

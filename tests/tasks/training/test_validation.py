@@ -107,6 +107,22 @@ def test_validation_by_epochs_runs_after_each_and_at_the_end(job_for: JobFor, tm
     assert {path.name for path in job.out.iterdir()} == {"checkpoint-9", "final"}
 
 
+# the last checkpoint is the best here, which would have it saved a second time
+def test_checkpoint_at_the_end_of_an_epoch_holds_its_validation_and_is_saved_once(
+    job_for: JobFor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"eval_strategy": "epoch", "max_steps": -1, "num_train_epochs": 2, "save_steps": 6}
+    job = job_for(tmp_path / "training", **settings)
+    work(job.model_dump(mode="json"))
+    for name, validated_at in (("checkpoint-6", [6]), ("checkpoint-12", [6, 12]), ("final", [6, 12])):
+        history = read_json(job.out / name / "trainer_state.json")["log_history"]
+        assert [entry["step"] for entry in history if "eval_loss" in entry] == validated_at
+    lines = capsys.readouterr().out.split("\n")
+    assert [line for line in lines if line.startswith("checkpoint complete")] == [
+        f"checkpoint complete: checkpoint-{step}" for step in (6, 12)
+    ]
+
+
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_the_loss_does_not_depend_on_the_batches(validated: SimpleNamespace, batch_size: int) -> None:
     best = validated.out / "best"

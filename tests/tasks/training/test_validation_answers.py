@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tasks.errors import ConfigError
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
@@ -18,6 +19,7 @@ from tasks.training.validation_answers import (
     ValidationQuestion,
     choose_questions,
     image_captions,
+    require_scored,
 )
 
 
@@ -71,6 +73,31 @@ def test_answers_are_compared_as_in_the_report() -> None:
     assert scores_of(questions, ["Two.", "No"]) == {"accuracy": 0.5}
     caption = ValidationQuestion("a.png", "?", ("Two planes.", "x"), "captioning")
     assert scores_of([caption], ["two planes"])["cider"] > 0
+
+
+def test_questions_are_scored_without_captions() -> None:
+    asked = choose_questions(QUESTIONS, 3, seed=1)
+    scorer = AnswerScores(asked, image_captions(QUESTIONS), Path(), SimpleNamespace())
+    assert scorer.scores([one.references[0] for one in asked]) == {"accuracy": 1}
+
+
+@pytest.mark.parametrize("empty", ["", " ", "..."])
+def test_empty_answer_is_neither_asked_for_nor_a_reference(empty: str) -> None:
+    records = [*CAPTIONS[1:3], record("NWPU/0.png", "Describe it.", empty, "Caption?", "a road")]
+    records += [record("LR/0.png", "First?", empty), record("LR/1.png", "First?", empty, "Second?", "no")]
+    asked = choose_questions(records, 99, seed=1)
+    assert {one.question for one in asked if one.task == "vqa"} == {"Second?"}
+    assert image_captions(records)["NWPU/0.png"] == ["a road"]
+
+
+def test_captions_of_a_single_image_are_not_asked_for() -> None:
+    asked = choose_questions([*CAPTIONS[:1], *QUESTIONS], 99, seed=1)
+    assert {one.task for one in asked} == {"vqa"}
+    with pytest.raises(ConfigError, match="The validation set has no questions for the metric cider"):
+        require_scored(asked, "cider")
+    asked = choose_questions(CAPTIONS[:1], 99, seed=1)
+    with pytest.raises(ConfigError, match=r"captions of a single image have no CIDEr\): set training\.eval_answers=0"):
+        require_scored(asked, "loss")
 
 
 @pytest.fixture(scope="module")
