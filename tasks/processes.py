@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from tasks.errors import ConfigError, RsvlmError, UserError, user_error
+from tasks.errors import ConfigError, ProcessFailed, UserError, user_error
 from tasks.files import read_json, write_json
 
 USER_ERROR_EXIT = 2
@@ -37,14 +37,6 @@ LOCALE = {"LC_ALL": "C.UTF-8"}
 LOCALE_VARIABLE = re.compile(r"LANG(UAGE)?|LC_\w+")
 # Open files that children keep open: a lock on one is free when the last of them has ended.
 HANDED_DOWN: ContextVar[tuple[int, ...]] = ContextVar("handed_down", default=())
-
-
-class ProcessFailed(RsvlmError):
-    """A child ended with another code than 0; `lines` are the last that it printed."""
-
-    def __init__(self, command: Sequence[str], code: int, lines: Sequence[str]):
-        self.code, self.lines = code, list(lines)
-        super().__init__(f"{' '.join(command)} ended with {code}; its last lines:\n" + "\n".join(lines))
 
 
 def die_with_parent() -> None:

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from tasks.errors import ConfigError, DataError
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
     from tasks.settings import TrainingConfig
     from tasks.training.inspect_samples import Inspector
     from tasks.training.samples import LengthLimit, read_training_records
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(f"{options.images} is no folder: give the one that the records' image paths are relative to.")
     records = read_training_records(options.data)
     limit = LengthLimit(longest, split=TrainingConfig().split_long_conversations)
-    inspector = Inspector(load_reader(options.model), options.images, limit, options.pixels)
+    inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels)
     for record in records:
         # as ASCII: it can be printed in any terminal's encoding
         print(json.dumps(inspector.show(record)))

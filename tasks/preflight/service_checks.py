@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from tasks.errors import UserError
 from tasks.evaluation.metrics.java import find_java
-from tasks.evaluation.metrics.java_checks import try_scorers
+from tasks.evaluation.metrics.meteor import check_java_scorers
+from tasks.inference.engines.loading import require_engine
 from tasks.preflight.findings import Finding, fatal, ok, warning
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
@@ -61,22 +62,17 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
 
 def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[Finding]:
     """Check that the answering engine is installed and can load the base."""
-    if config.engine == "vllm":
-        from tasks.inference.engines.vllm_engine import require_vllm_installed, require_vllm_layout
-
-        try:
-            require_vllm_installed()
-            if base is not None:
-                require_vllm_layout(base)
-        except UserError as error:
-            return [fatal("engine", str(error))]
+    try:
+        require_engine(config.engine, base)
+    except UserError as error:
+        return [fatal("engine", str(error))]
     return [ok("engine", config.engine)]
 
 
 def java_findings() -> list[Finding]:
     """Check that Java runs the scorers, without which captions cannot be scored at the end of a run."""
     try:
-        try_scorers()
+        check_java_scorers()
         return [ok("Java", str(find_java()))]
     except UserError as error:
         return [fatal("Java", str(error))]

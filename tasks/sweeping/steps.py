@@ -1,32 +1,24 @@
-"""Sweeps as Prefect tasks: the validation set to choose by, and the leaderboard on Prefect's pages."""
+"""The leaderboard of a sweep on Prefect's pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from tasks.data.dataset_views import view_validation
-from tasks.orchestration.caching import artifact_key, harmless, step
-from tasks.records import DatasetRef
-from tasks.sweeping.leaderboard import Row
+from tasks.orchestration.caching import artifact_key, harmless
+from tasks.paths import LEADERBOARD_PAGE
+from tasks.sweeping.leaderboard import LeaderboardRow
 from tasks.sweeping.pages import table_rows
-from tasks.sweeping.results import PAGE
 
 
-@step(name="view-validation")
-def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
-    """Have the validation set of a dataset where its test set is looked for."""
-    return view_validation(dataset, out)
-
-
-def show_leaderboard(folder: Path, rows: Sequence[Row]) -> None:
-    """Show a sweep's leaderboard on Prefect's pages, and where the page with its pictures is."""
+def show_leaderboard(folder: Path, rows: Sequence[LeaderboardRow]) -> None:
+    """Show a sweep's leaderboard on Prefect's pages, with a link to its page with charts."""
     with harmless():
         create_table_artifact(
             table_rows(rows), key=artifact_key("leaderboard", folder.name), description=f"Leaderboard of {folder.name}"
         )
         create_link_artifact(
-            (folder / PAGE).resolve().as_uri(),
+            (folder / LEADERBOARD_PAGE).resolve().as_uri(),
             link_text=f"sweep {folder.name}",
             key=artifact_key("sweep", folder.name),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import DataError
 from tasks.files import written_atomically
 from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.training.collator import SampleDataset
 from tasks.training.samples import LengthLimit, Part, Sample, parts_of
 
@@ -20,12 +20,12 @@ LONGEST_FILE_NAME = 200
 
 @dataclass(frozen=True)
 class Inspector:
-    """Shows records as a training with this reader, images folder and length limit would use them.
+    """Shows records as a training with this processor, images folder and length limit would use them.
 
     With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width).
     """
 
-    reader: Reader
+    processor: Processor
     images: Path
     limit: LengthLimit
     pixels: Path | None = None
@@ -35,7 +35,7 @@ class Inspector:
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = parts_of(record, self.reader, self.limit)
+        parts, lost = parts_of(record, self.processor, self.limit)
         samples = [part.sample for part in parts]
         shown = {
             "id": record["id"],
@@ -52,7 +52,7 @@ class Inspector:
         return shown
 
     def _text(self, part: Part) -> str:
-        end = self.reader.tokenizer.eos_token
+        end = self.processor.tokenizer.eos_token
         return "".join(round_text(number, *texts) + end for number, texts in enumerate(part.rounds))
 
     def _image_fault(self, sample: Sample) -> str | None:
@@ -60,7 +60,7 @@ class Inspector:
         if sample.image is None:
             return None
         try:
-            pixels = SampleDataset([sample], self.images, self.reader)[0]["pixel_values"]
+            pixels = SampleDataset([sample], self.images, self.processor)[0]["pixel_values"]
         except DataError as error:
             return str(error)
         if self.pixels is not None:

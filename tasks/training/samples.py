@@ -18,8 +18,9 @@ from tasks.model.llava.prompt import (
     encode_round,
     place_image,
 )
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.paths import VALIDATION_SET
+from tasks.prompt_text import with_placeholder, without_placeholder
 
 Round = tuple[str, str]
 
@@ -85,13 +86,13 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[dict[str, Any]], reader: Reader, max_length: int, split_long: bool
+    records: Iterable[dict[str, Any]], processor: Processor, max_length: int, split_long: bool
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason."""
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        parts, lost = parts_of(record, reader, LengthLimit(max_length, split_long))
+        parts, lost = parts_of(record, processor, LengthLimit(max_length, split_long))
         samples += [part.sample for part in parts]
         dropped += lost
     return samples, dropped
@@ -105,26 +106,26 @@ class Part:
     rounds: Sequence[Round]
 
 
-def parts_of(record: dict[str, Any], reader: Reader, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
+def parts_of(record: dict[str, Any], processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
     """The samples of one record, usually one, and how much of it was dropped, by reason."""
     rounds, lost = _usable_rounds(record)
-    whole = [_part(record, rounds, reader)] if rounds else []
+    whole = [_part(record, rounds, processor)] if rounds else []
     if not whole or whole[0].sample.length <= limit.tokens:
         return whole, lost
     if not limit.split:
-        cut = _truncated(whole[0], reader, limit.tokens)
+        cut = _truncated(whole[0], processor, limit.tokens)
         return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
-    parts = [_part(record, some, reader) for some in _split(record, rounds, reader, limit.tokens)]
+    parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
     fitting = [part for part in parts if part.sample.length <= limit.tokens]
     return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
 
 
-def _part(record: dict[str, Any], rounds: Sequence[Round], reader: Reader) -> Part:
+def _part(record: dict[str, Any], rounds: Sequence[Round], processor: Processor) -> Part:
     turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
     has_image = _has_image(record)
-    encoded = encode_conversation(reader.tokenizer, turns, has_image)
+    encoded = encode_conversation(processor.tokenizer, turns, has_image)
     words = word_count([text for _, text in turns], has_image)
-    sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, reader), words)
+    sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, processor), words)
     return Part(sample, rounds)
 
 
@@ -138,19 +139,19 @@ def _has_image(record: dict[str, Any]) -> bool:
     return record.get("image") is not None
 
 
-def _length(encoded: EncodedConversation, reader: Reader) -> int:
+def _length(encoded: EncodedConversation, processor: Processor) -> int:
     """Number of tokens, with each image expanded to its tokens."""
-    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (reader.image_tokens - 1)
+    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (processor.image_tokens - 1)
 
 
-def _truncated(part: Part, reader: Reader, max_length: int) -> list[Part]:
+def _truncated(part: Part, processor: Processor, max_length: int) -> list[Part]:
     """The beginning of a sample, truncated as in the reference; nothing if no answer is left, or part of an image."""
     ids = part.sample.encoded.input_ids
-    kept = max(0, max_length - (reader.image_tokens - 1) * ids.count(IMAGE_INDEX))
+    kept = max(0, max_length - (processor.image_tokens - 1) * ids.count(IMAGE_INDEX))
     encoded = EncodedConversation(ids[:kept], part.sample.encoded.labels[:kept])
     if not encoded.supervised_tokens:
         return []
-    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, reader)))]
+    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
 
 
 def _usable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]]:
@@ -185,37 +186,32 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
     marked = [number for number, (question, _) in enumerate(rounds) if IMAGE_PLACEHOLDER in question]
     shown_in = marked[0] if marked else 0
     return [
-        (with_image(question) if number == shown_in else without_image(question), without_image(answer))
+        (with_placeholder(question) if number == shown_in else _without_image(question), _without_image(answer))
         for number, (question, answer) in enumerate(rounds)
     ]
 
 
 def _split(
-    record: dict[str, Any], rounds: Sequence[Round], reader: Reader, max_length: int
+    record: dict[str, Any], rounds: Sequence[Round], processor: Processor, max_length: int
 ) -> Iterator[Sequence[Round]]:
     """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
     part: list[Round] = []
     length = 0
     has_image = _has_image(record)
     for question, answer in rounds:
-        later = (without_image(question), answer) if has_image else (question, answer)
-        added = _length(encode_round(reader.tokenizer, 1, *later, has_image), reader)
+        later = (_without_image(question), answer) if has_image else (question, answer)
+        added = _length(encode_round(processor.tokenizer, 1, *later, has_image), processor)
         if part and length + added <= max_length:
             part.append(later)
             length += added
             continue
         if part:
             yield part
-        part = [(with_image(question), answer) if has_image else later]
-        length = _part(record, part, reader).sample.length
+        part = [(with_placeholder(question), answer) if has_image else later]
+        length = _part(record, part, processor).sample.length
     yield part
 
 
-def with_image(question: str) -> str:
-    """A question with the image's placeholder, added on a line before it if it has none."""
-    return question if IMAGE_PLACEHOLDER in question else f"{IMAGE_PLACEHOLDER}\n{question}"
-
-
-def without_image(text: str) -> str:
-    """A text without the image's placeholder."""
-    return text.replace(IMAGE_PLACEHOLDER, "").strip() if IMAGE_PLACEHOLDER in text else text
+def _without_image(text: str) -> str:
+    # the reference keeps the white space around texts that have no placeholder
+    return without_placeholder(text) if IMAGE_PLACEHOLDER in text else text

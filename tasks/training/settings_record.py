@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
 from tasks.settings import NAME, ExperimentConfig
 from tasks.training.checkpoints import complete_checkpoints
@@ -14,7 +14,7 @@ from tasks.training.job import TrainingJob
 
 Settings = Mapping[str, Mapping[str, Any]]
 # Only the product decides the result; how it is divided among its factors does not.
-SHOWN_AS = {"training.micro_batches_a_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
+SHOWN_AS = {"training.micro_batches_per_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
 
 
 def settings_of(config: ExperimentConfig) -> dict[str, dict[str, Any]]:

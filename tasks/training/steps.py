@@ -13,8 +13,8 @@ from prefect.transactions import get_transaction
 
 from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
-from tasks.model.configured_base import base_folders, configured_base
 from tasks.model.hub import find_model
+from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.orchestration.caching import KEPT, ProgressArtifact, artifact_key, harmless, lines_to, step
 from tasks.paths import TRAINER_STATE
 from tasks.records import CheckpointRef, DatasetRef, ModelRef

@@ -14,9 +14,9 @@ from transformers.utils import ModelOutput
 
 from tasks.model.adapters import load_projector
 from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import IGNORE_INDEX, padding_id
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.paths import ADAPTER_CONFIG, COMPLETE, checkpoint_name
 from tasks.settings import TrainingConfig
 from tasks.training.callbacks import ValidateAtEnd
@@ -81,13 +81,13 @@ class LlavaTrainer(Trainer):
         self,
         *,
         config: TrainingConfig,
-        reader: Reader,
+        processor: Processor,
         origin: CheckpointOrigin,
         on_complete: Callable[[Path], None],
         **options: Any,
     ):
         super().__init__(
-            data_collator=Collator(padding_id(reader.tokenizer), blank_image(reader)),
+            data_collator=Collator(padding_id(processor.tokenizer), blank_image(processor)),
             compute_metrics=validation_loss,
             **options,
         )
@@ -96,7 +96,7 @@ class LlavaTrainer(Trainer):
         self.add_callback(self.unlogged)
         self.counted = TokenCount()
         self.answer_scores: AnswerScores | None = None
-        self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
+        self.config, self.processor, self.origin, self.on_complete = config, processor, origin, on_complete
         # the projector's initial values, until a checkpoint shows that it changed
         self.start: dict[str, torch.Tensor] | None = gather_trainable(self.model, PROJECTOR)
         # transformers would weight micro-batches by their tokens; the reference takes the plain mean
@@ -194,7 +194,7 @@ class LlavaTrainer(Trainer):
                 write(folder, state_dict or {}, non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
-        save_reader(self.reader, folder)
+        save_processor(self.processor, folder)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         self.unlogged.gather()

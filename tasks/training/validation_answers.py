@@ -24,11 +24,12 @@ from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answ
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import encode_prompt, padding_id, place_image
-from tasks.model.loading import Reader
+from tasks.model.llava.prompt import encode_prompt, padding_id
+from tasks.model.loading import Processor
 from tasks.paths import VALIDATION_SET
+from tasks.prompt_text import with_placeholder
 from tasks.training.job import TrainingJob
-from tasks.training.samples import read_set, with_image
+from tasks.training.samples import read_set
 from tasks.turn_tasks import Task, turn_tasks
 
 MAX_NEW_TOKENS = 64
@@ -100,7 +101,7 @@ def require_scored(questions: Sequence[ValidationQuestion], metric: str) -> None
         )
 
 
-def answer_scores(job: TrainingJob, reader: Reader) -> "AnswerScores | None":
+def answer_scores(job: TrainingJob, processor: Processor) -> "AnswerScores | None":
     """The AnswerScores of a job, or None if its settings disable them."""
     config = job.training
     if config.eval_answers == 0:
@@ -108,7 +109,7 @@ def answer_scores(job: TrainingJob, reader: Reader) -> "AnswerScores | None":
     records = read_set(job.dataset.path, VALIDATION_SET)
     questions = choose_questions(records, config.eval_answers, config.seed)
     require_scored(questions, config.metric_for_best_model)
-    return AnswerScores(questions, image_captions(records), job.dataset.images, reader)
+    return AnswerScores(questions, image_captions(records), job.dataset.images, processor)
 
 
 class AnswerScores:
@@ -122,9 +123,9 @@ class AnswerScores:
         questions: Sequence[ValidationQuestion],
         captions: Mapping[str, Sequence[str]],
         images: Path,
-        reader: Reader,
+        processor: Processor,
     ):
-        self._questions, self._images, self._reader = questions, images, reader
+        self._questions, self._images, self._processor = questions, images, processor
         self._space = CiderSpace([[caption_words(text) for text in group] for group in captions.values()])
 
     def take(self, model: PreTrainedModel, accelerator: Accelerator, batch_size: int) -> dict[str, float]:
@@ -150,7 +151,7 @@ class AnswerScores:
         return {name: sum(values) / len(values) for name, values in each.items()}
 
     def _answer(self, model: PreTrainedModel, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
-        tokenizer = self._reader.tokenizer
+        tokenizer = self._processor.tokenizer
         for start in range(0, len(numbers), batch_size):
             batch = self._batch([self._questions[number] for number in numbers[start : start + batch_size]])
             inputs = {name: value.to(model.device) for name, value in batch.items()}
@@ -168,7 +169,7 @@ class AnswerScores:
         """Left-padded `input_ids` and `attention_mask` (B, T) int64, `pixel_values` (B, 3, height, width) float32."""
         prompts = [self._prompt(one.question) for one in questions]
         padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
-        rows = [[padding_id(self._reader.tokenizer)] * n + ids for n, ids in zip(padding, prompts, strict=True)]
+        rows = [[padding_id(self._processor.tokenizer)] * n + ids for n, ids in zip(padding, prompts, strict=True)]
         mask = [[0] * n + [1] * len(ids) for n, ids in zip(padding, prompts, strict=True)]
         pixels = [torch.from_numpy(self._pixels(one.image)) for one in questions]
         return {
@@ -178,12 +179,12 @@ class AnswerScores:
         }
 
     def _prompt(self, question: str) -> list[int]:
-        reader = self._reader
-        text = place_image(with_image(question))
-        return encode_prompt(reader.tokenizer, [("human", text)], reader.image_token_id, reader.image_tokens)
+        processor = self._processor
+        turns = [("human", with_placeholder(question))]
+        return encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
 
     def _pixels(self, image: str) -> np.ndarray:
-        return pixels_of(read_image(image_file(self._images, image)), self._reader.image_processor)
+        return pixels_of(read_image(image_file(self._images, image)), self._processor.image_processor)
 
 
 def caption_words(text: str) -> str:

@@ -16,11 +16,10 @@ from transformers import TrainingArguments
 
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
-from tasks.model.base_checks import require_loadable
-from tasks.model.checkpoint_origin import CheckpointOrigin
-from tasks.model.configured_base import require_select_layer
-from tasks.model.fingerprint import weights_fingerprint
-from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
+from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint
+from tasks.model.llava.base_loading import require_loadable
+from tasks.model.llava.configured_base import require_select_layer
+from tasks.model.loading import Processor, choose_dtype, load_base, load_processor
 from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET, checkpoint_name
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
@@ -83,8 +82,8 @@ def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) ->
 def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTrainer:
     """The trainer of a job, with its base model, adapters, sets and callbacks."""
     dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
-    reader = _reader(job)
-    sets = {file: _dataset(job, file, reader) for file in (TRAIN_SET, VALIDATION_SET)}
+    processor = _processor(job)
+    sets = {file: _dataset(job, file, processor) for file in (TRAIN_SET, VALIDATION_SET)}
     attention, reason = choose_attention(attention_support(job.training.use_cpu), half=job.training.bf16)
     log_line(f"attention: {attention}, because {reason}")
     model = prepare_trainable(load_base(job.base.path, dtype, attn_implementation=attention).train(), job.training)
@@ -92,7 +91,7 @@ def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTraine
     log_line(f"{trained:,} of {total:,} parameters are trained")
     trainer = LlavaTrainer(
         config=job.training,
-        reader=reader,
+        processor=processor,
         origin=_origin(job),
         on_complete=lambda folder: _announce(folder, job.staging),
         model=model,
@@ -103,7 +102,7 @@ def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTraine
     )
     # before the callbacks that send its metrics
     trainer.callback_handler.callbacks.insert(0, StepMetrics(job.training))
-    trainer.answer_scores = answer_scores(job, reader)
+    trainer.answer_scores = answer_scores(job, processor)
     from transformers import PrinterCallback, ProgressCallback
 
     for callback in (PrinterCallback, ProgressCallback):
@@ -123,18 +122,18 @@ def _origin(job: TrainingJob) -> CheckpointOrigin:
     )
 
 
-def _reader(job: TrainingJob) -> Reader:
-    """The base's reader, set to pad or crop images; it is saved with every checkpoint."""
+def _processor(job: TrainingJob) -> Processor:
+    """The base's processor, set to pad or crop images; it is saved with every checkpoint."""
     require_select_layer(job.base.path, job.model)
-    reader = load_reader(job.base.path)
-    reader.image_processor.do_pad = job.model.image_aspect_ratio == "pad"
-    return reader
+    processor = load_processor(job.base.path)
+    processor.image_processor.do_pad = job.model.image_aspect_ratio == "pad"
+    return processor
 
 
-def _dataset(job: TrainingJob, file: str, reader: Reader) -> SampleDataset:
+def _dataset(job: TrainingJob, file: str, processor: Processor) -> SampleDataset:
     config, name = job.training, Path(file).stem
     records = read_set(job.dataset.path, file)
-    samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
+    samples, dropped = make_samples(records, processor, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
         log_line(f"{name}: dropped {count} samples: {reason}")
     log_line(f"{name}: {len(records)} records, {len(samples)} samples")
@@ -144,7 +143,7 @@ def _dataset(job: TrainingJob, file: str, reader: Reader) -> SampleDataset:
         require_validation(samples, config)
         # for less padding per batch; the mean loss does not depend on the order
         samples.sort(key=lambda sample: sample.length, reverse=True)
-    return SampleDataset(samples, job.dataset.images, reader)
+    return SampleDataset(samples, job.dataset.images, processor)
 
 
 def _announce(checkpoint: Path, staging: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""A real Prefect server and real workers, as processes that can be killed and started again."""
+"""A real Prefect server and real workers, as processes that can be killed and restarted."""
 
 import os
 import signal
@@ -43,13 +43,13 @@ def free_port() -> int:
 
 
 def server_settings() -> dict[str, str]:
-    """How the documentation has people start a server."""
+    """The command in the documentation that starts a server."""
     lines = (REPO / "infra" / "prefect-server.env").read_text(encoding="utf-8").split("\n")
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Wait until something is so, and return what it said; a server that does not answer in time is asked again."""
+    """Wait until a condition holds and return its value; requests that time out are repeated."""
     end, found = time.monotonic() + patience_s, None
     while not found:
         assert time.monotonic() < end, f"waited in vain for {what}"
@@ -61,7 +61,7 @@ def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -
 
 
 def _read(file: Path) -> bytes:
-    """What a file of a process says; a process that has ended says nothing."""
+    """The content of a process's file; empty if the process has ended."""
     try:
         return file.read_bytes()
     except OSError:
@@ -116,12 +116,12 @@ class Orchestra:
         self.workers[pool] = self._start(f"worker-{pool}", "worker", "start", "--pool", pool, "--limit", "4")
 
     def processes(self) -> list[int]:
-        """All processes that this orchestra's server knows of, by the address that they were given."""
+        """All processes of this orchestra, found by their server's URL."""
         mark = f"PREFECT_API_URL={self.api}".encode()
         return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _read(folder / "environ")]
 
     def processes_of(self, run: str, named: str = "") -> list[int]:
-        """The processes of a run, or those of them whose command names something."""
+        """The processes of a run, optionally those with a text in their command."""
         mark, name = f"PREFECT__FLOW_RUN_ID={run}".encode(), named.encode()
         return [
             pid
@@ -130,7 +130,7 @@ class Orchestra:
         ]
 
     def lose_worker(self, pool: str) -> None:
-        """Kill a worker; its runs go on."""
+        """Kill a worker; its runs continue."""
         worker = self.workers.pop(pool)
         worker.kill()
         worker.wait()
@@ -146,7 +146,7 @@ class Orchestra:
         )
 
     def ask(self, method: str, path: str, /, **body: Any) -> Any:
-        """What the API answers; a busy one (SQLite locks out all writers but one) is asked again, as clients do."""
+        """The API's response; a busy server (SQLite allows one writer) is retried, as clients do."""
 
         def asked() -> httpx.Response | None:
             answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)
@@ -157,7 +157,7 @@ class Orchestra:
         return answer.json() if answer.content else None
 
     def all(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        """All things of a kind on the server."""
+        """All objects of a kind on the server."""
         found: list[dict[str, Any]] = self.ask("POST", f"{what}/filter", **{"limit": 200, **body})
         return found
 
@@ -186,7 +186,7 @@ class Orchestra:
         return self.all("flow_runs", flows={"name": {"any_": [flow]}})
 
     def events(self, name: str, resource: str = "") -> list[dict[str, Any]]:
-        """Events of a name that the server has written down, of all things or of one."""
+        """Events of a name that the server has stored, for all resources or for one."""
         wanted = {"event": {"name": [name]}, **({"any_resource": {"id": [resource]}} if resource else {})}
         found: list[dict[str, Any]] = self.ask("POST", "events/filter", filter=wanted, limit=50)["events"]
         return found
@@ -260,7 +260,7 @@ def small(tiny_model_dir: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def told() -> Iterator[SimpleNamespace]:
-    """A place that notifications are sent to, and what has come there."""
+    """A web server that receives notifications, and the received ones."""
     bodies: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):

@@ -78,7 +78,7 @@ def test_a_source_without_any_true_answer_leaves_the_others_their_scores(
     found = metrics_of(path, path)
     assert list(found["vqa"]) == ["LR"] and found["captioning"] == {}
     assert found["without_references"] == {"captioning": {"RSICD": 1}, "vqa": {"DOTA": 1}}
-    assert "RSICD: 1 true answers hold no word and are not scored\nDOTA: 1 true" in capsys.readouterr().out
+    assert "RSICD: 1 true answers have no word and are not scored\nDOTA: 1 true" in capsys.readouterr().out
     assert rsvlm("compare", path.parent / "report-test", path.parent / "report-test") == 0
 
 
@@ -99,6 +99,6 @@ def test_one_image_has_no_cider_and_this_is_said(
     captions = found["captioning"]["VRS"]
     assert captions["CIDEr"] is None and captions["ci95"]["CIDEr"] is None and captions["METEOR"] == 1
     assert all(captions["controls"][name] is None for name in ("shuffled_images", "leave_one_out", "constant"))
-    assert "One image alone has no CIDEr" in capsys.readouterr().out
-    assert "One image alone has no CIDEr" in (tmp_path / "report-one/report.html").read_text()
+    assert "CIDEr is not defined for a single image" in capsys.readouterr().out
+    assert "CIDEr is not defined for a single image" in (tmp_path / "report-one/report.html").read_text()
     assert rsvlm("compare", tmp_path / "report-one", tmp_path / "report-one") == 0

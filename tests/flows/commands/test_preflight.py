@@ -44,7 +44,7 @@ def test_7b_run_without_gpu_base_and_data_reports_all_of_it(tmp_path: Path) -> N
     ended = preflight(tmp_path, "llava-1.5-7b-lora", "--set", "training.nproc_per_node=4")
     assert ended.returncode == 2
     for sentence in (
-        "data is no folder: set data.root",
+        "data is not a folder: set data.root",
         "`hf download liuhaotian/llava-v1.5-7b --local-dir DIR`, then set model.base=DIR",
         "`hf download openai/clip-vit-large-patch14-336 --local-dir DIR`",
         "there is no GPU, and this model needs one",
@@ -58,4 +58,4 @@ def test_7b_run_without_gpu_base_and_data_reports_all_of_it(tmp_path: Path) -> N
 def test_wrong_setting_gives_a_one_sentence_error(tmp_path: Path) -> None:
     ended = preflight(tmp_path, "demo", "--set", "training.lora_rank=8")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: training.lora_rank is no setting: did you mean lora_r?")
+    assert ended.stderr.startswith("error: training.lora_rank is not a setting: did you mean lora_r?")

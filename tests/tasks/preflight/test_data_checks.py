@@ -110,15 +110,15 @@ def test_synthetic_or_unfetched_data_is_not_checked(tmp_path: Path) -> None:
 
 
 def test_token_counts_are_compared_with_the_limit(data_folder: DataFolder, tiny_model_dir: Path) -> None:
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
 
-    root, reader = data_folder(turns=12), load_reader(tiny_model_dir)
+    root, processor = data_folder(turns=12), load_processor(tiny_model_dir)
     _, sample = check_data(DataConfig(root=root, sources=("NWPU",)))
     assert sample is not None
 
     def found(limit: int, split: bool) -> tuple[str, str]:
         training = TrainingConfig(model_max_length=limit, split_long_conversations=split)
-        (finding,), _ = token_findings(sample, reader, training)
+        (finding,), _ = token_findings(sample, processor, training)
         return finding.level, finding.text
 
     assert found(2048, split=True)[0] == "ok"

@@ -8,10 +8,10 @@ from shutil import copytree
 import pytest
 
 from tasks.errors import ModelError
-from tasks.model.configured_base import base_folders, configured_base
 from tasks.model.hub import find_model
+from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.model.llava.original_layout import find_tower
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.preflight.model_checks import check_base
 from tasks.settings import ModelConfig
 
@@ -102,7 +102,7 @@ def test_base_and_tower_are_found_without_a_network(node: Path, place: str, name
     assert [one.text for one in found if one.level != "ok"] == []
     models = node / "workspace" / "models"
     used = configured_base(find_model(config.base, base_folders(models)), config, models).path
-    assert load_reader(used).image_tokens == looked.reader.image_tokens == 16
+    assert load_processor(used).image_tokens == looked.processor.image_tokens == 16
 
 
 @with_golden
@@ -112,7 +112,7 @@ def test_missing_tower_is_reported_with_its_expected_path(node: Path, named: str
     found, looked = check_base(ModelConfig(base=str(base), vision_tower=named), node)
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
-    assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
+    assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
     with pytest.raises(
         ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
     ):
@@ -150,8 +150,8 @@ def test_partly_cached_base_is_a_warning_if_the_hub_is_reachable(
 
 def test_settings_that_do_not_fit_the_base_are_errors(node: Path, tiny_model_dir: Path) -> None:
     for settings, sentence in (
-        ({"vision_tower": TOWER_NAME}, "brings its vision tower along: leave model.vision_tower empty"),
-        ({"mm_vision_select_layer": -1}, "was made for layer -2: set model.mm_vision_select_layer=-2"),
+        ({"vision_tower": TOWER_NAME}, "contains its vision tower: leave model.vision_tower empty"),
+        ({"mm_vision_select_layer": -1}, "was trained with layer -2: set model.mm_vision_select_layer=-2"),
     ):
         config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
         (found,), _ = check_base(config, node)
