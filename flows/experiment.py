@@ -13,7 +13,7 @@ from tasks.data.steps import count_tokens_of_sets
 from tasks.evaluation.steps import compare_reports, show_result
 from tasks.orchestration.caching import make
 from tasks.paths import BASE, FINAL
-from tasks.preflight.steps import look_ahead_step
+from tasks.preflight.steps import preflight_step
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
@@ -35,7 +35,7 @@ def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = 
     """
     run = open_run(config, name, workspace)
     of_run = (config, name, run.workspace_root)
-    look_ahead_step(config, run)
+    preflight_step(config, run)
     dataset = prepare_data_flow(*of_run)
     base = obtain_base(config.model, run)
     make(count_tokens_of_sets, run.folder.tokens, run.folder.superseded, dataset=dataset, base=base)

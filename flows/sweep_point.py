@@ -11,7 +11,7 @@ from flows.train_lora import train_lora_flow
 from tasks.data.steps import view_validation_step
 from tasks.orchestration.caching import make
 from tasks.paths import FINAL
-from tasks.preflight.steps import look_ahead_step
+from tasks.preflight.steps import preflight_step
 from tasks.records import ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
@@ -29,7 +29,7 @@ def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> Re
         workspace: Folder shared by all runs.
     """
     run = open_run(config, name, workspace)
-    look_ahead_step(config, run)
+    preflight_step(config, run)
     dataset = prepare_data_flow(config, name, workspace)
     base = obtain_base(config.model, run)
     checkpoint = train_lora_flow(config, name, workspace, dataset, base)

@@ -8,7 +8,7 @@ from flows.score_checkpoint import score_remaining
 from flows.shared import obtain_base
 from tasks.orchestration.caching import make
 from tasks.paths import FINAL, Workspace
-from tasks.preflight.steps import look_ahead_step
+from tasks.preflight.steps import preflight_step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
@@ -43,7 +43,7 @@ def train_lora_flow(
         require_same_settings(Workspace(workspace.absolute()).run(name).training, config)
     run = open_run(config, name, workspace).model_copy(update={"resume": resume})
     if dataset is None:
-        look_ahead_step(config, run)
+        preflight_step(config, run)
     dataset = dataset or prepare_data_flow(config, name, workspace)
     base = base or obtain_base(config.model, run)
     claimed = claim_store_step(run, dataset, base)

@@ -1,5 +1,6 @@
 """File and folder names of rsvlm, each defined once."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +32,7 @@ FINAL = "final"
 # the checkpoint with the best validation score
 BEST = "best"
 TRAIN_SET = "data_train.json"
+VALIDATION_SET = "data_val.json"
 # the part of the test set that is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
@@ -45,11 +47,35 @@ SWEEP = "sweep.yaml"
 LEADERBOARD = "leaderboard.json"
 LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
 
 
 def manifest_beside(path: Path) -> Path:
     """The manifest of a JSON file: `<name>.manifest.json` next to `<name>.json`."""
     return path.with_name(f"{path.stem}.manifest.json")
+
+
+def checkpoint_name(step: int, number: int = 1) -> str:
+    """checkpoint-STEP; in staging and in the store, checkpoint-STEP-NUMBER for a step that was trained again."""
+    return f"checkpoint-{step}" + (f"-{number}" if number > 1 else "")
+
+
+def parse_checkpoint_name(name: str) -> tuple[int, int] | None:
+    """Step and number of a checkpoint's name, or None for any other name."""
+    match = _CHECKPOINT.fullmatch(name)
+    return (int(match[1]), int(match[2] or 1)) if match else None
+
+
+def checkpoint_step(name: str) -> int | None:
+    """The step of a name checkpoint-STEP, or None for any other name, also for checkpoint-STEP-NUMBER."""
+    match = _CHECKPOINT.fullmatch(name)
+    return int(match[1]) if match and match[2] is None else None
+
+
+def checkpoint_folders(folder: Path) -> list[tuple[int, Path]]:
+    """Step and path of everything named checkpoint-STEP in a folder, in order of the steps."""
+    named = ((checkpoint_step(path.name), path) for path in folder.glob("checkpoint-*"))
+    return sorted((step, path) for step, path in named if step is not None)
 
 
 def is_below(name: str) -> bool:

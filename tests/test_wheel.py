@@ -18,13 +18,13 @@ from deployments.configuration import load_config, preset_names
 from deployments.pools import template_of
 from deployments.preset_step import read_preset
 from deployments.register import read_plan
-from tasks.training.zero_config import zero_config
+from tasks.training.arguments import deepspeed_config
 
 assert flows.cli.__file__.startswith(SITE), flows.cli.__file__
 assert len(preset_names()) >= 5
 for name in preset_names():
     deepspeed = load_config(name).training.deepspeed
-    assert deepspeed is None or zero_config(deepspeed).startswith(SITE)
+    assert deepspeed is None or deepspeed_config(deepspeed).startswith(SITE)
     read_preset(name)
 assert len(read_plan()["deployments"]) >= 10
 assert all(template_of(kind)["variables"] for kind in ("process", "docker", "kubernetes"))

@@ -1,4 +1,4 @@
-"""`rsvlm preflight`: what would stop or starve a run, before it starts."""
+"""`rsvlm preflight`: check everything that a run needs, before it starts."""
 
 import argparse
 from typing import Any
@@ -9,28 +9,29 @@ USER_ERROR = 2
 
 
 def add_parsers(subparsers: Any) -> None:
-    """Add `preflight`."""
+    """Add `preflight` to the command line."""
     parser = subparsers.add_parser(
-        "preflight", help="what would stop or starve a run, before it starts", description=show_preflight.__doc__
+        "preflight", help="find problems before a run starts", description=show_preflight.__doc__
     )
-    # the arguments of `rsvlm run`, so that its command can be given as it is
+    # the same arguments as `rsvlm run`
     add_experiment(parser)
     add_run_folder(parser)
     parser.set_defaults(run=show_preflight)
 
 
 def show_preflight(options: argparse.Namespace) -> int:
-    """Print all that would stop or starve a run, and where its memory goes; exits with 2 if anything would stop it."""
+    """Check everything that a run needs and estimate its GPU memory, without changing anything; exits with 2 if there
+    is a problem that would make the run fail."""
     import sys
 
     from deployments.configuration import load_config
-    from tasks.preflight.preflight import look_ahead
+    from tasks.preflight.preflight import run_preflight
 
     config = load_config(options.preset, options.set)
     run_name(options, config)
-    report = look_ahead(config, options.workspace)
+    report = run_preflight(config, options.workspace)
     print(report.as_text())
-    if report.stops:
+    if report.errors:
         print(f"error: {report.message()}", file=sys.stderr)
         return USER_ERROR
     return 0

@@ -1,7 +1,6 @@
 """Answer a test set with one model: resumable, never mixed with other answers, its manifest written last."""
 
 import errno
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from tasks.inference.output_files import cut_subsets, join_answers, write_joined
 from tasks.inference.request import PredictRequest, Share
 from tasks.manifests import content_digest, whole_manifest, write_manifest
 from tasks.records import Answer, Manifest, PredictionsRef
+from tasks.worker_lines import answers_line
 
 # no space, no quota, or a file that may not grow any further
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PROGRESS_INTERVAL_S = 5.0
-PROGRESS = re.compile(r"(\d+) of (\d+) questions answered")
 OnProgress = Callable[[int, int], None]
 
 
@@ -50,22 +49,14 @@ class ProgressLog:
         if self._start is None:
             # earlier answers do not count towards the rate
             self._start, self._logged_at = (now, answered), now
-            self._log(f"{answered} of {asked} questions answered before")
+            self._log(answers_line(answered, asked))
         elif now - self._logged_at >= self._interval_s or answered == asked:
             self._logged_at = now
             self._log(self._line(now, answered, asked))
 
     def _line(self, now: float, answered: int, asked: int) -> str:
         started_at, before = self._start or (now, answered)
-        rate = (answered - before) / max(now - started_at, 1e-9)
-        left = f", {round((asked - answered) / rate)} s left" if rate else ""
-        return f"{answered} of {asked} questions answered, {rate:.1f} per second{left}"
-
-
-def parse_progress(line: str) -> tuple[int, int] | None:
-    """The numbers of answered and asked questions in a line of ProgressLog; None for other lines."""
-    found = PROGRESS.match(line)
-    return (int(found[1]), int(found[2])) if found else None
+        return answers_line(answered, asked, (answered - before) / max(now - started_at, 1e-9))
 
 
 def predict(request: PredictRequest, listener: Listener = Listener()) -> PredictionsRef:

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.errors import ConfigError
-from tasks.inference.predict import claim, parse_progress
+from tasks.inference.predict import claim
 from tasks.inference.request import AnswerStore, PredictionSpec, PredictRequest, Share
 from tasks.orchestration.caching import ProgressArtifact, lines_to, step
 from tasks.paths import FILTERED_TEST_SET
@@ -19,6 +19,7 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
 from tasks.storage.runs import Run
 from tasks.storage.steps import credentials_of
+from tasks.worker_lines import answers_progress
 
 WORKER = "tasks.inference.worker"
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -122,7 +123,7 @@ def _with_progress(on_line: Callable[[str], None], artifact: ProgressArtifact) -
 
     def handle(line: str) -> None:
         on_line(line)
-        if progress := parse_progress(line):
+        if progress := answers_progress(line):
             answered, asked = progress
             artifact.show(100 * answered / max(asked, 1), line)
 

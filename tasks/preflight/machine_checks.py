@@ -1,9 +1,9 @@
-"""The machine before a run: GPUs, driver, memory and what DeepSpeed compiles with.
+"""Check the machine of a run: GPUs, driver, number type and attention.
 
     python -m tasks.preflight.machine_checks --config FILE      FILE holds {"zero": DeepSpeed's ZeRO section or null}
 
-It looks in a child process: asking for a GPU's properties makes a CUDA context, which the run's own process must not
-hold, and DeepSpeed talks while it is imported.
+The facts are collected in a child process: querying a GPU creates a CUDA context, which the run's own process must not
+hold, and DeepSpeed prints messages when imported.
 """
 
 import os
@@ -14,22 +14,21 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.files import read_json
-from tasks.preflight.findings import Finding, ok, stops, warning
+from tasks.preflight.findings import Finding, fatal, ok, warning
 from tasks.processes import ProcessFailed, run_worker, serve_worker
 from tasks.records import Value
 from tasks.settings import TrainingConfig
-from tasks.training.attention import Machine, choose_attention
-from tasks.training.zero_config import zero_config
+from tasks.training.arguments import AttentionSupport, choose_attention, deepspeed_config
 
 WORKER = "tasks.preflight.machine_checks"
-# A model of more parameters would not end on CPUs in anybody's lifetime.
-TOO_LARGE_FOR_CPUS = 1_000_000_000
+# Training a model with more parameters on CPUs would take years.
+CPU_MAX_PARAMETERS = 1_000_000_000
 BF16_CAPABILITY = (8, 0)
 AUTO = "auto"
 
 
 class Gpu(Value):
-    """One GPU: its name, its memory in bytes and its compute capability."""
+    """One GPU: name, memory in bytes, and compute capability."""
 
     name: str
     memory: int
@@ -37,9 +36,9 @@ class Gpu(Value):
 
 
 class MachineFacts(Value):
-    """What a machine has; `cuda` is the version that PyTorch was built for, None for a build without.
+    """Hardware and software of a machine; `cuda` is the version that PyTorch was built for, None without CUDA.
 
-    `zero_fault` is what DeepSpeed does not understand of its configuration, `fault` why nothing could be found out.
+    `zero_fault` is what is wrong with DeepSpeed's configuration, `fault` why the facts could not be collected.
     """
 
     torch: str = ""
@@ -51,8 +50,8 @@ class MachineFacts(Value):
     fault: str | None = None
 
 
-def look_at_machine(training: TrainingConfig) -> MachineFacts:
-    """The facts that matter to these settings: none of a machine that trains on its CPU without DeepSpeed."""
+def collect_facts(training: TrainingConfig) -> MachineFacts:
+    """Collect the facts that the settings need: none to train on a CPU without DeepSpeed."""
     if training.use_cpu and training.deepspeed is None:
         return MachineFacts()
     try:
@@ -62,9 +61,9 @@ def look_at_machine(training: TrainingConfig) -> MachineFacts:
 
 
 def _zero_section(training: TrainingConfig) -> dict[str, Any] | None:
-    """DeepSpeed's ZeRO settings without those that transformers fills in; None where there are none to be read."""
+    """DeepSpeed's ZeRO settings without those that transformers fills in; None if there are none to check."""
     try:
-        written = read_json(Path(zero_config(training.deepspeed))) if training.deepspeed else {}
+        written = read_json(Path(deepspeed_config(training.deepspeed))) if training.deepspeed else {}
     except UserError:
         return None
     settings = written.get("zero_optimization")
@@ -72,13 +71,13 @@ def _zero_section(training: TrainingConfig) -> dict[str, Any] | None:
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
-    """Ask PyTorch what it sees."""
+    """Collect MachineFacts from PyTorch and DeepSpeed."""
     from importlib.util import find_spec
 
     import torch
 
     zero = config["zero"]
-    devices = [torch.cuda.get_device_properties(place) for place in range(torch.cuda.device_count())]
+    devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     compiler = shutil.which("nvcc")
     gpus = [Gpu(name=one.name, memory=one.total_memory, capability=(one.major, one.minor)) for one in devices]
     return MachineFacts(
@@ -107,11 +106,11 @@ def _zero_fault(settings: dict[str, Any]) -> str | None:
 
 
 def machine_findings(facts: MachineFacts, training: TrainingConfig, parameters: int | None) -> list[Finding]:
-    """GPUs, their driver and attention against the settings, for a model of so many parameters."""
+    """Compare GPUs, driver and attention with the settings, for a model with this number of parameters."""
     if training.use_cpu:
-        return [ok("GPUs", f"none is used: training.use_cpu is set, {os.cpu_count()} CPUs")]
+        return [ok("GPUs", f"not used: training.use_cpu is set, {os.cpu_count()} CPUs")]
     if facts.fault is not None:
-        return [stops("GPUs", f"PyTorch does not start ({facts.fault}): install it again for this machine")]
+        return [fatal("GPUs", f"PyTorch does not start ({facts.fault}): install it again for this machine")]
     return gpu_findings(facts, training) if facts.gpus else [_no_gpu(facts, parameters)]
 
 
@@ -119,26 +118,27 @@ def _no_gpu(facts: MachineFacts, parameters: int | None) -> Finding:
     if facts.cuda is None:
         why = f"PyTorch {facts.torch} is a build without CUDA: install one for your driver (pytorch.org)"
     else:
-        why = f"PyTorch {facts.torch} for CUDA {facts.cuda} sees none: look at `nvidia-smi` and the driver"
-    if parameters is not None and parameters < TOO_LARGE_FOR_CPUS:
+        why = f"PyTorch {facts.torch} for CUDA {facts.cuda} sees none: check `nvidia-smi` and the driver"
+    if parameters is not None and parameters < CPU_MAX_PARAMETERS:
         return warning("GPUs", f"there is no GPU, and training runs on the CPU; {why}, or set training.use_cpu=true")
-    return stops("GPUs", f"there is no GPU, and this model needs one; {why}")
+    return fatal("GPUs", f"there is no GPU, and this model needs one; {why}")
 
 
 def gpu_findings(facts: MachineFacts, training: TrainingConfig) -> list[Finding]:
-    """The GPUs that there are against the settings."""
-    asked, there = training.nproc_per_node, len(facts.gpus)
+    """Compare the available GPUs with the settings."""
+    wanted, available = training.nproc_per_node, len(facts.gpus)
     names = ", ".join(sorted({f"{gpu.name} {gpu.memory / 1e9:.0f} GB" for gpu in facts.gpus}))
-    found = [ok("GPUs", f"{there} ({names}), PyTorch {facts.torch} for CUDA {facts.cuda}")]
-    if asked > there:
-        found = [stops("GPUs", f"{asked} processes for {there} GPU(s): set training.nproc_per_node={there}")]
-    elif asked < there:
-        found.append(warning("GPUs", f"{asked} of {there} GPUs used: set training.nproc_per_node={there} for all"))
+    found = [ok("GPUs", f"{available} ({names}), PyTorch {facts.torch} for CUDA {facts.cuda}")]
+    if wanted > available:
+        found = [fatal("GPUs", f"{wanted} processes for {available} GPU(s): set training.nproc_per_node={available}")]
+    elif wanted < available:
+        text = f"{wanted} of {available} GPUs used: set training.nproc_per_node={available} for all"
+        found.append(warning("GPUs", text))
     capability = min(gpu.capability for gpu in facts.gpus)
     if training.bf16 and capability < BF16_CAPABILITY:
-        found.append(stops("GPUs", f"compute capability {capability[0]}.{capability[1]} has no bfloat16: set "
+        found.append(fatal("GPUs", f"compute capability {capability[0]}.{capability[1]} has no bfloat16: set "
                            "training.bf16=false and training.tf32=false"))  # fmt: skip
-    kind, reason = choose_attention(Machine(facts.flash_attn, capability), half=training.bf16)
+    kind, reason = choose_attention(AttentionSupport(facts.flash_attn, capability), half=training.bf16)
     found.append(ok("attention", f"{kind}, because {reason}"))
     return found
 

@@ -1,10 +1,10 @@
-"""The sizes of a LLaVA model, read from its config.json alone: parameters by part, without a single weight."""
+"""The sizes of a LLaVA model and its number of parameters by part, from its config.json alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What transformers takes where a config.json is silent; llava-hf's names little more than the vocabulary.
+# transformers' defaults for what config.json omits; that of llava-hf has little more than the vocabulary.
 LLAMA_DEFAULTS = {
     "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
     "vocab_size": 32000,
@@ -28,7 +28,7 @@ VICUNA_13B = {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layer
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Widths and depths of language model and vision tower; `image_tokens` is what one image becomes."""
+    """Widths and depths of language model and vision tower; `image_tokens` is the number of tokens per image."""
 
     hidden: int
     intermediate: int
@@ -65,10 +65,10 @@ class ModelShape:
 
     @property
     def tower_parameters(self) -> int:
-        wide, inner = self.tower_hidden, self.tower_intermediate
-        layer = 4 * (wide + 1) * wide + (wide + 1) * inner + (inner + 1) * wide + 4 * wide
+        hidden, inner = self.tower_hidden, self.tower_intermediate
+        layer = 4 * (hidden + 1) * hidden + (hidden + 1) * inner + (inner + 1) * hidden + 4 * hidden
         # class token, position embeddings, and the norms before and after the layers
-        embeddings = 3 * self.patch_size**2 * wide + wide + (self.image_tokens + 1) * wide + 4 * wide
+        embeddings = 3 * self.patch_size**2 * hidden + hidden + (self.image_tokens + 1) * hidden + 4 * hidden
         return embeddings + self.tower_layers * layer
 
     @property
@@ -82,9 +82,9 @@ class ModelShape:
 
 
 def read_shape(config: Mapping[str, Any]) -> ModelShape:
-    """The shape that a config.json tells, in transformers' layout or the original LLaVA's.
+    """The shape of a model from its config.json, in transformers' layout or the original LLaVA's.
 
-    The original names only the tower, which stands elsewhere: it is taken to be LLaVA 1.5's own.
+    The original layout only names its tower, which is stored elsewhere: it is assumed to be that of LLaVA 1.5.
     """
     if "text_config" in config:
         text, tower = config["text_config"], config.get("vision_config", {})
@@ -119,7 +119,7 @@ def published_shape(name: str) -> ModelShape | None:
     if name in original:
         return read_shape(original[name])
     if name in converted:
-        # two tokens more, filled up to a multiple of 64
+        # two more tokens, padded to a multiple of 64
         text = {**converted[name], "vocab_size": 32064}
         return read_shape({"text_config": text, "vision_config": CLIP_LARGE_336})
     return None

@@ -1,6 +1,5 @@
 """Stop trainings early whose validation loss is worse than that of the others, by reading their logs."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -8,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tasks.paths import RunFolder
 from tasks.training.preemption import ask_to_stop
+from tasks.worker_lines import validation_losses
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 POLL_S = 0.5
-VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
 
 
 class Pruner:
@@ -44,8 +43,7 @@ class Pruner:
         # without a last line that is still being written
         complete = new[: new.rfind(b"\n") + 1]
         self._read += len(complete)
-        found = (VALIDATED.search(line) for line in complete.decode("utf-8", "replace").split("\n"))
-        return [(int(match[1]), float(match[2])) for match in found if match]
+        return validation_losses(complete.decode("utf-8", "replace"))
 
 
 @contextmanager

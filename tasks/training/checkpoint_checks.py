@@ -1,10 +1,10 @@
-"""What was trained, whole on one process, and whether a checkpoint holds it: shapes, and values that moved."""
+"""Check that a checkpoint holds everything that was trained, with the right shapes, and that training moved it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
@@ -13,76 +13,59 @@ from tasks.model.adapters import read_non_lora
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.weights import weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
-from tasks.training.trainable import true_shape
+from tasks.training.trainable import full_shape
+
+if TYPE_CHECKING:
+    import torch
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class SavedTensor:
-    """A tensor in a file; a full model's are too many to be read all at once."""
+    """A tensor in a file, read on demand: those of a full model are too large to hold all at once."""
 
     shape: Shape
-    read: Callable[[], Any]
+    read: "Callable[[], torch.Tensor]"
 
 
-def whole_trainables(model: Any, part: str = "") -> dict[str, Any]:
-    """Copies of the trained parameters whose names hold `part`, on the CPU, by name; every rank must call this.
+def checkpoint_fault(checkpoint: Path, model: "torch.nn.Module", projector: "Mapping[str, torch.Tensor]") -> str | None:
+    """What is wrong with a checkpoint of `model`, or None; `projector` holds its values before training.
 
-    Under ZeRO-3 each rank holds a piece; they are put together one by one, and never the frozen base.
+    Every trained tensor must be there in its full shape, no LoRA matrix B may be zero, and the projector must have
+    changed.
     """
-    return {
-        name: _whole(parameter)
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and part in name
-    }
-
-
-def _whole(parameter: Any) -> Any:
-    if not hasattr(parameter, "ds_id"):
-        return parameter.detach().cpu().clone()
-    import deepspeed
-
-    with deepspeed.zero.GatheredParameters([parameter]):
-        return parameter.detach().cpu().clone()
-
-
-def fault_of(checkpoint: Path, model: Any, projector: Mapping[str, Any]) -> str | None:
-    """What is wrong with a checkpoint of `model`, or None; `projector` is as it was before training.
-
-    All that is trained must be there, whole, the LoRA matrices B not zero and the projector moved.
-    """
-    shapes = {name: true_shape(value) for name, value in model.named_parameters() if value.requires_grad}
+    shapes = {name: full_shape(value) for name, value in model.named_parameters() if value.requires_grad}
     saved = _saved_tensors(checkpoint)
     for name, shape in shapes.items():
         found = saved.get(_saved_name(name))
         if found is None or found.shape != shape:
-            return f"{name} " + ("is missing" if found is None else f"has the shape {found.shape} in place of {shape}")
+            return f"{name} " + ("is missing" if found is None else f"has the shape {found.shape} instead of {shape}")
     untouched = [name for name in shapes if "lora_B" in name and not saved[_saved_name(name)].read().any()]
     if untouched:
-        return f"{untouched[0]} is still zero, as it was before training"
-    # of its matrices: a bias that begins at zero moves at any rate
+        return f"{untouched[0]} is still zero, as before training"
+    # only its matrices: a bias that starts at zero changes at any learning rate
     matrices = {name: start for name, start in projector.items() if start.ndim > 1}
     moved = [name for name, start in matrices.items() if _differs(saved[_saved_name(name)].read(), start)]
-    return None if moved else "the projector has not moved"
+    return None if moved else "the projector has not changed"
 
 
-def require_learned(checkpoint: Path, fault: str | None) -> None:
-    """Raise TrainingError for a fault of a checkpoint."""
+def require_trained(checkpoint: Path, fault: str | None) -> None:
+    """Raise TrainingError if a checkpoint has a fault."""
     if fault is not None:
         raise TrainingError(
-            f"{checkpoint.name} holds nothing worth training on: {fault}. Raise learning_rate and mm_projector_lr if "
-            "they are very low; else take another deepspeed setting."
+            f"Training changes nothing in {checkpoint.name}: {fault}. Raise learning_rate and mm_projector_lr if they "
+            "are very low; otherwise choose another deepspeed setting."
         )
 
 
-def _differs(saved: Any, start: Any) -> bool:
-    # as it was saved: what ZeRO keeps in float32 stands in the file in bfloat16
+def _differs(saved: "torch.Tensor", start: "torch.Tensor") -> bool:
+    # in the file's type: ZeRO trains in float32 and saves bfloat16
     return bool((saved != start.to(saved.dtype)).any())
 
 
 def _saved_name(name: str) -> str:
-    """The canonical name of a trained parameter: PEFT leaves its adapter's name out of the file."""
+    """The canonical name of a trained parameter: PEFT omits the adapter's name in the file."""
     return canonical_name(name.replace(".default.", "."))
 
 
@@ -100,10 +83,10 @@ def _saved_tensors(checkpoint: Path) -> dict[str, SavedTensor]:
     return {canonical_name(name): tensor for name, tensor in found.items()}
 
 
-def _read(file: Path, name: str) -> Any:
+def _read(file: Path, name: str) -> "torch.Tensor":
     with safe_open(file, framework="pt") as opened:
         return opened.get_tensor(name)
 
 
-def _same(tensor: Any) -> Any:
+def _same(tensor: "torch.Tensor") -> "torch.Tensor":
     return tensor

@@ -1,4 +1,4 @@
-"""Batches for the model: images read and padded as they are needed, tokens padded to the longest."""
+"""Batches for the model: images are read on access, sequences padded to the longest of the batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,11 @@ from tasks.training.samples import Sample
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
-    """Samples with their images; each item has input_ids, labels and, with an image, pixel_values."""
+    """Samples with their images.
+
+    An item has `input_ids` and `labels`, lists of T ints with one entry per image token, and, if the sample shows an
+    image, `pixel_values`, a float32 tensor (3, height, width).
+    """
 
     def __init__(self, samples: Sequence[Sample], images: Path, processor: Processor):
         self.samples, self.images, self.processor = samples, images, processor
@@ -46,7 +50,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class BlankImage:
-    """An image that nothing is learned from: its token and how many it takes, and its height and width in pixels."""
+    """A black image without labels: its token, the number of its tokens, and its (height, width) in pixels."""
 
     token_id: int
     tokens: int
@@ -54,7 +58,7 @@ class BlankImage:
 
 
 def blank_image(processor: Processor) -> BlankImage:
-    """A blank image as the processor's model takes images."""
+    """A blank image in the size that the processor's model expects."""
     size = processor.image_processor.crop_size
     return BlankImage(processor.image_token_id, processor.image_tokens, (size["height"], size["width"]))
 
@@ -62,8 +66,9 @@ def blank_image(processor: Processor) -> BlankImage:
 class Collator:
     """Pads items on the right to the longest of the batch and stacks their images.
 
-    A batch without any image is given a blank one where nothing looks at it, behind all tokens and masked: of several
-    processes, all must go through the tower and the projector in the same step, or they wait for each other for ever.
+    Returns `input_ids` (B, T), `labels` (B, T; -100: ignored) and `attention_mask` (B, T; 1: token, 0: padding), all
+    int64, and `pixel_values` (images, 3, height, width) float32. A batch without images gets a blank one behind all
+    other tokens, masked: all processes must run tower and projector in the same step, or they deadlock.
     """
 
     def __init__(self, padding_id: int, blank: BlankImage | None = None):
@@ -90,5 +95,6 @@ class Collator:
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Rows of different lengths as an int64 tensor (rows, longest), padded on the right with `value`."""
     longest = max(len(row) for row in rows)
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])

@@ -1,36 +1,39 @@
-"""What the model is fed of each record: made by the functions that make the samples of a training."""
+"""Show what the model is trained on, record by record, using the functions that make the samples of a training."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
 from tasks.model.llava.prompt import round_text
 from tasks.model.loading import Processor
 from tasks.training.collator import SampleDataset
-from tasks.training.samples import Limit, Part, Sample, parts_of
+from tasks.training.samples import LengthLimit, Part, Sample, parts_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONGEST_FILE_NAME = 200
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """Shows records as a training with this processor, images folder and limit would feed them.
+    """Shows records as a training with this processor, images folder and length limit would use them.
 
-    With `pixels`, a folder, each record's image is written there as <id>.npy, float32, channels x height x width.
+    With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width).
     """
 
     processor: Processor
     images: Path
-    limit: Limit
+    limit: LengthLimit
     pixels: Path | None = None
 
     def show(self, record: dict[str, Any]) -> dict[str, Any]:
-        """One record: its text, ids and labels, and why it is dropped, or what is left out, where anything is.
+        """Prompt, ids and labels of one record, and why the record, or a part of it (`left_out`), is dropped.
 
-        A record that is split shows its samples one after another, and in `parts` how many ids each has.
+        The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
         parts, lost = parts_of(record, self.processor, self.limit)
         samples = [part.sample for part in parts]
@@ -40,7 +43,7 @@ class Inspector:
             "input_ids": [token for sample in samples for token in sample.encoded.input_ids],
             "labels": [label for sample in samples for label in sample.encoded.labels],
             "supervised_tokens": sum(sample.encoded.supervised_tokens for sample in samples),
-            "dropped": self._fault_of_image(samples[0]) if samples else "; ".join(sorted(lost)),
+            "dropped": self._image_fault(samples[0]) if samples else "; ".join(sorted(lost)),
         }
         if len(samples) > 1:
             shown["parts"] = [len(sample.encoded.input_ids) for sample in samples]
@@ -52,8 +55,8 @@ class Inspector:
         end = self.processor.tokenizer.eos_token
         return "".join(round_text(number, *texts) + end for number, texts in enumerate(part.rounds))
 
-    def _fault_of_image(self, sample: Sample) -> str | None:
-        """Why a sample's image cannot be shown to the model; where asked, it is written."""
+    def _image_fault(self, sample: Sample) -> str | None:
+        """Why a sample's image cannot be read, or None; saves its pixels if there is a folder for them."""
         if sample.image is None:
             return None
         try:
@@ -66,8 +69,8 @@ class Inspector:
 
 
 def _file_name(record_id: str) -> str:
-    """A record's id as a name inside a folder, another for each id; most are as they are."""
-    # half a character, which JSON may hold, is written out
+    """A record's id as a file name, unique for each id; most ids are unchanged."""
+    # lone surrogates, which JSON allows, are escaped
     name = record_id.encode(errors="backslashreplace").decode()
     for letter in "%/\\\0":
         name = name.replace(letter, f"%{ord(letter):02X}")
@@ -76,14 +79,14 @@ def _file_name(record_id: str) -> str:
     return name
 
 
-def _write_array(path: Path, array: Any) -> None:
+def _write_array(path: Path, array: "np.ndarray") -> None:
     import numpy as np
 
     file = io.BytesIO()
     np.save(file, array)
     if path.is_file():
         if path.read_bytes() != file.getvalue():
-            raise DataError(f"{path} holds other pixels: give an empty folder, and each record an id of its own.")
+            raise DataError(f"{path} holds other pixels: use an empty folder, and a unique id for each record.")
         return
     with written_atomically(path) as part:
         part.write_bytes(file.getvalue())

@@ -1,8 +1,7 @@
-"""The loss over the steps as a picture: SVG drawn by hand, so that no plotting library is needed."""
+"""The loss curve as an SVG image, drawn without a plotting library."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 360, 64, 40, 16, 40
 TRAINED, VALIDATED = "#1f6fb2", "#c2571a"
@@ -10,8 +9,8 @@ TICKS = 5
 Point = tuple[int, float]
 
 
-def loss_points(history: Iterable[Mapping[str, Any]], name: str) -> list[Point]:
-    """Step and value of each entry of trainer_state.json's log_history that has a finite value of this name."""
+def loss_points(history: Iterable[Mapping[str, float]], name: str) -> list[Point]:
+    """Step and value of each entry in trainer_state.json's log_history that has a finite value for `name`."""
     return [
         (int(entry["step"]), float(entry[name]))
         for entry in history
@@ -19,8 +18,8 @@ def loss_points(history: Iterable[Mapping[str, Any]], name: str) -> list[Point]:
     ]
 
 
-def draw_losses(title: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """An SVG picture of the training loss and, where there is one, the validation loss."""
+def draw_losses(title: str, history: Sequence[Mapping[str, float]]) -> str:
+    """An SVG image of the training loss and, if there is one, the validation loss."""
     trained, validated = loss_points(history, "loss"), loss_points(history, "eval_loss")
     scale = Scale([*trained, *validated])
     parts = [*_axes(scale), _line(trained, scale, TRAINED)]
@@ -40,7 +39,7 @@ def draw_losses(title: str, history: Sequence[Mapping[str, Any]]) -> str:
 
 
 class Scale:
-    """Where a step and a loss stand in the picture; losses from 0 on."""
+    """Coordinates of a step and a loss in the image, in pixels; the loss axis starts at 0."""
 
     def __init__(self, points: Sequence[Point]):
         self.steps = max((step for step, _ in points), default=1)
@@ -66,8 +65,8 @@ def _axes(scale: Scale) -> list[str]:
 
 
 def _line(points: Sequence[Point], scale: Scale, colour: str) -> str:
-    places = " ".join(f"{scale.x(step):.1f},{scale.y(loss):.1f}" for step, loss in points)
-    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+    coordinates = " ".join(f"{scale.x(step):.1f},{scale.y(loss):.1f}" for step, loss in points)
+    return f'<polyline points="{coordinates}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
 
 
 def _dots(points: Sequence[Point], scale: Scale, colour: str) -> str:

@@ -1,8 +1,8 @@
-"""A training that is to end, seen from the parent: SIGTERM or Ctrl-C has it save, and end in order.
+"""Stop a training from the parent process: on SIGTERM or Ctrl-C it saves a checkpoint and ends.
 
-The parent creates a file that every process of every machine looks for at the end of its step
-(tasks.training.stopping). A signal would do less: torchrun kills its processes 30 seconds after one. The file's name
-belongs to one order of this process: no other training sees it.
+The parent creates a file that every process on every machine checks at the end of its step
+(tasks.training.callbacks.GracefulStop). A signal would not be enough: torchrun kills its processes 30 seconds after
+one. The file name is unique to one job of this process, so no other training reacts to it.
 """
 
 import signal
@@ -14,40 +14,40 @@ from types import FrameType
 
 from tasks.interrupting import Interrupted, end_at_once, ending_in_order, listens
 
-# The files that stop the trainings of this process.
-_signs: set[Path] = set()
+# The stop files of the trainings that this process runs.
+_stop_files: set[Path] = set()
 
 
 class StopRequest:
-    """Whether one training was asked to stop, and whether it has taken a step, so that it has something to save."""
+    """Whether one training was asked to stop, and whether it has done a step, so that there is something to save."""
 
     def __init__(self, file: Path):
-        self.file, self.begun, self.asked = file, False, False
+        self.file, self.first_step_done, self.requested = file, False, False
 
     def stop(self) -> None:
-        """Have the training save and end; one that has not begun is ended here: raises Interrupted."""
-        self.asked = True
-        if not self.begun:
+        """Have the training save and end; before its first step, raise Interrupted to end it at once."""
+        self.requested = True
+        if not self.first_step_done:
             raise Interrupted
         self.file.touch()
 
 
 @contextmanager
 def stoppable(file: Path) -> Iterator[StopRequest]:
-    """While the block runs, Ctrl-C and the first SIGTERM stop the training in order; later ones act as before it."""
+    """Within the block, Ctrl-C and the first SIGTERM stop the training gracefully; further ones act as before it."""
     request = StopRequest(file)
-    _signs.add(file)
+    _stop_files.add(file)
     try:
         with _on_sigterm(request), ending_in_order(request.stop):
             yield request
     finally:
-        _signs.discard(file)
+        _stop_files.discard(file)
         file.unlink(missing_ok=True)
 
 
 def ask_to_stop(folder: Path) -> bool:
-    """Stop the training that this process runs in a folder, from any thread; False where there is none."""
-    files = [file for file in tuple(_signs) if file.parent == folder]
+    """Stop the training that this process runs in a folder, from any thread; False if there is none."""
+    files = [file for file in tuple(_stop_files) if file.parent == folder]
     for file in files:
         file.touch()
     return bool(files)
@@ -55,17 +55,17 @@ def ask_to_stop(folder: Path) -> bool:
 
 @contextmanager
 def _on_sigterm(request: StopRequest) -> Iterator[None]:
-    # only the main thread hears signals
+    # only the main thread can handle signals
     if current_thread() is not main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, end_at_once if listens() else before)
         request.stop()
 
-    signal.signal(signal.SIGTERM, hear)
+    signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:

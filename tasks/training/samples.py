@@ -1,11 +1,15 @@
-"""Records become samples: tokens and labels, parted between turns where a record is too long."""
+"""Read the records of a set and encode them as samples: tokens and labels, split between turns if too long."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from tasks.errors import DataError
 from tasks.files import fits_utf8
+from tasks.image_paths import require_images_inside
+from tasks.json_stream import iterate_values
 from tasks.model.llava.prompt import (
     IMAGE_INDEX,
     IMAGE_PLACEHOLDER,
@@ -15,47 +19,80 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.loading import Processor
+from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import with_placeholder, without_placeholder
 
 Round = tuple[str, str]
 
 WRONG_ROLES = "turns do not alternate human, gpt from the first on"
-UNASKED = "first answer without a question"
-UNANSWERED = "last question without an answer"
+NO_QUESTION = "first answer without a question"
+NO_LAST_ANSWER = "last question without an answer"
 EMPTY_ANSWER = "question with an empty answer"
 NO_ANSWER = "no answer to learn from"
-HALF_CHARACTER = "half a Unicode character (a lone surrogate)"
+LONE_SURROGATE = "half a Unicode character (a lone surrogate)"
 TOO_LONG = "one question and answer longer than model_max_length"
 CUT = "answers cut at model_max_length"
 
 
+def read_training_records(path: Path) -> list[dict[str, Any]]:
+    """Read a file of records; raises DataError if an entry is no record or its image is outside the images folder.
+
+    An image may be missing; roles and answers are checked when samples are made.
+    """
+    records = []
+    for index, listed in enumerate(iterate_values(path)):
+        if not _is_record(listed.value):
+            location = listed.place(f"record {index}")
+            raise DataError(f"{path}: {location} lacks an id or turns with from and value: correct or remove it.")
+        records.append(listed.value)
+    require_images_inside(path, records)
+    return records
+
+
+def read_set(folder: Path, file: str) -> list[dict[str, Any]]:
+    """Read TRAIN_SET or VALIDATION_SET of a dataset; the latter is empty if train and test leave no share for it."""
+    path = folder / file
+    return read_training_records(path) if file != VALIDATION_SET or path.exists() else []
+
+
+def _is_record(record: object) -> bool:
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
+        return False
+    image, turns = record.get("image"), record.get("conversations")
+    if not isinstance(turns, list) or not (image is None or isinstance(image, str)):
+        return False
+    return all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() for turn in turns) and all(
+        isinstance(turn["value"], str) for turn in turns
+    )
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One sample: the record that it comes from, its image's path and its encoded turns."""
+    """One training sample: the id of its record, the path of its image, and its encoded turns."""
 
     record_id: str
     image: str | None
     encoded: EncodedConversation
-    length: int  # tokens, with the image's
-    words: int = 0  # as the reference counts them: below 0 without an image
+    length: int  # in tokens, including those of the image
+    words: int = 0  # LLaVA's length of a conversation: negative without an image
 
 
 @dataclass(frozen=True)
-class Limit:
-    """The longest sample in tokens, the image's included, and what becomes of longer records."""
+class LengthLimit:
+    """The maximum length of a sample in tokens, including those of the image, and how longer records are handled."""
 
     tokens: int
-    split: bool  # into several samples, between turns; else cut at the limit, as the reference does
+    split: bool  # into several samples, between turns; otherwise truncated, as in the reference
 
 
 def make_samples(
     records: Iterable[dict[str, Any]], processor: Processor, max_length: int, split_long: bool
 ) -> tuple[list[Sample], Counter[str]]:
-    """Encode all records; returns the samples and how many records, parts or turns were dropped for which reason."""
+    """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason."""
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        parts, lost = parts_of(record, processor, Limit(max_length, split_long))
+        parts, lost = parts_of(record, processor, LengthLimit(max_length, split_long))
         samples += [part.sample for part in parts]
         dropped += lost
     return samples, dropped
@@ -63,20 +100,20 @@ def make_samples(
 
 @dataclass(frozen=True)
 class Part:
-    """A sample and the rounds that it shows."""
+    """A sample, and the rounds of question and answer that it encodes."""
 
     sample: Sample
     rounds: Sequence[Round]
 
 
-def parts_of(record: dict[str, Any], processor: Processor, limit: Limit) -> tuple[list[Part], Counter[str]]:
-    """The samples of one record, most often one, and what of it was dropped for which reason."""
-    rounds, lost = _learnable_rounds(record)
+def parts_of(record: dict[str, Any], processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
+    """The samples of one record, usually one, and how much of it was dropped, by reason."""
+    rounds, lost = _usable_rounds(record)
     whole = [_part(record, rounds, processor)] if rounds else []
     if not whole or whole[0].sample.length <= limit.tokens:
         return whole, lost
     if not limit.split:
-        cut = _cut(whole[0], processor, limit.tokens)
+        cut = _truncated(whole[0], processor, limit.tokens)
         return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
     parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
     fitting = [part for part in parts if part.sample.length <= limit.tokens]
@@ -87,13 +124,13 @@ def _part(record: dict[str, Any], rounds: Sequence[Round], processor: Processor)
     turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
     has_image = _has_image(record)
     encoded = encode_conversation(processor.tokenizer, turns, has_image)
-    words = words_of([text for _, text in turns], has_image)
+    words = word_count([text for _, text in turns], has_image)
     sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, processor), words)
     return Part(sample, rounds)
 
 
-def words_of(texts: Sequence[str], has_image: bool) -> int:
-    """A conversation's length as LLaVA counts it: the words of all turns, negative without an image."""
+def word_count(texts: Sequence[str], has_image: bool) -> int:
+    """LLaVA's length of a conversation: the words of all turns, negative without an image."""
     words = sum(len(text.split()) for text in texts)
     return words if has_image else -words
 
@@ -103,11 +140,12 @@ def _has_image(record: dict[str, Any]) -> bool:
 
 
 def _length(encoded: EncodedConversation, processor: Processor) -> int:
+    """Number of tokens, with each image expanded to its tokens."""
     return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (processor.image_tokens - 1)
 
 
-def _cut(part: Part, processor: Processor, max_length: int) -> list[Part]:
-    """The beginning of a sample, as the reference cuts it; nothing where that holds no answer or half an image."""
+def _truncated(part: Part, processor: Processor, max_length: int) -> list[Part]:
+    """The beginning of a sample, truncated as in the reference; nothing if no answer is left, or part of an image."""
     ids = part.sample.encoded.input_ids
     kept = max(0, max_length - (processor.image_tokens - 1) * ids.count(IMAGE_INDEX))
     encoded = EncodedConversation(ids[:kept], part.sample.encoded.labels[:kept])
@@ -116,26 +154,26 @@ def _cut(part: Part, processor: Processor, max_length: int) -> list[Part]:
     return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
 
 
-def _learnable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]]:
-    """Questions with their answers, the image shown once, and what was left out for which reason."""
+def _usable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]]:
+    """Rounds of question and answer, with the image shown once, and how much was dropped, by reason."""
     has_image = _has_image(record)
     turns = [
         (turn["from"], place_image(turn["value"]) if has_image else turn["value"]) for turn in record["conversations"]
     ]
     if not fits_utf8(turns):
-        return [], Counter({HALF_CHARACTER: 1})
+        return [], Counter({LONE_SURROGATE: 1})
     lost: Counter[str] = Counter()
     if turns and turns[0][0] == "gpt":
         del turns[0]
-        lost[UNASKED] = 1
+        lost[NO_QUESTION] = 1
     if len(turns) % 2 and turns[-1][0] == "human":
         turns.pop()
-        lost[UNANSWERED] = 1
+        lost[NO_LAST_ANSWER] = 1
     if [role for role, _ in turns] != ["human", "gpt"] * (len(turns) // 2):
         return [], Counter({WRONG_ROLES: 1})
     texts = [text for _, text in turns]
     rounds = list(zip(texts[::2], texts[1::2], strict=True))
-    # an empty answer teaches to say nothing; its round is left out, the others stay
+    # an empty answer would train the model to say nothing; only its round is dropped
     kept = [(question, answer) for question, answer in rounds if answer]
     lost[EMPTY_ANSWER] = len(rounds) - len(kept)
     lost[NO_ANSWER] = not kept
@@ -143,12 +181,12 @@ def _learnable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]
 
 
 def _image_once(rounds: Sequence[Round]) -> list[Round]:
-    """The same rounds with the image where it is first named, or else in the first, and nowhere again."""
-    # a record has one image: a second placeholder would have no pixels, and none at all would train blind
-    named = [number for number, (question, _) in enumerate(rounds) if IMAGE_PLACEHOLDER in question]
-    place = named[0] if named else 0
+    """The rounds with the image where its placeholder first occurs, otherwise in the first round, and nowhere else."""
+    # a record has one image: a second placeholder would have no pixels, and without one training ignores the image
+    marked = [number for number, (question, _) in enumerate(rounds) if IMAGE_PLACEHOLDER in question]
+    shown_in = marked[0] if marked else 0
     return [
-        (_with_image(question) if number == place else _without_image(question), _without_image(answer))
+        (with_placeholder(question) if number == shown_in else _without_image(question), _without_image(answer))
         for number, (question, answer) in enumerate(rounds)
     ]
 
@@ -156,7 +194,7 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
 def _split(
     record: dict[str, Any], rounds: Sequence[Round], processor: Processor, max_length: int
 ) -> Iterator[Sequence[Round]]:
-    """The record's rounds in as few parts as fit; each part shows the image first."""
+    """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
     part: list[Round] = []
     length = 0
     has_image = _has_image(record)
@@ -169,14 +207,11 @@ def _split(
             continue
         if part:
             yield part
-        part = [(_with_image(question), answer) if has_image else later]
+        part = [(with_placeholder(question), answer) if has_image else later]
         length = _part(record, part, processor).sample.length
     yield part
 
 
-def _with_image(question: str) -> str:
-    return question if IMAGE_PLACEHOLDER in question else with_placeholder(question)
-
-
 def _without_image(text: str) -> str:
+    # the reference keeps the white space around texts that have no placeholder
     return without_placeholder(text) if IMAGE_PLACEHOLDER in text else text

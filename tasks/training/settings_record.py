@@ -1,4 +1,4 @@
-"""With which settings a training was made, and in what others differ from them."""
+"""The settings saved with a training, and how others differ from them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,61 +9,61 @@ from tasks.files import read_json
 from tasks.model.checkpoint_origin import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
 from tasks.settings import NAME, ExperimentConfig
-from tasks.training.checkpoints import whole_checkpoints
-from tasks.training.job import TrainingOrder
+from tasks.training.checkpoints import complete_checkpoints
+from tasks.training.job import TrainingJob
 
 Settings = Mapping[str, Mapping[str, Any]]
-# how often a training is divided differently without another result is no setting of its own
-SAID_AS = {"training.micro_batches_a_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
+# Only the product decides the result; how it is divided among its factors does not.
+SHOWN_AS = {"training.micro_batches_per_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
 
 
 def settings_of(config: ExperimentConfig) -> dict[str, dict[str, Any]]:
-    """What of an experiment's settings decides the trained weights."""
+    """The settings of an experiment that decide the trained weights."""
     return {"data": config.data.content, "model": config.model.content, "training": config.training.content}
 
 
-def settings_of_order(order: TrainingOrder) -> dict[str, dict[str, Any]]:
-    """The same of an order; those of the data as its sets tell them."""
-    file = manifest_beside(order.dataset.path / TRAIN_SET)
+def settings_of_job(job: TrainingJob) -> dict[str, dict[str, Any]]:
+    """The settings of a job that decide the trained weights; those of the data come from the manifest of its sets."""
+    file = manifest_beside(job.dataset.path / TRAIN_SET)
     data = read_json(file).get("parameters", {}) if file.is_file() else {}
-    return {"data": data, "model": order.model.content, "training": order.training.content}
+    return {"data": data, "model": job.model.content, "training": job.training.content}
 
 
 def require_same_settings(training: Path, config: ExperimentConfig) -> None:
-    """Raise OccupiedError where a training folder holds what other settings, or a base of other weights, made.
+    """Raise OccupiedError if a training folder was made with other settings, or with a base that has other weights.
 
-    Nothing is read of the data, nor of a base that has no directory yet.
+    Reads no data, and no base that is not on this machine yet.
     """
     for folder in trained_folders(training):
         if differences(trained_settings(folder), settings_of(config)):
             raise OccupiedError(refusal(folder, settings_of(config)))
         if _has_other_base(folder, config.model.base):
             raise OccupiedError(
-                f"{folder} was trained with another base model than {config.model.base}: choose another --name, or "
-                "give that again."
+                f"{folder} was trained with another base model than {config.model.base}: choose another --name, or use "
+                "the same base model again."
             )
 
 
 def _has_other_base(trained: Path, base: str) -> bool:
-    """Whether a directory holds other weights than those that were trained; a name is a setting."""
+    """Whether the directory `base` has other weights than the trained base; hub names are compared as settings."""
     if NAME.fullmatch(base) or not Path(base).is_dir():
         return False
-    return _origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))
+    return _saved_origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))
 
 
 def trained_folders(training: Path) -> list[Path]:
-    """What tells of the training in a folder: its newest whole checkpoint and its end, where there are any."""
-    return [*whole_checkpoints(training)[-1:], *(path for path in (training / FINAL,) if path.is_dir())]
+    """The newest complete checkpoint of a training folder and its `final`, if they exist."""
+    return [*complete_checkpoints(training)[-1:], *(path for path in (training / FINAL,) if path.is_dir())]
 
 
 def trained_settings(checkpoint: Path) -> dict[str, dict[str, Any]]:
-    """With which settings a checkpoint was trained; empty where it does not tell, as those of earlier versions."""
-    settings = _origin(checkpoint).get("settings")
+    """The settings that a checkpoint was trained with; empty if they are not saved with it, as in earlier versions."""
+    settings = _saved_origin(checkpoint).get("settings")
     return settings if isinstance(settings, dict) else {}
 
 
-def _origin(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint tells of where it comes from; empty where it tells nothing."""
+def _saved_origin(checkpoint: Path) -> dict[str, Any]:
+    """The content of a checkpoint's origin.json; empty if the file is missing or damaged."""
     try:
         origin = read_json(checkpoint / ORIGIN)
     except (OSError, DataError):
@@ -71,26 +71,26 @@ def _origin(checkpoint: Path) -> dict[str, Any]:
     return origin if isinstance(origin, dict) else {}
 
 
-def differences(trained: Settings, asked: Settings) -> list[str]:
-    """Each setting that both know and that differs, with both values; by its full name."""
+def differences(trained: Settings, requested: Settings) -> list[str]:
+    """Each setting that is in both and differs, by its full name, with both values."""
     return [
-        f"{SAID_AS.get(name, name)} was {_said(trained[section][key])} and is {_said(value)}"
-        for section, values in asked.items()
+        f"{SHOWN_AS.get(name, name)} was {_shown(trained[section][key])} and is {_shown(value)}"
+        for section, values in requested.items()
         for key, value in values.items()
         for name in (f"{section}.{key}",)
         if key in trained.get(section, {}) and trained[section][key] != value
     ]
 
 
-def refusal(folder: Path, asked: Settings) -> str:
-    """Why what was trained in a folder is not gone on with, where it is known to be another training."""
+def refusal(folder: Path, requested: Settings) -> str:
+    """Error message for a folder that holds another training: which settings differ, as far as that is known."""
     trained = trained_settings(folder)
-    if differing := differences(trained, asked):
+    if differing := differences(trained, requested):
         why = f"other settings ({'; '.join(differing)})"
     else:
         why = "other data or another base model" if trained else "other data or settings"
-    return f"{folder} was trained with {why}: choose another --name, or give those again."
+    return f"{folder} was trained with {why}: choose another --name, or use the same settings again."
 
 
-def _said(value: Any) -> str:
+def _shown(value: object) -> str:
     return "empty" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

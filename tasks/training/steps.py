@@ -22,24 +22,23 @@ from tasks.settings import ModelConfig, TrainingConfig
 from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
-from tasks.training.job import TrainingOrder
-from tasks.training.launch import train
+from tasks.training.job import TrainingJob
+from tasks.training.launch import ProgressReporter, train
 from tasks.training.loss_curve import draw_losses
 from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
-from tasks.training.watching import Watcher
-from tasks.training.worker_output import saved_step
+from tasks.worker_lines import saved_step
 
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
 def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> ModelRef:
-    """The base model on this machine, as the experiment uses it; fetched from a hub where it is no directory."""
+    """Find the base model and configure it for the experiment; downloads it from a hub if it is no directory."""
     return configured_base(toy.path if toy else find_model(model.base, base_folders(models)), model, models)
 
 
 @step("pretrain-toy-base")
 def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
-    """Make the toy base model from lessons."""
+    """Train the toy base model on lessons."""
     with lines_to(log) as on_line:
         return pretrain_toy(lessons, out, on_line)
 
@@ -48,72 +47,73 @@ def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
 def train_adapter(
     base: ModelRef, dataset: DatasetRef, model: ModelConfig, training: TrainingConfig, run: Run, out: Path
 ) -> CheckpointRef:
-    """Train in a child process, announce each complete checkpoint and take it to the store."""
-    order = TrainingOrder(
+    """Train in a child process; announce each complete checkpoint and upload it to the store."""
+    job = TrainingJob(
         run=run.name, base=base, dataset=dataset, model=model, training=training, out=out,
         staging=run.folder.staging if run.archives else None, resume=run.resume is not False,
     )  # fmt: skip
-    # of several machines, the first one's uploader brings what all have written
+    # with several machines, the first one uploads what all have written
     archive = archive_of(run) if run.archives and training.node_rank == 0 else None
     uploader = Uploader(archive) if archive else None
-    with lines_to(run.folder.log) as on_line, _others_refused(run.resume is True):
-        if order.resume and archive:
-            fetch_newer(order, archive.store, (run.store_name, run.name))
+    with lines_to(run.folder.log) as on_line, _refuse_other_trainings(run.resume is True):
+        if job.resume and archive:
+            fetch_newer(job, archive.store, (run.store_name, run.name))
         try:
-            made = train(order, _announcing(run, on_line, uploader), uploader)
+            final = train(job, _line_handler(run, on_line, uploader), uploader)
         except TrainingStopped as stopped:
-            # neither a failure, in red, nor a result that a later run may take from the cache
+            # neither a failure nor a result that a later run may take from the cache
             transaction = get_transaction()
             assert transaction is not None
             transaction.write_on_commit = False
             return cast("CheckpointRef", Cancelled(message=str(stopped), data=stopped))
     if training.node_rank == 0:
-        show_losses(made, run)
-    return made
+        show_losses(final, run)
+    return final
 
 
 @contextmanager
-def _others_refused(refused: bool) -> Iterator[None]:
-    """Where one training alone may be gone on with, another one in its folder is not set aside for it."""
+def _refuse_other_trainings(must_resume: bool) -> Iterator[None]:
+    """If the run must resume, fail where its folder holds another training, which would otherwise be moved away."""
     try:
         yield
     except OccupiedError as error:
-        if refused:
+        if must_resume:
             raise TrainingError(str(error)) from None
         raise
 
 
-def _announcing(run: Run, on_line: Callable[[str], None], uploader: Uploader | None) -> Callable[[str], None]:
-    watcher = Watcher(ArtifactBoard(run.name))
+def _line_handler(run: Run, on_line: Callable[[str], None], uploader: Uploader | None) -> Callable[[str], None]:
+    """Passes lines on, shows their progress, and announces and uploads complete checkpoints."""
+    reporter = ProgressReporter(TrainingArtifacts(run.name))
 
-    def hear(line: str) -> None:
+    def handle(line: str) -> None:
         on_line(line)
-        watcher.hear(line)
+        reporter.on_line(line)
         step_number = saved_step(line)
         if step_number is not None:
             announce(SAVED, run, step_number)
             if uploader:
                 uploader.notify()
 
-    return hear
+    return handle
 
 
-class ArtifactBoard:
-    """Shows a training on Prefect's pages: how far it is, and where its curves are."""
+class TrainingArtifacts:
+    """Shows a training's progress and the link to its curves as Prefect artifacts."""
 
     def __init__(self, run: str):
         self._run = run
         self.show_progress = ProgressArtifact("training", run).show
 
-    def show_link(self, address: str) -> None:
+    def show_link(self, url: str) -> None:
         with harmless():
-            create_link_artifact(address, link_text=f"curves of {self._run}", key=artifact_key("curves", self._run))
+            create_link_artifact(url, link_text=f"curves of {self._run}", key=artifact_key("curves", self._run))
 
 
-def show_losses(made: CheckpointRef, run: Run) -> None:
-    """Draw the course of the loss, for the run's folder and for Prefect's pages."""
-    picture = draw_losses(run.name, read_json(made.path / TRAINER_STATE, allow_nan=True)["log_history"])
+def show_losses(final: CheckpointRef, run: Run) -> None:
+    """Draw the loss curve, for the run's folder and as a Prefect artifact."""
+    picture = draw_losses(run.name, read_json(final.path / TRAINER_STATE, allow_nan=True)["log_history"])
     write_text(run.folder.loss_curve, picture)
-    address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+    url = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
     with harmless():
-        create_image_artifact(address, key=artifact_key("loss", run.name), description=f"Loss of {run.name}")
+        create_image_artifact(url, key=artifact_key("loss", run.name), description=f"Loss of {run.name}")

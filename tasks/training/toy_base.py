@@ -1,7 +1,6 @@
-"""The toy base model: drawn at random, then pre-trained in full on lessons with simpler text than any data it is
-tuned on.
+"""The toy base model: random weights, fully pre-trained on lessons, whose text is simpler than that of any data set.
 
-    python -m tasks.training.toy_base --config FILE      the file holds {"lessons": DatasetRef, "out": folder}
+python -m tasks.training.toy_base --config FILE      the file holds {"lessons": DatasetRef, "out": folder}
 """
 
 import shutil
@@ -19,7 +18,7 @@ from tasks.processes import run_worker, serve_worker
 from tasks.prompt_text import without_placeholder
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import CPU_ENVIRONMENT
 
 WORKER = "tasks.training.toy_base"
@@ -43,38 +42,38 @@ TRAINING = TrainingConfig(
     dataloader_num_workers=0,
     use_cpu=True,
 )
-# Files of a finished training that tell of the training, not of the model.
-NOT_THE_MODEL = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
+# Files of a finished training that are not part of the model.
+TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
 
 
 def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
-    """Make the toy base model in a child process; a whole one of the same lessons is not made again."""
-    fingerprint = _order(lessons, out, out).fingerprint
-    manifest = whole_manifest(out, fingerprint)
-    if manifest is None:
+    """Create the toy base model in a child process, unless `out` holds it already, made from the same lessons."""
+    job = _job(lessons, out, out)
+    manifest = whole_manifest(out)
+    if manifest is None or not job.matches(manifest.fingerprint):
         run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
-        manifest = write_manifest(out, fingerprint)
+        manifest = write_manifest(out, job.fingerprint)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
 def work(config: dict[str, Any]) -> None:
-    """Draw the model and train it on the lessons."""
+    """Create the model with random weights and train it on the lessons."""
     from tasks.training.worker import work as train
 
     lessons, out = DatasetRef.model_validate(config["lessons"]), Path(config["out"])
     scratch = out.with_name(f".{out.name}.training")
     shutil.rmtree(scratch, ignore_errors=True)
     create_tiny(scratch / "untrained", _texts(lessons), SEED)
-    train(_order(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
+    train(_job(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
     with made_beside(out) as part:
         for path in (scratch / FINAL).iterdir():
-            if path.name not in NOT_THE_MODEL:
+            if path.name not in TRAINING_FILES:
                 link_or_copy(path, part / path.name)
     shutil.rmtree(scratch)
 
 
-def _order(lessons: DatasetRef, base: Path, out: Path) -> TrainingOrder:
-    return TrainingOrder(
+def _job(lessons: DatasetRef, base: Path, out: Path) -> TrainingJob:
+    return TrainingJob(
         run="toy-base",
         base=ModelRef(path=base, sha256=f"drawn with seed {SEED}"),
         dataset=lessons,
@@ -85,7 +84,7 @@ def _order(lessons: DatasetRef, base: Path, out: Path) -> TrainingOrder:
 
 
 def _texts(lessons: DatasetRef) -> Iterator[str]:
-    """What the tokenizer learns its merges from: the template around the lessons' turns."""
+    """Texts from which the tokenizer learns its merges: the lessons' turns in the prompt template."""
     for record in read_json(lessons.path / TRAIN_SET):
         values = [turn["value"] for turn in record["conversations"]]
         for question, answer in zip(values[::2], values[1::2], strict=True):

@@ -1,9 +1,12 @@
-"""What is trained: LoRA on the language model's linear layers, the projector in full, or all of both."""
+"""Which parameters are trained: LoRA on the language model's linear layers and the full projector, or all weights."""
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.settings import TrainingConfig
+
+if TYPE_CHECKING:
+    import torch
 
 # q, k, v, o, gate, up and down of every LLaMA layer; never CLIP, never lm_head.
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -11,15 +14,15 @@ PROJECTOR = "multi_modal_projector"
 TOWER = "vision_tower"
 
 
-def prepare_trainable(model: Any, config: TrainingConfig) -> Any:
-    """Freeze what is not trained and attach adapters; seeds the adapters' first values.
+def prepare_trainable(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Module":
+    """Freeze the other parameters and attach adapters; seeds the adapters' initial values.
 
-    What is trained is kept in float32, whatever the base's type is: a small step of a bfloat16 weight is rounded
-    away. DeepSpeed keeps such copies itself.
+    Trained parameters are float32, whatever the type of the base: bfloat16 would round small updates away. DeepSpeed
+    keeps its own float32 copies.
     """
     from transformers import set_seed
 
-    # before the adapters, or their first values would follow from whatever ran earlier
+    # before the adapters, or their initial values would depend on whatever ran earlier
     set_seed(config.seed)
     if config.lora_enable:
         model.requires_grad_(False)
@@ -34,7 +37,7 @@ def prepare_trainable(model: Any, config: TrainingConfig) -> Any:
     return model
 
 
-def _with_lora(model: Any, config: TrainingConfig) -> Any:
+def _with_lora(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Module":
     from peft import LoraConfig, get_peft_model
 
     lora = LoraConfig(
@@ -49,24 +52,24 @@ def _with_lora(model: Any, config: TrainingConfig) -> Any:
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
-def non_lora_names(model: Any) -> set[str]:
-    """Names of the parameters that are trained in full: the projector's and, where asked, the tower's."""
+def non_lora_names(model: "torch.nn.Module") -> set[str]:
+    """Names of the fully trained parameters: the projector's and, if the settings say so, the vision tower's."""
     return {name for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
 
 
-def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Parameter groups as LLaVA has them: with weight decay or without, and the projector at its own learning rate.
+def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig) -> list[dict[str, Any]]:
+    """LLaVA's parameter groups: with and without weight decay, and the projector at its own learning rate.
 
     Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.
     """
     own_rate = config.mm_projector_lr is not None
-    # the main rate first: it is the one that is logged
-    groups: dict[tuple[bool, bool], list[Any]] = {
+    # the main learning rate first: the trainer logs that of the first group
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {
         (projector, decays): [] for projector in (False, True) for decays in (True, False)
     }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[own_rate and PROJECTOR in name, len(true_shape(parameter)) > 1].append(parameter)
+            groups[own_rate and PROJECTOR in name, len(full_shape(parameter)) > 1].append(parameter)
     return [
         {
             "params": parameters,
@@ -78,12 +81,12 @@ def optimizer_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]
     ]
 
 
-def true_shape(parameter: Any) -> tuple[int, ...]:
-    """A parameter's shape, also where ZeRO-3 has taken it apart."""
+def full_shape(parameter: "torch.Tensor") -> tuple[int, ...]:
+    """A parameter's shape, also if ZeRO-3 has partitioned it."""
     return tuple(getattr(parameter, "ds_shape", parameter.shape))
 
 
-def count_parameters(model: Any) -> tuple[int, int]:
-    """Trainable and all parameters of a model."""
-    sizes = [(prod(true_shape(p)), p.requires_grad) for p in model.parameters()]
+def count_parameters(model: "torch.nn.Module") -> tuple[int, int]:
+    """Number of trainable and of all parameters of a model."""
+    sizes = [(prod(full_shape(p)), p.requires_grad) for p in model.parameters()]
     return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

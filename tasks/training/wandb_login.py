@@ -1,4 +1,4 @@
-"""Weights & Biases without a question: online where a key is, else files for a later `wandb sync`, or nothing."""
+"""Weights & Biases without prompting: online if there is a key, otherwise files for a later `wandb sync`, or off."""
 
 import configparser
 import netrc
@@ -13,7 +13,7 @@ from tasks.errors import ConfigError
 Mode = Literal["online", "offline", "disabled"]
 PUBLIC_SERVER = "https://api.wandb.ai"
 PROJECT = "rsvlm"
-# What WANDB_MODE may also say; "dryrun" is the old word for it.
+# Values of WANDB_MODE; "dryrun" is the old name of "offline".
 MODES: Mapping[str, Mode] = {
     "online": "online",
     "run": "online",
@@ -25,7 +25,7 @@ MODES: Mapping[str, Mode] = {
 
 
 def key_source(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Where wandb would find a key, in its own order; None where there is none. The key itself is never given."""
+    """Where wandb would find a key, in its own order, or None; the key itself is never returned."""
     for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
         if environment.get(name):
             return name
@@ -36,29 +36,29 @@ def key_source(environment: Mapping[str, str] = os.environ) -> str | None:
     return "wandb's settings" if settings.get("api_key") else None
 
 
-def choose_mode(asked: str, environment: Mapping[str, str] = os.environ) -> Mode:
-    """The mode of a run: WANDB_MODE before training.wandb_mode, and `auto` by whether there is a key.
+def choose_mode(setting: str, environment: Mapping[str, str] = os.environ) -> Mode:
+    """The mode of a run: WANDB_MODE overrides training.wandb_mode; `auto` is online if there is a key, else offline.
 
-    Raises ConfigError where it is to be online and no key is found.
+    Raises ConfigError for online without a key.
     """
     if environment.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes"):
         return "disabled"
-    said = environment.get("WANDB_MODE") or asked
-    if said == "auto":
+    name = environment.get("WANDB_MODE") or setting
+    if name == "auto":
         return "online" if key_source(environment) else "offline"
-    if said not in MODES:
-        raise ConfigError(f"WANDB_MODE is {said!r}: set it to online, offline or disabled, or not at all.")
-    if MODES[said] == "online" and key_source(environment) is None:
+    if name not in MODES:
+        raise ConfigError(f"WANDB_MODE is {name!r}: set it to online, offline or disabled, or unset it.")
+    if MODES[name] == "online" and key_source(environment) is None:
         raise ConfigError(
-            "Weights & Biases is to be online, but no key is found: log in with `wandb login`, set WANDB_API_KEY, or "
+            "Weights & Biases is set to online, but no key was found: log in with `wandb login`, set WANDB_API_KEY, or "
             "set training.wandb_mode=offline."
         )
-    return MODES[said]
+    return MODES[name]
 
 
-def prepare_wandb(asked: str, folder: Path) -> bool:
-    """Set wandb's environment, its files below `folder`; False where nothing is to be reported."""
-    mode = choose_mode(asked)
+def prepare_wandb(setting: str, folder: Path) -> bool:
+    """Set wandb's environment variables, with its files under `folder`; False if it is disabled."""
+    mode = choose_mode(setting)
     if mode == "disabled":
         return False
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,8 +75,8 @@ def _home(environment: Mapping[str, str]) -> Path:
 def _netrc_file(environment: Mapping[str, str]) -> Path:
     if named := environment.get("NETRC"):
         return Path(named).expanduser()
-    usual, other = _home(environment) / ".netrc", _home(environment) / "_netrc"
-    return other if other.exists() and not usual.exists() else usual
+    default, alternative = _home(environment) / ".netrc", _home(environment) / "_netrc"
+    return alternative if alternative.exists() and not default.exists() else default
 
 
 def _in_netrc(file: Path, host: str) -> bool:
@@ -88,7 +88,7 @@ def _in_netrc(file: Path, host: str) -> bool:
 
 
 def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:
-    """The default section of wandb's own settings; none where the file is missing or not readable."""
+    """The default section of wandb's settings file; empty if the file is missing or unreadable."""
     folder = environment.get("WANDB_CONFIG_DIR") or _home(environment) / ".config" / "wandb"
     parser = configparser.ConfigParser(interpolation=None)
     try:

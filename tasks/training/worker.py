@@ -1,9 +1,9 @@
 """The training process.
 
-    python -m tasks.training.worker --config ORDER.json
-    torchrun --nproc-per-node N -m tasks.training.worker --config ORDER.json
+    python -m tasks.training.worker --config JOB.json
+    torchrun --nproc-per-node N -m tasks.training.worker --config JOB.json
 
-The file holds a TrainingOrder. It imports no Prefect: every rank would pay for it.
+The file holds a TrainingJob. Prefect is not imported: it would cost every rank two seconds.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from transformers import TrainingArguments
 
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
@@ -19,94 +20,89 @@ from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint
 from tasks.model.llava.base_loading import require_loadable
 from tasks.model.llava.configured_base import require_select_layer
 from tasks.model.loading import Processor, choose_dtype, load_base, load_processor
-from tasks.paths import FINAL
+from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET, checkpoint_name
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
-from tasks.training.arguments import training_arguments
-from tasks.training.attention import choose_attention, this_machine
-from tasks.training.callbacks import Readings
+from tasks.training.arguments import attention_support, choose_attention, init_deepspeed, training_arguments
+from tasks.training.callbacks import GracefulStop, LogLines, StepMetrics, StopSignal
 from tasks.training.checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.collator import SampleDataset
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.loss_guard import LossGuard
-from tasks.training.progress import ProgressLines
 from tasks.training.resuming import newest_checkpoint
-from tasks.training.samples import make_samples
-from tasks.training.settings_record import settings_of_order
-from tasks.training.stopping import StopInOrder, StopSign
+from tasks.training.samples import make_samples, read_set
+from tasks.training.settings_record import settings_of_job
 from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer
-from tasks.training.training_records import read_set
 from tasks.training.validation import keep_best, require_validation
 from tasks.training.validation_answers import answer_scores
-from tasks.training.worker_output import saved_line, stopped_line
-from tasks.training.zero_config import join_deepspeed
+from tasks.worker_lines import saved_line, stopped_line
 
 
 def work(config: dict[str, Any]) -> dict[str, Any]:
-    """Train as the order says; returns the last step."""
-    order = TrainingOrder.model_validate(config)
-    stop = StopSign(order.stop_file)
-    require_loadable(order.base.path)
-    # before the model: DeepSpeed takes its parameters apart while they are loaded
-    arguments = training_arguments(order)
-    if order.training.deepspeed is not None:
-        join_deepspeed(order.training.use_cpu)
-    checkpoint = newest_checkpoint(order)
+    """Run a training job; returns its last step."""
+    job = TrainingJob.model_validate(config)
+    stop = StopSignal(job.stop_file)
+    require_loadable(job.base.path)
+    # before the model: DeepSpeed partitions its parameters while they are loaded
+    arguments = training_arguments(job)
+    if job.training.deepspeed is not None:
+        init_deepspeed(job.training.use_cpu)
+    checkpoint = newest_checkpoint(job)
     if checkpoint is not None and is_last(checkpoint):
-        # transformers would train one step more
-        say(f"{checkpoint.name} is that of the last step: nothing is left to train")
-        return _finish(order, checkpoint, arguments)
-    trainer = build_trainer(order, arguments)
-    trainer.add_callback(StopInOrder(stop))
+        # transformers would train one more step
+        log_line(f"{checkpoint.name} is from the last step: nothing is left to train")
+        return _finish(job, checkpoint, arguments)
+    trainer = build_trainer(job, arguments)
+    trainer.add_callback(GracefulStop(stop))
     if checkpoint is not None:
-        say(f"resuming from {checkpoint.name}")
-    elif order.resume:
-        say("no checkpoint to go on from: training begins at its first step")
+        log_line(f"resuming from {checkpoint.name}")
+    elif job.resume:
+        log_line("no checkpoint to resume from: training starts at step 0")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     step = trainer.state.global_step
     if step < trainer.state.max_steps:
-        say(stopped_line(step))
+        log_line(stopped_line(step))
         return {"step": step}
     trainer.save_last()
-    return _finish(order, order.out / f"checkpoint-{step}", arguments)
+    return _finish(job, job.out / checkpoint_name(step), arguments)
 
 
-def _finish(order: TrainingOrder, checkpoint: Path, arguments: Any) -> dict[str, Any]:
-    """Publish the model of the last step's checkpoint, on the first process; returns the step."""
+def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) -> dict[str, Any]:
+    """Publish the model of the last step's checkpoint, on the first process only; returns the step."""
     step = step_of(checkpoint)
     if arguments.process_index == 0:
-        keep_best(order.out, best_step(checkpoint))
-        publish_final(checkpoint, order.out / FINAL)
-        write_manifest(order.out / FINAL, order.fingerprint, {"run": order.run, "step": step})
+        keep_best(job.out, best_step(checkpoint))
+        publish_final(checkpoint, job.out / FINAL)
+        write_manifest(job.out / FINAL, job.fingerprint, {"run": job.run, "step": step})
     PartialState().wait_for_everyone()
     return {"step": step}
 
 
-def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
-    """The trainer of an order: base model, adapters, sets and how checkpoints are kept."""
-    dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
-    processor = _processor(order)
-    sets = {name: _dataset(order, name, processor) for name in ("data_train", "data_val")}
-    attention, reason = choose_attention(this_machine(order.training.use_cpu), half=order.training.bf16)
-    say(f"attention: {attention}, because {reason}")
-    model = prepare_trainable(load_base(order.base.path, dtype, attn_implementation=attention).train(), order.training)
+def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTrainer:
+    """The trainer of a job, with its base model, adapters, sets and callbacks."""
+    dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
+    processor = _processor(job)
+    sets = {file: _dataset(job, file, processor) for file in (TRAIN_SET, VALIDATION_SET)}
+    attention, reason = choose_attention(attention_support(job.training.use_cpu), half=job.training.bf16)
+    log_line(f"attention: {attention}, because {reason}")
+    model = prepare_trainable(load_base(job.base.path, dtype, attn_implementation=attention).train(), job.training)
     trained, total = count_parameters(model)
-    say(f"{trained:,} of {total:,} parameters are trained")
+    log_line(f"{trained:,} of {total:,} parameters are trained")
     trainer = LlavaTrainer(
-        config=order.training,
+        config=job.training,
         processor=processor,
-        origin=origin_of(order),
-        on_complete=lambda folder: _announce(folder, order.staging),
+        origin=_origin(job),
+        on_complete=lambda folder: _announce(folder, job.staging),
         model=model,
         args=arguments,
-        train_dataset=sets["data_train"],
-        eval_dataset=sets["data_val"] if len(sets["data_val"]) else None,
-        callbacks=[LossGuard(), ProgressLines()],
+        train_dataset=sets[TRAIN_SET],
+        eval_dataset=sets[VALIDATION_SET] if len(sets[VALIDATION_SET]) else None,
+        callbacks=[LossGuard(), LogLines()],
     )
-    # before the callbacks that send its readings
-    trainer.callback_handler.callbacks.insert(0, Readings(order.training))
-    trainer.answer_scores = answer_scores(order, processor)
+    # before the callbacks that send its metrics
+    trainer.callback_handler.callbacks.insert(0, StepMetrics(job.training))
+    trainer.answer_scores = answer_scores(job, processor)
     from transformers import PrinterCallback, ProgressCallback
 
     for callback in (PrinterCallback, ProgressCallback):
@@ -114,50 +110,50 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     return trainer
 
 
-def origin_of(order: TrainingOrder) -> CheckpointOrigin:
-    """What every checkpoint of an order tells of where it comes from."""
+def _origin(job: TrainingJob) -> CheckpointOrigin:
+    """The origin that is saved with every checkpoint of a job."""
     return CheckpointOrigin(
-        run=order.run,
-        base=order.base.path.name,
-        training=order.fingerprint,
-        base_weights=weights_fingerprint(order.base.path),
-        dataset=order.dataset.sha256,
-        settings=settings_of_order(order),
+        run=job.run,
+        base=job.base.path.name,
+        training=job.fingerprint,
+        base_weights=weights_fingerprint(job.base.path),
+        dataset=job.dataset.sha256,
+        settings=settings_of_job(job),
     )
 
 
-def _processor(order: TrainingOrder) -> Processor:
-    """The base's processor, with images padded or cropped as the order says; it is saved with every checkpoint."""
-    require_select_layer(order.base.path, order.model)
-    processor = load_processor(order.base.path)
-    processor.image_processor.do_pad = order.model.image_aspect_ratio == "pad"
+def _processor(job: TrainingJob) -> Processor:
+    """The base's processor, set to pad or crop images; it is saved with every checkpoint."""
+    require_select_layer(job.base.path, job.model)
+    processor = load_processor(job.base.path)
+    processor.image_processor.do_pad = job.model.image_aspect_ratio == "pad"
     return processor
 
 
-def _dataset(order: TrainingOrder, name: str, processor: Processor) -> SampleDataset:
-    config = order.training
-    records = read_set(order.dataset.path, name)
+def _dataset(job: TrainingJob, file: str, processor: Processor) -> SampleDataset:
+    config, name = job.training, Path(file).stem
+    records = read_set(job.dataset.path, file)
     samples, dropped = make_samples(records, processor, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
-        say(f"{name}: dropped {count} samples: {reason}")
-    say(f"{name}: {len(records)} records, {len(samples)} samples")
-    if name == "data_train" and not samples:
-        raise DataError("No sample of the training set can be learned from: see the reasons above.")
-    if name == "data_val":
+        log_line(f"{name}: dropped {count} samples: {reason}")
+    log_line(f"{name}: {len(records)} records, {len(samples)} samples")
+    if file == TRAIN_SET and not samples:
+        raise DataError("The training set has no usable sample: see the reasons above.")
+    if file == VALIDATION_SET:
         require_validation(samples, config)
-        # so that a batch is padded little; the mean does not depend on the order
+        # for less padding per batch; the mean loss does not depend on the order
         samples.sort(key=lambda sample: sample.length, reverse=True)
-    return SampleDataset(samples, order.dataset.images, processor)
+    return SampleDataset(samples, job.dataset.images, processor)
 
 
 def _announce(checkpoint: Path, staging: Path | None) -> None:
     if staging is not None:
         stage_checkpoint(checkpoint, staging)
-    say(saved_line(step_of(checkpoint)))
+    log_line(saved_line(step_of(checkpoint)))
 
 
-def say(text: str) -> None:
-    """Print a line at once, on the first rank only."""
+def log_line(text: str) -> None:
+    """Print a line without buffering, on the first rank only."""
     if os.environ.get("RANK", "0") == "0":
         print(text, flush=True)
 

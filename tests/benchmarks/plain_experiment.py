@@ -20,7 +20,7 @@ from tasks.inference.request import AnswerStore, PredictRequest
 from tasks.manifests import made_beside, write_manifest
 from tasks.model.llava.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
-from tasks.preflight.preflight import look_ahead
+from tasks.preflight.preflight import run_preflight
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import ExperimentConfig
@@ -28,7 +28,7 @@ from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.run_outputs import archive_results
 from tasks.storage.runs import Run, claim_store, open_run
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 from tasks.training.loss_curve import draw_losses
 
@@ -37,7 +37,7 @@ def main(yaml: str, workspace: Path) -> None:
     """Run the experiment of a YAML file, from the data to the comparison with its base model."""
     config = load_config(yaml)
     run = open_run(config, "plain", workspace)
-    report = look_ahead(config, run.workspace_root, None)
+    report = run_preflight(config, run.workspace_root, None)
     write_json(run.folder.preflight, report.model_dump(mode="json"))
     dataset = prepare(config, run)
     base = configured_base(Path(config.model.base), config.model, run.workspace.models)
@@ -66,7 +66,7 @@ def prepare(config: ExperimentConfig, run: Run) -> DatasetRef:
 
 def fine_tune(config: ExperimentConfig, run: Run, base: ModelRef, dataset: DatasetRef) -> CheckpointRef:
     """Train, with the uploader beside, and draw the course of the loss."""
-    order = TrainingOrder(
+    order = TrainingJob(
         run=run.name, base=base, dataset=dataset, model=config.model, training=config.training,
         out=run.folder.training, staging=run.folder.staging, resume=True,
     )  # fmt: skip

@@ -20,12 +20,11 @@ from tasks.model.loading import load_processor
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.arguments import training_arguments
-from tasks.training.job import TrainingOrder
-from tasks.training.losses import mean_loss, predict_answers
+from tasks.training.job import TrainingJob
 from tasks.training.sampler import padding_share, train_sampler
 from tasks.training.samples import Sample, make_samples
 from tasks.training.trainable import optimizer_groups
-from tasks.training.trainer import LlavaTrainer
+from tasks.training.trainer import LlavaTrainer, answer_logits, mean_loss
 from tasks.training.worker import build_trainer
 
 REAL_RECORDS = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
@@ -77,7 +76,7 @@ class BareLoop:
     def run(self, first: int) -> None:
         """CHUNK steps from batch `first` on."""
         for batch in self.batches[first : first + CHUNK]:
-            logits, labels, _ = predict_answers(self.model, batch)
+            logits, labels, _ = answer_logits(self.model, batch)
             mean_loss(logits, labels).backward()
             torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
             self.optimizer.step()
@@ -107,7 +106,7 @@ def now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def make_order(folder: Path) -> TrainingOrder:
+def make_order(folder: Path) -> TrainingJob:
     """A toy model and captions of images with the size of photographs."""
     # accelerate would take all cores otherwise
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -123,7 +122,7 @@ def make_order(folder: Path) -> TrainingOrder:
     for name, chosen in (("data_train", records), ("data_val", records[:4])):
         (folder / f"{name}.json").write_text(json.dumps(chosen))
     create_tiny(folder / "model", (turn["value"] for one in records for turn in one["conversations"]), seed=28)
-    return TrainingOrder(
+    return TrainingJob(
         run="benchmark",
         base=ModelRef(path=folder / "model", sha256="drawn"),
         dataset=DatasetRef(

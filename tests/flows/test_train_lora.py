@@ -91,8 +91,9 @@ def test_a_resume_with_another_base_moves_nothing(trained: SimpleNamespace, tmp_
 
     create_tiny(tmp_path / "other", ["a plane"], seed=29)
     before = state(trained.run.root)
-    said = refused(trained, trained.build(model={"base": str(tmp_path / "other")}))
-    assert f" was trained with another base model than {tmp_path / 'other'}: choose another --name" in said
+    message = refused(trained, trained.build(model={"base": str(tmp_path / "other")}))
+    sentence = f" was trained with another base model than {tmp_path / 'other'}: choose another --name"
+    assert sentence in message
     assert state(trained.run.root) == before
 
 
@@ -150,9 +151,7 @@ def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
 
 
 def test_an_interrupted_training_resumes_only_with_its_own_settings(tiny_model_dir: Path, tmp_path: Path) -> None:
-    said = interrupt(
-        start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "the first step is made"
-    )
+    said = interrupt(start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "first step done")
     run = RunFolder(tmp_path / "w" / "runs" / "cut")
     (saved,) = (path.name for path in run.training.glob("checkpoint-*"))
     assert f"error: Training cancelled, {saved} saved: " in said
@@ -162,8 +161,8 @@ def test_an_interrupted_training_resumes_only_with_its_own_settings(tiny_model_d
     assert other.returncode == 2
     assert told == (
         f"error: {run.training / saved} was trained with other settings (training.per_device_train_batch_size was 4 "
-        "and is 2): choose another --name, or give those again.\n"
+        "and is 2): choose another --name, or use the same settings again.\n"
     )
     assert state(run.root) == before
     same = start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4", "--resume")
-    assert f"resuming from {saved}" in interrupt(same, "the first step is made")
+    assert f"resuming from {saved}" in interrupt(same, "first step done")

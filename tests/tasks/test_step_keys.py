@@ -13,7 +13,7 @@ from tasks.inference.request import PredictionSpec
 from tasks.orchestration.caching import _content_of, _key_in_context, content_key
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 
 TASKS = Path(__file__).parents[2] / "tasks"
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))
@@ -77,7 +77,7 @@ def test_a_steps_key_is_the_same_in_two_homes_and_holds_no_path_of_either(name: 
 
 def test_a_trainings_fingerprint_is_the_same_in_two_homes() -> None:
     orders = [
-        TrainingOrder(run="demo", out=home / "training", **{
+        TrainingJob(run="demo", out=home / "training", **{
             name: value
             for name, value in parameters(home)["train-adapter"].items()
             if name in ("base", "dataset", "model", "training")

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
 from tasks.files import remove_half_written
-from tasks.paths import notes_beside
+from tasks.paths import checkpoint_folders, checkpoint_name, notes_beside
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.notes import Note, note_failure, note_on, write_note
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.retention import thin_local, thin_store
 from tasks.storage.checkpoints.staging import (
-    NAME,
     Staged,
     clear_unfinished,
     drop_resume_states,
@@ -60,9 +59,8 @@ class Archive:
     def take_up(self) -> None:
         """Clear what a kill left half done, and stage complete checkpoints that it kept from being staged."""
         clear_unfinished(self.staging)
-        for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
-            match = NAME.fullmatch(checkpoint.name)
-            if not match or match[2] or not whole_on_disk(checkpoint) or self._is_archived(checkpoint):
+        for _, checkpoint in checkpoint_folders(self.staging.parent):
+            if not whole_on_disk(checkpoint) or self._is_archived(checkpoint):
                 continue
             try:
                 stage_checkpoint(checkpoint, self.staging)
@@ -128,6 +126,6 @@ def archive_staged(archive: Archive) -> dict[int, Archived]:
     archive.take_up()
     result = archive.sweep()
     if result.failed:
-        told = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
+        told = "; ".join(f"{checkpoint_name(step)}: {error}" for step, error in result.failed.items())
         raise StoreError(f"Still only in {archive.staging}: {told}")
     return result.archived

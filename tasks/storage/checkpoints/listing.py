@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tasks.errors import StoreError
+from tasks.paths import checkpoint_name
 from tasks.records import Manifest, Value
 from tasks.storage.checkpoints.paths import Place, places_below
 from tasks.storage.object_store import ObjectStore
@@ -77,6 +78,6 @@ def pull_checkpoint(store: ObjectStore, out: Path) -> Path:
         raise StoreError(f"{store.uri} holds several runs ({', '.join(runs)}): give the address of one of them.")
     for place in reversed(places):
         if _checked(store, place, missing_files).whole:
-            pull_folder(store, place.folder, out / f"checkpoint-{place.step}")
-            return out / f"checkpoint-{place.step}"
+            pull_folder(store, place.folder, out / checkpoint_name(place.step))
+            return out / checkpoint_name(place.step)
     raise StoreError(f"No checkpoint below {store.uri} is whole: `rsvlm checkpoints verify` names what is missing.")

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from tasks.errors import DataError
 from tasks.files import read_json, write_json
-from tasks.paths import notes_beside
+from tasks.paths import checkpoint_step, notes_beside, parse_checkpoint_name
 from tasks.records import Value
-from tasks.storage.checkpoints.staging import NAME, saved_at_ns
+from tasks.storage.checkpoints.staging import saved_at_ns
 
 
 class Note(Value):
@@ -29,8 +29,8 @@ def write_note(staged: Path, note: Note) -> None:
 def note_on(checkpoint: Path, staging: Path) -> Note | None:
     """The note on a checkpoint of the trainer's folder; one on another training of its step does not count."""
     for path in notes_beside(staging).glob(f"{checkpoint.name}*.json"):
-        match = NAME.fullmatch(path.stem)
-        if match and f"checkpoint-{match[1]}" == checkpoint.name:
+        name = parse_checkpoint_name(path.stem)
+        if name and name[0] == checkpoint_step(checkpoint.name):
             note = _read(path)
             if note and note.saved_at_ns == saved_at_ns(checkpoint):
                 return note

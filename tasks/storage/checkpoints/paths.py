@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from tasks.files import digest_of
 from tasks.manifests import content_digest
-from tasks.paths import COMPLETE, MANIFEST
+from tasks.paths import COMPLETE, MANIFEST, checkpoint_name, parse_checkpoint_name
 from tasks.records import Manifest
 from tasks.storage.folder_upload import VERSIONS, Archived, archive_folder, manifest_of, shown_files
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import DamagedManifest, join, read_remote_manifest, sound_manifest
 from tasks.storage.stored_files import StoredFile
 
-STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)(?:-(\d+))?/{re.escape(MANIFEST)}$")
+STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/([^/]+)/{re.escape(MANIFEST)}$")
 # written before the first file and taken away after the manifest; it holds the digest of the content to come
 CLAIM = ".claim"
 # checkpoints whose files are looked at for what need not be sent again
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 def checkpoint_prefix(run: str, step: int, number: int = 1) -> str:
     """Where a checkpoint stands in the store."""
-    return join(run, "checkpoints", f"checkpoint-{step}" + (f"-{number}" if number > 1 else ""))
+    return join(run, "checkpoints", checkpoint_name(step, number))
 
 
 def places_below(store: ObjectStore, folder: str = "") -> list[Place]:
@@ -47,9 +47,9 @@ def places_below(store: ObjectStore, folder: str = "") -> list[Place]:
     """
     found = []
     for key in store.sizes_below(folder):
-        if match := STORED.search(join(store.uri, key)):
-            place = key.removesuffix(MANIFEST).rstrip("/")
-            found.append(Place(match[1], int(match[2]), int(match[3] or 1), place))
+        match = STORED.search(join(store.uri, key))
+        if match and (name := parse_checkpoint_name(match[2])):
+            found.append(Place(match[1], *name, key.removesuffix(MANIFEST).rstrip("/")))
     return sorted(found)
 
 

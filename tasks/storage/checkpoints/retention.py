@@ -6,11 +6,11 @@ from shutil import rmtree
 
 from tasks.json_text import decode_json
 from tasks.manifests import content_digest
-from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE
+from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE, checkpoint_folders
 from tasks.settings import KeepRule
 from tasks.storage.checkpoints.notes import note_on
 from tasks.storage.checkpoints.paths import CLAIM, places_below
-from tasks.storage.checkpoints.staging import NAME, whole_on_disk
+from tasks.storage.checkpoints.staging import whole_on_disk
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, sound_manifest
 
@@ -82,8 +82,7 @@ def _empty(store: ObjectStore, folder: str) -> None:
 
 def thin_local(staging: Path, store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
     """Remove from a trainer's folder what the rule does not keep and the store has whole; the steps that went."""
-    named = ((NAME.fullmatch(path.name), path) for path in staging.parent.glob("checkpoint-*"))
-    here = {int(name[1]): path for name, path in named if name and not name[2] and whole_on_disk(path)}
+    here = {step: path for step, path in checkpoint_folders(staging.parent) if whole_on_disk(path)}
     if rule == KeepRule() or not here:
         return []
     state = here[max(here)] / TRAINER_STATE

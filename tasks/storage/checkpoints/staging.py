@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -13,10 +12,9 @@ from typing import Any, NamedTuple
 
 from tasks.errors import DataError, ModelError, StoreError
 from tasks.files import link_or_copy, read_json, write_json
-from tasks.paths import COMPLETE, RESUME_ONLY, is_below
+from tasks.paths import COMPLETE, RESUME_ONLY, checkpoint_name, is_below, parse_checkpoint_name
 
 UNFINISHED, ARCHIVED = ".part", ".archived"
-NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
 
 
 class Staged(NamedTuple):
@@ -40,7 +38,7 @@ def stage_checkpoint(checkpoint: Path, staging: Path, step: int | None = None) -
     """
     if not (checkpoint / COMPLETE).is_file():
         raise ModelError(f"{checkpoint} has no {COMPLETE}: it was not saved to its end; use an older checkpoint.")
-    name = checkpoint.name if step is None else f"checkpoint-{step}"
+    name = checkpoint.name if step is None else checkpoint_name(step)
     with _refusals(checkpoint, staging), locked(staging):
         for number in count(1):
             staged = staging / (name if number == 1 else f"{name}-{number}")
@@ -115,8 +113,8 @@ def clear_unfinished(staging: Path) -> None:
 
 def staged_checkpoints(staging: Path) -> list[Staged]:
     """All checkpoints in staging, complete or not, in order."""
-    found = ((path, NAME.fullmatch(path.name)) for path in staging.glob("checkpoint-*") if path.is_dir())
-    return sorted(Staged(int(name[1]), int(name[2] or 1), path) for path, name in found if name)
+    found = ((parse_checkpoint_name(path.name), path) for path in staging.glob("checkpoint-*") if path.is_dir())
+    return sorted(Staged(*name, path) for name, path in found if name)
 
 
 def drop_resume_states(staged: Path) -> None:

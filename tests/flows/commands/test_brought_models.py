@@ -15,7 +15,7 @@ from flows.cli import main
 from tasks.errors import ModelError
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
 WEIGHTS = "model.safetensors"
@@ -194,7 +194,7 @@ class World:
         records = (self.root / "data" / "dataset.json").read_text()
         for name in ("data_train", "data_val"):
             (sets / f"{name}.json").write_text(records)
-        order = TrainingOrder(
+        order = TrainingJob(
             run="test",
             base=ModelRef(path=self.model, sha256="base"),
             dataset=DatasetRef(path=sets, sha256="sets", images=self.root / "data" / "imagenes", images_sha256="images",

@@ -15,7 +15,7 @@ from tasks.model.checkpoint_origin import weights_fingerprint
 from tasks.model.llava.model_tensors import read_base
 from tasks.model.loading import load_base
 from tasks.model.tensor_files import read_float
-from tasks.preflight.model_checks import look_at_base
+from tasks.preflight.model_checks import check_base
 from tasks.settings import ModelConfig
 
 HEAD = "lm_head.weight"
@@ -159,5 +159,5 @@ def test_ambiguous_or_missing_weight_files_are_refused_by_all_readers(folder: Fo
         with pytest.raises(ModelError, match=sentence) as refused:
             read(folder.path)
         assert "\n" not in str(refused.value)
-    (found,), _ = look_at_base(ModelConfig(base=str(folder.path)), folder.path)
+    (found,), _ = check_base(ModelConfig(base=str(folder.path)), folder.path)
     assert found.level == "stops" and sentence in found.text

@@ -75,7 +75,7 @@ def make_batch(size: Size, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 
 def peak_bytes(work: Callable[[], None]) -> int:
-    """The most that PyTorch allocates on top of what was there before."""
+    """Peak of PyTorch's allocations, relative to the start."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -89,9 +89,9 @@ def peak_bytes(work: Callable[[], None]) -> int:
 
 
 def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
-    """Bytes of weights, gradients and optimiser, and what a later micro-batch takes on top of them."""
-    from tasks.training.losses import mean_loss, predict_answers
+    """Bytes of weights, gradients and optimiser, and the additional memory of a later micro-batch."""
     from tasks.training.trainable import optimizer_groups
+    from tasks.training.trainer import answer_logits, mean_loss
 
     model, batch = make_model(size, training), make_batch(size, torch.bfloat16 if training.bf16 else torch.float32)
     optimizer = torch.optim.AdamW(optimizer_groups(model, training))
@@ -99,7 +99,7 @@ def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
     def micro_batch() -> None:
         # as transformers' Trainer does it, unless DeepSpeed has made the whole model bfloat16
         with torch.autocast("cpu", torch.bfloat16, enabled=training.bf16 and training.deepspeed is None):
-            loss = mean_loss(*predict_answers(model, batch)[:2])
+            loss = mean_loss(*answer_logits(model, batch)[:2])
         loss.backward()
 
     micro_batch()
@@ -136,7 +136,7 @@ def estimate(size: Size, training: TrainingConfig) -> MemoryEstimate:
     ],
     ids=["lora", "wide-dropout", "deep-checkpointed", "many-logits", "full", "mixed-lora", "mixed-full", "tower"],
 )
-def test_the_estimate_is_close_to_what_training_takes(size: Size, settings: dict[str, Any]) -> None:
+def test_estimate_is_close_to_the_measured_memory(size: Size, settings: dict[str, Any]) -> None:
     training = TrainingConfig.model_validate({**SETTINGS, **settings})
     expected, found = measure(size, training), estimate(size, training)
     assert found.weights == expected["weights"]
@@ -147,7 +147,7 @@ def test_the_estimate_is_close_to_what_training_takes(size: Size, settings: dict
     assert found.tensors == pytest.approx(sum(expected.values()), rel=TOLERANCE)
 
 
-def test_parameters_are_counted_as_transformers_has_them(tiny_model_dir: Path) -> None:
+def test_parameter_count_equals_that_of_transformers(tiny_model_dir: Path) -> None:
     from tasks.model.loading import load_base
 
     model = load_base(tiny_model_dir, torch.float32)
@@ -157,14 +157,14 @@ def test_parameters_are_counted_as_transformers_has_them(tiny_model_dir: Path) -
     assert dataclasses.replace(shape, vocabulary=1024) == published_shape("tiny")
 
 
-def test_under_deepspeed_weights_and_what_is_computed_are_bfloat16() -> None:
+def test_deepspeed_weights_and_activations_are_bfloat16() -> None:
     training = TrainingConfig.model_validate({**SETTINGS, "bf16": True, "deepspeed": "zero3", "lora_dropout": 0.05})
     expected, found = measure(Size(), training), estimate(Size(), training)
     assert (found.weights, found.gradients) == (expected["weights"], expected["gradients"])
     assert found.activations + found.working == pytest.approx(expected["passing"], rel=TOLERANCE)
 
 
-def test_the_published_models_have_their_known_numbers_of_parameters() -> None:
+def test_published_models_have_their_known_parameter_counts() -> None:
     assert seven_billion().parameters == 7_063_427_072
     assert seven_billion().tower_parameters == 303_507_456
     # r 128 on q, k, v, o, gate, up and down of 32 layers
@@ -173,7 +173,7 @@ def test_the_published_models_have_their_known_numbers_of_parameters() -> None:
     assert thirteen is not None and thirteen.parameters == 13_350_839_296
 
 
-def test_a_published_config_that_leaves_out_its_sizes_is_read_as_transformers_would() -> None:
+def test_sizes_missing_in_a_config_are_the_defaults_of_transformers() -> None:
     sparse = {
         "text_config": {"model_type": "llama", "vocab_size": 32064, "max_position_embeddings": 4096},
         "vision_config": {
@@ -184,7 +184,7 @@ def test_a_published_config_that_leaves_out_its_sizes_is_read_as_transformers_wo
     assert read_shape(sparse) == seven_billion()
 
 
-def test_the_original_layout_is_read_with_the_tower_of_llava_1_5() -> None:
+def test_original_layout_gets_the_tower_of_llava_1_5() -> None:
     flat = {"hidden_size": 4096, "vocab_size": 32000, "mm_hidden_size": 1024, "mm_vision_tower": "somewhere"}
     assert read_shape(flat) == published_shape("liuhaotian/llava-v1.5-7b")
     assert read_shape(flat).image_tokens == 576
@@ -201,7 +201,7 @@ def reference_run(world: int = 4, length: int = 2048, **settings: Any) -> Memory
     return estimate_memory(seven_billion(), training, BatchSize(2, length, length - 576), world)
 
 
-def test_zero3_divides_what_it_keeps_among_the_processes() -> None:
+def test_zero3_partitions_its_states_among_the_processes() -> None:
     one, four = reference_run(world=1), reference_run(world=4)
     for part in ("weights", "gradients", "optimizer"):
         assert getattr(one, part) == pytest.approx(4 * getattr(four, part))
@@ -209,20 +209,20 @@ def test_zero3_divides_what_it_keeps_among_the_processes() -> None:
     assert (one.gathered, four.gathered) == (0, 2e9)
 
 
-def test_zero2_keeps_all_weights_and_divides_the_rest() -> None:
+def test_zero2_keeps_all_weights_and_partitions_the_rest() -> None:
     two, three = reference_run(deepspeed="zero2"), reference_run()
     assert two.weights == 4 * three.weights
     assert (two.gradients, two.optimizer, two.gathered) == (three.gradients, three.optimizer, 0)
 
 
-def test_offload_moves_weights_and_optimiser_to_the_machines_memory() -> None:
+def test_offload_moves_weights_and_optimiser_to_host_memory() -> None:
     kept, moved = reference_run(), reference_run(deepspeed="zero3_offload")
     assert (moved.weights, moved.gradients, moved.optimizer) == (0, 0, 0)
     assert moved.host == pytest.approx(kept.weights + kept.gradients + kept.optimizer)
     assert zero_plan(TrainingConfig(deepspeed="zero3_offload")).weights_on_cpu
 
 
-def test_a_longer_batch_and_no_checkpointing_take_more() -> None:
+def test_longer_batch_and_no_checkpointing_take_more_memory() -> None:
     assert reference_run(length=1024).total < reference_run().total
     assert reference_run(gradient_checkpointing=False).activations > 25 * reference_run().activations
 
@@ -235,7 +235,7 @@ def test_eager_attention_keeps_all_pairs_of_tokens() -> None:
     assert eager.activations - sdpa.activations == pytest.approx(pairs * 6, rel=0.01)
 
 
-def test_lora_trains_the_adapters_and_the_projector_alone() -> None:
+def test_lora_trains_only_adapters_and_projector() -> None:
     shape = seven_billion()
     assert trained_parameters(shape, TrainingConfig()) == 319_815_680 + shape.projector_parameters
     everything = TrainingConfig(lora_enable=False, unfreeze_mm_vision_tower=True)

@@ -1,4 +1,4 @@
-"""Bases and towers are looked for in the same places by a look ahead and by a run, whatever they are named."""
+"""Preflight looks for bases and towers in the same directories as a run, whatever their names."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tasks.model.hub import find_model
 from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.model.llava.original_layout import find_tower
 from tasks.model.loading import load_processor
-from tasks.preflight.model_checks import look_at_base
+from tasks.preflight.model_checks import check_base
 from tasks.settings import ModelConfig
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
@@ -24,7 +24,7 @@ with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in on a machine without a network, whose hub cache is `hub`."""
+    """A working directory on a machine without a network, with its hub cache in `hub`."""
     import huggingface_hub.constants as hub
 
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
@@ -38,14 +38,14 @@ def copied(source: Path, place: Path) -> Path:
 
 
 def base_at(place: Path, tower: str = TOWER_NAME) -> Path:
-    """The original layout as it is published: its tower is named as on the hub."""
+    """The original layout as published, with its tower's name on the hub."""
     file = copied(ORIGINAL, place) / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "mm_vision_tower": tower}))
     return place
 
 
 def cache(name: str, node: Path) -> Path:
-    """Where the hub's cache keeps a model."""
+    """The folder of a model in the hub's cache."""
     folder = node / "hub" / f"models--{name.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("abc")
@@ -71,7 +71,7 @@ def in_cache(node: Path) -> None:
     copied(TOWER, cache(TOWER_NAME, node))
 
 
-# what is put where, and the base's name in the settings
+# where base and tower are, and the base's name in the settings
 PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "beside the base": (put(f"disk/{BASE}", f"disk/{CLIP}"), f"disk/{BASE}"),
     "beside the base, by the whole name": (put(f"disk/{BASE}", f"disk/{TOWER_NAME}"), f"disk/{BASE}"),
@@ -82,7 +82,7 @@ PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "among the workspace's models": (put(f"workspace/models/{BASE}", f"workspace/models/{CLIP}"), BASE_NAME),
     "in the hub's cache": (in_cache, BASE_NAME),
 }
-# there a model is known by its whole name alone
+# there a model is only found by its full name
 WHOLE = (
     *("beside the base, by the whole name", "where the command is given, by the whole names"),
     "in the hub's cache",
@@ -94,11 +94,11 @@ WHOLE = (
     ("place", "named"),
     [(place, named) for place in PLACES for named in (TOWER_NAME, None, CLIP) if named != CLIP or place not in WHOLE],
 )
-def test_a_node_without_a_network_finds_base_and_tower(node: Path, place: str, named: str | None) -> None:
+def test_base_and_tower_are_found_without_a_network(node: Path, place: str, named: str | None) -> None:
     make, base = PLACES[place]
     make(node)
     config = ModelConfig(base=base, vision_tower=named)
-    found, looked = look_at_base(config, node / "workspace")
+    found, looked = check_base(config, node / "workspace")
     assert [one.text for one in found if one.level != "ok"] == []
     models = node / "workspace" / "models"
     used = configured_base(find_model(config.base, base_folders(models)), config, models).path
@@ -107,9 +107,9 @@ def test_a_node_without_a_network_finds_base_and_tower(node: Path, place: str, n
 
 @with_golden
 @pytest.mark.parametrize("named", [TOWER_NAME, None])
-def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, named: str | None) -> None:
+def test_missing_tower_is_reported_with_its_expected_path(node: Path, named: str | None) -> None:
     base = base_at(node / "disk" / BASE)
-    found, looked = look_at_base(ModelConfig(base=str(base), vision_tower=named), node)
+    found, looked = check_base(ModelConfig(base=str(base), vision_tower=named), node)
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
     assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
@@ -120,11 +120,11 @@ def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, name
 
 
 @with_golden
-def test_a_path_is_no_name(node: Path) -> None:
+def test_path_is_not_looked_up_by_its_last_part(node: Path) -> None:
     base = base_at(node / "disk" / BASE)
     copied(TOWER, node / "disk" / CLIP)
     copied(TOWER, node / "other")
-    # a directory that is there comes first, and one that is not is not looked for by its last part
+    # an existing directory has priority, and a missing one is not looked up by its last part
     assert find_tower(base, {}, str(node / "other")) == node / "other"
     with pytest.raises(ModelError, match="is not on this machine"):
         find_tower(base, {}, f"/nowhere/{CLIP}")
@@ -134,42 +134,42 @@ def test_a_path_is_no_name(node: Path) -> None:
         find_model(f"../{BASE}", (node / "disk",))
 
 
-def test_what_the_hub_still_has_to_give_stops_nothing(
+def test_partly_cached_base_is_a_warning_if_the_hub_is_reachable(
     node: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = cache("somebody/tiny", node)
     copytree(tiny_model_dir, folder)
     (folder / "model.safetensors").unlink()
     config = ModelConfig(base="somebody/tiny")
-    (found,), _ = look_at_base(config, node)
+    (found,), _ = check_base(config, node)
     assert found.level == "stops" and "holds no weights" in found.text
     monkeypatch.setattr("tasks.preflight.model_checks.hub_fault", lambda name: None)
-    (found,), _ = look_at_base(config, node)
-    assert found.level == "warning" and "in the hub's cache in part" in found.text
+    (found,), _ = check_base(config, node)
+    assert found.level == "warning" and "only partly in the hub's cache" in found.text
 
 
-def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path) -> None:
+def test_settings_that_do_not_fit_the_base_are_errors(node: Path, tiny_model_dir: Path) -> None:
     for settings, sentence in (
         ({"vision_tower": TOWER_NAME}, "contains its vision tower: leave model.vision_tower empty"),
         ({"mm_vision_select_layer": -1}, "was trained with layer -2: set model.mm_vision_select_layer=-2"),
     ):
         config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
-        (found,), _ = look_at_base(config, node)
+        (found,), _ = check_base(config, node)
         assert found.level == "stops" and sentence in found.text
 
 
 @pytest.mark.parametrize(
     ("part", "setting"),
     [("text_config", {"model_type": "mistral"}), (None, {"projector_hidden_act": "silu"})],
-    ids=["a language model", "an activation of the projector"],
+    ids=["language model", "projector activation"],
 )
-def test_a_layout_that_the_base_cannot_be_merged_in_stops(
+def test_layout_that_the_base_cannot_be_merged_to_is_an_error(
     node: Path, tiny_model_dir: Path, part: str | None, setting: dict[str, str]
 ) -> None:
     base = copytree(tiny_model_dir, node / "base")
     config = json.loads((base / "config.json").read_text())
     (config[part] if part else config).update(setting)
     (base / "config.json").write_text(json.dumps(config))
-    assert {found.level for found in look_at_base(ModelConfig(base=str(base)), node, "transformers")[0]} == {"ok"}
-    (found,), _ = look_at_base(ModelConfig(base=str(base)), node, "llava")
+    assert {found.level for found in check_base(ModelConfig(base=str(base)), node, "transformers")[0]} == {"ok"}
+    (found,), _ = check_base(ModelConfig(base=str(base)), node, "llava")
     assert found.level == "stops" and "merge it with --format transformers" in found.text

@@ -1,4 +1,4 @@
-"""The look ahead as the first task of a run."""
+"""The preflight checks as the first task of a run."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
 
-def test_a_run_whose_training_has_ended_is_not_looked_at_again(tmp_path: Path) -> None:
+def test_run_with_a_finished_training_is_not_checked_again(tmp_path: Path) -> None:
     from prefect.exceptions import MissingContextError
 
-    from tasks.preflight.steps import look_ahead_step
+    from tasks.preflight.steps import preflight_step
 
-    # data that is not there: looked at, it would stop
+    # missing data, which the checks would refuse
     config = ExperimentConfig.model_validate({"data": {"root": tmp_path / "none"}, "training": {"use_cpu": True}})
     run = open_run(config, "ended", tmp_path)
     write_json(run.folder.preflight, {"settings": digest_of(config.as_plain())})
-    # without a flow there is no log to write to: so far comes what looks ahead
+    # the checks run, and then fail to log without a flow
     with pytest.raises(MissingContextError):
-        look_ahead_step.fn(config, run)
+        preflight_step.fn(config, run)
     write_json(run.folder.training / "final" / "MANIFEST.json", {})
-    look_ahead_step.fn(config, run)
+    preflight_step.fn(config, run)
     write_json(run.folder.preflight, {"settings": "others"})
     with pytest.raises(MissingContextError):
-        look_ahead_step.fn(config, run)
+        preflight_step.fn(config, run)

@@ -29,7 +29,7 @@ from tasks.settings import ArchiveConfig, StoreConfig
 from tasks.storage.checkpoints.archiver import Archive, archive_staged
 from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.object_store import open_store
-from tasks.training.checkpoints import drop_unfinished, mark_complete, rotate, step_of, whole_checkpoints
+from tasks.training.checkpoints import complete_checkpoints, mark_complete, remove_incomplete, rotate, step_of
 
 from tasks.storage.checkpoints.staging import stage_checkpoint  # isort: skip
 
@@ -60,8 +60,8 @@ def die_at(number: int | None, root: Path) -> Callable[[], int]:
 def train(job: dict, say: Callable[[str], None]) -> None:
     """Save a checkpoint a step, from where an earlier trainer ended; the bytes are new ones each time."""
     training = Path(job["root"]) / "training"
-    drop_unfinished(training)
-    saved = {step_of(path) for path in whole_checkpoints(training)}
+    remove_incomplete(training)
+    saved = {step_of(path) for path in complete_checkpoints(training)}
     steps = [step for step in job["steps"] if step > max(saved, default=0)]
     for step in steps:
         checkpoint = training / f"checkpoint-{step}"

@@ -1,4 +1,4 @@
-"""A small data set and orders to train on it."""
+"""A small data set and jobs to train on it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from PIL import Image
 from tasks.files import write_json
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import CPU_ENVIRONMENT, launcher
 
 OLDER = ("transformers==4.57.6", "peft==0.17.1", "huggingface_hub==0.36.2", "tokenizers==0.22.2")
@@ -31,7 +31,7 @@ WORDS = ("airport", "harbour", "forest", "beach", "river", "farmland")
 
 
 def make_dataset(folder: Path, records: int) -> DatasetRef:
-    """Sets of `records` records to train on and 4 to validate with, each with an image of its own colours."""
+    """Sets of `records` records to train on and 4 to validate with, each with a different image."""
     (folder / "images").mkdir(parents=True)
     made = []
     for number in range(records):
@@ -58,11 +58,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetRef:
 
 
 @pytest.fixture(scope="session")
-def order_for(tiny_model_dir: Path, dataset: DatasetRef) -> Callable[..., TrainingOrder]:
-    """Build an order for the folder `out`; further values are settings of the training."""
+def job_for(tiny_model_dir: Path, dataset: DatasetRef) -> Callable[..., TrainingJob]:
+    """Build a job for the folder `out`; further arguments are training settings."""
 
-    def build(out: Path, staging: Path | None = None, resume: bool = False, **settings: Any) -> TrainingOrder:
-        return TrainingOrder(
+    def build(out: Path, staging: Path | None = None, resume: bool = False, **settings: Any) -> TrainingJob:
+        return TrainingJob(
             run="test",
             base=ModelRef(path=tiny_model_dir, sha256="base"),
             dataset=dataset,
@@ -77,16 +77,16 @@ def order_for(tiny_model_dir: Path, dataset: DatasetRef) -> Callable[..., Traini
 
 
 @pytest.fixture(scope="session")
-def kill_at() -> Callable[[TrainingOrder, str], None]:
-    """Train in processes of their own and kill them, all at once, when one prints a sign."""
+def kill_at() -> Callable[[TrainingJob, str], None]:
+    """Train in child processes, and kill all of them when one prints `sign`."""
 
-    def kill(order: TrainingOrder, sign: str) -> None:
-        file = order.out.with_suffix(".json")
-        write_json(file, order.model_dump(mode="json"))
+    def kill(job: TrainingJob, sign: str) -> None:
+        file = job.out.with_suffix(".json")
+        write_json(file, job.model_dump(mode="json"))
         command = [
             sys.executable,
             "-u",
-            *launcher(order.training),
+            *launcher(job.training),
             "-m",
             "tasks.training.worker",
             "--config",
@@ -96,7 +96,7 @@ def kill_at() -> Callable[[TrainingOrder, str], None]:
         environment = {**os.environ, **CPU_ENVIRONMENT}
         with subprocess.Popen(command, start_new_session=True, env=environment, **output) as child:
             assert child.stdout is not None
-            assert any(sign in line for line in child.stdout), f"{sign} was never said"
+            assert any(sign in line for line in child.stdout), f"{sign} was never printed"
             os.killpg(child.pid, signal.SIGKILL)
         assert child.returncode == -signal.SIGKILL
 
@@ -105,7 +105,7 @@ def kill_at() -> Callable[[TrainingOrder, str], None]:
 
 @pytest.fixture(scope="session")
 def older() -> Path:
-    """A folder with transformers 4 and PEFT 0.17 for a child's PYTHONPATH, which comes before what is installed.
+    """Folder with transformers 4 and PEFT 0.17 for a child's PYTHONPATH, which takes priority over installed packages.
 
     It is filled once, from the package registry, and kept in the user's cache.
     """
@@ -121,6 +121,6 @@ def older() -> Path:
         try:
             part.rename(CACHE)
         except OSError:
-            # another process was quicker
+            # another process was faster
             shutil.rmtree(part)
     return CACHE

@@ -1,4 +1,4 @@
-"""Read model directories as a program does that knows transformers and PEFT alone.
+"""Load model directories with nothing but transformers and PEFT.
 
     python outside_reader.py JOBS.json OUT      JOBS: {name: {"model", "processor", "adapter": or null}}
 

@@ -1,4 +1,4 @@
-"""Bases with tokenizers as Qwen and LLaMA 3 have them: trained, merged and asked like any other."""
+"""Bases with the tokenizers of Qwen and LLaMA 3 are trained, merged and answer like any other."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,10 @@ from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import MergeOptions
 from tasks.model.llava.prompt import encode_conversation, encode_prompt, expand_images
 from tasks.model.loading import load_model, load_processor
-from tasks.preflight.model_checks import look_at_base
+from tasks.preflight.model_checks import check_base
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
 # how each of them splits text before merging bytes
@@ -22,7 +22,7 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# special tokens, those that the tokenizer knows by their part, and the language model
+# special tokens, their roles in the tokenizer, and the language model
 KINDS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "Qwen": (("<|endoftext|>", "<|im_end|>"), {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}, "qwen2"),
     "LLaMA 3": (
@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "an end alone": (("<|end|>",), {"eos_token": "<|end|>"}, "llama"),
     "an end and unk": (("<unk>", "</s>"), {"eos_token": "</s>", "unk_token": "<unk>"}, "mistral"),
 }
-Order = Callable[..., TrainingOrder]
+Order = Callable[..., TrainingJob]
 
 
 def make_tokenizer(texts: tuple[str, ...], special: tuple[str, ...], parts: dict[str, str]) -> Any:
@@ -59,7 +59,7 @@ def make_tokenizer(texts: tuple[str, ...], special: tuple[str, ...], parts: dict
 
 
 def make_base(folder: Path, tiny: Path, kind: str) -> Path:
-    """A toy whose language model and tokenizer are of a kind, with the tower of `tiny`."""
+    """A toy model with the language model and tokenizer of `kind`, and the tower of `tiny`."""
     from transformers import AutoConfig, LlavaConfig, LlavaForConditionalGeneration
 
     special, parts, model_type = KINDS[kind]
@@ -85,14 +85,14 @@ def make_base(folder: Path, tiny: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_base_of_another_family_is_trained_merged_and_asked(
-    tiny_model_dir: Path, order_for: Order, tmp_path: Path, kind: str
+def test_base_of_another_family_is_trained_merged_and_answers(
+    tiny_model_dir: Path, job_for: Order, tmp_path: Path, kind: str
 ) -> None:
     base = make_base(tmp_path / "base", tiny_model_dir, kind)
-    found, _ = look_at_base(ModelConfig(base=str(base)), tmp_path)
+    found, _ = check_base(ModelConfig(base=str(base)), tmp_path)
     assert {one.level for one in found} == {"ok"}
-    order = order_for(tmp_path / "run", eval_strategy="epoch", eval_answers=2)
-    work(order.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
+    job = job_for(tmp_path / "run", eval_strategy="epoch", eval_answers=2)
+    work(job.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
     merged = merge_adapter(base, tmp_path / "run" / "final", tmp_path / "merged", MergeOptions(verify=True)).path
     processor = load_processor(merged)
     prompt = encode_prompt(

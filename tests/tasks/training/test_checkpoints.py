@@ -1,24 +1,22 @@
-"""A checkpoint exists when it is marked, and the newest is never lost."""
+"""A checkpoint is complete only with its marker, and the newest is never deleted."""
 
 from pathlib import Path
 
 import pytest
-import torch
 
 from tasks.files import read_json, write_json
 from tasks.manifests import write_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.paths import COMPLETE
 from tasks.training.checkpoints import (
-    distrust_damaged,
-    drop_unfinished,
+    complete_checkpoints,
     mark_complete,
     publish_final,
+    remove_incomplete,
     rotate,
     step_of,
-    whole_checkpoints,
+    unmark_damaged,
     write_model_card,
-    write_non_lora,
 )
 
 RESUME_ONLY = (
@@ -43,23 +41,23 @@ def checkpoint(training: Path, step: int) -> Path:
 
 
 def names(training: Path) -> list[str]:
-    return [path.name for path in whole_checkpoints(training)]
+    return [path.name for path in complete_checkpoints(training)]
 
 
-def test_checkpoints_come_by_step_and_not_by_letters(tmp_path: Path) -> None:
+def test_checkpoints_are_sorted_by_step_number(tmp_path: Path) -> None:
     for step in (1000, 20, 300):
         checkpoint(tmp_path, step)
-    assert [step_of(path) for path in whole_checkpoints(tmp_path)] == [20, 300, 1000]
+    assert [step_of(path) for path in complete_checkpoints(tmp_path)] == [20, 300, 1000]
 
 
-def test_the_marker_names_every_file_with_its_size(tmp_path: Path) -> None:
+def test_marker_lists_every_file_with_its_size(tmp_path: Path) -> None:
     marker = read_json(checkpoint(tmp_path, 4) / COMPLETE)
     assert marker["step"] == 4
     assert set(marker["files"]) == {*MODEL, *RESUME_ONLY}
     assert marker["files"]["optimizer.pt"] == len("optimizer.pt of step 4")
 
 
-def test_only_what_is_marked_and_has_its_files_is_a_checkpoint(tmp_path: Path) -> None:
+def test_checkpoint_is_complete_only_with_marker_and_all_files(tmp_path: Path) -> None:
     for step in (1, 2, 3, 4, 5):
         checkpoint(tmp_path, step)
     (tmp_path / "checkpoint-1" / COMPLETE).unlink()
@@ -70,11 +68,11 @@ def test_only_what_is_marked_and_has_its_files_is_a_checkpoint(tmp_path: Path) -
     assert names(tmp_path) == ["checkpoint-5"]
 
 
-def test_what_is_not_whole_is_removed_before_training_goes_on(tmp_path: Path) -> None:
+def test_incomplete_checkpoints_are_removed(tmp_path: Path) -> None:
     checkpoint(tmp_path, 1)
     (checkpoint(tmp_path, 2) / COMPLETE).unlink()
     (tmp_path / "checkpoint-notes").mkdir()
-    drop_unfinished(tmp_path)
+    remove_incomplete(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-notes"]
 
 
@@ -83,25 +81,25 @@ def test_rotation_removes_the_oldest_and_never_the_newest(tmp_path: Path, keep: 
     for step in (30, 10, 20):
         checkpoint(tmp_path, step)
     rotate(tmp_path, keep)
-    assert [step_of(path) for path in whole_checkpoints(tmp_path)] == left
+    assert [step_of(path) for path in complete_checkpoints(tmp_path)] == left
     assert len(list(tmp_path.iterdir())) == len(left)
 
 
-def test_an_unfinished_checkpoint_does_not_count_in_rotation(tmp_path: Path) -> None:
+def test_incomplete_checkpoint_does_not_count_in_rotation(tmp_path: Path) -> None:
     checkpoint(tmp_path, 10)
     (checkpoint(tmp_path, 20) / COMPLETE).unlink()
     rotate(tmp_path, 1)
     assert names(tmp_path) == ["checkpoint-10"]
 
 
-def test_the_final_model_travels_without_what_only_resuming_needs(tmp_path: Path) -> None:
+def test_final_model_omits_files_for_resuming(tmp_path: Path) -> None:
     publish_final(checkpoint(tmp_path, 4), tmp_path / "final")
     files = {path.relative_to(tmp_path / "final").as_posix() for path in (tmp_path / "final").rglob("*")}
     assert files == {*MODEL, COMPLETE}
     assert set(read_json(tmp_path / "final" / COMPLETE)["files"]) == set(MODEL)
 
 
-def test_a_final_model_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+def test_final_model_replaces_an_older_one(tmp_path: Path) -> None:
     for step in (4, 8):
         publish_final(checkpoint(tmp_path, step), tmp_path / "final")
     assert (tmp_path / "final" / MODEL[0]).read_text() == f"{MODEL[0]} of step 8"
@@ -114,39 +112,33 @@ def final_of(folder: Path) -> Path:
     return folder.with_name("final")
 
 
-def test_a_checkpoint_that_shares_the_finals_damage_is_distrusted(tmp_path: Path) -> None:
+def test_checkpoint_that_shares_the_damage_of_final_is_unmarked(tmp_path: Path) -> None:
     checkpoint(tmp_path, 2)
     final = final_of(checkpoint(tmp_path, 4))
-    # the same number of bytes, in the file that both are linked to
+    # same size, in the file that both are hard-linked to
     with (final / MODEL[0]).open("r+") as file:
         file.write("X")
-    distrust_damaged(final)
+    unmark_damaged(final)
     assert names(tmp_path) == ["checkpoint-2"]
 
 
-def test_a_checkpoint_is_trusted_when_the_final_alone_is_damaged(tmp_path: Path) -> None:
+def test_checkpoint_stays_marked_if_only_the_final_is_damaged(tmp_path: Path) -> None:
     final = final_of(checkpoint(tmp_path, 4))
     (final / MODEL[0]).unlink()
-    distrust_damaged(final)
+    unmark_damaged(final)
     assert names(tmp_path) == ["checkpoint-4"]
 
 
-def test_there_is_nothing_to_distrust_before_the_end(tmp_path: Path) -> None:
+def test_nothing_is_unmarked_without_a_final_model(tmp_path: Path) -> None:
     checkpoint(tmp_path, 4)
-    distrust_damaged(tmp_path / "final")
+    unmark_damaged(tmp_path / "final")
     write_json(tmp_path / "final" / COMPLETE, {})
-    distrust_damaged(tmp_path / "final")
+    unmark_damaged(tmp_path / "final")
     assert names(tmp_path) == ["checkpoint-4"]
-
-
-def test_what_was_trained_in_full_is_written_and_nothing_else(tmp_path: Path) -> None:
-    weights = {name: torch.ones(2) for name in ("projector", "tower", "lora_A", "frozen")}
-    write_non_lora(tmp_path, weights, {"projector", "tower"})
-    assert set(torch.load(tmp_path / "non_lora_trainables.bin", weights_only=True)) == {"projector", "tower"}
 
 
 @pytest.mark.parametrize(("lora", "library"), [(True, "peft"), (False, "transformers")])
-def test_a_card_says_what_it_is(tmp_path: Path, lora: bool, library: str) -> None:
+def test_model_card_names_base_library_run_and_step(tmp_path: Path, lora: bool, library: str) -> None:
     write_model_card(tmp_path, 4, CheckpointOrigin("demo", "llava-1.5-7b-hf", "order", "weights", "data"), lora)
     card = (tmp_path / "README.md").read_text()
     assert "base_model: llava-1.5-7b-hf" in card

@@ -1,4 +1,4 @@
-"""A batch holds what the model reads: image tokens in place, padding that is not learned from."""
+"""A batch has expanded image tokens, and padding without attention or labels."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def dataset(processor: Processor, images: Path, answers: list[str], image: str |
     return SampleDataset(make_samples(records, processor, 2048, True)[0], images, processor)
 
 
-def test_the_image_has_as_many_tokens_as_the_tower_has_patches(processor: Processor, tmp_path: Path) -> None:
+def test_image_has_one_token_per_patch_of_the_tower(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes"])
     item = samples[0]
     assert item["input_ids"].count(processor.image_token_id) == processor.image_tokens == 64
@@ -39,14 +39,14 @@ def test_the_image_has_as_many_tokens_as_the_tower_has_patches(processor: Proces
     assert item["pixel_values"].shape == (3, 64, 64)
 
 
-def test_only_the_answer_and_its_end_are_learned(processor: Processor, tmp_path: Path) -> None:
+def test_only_the_answer_and_its_end_token_have_labels(processor: Processor, tmp_path: Path) -> None:
     item = dataset(processor, tmp_path, ["rural"])[0]
     learned = [label for label in item["labels"] if label != IGNORE_INDEX]
     assert processor.tokenizer.decode(learned) == " rural</s>"
     assert item["input_ids"][-len(learned) :] == learned
 
 
-def test_a_record_without_an_image_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
+def test_record_without_an_image_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
     item = dataset(processor, tmp_path, ["yes"], image=None)[0]
     assert "pixel_values" not in item
     assert processor.image_token_id not in item["input_ids"]
@@ -65,12 +65,12 @@ def test_shorter_items_are_padded_on_the_right_and_the_padding_is_masked(process
     assert batch["pixel_values"].shape == (2, 3, 64, 64)
 
 
-def test_a_batch_without_images_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
+def test_batch_without_images_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes", "no"], image=None)
     assert "pixel_values" not in Collator(3)([samples[0], samples[1]])
 
 
-def test_a_blank_image_gives_the_projector_a_gradient_of_zero_and_changes_no_loss(
+def test_blank_image_gives_the_projector_zero_gradient_and_changes_no_loss(
     processor: Processor, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     model = load_base(tiny_model_dir, torch.float32)
@@ -86,7 +86,7 @@ def test_a_blank_image_gives_the_projector_a_gradient_of_zero_and_changes_no_los
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
 
-def test_no_blank_image_is_added_to_images(processor: Processor, tmp_path: Path) -> None:
+def test_blank_image_is_not_added_to_a_batch_with_images(processor: Processor, tmp_path: Path) -> None:
     items = [dataset(processor, tmp_path, ["yes"])[0], dataset(processor, tmp_path, ["no"], image=None)[0]]
     padding_id = processor.tokenizer.pad_token_id
     ours, plain = Collator(padding_id, blank_image(processor))(items), Collator(padding_id)(items)
@@ -103,7 +103,7 @@ def test_padding_changes_no_loss(processor: Processor, tiny_model_dir: Path, tmp
     torch.testing.assert_close(padded, alone, atol=1e-5, rtol=0)
 
 
-def test_an_image_that_cannot_be_read_is_named(processor: Processor, tmp_path: Path) -> None:
+def test_unreadable_image_is_named(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes"])
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png is no readable image"):

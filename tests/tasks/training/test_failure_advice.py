@@ -1,10 +1,10 @@
-"""A training that ended badly says what to change."""
+"""The error of a failed training says what to change."""
 
 import pytest
 
 from tasks.training.failure_advice import LINES_READ, advice_for
 
-# What torchrun prints below the reason when one of its ranks ends.
+# What torchrun prints after the cause when a rank ends.
 TORCHRUN_END = [
     "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
     "tasks.training.worker FAILED",
@@ -22,15 +22,15 @@ TORCHRUN_END = [
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB.",
             "per_device_train_batch_size",
         ),
-        ("RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "the GPU is full"),
-        ("ncclUnhandledCudaError: Call to CUDA function failed. Cuda failure 2 'out of memory'", "the GPU is full"),
+        ("RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED in `cublasCreate`", "the GPU is out of memory"),
+        ("ncclUnhandledCudaError: Call to CUDA failed. Cuda failure 2 'out of memory'", "the GPU is out of memory"),
         (
             "RuntimeError: [enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried",
-            "the machine's memory is full",
+            "the machine is out of memory",
         ),
-        ("OSError: [Errno 12] Cannot allocate memory", "the machine's memory is full"),
-        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 4 GiB", "the machine's memory is full"),
-        ("MemoryError", "the machine's memory is full"),
+        ("OSError: [Errno 12] Cannot allocate memory", "the machine is out of memory"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 4 GiB", "the machine is out of memory"),
+        ("MemoryError", "the machine is out of memory"),
         ("RuntimeError: DataLoader worker (pid 812) is killed by signal: Killed. ", "dataloader_num_workers"),
         (
             "ERROR: Unexpected bus error encountered in worker. Perhaps insufficient shared memory.\n"
@@ -62,7 +62,7 @@ TORCHRUN_END = [
         ),
         (
             "ValueError: Please correct the following DeepSpeed config values that mismatch TrainingArguments values:",
-            "batch sizes do not fit",
+            "batch sizes do not match",
         ),
         (
             "op_builder.builder.MissingCUDAException: CUDA_HOME does not exist, unable to compile CUDA op(s)",
@@ -90,13 +90,13 @@ TORCHRUN_END = [
             "RuntimeError: The NVIDIA driver on your system is too old (found version 11040).",
             "update the driver",
         ),
-        ("RuntimeError: CUDA error: no kernel image is available", "does not fit the driver"),
+        ("RuntimeError: CUDA error: no kernel image is available", "does not match the driver"),
         ("RuntimeError: CUDA error: uncorrectable ECC error encountered", "the GPU failed"),
         ("RuntimeError: CUDA error: device-side assert triggered", "tokenizer does not belong"),
         (
             "torch.distributed.DistNetworkError: The server socket has failed to listen. port: "
             "29500, useIpv6: 0, code: -98, name: EADDRINUSE, message: address already in use",
-            "port is taken",
+            "port is in use",
         ),
         (
             "RendezvousConnectionError: The connection to the C10d store has failed.",
@@ -131,11 +131,11 @@ TORCHRUN_END = [
         ("ended after 60 s: the time that it was given is up", "run_timeout_h"),
     ],
 )  # fmt: skip
-def test_a_known_sign_gives_its_advice_above_what_the_launcher_prints(line: str, advice: str) -> None:
+def test_known_cause_above_the_launcher_output_gives_its_advice(line: str, advice: str) -> None:
     assert advice in advice_for(1, ["step 1", *line.split("\n"), *TORCHRUN_END])
 
 
-def test_the_rank_that_was_killed_counts_before_those_that_missed_it() -> None:
+def test_killed_rank_takes_precedence_over_nccl_errors_of_others() -> None:
     lines = [
         "[rank1]: torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3356, remote process exited",
         "  exitcode  : -9 (pid: 14750)",
@@ -144,7 +144,7 @@ def test_the_rank_that_was_killed_counts_before_those_that_missed_it() -> None:
 
 
 @pytest.mark.parametrize("code", [-9, 137])
-def test_a_child_that_the_system_killed_wanted_memory(code: int) -> None:
+def test_sigkill_gives_the_advice_on_memory(code: int) -> None:
     assert "the system killed it" in advice_for(code, ["step 1"])
 
 
@@ -152,11 +152,11 @@ def test_a_child_that_the_system_killed_wanted_memory(code: int) -> None:
     ("code", "advice"),
     [(-11, "crashed"), (139, "crashed"), (-7, "--shm-size"), (-15, "newest checkpoint"), (-4, "lacks")],
 )
-def test_a_signal_says_how_it_ended(code: int, advice: str) -> None:
+def test_signal_gives_its_advice(code: int, advice: str) -> None:
     assert advice in advice_for(code, ["step 1"])
 
 
-def test_what_a_sound_training_prints_is_no_sign() -> None:
+def test_normal_output_matches_no_cause() -> None:
     lines = [
         "attention: sdpa, because flash-attn is not installed (the extra `gpu`)",
         "NCCL version 2.27.5+cuda12.9",
@@ -164,5 +164,5 @@ def test_what_a_sound_training_prints_is_no_sign() -> None:
         "wandb: Tracking run with wandb version 0.31.0",
         "step 4/4: loss 0.1, learning rate 1.0e-05, 3.1 samples/s",
     ]
-    assert advice_for(1, [*lines, "Traceback", "KeyError: 'x'"]) == "its last lines say why:"
+    assert advice_for(1, [*lines, "Traceback", "KeyError: 'x'"]) == "see its last lines:"
     assert LINES_READ > 100

@@ -1,4 +1,4 @@
-"""What is shown of a record is what training makes of it."""
+"""`rsvlm inspect` shows exactly the samples of training."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tasks.errors import DataError
 from tasks.model.loading import Processor, load_processor
 from tasks.training.collator import SampleDataset
 from tasks.training.inspect_samples import Inspector
-from tasks.training.samples import Limit, make_samples
+from tasks.training.samples import LengthLimit, make_samples
 
 KEYS = {"id", "prompt", "input_ids", "labels", "supervised_tokens", "dropped"}
 
@@ -35,10 +35,10 @@ def record(*texts: str, record_id: str = "LR_1", image: str | None = "a.png") ->
 
 
 def show(processor: Processor, images: Path, shown: dict[str, Any], longest: int = 2048) -> dict[str, Any]:
-    return Inspector(processor, images, Limit(longest, split=True)).show(shown)
+    return Inspector(processor, images, LengthLimit(longest, split=True)).show(shown)
 
 
-def test_ids_and_labels_are_those_of_the_training_sample(processor: Processor, images: Path) -> None:
+def test_ids_and_labels_equal_those_of_the_training_sample(processor: Processor, images: Path) -> None:
     some = record("<image>\nRural?", "yes", "Ships?", "two")
     line, (sample,) = show(processor, images, some), make_samples([some], processor, 2048, True)[0]
     assert line.keys() == KEYS
@@ -50,19 +50,19 @@ def test_ids_and_labels_are_those_of_the_training_sample(processor: Processor, i
     assert line["dropped"] is None
 
 
-def test_a_record_that_is_not_learned_says_why(processor: Processor, images: Path) -> None:
+def test_dropped_record_has_a_reason(processor: Processor, images: Path) -> None:
     line = show(processor, images, record("<image>\nRural?", ""))
     assert line["dropped"] == "no answer to learn from; question with an empty answer"
     assert (line["input_ids"], line["labels"], line["prompt"], line["supervised_tokens"]) == ([], [], "", 0)
 
 
-def test_what_a_record_loses_is_counted(processor: Processor, images: Path) -> None:
+def test_dropped_parts_of_a_record_are_counted(processor: Processor, images: Path) -> None:
     line = show(processor, images, record("<image>\nRural?", "yes", "Ships?", ""))
     assert line["dropped"] is None
     assert line["left_out"] == {"question with an empty answer": 1}
 
 
-def test_a_long_record_shows_its_samples_one_after_another(processor: Processor, images: Path) -> None:
+def test_samples_of_a_long_record_are_concatenated(processor: Processor, images: Path) -> None:
     some = record(*["How many ships are there in this picture?", "there are two ships"] * 30)
     line, samples = show(processor, images, some, 400), make_samples([some], processor, 400, True)[0]
     assert len(samples) > 1
@@ -72,14 +72,14 @@ def test_a_long_record_shows_its_samples_one_after_another(processor: Processor,
     assert line["prompt"].count("A chat between") == line["input_ids"].count(-200) == len(samples)
 
 
-def test_a_missing_image_is_a_reason(processor: Processor, images: Path) -> None:
+def test_missing_image_is_a_reason_to_drop(processor: Processor, images: Path) -> None:
     line = show(processor, images, record("<image>\nRural?", "yes", image="none.png"))
     assert "none.png does not exist" in line["dropped"]
 
 
-def test_pixels_are_those_of_the_training_item(processor: Processor, images: Path, tmp_path: Path) -> None:
+def test_pixels_equal_those_of_the_training_item(processor: Processor, images: Path, tmp_path: Path) -> None:
     some = record("<image>\nRural?", "yes")
-    Inspector(processor, images, Limit(2048, split=True), tmp_path / "pixels").show(some)
+    Inspector(processor, images, LengthLimit(2048, split=True), tmp_path / "pixels").show(some)
     written = np.load(tmp_path / "pixels" / "LR_1.npy")
     fed = SampleDataset(make_samples([some], processor, 2048, True)[0], images, processor)[0]["pixel_values"]
     assert (written.dtype, written.shape) == (np.float32, (3, 64, 64))
@@ -90,9 +90,11 @@ def test_pixels_are_those_of_the_training_item(processor: Processor, images: Pat
     ("record_id", "name"),
     [("a b", "a b.npy"), ("../../up", "..%2F..%2Fup.npy"), ("/etc/x", "%2Fetc%2Fx.npy"), ("50%", "50%25.npy")],
 )
-def test_no_id_leaves_the_folder(processor: Processor, images: Path, tmp_path: Path, record_id: str, name: str) -> None:
+def test_no_id_escapes_the_pixels_folder(
+    processor: Processor, images: Path, tmp_path: Path, record_id: str, name: str
+) -> None:
     folder = tmp_path / "below" / "pixels"
-    inspector = Inspector(processor, images, Limit(2048, split=True), folder)
+    inspector = Inspector(processor, images, LengthLimit(2048, split=True), folder)
     inspector.show(record("<image>\nRural?", "yes", record_id=record_id))
     assert [path.name for path in (tmp_path / "below").rglob("*.npy")] == [name]
     assert (folder / name).is_file()
@@ -100,7 +102,7 @@ def test_no_id_leaves_the_folder(processor: Processor, images: Path, tmp_path: P
 
 def test_pixels_of_another_image_are_not_overwritten(processor: Processor, images: Path, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(images / "b.png")
-    inspector = Inspector(processor, images, Limit(2048, split=True), tmp_path / "pixels")
+    inspector = Inspector(processor, images, LengthLimit(2048, split=True), tmp_path / "pixels")
     for _ in range(2):
         inspector.show(record("<image>\nRural?", "yes"))
     with pytest.raises(DataError, match=r"LR_1\.npy holds other pixels"):
@@ -108,11 +110,11 @@ def test_pixels_of_another_image_are_not_overwritten(processor: Processor, image
 
 
 @pytest.mark.parametrize("pixels", [None, "pixels"])
-def test_an_image_that_cannot_be_read_is_a_reason(
+def test_unreadable_image_is_a_reason_to_drop(
     processor: Processor, images: Path, tmp_path: Path, pixels: str | None
 ) -> None:
     (images / "bad.png").write_bytes(b"no image")
-    inspector = Inspector(processor, images, Limit(2048, split=True), tmp_path / pixels if pixels else None)
+    inspector = Inspector(processor, images, LengthLimit(2048, split=True), tmp_path / pixels if pixels else None)
     line = inspector.show(record("<image>\nRural?", "yes", image="bad.png"))
     assert "bad.png is no readable image" in line["dropped"]
     assert not list((tmp_path / "pixels").glob("*"))

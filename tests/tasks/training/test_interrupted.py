@@ -1,4 +1,4 @@
-"""Killed or asked to stop, whenever: a training that goes on ends where an uninterrupted one ends."""
+"""A training that is killed or stopped at any step and resumed ends like an uninterrupted one."""
 
 import signal
 import subprocess
@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 
 from tasks.files import read_json, sha256_of, write_json
 from tasks.records import CheckpointRef
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 from tasks.training.worker import work
 
 pytestmark = pytest.mark.slow
 
-OrderFor = Callable[..., TrainingOrder]
-# 3 steps an epoch, the last of them with fewer micro-batches; dropout draws anew at every one
+JobFor = Callable[..., TrainingJob]
+# 3 steps per epoch, the last with fewer micro-batches; dropout uses new random numbers in each
 SETTINGS = {
     **{"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3, "lora_dropout": 0.05},
     **{"max_steps": 11, "save_steps": 2},
@@ -34,17 +34,17 @@ from pathlib import Path
 from tasks.errors import TrainingStopped
 from tasks.files import read_json
 from tasks.training.launch import train
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 try:
-    train(TrainingOrder.model_validate(read_json(Path(sys.argv[1]))), lambda line: print(line, flush=True))
+    train(TrainingJob.model_validate(read_json(Path(sys.argv[1]))), lambda line: print(line, flush=True))
 except TrainingStopped as error:
     sys.exit(f"stopped: {error}")
 """
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
-    return train(order_for(tmp_path_factory.mktemp("whole") / "training", **SETTINGS), lambda line: None)
+def uninterrupted(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
+    return train(job_for(tmp_path_factory.mktemp("whole") / "training", **SETTINGS), lambda line: None)
 
 
 def losses(checkpoint: Path) -> list[float]:
@@ -65,55 +65,55 @@ def require_same(found: CheckpointRef, expected: CheckpointRef) -> None:
             torch.testing.assert_close(ours[key], value, atol=1e-6, rtol=0, msg=key)
 
 
-def test_a_training_that_is_killed_again_and_again_ends_as_an_uninterrupted_one(
-    uninterrupted: CheckpointRef, order_for: OrderFor, kill_at: Callable[[TrainingOrder, str], None], tmp_path: Path
+def test_repeatedly_killed_training_ends_like_an_uninterrupted_one(
+    uninterrupted: CheckpointRef, job_for: JobFor, kill_at: Callable[[TrainingJob, str], None], tmp_path: Path
 ) -> None:
-    order = order_for(tmp_path / "killed", resume=True, **SETTINGS)
+    job = job_for(tmp_path / "killed", resume=True, **SETTINGS)
     for step in KILLED_AT:
-        kill_at(order, f"step {step}/11")
+        kill_at(job, f"step {step}/11")
     lines: list[str] = []
-    resumed = train(order, lines.append)
+    resumed = train(job, lines.append)
     assert any(line.startswith("resuming from checkpoint-") for line in lines)
     require_same(resumed, uninterrupted)
 
 
-def test_asked_to_stop_it_saves_ends_in_order_and_goes_on_from_there(
-    uninterrupted: CheckpointRef, order_for: OrderFor, tmp_path: Path
+def test_stopped_training_saves_and_resumes_from_there(
+    uninterrupted: CheckpointRef, job_for: JobFor, tmp_path: Path
 ) -> None:
-    order = order_for(tmp_path / "stopped", resume=True, **SETTINGS)
-    write_json(tmp_path / "order.json", order.model_dump(mode="json"))
-    command = [sys.executable, "-c", STOPPABLE, str(tmp_path / "order.json")]
+    job = job_for(tmp_path / "stopped", resume=True, **SETTINGS)
+    write_json(tmp_path / "job.json", job.model_dump(mode="json"))
+    command = [sys.executable, "-c", STOPPABLE, str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as parent:
         assert parent.stdout is not None
         assert any("step 5/11" in line for line in parent.stdout)
         parent.send_signal(signal.SIGTERM)
         said = parent.stdout.read()
     assert parent.returncode == 1
-    saved = max(order.out.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2])).name
+    saved = max(job.out.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2])).name
     assert saved in ("checkpoint-6", "checkpoint-7", "checkpoint-8")
     assert f"stopped: Training cancelled, {saved} saved: " in said
     lines: list[str] = []
-    require_same(train(order, lines.append), uninterrupted)
+    require_same(train(job, lines.append), uninterrupted)
     assert f"resuming from {saved}" in lines
 
 
-def test_a_finished_training_that_is_resumed_changes_no_byte(uninterrupted: CheckpointRef, order_for: OrderFor) -> None:
+def test_resuming_a_finished_training_changes_no_byte(uninterrupted: CheckpointRef, job_for: JobFor) -> None:
     out = uninterrupted.path.parent
     before = {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()}
-    assert train(order_for(out, resume=True, **SETTINGS), lambda line: pytest.fail(line)) == uninterrupted
+    assert train(job_for(out, resume=True, **SETTINGS), lambda line: pytest.fail(line)) == uninterrupted
     assert {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()} == before
 
 
-# killed between the two, or the end was deleted; in the middle of an epoch and at the end of one
+# `final` is missing if the training was killed before it, or if it was deleted; within and at the end of an epoch
 @pytest.mark.parametrize("steps", [{"max_steps": 4}, {"max_steps": 6}, {"max_steps": -1, "num_train_epochs": 0.5}])
-def test_a_training_that_lost_its_end_alone_is_trained_no_step_beyond_its_last_checkpoint(
-    order_for: OrderFor, tmp_path: Path, steps: dict[str, Any]
+def test_resuming_after_the_last_step_publishes_its_checkpoint_without_training(
+    job_for: JobFor, tmp_path: Path, steps: dict[str, Any]
 ) -> None:
     settings = {"lr_scheduler_type": "constant", "eval_strategy": "steps", "save_total_limit": 1, **steps}
-    order = order_for(tmp_path / "training", resume=True, **settings)
-    done = work(order.model_dump(mode="json"))
-    before = {path: sha256_of(path) for path in order.out.rglob("*") if path.is_file()}
+    job = job_for(tmp_path / "training", resume=True, **settings)
+    done = work(job.model_dump(mode="json"))
+    before = {path: sha256_of(path) for path in job.out.rglob("*") if path.is_file()}
     for name in ("final", "best"):
-        rmtree(order.out / name)
-    assert work(order.model_dump(mode="json")) == done
-    assert {path: sha256_of(path) for path in order.out.rglob("*") if path.is_file()} == before
+        rmtree(job.out / name)
+    assert work(job.model_dump(mode="json")) == done
+    assert {path: sha256_of(path) for path in job.out.rglob("*") if path.is_file()} == before

@@ -1,4 +1,4 @@
-"""A training's fingerprint is what decides its weights, and nothing else."""
+"""A job's fingerprint covers what decides the trained weights, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,26 +6,28 @@ from typing import Any
 
 import pytest
 
+from tasks.files import write_text
+from tasks.manifests import content_digest, write_manifest
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 
 
 @pytest.fixture
-def order(order_for: Callable[..., TrainingOrder], tmp_path: Path) -> TrainingOrder:
-    return order_for(tmp_path)
+def job(job_for: Callable[..., TrainingJob], tmp_path: Path) -> TrainingJob:
+    return job_for(tmp_path)
 
 
-def with_training(order: TrainingOrder, **settings: Any) -> TrainingOrder:
-    return order.model_copy(update={"training": order.training.model_copy(update=settings)})
+def with_training(job: TrainingJob, **settings: Any) -> TrainingJob:
+    return job.model_copy(update={"training": job.training.model_copy(update=settings)})
 
 
 @pytest.mark.parametrize(
     "settings",
     [{"lora_r": 8}, {"learning_rate": 1e-4}, {"seed": 4}, {"max_steps": 5}, {"bf16": True}, {"save_steps": 1}],
 )
-def test_settings_of_the_training_change_it(order: TrainingOrder, settings: dict[str, Any]) -> None:
-    assert with_training(order, **settings).fingerprint != order.fingerprint
+def test_training_settings_change_the_fingerprint(job: TrainingJob, settings: dict[str, Any]) -> None:
+    assert with_training(job, **settings).fingerprint != job.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -35,14 +37,14 @@ def test_settings_of_the_training_change_it(order: TrainingOrder, settings: dict
         {"model": ModelConfig(image_aspect_ratio="square")},
     ],
 )
-def test_base_and_image_handling_change_it(order: TrainingOrder, changes: dict[str, Any]) -> None:
-    assert order.model_copy(update=changes).fingerprint != order.fingerprint
+def test_base_and_image_handling_change_the_fingerprint(job: TrainingJob, changes: dict[str, Any]) -> None:
+    assert job.model_copy(update=changes).fingerprint != job.fingerprint
 
 
 @pytest.mark.parametrize("name", ["sha256", "images_sha256"])
-def test_sets_and_images_change_it(order: TrainingOrder, name: str) -> None:
-    dataset = order.dataset.model_copy(update={name: "another"})
-    assert order.model_copy(update={"dataset": dataset}).fingerprint != order.fingerprint
+def test_digests_of_sets_and_images_change_the_fingerprint(job: TrainingJob, name: str) -> None:
+    dataset = job.dataset.model_copy(update={name: "another"})
+    assert job.model_copy(update={"dataset": dataset}).fingerprint != job.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -55,38 +57,64 @@ def test_sets_and_images_change_it(order: TrainingOrder, name: str) -> None:
         {"save_total_limit": 3},
     ],
 )
-def test_settings_without_effect_on_the_weights_do_not_change_it(
-    order: TrainingOrder, settings: dict[str, Any]
-) -> None:
-    assert with_training(order, **settings).fingerprint == order.fingerprint
+def test_settings_without_effect_do_not_change_the_fingerprint(job: TrainingJob, settings: dict[str, Any]) -> None:
+    assert with_training(job, **settings).fingerprint == job.fingerprint
 
 
-def test_places_and_names_do_not_change_it(order: TrainingOrder) -> None:
+def test_paths_and_names_do_not_change_the_fingerprint(job: TrainingJob) -> None:
     elsewhere = {"path": Path("/elsewhere")}
-    other = order.model_copy(
+    other = job.model_copy(
         update={
             "run": "other",
             "out": Path("/out"),
             "staging": Path("/staging"),
             "resume": True,
-            "base": order.base.model_copy(update=elsewhere),
-            "dataset": order.dataset.model_copy(update={**elsewhere, "images": Path("/images")}),
+            "base": job.base.model_copy(update=elsewhere),
+            "dataset": job.dataset.model_copy(update={**elsewhere, "images": Path("/images")}),
         }
     )
-    assert other.fingerprint == order.fingerprint
+    assert other.fingerprint == job.fingerprint
 
 
-def test_where_the_base_model_stands_is_no_part_of_a_training(order: TrainingOrder) -> None:
-    def based(base: str) -> TrainingOrder:
-        return order.model_copy(update={"model": order.model.model_copy(update={"base": base})})
+def test_path_of_the_base_does_not_change_the_fingerprint(job: TrainingJob) -> None:
+    def based(base: str) -> TrainingJob:
+        return job.model_copy(update={"model": job.model.model_copy(update={"base": base})})
 
     places = ("/home/a/llava", "/home/b/llava", "./llava", "../models/llava", "models/of/mine", "~/llava")
     assert len({based(place).fingerprint for place in places}) == 1
     assert based("tiny").fingerprint != based("llava-hf/llava-1.5-7b-hf").fingerprint
 
 
-def test_a_training_whose_fingerprint_still_holds_its_bases_directory_is_known(order: TrainingOrder) -> None:
-    here = order.model_copy(update={"model": order.model.model_copy(update={"base": "/home/a/llava"})})
-    before = here._digest(here.model.model_dump(mode="json"))
-    assert before != here.fingerprint and here.is_of(before)
-    assert not here.is_of(None) and not here.is_of("of another")
+def with_sets(job: TrainingJob, folder: Path, **files: str) -> TrainingJob:
+    """The job on the sets of a folder with these files and a manifest."""
+    for name, text in files.items():
+        write_text(folder / name.replace("__", "."), text)
+    digest = content_digest(write_manifest(folder, "sets"))
+    return job.model_copy(update={"dataset": job.dataset.model_copy(update={"path": folder, "sha256": digest})})
+
+
+@pytest.mark.parametrize("name", ["statistics__json", "samples__html", "filtered_test__json"])
+def test_file_next_to_the_sets_does_not_change_the_fingerprint(job: TrainingJob, tmp_path: Path, name: str) -> None:
+    sets = {"data_train__json": "train", "data_val__json": "val"}
+    one = with_sets(job, tmp_path / "one", **sets, **{name: "old"})
+    other = with_sets(job, tmp_path / "other", **sets, **{name: "new"})
+    assert one.dataset.sha256 != other.dataset.sha256
+    assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("name", ["data_train__json", "data_val__json"])
+def test_the_sets_change_the_fingerprint(job: TrainingJob, tmp_path: Path, name: str) -> None:
+    sets = {"data_train__json": "train", "data_val__json": "val"}
+    one = with_sets(job, tmp_path / "one", **sets)
+    other = with_sets(job, tmp_path / "other", **{**sets, name: "new"})
+    assert one.fingerprint != other.fingerprint
+
+
+def test_fingerprints_of_earlier_versions_still_match(job: TrainingJob, tmp_path: Path) -> None:
+    # they covered the base's directory, and all files in the folder of the sets
+    model = job.model.model_copy(update={"base": "/home/a/llava"})
+    job = with_sets(job.model_copy(update={"model": model}), tmp_path, data_train__json="train", samples__html="page")
+    parts = [(job.model.content, job.dataset.sha256), (job.model.model_dump(mode="json"), job.dataset.sha256)]
+    for earlier in (job._digest(*each) for each in parts):
+        assert earlier != job.fingerprint and job.matches(earlier)
+    assert not job.matches(None) and not job.matches("another")

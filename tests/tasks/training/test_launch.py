@@ -1,18 +1,14 @@
-"""How the training process is started, and what it says to its parent."""
+"""How the training process is started, and how its progress is shown."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.errors import ConfigError
-from tasks.files import read_json
 from tasks.settings import TrainingConfig
-from tasks.training.launch import launcher
-from tasks.training.worker_output import saved_line, saved_step, stopped_line, stopped_step
-from tasks.training.zero_config import zero_config
+from tasks.training.launch import ProgressReporter, launcher
+from tasks.worker_lines import curves_line, step_line
 
 
 def test_one_process_needs_no_launcher() -> None:
@@ -26,7 +22,7 @@ def test_several_processes_and_deepspeed_are_started_by_torchrun(settings: dict[
     assert launcher(config) == ("-m", "torch.distributed.run", "--nproc-per-node", processes, "--standalone")
 
 
-def test_several_machines_meet_where_they_are_told() -> None:
+def test_several_machines_use_the_rendezvous_endpoint() -> None:
     config = TrainingConfig(nnodes=3, node_rank=2, nproc_per_node=4, rdzv_endpoint="gpu-0:29400")
     command = " ".join(launcher(config))
     assert "--nnodes 3 --node-rank 2 --rdzv-backend static --rdzv-endpoint gpu-0:29400" in command
@@ -37,38 +33,46 @@ def test_several_machines_meet_where_they_are_told() -> None:
 @pytest.mark.parametrize(
     "settings", [{"nnodes": 2}, {"nnodes": 2, "rdzv_endpoint": "gpu-0"}, {"node_rank": 1}, {"nnodes": 0}]
 )
-def test_machines_that_cannot_meet_are_refused(settings: dict[str, object]) -> None:
+def test_incomplete_rendezvous_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TrainingConfig.model_validate(settings)
-
-
-def test_the_line_of_a_complete_checkpoint_is_understood() -> None:
-    assert saved_step(saved_line(300)) == 300
-    assert saved_step(saved_line(300) + "\n") == 300
-
-
-@pytest.mark.parametrize("line", ["", "checkpoint complete: final", "step 300/300: loss 1", "x " + saved_line(3)])
-def test_other_lines_announce_nothing(line: str) -> None:
-    assert saved_step(line) is None
-
-
-def test_the_line_of_an_end_before_its_time_is_understood() -> None:
-    assert stopped_step(stopped_line(7)) == 7
-    assert stopped_step(saved_line(7)) is None
-
-
-@pytest.mark.parametrize("name", ["zero2", "zero3", "zero3_offload"])
-def test_each_deepspeed_configuration_is_of_its_stage(name: str) -> None:
-    settings = read_json(Path(zero_config(name)))
-    assert settings["zero_optimization"]["stage"] == int(name[4])
-    assert ("offload_param" in settings["zero_optimization"]) == name.endswith("offload")
-
-
-def test_an_unknown_deepspeed_configuration_is_refused() -> None:
-    with pytest.raises(ConfigError, match="choose one of zero2, zero3, zero3_offload"):
-        zero_config("zero9")
 
 
 def test_starting_imports_neither_torch_nor_prefect() -> None:
     code = "import sys, tasks.training.launch\nsys.exit(bool({'torch', 'prefect', 'transformers'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LOGS = {"loss": 1.25, "learning_rate": 2e-4}
+
+
+class RecordedDisplay:
+    """A display that records its updates."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[float, str]] = []
+        self.links: list[str] = []
+
+    def show_progress(self, percent: float, description: str) -> None:
+        self.shown.append((percent, description))
+
+    def show_link(self, url: str) -> None:
+        self.links.append(url)
+
+
+def test_display_is_updated_first_last_and_every_few_seconds() -> None:
+    display, now = RecordedDisplay(), [0.0]
+    reporter = ProgressReporter(display, lambda: now[0], interval_s=5)
+    for step in range(1, 101):
+        now[0] += 0.25
+        reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
+    # 25 seconds: the first, then every 5 seconds, and the last
+    assert [round(percent) for percent, _ in display.shown] == [1, 21, 41, 61, 81, 100]
+    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 0:01:19 left"
+    assert display.shown[-1][1] == "step 100 of 100, loss 1.2500"
+
+
+def test_display_gets_the_link_to_the_curves() -> None:
+    display = RecordedDisplay()
+    ProgressReporter(display).on_line(curves_line("https://wandb.ai/x"))
+    assert (display.links, display.shown) == (["https://wandb.ai/x"], [])

@@ -1,4 +1,4 @@
-"""The picture of the loss: every point where it belongs, and always an SVG file."""
+"""The loss curve draws every point at its step and value, and is always valid SVG."""
 
 import math
 import re
@@ -22,7 +22,7 @@ def lines(picture: str) -> list[list[tuple[float, float]]]:
     return [[tuple(map(float, pair.split(","))) for pair in line.get("points").split()] for line in found]
 
 
-def test_each_loss_stands_at_its_step() -> None:
+def test_each_loss_is_drawn_at_its_step() -> None:
     trained, validated = lines(draw_losses("run", HISTORY))
     bottom, top, right = HEIGHT - BOTTOM, TOP, WIDTH - RIGHT
     assert trained[0] == (LEFT + (right - LEFT) / 4, top)
@@ -31,17 +31,17 @@ def test_each_loss_stands_at_its_step() -> None:
     assert validated == [(trained[1][0], bottom - (bottom - top) * 3 / 4)]
 
 
-def test_a_loss_that_is_no_number_is_left_out() -> None:
+def test_non_finite_loss_is_not_drawn() -> None:
     history = [*HISTORY, {"step": 50, "loss": math.nan}, {"step": 60, "loss": math.inf}]
     assert lines(draw_losses("run", history)) == lines(draw_losses("run", HISTORY))
 
 
-def test_one_point_and_none_still_make_a_picture() -> None:
+def test_zero_or_one_point_still_gives_an_image() -> None:
     one = draw_losses("run", [{"step": 1, "loss": 2.0}])
     assert len(list(ElementTree.fromstring(one).iter(f"{SVG}circle"))) == 1
     assert lines(draw_losses("run", [])) == [[]]
 
 
-def test_the_title_cannot_break_the_picture() -> None:
+def test_title_is_escaped() -> None:
     text = "".join(ElementTree.fromstring(draw_losses("a<b & c", HISTORY)).itertext())
     assert re.search(r"a<b & c: loss, training\s+validation", text)

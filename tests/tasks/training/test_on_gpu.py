@@ -1,4 +1,4 @@
-"""Training on a GPU: bfloat16, activations computed again, with and without DeepSpeed."""
+"""Training on a GPU: bfloat16, gradient checkpointing, with and without DeepSpeed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.files import read_json
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 
 pytestmark = pytest.mark.gpu
@@ -15,9 +15,9 @@ SETTINGS = {"use_cpu": False, "bf16": True, "tf32": True, "gradient_checkpointin
 
 
 @pytest.mark.parametrize("deepspeed", [None, "zero2", "zero3", "zero3_offload"])
-def test_the_loss_falls(order_for: Callable[..., TrainingOrder], tmp_path: Path, deepspeed: str | None) -> None:
+def test_the_loss_falls(job_for: Callable[..., TrainingJob], tmp_path: Path, deepspeed: str | None) -> None:
     lines: list[str] = []
-    final = train(order_for(tmp_path / "training", deepspeed=deepspeed, **SETTINGS), lines.append).path
+    final = train(job_for(tmp_path / "training", deepspeed=deepspeed, **SETTINGS), lines.append).path
     history = read_json(final / "trainer_state.json")["log_history"]
     losses = [entry["loss"] for entry in history if "loss" in entry]
     assert losses[-1] < losses[0]

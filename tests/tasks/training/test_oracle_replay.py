@@ -16,13 +16,13 @@ from tasks.model.llava.tensor_names import canonical_name
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.arguments import training_arguments
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 RUN = ORACLE / "lora"
-# as RUN/trace.json says under `args`
+# from `args` in RUN/trace.json
 SETTINGS: dict[str, Any] = {
     "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "mm_projector_lr": 2e-5, "learning_rate": 2e-4,
     "weight_decay": 0.0, "warmup_ratio": 0.03, "lr_scheduler_type": "cosine", "num_train_epochs": 1,
@@ -41,12 +41,12 @@ def golden(name: str) -> dict[str, torch.Tensor]:
 
 
 def trained(model: Any) -> dict[str, torch.Tensor]:
-    """Copies of what is trained, by canonical name."""
+    """Copies of the trained parameters, by canonical name."""
     return {canonical(name): p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
 class Recorder(TrainerCallback):
-    """Keeps the weights after each step and the rates that it was taken with."""
+    """Records the weights after each step, and its learning rates."""
 
     def __init__(self) -> None:
         self.weights: list[dict[str, torch.Tensor]] = []
@@ -66,7 +66,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("replay")
     (folder / "data_train.json").write_bytes((RUN / "train.json").read_bytes())
     (folder / "data_val.json").write_text("[]")
-    order = TrainingOrder(
+    job = TrainingJob(
         run="replay",
         base=ModelRef(path=ORACLE / "models" / "tiny-llava-v1.5", sha256="base"),
         dataset=DatasetRef(path=folder, sha256="s", images=RUN / "images", images_sha256="i", records={}),
@@ -74,14 +74,14 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         training=TrainingConfig.model_validate(SETTINGS),
         out=folder / "training",
     )
-    trainer, recorder, losses = build_trainer(order, training_arguments(order)), Recorder(), []
+    trainer, recorder, losses = build_trainer(job, training_arguments(job)), Recorder(), []
     start = golden("initial")
     with torch.no_grad():
         for name, parameter in trainer.model.named_parameters():
             if parameter.requires_grad:
                 parameter.copy_(start.pop(canonical(name)))
     assert not start
-    # the reference took its samples as they stand in the file
+    # the reference took its samples in the order of the file
     trainer._get_train_sampler = lambda data=None: SequentialSampler(trainer.train_dataset)
     loss_of = trainer.compute_loss
 
@@ -96,40 +96,40 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(trainer=trainer, recorder=recorder, losses=losses, trace=read_json(RUN / "trace.json"))
 
 
-def test_the_loss_of_each_micro_batch_is_the_references(replay: SimpleNamespace) -> None:
+def test_loss_of_each_micro_batch_equals_the_reference(replay: SimpleNamespace) -> None:
     expected = [entry["loss"] for entry in replay.trace["micro_batches"]]
     assert replay.losses == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_step_is_logged_with_the_plain_mean_of_its_micro_batches(replay: SimpleNamespace) -> None:
+def test_logged_loss_is_the_plain_mean_of_the_micro_batches(replay: SimpleNamespace) -> None:
     logged = [entry for entry in replay.trainer.state.log_history if "loss" in entry]
     expected = [entry["loss"] for entry in replay.trace["steps"] if "loss" in entry]
     # the reference rounds to four places
     assert [entry["loss"] for entry in logged] == pytest.approx(expected, abs=2e-4)
 
 
-def test_each_group_takes_each_step_at_the_references_rate(replay: SimpleNamespace) -> None:
+def test_learning_rates_of_each_group_equal_the_reference(replay: SimpleNamespace) -> None:
     # the reference has a fourth group, which is empty
     expected = [[rates[0], *rates[2:]] for rates in replay.trace["lr_used_per_step"]]
     for ours, theirs in zip(replay.recorder.rates, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-9)
 
 
-def test_gradients_have_the_references_norm_before_they_are_clipped(replay: SimpleNamespace) -> None:
+def test_gradient_norms_before_clipping_equal_the_reference(replay: SimpleNamespace) -> None:
     norms = [entry["grad_norm"] for entry in replay.trainer.state.log_history if "grad_norm" in entry]
     assert norms == pytest.approx(replay.trace["grad_norm_before_clip"], rel=1e-4)
     assert min(norms) > replay.trace["max_grad_norm"]
 
 
 @pytest.mark.parametrize(("step", "name"), [(1, "after_step_1"), (2, "after_step_2"), (10, "final")])
-def test_weights_are_the_references_after_a_step(replay: SimpleNamespace, step: int, name: str) -> None:
+def test_weights_after_a_step_equal_the_reference(replay: SimpleNamespace, step: int, name: str) -> None:
     ours, theirs = replay.recorder.weights[step - 1], golden(name)
     assert set(ours) == set(theirs)
     for key, expected in theirs.items():
         assert float((ours[key] - expected).norm()) <= 1e-4 * float(expected.norm()), key
 
 
-def test_parameters_stand_in_the_references_groups(replay: SimpleNamespace) -> None:
+def test_parameter_groups_equal_the_reference(replay: SimpleNamespace) -> None:
     groups = [group for group in json.loads((ORACLE / "optimizer_groups.json").read_text())["groups"] if group["n"]]
     names = {id(parameter): canonical(name) for name, parameter in replay.trainer.model.named_parameters()}
     for ours, theirs in zip(replay.trainer.optimizer.param_groups, groups, strict=True):
@@ -138,6 +138,6 @@ def test_parameters_stand_in_the_references_groups(replay: SimpleNamespace) -> N
         assert (list(ours["betas"]), ours["eps"]) == (theirs["betas"], theirs["eps"])
 
 
-def test_the_replay_moved_what_is_trained(replay: SimpleNamespace) -> None:
+def test_replay_changes_the_trained_weights(replay: SimpleNamespace) -> None:
     start, end = golden("initial"), replay.recorder.weights[-1]
     assert all(not torch.equal(start[name], end[name]) for name in end if "lora_B" in name or PROJECTOR in name)

@@ -1,4 +1,4 @@
-"""The order of samples is decided by seed and epoch, with similar lengths beside each other."""
+"""The order of samples depends only on seed and epoch, with similar lengths in the same batch."""
 
 import json
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from tasks.settings import TrainingConfig
 from tasks.training.sampler import (
     LengthGroupedSampler,
     ReferenceSampler,
-    deal_evenly,
     length_grouped,
     modality_grouped,
     padding_share,
+    split_evenly,
     train_sampler,
 )
-from tasks.training.samples import Sample, words_of
+from tasks.training.samples import Sample, word_count
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
@@ -42,7 +42,7 @@ def batches(indices: list[int]) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 255, 256, 257, 500])
-def test_every_sample_comes_once_an_epoch(count: int) -> None:
+def test_every_sample_occurs_once_per_epoch(count: int) -> None:
     assert sorted(order(lengths=LENGTHS[:count])) == list(range(count))
 
 
@@ -60,7 +60,7 @@ def test_set_epoch_changes_the_order_of_the_same_sampler() -> None:
     assert (list(sampler), second == first) == (first, False)
 
 
-def test_a_batch_holds_samples_of_similar_length() -> None:
+def test_batch_holds_samples_of_similar_length() -> None:
     def spread(indices: list[int]) -> float:
         spreads = [max(batch) - min(batch) for batch in batches(indices)]
         return sum(spreads) / len(spreads)
@@ -68,7 +68,7 @@ def test_a_batch_holds_samples_of_similar_length() -> None:
     assert spread(order()) < spread(order(lengths=[0] * 500)) / 10
 
 
-def test_length_does_not_follow_the_course_of_training() -> None:
+def test_lengths_do_not_rise_or_fall_during_an_epoch() -> None:
     longest = [max(batch) for batch in batches(order())]
     rises = sum(a < b for a, b in pairwise(longest))
     assert len(longest) // 4 < rises < 3 * len(longest) // 4
@@ -95,7 +95,7 @@ def reference_order(case: dict[str, Any], generator: torch.Generator) -> list[in
     return modality_grouped(lengths, *shape, generator, own)
 
 
-def test_orders_and_draws_are_the_references() -> None:
+def test_orders_and_random_states_equal_the_reference() -> None:
     cases = golden()["cases"]
     assert len(cases) == 225
     for case in cases:
@@ -104,27 +104,27 @@ def test_orders_and_draws_are_the_references() -> None:
         assert int(torch.randint(0, 2**31, (1,), generator=generator)) == case["global_rng_next"], case
 
 
-def test_batches_are_dealt_out_as_the_reference_does() -> None:
+def test_batches_are_split_as_in_the_reference() -> None:
     for case in golden()["split_to_even_chunks"]:
-        assert deal_evenly(case["indices"], case["lengths"], case["num_chunks"]) == case["out"]
+        assert split_evenly(case["indices"], case["lengths"], case["num_chunks"]) == case["out"]
 
 
-def test_words_are_counted_as_the_reference_does() -> None:
+def test_word_counts_equal_the_reference() -> None:
     expected = golden()["dataset_modality_lengths_of_prompts_v1"]
     lines = (ORACLE / "prompts_v1.jsonl").read_text().split("\n")
     records = [json.loads(line) for line in lines if line]
     found = [
-        words_of([turn["value"] for turn in record["conversations"]], bool(record.get("image"))) for record in records
+        word_count([turn["value"] for turn in record["conversations"]], bool(record.get("image"))) for record in records
     ]
-    # the file holds some of the records that were counted, in their order
+    # the file has a part of the counted records, in the same order
     counted = iter(expected)
     assert len(found) == 105
     assert all(words in counted for words in found)
 
 
-def test_the_references_order_of_a_small_set() -> None:
+def test_order_of_a_small_set_equals_the_reference() -> None:
     lengths = [5, -3, 7, -9, 2, 4, -1, 6]
-    # an order that agrees with the reference's, which is not at hand everywhere
+    # equal to the reference's order, which is not available everywhere
     assert modality_grouped(lengths, 2, 1, generator := seeded(0), generator) == [2, 5, 3, 6, 7, 0, 1, 4]
 
 
@@ -146,7 +146,7 @@ def test_the_settings_choose_the_sampler() -> None:
 
 
 @pytest.mark.parametrize("grouping", [{}, {"length_grouping": "reference"}, {"group_by_modality_length": False}])
-def test_the_order_does_not_depend_on_how_a_step_is_divided_among_devices(grouping: dict[str, Any]) -> None:
+def test_order_does_not_depend_on_the_number_of_devices(grouping: dict[str, Any]) -> None:
     samples = [sample(number % 7 + 1, number % 5 + 1) for number in range(100)]
     orders = {
         tuple(train_sampler(samples, TrainingConfig(gradient_accumulation_steps=12 // devices, **grouping), 2, devices))
@@ -155,7 +155,7 @@ def test_the_order_does_not_depend_on_how_a_step_is_divided_among_devices(groupi
     assert len(orders) == 1
 
 
-def test_devices_work_on_similar_lengths_at_a_time() -> None:
+def test_parallel_batches_have_similar_lengths() -> None:
     samples = [sample(length, 1) for length in LENGTHS]
     sampler = train_sampler(samples, TrainingConfig(gradient_accumulation_steps=5), 2, 4)
     longest = [LENGTHS[i] for i in list(sampler)[::2]]
@@ -163,7 +163,7 @@ def test_devices_work_on_similar_lengths_at_a_time() -> None:
     assert sum(waits) / len(waits) < 4
 
 
-def test_the_reference_sampler_follows_seed_and_epoch_too() -> None:
+def test_reference_sampler_depends_on_seed_and_epoch() -> None:
     sampler = ReferenceSampler(LENGTHS[1:], 4, 2, seed=1)
     first = list(sampler)
     sampler.set_epoch(1)
@@ -173,7 +173,7 @@ def test_the_reference_sampler_follows_seed_and_epoch_too() -> None:
     assert sorted(first) == list(range(499))
 
 
-def test_padding_is_what_shorter_samples_lack_to_the_longest_of_their_batch() -> None:
+def test_padding_share_is_relative_to_the_longest_sample_of_each_batch() -> None:
     assert padding_share([0, 1, 2, 3], [10, 5, 4, 4], 2) == pytest.approx(5 / 28)
     assert padding_share([3, 2, 1, 0], [4, 4, 4, 4], 2) == 0
     assert padding_share([], [], 2) == 0

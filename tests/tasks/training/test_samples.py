@@ -1,4 +1,4 @@
-"""Every record is learned from whole, cut between turns, or counted with the reason why not."""
+"""Every record is used completely, split between turns, or counted with the reason for dropping it."""
 
 import json
 from dataclasses import replace
@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
+from tasks.errors import DataError
 from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Processor, load_processor
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,
-    HALF_CHARACTER,
+    LONE_SURROGATE,
     NO_ANSWER,
+    NO_LAST_ANSWER,
+    NO_QUESTION,
     TOO_LONG,
-    UNANSWERED,
-    UNASKED,
     WRONG_ROLES,
     Sample,
     make_samples,
+    read_training_records,
 )
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
@@ -31,7 +33,7 @@ def processor(tiny_model_dir: Path) -> Processor:
 
 
 def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[str, Any]:
-    """A record whose turns take the roles in turn."""
+    """A record whose turns cycle through `roles`."""
     names = {"h": "human", "g": "gpt"}
     turns = [{"from": names[roles[i % len(roles)]], "value": text} for i, text in enumerate(texts)]
     return {"id": "LR_1", "image": image, "conversations": turns}
@@ -48,19 +50,19 @@ def text_of(sample: Sample, processor: Processor) -> str:
 
 
 def learned(sample: Sample, processor: Processor) -> list[str]:
-    """The answers that the labels hold."""
+    """The answers in the labels."""
     ids = [label for label in sample.encoded.labels if label != -100]
     return [part.strip() for part in processor.tokenizer.decode(ids).split("</s>") if part]
 
 
-def test_a_record_is_one_sample(processor: Processor) -> None:
+def test_record_is_one_sample(processor: Processor) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes", "two"]]
     assert (samples[0].record_id, samples[0].image, dropped) == ("LR_1", "a.png", {})
     assert samples[0].length == len(samples[0].encoded.input_ids) + processor.image_tokens - 1
 
 
-def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(processor: Processor) -> None:
+def test_long_record_is_split_between_turns_without_loss(processor: Processor) -> None:
     samples, dropped = make_samples([long_record(60)], processor, 400, True)
     assert len(samples) > 2
     assert all(sample.length <= 400 for sample in samples)
@@ -69,7 +71,7 @@ def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(processor: Proce
     assert dropped == {}
 
 
-def test_each_part_shows_the_image_and_begins_with_the_system_text(processor: Processor) -> None:
+def test_each_part_has_the_image_and_the_system_text(processor: Processor) -> None:
     samples, _ = make_samples([long_record(60)], processor, 400, True)
     for sample in samples:
         assert sample.encoded.input_ids.count(IMAGE_INDEX) == 1
@@ -77,7 +79,7 @@ def test_each_part_shows_the_image_and_begins_with_the_system_text(processor: Pr
         assert text_of(sample, processor).count("A chat between") == 1
 
 
-def test_parts_are_as_few_as_fit(processor: Processor) -> None:
+def test_record_is_split_into_as_few_parts_as_possible(processor: Processor) -> None:
     samples, _ = make_samples([long_record(60)], processor, 400, True)
     one_more = make_samples(
         [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], processor, 400, True
@@ -86,7 +88,7 @@ def test_parts_are_as_few_as_fit(processor: Processor) -> None:
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
 
 
-def test_without_splitting_a_long_record_is_cut_and_counted(processor: Processor) -> None:
+def test_long_record_is_truncated_and_counted_without_splitting(processor: Processor) -> None:
     samples, dropped = make_samples([long_record(60)], processor, 400, False)
     whole = make_samples([long_record(60)], processor, 10_000, False)[0][0].encoded
     assert [sample.length for sample in samples] == [400]
@@ -97,19 +99,19 @@ def test_without_splitting_a_long_record_is_cut_and_counted(processor: Processor
 
 
 @pytest.mark.parametrize("limit", [40, 140])
-def test_what_is_cut_before_its_first_answer_is_dropped_and_counted(processor: Processor, limit: int) -> None:
+def test_record_truncated_before_its_first_answer_is_dropped_and_counted(processor: Processor, limit: int) -> None:
     samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], processor, limit, False)
     assert (samples, dropped) == ([], {TOO_LONG: 1})
 
 
-def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(processor: Processor) -> None:
+def test_too_long_round_is_dropped_and_the_others_are_kept(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Tell all.", "ship " * 500, "Ships?", "two")
     samples, dropped = make_samples([record(*texts)], processor, 400, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"], ["two"]]
     assert dropped == {TOO_LONG: 1}
 
 
-def test_an_empty_answer_is_left_out_and_the_others_are_learned(processor: Processor) -> None:
+def test_empty_answer_is_dropped_and_the_others_are_kept(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Ships?", "", "Planes?", "one")
     samples, dropped = make_samples([record(*texts)], processor, 2048, True)
     assert learned(samples[0], processor) == ["yes", "one"]
@@ -117,24 +119,24 @@ def test_an_empty_answer_is_left_out_and_the_others_are_learned(processor: Proce
     assert dropped == {EMPTY_ANSWER: 1}
 
 
-def test_the_image_stays_when_its_own_round_is_left_out(processor: Processor) -> None:
+def test_image_is_kept_if_its_round_is_dropped(processor: Processor) -> None:
     samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
 
 
-def test_a_record_of_empty_answers_is_dropped_and_counted(processor: Processor) -> None:
+def test_record_with_only_empty_answers_is_dropped_and_counted(processor: Processor) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], processor, 2048, True)
     assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
 
 
-def test_a_last_question_without_an_answer_is_counted(processor: Processor) -> None:
+def test_last_question_without_an_answer_is_dropped_and_counted(processor: Processor) -> None:
     samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], processor, 2048, True)
     assert learned(samples[0], processor) == ["yes"]
-    assert dropped == {UNANSWERED: 1}
+    assert dropped == {NO_LAST_ANSWER: 1}
 
 
 @pytest.mark.parametrize("roles", ["hhg", "hgg", "ghh"])
-def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(processor: Processor, roles: str) -> None:
+def test_record_with_wrong_order_of_roles_is_dropped_and_counted(processor: Processor, roles: str) -> None:
     good = record("<image>\nRural?", "yes")
     samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"]]
@@ -150,30 +152,30 @@ def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(processor:
     ],
     ids=["named nowhere", "named in two turns", "named twice and in an answer"],
 )
-def test_the_one_image_is_shown_once(processor: Processor, texts: tuple[str, ...]) -> None:
+def test_image_is_shown_exactly_once(processor: Processor, texts: tuple[str, ...]) -> None:
     samples, _ = make_samples([record(*texts)], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
     assert learned(samples[0], processor) == ["yes", "two"]
 
 
-def test_a_text_that_no_tokenizer_takes_is_counted(processor: Processor) -> None:
-    assert make_samples([record("<image>\nRural?", "yes \ud83d")], processor, 2048, True) == ([], {HALF_CHARACTER: 1})
+def test_text_with_a_lone_surrogate_is_dropped_and_counted(processor: Processor) -> None:
+    assert make_samples([record("<image>\nRural?", "yes \ud83d")], processor, 2048, True) == ([], {LONE_SURROGATE: 1})
 
 
-def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(processor: Processor) -> None:
+def test_answer_before_the_first_question_is_dropped_as_in_the_reference(processor: Processor) -> None:
     samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"]]
     assert "hello" not in text_of(samples[0], processor)
-    assert dropped == {UNASKED: 1}
+    assert dropped == {NO_QUESTION: 1}
 
 
-def test_a_record_without_an_image_shows_none(processor: Processor) -> None:
+def test_record_without_an_image_has_no_image_token(processor: Processor) -> None:
     samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], processor, 2048, True)
     assert IMAGE_INDEX not in samples[0].encoded.input_ids
     assert "What is <image> in LLaVA?" in text_of(samples[0], processor)
 
 
-def test_the_image_stays_in_the_turn_that_names_it(processor: Processor) -> None:
+def test_image_stays_in_the_turn_with_its_placeholder(processor: Processor) -> None:
     samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], processor, 2048, True)
     ids = samples[0].encoded.input_ids
     assert "Hello" in processor.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
@@ -189,9 +191,7 @@ def truncated() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", truncated())
-def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_answer(
-    original: Processor, name: str
-) -> None:
+def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(original: Processor, name: str) -> None:
     lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")
     case = next((case for case in map(json.loads, filter(None, lines)) if case["id"] == name), None)
     if case is None:
@@ -206,3 +206,13 @@ def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_a
         split, dropped = make_samples([case], processor, 2048, split_long=True)
         learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
         assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, ["text"], [{"id": 1}], [{"conversations": []}], [{"id": "1", "conversations": [{"from": "human"}]}]],
+)
+def test_entry_that_is_no_record_is_named(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"data\.json(: record 0 lacks an id| holds no list)"):
+        read_training_records(tmp_path / "data.json")

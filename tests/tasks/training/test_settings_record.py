@@ -1,4 +1,4 @@
-"""What a checkpoint was trained with is known from it, and each setting that differs has a name."""
+"""A checkpoint has its settings, and each one that differs is named."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +11,8 @@ from tasks.files import write_json
 from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
 from tasks.settings import ExperimentConfig
 from tasks.training.checkpoints import mark_complete
-from tasks.training.job import TrainingOrder
-from tasks.training.settings_record import require_same_settings, settings_of, settings_of_order, trained_settings
+from tasks.training.job import TrainingJob
+from tasks.training.settings_record import require_same_settings, settings_of, settings_of_job, trained_settings
 
 BASE: dict[str, dict[str, Any]] = {
     "data": {"root": "/data", "seed": 1, "sources": ["LR", "NWPU"]},
@@ -29,8 +29,8 @@ def trained(training: Path, settings: dict[str, dict[str, Any]]) -> Path:
     """A complete checkpoint of these settings."""
     folder = training / "checkpoint-2"
     folder.mkdir(parents=True)
-    write_origin(folder, CheckpointOrigin("run", "toy", "order", "weights", "data", settings))
-    mark_complete(folder, 2, "order")
+    write_origin(folder, CheckpointOrigin("run", "toy", "job", "weights", "data", settings))
+    mark_complete(folder, 2, "job")
     return folder
 
 
@@ -53,18 +53,18 @@ def trained(training: Path, settings: dict[str, dict[str, Any]]) -> Path:
         ("data", {"sources": ["LR"]}, "data.sources was ['LR', 'NWPU'] and is ['LR']"),
     ],
 )
-def test_a_setting_that_differs_is_named_with_both_values(
+def test_differing_setting_is_named_with_both_values(
     tmp_path: Path, section: str, change: dict[str, Any], said: str
 ) -> None:
     folder = trained(tmp_path, settings_of(config()))
     with pytest.raises(OccupiedError) as refused:
         require_same_settings(tmp_path, config(**{section: change}))
     assert str(refused.value) == (
-        f"{folder} was trained with other settings ({said}): choose another --name, or give those again."
+        f"{folder} was trained with other settings ({said}): choose another --name, or use the same settings again."
     )
 
 
-def test_all_that_differ_are_in_one_sentence(tmp_path: Path) -> None:
+def test_all_differing_settings_are_in_one_sentence(tmp_path: Path) -> None:
     trained(tmp_path, settings_of(config()))
     with pytest.raises(OccupiedError, match=r"\(data\.seed was 1 and is 2; training\.lora_r was 8 and is 16\)"):
         require_same_settings(tmp_path, config(data={"seed": 2}, training={"lora_r": 16}))
@@ -79,26 +79,26 @@ def test_all_that_differ_are_in_one_sentence(tmp_path: Path) -> None:
         {"training": {"gradient_accumulation_steps": 1, "nproc_per_node": 2}},
     ],
 )
-def test_what_decides_no_weight_may_differ(tmp_path: Path, change: dict[str, dict[str, Any]]) -> None:
+def test_settings_without_effect_may_differ(tmp_path: Path, change: dict[str, dict[str, Any]]) -> None:
     trained(tmp_path, settings_of(config()))
     require_same_settings(tmp_path, config(**change))
 
 
 @pytest.mark.parametrize("told", [None, [], {}, {"settings": None}, {"settings": {"training": {"of_later": 1}}}])
-def test_a_checkpoint_that_does_not_tell_is_left_to_the_training_itself(tmp_path: Path, told: Any) -> None:
+def test_checkpoint_without_saved_settings_is_not_refused(tmp_path: Path, told: Any) -> None:
     folder = trained(tmp_path, {})
     write_json(folder / "origin.json", told)
     require_same_settings(tmp_path, config(data={"seed": 2}))
     require_same_settings(tmp_path / "nothing", config())
 
 
-def test_an_order_tells_what_its_experiment_does(
-    order_for: Callable[..., TrainingOrder], dataset: Any, tmp_path: Path
+def test_settings_of_a_job_equal_those_of_its_experiment(
+    job_for: Callable[..., TrainingJob], dataset: Any, tmp_path: Path
 ) -> None:
     asked = config(model={"base": "/a/directory"})
-    order = order_for(tmp_path).model_copy(update={"model": asked.model, "training": asked.training})
+    job = job_for(tmp_path).model_copy(update={"model": asked.model, "training": asked.training})
     sets = tmp_path / "sets"
     write_json(sets / "data_train.manifest.json", {"parameters": asked.data.content})
-    order = order.model_copy(update={"dataset": dataset.model_copy(update={"path": sets})})
-    folder = trained(tmp_path / "training", settings_of_order(order))
+    job = job.model_copy(update={"dataset": dataset.model_copy(update={"path": sets})})
+    folder = trained(tmp_path / "training", settings_of_job(job))
     assert trained_settings(folder) == settings_of(asked)

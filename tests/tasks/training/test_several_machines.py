@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tasks.files import read_json, write_json
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 
 pytestmark = pytest.mark.slow
@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 from tasks.files import read_json
 from tasks.training.launch import train
-from tasks.training.job import TrainingOrder
-print(train(TrainingOrder.model_validate(read_json(Path(sys.argv[1])))).model_dump_json())
+from tasks.training.job import TrainingJob
+print(train(TrainingJob.model_validate(read_json(Path(sys.argv[1])))).model_dump_json())
 """
 
 
@@ -33,18 +33,18 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def test_machines_that_meet_train_what_one_would(order_for: Callable[..., TrainingOrder], tmp_path: Path) -> None:
+def test_two_machines_train_the_same_weights_as_one(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:
     meeting = {"nnodes": 2, "rdzv_endpoint": f"127.0.0.1:{free_port()}"}
     machines = []
     for rank in (0, 1):
-        order = order_for(tmp_path / "training", node_rank=rank, **meeting, **SETTINGS)
-        write_json(tmp_path / f"{rank}.json", order.model_dump(mode="json"))
+        job = job_for(tmp_path / "training", node_rank=rank, **meeting, **SETTINGS)
+        write_json(tmp_path / f"{rank}.json", job.model_dump(mode="json"))
         command = [sys.executable, "-c", MACHINE, str(tmp_path / f"{rank}.json")]
         machines.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    one = train(order_for(tmp_path / "one", gradient_accumulation_steps=2, **SETTINGS), lambda line: None)
+    one = train(job_for(tmp_path / "one", gradient_accumulation_steps=2, **SETTINGS), lambda line: None)
     said = [machine.communicate(timeout=300)[0].splitlines() for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
-    # both know the result; only the first tells of the way there
+    # both return the result; only the first prints its progress
     assert said[0][-1] == said[1][-1]
     assert [any(line.startswith("step 3/3") for line in lines) for lines in said] == [True, False]
     final = tmp_path / "training" / "final"

@@ -1,4 +1,4 @@
-"""What is trained, and at which rate."""
+"""Which parameters are trained, and at which learning rate."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def trained(model: Any) -> set[str]:
     return {name for name, value in model.named_parameters() if value.requires_grad}
 
 
-def test_lora_covers_the_seven_linears_of_every_layer_and_nothing_else(tiny_model_dir: Path) -> None:
+def test_lora_covers_only_the_seven_linear_layers_of_every_decoder_layer(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir)
     lora = {name.partition(".lora_")[0] for name in trained(model) if ".lora_" in name}
     assert {name.rpartition(".")[2] for name in lora} == SEVEN
@@ -30,7 +30,7 @@ def test_lora_covers_the_seven_linears_of_every_layer_and_nothing_else(tiny_mode
     assert all(".language_model.layers." in name for name in lora)
 
 
-def test_the_projector_is_trained_in_full_and_the_rest_is_frozen(tiny_model_dir: Path) -> None:
+def test_projector_is_fully_trained_and_the_rest_is_frozen(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir)
     full = non_lora_names(model)
     assert len(full) == 4
@@ -38,7 +38,7 @@ def test_the_projector_is_trained_in_full_and_the_rest_is_frozen(tiny_model_dir:
     assert full == {name for name in trained(model) if "lora_" not in name}
 
 
-def test_the_tower_is_trained_where_asked(tiny_model_dir: Path) -> None:
+def test_tower_is_trained_with_its_setting(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir, unfreeze_mm_vision_tower=True)
     assert any("vision_tower" in name for name in non_lora_names(model))
 
@@ -50,7 +50,7 @@ def test_without_lora_all_but_the_tower_is_trained(tiny_model_dir: Path) -> None
     assert all("vision_tower" in name for name in frozen)
 
 
-def test_the_seed_decides_the_adapters_first_values(tiny_model_dir: Path) -> None:
+def test_seed_decides_the_initial_values_of_adapters(tiny_model_dir: Path) -> None:
     def first_values(seed: int) -> torch.Tensor:
         torch.rand(seed)  # whatever ran earlier
         model, _ = prepared(tiny_model_dir, seed=seed)
@@ -60,14 +60,14 @@ def test_the_seed_decides_the_adapters_first_values(tiny_model_dir: Path) -> Non
     assert not torch.equal(first_values(1), first_values(2))
 
 
-def test_an_adapter_changes_nothing_before_it_is_trained(tiny_model_dir: Path) -> None:
+def test_untrained_adapter_does_not_change_the_output(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir)
     matrices = [value for name, value in model.named_parameters() if "lora_B" in name]
     assert matrices
     assert not any(value.any() for value in matrices)
 
 
-def test_the_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path) -> None:
+def test_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path) -> None:
     model, config = prepared(tiny_model_dir, weight_decay=0.1)
     groups = optimizer_groups(model, config)
     assert [(len(g["params"]), g["weight_decay"], g["lr"]) for g in groups] == [
@@ -77,7 +77,7 @@ def test_the_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: 
     ]
 
 
-def test_without_a_rate_of_its_own_the_projector_takes_the_main_one(tiny_model_dir: Path) -> None:
+def test_projector_without_its_own_rate_uses_the_main_one(tiny_model_dir: Path) -> None:
     model, config = prepared(tiny_model_dir, mm_projector_lr=None)
     assert {group["lr"] for group in optimizer_groups(model, config)} == {2e-4}
 
@@ -94,13 +94,13 @@ def test_parameters_are_counted(tiny_model_dir: Path) -> None:
     assert count_parameters(model) == (expected, sum(value.numel() for value in model.parameters()))
 
 
-def test_what_is_trained_is_float32_on_a_base_in_bfloat16(tiny_model_dir: Path) -> None:
+def test_trained_parameters_are_float32_on_a_bfloat16_base(tiny_model_dir: Path) -> None:
     model = prepare_trainable(load_base(tiny_model_dir, torch.bfloat16), CONFIG)
     assert {value.dtype for value in model.parameters() if value.requires_grad} == {torch.float32}
     assert {value.dtype for value in model.parameters() if not value.requires_grad} == {torch.bfloat16}
 
 
-def test_deepspeed_is_given_one_type_and_keeps_float32_itself(tiny_model_dir: Path) -> None:
+def test_with_deepspeed_all_parameters_keep_the_type_of_the_base(tiny_model_dir: Path) -> None:
     model = prepare_trainable(
         load_base(tiny_model_dir, torch.bfloat16), CONFIG.model_copy(update={"deepspeed": "zero3"})
     )

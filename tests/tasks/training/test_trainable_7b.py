@@ -1,4 +1,4 @@
-"""A 7B training as the published models make it, counted without its 28 GB."""
+"""The trained parameters of the published 7B model, counted without allocating its 28 GB."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ SEVEN = [f"self_attn.{n}_proj" for n in "qkvo"] + [f"mlp.{n}_proj" for n in ("ga
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directories of the model and its tower, beside each other, without their weights."""
+    """Directories of the model and its tower, next to each other, without weights."""
     root = tmp_path_factory.mktemp("published")
     for name, config in (("llava-v1.5-7b", LLAVA), ("clip-vit-large-patch14-336", CLIP)):
         (root / name).mkdir()
@@ -68,7 +68,7 @@ def names_in_the_published_files() -> set[str]:
 
 
 def prepared_without_memory(folder: Path, config: TrainingConfig) -> Any:
-    """The model of a directory's configuration, prepared for training: all shapes and no values."""
+    """A directory's model on the meta device, prepared for training."""
     with torch.random.fork_rng(), torch.device("meta"):
         base = LlavaForConditionalGeneration(LlavaConfig.from_dict(require_model_config(folder)))
         return prepare_trainable(base, config)
@@ -84,30 +84,30 @@ def test_the_reference_run_trains_as_many_parameters_as_the_reference(prepared: 
     assert count_parameters(prepared) == (LORA + PROJECTOR, LORA + LANGUAGE + PROJECTOR + TOWER)
 
 
-def test_a_full_training_trains_all_but_the_tower(published: Path) -> None:
+def test_full_training_trains_all_but_the_tower(published: Path) -> None:
     full = prepared_without_memory(published, TrainingConfig(lora_enable=False))
     assert count_parameters(full) == (LANGUAGE + PROJECTOR, 7_062_902_784)
 
 
 @pytest.mark.parametrize("lora", [True, False])
-def test_what_is_told_before_a_run_is_what_it_trains(lora: bool) -> None:
+def test_estimated_parameter_counts_equal_the_trained_ones(lora: bool) -> None:
     shape, config = published_shape("liuhaotian/llava-v1.5-7b"), TrainingConfig(lora_enable=lora)
     assert shape is not None
     assert trained_parameters(shape, config) == PROJECTOR + (LORA if lora else LANGUAGE)
     assert all_parameters(shape, config) == 7_062_902_784 + (LORA if lora else 0)
 
 
-def test_no_value_is_held_in_memory(prepared: Any) -> None:
+def test_model_without_memory_is_on_the_meta_device(prepared: Any) -> None:
     assert {value.device.type for value in prepared.parameters()} == {"meta"}
 
 
-def test_its_tensors_are_those_of_the_published_files(prepared: Any) -> None:
+def test_tensor_names_equal_those_of_the_published_files(prepared: Any) -> None:
     module = prepared.get_base_model()
     ours = {name.replace(".base_layer", "") for name in module.state_dict() if "lora_" not in name}
     assert ours == {canonical_name(name) for name in names_in_the_published_files()}
 
 
-def test_adapters_stand_on_the_seven_linear_layers_of_each_language_layer(prepared: Any) -> None:
+def test_adapters_are_on_the_seven_linear_layers_of_each_decoder_layer(prepared: Any) -> None:
     adapted = {name.partition(".lora_")[0] for name, _ in prepared.named_parameters() if ".lora_" in name}
     prefix = "base_model.model.model.language_model.layers."
     assert adapted == {f"{prefix}{i}.{name}" for i in range(32) for name in SEVEN}

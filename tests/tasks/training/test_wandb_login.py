@@ -1,4 +1,4 @@
-"""Weights & Biases is never asked for a key: where one is, it is online, else it writes files or nothing."""
+"""Weights & Biases never prompts: it is online if there is a key, otherwise it writes files or nothing."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path)}
 
 
-def test_without_any_key_curves_are_kept_in_files(home: dict[str, str]) -> None:
+def test_without_a_key_curves_are_saved_as_files(home: dict[str, str]) -> None:
     assert key_source(home) is None
     assert choose_mode("auto", home) == "offline"
 
@@ -29,7 +29,7 @@ def test_without_any_key_curves_are_kept_in_files(home: dict[str, str]) -> None:
         (".config/wandb/settings", f"[default]\napi_key = {KEY}\n"),
     ],
 )
-def test_a_key_in_wandbs_own_files_means_online(home: dict[str, str], file: str, text: str) -> None:
+def test_key_in_wandb_files_means_online(home: dict[str, str], file: str, text: str) -> None:
     path = Path(home["HOME"]) / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -38,12 +38,12 @@ def test_a_key_in_wandbs_own_files_means_online(home: dict[str, str], file: str,
     assert KEY not in str(key_source(home))
 
 
-def test_a_key_in_the_environment_means_online(home: dict[str, str]) -> None:
+def test_key_in_the_environment_means_online(home: dict[str, str]) -> None:
     assert choose_mode("auto", {**home, "WANDB_API_KEY": KEY}) == "online"
     assert key_source({**home, "WANDB_API_KEY": KEY}) == "WANDB_API_KEY"
 
 
-def test_a_netrc_of_another_server_or_a_broken_one_is_no_key(home: dict[str, str]) -> None:
+def test_netrc_of_another_server_or_a_broken_one_has_no_key(home: dict[str, str]) -> None:
     netrc = Path(home["HOME"]) / ".netrc"
     netrc.write_text(f"machine example.org\n  login user\n  password {KEY}\n")
     assert key_source(home) is None
@@ -52,7 +52,7 @@ def test_a_netrc_of_another_server_or_a_broken_one_is_no_key(home: dict[str, str
     assert key_source(home) is None
 
 
-def test_the_environment_goes_before_the_setting(home: dict[str, str]) -> None:
+def test_environment_overrides_the_setting(home: dict[str, str]) -> None:
     with_key = {**home, "WANDB_API_KEY": KEY}
     assert choose_mode("online", {**with_key, "WANDB_MODE": "offline"}) == "offline"
     assert choose_mode("auto", {**with_key, "WANDB_MODE": "dryrun"}) == "offline"
@@ -67,7 +67,7 @@ def test_online_without_a_key_is_refused_before_training(home: dict[str, str]) -
         choose_mode("auto", {**home, "WANDB_MODE": "loud"})
 
 
-def test_files_lie_in_the_folder_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_files_are_in_the_given_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_PROJECT"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

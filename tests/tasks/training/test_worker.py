@@ -17,7 +17,7 @@ from tasks.manifests import whole_manifest
 from tasks.model.loading import load_model
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import ModelConfig
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 from tasks.training.worker import work
 
@@ -29,7 +29,7 @@ MODEL_FILES = {
     *("generation_config.json", "processor_config.json", "chat_template.jinja", "origin.json"),
 }
 RESUME_FILES = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
-OrderFor = Callable[..., TrainingOrder]
+JobFor = Callable[..., TrainingJob]
 
 
 def names(folder: Path) -> set[str]:
@@ -37,29 +37,29 @@ def names(folder: Path) -> set[str]:
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """All that a checkpoint trained."""
+    """All trained tensors of a checkpoint."""
     projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
     return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
 
 @pytest.fixture(scope="module")
-def trained(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def trained(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Four steps, saved every two, staged for the store; not to be changed."""
     folder, lines = tmp_path_factory.mktemp("trained"), []
-    order = order_for(folder / "training", folder / "staging", lora_dropout=0.05)
-    ref = train(order, lines.append)
-    return SimpleNamespace(order=order, ref=ref, lines=lines, out=order.out)
+    job = job_for(folder / "training", folder / "staging", lora_dropout=0.05)
+    ref = train(job, lines.append)
+    return SimpleNamespace(job=job, ref=ref, lines=lines, out=job.out)
 
 
-def test_every_checkpoint_holds_all_that_loading_and_resuming_need(trained: SimpleNamespace) -> None:
+def test_checkpoint_holds_all_files_for_loading_and_resuming(trained: SimpleNamespace) -> None:
     assert names(trained.out) == {"checkpoint-2", "checkpoint-4", "final"}
     for step in (2, 4):
         assert names(trained.out / f"checkpoint-{step}") == MODEL_FILES | RESUME_FILES
 
 
-def test_the_final_model_holds_no_state_of_the_optimiser(trained: SimpleNamespace) -> None:
+def test_final_model_has_no_optimiser_state(trained: SimpleNamespace) -> None:
     assert names(trained.out / "final") == {*MODEL_FILES, "MANIFEST.json"}
-    assert whole_manifest(trained.out / "final", trained.order.fingerprint)
+    assert whole_manifest(trained.out / "final", trained.job.fingerprint)
     assert (trained.ref.path, trained.ref.step, trained.ref.run) == (trained.out / "final", 4, "test")
 
 
@@ -68,19 +68,19 @@ def test_checkpoints_are_staged_and_announced_in_order(trained: SimpleNamespace)
         "checkpoint complete: checkpoint-2",
         "checkpoint complete: checkpoint-4",
     ]
-    assert names(trained.order.staging) == {"checkpoint-2", "checkpoint-4"}
+    assert names(trained.job.staging) == {"checkpoint-2", "checkpoint-4"}
 
 
-def test_steps_and_what_is_trained_are_told(trained: SimpleNamespace) -> None:
+def test_number_of_samples_parameters_and_steps_are_logged(trained: SimpleNamespace) -> None:
     text = "\n".join(trained.lines)
     assert "data_train: 24 records, 24 samples" in text
     assert re.search(r"54,400 of \d{3},\d{3} parameters are trained", text)
     assert "step 4/4: loss " in text
 
 
-def test_training_moves_adapter_and_projector(trained: SimpleNamespace) -> None:
+def test_training_changes_adapter_and_projector(trained: SimpleNamespace) -> None:
     two, four = (weights(trained.out / f"checkpoint-{step}") for step in (2, 4))
-    base = load_file(trained.order.base.path / "model.safetensors")
+    base = load_file(trained.job.base.path / "model.safetensors")
     matrices = [name for name in four if "lora_B" in name]
     assert len(matrices) == 21
     assert all(four[name].any() for name in matrices)
@@ -98,7 +98,7 @@ def test_each_checkpoint_loads_and_merges_to_the_same_model(
 ) -> None:
     from tasks.merging.merge import merge_adapter
 
-    base = trained.order.base.path
+    base = trained.job.base.path
     merged = merge_adapter(base, trained.out / name, tmp_path / "merged")
     adapted = load_model(base, trained.out / name, "float32")
     batch = {
@@ -113,10 +113,8 @@ def test_each_checkpoint_loads_and_merges_to_the_same_model(
     assert (untouched - expected).abs().max() > 1e-2
 
 
-def test_one_seed_gives_the_same_bytes_and_the_same_losses(
-    trained: SimpleNamespace, order_for: OrderFor, tmp_path: Path
-) -> None:
-    again = train(order_for(tmp_path / "training", lora_dropout=0.05), lambda line: None)
+def test_same_seed_gives_the_same_bytes_and_losses(trained: SimpleNamespace, job_for: JobFor, tmp_path: Path) -> None:
+    again = train(job_for(tmp_path / "training", lora_dropout=0.05), lambda line: None)
     for name in ("adapter_model.safetensors", "non_lora_trainables.bin"):
         assert sha256_of(again.path / name) == sha256_of(trained.out / "final" / name)
     curves = [
@@ -126,15 +124,15 @@ def test_one_seed_gives_the_same_bytes_and_the_same_losses(
     assert curves[0] == curves[1]
 
 
-def test_a_finished_order_is_not_trained_again(trained: SimpleNamespace) -> None:
+def test_finished_job_is_not_trained_again(trained: SimpleNamespace) -> None:
     lines: list[str] = []
     before = {path: path.stat().st_mtime_ns for path in trained.out.rglob("*")}
-    assert train(trained.order, lines.append) == trained.ref
+    assert train(trained.job, lines.append) == trained.ref
     assert lines == []
     assert {path: path.stat().st_mtime_ns for path in trained.out.rglob("*")} == before
 
 
-def test_a_damaged_result_is_trained_again_and_not_taken_from_what_shares_its_bytes(
+def test_damaged_final_is_trained_again_and_not_restored_from_hard_links(
     trained: SimpleNamespace, tmp_path: Path
 ) -> None:
     name, out = "adapter_model.safetensors", tmp_path / "training"
@@ -145,43 +143,39 @@ def test_a_damaged_result_is_trained_again_and_not_taken_from_what_shares_its_by
     (out / "final" / name).unlink()
     (out / "final" / name).hardlink_to(out / "checkpoint-4" / name)
     lines: list[str] = []
-    again = train(trained.order.model_copy(update={"out": out, "resume": True}), lines.append)
+    again = train(trained.job.model_copy(update={"out": out, "resume": True}), lines.append)
     assert "resuming from checkpoint-2" in lines
     assert sha256_of(again.path / name) == sha256_of(trained.out / "final" / name)
 
 
-def test_an_unfinished_training_is_not_gone_on_with_unasked(trained: SimpleNamespace, tmp_path: Path) -> None:
+def test_unfinished_training_is_not_resumed_without_the_option(trained: SimpleNamespace, tmp_path: Path) -> None:
     copytree(trained.out / "checkpoint-2", tmp_path / "training" / "checkpoint-2")
     with pytest.raises(DataError, match="--resume"):
-        train(trained.order.model_copy(update={"out": tmp_path / "training"}))
+        train(trained.job.model_copy(update={"out": tmp_path / "training"}))
 
 
-def test_rotation_keeps_as_many_checkpoints_as_asked_and_spares_what_waits_for_the_store(
-    order_for: OrderFor, tmp_path: Path
-) -> None:
+def test_rotation_keeps_save_total_limit_and_spares_staged_checkpoints(job_for: JobFor, tmp_path: Path) -> None:
     lines: list[str] = []
     settings = {
         **{"save_steps": 1, "save_total_limit": 1, "dataloader_num_workers": 1, "gradient_checkpointing": True},
         **{"eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 2, "max_steps": 3},
     }
-    order = order_for(tmp_path / "training", tmp_path / "staging", **settings)
-    ref = train(order, lines.append)
-    assert names(order.out) == {"best", "checkpoint-3", "final"}
+    job = job_for(tmp_path / "training", tmp_path / "staging", **settings)
+    ref = train(job, lines.append)
+    assert names(job.out) == {"best", "checkpoint-3", "final"}
     assert names(tmp_path / "staging") == {"checkpoint-1", "checkpoint-2", "checkpoint-3"}
     assert any("step 2: validation loss " in line for line in lines)
     assert all(value.isfinite().all() for value in weights(ref.path).values())
 
 
-def test_the_end_is_saved_with_all_that_was_trained_and_how_images_were_fed(
-    order_for: OrderFor, tmp_path: Path
-) -> None:
+def test_final_checkpoint_has_all_trained_weights_and_the_image_settings(job_for: JobFor, tmp_path: Path) -> None:
     settings = {
         **{"save_strategy": "no", "max_steps": -1, "num_train_epochs": 0.5, "gradient_accumulation_steps": 2},
         **{"bf16": True, "group_by_modality_length": False, "unfreeze_mm_vision_tower": True},
         **{"lr_scheduler_type": "linear", "mm_projector_lr": None, "weight_decay": 0.1},
     }
-    order = order_for(tmp_path / "training", **settings)
-    ref = train(order.model_copy(update={"model": ModelConfig(image_aspect_ratio="square")}), lambda line: None)
+    job = job_for(tmp_path / "training", **settings)
+    ref = train(job.model_copy(update={"model": ModelConfig(image_aspect_ratio="square")}), lambda line: None)
     assert ref.step == 2
     assert any("vision_tower" in name for name in weights(ref.path))
     assert all(value.isfinite().all() for value in weights(ref.path).values())
@@ -189,12 +183,12 @@ def test_the_end_is_saved_with_all_that_was_trained_and_how_images_were_fed(
 
 
 @pytest.fixture(scope="module")
-def fully_trained(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
-    order = order_for(tmp_path_factory.mktemp("full") / "training", lora_enable=False, learning_rate=1e-3)
-    return train(order, lambda line: None)
+def fully_trained(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
+    job = job_for(tmp_path_factory.mktemp("full") / "training", lora_enable=False, learning_rate=1e-3)
+    return train(job, lambda line: None)
 
 
-def test_a_full_fine_tuning_saves_a_model_that_loads(fully_trained: CheckpointRef, tiny_model_dir: Path) -> None:
+def test_full_fine_tuning_saves_a_loadable_model(fully_trained: CheckpointRef, tiny_model_dir: Path) -> None:
     assert names(fully_trained.path) == {
         *MODEL_FILES - {"adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.bin"},
         *("model.safetensors", "MANIFEST.json"),
@@ -208,22 +202,22 @@ def test_a_full_fine_tuning_saves_a_model_that_loads(fully_trained: CheckpointRe
     assert not any("vision_tower" in name for name in changed)
 
 
-def test_a_failed_child_gives_its_last_lines(order_for: OrderFor, tmp_path: Path) -> None:
-    order = order_for(tmp_path / "training")
-    # what no order can hold, so that the child ends with a traceback
-    broken = order.model_copy(update={"training": order.training.model_copy(update={"seed": -1})})
-    with pytest.raises(TrainingError, match="Training ended with code 1: its last lines say why:") as error:
+def test_error_of_a_failed_child_quotes_its_last_lines(job_for: JobFor, tmp_path: Path) -> None:
+    job = job_for(tmp_path / "training")
+    # an invalid value, so that the child ends with a traceback
+    broken = job.model_copy(update={"training": job.training.model_copy(update={"seed": -1})})
+    with pytest.raises(TrainingError, match="Training ended with code 1: see its last lines:") as error:
         train(broken, lambda line: None)
     assert "  | " in str(error.value)
 
 
-def test_a_base_that_is_no_model_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
-    order = order_for(tmp_path / "training").model_copy(update={"base": ModelRef(path=tmp_path, sha256="0")})
+def test_base_directory_without_a_model_is_refused(job_for: JobFor, tmp_path: Path) -> None:
+    job = job_for(tmp_path / "training").model_copy(update={"base": ModelRef(path=tmp_path, sha256="0")})
     with pytest.raises(UserError, match=r"holds no config\.json"):
-        work(order.model_dump(mode="json"))
+        work(job.model_dump(mode="json"))
 
 
-def test_a_select_layer_that_the_base_is_not_made_for_is_refused(order_for: OrderFor, tmp_path: Path) -> None:
-    order = order_for(tmp_path / "training").model_copy(update={"model": ModelConfig(mm_vision_select_layer=-1)})
+def test_select_layer_other_than_that_of_the_base_is_refused(job_for: JobFor, tmp_path: Path) -> None:
+    job = job_for(tmp_path / "training").model_copy(update={"model": ModelConfig(mm_vision_select_layer=-1)})
     with pytest.raises(UserError, match=r"set model\.mm_vision_select_layer=-2"):
-        work(order.model_dump(mode="json"))
+        work(job.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""All weights of a model are saved by published names, and a training goes on with them."""
+"""Weights are saved under their published names, and a training resumes with them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
 from tasks.model.loading import load_base
-from tasks.training.full_weights import load_weights, note_ties, published_weights
-from tasks.training.job import TrainingOrder
+from tasks.training.checkpoint_weights import load_weights, published_weights, record_tied_head, write_non_lora
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
-OrderFor = Callable[..., TrainingOrder]
+JobFor = Callable[..., TrainingJob]
 
 
 def saved(model: torch.nn.Module, folder: Path) -> Path:
@@ -22,7 +22,7 @@ def saved(model: torch.nn.Module, folder: Path) -> Path:
     return folder
 
 
-def test_weights_that_were_saved_are_read_again(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_saved_weights_are_loaded_again(tiny_model_dir: Path, tmp_path: Path) -> None:
     tuned, other = (load_base(tiny_model_dir, torch.float32) for _ in range(2))
     with torch.no_grad():
         for value in tuned.parameters():
@@ -32,7 +32,7 @@ def test_weights_that_were_saved_are_read_again(tiny_model_dir: Path, tmp_path: 
     assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items())
 
 
-def test_a_weight_that_is_missing_is_not_left_as_it_was(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_missing_weight_raises_an_error(tiny_model_dir: Path, tmp_path: Path) -> None:
     model = load_base(tiny_model_dir, torch.float32)
     file = saved(model, tmp_path) / "model.safetensors"
     weights = load_file(file)
@@ -43,24 +43,30 @@ def test_a_weight_that_is_missing_is_not_left_as_it_was(tiny_model_dir: Path, tm
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_both_configurations_say_whether_the_head_is_the_embedding(tiny_model_dir: Path, tied: bool) -> None:
+def test_both_configs_record_whether_the_head_is_tied(tiny_model_dir: Path, tied: bool) -> None:
     model = load_base(tiny_model_dir, torch.float32)
     if tied:
         model.lm_head.weight = model.get_input_embeddings().weight
-    # what it was made with is not what it is
+    # the config does not say what the weights are
     model.config.tie_word_embeddings = not tied
-    note_ties(model)
+    record_tied_head(model)
     assert model.config.tie_word_embeddings is tied
     assert model.config.text_config.tie_word_embeddings is tied
 
 
 @pytest.mark.slow
-def test_a_full_fine_tuning_goes_on_with_the_weights_that_it_saved(order_for: OrderFor, tmp_path: Path) -> None:
+def test_full_fine_tuning_resumes_with_its_saved_weights(job_for: JobFor, tmp_path: Path) -> None:
     settings = {"lora_enable": False, "max_steps": 4, "learning_rate": 1e-2, "save_steps": 2}
-    undisturbed = order_for(tmp_path / "undisturbed", **settings)
+    undisturbed = job_for(tmp_path / "undisturbed", **settings)
     work(undisturbed.model_dump(mode="json"))
     copytree(undisturbed.out / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
-    work(order_for(tmp_path / "resumed", resume=True, **settings).model_dump(mode="json"))
+    work(job_for(tmp_path / "resumed", resume=True, **settings).model_dump(mode="json"))
     one, other = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("undisturbed", "resumed"))
     assert one.keys() == other.keys()
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_only_fully_trained_weights_are_written(tmp_path: Path) -> None:
+    weights = {name: torch.ones(2) for name in ("projector", "tower", "lora_A", "frozen")}
+    write_non_lora(tmp_path, weights, {"projector", "tower"})
+    assert set(torch.load(tmp_path / "non_lora_trainables.bin", weights_only=True)) == {"projector", "tower"}

@@ -1,4 +1,4 @@
-"""What training and merging write is read by transformers 4 and 5, PEFT and vLLM's loader as rsvlm reads it itself."""
+"""Trained and merged models load the same in transformers 4 and 5, PEFT, vLLM's loader and rsvlm."""
 
 import os
 import re
@@ -23,10 +23,10 @@ from tasks.model.llava.prompt import encode_prompt
 from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import load_image_processor, load_model
 from tasks.records import ModelRef
-from tasks.training.job import TrainingOrder
+from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
-OrderFor = Callable[..., TrainingOrder]
+JobFor = Callable[..., TrainingJob]
 READER = Path(__file__).with_name("outside_reader.py")
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 TEXTS = ("airport harbour forest beach river farmland and sea", "What is the topic of this image?")
@@ -53,7 +53,7 @@ def change_json(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def hub_names(folder: Path) -> None:
-    """Give a model the names of published files."""
+    """Rename a model's tensors as in published files."""
 
     def renamed(name: str) -> str:
         name = name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
@@ -66,7 +66,7 @@ def hub_names(folder: Path) -> None:
 
 
 def old_processor(folder: Path) -> None:
-    """What llava-hf first published: a processor without numbers, and CLIP's image processor that says no padding."""
+    """llava-hf's first format: a processor config without sizes, and CLIP's image processor without padding."""
     write_json(folder / "processor_config.json", {"processor_class": "LlavaProcessor"})
     settings = read_json(folder / "preprocessor_config.json")
     settings = {name: value for name, value in settings.items() if name != "do_pad"}
@@ -74,7 +74,7 @@ def old_processor(folder: Path) -> None:
 
 
 def new_processor(folder: Path) -> None:
-    """What transformers 5 writes: one file for all."""
+    """The format of transformers 5: one file for everything."""
     settings = read_json(folder / "preprocessor_config.json")
     write_json(folder / "processor_config.json", {"processor_class": "LlavaProcessor", "image_processor": settings})
     (folder / "preprocessor_config.json").unlink()
@@ -93,7 +93,7 @@ def stretched_positions(folder: Path) -> None:
 
 
 def tied(folder: Path, *parts: str, head: bool = False) -> None:
-    """Make the head the embedding, as some parts of the configuration say; its copy stands in the file, or not."""
+    """Tie the head to the embedding in some parts of the config, with or without a copy in the file."""
 
     def change(config: dict[str, Any]) -> None:
         for part in ("text_config", "config"):
@@ -137,15 +137,15 @@ BASES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def written(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str | None]]:
-    """Directories of each kind: merged from each kind of base, tuned in full and merged, and an adapter on its base."""
+def written(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str | None]]:
+    """Model directories: merged from each kind of base, fully tuned and merged, and an adapter on its base."""
     root = tmp_path_factory.mktemp("written")
     jobs: dict[str, dict[str, str | None]] = {}
 
     def trained(base: Path, **settings: Any) -> Path:
         out = root / f"training-{base.name}-{len(settings)}"
-        order = order_for(out, **SETTINGS, **settings).model_copy(update={"base": ModelRef(path=base, sha256="base")})
-        work(order.model_dump(mode="json"))
+        job = job_for(out, **SETTINGS, **settings).model_copy(update={"base": ModelRef(path=base, sha256="base")})
+        work(job.model_dump(mode="json"))
         return out / "final"
 
     def add(name: str, model: Path, processor: Path | None = None, adapter: Path | None = None) -> None:
@@ -178,7 +178,7 @@ def written(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def read_by(jobs: dict[str, Any], folder: Path, packages: str) -> dict[str, Any]:
-    """What a program reads that finds these packages first, if any, and then the installed ones."""
+    """What a program loads that has these packages first on its path, and then the installed ones."""
     write_json(folder / "jobs.json", jobs)
     environment = {**os.environ, "PYTHONPATH": packages, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, str(READER), str(folder / "jobs.json"), str(folder)]
@@ -216,14 +216,12 @@ def require_alike(jobs: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_transformers_4_and_its_peft_read_all_that_is_written(
-    written: dict[str, Any], older: Path, tmp_path: Path
-) -> None:
+def test_transformers_4_and_its_peft_load_everything(written: dict[str, Any], older: Path, tmp_path: Path) -> None:
     require_alike(written, read_by(written, tmp_path, str(older)))
 
 
 @pytest.mark.slow
-def test_transformers_5_and_peft_read_all_that_is_written(written: dict[str, Any], tmp_path: Path) -> None:
+def test_transformers_5_and_peft_load_everything(written: dict[str, Any], tmp_path: Path) -> None:
     require_alike(written, read_by(written, tmp_path, ""))
 
 
@@ -239,7 +237,7 @@ def test_vllm_finds_each_weight_by_its_name(written: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_the_lines_of_an_adapters_card_load_the_projector_and_give_our_pixels(written: dict[str, Any]) -> None:
+def test_code_of_an_adapter_card_loads_the_projector_and_gives_our_pixels(written: dict[str, Any]) -> None:
     job = written["adapter alone"]
     names = run_card(job["adapter"], {"path/of/the/base": job["model"], "path/of/this/directory": job["adapter"]})
     ours = load_model(Path(job["model"]), Path(job["adapter"]), "float32").model.state_dict()
@@ -253,7 +251,7 @@ def test_the_lines_of_an_adapters_card_load_the_projector_and_give_our_pixels(wr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["merged: names of the hub", "tuned in full: names of the hub"])
-def test_the_lines_of_a_models_card_load_it_and_give_our_pixels(written: dict[str, Any], kind: str) -> None:
+def test_code_of_a_model_card_loads_it_and_gives_our_pixels(written: dict[str, Any], kind: str) -> None:
     folder = written[kind]["model"]
     names = run_card(folder, {"path/of/this/directory": folder})
     ours = load_model(Path(folder), dtype="float32").model.state_dict()
@@ -264,7 +262,7 @@ def test_the_lines_of_a_models_card_load_it_and_give_our_pixels(written: dict[st
 
 
 def run_card(folder: str, places: dict[str, str]) -> dict[str, Any]:
-    """The names that the Python of a card defines, with its paths filled in."""
+    """The names defined by the Python code of a card, with its paths filled in."""
     (code,) = re.findall(r"```python\n(.*?)```", (Path(folder) / "README.md").read_text(), re.DOTALL)
     for path, place in places.items():
         assert path in code

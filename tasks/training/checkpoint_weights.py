@@ -1,0 +1,90 @@
+"""Weights of a model in training, and of its checkpoints: gathering, writing, and loading them."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.errors import ModelError
+from tasks.files import read_json, write_json, written_atomically
+from tasks.model.llava.tensor_names import canonical_name, published_name
+from tasks.model.weights import read_tensors, weight_files
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
+from tasks.training.trainable import PROJECTOR, TOWER
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+def gather_trainable(model: "torch.nn.Module", part: str = "") -> "dict[str, torch.Tensor]":
+    """Copies on the CPU of the trained parameters with `part` in their names, by name; every rank must call this.
+
+    Under ZeRO-3 each rank holds a shard; the parameters are gathered one by one, and never the frozen base.
+    """
+    return {
+        name: _gathered(parameter)
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and part in name
+    }
+
+
+def _gathered(parameter: "torch.nn.Parameter") -> "torch.Tensor":
+    if not hasattr(parameter, "ds_id"):
+        return parameter.detach().cpu().clone()
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters([parameter]):
+        return parameter.detach().cpu().clone()
+
+
+def write_non_lora(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
+    """Write the fully trained weights to non_lora_trainables.bin, with the names that they have in training."""
+    import torch
+
+    kept = {name: value.detach().cpu() for name, value in weights.items() if name in trained}
+    torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
+
+
+def add_to_adapter(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
+    """Add the fully trained weights to the adapter's files too, the way PEFT saves them.
+
+    PEFT reads only those: without this, it would silently use the base's projector.
+    """
+    from safetensors.torch import load_file, save_file
+
+    modules = [part for part in (PROJECTOR, TOWER) if any(f".{part}." in name for name in trained)]
+    config = read_json(checkpoint / ADAPTER_CONFIG)
+    write_json(checkpoint / ADAPTER_CONFIG, {**config, "modules_to_save": modules}, indent=2)
+    kept = {name: weights[name].detach().cpu().contiguous() for name in trained}
+    with written_atomically(checkpoint / ADAPTER_WEIGHTS) as file:
+        save_file({**load_file(checkpoint / ADAPTER_WEIGHTS), **kept}, file, {"format": "pt"})
+
+
+def published_weights(
+    model: "PreTrainedModel", state: "Mapping[str, torch.Tensor] | None"
+) -> "dict[str, torch.Tensor]":
+    """Weights for `save_pretrained` under the names that every version of transformers reads.
+
+    `state` holds the weights if DeepSpeed has gathered them.
+    """
+    # otherwise transformers renames them the way it believes to have renamed the base's, and loses a level of the tower
+    model._weight_conversions = []
+    return {published_name(name): value for name, value in (model.state_dict() if state is None else state).items()}
+
+
+def record_tied_head(model: "PreTrainedModel") -> None:
+    """Set in both of a model's configs whether its head is tied to the embedding: each version reads another one."""
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = tied
+
+
+def load_weights(model: "torch.nn.Module", folder: Path) -> None:
+    """Load all weights of a checkpoint into a model of the same shape; raises ModelError if one is missing."""
+    lacking = {name for name, _ in model.named_parameters()}
+    for file in weight_files(folder):
+        weights = {canonical_name(name): value for name, value in read_tensors(file).items()}
+        model.load_state_dict(weights, strict=False)
+        lacking -= weights.keys()
+    if lacking:
+        raise ModelError(f"{folder} lacks {min(lacking)}: resume from an older checkpoint.")

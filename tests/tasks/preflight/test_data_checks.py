@@ -1,0 +1,130 @@
+"""The data folder, its images and its token counts against the settings."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.preflight.data_checks import SAMPLE_SIZE, check_data, image_findings, token_findings, validation_findings
+from tasks.settings import DataConfig, TrainingConfig
+
+DataFolder = Callable[..., Path]
+
+
+def test_broken_image_is_an_error_or_a_warning_if_dropped(data_folder: DataFolder) -> None:
+    root = data_folder()
+    image = next((root / "imagenes").rglob("*.jpg"))
+    image.write_bytes(image.read_bytes()[:200])
+    for broken, level in (("refuse", "stops"), ("drop", "warning")):
+        config = DataConfig(root=root, sources=("NWPU",), broken_images=broken)
+        _, sample = check_data(config)
+        assert sample is not None
+        (found,) = image_findings(sample, config)
+        assert found.level == level
+        assert f"1 image(s) cannot be read, first {image}" in found.text
+
+
+def test_missing_images_are_a_warning_or_an_error_if_all_are_missing(data_folder: DataFolder) -> None:
+    root = data_folder()
+    config = DataConfig(root=root, sources=("NWPU",))
+    for image in (images := sorted((root / "imagenes").rglob("*.jpg"))):
+        image.unlink()
+        _, sample = check_data(config)
+        assert sample is not None
+        (found,) = image_findings(sample, config)
+        assert found.level == ("stops" if image == images[-1] else "warning")
+
+
+def test_sample_depends_only_on_the_seed(data_folder: DataFolder) -> None:
+    root = data_folder(records=SAMPLE_SIZE + 20)
+    drawn = []
+    for seed in (1, 1, 2):
+        _, sample = check_data(DataConfig(root=root, sources=("NWPU",), seed=seed))
+        assert sample is not None
+        assert (len(sample.records), sample.total) == (SAMPLE_SIZE, SAMPLE_SIZE + 20)
+        drawn.append([record["id"] for record in sample.records])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_missing_folder_and_missing_source_are_errors(data_folder: DataFolder, tmp_path: Path) -> None:
+    found, _ = check_data(DataConfig(root=tmp_path / "none"))
+    assert found.level == "stops" and "set data.root" in found.text
+    found, _ = check_data(DataConfig(root=data_folder(), sources=("LR",)))
+    assert found.level == "stops" and "set data.sources" in found.text
+
+
+def test_other_sources_of_the_file_are_named(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = [{**record, "image": "flat.jpg"} for record in json.loads((root / "dataset.json").read_text())]
+    (root / "dataset.json").write_text(json.dumps(records))
+    found, _ = check_data(DataConfig(root=root, sources=("LR",)))
+    assert found.text.endswith(f"to those that you have (source unnamed not selected: {len(records)})")
+
+
+def test_each_selected_source_needs_records_and_images(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = json.loads((root / "dataset.json").read_text())
+    found, sample = check_data(DataConfig(root=root, sources=("NWPU", "LR")))
+    assert (found.level, sample) == ("stops", None) and "holds no record of LR: set data.sources" in found.text
+    records += [{**record, "id": f"LR_{record['id']}", "image": "LR/Train/1.tif"} for record in records]
+    (root / "dataset.json").write_text(json.dumps(records))
+    found, _ = check_data(DataConfig(root=root, sources=("NWPU", "LR")))
+    assert found.level == "stops" and "holds no image of LR: put them there" in found.text
+    assert check_data(DataConfig(root=root, sources=("NWPU", "LR"), fetch=True))[0].level == "ok"
+    found, _ = check_data(DataConfig(sources=("UCM",)))
+    assert found.level == "stops" and "no scenes of UCM" in found.text
+
+
+def test_records_that_leave_a_set_empty_are_an_error(data_folder: DataFolder) -> None:
+    found, _ = check_data(DataConfig(root=data_folder(records=1), sources=("NWPU",)))
+    assert found.level == "stops" and "1 records leave 1 for training and 0 for the test" in found.text
+
+
+@pytest.mark.parametrize(
+    ("data", "training", "sentence"),
+    [
+        ({"train": 0.5, "test": 0.5}, {"eval_strategy": "epoch"}, "The validation set has no samples"),
+        (
+            {"train": 0.5, "test": 0.25},
+            {"eval_strategy": "epoch", "eval_answers": 2, "metric_for_best_model": "accuracy"},
+            "The validation set has no questions for the metric accuracy",
+        ),
+        ({"train": 0.5, "test": 0.25}, {"eval_strategy": "epoch"}, None),
+        ({"train": 0.5, "test": 0.5}, {}, None),
+    ],
+)
+def test_validation_without_samples_or_questions_is_an_error(
+    data_folder: DataFolder, data: dict[str, float], training: dict[str, Any], sentence: str | None
+) -> None:
+    _, sample = check_data(DataConfig(root=data_folder(), sources=("NWPU",), **data))
+    assert sample is not None
+    found = [finding.text for finding in validation_findings(sample, TrainingConfig(**training))]
+    assert len(found) == (sentence is not None) and all(text.startswith(str(sentence)) for text in found)
+
+
+def test_synthetic_or_unfetched_data_is_not_checked(tmp_path: Path) -> None:
+    assert check_data(DataConfig())[0].level == "ok"
+    assert check_data(DataConfig(root=tmp_path / "none", fetch=True))[0].level == "warning"
+
+
+def test_token_counts_are_compared_with_the_limit(data_folder: DataFolder, tiny_model_dir: Path) -> None:
+    from tasks.model.loading import load_processor
+
+    root, processor = data_folder(turns=12), load_processor(tiny_model_dir)
+    _, sample = check_data(DataConfig(root=root, sources=("NWPU",)))
+    assert sample is not None
+
+    def found(limit: int, split: bool) -> tuple[str, str]:
+        training = TrainingConfig(model_max_length=limit, split_long_conversations=split)
+        (finding,), _ = token_findings(sample, processor, training)
+        return finding.level, finding.text
+
+    assert found(2048, split=True)[0] == "ok"
+    level, text = found(300, split=True)
+    assert level == "ok" and "8 of 8 records are split" in text
+    level, text = found(300, split=False)
+    assert level == "warning" and "8 of 8 records lose answers" in text
+    level, text = found(64, split=True)
+    assert level == "stops" and "the image alone takes 64" in text
