@@ -9,7 +9,7 @@ from prefect import Flow
 from prefect.states import Cancelled
 
 from tasks.errors import RunStopped
-from tasks.interrupting import Interrupted, hearing_sigterm, is_asked
+from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,9 +29,9 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
     @wraps(work)
     def cancellable(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            if is_asked():
+            if stop_requested():
                 raise Interrupted
-            with hearing_sigterm():
+            with handling_sigterm():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)

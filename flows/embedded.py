@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, told_to_user
-from tasks.interrupting import is_asked, listen, shielded
+from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_prefect() -> None:
     prepare_prefect()
     require_configured_server()
     if is_configured():
-        listen(kill_children)
+        handle_signals(kill_children)
     else:
         _start_server()
 
@@ -65,12 +65,12 @@ def _start_server() -> None:
         if server.server_process is not None:
             server.server_process.kill()
 
-    listen(kill_children, kill)
+    handle_signals(kill_children, kill)
     failed: list[Exception] = []
 
     def start() -> None:
         try:
-            with shielded():
+            with sigint_blocked():
                 server.start()
         except Exception as error:
             failed.append(error)
@@ -128,7 +128,7 @@ def _end_with_us(server: "SubprocessASGIServer") -> None:
 
 def _end_soon(server: "SubprocessASGIServer") -> None:
     """After Ctrl-C, end the server within STOP_S."""
-    if is_asked() and server.server_process is not None:
+    if stop_requested() and server.server_process is not None:
         server.server_process.terminate()
         with suppress(subprocess.TimeoutExpired):
             server.server_process.wait(STOP_S)
@@ -138,7 +138,7 @@ def _end_soon(server: "SubprocessASGIServer") -> None:
 
 def _as_told(record: logging.LogRecord) -> bool:
     """Whether a record is shown: after Ctrl-C no crash, as nothing has crashed; a user's error has no traceback."""
-    if is_asked() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
+    if stop_requested() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
         return False
     error = record.exc_info[1] if record.exc_info else None
     if told_to_user(error):

@@ -18,7 +18,7 @@ from deployments.run_names import default_run_name
 from tasks.orchestration.caching import free_folder, make
 from tasks.paths import Workspace
 from tasks.records import FolderRef
-from tasks.storage.owner import Owner, owned, turn
+from tasks.storage.owner import Owner, hold_lock, owned
 from tasks.storage.runs import require_run_name
 
 Work = TypeVar("Work", bound=Callable[..., Any])
@@ -80,7 +80,7 @@ def make_shared(work: Task[..., Ref], folder: Path, **parameters: Any) -> Ref:
 
 def taking_turns(shared: Path) -> AbstractContextManager[None]:
     """Wait until no other run of the workspace makes what is `shared`, and keep the others waiting."""
-    return turn(shared.with_name(f".{shared.name}.lock"), _this_flow_run(), get_run_logger().warning)
+    return hold_lock(shared.with_name(f".{shared.name}.lock"), _this_flow_run(), get_run_logger().warning)
 
 
 def _this_flow_run() -> Owner:

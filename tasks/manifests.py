@@ -80,7 +80,7 @@ def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
     return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
 
 
-def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | None:
+def verified_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | None:
     """The manifest when the folder is finished, undamaged and, where asked, of this fingerprint; else None."""
     manifest = read_manifest(folder)
     if manifest is None or (fingerprint is not None and manifest.fingerprint != fingerprint):
@@ -89,7 +89,7 @@ def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | N
 
 
 @contextmanager
-def made_beside(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
 
     What stood there before is removed only then; callers move aside what the user may want to keep. What another
@@ -173,6 +173,6 @@ def copy_folder(source: Path, target: Path, transfer: Callable[[Path, Path], Non
     """
     manifest = read_manifest(source)
     assert manifest, f"{source} is not finished"
-    with made_beside(target) as part:
+    with atomic_folder(target) as part:
         for name in [*manifest.files, MANIFEST]:
             transfer(source / name, part / name)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TypeVar
 
-from tasks.interrupting import shielded
+from tasks.interrupting import sigint_blocked
 from tasks.processes import die_with_parent
 
 Item = TypeVar("Item")
@@ -22,7 +22,7 @@ def map_in_processes(
     """What `work`, a function of an importable module, returns of each item, in their order."""
     # spawned: a flow's process has threads, and a fork would copy their locks
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), die_with_parent) as pool:
-        with _program_out_of_sight(), shielded():
+        with _program_out_of_sight(), sigint_blocked():
             # all processes are started here
             found = pool.map(work, items, chunksize=chunk)
         return list(found)
@@ -35,7 +35,7 @@ def call_in_process(work: Callable[[], Result], memory_bytes: int) -> Result:
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, _bounded, (memory_bytes,)) as pool:
-        with _program_out_of_sight(), shielded():
+        with _program_out_of_sight(), sigint_blocked():
             found = pool.submit(work)
         return found.result()
 

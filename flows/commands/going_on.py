@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tasks.errors import RunStopped
-from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, is_asked
+from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def going_on(options: argparse.Namespace, saved: Callable[[], str]) -> Iterator[
     try:
         yield
     except (KeyboardInterrupt, RunStopped):
-        if not is_asked():
+        if not stop_requested():
             raise
         stopped = True
         raise Interrupted(f"{saved()}; go on with `{_command(options)}`.") from None

@@ -19,7 +19,7 @@ from tasks.data.splitting import Split, leaves_validation, reduce_records, split
 from tasks.data.verification import verification_of
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
-from tasks.manifests import made_beside, write_manifest
+from tasks.manifests import atomic_folder, write_manifest
 from tasks.records import Manifest
 from tasks.settings import DataConfig
 from tasks.turn_tasks import count_by_source
@@ -76,7 +76,7 @@ def write_version(chosen: Chosen, images: Path, config: DataConfig, out: Path) -
     noticed = {**chosen.checked.noticed, **({SHARED_LOOK: same} if same else {})}
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
     sets = {"train": split.train, "val": split.val, "test": split.test, FILTERED_TEST: reduced}
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, chosen)
         _write_subsets(part, reduced, config.subset_size, chosen)
         _write_findings(part, images, states, chosen, sets)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, link_or_copy, read_json, write_json
-from tasks.manifests import content_digest, made_beside, write_manifest
+from tasks.manifests import atomic_folder, content_digest, write_manifest
 from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
 from tasks.records import DatasetRef
 
@@ -20,7 +20,7 @@ def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
         raise ConfigError(
             "The validation set is empty: lower data.train or data.test, so that there is something to choose by."
         )
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
         write_json(part / FILTERED_TEST_SET, records)
         manifest = write_manifest(part, digest_of(["validation view", dataset.content]))

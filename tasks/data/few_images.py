@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.files import digest_of, link_or_copy, read_json, write_json
 from tasks.image_paths import image_key
-from tasks.manifests import content_digest, made_beside, write_manifest
+from tasks.manifests import atomic_folder, content_digest, write_manifest
 from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
@@ -36,7 +36,7 @@ def choose_images(records: Sequence[Record], count: int, seed: int) -> list[Reco
 def view_few_images(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
     """A dataset whose test set is that of `dataset`, but of `count` images a source only."""
     records = choose_images(read_json(dataset.path / FILTERED_TEST_SET), count, seed)
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
         write_json(part / FILTERED_TEST_SET, records)
         manifest = write_manifest(part, digest_of(["few images", dataset.content, count, seed]))

@@ -12,7 +12,7 @@ from tasks.data.record_checks import check_records
 from tasks.data.records_file import read_records
 from tasks.data.set_files import inputs_of
 from tasks.errors import DataError, OccupiedError
-from tasks.manifests import content_digest, read_manifest, whole_manifest
+from tasks.manifests import content_digest, read_manifest, verified_manifest
 from tasks.paths import DataFolder
 from tasks.records import DatasetRef, ImagesRef, Manifest
 from tasks.settings import DataConfig
@@ -69,7 +69,7 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
     `out` holds something else.
     """
     chosen = choose_records(raw, images, config)
-    manifest = whole_manifest(out, chosen.fingerprint)
+    manifest = verified_manifest(out, chosen.fingerprint)
     if manifest is None:
         _require_free(out, chosen.fingerprint)
         manifest = write_version(chosen, images, config, out)

@@ -23,7 +23,7 @@ from tasks.data.set_files import set_paths
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample
 from tasks.data.token_counts import count_tokens
 from tasks.files import digest_of, write_json
-from tasks.manifests import content_digest, folder_digest, made_beside, write_manifest
+from tasks.manifests import atomic_folder, content_digest, folder_digest, write_manifest
 from tasks.orchestration.caching import step
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import Address, DataConfig, SampleConfig
@@ -55,7 +55,7 @@ def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
 @step(name="count-tokens")
 def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> FolderRef:
     """Count the tokens of a dataset's sets by a model's tokenizer into the folder `out`."""
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         write_json(part / "tokens.json", count_tokens(dataset.path, base.path, dataset.unnamed_source))
         manifest = write_manifest(part, digest_of([dataset.content, base.content]))
     return FolderRef(path=out, sha256=content_digest(manifest))
@@ -64,7 +64,7 @@ def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> Fold
 @step(name="audit-sets")
 def audit_sets(dataset: DatasetRef, out: Path) -> FolderRef:
     """Find what of a dataset's test stands in its training, and write the report into the folder `out`."""
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)
         manifest = write_manifest(part, dataset.content)
     return FolderRef(path=out, sha256=content_digest(manifest))

@@ -9,7 +9,7 @@ from typing import Any
 from tasks.evaluation.comparison import METRICS
 from tasks.evaluation.protocol import protocol_differences
 from tasks.files import read_json
-from tasks.manifests import content_digest, whole_manifest
+from tasks.manifests import content_digest, verified_manifest
 from tasks.records import ReportRef
 
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -28,7 +28,7 @@ def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     folders = sorted(
         (folder for folder in reports.glob("checkpoint-*") if CHECKPOINT.fullmatch(folder.name)), key=_step
     )
-    manifests = [(folder, whole_manifest(folder)) for folder in folders]
+    manifests = [(folder, verified_manifest(folder)) for folder in folders]
     return [
         ReportRef(path=folder, sha256=content_digest(manifest), model=folder.name)
         for folder, manifest in manifests

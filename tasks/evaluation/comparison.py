@@ -19,7 +19,7 @@ from tasks.evaluation.metrics.bootstrap import (
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.tables import Row
 from tasks.files import read_json, read_json_lines, write_json
-from tasks.manifests import content_digest, whole_manifest
+from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL
 
 METRICS, PER_ANSWER, SCORES, PAGE = "metrics.json", "per_answer.jsonl", "scores.jsonl", "report.html"
@@ -45,7 +45,7 @@ class Report:
 def read_report(folder: Path) -> Report:
     """A finished report, or the one of the final model in a run's `reports` folder; raises DataError."""
     place = folder if (folder / METRICS).exists() else folder / FINAL
-    manifest = whole_manifest(place)
+    manifest = verified_manifest(place)
     if manifest is None:
         raise DataError(f"{folder} holds no whole report: give the folder that `rsvlm evaluate` wrote.")
     metrics, rows = read_json(place / METRICS), read_json_lines(place / PER_ANSWER)

@@ -19,7 +19,7 @@ from tasks.evaluation.score_table import score_rows
 from tasks.evaluation.scoring import score_records
 from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
 from tasks.image_paths import image_key
-from tasks.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
@@ -76,7 +76,7 @@ def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> Re
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
     fingerprint = inputs.fingerprint(config)
-    manifest = whole_manifest(out, fingerprint)
+    manifest = verified_manifest(out, fingerprint)
     if manifest is None:
         _require_free(out, fingerprint)
         manifest = _make_report(inputs, out, config, fingerprint)
@@ -120,7 +120,7 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     around = Surroundings(protocol, inputs.images, of_clean.get("clean"), read_curve(inputs.checkpoints, protocol))
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
         write_json_lines(part / SCORES, score_rows(names[0], metrics))

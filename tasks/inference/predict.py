@@ -20,7 +20,7 @@ from tasks.inference.inputs_record import Started, require_same_engine, require_
 from tasks.inference.job import Work, drop_shares, is_only_begun, read_work
 from tasks.inference.output_files import cut_subsets, join_answers, write_joined
 from tasks.inference.request import PredictRequest, Share
-from tasks.manifests import content_digest, whole_manifest, write_manifest
+from tasks.manifests import content_digest, verified_manifest, write_manifest
 from tasks.records import Answer, Manifest, PredictionsRef
 
 # no room, no quota, a file that may grow no further
@@ -45,7 +45,7 @@ def predict(request: PredictRequest, listener: Listener = Listener()) -> Predict
     """
     work = read_work(request)
     with _full_disk_said(request.out):
-        manifest = whole_manifest(request.out, work.fingerprint) or _answer(work, listener)
+        manifest = verified_manifest(request.out, work.fingerprint) or _answer(work, listener)
     return PredictionsRef(
         path=request.out, sha256=content_digest(manifest), model=request.name, answers=len(work.plan.keys)
     )
@@ -54,7 +54,7 @@ def predict(request: PredictRequest, listener: Listener = Listener()) -> Predict
 def claim(request: PredictRequest) -> int:
     """Claim the folder for this request, before several processes share it; the number of questions left to ask."""
     work = read_work(request)
-    if whole_manifest(request.out, work.fingerprint):
+    if verified_manifest(request.out, work.fingerprint):
         return 0
     known = work.known_answers()
     before = _require_ours(work, known)

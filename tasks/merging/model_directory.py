@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
-from tasks.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
+from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
 from tasks.merging.config_files import require_whole, write_companions
 from tasks.merging.input_hashes import Hashes, hashed_meanwhile
 from tasks.merging.model_card import model_card
@@ -75,7 +75,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
                 return ModelRef(path=out, sha256=content_digest(present))
         new.require()
         require_whole(new.inputs["companions"])
-        with made_beside(out) as part:
+        with atomic_folder(out) as part:
             write_companions(new.base, new.tuned, new.form.layout, new.form.dtype, part, out)
             written = _write_weights(new, part)
             provenance = _provenance(new, hashes)

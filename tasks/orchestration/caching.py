@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from tasks.errors import OccupiedError
 from tasks.files import digest_of, sha256_of, write_text
-from tasks.manifests import content_digest, copy_folder, whole_manifest
+from tasks.manifests import content_digest, copy_folder, verified_manifest
 from tasks.orchestration.line_limit import LineLimit
 from tasks.paths import KEY_SUFFIX
 from tasks.records import FolderRef, Manifest
@@ -84,10 +84,10 @@ def _made_here(
     state = work(out=out, **parameters, return_state=True)
     ref = state.result()
     here = ref.located(place, parameters.values())
-    if state.name != CACHED or is_whole(here):
+    if state.name != CACHED or is_intact(here):
         return here
     # what is complete here, of other bytes than another run made of the same, is the step's to take: it is kept
-    if is_ours and ref.path != place and _manifest_of(place) is None and is_whole(ref):
+    if is_ours and ref.path != place and _manifest_of(place) is None and is_intact(ref):
         copy_folder(ref.path, place)
         return here
     get_run_logger().warning("%s is no longer what was made there: what is not complete is made again.", ref.path)
@@ -139,7 +139,7 @@ def _content_of(value: Any) -> Any:
     return value if isinstance(value, (int, float, type(None))) else str(value)
 
 
-def is_whole(ref: FolderRef) -> bool:
+def is_intact(ref: FolderRef) -> bool:
     """Whether a reference still stands for what it was made for; every byte is read."""
     manifest = _manifest_of(ref.path)
     return manifest is not None and content_digest(manifest) == ref.sha256
@@ -148,7 +148,7 @@ def is_whole(ref: FolderRef) -> bool:
 def _manifest_of(folder: Path) -> Manifest | None:
     """The manifest of a finished folder; None also for one that this user may not read."""
     try:
-        return whole_manifest(folder)
+        return verified_manifest(folder)
     except OSError:
         return None
 

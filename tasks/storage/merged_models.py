@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks.errors import StoreError
 from tasks.manifests import content_digest
 from tasks.records import CheckpointRef
-from tasks.storage.checkpoints.paths import places_below
+from tasks.storage.checkpoints.paths import checkpoint_paths
 from tasks.storage.folder_upload import Archived, archive_folder
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, pull_folder
@@ -14,7 +14,7 @@ from tasks.storage.runs import Run
 
 def fetch_checkpoint(run: Run, step: int, store: ObjectStore) -> CheckpointRef:
     """Get a run's archived checkpoint; of a step that was trained again, the last. StoreError when there is none."""
-    found = [place for place in places_below(store, run.store_name) if place.step == step]
+    found = [place for place in checkpoint_paths(store, run.store_name) if place.step == step]
     if not found:
         raise StoreError(
             f"{join(store.uri, run.store_name)} holds no checkpoint of step {step}: "

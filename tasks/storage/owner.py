@@ -65,7 +65,7 @@ def owned(folder: RunFolder, owner: Owner, tell: Tell, machine: int = 0) -> Iter
             tell(f"The last owner of {folder.root}, {dead}, ended without saying so: this run goes on from there.")
         stack.enter_context(_signed(file, owner))
         # children hold this one and not the other, which tells whether the owner itself is alive
-        stack.enter_context(turn(folder.children_lock(machine), owner, tell))
+        stack.enter_context(hold_lock(folder.children_lock(machine), owner, tell))
         stack.enter_context(_role(folder, "owner"))
         yield
 
@@ -93,7 +93,7 @@ def require_not_owned(folder: RunFolder, machine: int = 0) -> None:
 
 
 @contextmanager
-def turn(lock: Path, owner: Owner, tell: Tell) -> Iterator[None]:
+def hold_lock(lock: Path, owner: Owner, tell: Tell) -> Iterator[None]:
     """Wait for whoever holds `lock`, and hold it while the block runs.
 
     The children that the block starts hold it as well: it is free when the last of them has ended.

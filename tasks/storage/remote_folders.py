@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tasks.errors import SHOWN_CHARACTERS, StoreError
 from tasks.files import write_json
 from tasks.json_text import decode_json
-from tasks.manifests import broken_files, content_digest, made_beside, read_manifest
+from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 from tasks.storage.object_store import ObjectStore
@@ -100,7 +100,7 @@ def pull_folder(store: ObjectStore, folder: str, target: Path) -> Manifest:
             raise StoreError(f"{target} already holds something else: choose another folder, or move it away.")
         if not broken_files(target, present):
             return present
-    with made_beside(target) as part:
+    with atomic_folder(target) as part:
         for name, entry in manifest.files.items():
             store.get_file(join(folder, name), part / name, entry["sha256"])
         write_json(part / MANIFEST, manifest.model_dump(mode="json"))

@@ -10,7 +10,7 @@ from typing import Any
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text, written_atomically
 from tasks.manifests import broken_files, read_manifest
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
-from tasks.storage.checkpoints.staging import read_marker, whole_on_disk
+from tasks.storage.checkpoints.staging import has_all_files, read_marker
 from tasks.training.trainable import PROJECTOR, TOWER
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
@@ -74,7 +74,7 @@ def step_of(checkpoint: Path) -> int:
 def whole_checkpoints(training: Path) -> list[Path]:
     """Complete checkpoints below a training folder, oldest first; one that lost a file since is none."""
     found = [path for path in training.glob("checkpoint-*") if CHECKPOINT_NAME.fullmatch(path.name)]
-    return sorted((path for path in found if whole_on_disk(path)), key=step_of)
+    return sorted((path for path in found if has_all_files(path)), key=step_of)
 
 
 def write_non_lora(checkpoint: Path, weights: Mapping[str, Any], trained: Collection[str]) -> None:

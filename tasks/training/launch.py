@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.interrupting import Interrupted
-from tasks.manifests import content_digest, whole_manifest
+from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef, Manifest
@@ -76,7 +76,7 @@ def train(
 
 def _finished(order: TrainingOrder) -> Manifest | None:
     """The manifest of an order's final checkpoint, where that is whole and of this very training."""
-    manifest = whole_manifest(order.out / FINAL)
+    manifest = verified_manifest(order.out / FINAL)
     return manifest if manifest is not None and order.is_of(manifest.fingerprint) else None
 
 

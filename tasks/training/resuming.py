@@ -9,7 +9,7 @@ from tasks.manifests import read_manifest
 from tasks.paths import COMPLETE, FINAL, MANIFEST
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
-from tasks.storage.checkpoints.paths import Place, places_below
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
 from tasks.training.checkpoints import drop_unfinished, step_of, training_of, whole_checkpoints
@@ -74,7 +74,7 @@ def fetch_newer(order: TrainingOrder, store: ObjectStore, runs: Iterable[str]) -
     require_own(order)
     drop_unfinished(order.out)
     here = max((step_of(path) for path in whole_checkpoints(order.out)), default=-1)
-    places = [place for run in dict.fromkeys(runs) for place in places_below(store, join(run, "checkpoints"))]
+    places = [place for run in dict.fromkeys(runs) for place in checkpoint_paths(store, join(run, "checkpoints"))]
     newer = sorted((place for place in places if place.step > here), key=lambda place: place.step, reverse=True)
     own = [(place, manifest) for place in newer if (manifest := _manifest_of(order, store, place))]
     for place, manifest in own:
@@ -93,7 +93,7 @@ def fetch_newer(order: TrainingOrder, store: ObjectStore, runs: Iterable[str]) -
     return None
 
 
-def _manifest_of(order: TrainingOrder, store: ObjectStore, place: Place) -> Manifest | None:
+def _manifest_of(order: TrainingOrder, store: ObjectStore, place: CheckpointPath) -> Manifest | None:
     """The manifest of a stored checkpoint when it is whole and of this training."""
     manifest = sound_manifest(store, place.folder)
     marker = store.read_text(join(place.folder, COMPLETE))

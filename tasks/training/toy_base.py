@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import link_or_copy, read_json
-from tasks.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, content_digest, verified_manifest, write_manifest
 from tasks.model.llava.prompt import SYSTEM
 from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
@@ -49,7 +49,7 @@ NOT_THE_MODEL = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
 def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
     """Make the toy base model in a child process; a whole one of the same lessons is not made again."""
     fingerprint = _order(lessons, out, out).fingerprint
-    manifest = whole_manifest(out, fingerprint)
+    manifest = verified_manifest(out, fingerprint)
     if manifest is None:
         run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
         manifest = write_manifest(out, fingerprint)
@@ -65,7 +65,7 @@ def work(config: dict[str, Any]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     create_tiny(scratch / "untrained", _texts(lessons), SEED)
     train(_order(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         for path in (scratch / FINAL).iterdir():
             if path.name not in NOT_THE_MODEL:
                 link_or_copy(path, part / path.name)

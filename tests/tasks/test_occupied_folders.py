@@ -9,8 +9,8 @@ import pytest
 
 from tasks.errors import OccupiedError
 from tasks.files import write_text
-from tasks.manifests import content_digest, whole_manifest, write_manifest
-from tasks.orchestration.caching import KEPT, is_whole, make, step
+from tasks.manifests import content_digest, verified_manifest, write_manifest
+from tasks.orchestration.caching import KEPT, is_intact, make, step
 from tasks.records import FolderRef
 
 # Where the step `occupy` has worked.
@@ -20,7 +20,7 @@ calls: list[Path] = []
 @step("occupy", tags=[KEPT])
 def occupy(text: str, out: Path) -> FolderRef:
     """A step that takes only its own folder and refuses any other."""
-    manifest = whole_manifest(out, text)
+    manifest = verified_manifest(out, text)
     if manifest is None:
         if out.exists():
             raise OccupiedError(f"{out} holds something else.")
@@ -78,11 +78,11 @@ def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(
     write_text(tmp_path / "home" / "out" / "text.txt", "a")
     made = content_digest(write_manifest(tmp_path / "home" / "out", "a"))
     ref = FolderRef(path=tmp_path / "home" / "out", sha256=made)
-    assert is_whole(ref)
+    assert is_intact(ref)
     (tmp_path / "home").chmod(0)
     try:
         with as_nobody():
-            assert not is_whole(ref)
+            assert not is_intact(ref)
     finally:
         (tmp_path / "home").chmod(0o755)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.data.archives.admission import Limits
 from tasks.data.archives.reading import Reading, Unpacked, read_archive
 from tasks.errors import DataError
-from tasks.manifests import made_beside
+from tasks.manifests import atomic_folder
 
 SIGNATURES = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),
@@ -54,5 +54,5 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, workers: i
     if kind is None:
         raise DataError(f"{archive} is no zip, tar, rar or 7z archive: fetch it again, or give another file.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with made_beside(folder) as part:
+    with atomic_folder(folder) as part:
         return read_archive(Reading(kind, archive, part, limits or Limits(), workers or os.cpu_count() or 1))

@@ -21,7 +21,7 @@ from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
 from tasks.errors import OccupiedError
 from tasks.files import digest_of, write_json
-from tasks.manifests import made_beside, read_manifest, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, read_manifest, verified_manifest, write_manifest
 from tasks.paths import DataFolder
 from tasks.settings import SampleConfig
 
@@ -138,10 +138,10 @@ def _image_path(source: str, land_use: str, index: int) -> str:
 
 def _draw_folder(root: Path, settings: Record, drawn: Iterator[Drawn], image_size: int) -> None:
     fingerprint = digest_of({"version": VERSION, **settings})
-    if whole_manifest(root, fingerprint):
+    if verified_manifest(root, fingerprint):
         return
     _require_free(root, fingerprint)
-    with made_beside(root) as part:
+    with atomic_folder(root) as part:
         folder = DataFolder(part)
         records = []
         for record, scene in drawn:

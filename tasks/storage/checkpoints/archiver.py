@@ -17,12 +17,12 @@ from tasks.storage.checkpoints.staging import (
     Staged,
     clear_unfinished,
     drop_resume_states,
+    has_all_files,
     locked,
     remove_staged,
     saved_at_ns,
     stage_checkpoint,
     staged_checkpoints,
-    whole_on_disk,
 )
 from tasks.storage.folder_upload import Archived
 from tasks.storage.object_store import ObjectStore
@@ -62,13 +62,13 @@ class Archive:
         clear_unfinished(self.staging)
         for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
             match = NAME.fullmatch(checkpoint.name)
-            if not match or match[2] or not whole_on_disk(checkpoint) or self._is_archived(checkpoint):
+            if not match or match[2] or not has_all_files(checkpoint) or self._is_archived(checkpoint):
                 continue
             try:
                 stage_checkpoint(checkpoint, self.staging)
             except (ModelError, StoreError):
                 # a trainer beside this has rotated it away: then it has staged it before
-                if whole_on_disk(checkpoint):
+                if has_all_files(checkpoint):
                     raise
 
     def _is_archived(self, checkpoint: Path) -> bool:

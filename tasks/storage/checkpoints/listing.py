@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.errors import StoreError
 from tasks.records import Manifest, Value
-from tasks.storage.checkpoints.paths import Place, places_below
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import (
     damaged_files,
@@ -32,15 +32,15 @@ class StoredCheckpoint(Value):
 
 def list_checkpoints(store: ObjectStore) -> Iterator[StoredCheckpoint]:
     """All checkpoints, whole when every file is there with its size."""
-    return (_checked(store, place, missing_files) for place in places_below(store))
+    return (_checked(store, place, missing_files) for place in checkpoint_paths(store))
 
 
 def verify_checkpoints(store: ObjectStore) -> Iterator[StoredCheckpoint]:
     """All checkpoints, whole when every byte of every file is as it was stored."""
-    return (_checked(store, place, damaged_files) for place in places_below(store))
+    return (_checked(store, place, damaged_files) for place in checkpoint_paths(store))
 
 
-def _checked(store: ObjectStore, place: Place, check: Check) -> StoredCheckpoint:
+def _checked(store: ObjectStore, place: CheckpointPath, check: Check) -> StoredCheckpoint:
     found = StoredCheckpoint(
         run=_shown(place.run), step=place.step, uri=_shown(join(store.uri, place.folder)), files=0, bytes=0, whole=False
     )
@@ -69,7 +69,7 @@ def pull_checkpoint(store: ObjectStore, out: Path) -> Path:
 
     Raises StoreError when there is none, when several runs lie below, or when a file arrives damaged.
     """
-    places = places_below(store)
+    places = checkpoint_paths(store)
     if not places:
         raise StoreError(f"There is no checkpoint below {store.uri}: `rsvlm checkpoints list` shows what there is.")
     runs = sorted({place.run for place in places})

@@ -26,7 +26,7 @@ CLAIM = ".claim"
 LOOKED_AT = 8
 
 
-class Place(NamedTuple):
+class CheckpointPath(NamedTuple):
     """A checkpoint's place in a store; a step that was trained again has several, by `number`."""
 
     run: str
@@ -40,7 +40,7 @@ def checkpoint_prefix(run: str, step: int, number: int = 1) -> str:
     return join(run, "checkpoints", f"checkpoint-{step}" + (f"-{number}" if number > 1 else ""))
 
 
-def places_below(store: ObjectStore, folder: str = "") -> list[Place]:
+def checkpoint_paths(store: ObjectStore, folder: str = "") -> list[CheckpointPath]:
     """Every checkpoint with a manifest, by run, step and number.
 
     The store may be opened at its root, at a run, or at one checkpoint: the whole address is read.
@@ -49,7 +49,7 @@ def places_below(store: ObjectStore, folder: str = "") -> list[Place]:
     for key in store.sizes_below(folder):
         if match := STORED.search(join(store.uri, key)):
             place = key.removesuffix(MANIFEST).rstrip("/")
-            found.append(Place(match[1], int(match[2]), int(match[3] or 1), place))
+            found.append(CheckpointPath(match[1], int(match[2]), int(match[3] or 1), place))
     return sorted(found)
 
 
@@ -109,7 +109,7 @@ def _take(store: ObjectStore, prefix: str, coming: _Coming) -> bool:
 def _files_by_hash(store: ObjectStore, run: str) -> dict[str, StoredFile]:
     """Files of a run's newest checkpoints, by SHA-256."""
     found: dict[str, StoredFile] = {}
-    for place in places_below(store, join(run, "checkpoints"))[-LOOKED_AT:]:
+    for place in checkpoint_paths(store, join(run, "checkpoints"))[-LOOKED_AT:]:
         # what is damaged is nothing to copy from
         if (manifest := sound_manifest(store, place.folder)) is None:
             continue

@@ -9,8 +9,8 @@ from tasks.manifests import content_digest
 from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE
 from tasks.settings import KeepRule
 from tasks.storage.checkpoints.notes import note_on
-from tasks.storage.checkpoints.paths import CLAIM, places_below
-from tasks.storage.checkpoints.staging import NAME, whole_on_disk
+from tasks.storage.checkpoints.paths import CLAIM, checkpoint_paths
+from tasks.storage.checkpoints.staging import NAME, has_all_files
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, sound_manifest
 
@@ -54,7 +54,7 @@ def thin_store(store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
     for key in store.sizes_below(folder):
         if key.endswith(f"/{CLAIM}") and store.read_text(key) == REMOVED:
             _empty(store, key.removesuffix(f"/{CLAIM}"))
-    whole = [place for place in places_below(store, folder) if _is_whole(store, place.folder)]
+    whole = [place for place in checkpoint_paths(store, folder) if _is_whole(store, place.folder)]
     if not whole:
         return []
     losses = losses_of(store.read_text(join(whole[-1].folder, TRAINER_STATE)))
@@ -83,7 +83,7 @@ def _empty(store: ObjectStore, folder: str) -> None:
 def thin_local(staging: Path, store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
     """Remove from a trainer's folder what the rule does not keep and the store has whole; the steps that went."""
     named = ((NAME.fullmatch(path.name), path) for path in staging.parent.glob("checkpoint-*"))
-    here = {int(name[1]): path for name, path in named if name and not name[2] and whole_on_disk(path)}
+    here = {int(name[1]): path for name, path in named if name and not name[2] and has_all_files(path)}
     if rule == KeepRule() or not here:
         return []
     state = here[max(here)] / TRAINER_STATE
@@ -102,7 +102,7 @@ def _is_stored(checkpoint: Path, staging: Path, store: ObjectStore, run: str) ->
     note = note_on(checkpoint, staging)
     if note is None or note.uri is None:
         return False
-    for place in places_below(store, join(run, "checkpoints")):
+    for place in checkpoint_paths(store, join(run, "checkpoints")):
         if join(store.uri, place.folder) == note.uri:
             manifest = sound_manifest(store, place.folder)
             return (

@@ -148,7 +148,7 @@ def remove_staged(place: Path) -> None:
     rmtree(gone, ignore_errors=True)
 
 
-def whole_on_disk(checkpoint: Path) -> bool:
+def has_all_files(checkpoint: Path) -> bool:
     """Whether all files that a checkpoint's marker names are there with their sizes."""
     sizes = read_marker(checkpoint).get("files")
     return isinstance(sizes, dict) and all(

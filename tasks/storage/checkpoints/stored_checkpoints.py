@@ -4,10 +4,10 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import StoreError
-from tasks.manifests import content_digest, made_beside
+from tasks.manifests import atomic_folder, content_digest
 from tasks.paths import RESUME_ONLY
 from tasks.records import CheckpointRef, Value
-from tasks.storage.checkpoints.paths import places_below
+from tasks.storage.checkpoints.paths import checkpoint_paths
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, read_remote_manifest, sound_manifest
 
@@ -26,7 +26,7 @@ def find_checkpoints(store: ObjectStore, run: str, step: int | None) -> list[Sto
 
     Those whose manifest is damaged are left out; StoreError where just that one is asked for.
     """
-    last = {place.step: place.folder for place in places_below(store, join(run, "checkpoints"))}
+    last = {place.step: place.folder for place in checkpoint_paths(store, join(run, "checkpoints"))}
     found = [
         (number, folder, (sound_manifest if step is None else read_remote_manifest)(store, folder))
         for number, folder in last.items()
@@ -54,7 +54,7 @@ def fetch_model(store: ObjectStore, run: str, checkpoint: StoredCheckpoint, targ
             f"{join(store.uri, checkpoint.folder)} lacks {missing[0]}: `rsvlm checkpoints verify` names all that is "
             "missing."
         )
-    with made_beside(target) as part:
+    with atomic_folder(target) as part:
         for name, entry in manifest.files.items():
             if not _is_for_resuming(name):
                 store.get_file(join(checkpoint.folder, name), part / name, entry["sha256"])

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.merging.full_model import copy_full_model, is_full_model
 from tasks.merging.model_directory import Form
 from tasks.merging.worker import merge
@@ -53,7 +53,7 @@ def test_the_copy_answers_as_the_checkpoint_does(toy: SimpleNamespace, base: Pat
     expected, found = toy.load(tuned).state_dict(), toy.load(ref.path).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert (ref.path / "tokenizer_config.json").is_file()
-    assert whole_manifest(ref.path)
+    assert verified_manifest(ref.path)
 
 
 def test_the_types_are_the_bases_or_those_asked_for(base: Path, tuned: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_worker_takes_either_kind(base: Path, adapter: Path, tuned: Path, tm
                 "verify": False,
             }
         )
-        assert whole_manifest(out)
+        assert verified_manifest(out)
 
 
 def tie(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.merging.merge import merge_adapter
 from tasks.processes import run_worker
 from tasks.records import ModelRef
@@ -61,7 +61,7 @@ def test_a_kill_leaves_nothing_under_the_final_name(base: Path, adapter: Path, t
     assert not out.exists()
     assert list(tmp_path.glob(".merged.*.part"))
     merge_adapter(base, adapter, out)
-    assert whole_manifest(out)
+    assert verified_manifest(out)
     assert not list(tmp_path.glob(".merged.*.part"))
 
 
@@ -69,9 +69,9 @@ def test_a_kill_leaves_nothing_under_the_final_name(base: Path, adapter: Path, t
 WAITING_MERGE = """
 import sys
 from pathlib import Path
-from tasks.manifests import made_beside
+from tasks.manifests import atomic_folder
 
-with made_beside(Path(sys.argv[1])) as part:
+with atomic_folder(Path(sys.argv[1])) as part:
     print("begun", flush=True)
     sys.stdin.readline()
     (part / "file").touch()
@@ -100,10 +100,10 @@ def test_a_kill_at_a_drawn_moment_leaves_nothing_and_the_next_run_completes(
     moment = random.Random(seed).randrange(1, 240)
     command = [sys.executable, "-c", COUNTED_MERGE, str(moment), str(base), str(adapter), str(out)]
     killed = subprocess.run(command, cwd=REPO, check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL or whole_manifest(out)
-    assert whole_manifest(out) or not out.exists()
+    assert killed.returncode == -signal.SIGKILL or verified_manifest(out)
+    assert verified_manifest(out) or not out.exists()
     merge_adapter(base, adapter, out)
-    assert whole_manifest(out)
+    assert verified_manifest(out)
     assert not list(tmp_path.glob(".merged.*.part"))
 
 

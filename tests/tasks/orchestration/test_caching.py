@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tasks.files import write_text
-from tasks.manifests import content_digest, read_manifest, whole_manifest, write_manifest
+from tasks.manifests import content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.orchestration.caching import KEPT, content_key, make, step
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import TrainingConfig
@@ -85,7 +85,7 @@ calls: list[Path] = []
 @step("write")
 def write(text: str, out: Path) -> FolderRef:
     """Write a folder with one file, or leave it where it holds that already."""
-    manifest = whole_manifest(out, text)
+    manifest = verified_manifest(out, text)
     if manifest is None:
         calls.append(out)
         write_text(out / "text.txt", text)
@@ -160,7 +160,7 @@ def test_a_result_in_another_runs_folder_is_copied_over(made: Callable[..., Fold
     first = made("a", tmp_path / "one", tmp_path / "superseded")
     second = made("a", tmp_path / "two", tmp_path / "superseded")
     assert (second.path, second.sha256) == (tmp_path / "two", first.sha256)
-    assert whole_manifest(tmp_path / "two")
+    assert verified_manifest(tmp_path / "two")
     assert calls == [tmp_path / "one"]
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tasks.files import read_json, sha256_of
 from tasks.storage.checkpoints.listing import verify_checkpoints
-from tasks.storage.checkpoints.paths import places_below
+from tasks.storage.checkpoints.paths import checkpoint_paths
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.storage.remote_folders import read_remote_manifest
 from tasks.storage.s3_checksum_probe import PROOF
@@ -69,7 +69,7 @@ class World:
 
     def stored(self) -> dict[str, int]:
         found = {}
-        for place in places_below(self.store, self.run):
+        for place in checkpoint_paths(self.store, self.run):
             manifest = read_remote_manifest(self.store, place.folder)
             assert manifest
             found[manifest.files[WEIGHTS]["sha256"]] = place.step

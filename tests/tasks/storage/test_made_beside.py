@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from tasks.manifests import made_beside, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, verified_manifest, write_manifest
 
 
 def make(folder: Path, content: str) -> None:
-    with made_beside(folder) as part:
+    with atomic_folder(folder) as part:
         (part / "a.txt").write_text(content)
         write_manifest(part, "settings")
 
 
 def test_what_another_process_has_made_meanwhile_stays(tmp_path: Path) -> None:
     folder = tmp_path / "made"
-    with made_beside(folder) as part:
+    with atomic_folder(folder) as part:
         make(folder, "same")
         there = (folder / "a.txt").stat().st_ino
         (part / "a.txt").write_text("same")
@@ -29,4 +29,4 @@ def test_what_was_damaged_or_is_something_else_is_replaced(tmp_path: Path) -> No
     make(folder, "same")
     assert (folder / "a.txt").read_text() == "same"
     make(folder, "other")
-    assert (folder / "a.txt").read_text() == "other" and whole_manifest(folder, "settings")
+    assert (folder / "a.txt").read_text() == "other" and verified_manifest(folder, "settings")

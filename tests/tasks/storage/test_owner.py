@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from tasks.paths import RunFolder
-from tasks.storage.owner import Owner, RunOwned, beside_owner, is_guest, owned, require_not_owned, turn
+from tasks.storage.owner import Owner, RunOwned, beside_owner, hold_lock, is_guest, owned, require_not_owned
 
 ME = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
-# owns a run, or takes its turn, until a line comes; a child that outlives it may be asked for
+# owns a run, or holds a lock, until a line comes; a child that outlives it may be asked for
 HOLDER = """
 import os, sys
 from pathlib import Path
 from threading import Thread
 from tasks.paths import RunFolder
 from tasks.processes import run_streamed
-from tasks.storage.owner import Owner, owned, turn
+from tasks.storage.owner import Owner, owned, hold_lock
 
 what, folder, flow_run, child, name = sys.argv[1:]
 flow_run = {"flow_run": name or None, "flow_run_id": flow_run or None}
 owner = Owner(user="ben", host="lab", pid=os.getpid(), since="before", **flow_run)
 tell = lambda text: print("told:", text, flush=True)
-how = turn(Path(folder), owner, tell) if what == "turn" else owned(RunFolder(Path(folder)), owner, tell, int(what))
+how = hold_lock(Path(folder), owner, tell) if what == "lock" else owned(RunFolder(Path(folder)), owner, tell, int(what))
 with how:
     if child:
         # deaf to the signal that comes when its parent dies, as a training that saves is for a while
@@ -232,22 +232,22 @@ def test_who_works_beside_an_owner_is_a_guest_and_not_refused(folder: RunFolder)
 
 def test_one_after_another_has_its_turn_and_a_dead_ones_is_taken(tmp_path: Path) -> None:
     lock = tmp_path / ".toy.lock"
-    with holding("turn", lock) as first, started("turn", lock) as second:
+    with holding("lock", lock) as first, started("lock", lock) as second:
         assert line(second).startswith(f"told: Waiting for ben on lab (process {first.pid}")
         first.kill()
         assert line(second) == "holds"
         assert leaves(second)
-    with turn(lock, ME, silent):
+    with hold_lock(lock, ME, silent):
         pass
 
 
 def test_a_turn_lasts_until_the_children_have_ended(tmp_path: Path) -> None:
     lock = tmp_path / ".toy.lock"
-    with started("turn", lock, child=True) as first:
+    with started("lock", lock, child=True) as first:
         child = int(line(first))
         first.kill()
         first.wait()
-        with started("turn", lock) as second:
+        with started("lock", lock) as second:
             assert line(second).startswith(f"told: Waiting for ben on lab (process {first.pid}")
             os.kill(child, signal.SIGKILL)
             assert line(second) == "holds"

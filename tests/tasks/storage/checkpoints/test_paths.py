@@ -8,7 +8,7 @@ from tasks.files import read_json
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint
-from tasks.storage.checkpoints.paths import archive_checkpoint, places_below
+from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.storage.local_store import LocalStore
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def names(store: LocalStore) -> list[str]:
-    return [place.folder.rpartition("/")[2] for place in places_below(store)]
+    return [place.folder.rpartition("/")[2] for place in checkpoint_paths(store)]
 
 
 def test_a_step_that_was_trained_again_stands_beside_the_first(tmp_path: Path, store: LocalStore) -> None:
