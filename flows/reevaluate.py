@@ -10,12 +10,13 @@ from flows.cancelling import flow
 from flows.merge_lora import merge_lora_flow
 from flows.owning import owning_run
 from flows.prepare_data import prepare_data_flow
+from tasks.content_keys import content_digest_of
 from tasks.data.steps import audit_sets
 from tasks.errors import ConfigError
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
-from tasks.orchestration.caching import content_digest_of, make
+from tasks.orchestration.caching import make
 from tasks.paths import Workspace
 from tasks.records import DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import Evaluation

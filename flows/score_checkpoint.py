@@ -12,13 +12,14 @@ from prefect import get_run_logger
 from flows.base_model import obtain_base
 from flows.cancelling import flow
 from flows.prepare_data import prepare_data_flow
+from tasks.content_keys import content_digest_of
 from tasks.data.few_images import settings_for_few
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import Asking
 from tasks.inference.steps import answer_subsets
 from tasks.merging.steps import merge_adapter_step
-from tasks.orchestration.caching import content_digest_of, make
+from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
@@ -31,8 +32,8 @@ from tasks.reevaluating.steps import (
     view_few_images_step,
 )
 from tasks.settings import ExperimentConfig, MergingConfig
+from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
-from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint
 from tasks.storage.owner import beside_owner
 from tasks.storage.runs import Run, read_config, reopen_run
 from tasks.sweeping.steps import view_validation_step

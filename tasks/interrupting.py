@@ -88,7 +88,7 @@ def stopping_gracefully(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread: processes that it starts in the block inherit that and ignore a terminal's Ctrl-C."""
+    """Block SIGINT in this thread: processes started in the block inherit that and ignore a terminal's Ctrl-C."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.data.image_checks import ImageState, state_of
 from tasks.files import digest_of
 from tasks.image_paths import image_key
-from tasks.process_pools import map_in_processes
+from tasks.processes import map_in_processes
 
 # Starting a process costs as much as decoding some hundred small images.
 ALONE_BELOW = 300

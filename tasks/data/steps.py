@@ -14,6 +14,7 @@ from prefect.runtime import deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import Field, create_model
 
+from tasks.content_keys import SHARED_CODE
 from tasks.data.duplicates.audit import audit_file
 from tasks.data.fetching.all_sources import ByHandNeeded, obtain_all
 from tasks.data.fetching.progress import shown_progress
@@ -32,27 +33,27 @@ WAIT_FOR_PERSON_S = 7 * 24 * 3600
 LOOK_AGAIN_S = 5
 
 
-@step(name="draw-sample")
+@step("draw-sample", ignore=["out"], code=SHARED_CODE)
 def draw_sample_folder(config: SampleConfig, out: Path) -> FolderRef:
     """Draw the embedded sample data folder at `out`."""
     draw_sample(out, config)
     return FolderRef(path=out, sha256=folder_digest(out))
 
 
-@step(name="draw-lessons")
+@step("draw-lessons", ignore=["out"], code=SHARED_CODE)
 def draw_lessons_folder(scenes: int, image_size: int, seed: int, out: Path) -> FolderRef:
     """Draw the data folder at `out` on which the toy base model is pre-trained."""
     draw_lessons(out, scenes, image_size, seed)
     return FolderRef(path=out, sha256=folder_digest(out))
 
 
-@step(name="prepare-sets")
+@step("prepare-sets", ignore=["out"], code=SHARED_CODE)
 def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce a data folder's records into the folder `out`."""
     return prepare_dataset(data.raw, data.images, config, out)
 
 
-@step(name="count-tokens")
+@step("count-tokens", ignore=["out"], code=SHARED_CODE)
 def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> FolderRef:
     """Count the tokens of a dataset's sets by a model's tokenizer into the folder `out`."""
     with atomic_folder(out) as part:
@@ -61,7 +62,7 @@ def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> Fold
     return FolderRef(path=out, sha256=content_digest(manifest))
 
 
-@step(name="audit-sets")
+@step("audit-sets", ignore=["out"], code=SHARED_CODE)
 def audit_sets(dataset: DatasetRef, out: Path) -> FolderRef:
     """Find what of a dataset's test stands in its training, and write the report into the folder `out`."""
     with atomic_folder(out) as part:

@@ -14,12 +14,14 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.events import emit_event
 
+from tasks.content_keys import SHARED_CODE
 from tasks.data.few_images import view_few_images
 from tasks.errors import UserError
 from tasks.evaluation.comparison import METRICS, compare
 from tasks.files import read_json, write_json_lines, write_text
 from tasks.manifests import content_digest
-from tasks.orchestration.caching import artifact_key, harmless, step
+from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.orchestration.caching import step
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
@@ -36,7 +38,7 @@ from tasks.reevaluating.history import (
 )
 from tasks.reevaluating.pages import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
 from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
-from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint, fetch_model, find_checkpoints
+from tasks.storage.checkpoints.listing import StoredCheckpoint, fetch_model, find_checkpoints
 from tasks.storage.folder_upload import archive_folder
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
@@ -167,7 +169,7 @@ def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str
         create_image_artifact(address, key=artifact_key(f"{name}-plot", run.name), description=about)
 
 
-@step(name="view-few-images")
+@step("view-few-images", ignore=["out"], code=["tasks.data", *SHARED_CODE])
 def view_few_images_step(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
     """Have a few images of a dataset's test set as a test set of its own."""
     return view_few_images(dataset, count, seed, out)

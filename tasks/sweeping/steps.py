@@ -5,15 +5,17 @@ from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
+from tasks.content_keys import SHARED_CODE
 from tasks.data.dataset_views import view_validation
-from tasks.orchestration.caching import artifact_key, harmless, step
+from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.orchestration.caching import step
 from tasks.records import DatasetRef
 from tasks.sweeping.leaderboard import Row
 from tasks.sweeping.pages import table_rows
 from tasks.sweeping.results import PAGE
 
 
-@step(name="view-validation")
+@step("view-validation", ignore=["out"], code=["tasks.data", *SHARED_CODE])
 def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
     """Have the validation set of a dataset where its test set is looked for."""
     return view_validation(dataset, out)

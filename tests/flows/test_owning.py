@@ -35,7 +35,7 @@ from tasks.records import FolderRef
 from tasks.orchestration.caching import step
 from tasks.manifests import content_digest, atomic_folder, verified_manifest, write_manifest
 
-@step("slow-toy")
+@step("slow-toy", ignore=["out"])
 def slow_toy(out: Path) -> FolderRef:
     if (manifest := verified_manifest(out, "toy")) is None:
         print("making", flush=True)
@@ -154,7 +154,7 @@ def test_a_second_run_of_a_name_is_refused_and_the_first_ends_as_if_there_had_be
                 with lab.rsvlm(command, *settings) as second:
                     out, error = second.communicate()
                     assert (second.returncode, out) == (2, "")
-                assert error.endswith(", or give this run another name.\n".replace(", or", ": wait for its end, or"))
+                assert error.endswith(", or give this run another name.\n".replace(", or", ": wait until it ends, or"))
                 assert f"error: The run mine in {lab.workspace} is owned by " in error
                 assert f" (process {first.owner.pid}, flow run train-lora-mine, since " in error
                 assert "Traceback" not in error

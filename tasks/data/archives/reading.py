@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.data.archives.admission import Gate, Limits, NoRoomError
 from tasks.errors import DataError, RsvlmError
-from tasks.process_pools import call_in_process
+from tasks.processes import call_in_process
 
 # Their libraries take what the archive's headers ask for, dictionaries of gigabytes included, before we can judge it,
 # and the one of rar is C++ that a damaged file may crash.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.data.archives.admission import TRUSTED, Entry, Gate, Kind
 from tasks.data.archives.writing import write_stream
-from tasks.process_pools import map_in_processes
+from tasks.processes import map_in_processes
 
 ENCRYPTED_FLAG = 0x1
 # Starting a process costs as much as unpacking many thousand small files.

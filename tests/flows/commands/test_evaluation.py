@@ -200,7 +200,7 @@ DAMAGES = {
     ),
     "no list": (
         lambda rows: {"records": rows},
-        "FILE holds no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
+        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
     ),
     "no records": (lambda rows: [], "FILE holds no record: give a test set or the final.json of its answers."),
     "no record": (

@@ -1,4 +1,4 @@
-"""Folders that are whole or absent: what two processes make at once is made by one, and never taken from readers."""
+"""atomic_folder creates a folder completely or not at all, also when two processes create it at once."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def make(folder: Path, content: str) -> None:
         write_manifest(part, "settings")
 
 
-def test_what_another_process_has_made_meanwhile_stays(tmp_path: Path) -> None:
+def test_atomic_folder_keeps_the_same_content_that_another_process_has_created(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     with atomic_folder(folder) as part:
         make(folder, "same")
@@ -22,7 +22,7 @@ def test_what_another_process_has_made_meanwhile_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
-def test_what_was_damaged_or_is_something_else_is_replaced(tmp_path: Path) -> None:
+def test_atomic_folder_replaces_a_damaged_folder_or_other_content(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     make(folder, "same")
     (folder / "a.txt").write_text("torn")
