@@ -24,7 +24,7 @@ FILES = {
 }
 TWIN = {"set/twin.jpg": FILES["set/a/1.jpg"]}
 HEADER_7Z = 32
-RAR = runpy.run_path(str(Path(__file__).resolve().parents[1] / "tasks" / "data" / "archives" / "conftest.py"))
+RAR = runpy.run_path(str(Path(__file__).resolve().parents[1] / "support" / "rar_archives.py"))
 Mutate = Callable[[bytes], bytes]
 
 

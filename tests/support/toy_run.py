@@ -43,7 +43,7 @@ PAUSE_S = 0.05
 
 
 def die_at(number: int | None, root: Path) -> Callable[[], int]:
-    """Count steps from now on and die before one of them; returns what tells how many there have been."""
+    """Count steps from now on and die before one of them; returns a function that returns the count."""
     lock, seen, below = Lock(), [0], f"{root}/"
 
     def step(event: str, arguments: tuple[object, ...]) -> None:
@@ -105,7 +105,7 @@ def run(job: dict) -> None:
 
 
 def upload(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
-    """Keep an uploader beside the trainer, told of each line so many times as the job says."""
+    """Keep an uploader beside the trainer, and notify it of each line as often as the job says."""
     count = die_at(job["kill_uploader_at"], Path(job["root"]))
     with Uploader(archive_of(job), RETRY_DELAYS_S) as uploader:
         begin()
@@ -116,7 +116,7 @@ def upload(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None
 
 
 def sweep_at_events(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
-    """Start a process for each event that is heard, and wait for none of them before the end."""
+    """Start a process for each event received, and wait for them only at the end."""
     sweepers = []
     begin()
     for line in lines:
