@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from prefect import Task, get_run_logger, task
 from prefect.context import TaskRunContext
@@ -61,8 +61,7 @@ def step(
             raise TypeError(f"Step {name} has no parameter {min(unknown)}: correct its `ignore`.")
         # JSON: unpickling, Prefect's default, would execute whatever somebody has put among the results
         key = CacheKey(frozenset(ignore), tuple(code))
-        made = task(name=name, persist_result=True, result_serializer="json", cache_key_fn=key, **options)(function)
-        return cast("Task[..., Ref]", made)
+        return task(name=name, persist_result=True, result_serializer="json", cache_key_fn=key, **options)(function)
 
     return decorate
 

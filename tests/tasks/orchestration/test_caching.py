@@ -223,17 +223,6 @@ def test_a_complete_local_result_is_used_when_the_folder_it_was_copied_from_is_g
     assert calls == [tmp_path / "one"]
 
 
-def test_content_key_refuses_a_path() -> None:
-    with pytest.raises(TypeError, match="is a location"):
-        key(folder=Path("/somewhere"))
-
-
-@pytest.mark.parametrize("value", [object(), {"a", "b"}, b"bytes", 1j])
-def test_content_key_refuses_types_of_unknown_content(value: object) -> None:
-    with pytest.raises(TypeError, match="has no known content"):
-        key(x=value)
-
-
 @pytest.mark.parametrize("base", ["tiny", "llava-hf/llava-1.5-7b-hf"])
 def test_the_key_of_a_training_stays_from_version_to_version(base: str) -> None:
     from tasks.settings import ModelConfig
