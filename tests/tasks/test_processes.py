@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
 from tasks.errors import UserError
 from tasks.processes import (
@@ -19,8 +20,6 @@ from tasks.processes import (
     run_streamed,
     run_worker,
 )
-
-REPO = Path(__file__).resolve().parents[2]
 
 # A child that starts another one and prints both pids; the other one keeps the output open.
 TWO = (

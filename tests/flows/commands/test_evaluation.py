@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import REPO
 
 from flows.cli import main
-
-REPO = Path(__file__).resolve().parents[3]
 
 
 def vqa_records(answer: str) -> list[dict[str, Any]]:

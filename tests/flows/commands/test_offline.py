@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from support.locations import ORACLE, REPO
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
-PRESET = Path(__file__).resolve().parents[3] / "deployments" / "presets" / "llava-1.5-7b-lora.yaml"
+PRESET = REPO / "deployments" / "presets" / "llava-1.5-7b-lora.yaml"
 MODELS = {"llava-v1.5-7b": "tiny-llava-v1.5", "clip-vit-large-patch14-336": "tiny-clip-vit-56"}
 # nothing listens there: whatever asks the network is refused at once
 NOWHERE = "http://127.0.0.1:9"

@@ -1,16 +1,14 @@
 """Answers of the LLaVA 1.5 reference, token for token, from the reference's own checkpoint."""
 
 import json
-from pathlib import Path
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
-
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from support.locations import REPO
 
 from tasks.manifests import verified_manifest
 from tasks.merging.merge import merge_adapter
 from tasks.processes import run_worker
 from tasks.records import ModelRef
 
-REPO = Path(__file__).resolve().parents[3]
 # Stops itself before the file of its first argument is opened for writing: a kill at that very point.
 STOPPED_MERGE = """
 import os, signal, sys

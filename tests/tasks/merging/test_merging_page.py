@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.locations import REPO
 
 from flows.cli import main
 
-REPO = Path(__file__).resolve().parents[3]
 PAGE = (REPO / "docs" / "merging.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from support.locations import REPO
 
 from tasks.files import read_json, write_json
 
 PROJECTOR = "non_lora_trainables.bin"
-REPO = Path(__file__).resolve().parents[3]
 
 
 class Code:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from grimp import build_graph
 from prefect import Task
+from support.locations import REPO
 
 from tasks.content_keys import content_of, path_of_module
 from tasks.data.preparing import RawData
@@ -17,7 +18,7 @@ from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, Predic
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
 from tasks.training.job import TrainingOrder
 
-TASKS = Path(__file__).parents[3] / "tasks"
+TASKS = REPO / "tasks"
 # modules of `tasks` that read, write and run, and decide no result
 INFRASTRUCTURE = {
     f"tasks.{name}"

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from support.locations import SUPPORT
+from support.locations import ORACLE, SUPPORT
 
 from tasks.files import read_json, write_json
 from tasks.merging.checkpoints import merge_checkpoint
@@ -29,7 +29,6 @@ from tasks.training.worker import work
 
 OrderFor = Callable[..., TrainingOrder]
 READER = SUPPORT / "outside_reader.py"
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 TEXTS = ("airport harbour forest beach river farmland and sea", "What is the topic of this image?")
 SETTINGS: dict[str, Any] = {"max_steps": 2, "learning_rate": 1e-3, "save_strategy": "no"}
 FULL = {"lora_enable": False}

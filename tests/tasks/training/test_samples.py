@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Reader, load_reader
@@ -21,8 +22,6 @@ from tasks.training.samples import (
     Sample,
     make_samples,
 )
-
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
 
 @pytest.fixture(scope="module")

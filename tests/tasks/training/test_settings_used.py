@@ -2,13 +2,13 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
 from tasks.settings import TrainingConfig
 
-ROOM = Path(__file__).resolve().parents[3] / "tasks"
+ROOM = REPO / "tasks"
 READERS = [*sorted((ROOM / "training").glob("*.py")), ROOM / "settings" / "training.py"]
 
 

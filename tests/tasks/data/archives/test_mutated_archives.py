@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
-PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "hostile_archives.py"
+PROGRAM = REPO / "tests" / "benchmarks" / "hostile_archives.py"
 KINDS = ("zip", "tar", "tar of gnu", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "7z", "rar")
 MUTATIONS = 60
 MEMORY_MIB = 600

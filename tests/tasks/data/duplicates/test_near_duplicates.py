@@ -1,15 +1,15 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
+from support.locations import REAL
 
 from tasks.data.duplicates.near_duplicates import Pair, find_pairs, groups_of
 from tasks.data.image_checks import ImageState
 from tasks.data.image_files import look_at_images
 
-REAL = Path(__file__).resolve().parents[5] / "shared" / "real" / "imagenes"
+REAL_IMAGENES = REAL / "imagenes"
 COPIES = {
     "encoded": lambda image: image,
     "smaller": lambda image: image.resize((image.width // 2, image.height // 2)),
@@ -122,13 +122,13 @@ PLANTED: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
 
 @pytest.mark.slow
 def test_all_planted_copies_are_found_among_real_images_and_nothing_else(tmp_path):
-    if not REAL.is_dir():
+    if not REAL_IMAGENES.is_dir():
         pytest.skip("golden values not present")
-    names = [path.relative_to(REAL).as_posix() for path in sorted(REAL.rglob("*")) if path.is_file()]
+    names = [path.relative_to(REAL_IMAGENES).as_posix() for path in sorted(REAL_IMAGENES.rglob("*")) if path.is_file()]
     origin = {name: name for name in names}
     wanted = set()
     for name in names[::36]:
-        image = Image.open(REAL / name).convert("RGB")
+        image = Image.open(REAL_IMAGENES / name).convert("RGB")
         others = {kind: (change, 85) for kind, change in OTHERS.items()}
         for kind, (change, quality) in {**PLANTED, **others}.items():
             copy = f"{name.replace('/', '_')} {kind}.jpg"
@@ -137,7 +137,10 @@ def test_all_planted_copies_are_found_among_real_images_and_nothing_else(tmp_pat
             origin[copy] = f"{name} {kind}" if kind in OTHERS else name
             if kind in PLANTED:
                 wanted.add(frozenset((name, copy)))
-    states = {**look_at_images(REAL, names, True), **look_at_images(tmp_path, sorted(set(origin) - set(names)), True)}
+    states = {
+        **look_at_images(REAL_IMAGENES, names, True),
+        **look_at_images(tmp_path, sorted(set(origin) - set(names)), True),
+    }
     pairs = find_pairs(states)
     assert len(wanted) == 66 * len(PLANTED)
     assert wanted - {frozenset((one.first, one.second)) for one in pairs} == set()
