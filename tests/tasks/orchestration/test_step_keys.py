@@ -24,7 +24,7 @@ INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
         *("content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths", "processes"),
-        *("records", "secret_addresses", "yaml_text"),
+        *("records", "secret_addresses", "store_kinds", "yaml_text"),
     )
 }
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))

@@ -155,7 +155,7 @@ def test_a_new_owner_waits_for_children_of_a_dead_one(folder: RunFolder) -> None
         require_not_owned(folder)
         with started("0", folder.root) as second:
             assert f"told: The last owner of {folder.root}, ben on lab (process {first.pid}" in line(second)
-            assert f"told: Waiting for ben on lab (process {first.pid}, since before), or what it" in line(second)
+            assert f"told: Waiting for ben on lab (process {first.pid}, since before), or its children" in line(second)
             # the second owns the run already, and a third is refused
             assert str(second.pid) in refusal(folder)
             os.kill(child, signal.SIGKILL)
