@@ -36,7 +36,7 @@ def small(tiny_model_dir: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def told() -> Iterator[SimpleNamespace]:
-    """A place that notifications are sent to, and what has come there."""
+    """A receiver of notifications: its address, and the bodies received."""
     bodies: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ def told() -> Iterator[SimpleNamespace]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         Thread(target=server.serve_forever, daemon=True).start()

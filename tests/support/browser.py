@@ -24,7 +24,7 @@ PATIENCE_S = 90
 
 
 class Browser:
-    """One page of a browser with a profile of its own, and what happened in it: requests, errors and warnings."""
+    """One page in its own browser profile; collects its requests, errors and warnings."""
 
     def __init__(self, socket: Any, numbers: Iterator[int]):
         self._socket, self._numbers, self._session = socket, numbers, None
@@ -38,17 +38,17 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Ask the browser, note what happens meanwhile, and return its answer."""
+        """Send a command, process events meanwhile, and return the command's result."""
         message = {"id": next(self._numbers), "method": method, "params": parameters}
         self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
-        while (heard := self._hear()).get("id") != message["id"]:
+        while (response := self._receive()).get("id") != message["id"]:
             continue
-        assert "error" not in heard, heard
-        return heard["result"]
+        assert "error" not in response, response
+        return response["result"]
 
-    def _hear(self) -> dict[str, Any]:
-        heard: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE_S))
-        method, values = heard.get("method"), heard.get("params", {})
+    def _receive(self) -> dict[str, Any]:
+        received: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE_S))
+        method, values = received.get("method"), received.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
         elif method == "Runtime.exceptionThrown":
@@ -56,23 +56,23 @@ class Browser:
         elif method == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
             self.errors.append(json.dumps(values["args"]))
         elif method == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
-            said = self.errors if values["entry"]["level"] == "error" else self.warnings
-            said.append(f"{values['entry']['text']} {values['entry'].get('url')}")
-        return heard
+            messages = self.errors if values["entry"]["level"] == "error" else self.warnings
+            messages.append(f"{values['entry']['text']} {values['entry'].get('url')}")
+        return received
 
     def open(self, address: str) -> None:
-        """Go to an address and wait until all of it is loaded."""
+        """Open an address and wait until it is loaded completely."""
         self.call("Page.navigate", url=address)
-        while self._hear().get("method") != "Page.loadEventFired":
+        while self._receive().get("method") != "Page.loadEventFired":
             continue
 
     def close(self) -> None:
-        """Leave nothing of the page."""
+        """Close the page and delete its profile."""
         self._session = None
         self.call("Target.disposeBrowserContext", browserContextId=self._profile)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page, a promise's when it is kept."""
+        """The value of an expression in the page; a promise is awaited."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -92,7 +92,7 @@ class Browser:
         self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
 
     def write(self, selector: str, text: str) -> None:
-        """Put a text where a reader would type it, and press Enter."""
+        """Type a text into an element and press Enter."""
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
         self.press("Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
@@ -104,13 +104,13 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **{**more, "text": ""})
 
     def picture(self, file: Path) -> None:
-        """Save what is seen as PNG."""
+        """Save a screenshot as PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The socket of a headless browser, and the numbers of what is said there."""
+    """The socket of a headless browser, and the counter of its message ids."""
     from websockets.sync.client import connect
 
     program = next(filter(None, map(shutil.which, NAMES)), None)
@@ -126,7 +126,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         )
     try:
         address = _address_of(child, folder / "profile" / "DevToolsActivePort")
-        # what a page says after its test is read by nobody, and would stop the answers to pings
+        # messages after a page's test are not read, and would block the answers to pings
         with connect(address, max_size=None, max_queue=None, ping_interval=None, proxy=None, close_timeout=1) as socket:
             yield socket, itertools.count(1)
     finally:
@@ -136,7 +136,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def browser(chromium: Any) -> Iterator[Browser]:
-    """An empty page of a browser that knows nothing of other pages."""
+    """An empty page that shares nothing with other pages."""
     with closing(Browser(*chromium)) as page:
         yield page
 

@@ -13,7 +13,7 @@ STALL_ENDS_S = 30
 
 @dataclass
 class Served:
-    """One file of the server; `acts` are its next misbehaviours, one a request, and then it behaves.
+    """One file of the server; `acts` are its next misbehaviours, one per request; then it behaves.
 
     An act is ("drop", bytes), ("stall", bytes) with seconds or to the end of the test, ("status", code, headers),
     ("length", declared), ("body", new content) or ("fine",).

@@ -14,13 +14,13 @@ import pytest
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL database, empty."""
+    """The address of an empty PostgreSQL database."""
     with closing(Postgres()) as server:
         yield server.address
 
 
 class Postgres:
-    """A PostgreSQL server on a port of its own; it refuses to run as root, and then is the user postgres."""
+    """A PostgreSQL server on a free port; as root it is run by the user postgres, since it refuses root."""
 
     def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -28,7 +28,7 @@ class Postgres:
             pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
         programs = found[-1].parent
         self._run = [] if os.geteuid() else ["runuser", "-u", "postgres", "--"]
-        # not in pytest's own folder, which only its owner may enter
+        # not in pytest's folder, which only its owner may enter
         self._data = Path(tempfile.mkdtemp(prefix="rsvlm-postgres-"))
         self._control = programs / "pg_ctl"
         if self._run:

@@ -59,30 +59,30 @@ RECORDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def records() -> list[dict[str, Any]]:
-    """Captions and questions of the four sources, to be changed at will."""
+    """Captions and questions of the four sources, which the test may change."""
     return json.loads(json.dumps(RECORDS))
 
 
 @pytest.fixture(scope="session")
 def lively_model(lively_model_dir: Path) -> LoadedModel:
-    """A toy model that says something else of each image and question."""
+    """A toy model whose answers differ between images and questions."""
     return load_model(lively_model_dir, dtype="float32")
 
 
 @pytest.fixture
 def images(tmp_path: Path, records: list[dict[str, Any]]) -> Path:
-    """The folder of the records' images, each of its own colours and size."""
+    """The folder of the records' images, which differ in colours and size."""
     return draw_images(tmp_path / "imagenes", records)
 
 
 @pytest.fixture(scope="session")
 def records_and_images(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
-    """Records and the folder of their images, not to be changed."""
+    """Records and the folder of their images, which must not be changed."""
     return RECORDS, draw_images(tmp_path_factory.mktemp("drawn") / "imagenes", RECORDS)
 
 
 def draw_images(folder: Path, records: list[dict[str, Any]]) -> Path:
-    """Draw the images of some records below `folder`."""
+    """Draw the images of records under `folder`."""
     for number, record in enumerate(records):
         path = folder / record["image"]
         path.parent.mkdir(parents=True)

@@ -21,14 +21,14 @@ from tasks.paths import COMPLETE, RunFolder
 
 BIN = Path(sys.executable).parent
 PATIENCE_S = 500
-# each question costs the server processor time that its runs need
+# every request takes CPU time from the server and its runs
 ASK_EVERY_S = 0.5
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Prefect server of the tests' own, started once; yields its home, where results are kept."""
+    """A Prefect server for the tests, started once; yields its home folder, which has the results."""
     from flows.embedded import prepare_prefect
 
     prepare_prefect()
@@ -48,13 +48,13 @@ def free_port() -> int:
 
 
 def server_settings() -> dict[str, str]:
-    """How the documentation has people start a server."""
+    """The server settings that the documentation recommends."""
     lines = (REPO / "infra" / "prefect-server.env").read_text(encoding="utf-8").split("\n")
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Wait until something is so, and return what it said; a server that does not answer in time is asked again."""
+    """Wait until a condition is true and return its value; timeouts of the server are retried."""
     end, found = time.monotonic() + patience_s, None
     while not found:
         assert time.monotonic() < end, f"waited in vain for {what}"
@@ -66,7 +66,7 @@ def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -
 
 
 def _read(file: Path) -> bytes:
-    """What a file of a process says; a process that has ended says nothing."""
+    """The content of a file in /proc; empty if the process has ended."""
     try:
         return file.read_bytes()
     except OSError:
@@ -74,7 +74,7 @@ def _read(file: Path) -> bytes:
 
 
 class Orchestra:
-    """A server, its workers, and a client that asks over HTTP as any other program would."""
+    """A server, its workers, and an HTTP client."""
 
     until = staticmethod(until)
 
@@ -121,12 +121,12 @@ class Orchestra:
         self.workers[pool] = self._start(f"worker-{pool}", "worker", "start", "--pool", pool, "--limit", "4")
 
     def processes(self) -> list[int]:
-        """All processes that this orchestra's server knows of, by the address that they were given."""
+        """All processes of this server, recognised by its address in their environment."""
         mark = f"PREFECT_API_URL={self.api}".encode()
         return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _read(folder / "environ")]
 
     def processes_of(self, run: str, named: str = "") -> list[int]:
-        """The processes of a run, or those of them whose command names something."""
+        """The processes of a run, or only those whose command contains `named`."""
         mark, name = f"PREFECT__FLOW_RUN_ID={run}".encode(), named.encode()
         return [
             pid
@@ -135,7 +135,7 @@ class Orchestra:
         ]
 
     def lose_worker(self, pool: str) -> None:
-        """Kill a worker; its runs go on."""
+        """Kill a worker; its runs continue."""
         worker = self.workers.pop(pool)
         worker.kill()
         worker.wait()
@@ -151,7 +151,7 @@ class Orchestra:
         )
 
     def ask(self, method: str, path: str, /, **body: Any) -> Any:
-        """What the API answers; a busy one (SQLite locks out all writers but one) is asked again, as clients do."""
+        """The API's response; a busy API (SQLite allows one writer) is asked again, as clients do."""
 
         def asked() -> httpx.Response | None:
             answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)
@@ -162,7 +162,7 @@ class Orchestra:
         return answer.json() if answer.content else None
 
     def all(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        """All things of a kind on the server."""
+        """All objects of a kind on the server."""
         found: list[dict[str, Any]] = self.ask("POST", f"{what}/filter", **{"limit": 200, **body})
         return found
 
@@ -191,13 +191,13 @@ class Orchestra:
         return self.all("flow_runs", flows={"name": {"any_": [flow]}})
 
     def events(self, name: str, resource: str = "") -> list[dict[str, Any]]:
-        """Events of a name that the server has written down, of all things or of one."""
+        """Recorded events with a name, of all resources or of one."""
         wanted = {"event": {"name": [name]}, **({"any_resource": {"id": [resource]}} if resource else {})}
         found: list[dict[str, Any]] = self.ask("POST", "events/filter", filter=wanted, limit=50)["events"]
         return found
 
     def emit(self, *events: tuple[str, str, dict[str, Any]], labels: dict[str, str] | None = None) -> None:
-        """Send events at once: name, what they are about, payload; `labels` are those of what all are about."""
+        """Send events, each (name, resource id, payload), in one request; `labels` are added to every resource."""
         sent = [
             {
                 "id": str(uuid4()),

@@ -23,7 +23,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(scope="session")
 def s3_address() -> Iterator[str]:
-    """The address of an S3 server that takes any keys; make a bucket of a name that no other test uses."""
+    """The address of an S3 server that accepts any keys; use a bucket name that no other test uses."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -67,7 +67,7 @@ def wait_until_up(address: str) -> None:
 
 
 class Moto:
-    """A moto server in a process of its own; its content is lost with it."""
+    """A moto server in its own process; its content is lost when it ends."""
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -27,7 +27,7 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lively_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with weights of another size: it says something else of each image and question."""
+    """The same with larger weights: its answers differ between images and questions."""
     from tasks.model.llava.tiny import create_tiny
 
     folder = tmp_path_factory.mktemp("lively") / "tiny-llava"
@@ -37,7 +37,7 @@ def lively_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tuned_pair(lively_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A toy model that says something else of each image and question, and an adapter with a projector of its own."""
+    """A toy model whose answers differ between images and questions, and an adapter with its own projector."""
     import torch
     from peft import LoraConfig, get_peft_model
 

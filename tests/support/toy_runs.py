@@ -19,7 +19,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(scope="session")
 def toy_runs() -> Iterator[Callable[..., Any]]:
-    """Start toy runs: `start(job, ...)` gives an object with `pids` and `wait()`, which gives exit codes."""
+    """Start toy runs: `start(job, ...)` returns an object with `pids` and `wait()`, which returns exit codes."""
     environment = {**os.environ, **KEYS, "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(REPO)}
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM)],
