@@ -5,6 +5,7 @@ imported inside that function, so that `--help` and a wrong argument answer at o
 """
 
 import argparse
+import io
 import os
 import select
 import sys
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 the user can mend it, 1 anything else."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _print_any_letter()
     options = build_parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
         code = options.run(options) or DONE
@@ -48,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return USER_ERROR
         traceback.print_exc()
         return FAILED
+
+
+def _print_any_letter() -> None:
+    """Write letters that the terminal's encoding lacks as on stderr, and end no command for them."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _reader_has_gone() -> bool:

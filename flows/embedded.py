@@ -27,6 +27,8 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
 }
 STOP_S = 2
+# httpx's own limit, which Prefect leaves as it is
+REQUEST_S = 5
 # after this a user who waits is told for what
 SLOW_S = 8
 # reads to the end of a pipe that nobody writes to: it ends with the process that holds its other side
@@ -89,15 +91,20 @@ def _start_server() -> None:
         # its process is known to the interpreter's end from then on
         _wait_for_process(server, starting)
     if failed:
-        raise _as_sentence(failed[0])
+        raise as_sentence(failed[0])
     # before Prefect's own end of it, which waits five seconds
     atexit.register(_end_soon, server)
 
 
-def _as_sentence(error: Exception) -> Exception:
-    if "Timed out" not in str(error):
+def as_sentence(error: Exception) -> Exception:
+    """What a user is told of a server that was too slow to start; any other error as it is."""
+    import httpx
+
+    # the server is there, and too busy for one request
+    busy = isinstance(error, httpx.TimeoutException)
+    if not busy and "Timed out" not in str(error):
         return error
-    limit_s = os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
+    limit_s = REQUEST_S if busy else os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
     return ConfigError(
         f"Prefect's own server, which rsvlm starts where none is configured, did not answer within {limit_s} s: the "
         "machine is busy, or its database in PREFECT_HOME cannot be used. Try again, or use a server of your own."

@@ -5,7 +5,7 @@ from pathlib import Path
 from flows.cancelling import flow
 from flows.owning import owns_run, run_title
 from tasks.data.steps import audit_sets
-from tasks.evaluation.checkpoint_curve import reports_of_checkpoints
+from tasks.evaluation.report_folder import reports_of_checkpoints
 from tasks.evaluation.steps import evaluate_answers, show_report
 from tasks.orchestration.caching import make
 from tasks.paths import BASE

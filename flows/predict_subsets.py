@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flows.cancelling import flow
 from flows.owning import owns_run, run_title
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
@@ -34,6 +34,6 @@ def predict_subsets_flow(
         run.folder.superseded,
         model=model,
         dataset=dataset,
-        asking=Asking(label=label, config=config.inference, subset_size=config.data.subset_size),
+        spec=PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size),
         run=run,
     )

@@ -14,7 +14,7 @@ from tasks.content_keys import content_digest_of
 from tasks.data.steps import audit_sets
 from tasks.errors import ConfigError
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
 from tasks.paths import Workspace
@@ -97,14 +97,14 @@ def _evaluate(
     """Answer and score in a folder of this evaluation's own: no earlier one is moved aside."""
     label, key = what
     place, superseded = run.folder.root / "reevaluations" / key[:KEY_LETTERS], run.folder.superseded
-    asking = Asking(label=label, config=config.inference, subset_size=config.data.subset_size)
+    spec = PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size)
     answers = make(
         answer_subsets,
         place / "predictions" / label,
         superseded,
         model=model,
         dataset=dataset,
-        asking=asking,
+        spec=spec,
         run=run,
     )
     audited = config.evaluation.only_clean or config.evaluation.clean_beside

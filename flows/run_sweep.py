@@ -10,15 +10,14 @@ from flows.experiment import experiment_flow
 from flows.owning import name_of_run, run_title
 from flows.sweep_point import sweep_point_flow
 from tasks.errors import RunStopped, TrainingStopped, UserError
-from tasks.paths import FINAL, Workspace
+from tasks.paths import BEST_PRESET, FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
 from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import score_of
-from tasks.sweeping.merged_models import remove_spare_models
 from tasks.sweeping.pruning import pruning
-from tasks.sweeping.results import BEST_PRESET, SweepResult, claim_folder, sweep_folder, write_results
-from tasks.sweeping.search_space import at_point, require_searchable, run_name, said
+from tasks.sweeping.results import SweepResult, claim_folder, remove_spare_models, sweep_folder, write_results
+from tasks.sweeping.search_space import at_point, describe_point, require_searchable, run_name
 from tasks.sweeping.steps import show_leaderboard
 from tasks.sweeping.study import Points, open_points
 
@@ -65,7 +64,7 @@ class _Sweep(NamedTuple):
 def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
     """Run a point and note what became of it; what a person can mend of one point does not end the sweep."""
     values = points.values_of(trial)
-    get_run_logger().info("Point %d of %d: %s", trial.number + 1, points.wanted, said(values))
+    get_run_logger().info("Point %d of %d: %s", trial.number + 1, points.total, describe_point(values))
     try:
         score = _score(points, trial, at_point(sweep.config, values), sweep)
     except (RunStopped, RunOwned):

@@ -16,7 +16,7 @@ from tasks.content_keys import content_digest_of
 from tasks.data.few_images import settings_for_few
 from tasks.errors import RunStopped
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.merging.steps import merge_adapter_step
 from tasks.orchestration.caching import make
@@ -24,7 +24,7 @@ from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
     KEY_LETTERS,
-    checkpoint_at_hand,
+    fetched_checkpoint,
     find_checkpoints_step,
     keep_checkpoint_score,
     scored_keys,
@@ -109,13 +109,13 @@ def _score(
     """Answer and score in a folder of this checkpoint's own; the checkpoint itself stays only until it has answered."""
     checkpoint, key = what
     place = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
-    with checkpoint_at_hand(run, checkpoint, place / "model") as fetched:
+    with fetched_checkpoint(run, checkpoint, place / "model") as fetched:
         answers = make(
             answer_subsets,
             place / "predictions" / checkpoint.name,
             run.folder.superseded,
             dataset=asked,
-            asking=Asking(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
+            spec=PredictionSpec(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
             run=run,
             **_answering(run, config, base, fetched),
         )

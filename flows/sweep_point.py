@@ -9,7 +9,7 @@ from flows.owning import owns_run
 from flows.prepare_data import prepare_data_flow
 from flows.train_lora import train_lora_flow
 from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
 from tasks.paths import FINAL
@@ -39,9 +39,9 @@ def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> Re
     merged = merge_lora_flow(config, name, workspace, base, checkpoint)
     superseded, root = run.folder.superseded, run.folder.root
     validation = make(view_validation_step, root / "validation" / "sets", superseded, dataset=dataset)
-    asking = Asking(label=FINAL, config=config.inference, subset_size=config.data.subset_size)
+    spec = PredictionSpec(label=FINAL, config=config.inference, subset_size=config.data.subset_size)
     place = root / ANSWERS_ON_VALIDATION
-    answers = make(answer_subsets, place, superseded, model=merged, dataset=validation, asking=asking, run=run)
+    answers = make(answer_subsets, place, superseded, model=merged, dataset=validation, spec=spec, run=run)
     # an audit is one of the test set
     settings = config.evaluation.model_copy(update={"only_clean": False, "clean_beside": False})
     return make(

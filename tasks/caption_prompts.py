@@ -10,7 +10,8 @@ from functools import lru_cache
 from tasks.prompt_text import VIEW, bare_prompt
 
 POLITE = re.compile(
-    r"(?:please|kindly|now|then|hi|hello|hey|ok|okay|so|can you|could you|would you mind|would you|will you"
+    r"(?:please|kindly|now|then|hi|hello|hey|ok|okay|so|can you|could you|would you mind|do you mind|would you|will you"
+    r"|be so kind(?: as)? to"
     r"|how would you|how do you|i(?: woul|')d like you to|i want you to|i need you to|you are asked to"
     r"|your (?:task|job) is to|try to|help (?:me|us)(?: to)?|let us|let's|\w{3,}ly"
     r"|in (?:short|brief|detail|general|your own words|plain words))\b[\s,:]*"
@@ -18,15 +19,16 @@ POLITE = re.compile(
     r"|(?:in|with|using|use|within)\b(?: [\w-]+){0,5}? (?:sentence|word|phrase|paragraph|line)s?\b[\s,:]*(?:to )?"
 )
 NAMED = (
-    r"(?:captions?|descriptions?|descriptors?|summary|summaries|summari[sz]ation|explanation|interpretation|account"
-    r"|narrative|narration|depiction|portrayal|rundown|analysis|overview|sentences?|paragraph|details?|story|title"
-    r"|headline|outline|report|characteri[sz]ation|synopsis|illustration|impression|breakdown|commentary|gist|topic)"
+    r"(?:alt[- ]?text|captions?|descriptions?|descriptors?|summary|summaries|summari[sz]ation|explanation"
+    r"|interpretation|account|narrative|narration|introduction|depiction|portrayal|rundown|analysis|overview|sentences?"
+    r"|paragraph|details?|story|title|headline|outline|report|characteri[sz]ation|synopsis|illustration"
+    r"|impression|breakdown|commentary|gist|topic)"
 )
 # of one thing in the image, and not of the image
 ASKED = (
     r"(?:number|count|amount|quantity|locations?|positions?|coordinates?|bounding box(?:es)?|colou?rs?|shapes?|sizes?"
     r"|types?|kinds?|class(?:es)?|categor(?:y|ies)|labels?|names?|areas?|percentage|proportion|directions?|orientation"
-    r"|relationship|distance|reasons?|date|time|word)"
+    r"|relations?(?:hips?)?|distance|reasons?|date|time|word)"
 )
 GIVE = (
     r"(?:giv(?:e|ing)|provid(?:e|ing)|writ(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|offer(?:ing)?|shar(?:e|ing)|present"
@@ -37,7 +39,8 @@ GIVE = (
 DESCRIBE = r"(?:describ(?:e|ing)|summari[sz](?:e|ing)|caption(?:ing)?|portray|narrat(?:e|ing)|depict|characteri[sz]e)\b"
 LOOK = (
     r"(?:illustrate|outline|sketch|recount|walk (?:me |us )?through|break down|elaborate|clarify|interpret|explain"
-    r"|explore|analy[sz]e|examine|inspect|observe|(?:take a )?look at|detail|discuss|talk about|convey|express)\b"
+    r"|explore|analy[sz]e|examine|inspect|observe|(?:take a )?look(?: \w+ly)? at|detail|discuss|talk about|convey"
+    r"|express|comment on)\b"
 )
 DECIDES = r"\b(?:whether|if|how|which|why|where|determine|answer|choose|select|classify|locate|count|identify)\b"
 IS = r"(?:'s| is| are| was)"
@@ -45,27 +48,41 @@ SHOWS = r"(?:represent|show|depict|contain|present|portray|display|illustrate|ca
 SHOWN = (
     r"(?:shown|depicted|represented|portrayed|displayed|presented|captured|pictured|happening|going on|visible|seen)"
 )
+# a place in the image: what is asked is of that place
+REGION = re.compile(r"[{<\[(]\s*<?\s*\d|<(?:p|box|ref|bbox|region)>")
+# behind these all may be named that a caption is to speak of
+REST = r"(?:,|\b(?:including|focus|with attention|paying|especially|such as)\b)"
 THIS = rf"(?:this|the|that|these) (?:(?!of )[\w-]+ ){{0,3}}?{VIEW}"
 
 CAPTION_PROMPTS = tuple(
     map(
         re.compile,
         (
-            rf"{DESCRIBE}(?!.*?\b{ASKED} of\b)(?! (?:the |their |its )?{ASKED}\b)"
+            r"(?:(?:identify|observe|view|study|recognize) (?:(?:the|this|that) \w+ )?and )?"
+            rf"{DESCRIBE}(?!(?:(?!{REST}).)*?\b{ASKED} of\b)(?! (?:the |their |its )?{ASKED}\b)"
             r"(?! (?:where|how|why|which|whether)\b)",
             rf"{LOOK}(?=.*\b{VIEW}\b)(?!.*{DECIDES})(?!.*?\b{ASKED} of\b)",
             # whichever is named first: a description of the number of ..., but the number of sentences
             rf"{GIVE}(?!.*\banswer\b)(?:(?!\b{ASKED}\b).)*?\b{NAMED}\b",
-            rf"(?:tell|say)\b.{{0,12}}?\b(?:about {THIS}|what (?:you see|{THIS} shows?|is (?:in|shown|happening)))",
+            r"(?:tell|say|state|report|i (?:want|would like) to know)\b.{0,20}?"
+            rf"\b(?:about (?:the contents? of )?{THIS}|what (?:you (?:see|observe|notice)|{THIS} (?:shows?|depicts?)"
+            rf"|(?:is|are) (?:in|{SHOWN} in) {THIS})\b|what's (?:in|{SHOWN} in) {THIS}|what is {SHOWN}\W*$)",
             r"(?!select|choose|pick|which|what|how|is|are|does)(?:an? |the )?(?:[\w-]+ ){0,3}"
-            r"(?:caption|description)\s*[:.]?\s*$",
+            rf"(?:caption|description)(?: (?:of|for) {THIS})?(?:,? please)?\s*[:.]?\s*$",
+            rf"introduc(?:e|ing) {THIS}",
+            rf"(?:turn|translate|convert|put|transform|render) {THIS} (?:in|into|to) (?:words|text)\b",
+            rf"{THIS} (?:shows?|depicts?)\W*$",
+            r"what (?:caption (?:fits|suits|would)|(?:would|could|is)(?: be)? (?:an? |the )?(?:[\w-]+ )?caption)\b"
+            r"(?!.*\b(?:following|options?|choices?)\b)",
+            rf"what information (?:can|could|do)\b.*\b{THIS}\W*$",
             rf"(?:an? )?(?:[\w-]+ )?{VIEW} (?:of|that shows|showing)\s*:?\s*$",
-            rf"what (?:does|do|did) {THIS} {SHOWS}\b",
-            rf"what{IS} (?:the (?:topic|subject|content|gist|main idea)s? of|{SHOWN} (?:in|on|by))\b",
+            rf"what (?:does|do|did) (?:it|{THIS}) {SHOWS}\b",
+            rf"what{IS} the (?:main |key )?(?:topic|subject|content|gist|idea|feature)s? of {THIS}\b",
+            rf"what{IS} {SHOWN}(?: (?:in|on|by) {THIS})?\s*(?:[?.]|$)",
             rf"what{IS}(?: there)? (?:in|on) {THIS}\s*(?:\?|$)",
             rf"what{IS} {THIS} (?:about|of|showing|depicting)\b",
             r"what (?:can|do|could) (?:you|we|i|one|be) (?:see|seen|observe|observed|notice|tell|say)\b"
-            rf"(?:.*\b{VIEW}\b)?\W*$",
+            rf"(?: here| (?:in|on|from|about|of) {THIS})?\W*$",
             r"how (?:can|could|would|should|may)\b.*\b(?:described|summari[sz]ed|captioned)\b",
         ),
     )
@@ -77,6 +94,8 @@ CAPTION_PROMPTS = tuple(
 def asks_for_caption(prompt: str) -> bool:
     """Whether a prompt's words ask for a caption of the image."""
     text = bare_prompt(prompt)
+    if REGION.search(text):
+        return False
     while found := POLITE.match(text):
         text = text[found.end() :]
     return any(pattern.match(text) for pattern in CAPTION_PROMPTS)

@@ -13,6 +13,8 @@ from tasks.json_text import MAX_LEVELS, STRICT, parse_json, require_shallow
 
 SPACE = " \t\r\n"
 BLANK, BYTE_ORDER_MARK = SPACE.encode(), b"\xef\xbb\xbf"
+# Python's reason for a character whose last bytes are missing
+CUT_OFF = "unexpected end of data"
 LINES_SUFFIXES = frozenset((".jsonl", ".ndjson"))
 
 
@@ -96,8 +98,12 @@ def _text_of(path: Path) -> str:
     try:
         # like json, skip a byte order mark
         return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         read_json(path)
+        raise
+    except UnicodeDecodeError as error:
+        if error.reason == CUT_OFF:
+            read_json(path)
         raise DataError(f"{path} is not in UTF-8: write it again in UTF-8.") from None
 
 
@@ -112,7 +118,22 @@ def _error_of(path: Path) -> DataError:
     try:
         read_json(path)
     except DataError as error:
-        return error
+        return _several_values(path) or error
     return DataError(
         f"{path} has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line."
+    )
+
+
+def _several_values(path: Path) -> DataError | None:
+    """The error of several complete values that are neither one list nor one per line; None for any other file."""
+    text = _text_of(path)
+    try:
+        _, end = STRICT.raw_decode(text, _skip_space(text, 0))
+    except (ValueError, RecursionError):
+        return None
+    if text[_skip_space(text, end) :].lstrip(SPACE + ",")[:1] not in ("{", "["):
+        return None
+    return DataError(
+        f"{path} holds several JSON values that are neither one list nor one record a line: write them as one list "
+        "in [ ], or as JSON Lines with each record on a line of its own and no commas between."
     )

@@ -35,6 +35,16 @@ TRAIN_SET = "data_train.json"
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 AUDIT = "audit.json"
+# a report on one model's answers
+METRICS = "metrics.json"
+PER_ANSWER = "per_answer.jsonl"
+SCORES = "scores.jsonl"
+REPORT_PAGE = "report.html"
+# a sweep
+SWEEP = "sweep.yaml"
+LEADERBOARD = "leaderboard.json"
+LEADERBOARD_PAGE = "leaderboard.html"
+BEST_PRESET = "best.yaml"
 
 
 def manifest_beside(path: Path) -> Path:

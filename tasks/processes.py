@@ -26,7 +26,7 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar
 
-from tasks.errors import RsvlmError, UserError, user_error
+from tasks.errors import ConfigError, RsvlmError, UserError, user_error
 from tasks.files import read_json, write_json
 from tasks.interrupting import sigint_blocked
 
@@ -66,6 +66,25 @@ def child_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables for every child: those of this process, with a fixed UTF-8 locale, and `more`."""
     kept = {name: value for name, value in os.environ.items() if not LOCALE_VARIABLE.fullmatch(name)}
     return {**kept, **LOCALE, **(more or {})}
+
+
+def require_names_in_utf8(config: Any) -> None:
+    """Raise ConfigError for the first text that is not ASCII if this process, unlike its children, is not in UTF-8."""
+    encoding = sys.getfilesystemencoding()
+    name = None if encoding == "utf-8" else next((text for text in _texts(config) if not text.isascii()), None)
+    if name is not None:
+        raise ConfigError(
+            f"{name} has letters beyond ASCII, and the encoding of this locale is {encoding}, in which files have "
+            "other names than in UTF-8: set LC_ALL=C.UTF-8, or rename it."
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def run_streamed(
@@ -154,8 +173,10 @@ def run_worker(
 ) -> Any:
     """Run `python [launcher] -m module --config FILE` and return the result of its work function, as read from JSON.
 
-    A UserError in the worker is raised here again with the same class; any other failure raises ProcessFailed.
+    A UserError in the worker is raised here again with the same class; any other failure raises ProcessFailed. Raises
+    ConfigError for a text that the worker, in UTF-8, would take for the name of another file.
     """
+    require_names_in_utf8(config)
     with tempfile.TemporaryDirectory(prefix="rsvlm-worker-") as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("config", "result", "error")}
         write_json(files["config"], config)

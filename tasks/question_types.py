@@ -11,7 +11,13 @@ Patterns = tuple[tuple[QuestionType, re.Pattern[str]], ...]
 # In this order: "Is the number of A equal to the number of B?" compares, though it speaks of numbers.
 PATTERNS: Patterns = (
     ("rural_urban", re.compile(r"\brural\b.*\burban\b|\burban\b.*\brural\b")),
-    ("comparison", re.compile(r"\b(more|less|fewer|larger|smaller)\b.*\bthan\b|\bequal to\b|\bas many\b")),
+    (
+        "comparison",
+        re.compile(
+            r"\b(more|less|fewer|larger|smaller|greater|higher|lower|bigger)\b.*\bthan\b|\bequal to\b|\bas many\b"
+            r"|\bsame (number|amount)\b|\b(number|amount) of\b.*\bthe same as\b|\boutnumber|\bmore numerous\b"
+        ),
+    ),
     (
         "area",
         # of buildings, in square metres: RSVQA in high resolution. "Is an area covered by trees?" asks for presence.
@@ -19,20 +25,36 @@ PATTERNS: Patterns = (
             r"^(?!is\b|are\b|does\b|do\b|can\b|has\b|have\b).*"
             r"(\b(area|surface|space|ground|land) (that is |which is |being )?(covered|occupied|taken)\b"
             r"|\b(surface|total|covered) area of\b|\bwhat is the area of\b"
-            r"|\bhow (much|large an?|large is the) (area|surface|space)\b"
+            r"|\bwhat (area|surface) is (covered|occupied)\b"
+            r"|\bhow (much|(large|big) an?|(large|big) (is|are) the) (areas?|surface|space)\b"
+            r"|\bhow much of the (area|surface|land|ground|space)\b"
+            r"|^(please )?(calculate|estimate|measure|compute|determine|give|provide|state) (me )?the areas? of\b"
             r"|\bhow many (square (met|kilomet|feet|foot)|sq\b|m2\b|m²|km2\b|hectares))"
         ),
     ),
-    ("count", re.compile(r"\bhow many\b|\b(number|amount|count) of\b|^count\b")),
+    (
+        "count",
+        re.compile(
+            r"\bhow many\b|\b(number|amount|count|quantity) of\b|^(please )?count\b|\bcount (the|all|every|each)\b"
+        ),
+    ),
     # before the scene: "Is there a road in the scene?"
     (
         "presence",
         re.compile(
             r"^(is|are) there\b|^(does|do) (this|the|these) (picture|image|photo|scene)s? (contain|have|show|include)"
-            r"|^(is|are|does|do|has|have)\b.*\bpresent\b|^can you see\b"
+            r"|^(is|are|does|do|has|have)\b.*\bpresent\b|^(can|do) you see\b|\b(if|whether) there (is|are)\b"
         ),
     ),
-    ("scene", re.compile(r"\b(theme|scene|land[- ]use|category|class|classify|kind of place|type of area)\b")),
+    (
+        "scene",
+        re.compile(
+            r"\b(theme|land[- ]?use|land[- ]?cover|category|class|classify|(kind|type) of (place|area|land|terrain))\b"
+            # not "What colour has the ship in the scene?"
+            r"|(?<!\bin the )(?<!\bin this )(?<!\bof the )(?<!\bof this )\bscene\b"
+            r"|\b(kind|type|name) of (the|this) scene\b|\blabel of (the|this) (image|picture|photo)\b"
+        ),
+    ),
 )
 # "Is a farmland on the left of a road in the image?" asks whether there is such a thing.
 YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")

@@ -18,6 +18,8 @@ OUTSIDE = "image path leaves the image folder"
 NO_PATH = "image path that no file can have"
 OTHER_ROLE = "turn of another role than human and gpt"
 ADVICE = "drop it with `rsvlm data filter --sources all`"
+# of a record that another tool wrote
+WRITE_ANEW = "write the file anew with id, image and conversations in each record"
 
 
 class Fault(NamedTuple):
@@ -47,6 +49,11 @@ def image_fault(record: Mapping[str, Any]) -> Fault | None:
 def keys_of(record: Mapping[str, Any]) -> str:
     """What stands in a record of another layout, by which its user knows the file; nothing of an empty one."""
     return f", but {shortened(', '.join(map(str, record)))}" if record else ""
+
+
+def of_another_tool(record: Mapping[str, Any]) -> bool:
+    """Whether a record has something else than conversations, as those of other tools have."""
+    return bool(record) and "conversations" not in record
 
 
 def role_fault(record: Mapping[str, Any]) -> Fault | None:

@@ -67,7 +67,7 @@ def describe_tasks(tasks: TasksBySource) -> list[str]:
     """A line a source: how many captions and answers are asked for, and of how many only their words tell."""
     return [
         f"{source}: {numbers['captioning']} captions and {numbers['vqa']} answers asked for"
-        + (f", told apart by their words alone in {guessed}" if (guessed := numbers[GUESSED]) else "")
+        + (f"; {guessed} of these are guesses from the words of the prompt" if (guessed := numbers[GUESSED]) else "")
         for source, numbers in tasks.items()
     ]
 

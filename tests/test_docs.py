@@ -243,14 +243,14 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     from tasks.sources import SOURCES, type_of_question
     from tasks.turn_tasks import turn_tasks
 
-    source, metric, engine = examples("extending.md")
+    source, metric, engine, entry = examples("extending.md")
     monkeypatch.setitem(SOURCES, "FLOODNET", source["FLOODNET"])
     asked = {"from": "human", "value": "What is flooded?"}
     assert turn_tasks({"image": "FLOODNET/images/1.jpg", "conversations": [asked]}) == ("vqa",)
     assert type_of_question("FLOODNET", "What is flooded?", "the road") == "presence"
     captions = CaptionSet("NWPU", ("a", "b"), ("a road", "trees"), (("a long road", "a road and"), ("trees",)))
-    corpus, each = metric["score_length"](captions)
-    assert corpus == pytest.approx(5 / 6) and list(each) == pytest.approx([2 / 3, 1])
+    length = metric["LENGTH"].score(captions)
+    assert length.corpus == pytest.approx(5 / 6) and list(length.each) == pytest.approx([2 / 3, 1])
     says_yes: Engine = engine["YesEngine"]()
     asked = [
         Question(key=str(n), record=n, turn=0, image=image, turns=(("human", "Is it?"),))
@@ -258,7 +258,7 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     outcomes = [outcome for batch in says_yes.answer(asked) for outcome in batch]
     assert len(outcomes) == 3 and [type(one) for one in outcomes].count(Refusal) == 1
-    assert isinstance(says_yes.fingerprint, str) and says_yes.is_exact
+    assert engine["prepare"](None).load is engine["YesEngine"] and entry["YES"].is_exact("bfloat16")
 
 
 def test_the_places_that_extending_names_are_there() -> None:

@@ -1,11 +1,16 @@
-"""The options that say which adapter is put on a model, and whose projector the two have."""
+"""The options of all commands that load a model: its directory, an adapter on it, and whose projector is used."""
 
 import argparse
 from pathlib import Path
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
+
+
 def add_adapter(parser: argparse.ArgumentParser, help: str = "adapter directory to put on the model") -> None:
-    """Add `--adapter`, and with it `--projector`."""
+    """Add `--adapter` and `--projector`."""
     parser.add_argument("--adapter", type=Path, metavar="DIR", help=help)
     add_projector(parser)
 
@@ -16,13 +21,14 @@ def add_projector(parser: argparse.ArgumentParser) -> None:
         "--projector",
         choices=("adapter", "base"),
         default="adapter",
-        help="whose projector is used: the adapter's (default), or the base's for an adapter that never trained it",
+        help="whose projector is used: the adapter's (default), or the base's for an adapter trained without it, "
+        "as by plain PEFT and LLaMA-Factory",
     )
 
 
 def require_adapter_for_projector(options: argparse.Namespace) -> None:
-    """Raise ConfigError where --projector says something of an adapter that is not given."""
+    """Raise ConfigError if --projector is given without an adapter."""
     from tasks.errors import ConfigError
 
     if options.projector == "base" and options.adapter is None:
-        raise ConfigError("--projector base is about an adapter: give --adapter too, or leave it out.")
+        raise ConfigError("--projector base needs an adapter: give --adapter too, or leave it out.")

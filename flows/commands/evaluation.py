@@ -1,10 +1,14 @@
-"""`rsvlm evaluate` and `rsvlm compare`: scores of one model's answers, and which of two models is better."""
+"""`rsvlm evaluate` and `rsvlm compare`: score one model's answers, and compare reports."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flows.commands.data import add_source
+
+if TYPE_CHECKING:
+    from tasks.evaluation.scores import Comparison, Interval, Metrics
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,47 +22,60 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         "evaluate", help="score answers: metrics.json, per_answer.jsonl, report.html", description=run_evaluate.__doc__
     )
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="the test set that was answered")
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FINAL.json", help="the answers")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FINAL.json",
+        help="the model's answers: the test set's records with the answers as gpt values",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
-    parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the controls")
+    parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the image-blind baselines")
     parser.add_argument("--images", type=Path, metavar="DIR", help="show the images of this folder in the report")
     parser.add_argument(
-        "--base-predictions", type=Path, metavar="FINAL.json", help="show the base model's answers beside"
+        "--base-predictions", type=Path, metavar="FINAL.json", help="answers of the base model, to compare with"
     )
     audits = parser.add_mutually_exclusive_group()
     audits.add_argument(
-        "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only images that this audit calls clean"
+        "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only the images that this audit calls clean"
     )
-    audits.add_argument("--audit", type=Path, metavar="AUDIT_DIR", help="score clean images beside all")
+    audits.add_argument(
+        "--audit", type=Path, metavar="AUDIT_DIR", help="also score the images that this audit calls clean"
+    )
     parser.add_argument(
-        "--checkpoints", type=Path, nargs="+", default=(), metavar="REPORT_DIR", help="draw curves over these reports"
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="REPORT_DIR",
+        help="reports of checkpoints, for curves over their scores",
     )
     add_source(parser)
-    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log as lmms-eval has it")
+    parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log in the format of lmms-eval")
     parser.set_defaults(run=run_evaluate)
 
 
 def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "compare",
-        help="which of two or more evaluated models is better, and how surely",
+        help="compare the reports of two or more models",
         description=run_compare.__doc__,
     )
     parser.add_argument(
         "report_a",
         type=Path,
         metavar="REPORT_DIR_A",
-        help="report that `rsvlm evaluate` wrote, or a run's folder reports: its final",
+        help="report that `rsvlm evaluate` wrote, or the reports folder of a run for its final model",
     )
-    parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report that is judged against A")
-    # argparse takes any number for one at least, unless there is a default
+    parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report to compare with A")
+    # without a default, argparse requires at least one
     parser.add_argument(
         "more",
         type=Path,
         nargs="*",
         default=(),
         metavar="REPORT_DIR",
-        help="more that are judged against A, by Holm's correction",
+        help="more reports to compare with A, with Holm's correction",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
     parser.set_defaults(run=run_compare)
@@ -66,11 +83,10 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Score the answers to a test set, write the report and print a short table."""
-    from tasks.evaluation.caption_metrics import NOTE
-    from tasks.evaluation.comparison import METRICS, PAGE
     from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
     from tasks.evaluation.lmms_eval_export import export_lmms_eval
-    from tasks.files import read_json
+    from tasks.evaluation.report_folder import read_metrics
+    from tasks.paths import REPORT_PAGE
     from tasks.settings import EvaluationConfig
 
     files = EvaluationFiles(
@@ -84,14 +100,16 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.source,
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
-    metrics = read_json(ref.path / METRICS)
-    print_rows([("source", "score", "value", "95 %", "without image"), *_score_rows(metrics)])
+    metrics = read_metrics(ref.path)
+    print_rows([("source", "score", "value", "95 %", "image-blind"), *_score_rows(metrics)])
     for source, scores in metrics["captioning"].items():
-        if NOTE in scores:
-            print(f"{source}: {scores[NOTE]}")
+        if "note" in scores:
+            print(f"{source}: {scores['note']}")
+    for source, number in _unscored(metrics):
+        print(f"{source}: {number} true answers have no word and are not scored")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
-    print(f"report: {ref.path / PAGE}")
+    print(f"report: {ref.path / REPORT_PAGE}")
 
 
 def run_compare(options: argparse.Namespace) -> None:
@@ -99,15 +117,16 @@ def run_compare(options: argparse.Namespace) -> None:
     from tasks.evaluation.comparison import compare, compare_several
 
     if options.more:
-        result = compare_several(options.report_a, [options.report_b, *options.more], options.out)
-        found = result["comparisons"]
+        found = compare_several(options.report_a, [options.report_b, *options.more], options.out)["comparisons"]
     else:
         found = [compare(options.report_a, options.report_b, options.out)]
     rows = [row for each in found for row in _verdict_rows(each)]
     print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "p", "B is", "images", "needed"), *rows])
 
 
-def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
+    from tasks.evaluation.scores import differences_by_metric
+
     return [
         (
             result["b"]["model"],
@@ -117,31 +136,39 @@ def _verdict_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
             _interval(found["ci95"]),
             f"{found.get('p_value_holm', found['p_value']):.4f}",
             found["verdict"],
-            str(metrics["images"]),
+            str(compared["images"]),
             str(found["images_needed"] or "-"),
         )
-        for task in ("captioning", "vqa")
-        for source, metrics in result[task].items()
-        for metric, found in metrics.items()
-        if isinstance(found, dict)
+        for by_source in (result["captioning"], result["vqa"])
+        for source, compared in by_source.items()
+        for metric, found in differences_by_metric(compared).items()
     ]
 
 
-def _score_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
-    from tasks.evaluation.controls.gains import blind_score
+def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
+    """The sources with true answers without a word, and their number; captions first."""
+    from tasks.evaluation.metrics.registry import METRICS
 
-    return [
-        (source, name, _number(scores[name]), _interval(scores["ci95"][name]), _number(blind_score(scores["controls"])))
-        for task, name in (("captioning", "CIDEr"), ("vqa", "accuracy"))
-        for source, scores in metrics[task].items()
-    ]
+    without = metrics.get("without_references")
+    for task in METRICS:
+        # reports of earlier versions do not have the count
+        counts = {source: found.get("empty_references", 0) for source, found in metrics[task].items()}
+        counts |= without[task] if without else {}
+        yield from ((source, number) for source, number in counts.items() if number)
+
+
+def _score_rows(metrics: "Metrics") -> Iterable[tuple[str, ...]]:
+    from tasks.evaluation.report.source_views import source_views
+
+    for view in source_views(metrics):
+        yield view.name, view.metric, _number(view.value), _interval(view.interval), _number(view.blind)
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _interval(bounds: list[float] | None) -> str:
+def _interval(bounds: "Interval") -> str:
     return "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 

@@ -30,7 +30,11 @@ def add_parsers(subparsers: Any) -> None:
     )
     add_experiment(train)
     add_place(train)
-    train.add_argument("--resume", action="store_true", help="go on from the newest complete checkpoint")
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the newest whole checkpoint of the same training; refused with other settings",
+    )
     train.set_defaults(run=train_model)
 
 

@@ -12,7 +12,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--base", type=Path, required=True, metavar="DIR", help="the model directory that was trained on"
     )
-    parser.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="a checkpoint of its training")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a checkpoint of rsvlm or of the original LLaVA, or an adapter of PEFT",
+    )
     add_projector(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory to write")
     parser.add_argument(

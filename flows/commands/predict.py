@@ -2,9 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
+from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
+
+if TYPE_CHECKING:
+    from tasks.settings import InferenceConfig
 
 SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine")
 
@@ -12,51 +16,54 @@ SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "tempera
 def add_parsers(subparsers: Any) -> None:
     """Add `predict` to the command line."""
     parser = subparsers.add_parser("predict", help="answer a test set with a model", description=run.__doc__)
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
+    add_model(parser)
     add_adapter(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
-    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records a subset (default: 150)")
+    parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records per subset (default: 150)")
     parser.add_argument(
         "--history",
         choices=("independent", "predicted", "reference"),
-        help="what a later turn sees of the earlier ones: nothing (default), the model's answers, the true ones",
+        help="what a later turn sees of the earlier ones: nothing (default), the model's answers, or the reference "
+        "answers",
     )
-    parser.add_argument("--caption-turns", choices=("first", "all"), help="caption turns asked (default: first)")
-    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer in tokens (default: 128)")
+    parser.add_argument("--caption-turns", choices=("first", "all"), help="caption prompts asked (default: first)")
     parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="most questions a batch (default: as memory allows)"
+        "--max-new-tokens", type=int, metavar="N", help="maximum length of an answer in tokens (default: 128)"
     )
-    parser.add_argument("--temperature", type=float, metavar="T", help="draw tokens; 0: the likeliest (default: 0)")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of drawn tokens (default: 28)")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="maximum questions per batch (default: as memory allows)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="sampling temperature (default: 0, greedy decoding)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of sampling (default: 28)")
     parser.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16"),
-        help="type of the weights (default: auto: bfloat16 on a GPU, float32 on a CPU)",
+        help="number type of the weights (default: auto: bfloat16 on a GPU, float32 on a CPU)",
     )
-    parser.add_argument(
-        "--engine", choices=("transformers", "vllm", "echo"), help="what answers (default: transformers)"
-    )
-    parser.add_argument("--cache", metavar="STORE_URI", help="store that keeps answers, and is asked before the model")
+    engines = "; ".join(f"{name}: {entry.summary}" for name, entry in ENGINES.items())
+    parser.add_argument("--engine", choices=tuple(ENGINES), help=f"what answers (default: {DEFAULT_ENGINE}). {engines}")
+    parser.add_argument("--cache", metavar="STORE_URI", help="store that caches answers for later runs")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Answer a test set into --out: answers.jsonl, subsets/ and final.json; started again, it goes on."""
+    """Answer a test set into --out: answers.jsonl, subsets/ and final.json; run again to resume."""
     import sys
     import time
 
     from tasks.errors import ConfigError, ModelError
-    from tasks.inference.predict import Listener, predict
-    from tasks.inference.progress import Progress
-    from tasks.inference.request import KeptIn, PredictRequest
+    from tasks.inference.predict import Listener, ProgressLog, predict
+    from tasks.inference.request import AnswerStore, PredictRequest
     from tasks.model.configured_base import model_digest
 
     require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):
         if not folder.is_dir():
-            raise ModelError(f"{folder} is no directory: give the directory of a model.")
+            raise ModelError(f"{folder} is not a directory: give the directory of a model.")
     if options.subset_size < 1:
         raise ConfigError("--subset-size: give 1 or more.")
     request = PredictRequest(
@@ -70,16 +77,16 @@ def run(options: argparse.Namespace) -> None:
         name=options.model.resolve().name,
         config=_config(options),
         subset_size=options.subset_size,
-        store=KeptIn(uri=options.cache) if options.cache else None,
+        store=AnswerStore(uri=options.cache) if options.cache else None,
     )
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(predict(request, Listener(Progress(say, time.monotonic), say)).path)
+    print(predict(request, Listener(ProgressLog(log, time.monotonic), log)).path)
 
 
-def _config(options: argparse.Namespace) -> Any:
+def _config(options: argparse.Namespace) -> "InferenceConfig":
     from pydantic import ValidationError
 
     from tasks.errors import ConfigError

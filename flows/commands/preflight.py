@@ -20,7 +20,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def show_preflight(options: argparse.Namespace) -> int:
-    """Print all that would stop or starve a run, and where its memory goes; ends with 2 where anything stops it."""
+    """Print all that would stop or starve a run, and where its memory goes; exits with 2 if anything would stop it."""
     import sys
 
     from deployments.configuration import load_config

@@ -1,11 +1,11 @@
-"""`rsvlm serve`: a web page, and an API, to ask a model about images."""
+"""`rsvlm serve`: a web page and an API to ask a model about images."""
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.commands.adapter_options import add_adapter, require_adapter_for_projector
+from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
 
 if TYPE_CHECKING:
     from tasks.serving.answers import Example
@@ -14,51 +14,55 @@ EXAMPLES = 6
 EXAMPLE_SIDE = 256
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
 QUESTION = "What does this image show?"
+# a form adds a little to the file that it uploads
+FORM_BYTES = 1_000_000
 
 
 def add_parsers(subparsers: Any) -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser("serve", help="a web page to ask a model about images", description=run.__doc__)
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
-    add_adapter(parser, "adapter directory; base and tuned answer side by side")
+    add_model(parser)
+    add_adapter(parser, "adapter directory; base and tuned model then answer side by side")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine alone)"
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
     )
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at; 0: any that is free (default: 7860)")
-    parser.add_argument("--examples", type=Path, metavar="DIR", help="folder of images to offer (default: drawn ones)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on; 0: any free port (default: 7860)")
+    parser.add_argument(
+        "--examples", type=Path, metavar="DIR", help="folder of example images (default: synthetic scenes)"
+    )
     parser.add_argument(
         "--login-file",
         type=Path,
         metavar="FILE",
-        help="file with user:password, asked of every visitor; or the environment variable RSVLM_SERVE_LOGIN",
+        help="file with user:password that every visitor must give; or the environment variable RSVLM_SERVE_LOGIN",
     )
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME[:PORT]",
-        help="another name by which visitors reach the page, such as a proxy's; may be repeated",
+        help="another host name of the page, such as a proxy's; may be repeated",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve a page on which images are uploaded and asked about, and an API, until Ctrl-C or SIGTERM."""
+    """Serve a page to upload images and ask about them, and an API, until Ctrl-C or SIGTERM."""
     import os
     import sys
     from tempfile import TemporaryDirectory
 
     from tasks.model.configuration import require_model_config
-    from tasks.serving.environment import begin_without_secrets, piped_login
+    from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK
-    from tasks.serving.http_server import bound_socket
+    from tasks.serving.http_server import bind_socket
     from tasks.serving.login import VARIABLE, read_login
 
     require_adapter_for_projector(options)
-    login = piped_login() or read_login(os.environ, options.login_file)
-    begin_without_secrets(login)
-    # what can be known at once, before a model is loaded for minutes
-    bound_socket(options.host, options.port).close()
+    login = login_from_pipe() or read_login(os.environ, options.login_file)
+    restart_without_secrets(login)
+    # report a bad address now: loading the model takes minutes
+    bind_socket(options.host, options.port).close()
     if options.host not in LOOPBACK and login is None:
         print(
             f"warning: whoever reaches port {options.port} of this machine can use the model: "
@@ -67,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         )
     require_model_config(options.model)
     with TemporaryDirectory(prefix="rsvlm-serve-") as folder:
-        # read when Gradio is imported
+        # Gradio reads these when it is imported
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
         os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100"}
         _serve(options, login, Path(folder))
@@ -77,23 +81,20 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     from tasks.errors import ConfigError
     from tasks.serving.answers import UPLOAD_BYTES
     from tasks.serving.hosts import Hosts
-    from tasks.serving.http_server import Guard, bound_socket, serve_until_signal
-    from tasks.serving.models import load_speakers
+    from tasks.serving.http_server import LimitsMiddleware, bind_socket, serve_until_signal
+    from tasks.serving.models import load_served_models
     from tasks.serving.uploads import Uploads
 
     examples = list(_examples(options.examples, folder / "examples"))
     try:
-        from tasks.serving.page import build_page, mounted
+        from tasks.serving.page import build_page, mount_page
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
     uploads = Uploads(folder)
-    page = build_page(
-        load_speakers(options.model, options.adapter, projector=options.projector), _about(options), uploads, examples
-    )
-    # a form has a little around the file
-    gate = mounted(page, uploads, login)
-    app = Guard(gate, UPLOAD_BYTES + 1_000_000, Hosts(options.host, options.allow_host))
-    with bound_socket(options.host, options.port) as bound:
+    models = load_served_models(options.model, options.adapter, projector=options.projector)
+    page = mount_page(build_page(models, _about(options), uploads, examples), uploads, login)
+    app = LimitsMiddleware(page, UPLOAD_BYTES + FORM_BYTES, Hosts(options.host, options.allow_host))
+    with bind_socket(options.host, options.port) as bound:
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"http://{host}:{bound.getsockname()[1]}", flush=True)
         serve_until_signal(app, bound)
@@ -102,29 +103,30 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
 def _about(options: argparse.Namespace) -> str:
     adapter = f", adapter `{options.adapter.resolve().name}`" if options.adapter else ""
     model = f"Model `{options.model.resolve().name}`{adapter}."
-    return f"{model} Upload an image or take an example, and ask. Answers may be wrong."
+    return f"{model} Upload an image or choose an example, and ask. Answers may be wrong."
 
 
 def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":
-    """The images of a folder, or some scenes drawn into `folder`, each with a question."""
+    """The images of a folder, or synthetic scenes drawn into `folder`, each with a question."""
     from tasks.errors import DataError
     from tasks.serving.answers import Example
 
     if given is None:
-        yield from _drawn_examples(folder)
+        yield from _synthetic_examples(folder)
         return
     if not given.is_dir():
-        raise DataError(f"{given} is no folder: give a folder of images as --examples.")
+        raise DataError(f"{given} is not a folder: give a folder of images as --examples.")
     images = sorted(path for path in given.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     for image in images[:EXAMPLES]:
         yield Example(image, QUESTION)
 
 
-def _drawn_examples(folder: Path) -> "Iterator[Example]":
+def _synthetic_examples(folder: Path) -> "Iterator[Example]":
     from itertools import islice
 
     from tasks.data.synthetic.dataset import sample_records
     from tasks.data.synthetic.drawing import paint
+    from tasks.prompt_text import without_placeholder
     from tasks.serving.answers import Example
     from tasks.settings import SampleConfig
 
@@ -132,5 +134,4 @@ def _drawn_examples(folder: Path) -> "Iterator[Example]":
     for number, (record, scene) in enumerate(islice(sample_records(SampleConfig()), EXAMPLES)):
         image = folder / f"{number + 1}.png"
         paint(scene, EXAMPLE_SIDE).save(image)
-        question = record["conversations"][0]["value"].replace("<image>", "").strip()
-        yield Example(image, question)
+        yield Example(image, without_placeholder(record["conversations"][0]["value"]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.data.records_file import Record
 from tasks.image_paths import image_file
+from tasks.prompt_text import without_placeholder
 from tasks.sources import UNNAMED, source_of
 
 EXAMPLES, TURNS, SIDE = 6, 6, 160
@@ -51,7 +52,7 @@ def _article(record: Record, images: Path) -> str:
 
 
 def _turn(turn: dict[str, str]) -> str:
-    text = turn["value"].replace("<image>", "").strip()
+    text = without_placeholder(turn["value"])
     return f'<p class="{"q" if turn["from"] == "human" else "a"}">{html.escape(text)}</p>'
 
 

@@ -45,11 +45,10 @@ def view_few_images(dataset: DatasetRef, count: int, seed: int, out: Path) -> Da
 
 
 def settings_for_few(config: ExperimentConfig) -> ExperimentConfig:
-    """An experiment's settings for a few questions to a base with its adapter: by one process, not by vLLM, which takes
-    merged models only; and without the audit, which is one of the test set.
+    """An experiment's settings for a few questions to a base with its adapter: by one process, with an engine that
+    takes adapters; and without the audit, which is one of the test set.
     """
-    engine = "transformers" if config.inference.engine == "vllm" else config.inference.engine
-    alone = {"engine": engine, "workers": 1, "ray_address": None, "equality_sample": 0}
+    alone = {"engine": config.inference.adapter_engine, "workers": 1, "ray_address": None, "equality_sample": 0}
     return config.model_copy(
         update={
             "inference": config.inference.model_copy(update=alone),

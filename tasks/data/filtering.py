@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.data.records_file import Record, counted_by_source
 from tasks.errors import DataError
-from tasks.record_faults import image_fault
+from tasks.record_faults import image_fault, role_fault
 from tasks.sources import UNNAMED, source_of
 
 UNANSWERED = "no answer to learn from"
@@ -50,8 +50,11 @@ def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNA
         return fault.reason
     if (source := source_of(record["image"], unnamed)) not in sources and tuple(sources) != ALL:
         return f"{OF_SOURCE} {source} not selected"
-    answered = any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"])
-    return None if answered else UNANSWERED
+    if any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"]):
+        return None
+    # it may be answered by a role of another name
+    fault = role_fault(record)
+    return fault.reason if fault else UNANSWERED
 
 
 def require_sources(
@@ -62,5 +65,6 @@ def require_sources(
     if missing := [source for source in sources if source not in left]:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
         raise DataError(
-            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources."
+            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources "
+            "with --sources (data.sources in an experiment)."
         )

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> Chosen:
     inputs = inputs_of(raw)
     filtered = filter_records(read_records(raw, unfiltered=True), config.sources, unnamed=config.unnamed_source)
     checked = check_records(filtered.records, config.record_faults)
-    dropped = {**filtered.dropped, **checked.dropped}
+    dropped = dict(Counter(filtered.dropped) + Counter(checked.dropped))
     names = {record["image"] for record in checked.records}
     return Chosen(replace(checked, dropped=dropped), inputs, config.content, images_digest(images, names))
 

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from tasks.data.filtering import UNANSWERED
 from tasks.data.records_file import Record
 from tasks.image_paths import image_key
+from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
 from tasks.record_faults import OTHER_ROLE, ROLES
 
 Policy = Literal["repair", "drop"]
 Turns = list[dict[str, Any]]
 
-MARK = "<image>"
 TWICE = "record stands twice"
 SAME_ID = "id stands on several records"
 UNORDERED = "turns not in the order human, gpt"
@@ -45,7 +45,7 @@ def check_records(records: Sequence[Record], policy: Policy) -> Checked:
     for record in _distinct(records, dropped):
         mended, faults = _mended(record)
         if faults and (policy == "drop" or not mended["conversations"]):
-            dropped[UNANSWERED if not mended["conversations"] else faults[0]] += 1
+            dropped[faults[0] if mended["conversations"] or faults[0] == OTHER_ROLE else UNANSWERED] += 1
             continue
         repaired.update(faults)
         kept.append(mended if faults else record)
@@ -97,7 +97,7 @@ def _answered(turns: Turns) -> Turns:
 
 
 def _marks(turns: Turns) -> int:
-    return sum(turn["value"].count(MARK) for turn in turns)
+    return sum(turn["value"].count(IMAGE_PLACEHOLDER) for turn in turns)
 
 
 def _with_mark(turns: Turns) -> Turns:
@@ -110,15 +110,16 @@ def _with_one_mark(turns: Turns) -> Turns:
 
 def _with_mark_in_place(turns: Turns) -> Turns:
     # before or behind the first question's words: both are the mark's place
-    text = turns[0]["value"].strip() if turns else MARK
-    return turns if text.startswith(MARK) or text.endswith(MARK) else _mark_first(turns)
+    text = turns[0]["value"].strip() if turns else IMAGE_PLACEHOLDER
+    return turns if text.startswith(IMAGE_PLACEHOLDER) or text.endswith(IMAGE_PLACEHOLDER) else _mark_first(turns)
 
 
 def _mark_first(turns: Turns) -> Turns:
     bare = [
-        {**turn, "value": turn["value"].replace(MARK, "").strip()} if MARK in turn["value"] else turn for turn in turns
+        {**turn, "value": without_placeholder(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
+        for turn in turns
     ]
-    return [{**bare[0], "value": f"{MARK}\n{bare[0]['value']}"}, *bare[1:]]
+    return [{**bare[0], "value": with_placeholder(bare[0]["value"])}, *bare[1:]]
 
 
 # pairs first: the mark then goes to the first question that is left

@@ -16,7 +16,7 @@ from tasks.errors import DataError, shortened
 from tasks.files import read_json, sha256_of, write_json, written_atomically
 from tasks.json_stream import iterate_values
 from tasks.paths import manifest_beside
-from tasks.record_faults import ADVICE, image_fault, keys_of, role_fault
+from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import TasksBySource, count_by_source
 
@@ -46,7 +46,8 @@ def require_record(place: str, record: Any, unfiltered: bool) -> None:
     """Raise DataError, naming the record, when it is none or, unless `unfiltered`, when it cannot be used."""
     name = record.get("id") if isinstance(record, dict) else None
     if fault := fault_of_record(record):
-        raise DataError(f"{place} (id {shortened(name)}) {fault}; mend or remove it.")
+        advice = WRITE_ANEW if isinstance(record, dict) and of_another_tool(record) else "mend or remove it"
+        raise DataError(f"{place} (id {shortened(name)}) {fault}; {advice}.")
     if not unfiltered and (found := image_fault(record) or role_fault(record)):
         raise DataError(f"{place} (id {shortened(name)}) {found.said}; mend it, or {ADVICE}.")
 
@@ -56,10 +57,14 @@ def fault_of_record(record: Any) -> str | None:
     if not isinstance(record, dict):
         return "is no object with id, image and conversations"
     name, turns = record.get("id"), record.get("conversations")
-    if not isinstance(name, (str, int)) or name == "":
+    if name is None or name == "":
         return f"has no id{'' if turns else keys_of(record)}"
-    if not isinstance(turns, list) or not turns:
-        return f"has no conversations{keys_of(record)}"
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
+        return "has an id that is neither a text nor a whole number"
+    if not turns:
+        return f"has no conversations{'' if 'conversations' in record else keys_of(record)}"
+    if not isinstance(turns, list):
+        return "has conversations that are no list of turns"
     try:
         # without a loop in Python: a file of 91 MB has a million turns
         sound = set(map(type, map(FROM, turns))) | set(map(type, map(VALUE, turns))) == {str}

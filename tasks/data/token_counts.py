@@ -8,6 +8,7 @@ from typing import Any
 from tasks.data.records_file import Record, read_records
 from tasks.data.set_files import set_paths
 from tasks.model.loading import load_reader
+from tasks.prompt_text import without_placeholder
 from tasks.sources import UNNAMED, source_of
 
 TEXTS_AT_ONCE = 10_000
@@ -34,7 +35,7 @@ def _lengths(texts: list[str], tokenizer: Any) -> dict[str, int]:
     lengths: dict[str, int] = {}
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         some = texts[start : start + TEXTS_AT_ONCE]
-        plain = [text.replace("<image>", "").strip() for text in some]
+        plain = [without_placeholder(text) for text in some]
         encoded = tokenizer(plain, add_special_tokens=False)["input_ids"]
         lengths |= {text: len(ids) for text, ids in zip(some, encoded, strict=True)}
     return lengths

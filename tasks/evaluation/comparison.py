@@ -1,71 +1,51 @@
-"""Two reports of one test set, compared image by image: difference, interval, p-value and one verdict."""
+"""Compare two or more reports on one test set image by image: difference, interval, p-value and verdict."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tasks.errors import DataError, UserError
+from tasks.errors import UserError
 from tasks.evaluation.metrics.bootstrap import (
+    Floats,
     bootstrap_scores,
     holm,
     images_needed,
     percentile_interval,
     permutation_p_value,
 )
+from tasks.evaluation.metrics.registry import METRICS, Metric, compared_metrics
 from tasks.evaluation.protocol import protocol_differences
-from tasks.evaluation.tables import Row
-from tasks.files import read_json, read_json_lines, write_json
-from tasks.manifests import content_digest, verified_manifest
-from tasks.paths import FINAL
+from tasks.evaluation.report_folder import ModelReport, read_report
+from tasks.evaluation.scores import (
+    Comparison,
+    Difference,
+    Differences,
+    Interval,
+    SeveralComparisons,
+    SourceComparison,
+    differences_by_metric,
+)
+from tasks.evaluation.tables import AnswerRow
+from tasks.files import read_json, write_json
+from tasks.prompt_text import Task
 
-METRICS, PER_ANSWER, SCORES, PAGE = "metrics.json", "per_answer.jsonl", "scores.jsonl", "report.html"
 DRAWS = 2000
 SIGNIFICANT = 0.05
-RIGHT = "right"
-# what a row cannot do without
-NEEDED = {"record", "turn", "source", "image"}
-# METEOR and BLEU are no means over images: a mean of their image scores would be another number
-COMPARED = ("CIDEr", "ROUGE-L", RIGHT)
 
 
-@dataclass(frozen=True)
-class Report:
-    """One report as it stands on the disk."""
+def compare(report_a: Path, report_b: Path, out: Path | None) -> Comparison:
+    """Compare report B with report A by source and metric, and write the result to `out` unless that is None.
 
-    name: str
-    sha256: str
-    protocol: dict[str, Any]
-    rows: list[Row]
-
-
-def read_report(folder: Path) -> Report:
-    """A finished report, or the one of the final model in a run's `reports` folder; raises DataError."""
-    place = folder if (folder / METRICS).exists() else folder / FINAL
-    manifest = verified_manifest(place)
-    if manifest is None:
-        raise DataError(f"{folder} holds no whole report: give the folder that `rsvlm evaluate` wrote.")
-    metrics, rows = read_json(place / METRICS), read_json_lines(place / PER_ANSWER)
-    protocol = metrics.get("protocol") if isinstance(metrics, dict) else None
-    if not isinstance(protocol, dict) or not all(isinstance(row, dict) and row.keys() >= NEEDED for row in rows):
-        raise DataError(f"{place} is no report as `rsvlm evaluate` writes it: evaluate the answers again.")
-    return Report(place.resolve().name, content_digest(manifest), protocol, rows)
-
-
-def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:
-    """How much better B is than A, by source and metric, and written to `out` where that is given.
-
-    Per metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
-    a two-sided p-value (signs of the images' differences permuted), the verdict on B (better, worse or tie), and
-    how many images a difference of this size would have needed for a verdict.
-    Raises UserError for reports of different test sets or protocols, and where `out` holds another comparison.
+    For each metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
+    a two-sided p-value (permuting the signs of the differences per image), the verdict on B (better, worse or tie),
+    and the number of images at which a difference of this size would give a verdict.
+    Raises UserError for reports on different test sets or protocols, and where `out` holds another comparison.
     """
     a, b = read_report(report_a), read_report(report_b)
     _require_same_protocol(a, b)
-    result = {
+    result: Comparison = {
         "version": 1,
         "a": {"model": a.name, "sha256": a.sha256},
         "b": {"model": b.name, "sha256": b.sha256},
@@ -78,76 +58,82 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> dict[str, Any]:
     return result
 
 
-def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> dict[str, Any]:
-    """Several reports, each compared with A: a list `comparisons` in their order, as `compare` gives them.
+def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> SeveralComparisons:
+    """Compare several reports with report A: `comparisons` has the result of `compare` for each, in their order.
 
-    By source and metric the p-values of all of them are raised by Holm's correction (`p_value_holm`), and the
-    verdicts go by those: of twenty equal models one would be called better otherwise.
+    For each source and metric the p-values are adjusted by Holm's correction (`p_value_holm`) and decide the verdicts;
+    without it, one of twenty equal models would be called better or worse by chance.
     """
     found = [compare(report_a, other, None) for other in others]
-    for task in ("captioning", "vqa"):
-        for source, metrics in found[0][task].items():
-            for metric in (name for name, value in metrics.items() if isinstance(value, dict)):
-                _correct([each[task][source][metric] for each in found])
-    result = {"version": 1, "a": found[0]["a"], "correction": "Holm", "comparisons": found}
+    for task, metrics in METRICS.items():
+        for source, compared in found[0][task].items():
+            for name in differences_by_metric(compared):
+                family = [differences_by_metric(each[task][source])[name] for each in found]
+                _correct(family, metrics[name].higher_is_better)
+    result: SeveralComparisons = {"version": 1, "a": found[0]["a"], "correction": "Holm", "comparisons": found}
     if out is not None:
         _write_once(out, result)
     return result
 
 
-def _correct(family: Sequence[dict[str, Any]]) -> None:
-    for each, raised in zip(family, holm([one["p_value"] for one in family]), strict=True):
-        each["p_value_holm"] = raised
-        each["verdict"] = verdict_of(each["ci95"], raised)
+def _correct(family: Sequence[Difference], higher_is_better: bool) -> None:
+    for each, adjusted in zip(family, holm([one["p_value"] for one in family]), strict=True):
+        each["p_value_holm"] = adjusted
+        each["verdict"] = verdict_of(each["ci95"], adjusted, higher_is_better)
 
 
-def _require_same_protocol(a: Report, b: Report) -> None:
+def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
         raise UserError(
-            f"The reports {a.name} and {b.name} are of different test sets: evaluate both models on the same one."
+            f"The reports {a.name} and {b.name} are on different test sets: evaluate both models on the same one."
         )
     if different:
         raise UserError(
-            f"The reports {a.name} and {b.name} were scored by different protocols ({', '.join(different)} differ): "
+            f"The reports {a.name} and {b.name} were scored under different protocols ({', '.join(different)} differ): "
             "answer and evaluate both in the same way."
         )
 
 
-def _write_once(out: Path, result: dict[str, Any]) -> None:
+def _write_once(out: Path, result: Mapping[str, object]) -> None:
     if out.exists() and read_json(out) != result:
         raise UserError(f"{out} already holds something else: give another --out, or move it away.")
     write_json(out, result)
 
 
-def compare_rows(a: Iterable[Row], b: Iterable[Row], seed: int) -> dict[str, Any]:
-    """The comparison of two models' rows of per_answer.jsonl, of the same test set."""
-    captioning: dict[str, dict[str, Any]] = defaultdict(dict)
-    vqa = {}
-    for (source, value), statistics in _paired(a, b).items():
-        if value == RIGHT:
-            questions = int(statistics[:, 2].sum())
-            vqa[source] = {"images": len(statistics), "questions": questions, "accuracy": _compared(statistics, seed)}
-        else:
-            captioning[source]["images"] = len(statistics)
-            captioning[source][value] = _compared(statistics, seed)
-    return {"captioning": dict(captioning), "vqa": vqa}
+def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow], seed: int) -> Differences:
+    """Compare two models by their rows of per_answer.jsonl for the same test set."""
+    found: dict[Task, dict[str, SourceComparison]] = {task: defaultdict(dict) for task in METRICS}
+    metrics = compared_metrics()
+    for (source, index), statistics in _paired(a, b, [metric for _, metric in metrics]).items():
+        task, metric = metrics[index]
+        of_source = found[task][source]
+        of_source.setdefault("images", len(statistics))
+        if task == "vqa":
+            of_source.setdefault("questions", int(statistics[:, 2].sum()))
+        of_source[metric.name] = _compared(statistics, seed, metric.higher_is_better)
+    return {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
 
 
-def _paired(a: Iterable[Row], b: Iterable[Row]) -> dict[tuple[str, str], "np.ndarray"]:
-    """By source and what is compared: sums of a, of b, and how many values, of each image; only what both answered."""
-    of_a = {(row["record"], row["turn"]): [row.get(value) for value in COMPARED] for row in a}
-    sums: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Metric]) -> dict[tuple[str, int], Floats]:
+    """Sums of A and of B and the number of values for each image, (images, 3), by source and index of the metric.
+
+    Only answers that have a score in both are counted.
+    """
+    columns = [metric.column for metric in metrics]
+    of_a = {(row["record"], row["turn"]): [row.get(column) for column in columns] for row in a}
+    sums: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
     for row in b:
-        for value, one in zip(COMPARED, of_a.get((row["record"], row["turn"]), ()), strict=False):
-            if one is not None and row.get(value) is not None:
-                of_image = sums[row["source"], value][row["image"]]
-                for place, amount in enumerate((one, row[value], 1)):
-                    of_image[place] += amount
+        for index, one in enumerate(of_a.get((row["record"], row["turn"]), ())):
+            other = row.get(columns[index])
+            if one is not None and other is not None:
+                of_image = sums[row["source"], index][row["image"]]
+                for column, amount in enumerate((one, other, 1)):
+                    of_image[column] += amount
     return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 
-def _compared(statistics: "np.ndarray", seed: int) -> dict[str, Any]:
+def _compared(statistics: Floats, seed: int, higher_is_better: bool) -> Difference:
     of_a, of_b, count = statistics.sum(axis=0)
     drawn = bootstrap_scores(statistics, lambda sums: (sums[:, 1] - sums[:, 0]) / sums[:, 2], DRAWS, seed)
     interval = percentile_interval(drawn)
@@ -158,21 +144,21 @@ def _compared(statistics: "np.ndarray", seed: int) -> dict[str, Any]:
         "difference": (of_b - of_a) / count,
         "ci95": interval,
         "p_value": p_value,
-        "verdict": verdict_of(interval, p_value),
+        "verdict": verdict_of(interval, p_value, higher_is_better),
         "images_needed": images_needed(_parts(statistics)),
     }
 
 
-def _parts(statistics: "np.ndarray") -> "np.ndarray":
-    """Each image's part of the difference, so that their mean is the difference and their spread its error."""
+def _parts(statistics: Floats) -> Floats:
+    """Each image's part of the difference (images,): their mean is the difference, their spread gives its error."""
     change = statistics[:, 1] - statistics[:, 0]
     whole = change.sum() / statistics[:, 2].sum()
-    parts: np.ndarray = whole + (change - whole * statistics[:, 2]) / statistics[:, 2].mean()
+    parts: Floats = whole + (change - whole * statistics[:, 2]) / statistics[:, 2].mean()
     return parts
 
 
-def verdict_of(interval: Sequence[float] | None, p_value: float) -> str:
-    """better or worse where interval and p-value both say so, else tie."""
+def verdict_of(interval: Interval, p_value: float, higher_is_better: bool = True) -> str:
+    """better or worse where interval and p-value both show a difference, else tie."""
     if interval is None or p_value >= SIGNIFICANT or interval[0] <= 0 <= interval[1]:
         return "tie"
-    return "better" if interval[0] > 0 else "worse"
+    return "better" if (interval[0] > 0) == higher_is_better else "worse"

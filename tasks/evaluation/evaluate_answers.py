@@ -1,25 +1,26 @@
-"""A model's answers evaluated into a report folder: metrics.json, per_answer.jsonl and report.html."""
+"""Score a model's answers and write a report folder: metrics.json, per_answer.jsonl, scores.jsonl and report.html."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, OccupiedError
-from tasks.evaluation.checkpoint_curve import read_curve
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
-from tasks.evaluation.comparison import METRICS, PAGE, PER_ANSWER, SCORES
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
+from tasks.evaluation.metrics.registry import added_versions
 from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
-from tasks.evaluation.report.page import PageModel, Surroundings, render_page
-from tasks.evaluation.score_table import score_rows
+from tasks.evaluation.report.page import PageContext, PageModel, render_page
+from tasks.evaluation.report_folder import read_curve
+from tasks.evaluation.scores import CleanScores, Metrics
 from tasks.evaluation.scoring import score_records
+from tasks.evaluation.tables import score_rows
 from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
 from tasks.image_paths import image_key
 from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
+from tasks.paths import METRICS, PER_ANSWER, REPORT_PAGE, SCORES
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
@@ -27,11 +28,11 @@ from tasks.sources import UNNAMED
 
 @dataclass(frozen=True)
 class EvaluationFiles:
-    """The test set `data` and the answers to it; `train` is the training set that the controls need.
+    """The test set `data` and the answers to it; `train` is the training set that some controls need.
 
-    With an `audit` (of `rsvlm data audit`) its clean images are scored beside all, or alone where the settings say
-    only_clean. The base model's answers, the reports of the run's `checkpoints` and the folder of images are shown
-    beside. `unnamed` is the source of images whose paths have no folder.
+    With an `audit` (of `rsvlm data audit`) its clean images are scored in addition to all, or alone with only_clean.
+    The report also shows the `base` model's answers, the scores of the run's `checkpoints` and the `images`.
+    `unnamed` is the source of images whose paths have no folder.
     """
 
     data: Path
@@ -44,12 +45,12 @@ class EvaluationFiles:
     unnamed: str = UNNAMED
 
     def fingerprint(self, config: EvaluationConfig) -> str:
-        """Digest of the contents of all files, of the images where any are shown, and of all settings."""
+        """SHA-256 of the contents of all files, of the images where any are shown, and of all settings."""
         audit = audit_file_of(self.audit) if self.audit else None
         files = (self.data, self.predictions, self.train, audit, self.base)
         return digest_of(
             {
-                "version": [VERSION, version("rsvlm"), version("pycocoevalcap")],
+                "version": [VERSION, version("rsvlm"), version("pycocoevalcap"), *added_versions()],
                 "files": [_digest(path) if path else None for path in files],
                 "decoding": read_decoding(self.predictions),
                 "images": self._images_digest() if config.gallery else None,
@@ -60,7 +61,7 @@ class EvaluationFiles:
         )
 
     def _images_digest(self) -> str | None:
-        """Digest of the test set's images by name and bytes, wherever they lie; None without a folder of images."""
+        """SHA-256 of the test set's images by name and bytes, in whatever folder; None without a folder of images."""
         if self.images is None:
             return None
         names = sorted({image_key(record.image) for record in read_records(self.data)})
@@ -68,10 +69,10 @@ class EvaluationFiles:
 
 
 def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> ReportRef:
-    """Score answers (a final.json) to a test set into the folder `out`.
+    """Score the answers to a test set and write the report folder `out`.
 
-    The same inputs again do nothing. Raises DataError for answers that are not those of the test set and for an audit
-    of another one, and OccupiedError where `out` holds something else.
+    Does nothing where `out` is the report of the same inputs. Raises DataError for answers or an audit of another test
+    set, and OccupiedError where `out` holds something else.
     """
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
@@ -79,7 +80,7 @@ def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> Re
     manifest = verified_manifest(out, fingerprint)
     if manifest is None:
         _require_free(out, fingerprint)
-        manifest = _make_report(inputs, out, config, fingerprint)
+        manifest = _write_report(inputs, out, config, fingerprint)
     return ReportRef(path=out, sha256=content_digest(manifest), model=out.resolve().name)
 
 
@@ -97,11 +98,11 @@ def _require_free(out: Path, fingerprint: str) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OccupiedError(
-            f"{out} already holds something else than this evaluation: give another --out, or move it away."
+            f"{out} already holds something other than this evaluation: give another --out, or move it away."
         )
 
 
-def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
+def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
     paired = _read_pairs(inputs)
     audit = read_audit(inputs.audit) if inputs.audit else None
     if audit and config.only_clean:
@@ -109,30 +110,41 @@ def _make_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, f
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
     training = TrainingSet(read_records(inputs.train), inputs.unnamed) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
-        # the base is only shown beside: its own report has its controls
+        # the base model is only shown for comparison: its own report has its controls
         scored = [
             score_records(records, known, config, meteor)
             for records, known in zip(paired, (training, None), strict=False)
         ]
-        of_clean = _clean_scores(clean, training, config, meteor)
+        clean_scores = _clean_scores(clean, training, config, meteor)
     protocol = protocol_of(paired[0], inputs.predictions, config)
-    metrics = {"version": 1, "protocol": protocol, **scored[0].scores, **of_clean}
+    scores = scored[0].scores
+    metrics: Metrics = {
+        "version": 1,
+        "protocol": protocol,
+        "captioning": scores["captioning"],
+        "vqa": scores["vqa"],
+        "reference_protocol": scores["reference_protocol"],
+    }
+    if "without_references" in scores:
+        metrics["without_references"] = scores["without_references"]
+    if clean_scores:
+        metrics["clean"] = clean_scores
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
-    around = Surroundings(protocol, inputs.images, of_clean.get("clean"), read_curve(inputs.checkpoints, protocol))
+    context = PageContext(protocol, inputs.images, clean_scores, read_curve(inputs.checkpoints, protocol))
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
         write_json_lines(part / SCORES, score_rows(names[0], metrics))
-        write_text(part / PAGE, render_page(models, around, config))
+        write_text(part / REPORT_PAGE, render_page(models, context, config))
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
 
 
 def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
-    """The test set with the model's answers and, where they are given, once more with the base's."""
+    """The test set paired with the model's answers and, where they are given, with the base model's."""
     test = list(read_records(inputs.data))
     answers = [list(read_records(path)) for path in (inputs.predictions, inputs.base) if path]
-    return [pair_records(test, said, inputs.unnamed) for said in answers]
+    return [pair_records(test, answered, inputs.unnamed) for answered in answers]
 
 
 def _clean_scores(
@@ -140,18 +152,18 @@ def _clean_scores(
     training: TrainingSet | None,
     config: EvaluationConfig,
     meteor: Meteor | None,
-) -> dict[str, Any]:
-    """The scores of the clean part, as metrics.json holds them: as if it were the whole test set."""
+) -> CleanScores | None:
+    """The scores of the clean part, scored as if it were the whole test set; None without an audit."""
     if records is None:
-        return {}
+        return None
     if not records:
-        return {"clean": {"images": 0, "captioning": {}, "vqa": {}}}
+        return {"images": 0, "captioning": {}, "vqa": {}}
     scores = score_records(records, training, config, meteor).scores
     images = len({record.image for record in records})
-    return {"clean": {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}}
+    return {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}
 
 
 def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:
     captions = sum(bool(record.asked_for("captioning")) for records in paired for record in records)
-    # it takes some seconds to start, which questions alone need not wait for
+    # starting it takes seconds, for which questions alone need not wait
     return running_meteor(captions) if captions else nullcontext()

@@ -1,8 +1,7 @@
-"""A report in the form of lmms-eval's logs, so that its viewers show it.
+"""Export a report as a log of lmms-eval, for its viewers.
 
-The form is that which the EvaluationTracker of lmms-eval 0.7.3 writes and its web viewer reads:
-MODEL/DATE_results.json beside MODEL/DATE_samples_TASK.jsonl, a task for each source, with the scores under
-"METRIC,none".
+The format is what the EvaluationTracker of lmms-eval 0.7.3 writes and its web viewer reads: MODEL/DATE_results.json
+and MODEL/DATE_samples_TASK.jsonl, with one task per source and the scores under "METRIC,none".
 """
 
 import json
@@ -14,44 +13,45 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from tasks.evaluation.caption_metrics import CAPTION_METRICS, SPICE
-from tasks.evaluation.comparison import METRICS, read_report
-from tasks.evaluation.tables import Row, is_scored
+from tasks.evaluation.metrics.registry import METRICS, Metric, metrics_of
+from tasks.evaluation.report_folder import read_report
+from tasks.evaluation.scores import Metrics, SourceScores, metric_value
+from tasks.evaluation.tables import AnswerRow, is_scored
 from tasks.files import read_json, write_json, write_json_lines
+from tasks.paths import METRICS as METRICS_FILE
 
-TASK_METRICS = {"captioning": (*CAPTION_METRICS, SPICE), "vqa": ("accuracy",)}
-# two standard errors to either side, nearly
+# width of a 95 % interval in standard errors
 INTERVAL_ERRORS = 3.92
 FILTER = "none"
 
 
 def export_lmms_eval(report: Path, out: Path) -> Path:
-    """Write a report as a log of lmms-eval below the folder `out`; the path of its results file.
+    """Write a report as a log of lmms-eval to the folder `out`; returns the path of its results file.
 
-    The date in the names is that of the report's file. Raises UserError where that file holds something else.
+    The date in the names is that of the report. Raises UserError where the results file holds something else.
     """
-    found, metrics = read_report(report), read_json(report / METRICS)
-    made = datetime.fromtimestamp((report / METRICS).stat().st_mtime, UTC)
+    found = read_report(report)
+    written = datetime.fromtimestamp((report / METRICS_FILE).stat().st_mtime, UTC)
     name = re.sub(r"[^\w.-]+", "_", found.name)
-    # the viewer shows nothing at all where the date is no text of this form
-    date = made.strftime("%Y%m%d_%H%M%S")
+    # the viewer shows nothing at all where the date is not a text of this form
+    date = written.strftime("%Y%m%d_%H%M%S")
     samples = _samples_by_task(found.rows)
-    results = _results(name, metrics, samples, date)
-    place = out / name / f"{date}_results.json"
-    if place.exists() and read_json(place) != results:
-        raise UserError(f"{place} already holds another log: give another --lmms-eval, or move it away.")
+    results = _results(name, found.metrics, samples, date)
+    path = out / name / f"{date}_results.json"
+    if path.exists() and read_json(path) != results:
+        raise UserError(f"{path} already holds another log: give another --lmms-eval, or move it away.")
     for task, rows in samples.items():
-        write_json_lines(place.with_name(f"{date}_samples_{task}.jsonl"), rows)
-    write_json(place, results)
-    return place
+        write_json_lines(path.with_name(f"{date}_samples_{task}.jsonl"), rows)
+    write_json(path, results)
+    return path
 
 
 def task_name(task: str, source: str) -> str:
-    """A source's task in the log."""
+    """The name of a source's task in the log."""
     return f"rsvlm_{source.lower()}_{'captions' if task == 'captioning' else 'vqa'}"
 
 
-def _samples_by_task(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
+def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, Any]]]:
     samples: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if is_scored(row):
@@ -60,16 +60,16 @@ def _samples_by_task(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
     return samples
 
 
-def _sample(number: int, row: Row) -> dict[str, Any]:
-    """A line of a samples file: what is asked, true and answered, and as the viewer's labels scores and image."""
+def _sample(number: int, row: AnswerRow) -> dict[str, Any]:
+    """A line of a samples file: question, true answer, answer, and scores and image as labels of the viewer."""
     doc = {key: row[key] for key in ("id", "record", "image", "turn", "question", "references", "type")}
-    scores = {"accuracy": float(row["right"])} if row["task"] == "vqa" else row
+    scores = {metric.name: row.get(metric.column) for metric in metrics_of(row["task"])}
     return {
         "doc_id": number,
         "target": row["references"][0] if row["task"] == "vqa" else str(row["references"]),
         "filtered_resps": row["answer"],
         "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
-        **{name: scores[name] for name in TASK_METRICS[row["task"]] if scores[name] is not None},
+        **{name: float(value) for name, value in scores.items() if value is not None},
         "id": row["id"],
         "image": row["image"],
         "type": row["type"],
@@ -81,12 +81,13 @@ def _hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], date: str) -> dict[str, Any]:
-    scores = {
-        task_name(task, source): _scores(of_source, TASK_METRICS[task])
-        for task in TASK_METRICS
+def _results(name: str, metrics: Metrics, samples: dict[str, list[Any]], date: str) -> dict[str, Any]:
+    by_task = {
+        task_name(task, source): (of_source, metrics_of(task))
+        for task in METRICS
         for source, of_source in metrics[task].items()
     }
+    scores = {task: _scores(of_source, known) for task, (of_source, known) in by_task.items()}
     return {
         "results": {task: {"alias": task, **found} for task, found in scores.items()},
         "group_subtasks": {task: [] for task in scores},
@@ -94,7 +95,10 @@ def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], 
         "versions": dict.fromkeys(scores, metrics["version"]),
         "n-shot": dict.fromkeys(scores, 0),
         "higher_is_better": {
-            task: {key.split(",")[0]: True for key in found if "_stderr" not in key} for task, found in scores.items()
+            task: {
+                metric.name: metric.higher_is_better for metric in known if f"{metric.name},{FILTER}" in scores[task]
+            }
+            for task, (_, known) in by_task.items()
         },
         "n-samples": {task: {"original": len(rows), "effective": len(rows)} for task, rows in samples.items()},
         "config": {"model": "rsvlm", "model_args": f"pretrained={name}", "protocol": metrics["protocol"]},
@@ -103,17 +107,18 @@ def _results(name: str, metrics: dict[str, Any], samples: dict[str, list[Any]], 
         "model_name": name,
         "model_name_sanitized": name,
         "task_hashes": {
-            task: _hash("".join(f"sample_{place}{row['doc_hash']}" for place, row in enumerate(rows)))
+            task: _hash("".join(f"sample_{number}{row['doc_hash']}" for number, row in enumerate(rows)))
             for task, rows in samples.items()
         },
         "total_evaluation_time_seconds": None,
     }
 
 
-def _scores(scores: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for metric in (name for name in names if scores[name] is not None):
-        found[f"{metric},{FILTER}"] = scores[metric]
-        interval = scores["ci95"].get(metric)
-        found[f"{metric}_stderr,{FILTER}"] = (interval[1] - interval[0]) / INTERVAL_ERRORS if interval else "N/A"
+def _scores(scores: SourceScores, metrics: list[Metric]) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for name in (metric.name for metric in metrics):
+        value, interval = metric_value(scores, name), scores["ci95"].get(name)
+        if value is not None:
+            found[f"{name},{FILTER}"] = value
+            found[f"{name}_stderr,{FILTER}"] = (interval[1] - interval[0]) / INTERVAL_ERRORS if interval else "N/A"
     return found

@@ -1,4 +1,4 @@
-"""Test set and answers, brought together strictly: what does not belong together is refused, never scored."""
+"""Pair a test set with a model's answers; answers to anything else are refused, never scored."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from tasks.files import digest_of
 from tasks.image_paths import fault_of_image, image_key
 from tasks.json_stream import iterate_values
 from tasks.prompt_text import Task
+from tasks.record_faults import WRITE_ANEW, keys_of, of_another_tool
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import turn_tasks
 
-# Characters of a text that may stand in many records.
+# Texts of at most this many characters are kept once, since many records have the same ones.
 MOST_SHARED = 80
 
 
@@ -31,7 +32,7 @@ class AskedTurn:
 
 @dataclass(frozen=True, slots=True)
 class PairedRecord:
-    """One record of the test set with the model's answers; `index` is its place in the file.
+    """One record of the test set with the model's answers; `index` is its position in the file.
 
     `image` is the image's key: two spellings of one path are one image. `sha256` is that of the test set's record.
     """
@@ -44,13 +45,13 @@ class PairedRecord:
     sha256: str
 
     def asked_for(self, task: Task) -> list[AskedTurn]:
-        """The turns of a task, in their order."""
+        """The turns of one task, in their order."""
         return [turn for turn in self.turns if turn.task == task]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordText:
-    """A record of a file: identity, (question, answer) pairs with their tasks, and the SHA-256 of all that it holds."""
+    """A record of a file: identity, (question, answer) pairs with their tasks, and the SHA-256 of the whole record."""
 
     id: str | int
     image: str
@@ -64,40 +65,42 @@ class RecordText:
 
 
 def read_records(path: Path) -> Iterator[RecordText]:
-    """The records of a file in the LLaVA layout, one after the other, so that not all of the file is in memory.
+    """Iterate over the records of a file in the LLaVA layout without holding the whole file in memory.
 
-    Raises DataError naming the first that is no record.
+    Raises DataError naming the first that is not a record.
     """
-    # most questions, and answers to them, stand in a file again and again
+    # most questions and answers occur many times in a file
     known: dict[Any, Any] = {}
     record = None
     for number, listed in enumerate(iterate_values(path), 1):
         record = read_record(listed.value, f"{path}, {listed.place(f'record {number}')}", known)
         yield record
     if record is None:
-        raise DataError(f"{path} holds no record: give a test set or the final.json of its answers.")
+        raise DataError(f"{path} has no records: give a test set or the final.json of its answers.")
 
 
-def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
-    """The record that a JSON value is; `known` are short texts and tasks met before, taken instead of new ones."""
+def read_record(row: Any, location: str, known: dict[Any, Any]) -> RecordText:
+    """Validate one JSON value as a record; `known` has the short texts and tasks of earlier records, to be shared."""
     if not isinstance(row, dict):
-        raise DataError(f"{place} is not an object with id, image and conversations.")
+        raise DataError(f"{location} is not an object with id, image and conversations.")
     try:
         sha256 = digest_of(row)
     except UnicodeEncodeError:
-        raise DataError(f"{place} holds half a Unicode character (a lone surrogate): write it again.") from None
+        raise DataError(f"{location} holds half a Unicode character (a lone surrogate): write it again.") from None
+    if of_another_tool(row):
+        raise DataError(f"{location} has no conversations{keys_of(row)}; {WRITE_ANEW}.")
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
-        raise DataError(f"{place}: its id is {shortened(name)}, but it must be a text or a whole number.")
-    place = f"{place} (id {shortened(name)})"
+        raise DataError(f"{location}: its id is {shortened(name)}, but it must be a text or a whole number.")
+    location = f"{location} (id {shortened(name)})"
     if not isinstance(image, str) or not image:
-        raise DataError(f"{place}: its image is {shortened(image)}, but it must be the path of an image.")
+        raise DataError(f"{location}: its image is {shortened(image)}, but it must be the path of an image.")
     if fault := fault_of_image(image):
-        raise DataError(f"{place} {fault}: mend or remove it.")
+        raise DataError(f"{location} {fault}: mend or remove it.")
     if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
-        raise DataError(f"{place}: its conversations must be a list of questions, each with an answer.")
+        raise DataError(f"{location}: its conversations must be a list of questions, each with an answer.")
     values = [
-        _read_value(entry, ("human", "gpt")[number % 2], f"{place}, entry {number + 1}")
+        _read_value(entry, ("human", "gpt")[number % 2], f"{location}, entry {number + 1}")
         for number, entry in enumerate(conversation)
     ]
     texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]
@@ -106,9 +109,9 @@ def read_record(row: Any, place: str, known: dict[Any, Any]) -> RecordText:
     return RecordText(name, image, known.setdefault(tasks, tasks), pairs, sha256)
 
 
-def _read_value(entry: Any, sender: str, place: str) -> str:
+def _read_value(entry: Any, sender: str, location: str) -> str:
     if not isinstance(entry, dict) or entry.get("from") != sender or not isinstance(entry.get("value"), str):
-        raise DataError(f'{place} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
+        raise DataError(f'{location} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
     value: str = entry["value"]
     return value
 
@@ -116,11 +119,11 @@ def _read_value(entry: Any, sender: str, place: str) -> str:
 def pair_records(
     test: Sequence[RecordText], answered: Sequence[RecordText], unnamed: str = UNNAMED
 ) -> list[PairedRecord]:
-    """Each test record with its answers, in the test set's order; `unnamed` is the source of images without a folder.
+    """Pair each test record with its answers, in the test set's order.
 
-    The answers must be those of exactly these records in this order, since ids may occur twice; of a record's
-    questions all must be answered, but of its prompts for captions only the first.
-    Raises DataError naming the record that is missing, doubled, foreign or asked otherwise.
+    The answers must have exactly these records in this order, since ids may occur twice. All questions of a record must
+    be answered, but only the first of its caption prompts. `unnamed` is the source of images without a folder.
+    Raises DataError naming the record that is missing, duplicated, unknown or has other questions.
     """
     if [(record.id, record.image) for record in test] != [(record.id, record.image) for record in answered]:
         raise DataError(_difference(test, answered))
@@ -131,27 +134,27 @@ def pair_records(
 def _difference(test: Sequence[RecordText], answered: Sequence[RecordText]) -> str:
     asked = Counter(record.name for record in test)
     given = Counter(record.name for record in answered)
-    advice = "score answers with the test set that they answer, whole and in its order."
+    advice = "score answers with the complete test set that they answer, in its order."
     for record in answered:
         if record.name not in asked:
-            return f"The answers hold the record {record.name}, which is not in the test set: {advice}"
+            return f"The answers contain the record {record.name}, which is not in the test set: {advice}"
         if given[record.name] > asked[record.name]:
             return (
-                f"The answers hold the record {record.name} {given[record.name]} times, the test set "
+                f"The answers contain the record {record.name} {given[record.name]} times, the test set "
                 f"{asked[record.name]} times: {advice}"
             )
     for record in test:
         if given[record.name] < asked[record.name]:
             return f"The answers lack the record {record.name} of the test set: {advice}"
     first = next(a for a, b in zip(answered, test, strict=True) if a.name != b.name)
-    return f"The answers' record {first.name} stands at another place than in the test set: {advice}"
+    return f"The answers' record {first.name} is at another position than in the test set: {advice}"
 
 
 def _pair(index: int, record: RecordText, answers: RecordText, unnamed: str) -> PairedRecord:
     given = list(answers.turns)
     turns = []
     for number, (task, (question, reference)) in enumerate(zip(record.tasks, record.turns, strict=True)):
-        # turns that were not asked are absent, the others stand in the test set's order
+        # turns that were not asked are absent; the others keep the test set's order
         answer = given.pop(0)[1] if given and given[0][0] == question else None
         turns.append(AskedTurn(number, task, question, reference, answer))
     if given:
@@ -165,7 +168,7 @@ def _pair(index: int, record: RecordText, answers: RecordText, unnamed: str) -> 
 
 
 def _require_answered(record: RecordText, turns: Sequence[AskedTurn]) -> None:
-    """All questions of a record, and the first of its prompts for captions."""
+    """Raise DataError unless all questions of a record and the first of its caption prompts are answered."""
     captions = [turn for turn in turns if turn.task == "captioning"]
     for turn in [*captions[:1], *(turn for turn in turns if turn.task == "vqa")]:
         if turn.answer is None:

@@ -1,8 +1,7 @@
-"""How much a caption depends on the wording of the prompt, where more than the first was asked."""
+"""How much captions depend on the wording of the prompt, where several prompts of an image were answered."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,37 +9,39 @@ from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.metrics.cider import mean_similarity
 from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
 from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.scores import PromptSensitivity
+from tasks.prompt_text import without_placeholder
 
 MOST_PROMPTS = 20
 
 
-def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) -> dict[str, Any] | None:
+def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) -> PromptSensitivity | None:
     """CIDEr of all answers to an image's caption prompts, under the test set's document frequency.
 
-    `mean` over all answers of an image, `worst` and `best` of each image's answers, all averaged over images;
-    `within_image_deviation`: the standard deviation of an image's answers, averaged; `same_answer_share`: images
-    whose answers are all the same; `by_prompt`: answers and CIDEr of the twenty most frequent prompts. Images with
-    one answer are left out; None where there are no others, and of a single image, where CIDEr is 0 whatever is said.
+    `mean`, `worst` and `best` of each image's answers and their standard deviation, `within_image_deviation`, are
+    averaged over images; `same_answer_share` is the share of images whose answers are all the same; `by_prompt` has
+    the twenty most frequent prompts. Images with one answer are left out. None where no image has several answers, and
+    for a single image, which has no CIDEr.
     """
-    if not captions.weighs_words:
+    if not captions.has_cider:
         return None
     by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for record in records:
         by_image[record.image] += [
-            (turn.question.replace("<image>", "").strip(), turn.answer)
+            (without_placeholder(turn.question), turn.answer)
             for turn in record.asked_for("captioning")
             if turn.answer is not None
         ]
     several = {image: by_image[image] for image in captions.images if len(by_image[image]) > 1}
     if not several:
         return None
-    tokens = iter(tokenize_captions([answer for said in several.values() for _, answer in said]))
+    tokens = iter(tokenize_captions([answer for answered in several.values() for _, answer in answered]))
     return _summary(
-        captions, {image: [(prompt, next(tokens)) for prompt, _ in said] for image, said in several.items()}
+        captions, {image: [(prompt, next(tokens)) for prompt, _ in answered] for image, answered in several.items()}
     )
 
 
-def _summary(captions: CaptionSet, several: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
+def _summary(captions: CaptionSet, several: dict[str, list[tuple[str, str]]]) -> PromptSensitivity:
     space = captions.space
     each: list[list[float]] = []
     by_prompt: dict[str, list[float]] = defaultdict(list)

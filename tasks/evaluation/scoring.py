@@ -1,39 +1,54 @@
-"""All scores of one model's answers: by source and task, with controls and intervals, and one row an answer."""
+"""All scores of one model's answers: by source and task, with controls and intervals, and one row per answer."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from tasks.errors import DataError
-from tasks.evaluation.caption_metrics import (
-    CAPTION_METRICS,
-    NOTE,
-    ONE_IMAGE,
-    SPICE,
-    CaptionScores,
-    caption_intervals,
-    caption_set,
-    score_captions,
-)
+from tasks.evaluation.caption_metrics import CaptionSet, MetricScores, caption_set
 from tasks.evaluation.controls.caption_controls import caption_controls
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
+from tasks.evaluation.metrics.answer_matching import number_of
+from tasks.evaluation.metrics.answer_types import confusion_of, count_invalid
+from tasks.evaluation.metrics.bootstrap import (
+    Floats,
+    bootstrap_scores,
+    mean_interval,
+    percentile_interval,
+    ratio_interval,
+)
 from tasks.evaluation.metrics.meteor import Meteor
+from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, QuestionMetric
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 from tasks.evaluation.reference_cider import score_by_reference_protocol
+from tasks.evaluation.scores import CaptionScores, Interval, ModelScores, TypeScores, VqaScores
 from tasks.evaluation.tables import AnswerRows
-from tasks.evaluation.vqa_metrics import answered_questions, lacks_reference, score_questions
+from tasks.evaluation.vqa_metrics import (
+    COUNT,
+    AnsweredQuestion,
+    absolute_error,
+    answered_questions,
+    lacks_reference,
+    same_bin,
+)
 from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
+
+NO_CIDER = (
+    "CIDEr is not defined for a single image: it weights words by how few images have them, so every weight would be 0."
+)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What metrics.json holds besides its protocol, and the rows of per_answer.jsonl."""
+    """The scores of one model for metrics.json, and the rows of per_answer.jsonl."""
 
-    scores: dict[str, Any]
+    scores: ModelScores
     rows: AnswerRows
 
 
@@ -43,47 +58,39 @@ def score_records(
     config: EvaluationConfig,
     meteor: Meteor | None,
 ) -> Scored:
-    """Scores of one model's answers to a whole test set; controls that need `training` are None without it.
+    """Score one model's answers to a whole test set; controls that need `training` are None without it.
 
-    `meteor` may be None for a test set without captions.
+    `meteor` may be None for a test set without captions. Raises DataError where no true answer has a word.
     """
-    captioning, vqa, scored_captions, all_questions = {}, {}, [], []
+    captioning: dict[str, CaptionScores] = {}
+    vqa: dict[str, VqaScores] = {}
+    unscored: dict[Task, dict[str, int]] = {"captioning": {}, "vqa": {}}
+    scored_captions, all_questions = [], []
     for source, group in _by_source(records, "captioning").items():
-        assert meteor, "captions need METEOR"
-        captioning[source], scored = _score_source(source, group, training, config, meteor)
-        scored_captions.append(scored)
+        captions = caption_set(source, group, meteor)
+        if not captions.images:
+            unscored["captioning"][source] = captions.empty
+            continue
+        captioning[source], scored = _caption_scores(captions, group, training, config)
+        # without the captions: their tokens are no longer needed
+        scored_captions.append((captions.images, {name: found.each for name, found in scored.items()}))
     for source, group in _by_source(records, "vqa").items():
         questions = answered_questions(group)
+        empty = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
         if not questions:
-            raise DataError(f"No true answer of {source} holds a word: check the test set.")
+            unscored["vqa"][source] = empty
+            continue
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        left_out = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
-        vqa[source] = score_questions(questions, config.bootstrap_draws, config.seed)
-        vqa[source] |= {"empty_references": left_out, "controls": controls}
-    scores = {"captioning": captioning, "vqa": vqa, "reference_protocol": score_by_reference_protocol(records)}
-    return Scored(scores, AnswerRows(records, scored_captions, all_questions))
-
-
-def _score_source(
-    source: str, records: Sequence[PairedRecord], training: TrainingSet | None, config: EvaluationConfig, meteor: Meteor
-) -> tuple[dict[str, Any], tuple[tuple[str, ...], CaptionScores]]:
-    """What is reported of a source's captions, and its images with the scores of each; tokens are not kept."""
-    captions = caption_set(source, records)
-    # first, since what it weighs of the training set is gone again before the test set's n-grams are weighed
-    controls = caption_controls(captions, training.captions(source) if training else None, config.seed)
-    scored = score_captions(captions, meteor)
-    reported = {
-        "images": len(captions.images),
-        "empty_references": captions.empty,
-        **dict.fromkeys((*CAPTION_METRICS, SPICE)),
-        **scored.corpus,
-        "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
-        "prompt_sensitivity": prompt_sensitivity(captions, records),
-        "controls": controls,
-        **({} if captions.weighs_words else {NOTE: ONE_IMAGE}),
-    }
-    return reported, (captions.images, scored)
+        scores = score_questions(questions, config.bootstrap_draws, config.seed)
+        vqa[source] = cast(VqaScores, {**scores, "empty_references": empty, "controls": controls})
+    if not captioning and not vqa:
+        raise DataError("No true answer of the test set holds a word: give one that has true answers.")
+    reference = score_by_reference_protocol(records)
+    all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
+    if any(unscored.values()):
+        all_scores["without_references"] = unscored
+    return Scored(all_scores, AnswerRows(records, scored_captions, all_questions))
 
 
 def _by_source(records: Sequence[PairedRecord], task: Task) -> dict[str, list[PairedRecord]]:
@@ -92,3 +99,118 @@ def _by_source(records: Sequence[PairedRecord], task: Task) -> dict[str, list[Pa
         if record.asked_for(task):
             groups[record.source].append(record)
     return groups
+
+
+def _caption_scores(
+    captions: CaptionSet, records: Sequence[PairedRecord], training: TrainingSet | None, config: EvaluationConfig
+) -> tuple[CaptionScores, dict[str, MetricScores]]:
+    """The scores of a source's captions for metrics.json, and by metric."""
+    # first, so that the training set's n-grams are freed before those of the test set are counted
+    controls = caption_controls(captions, training.captions(captions.source) if training else None, config.seed)
+    scored = score_captions(captions)
+    found = {
+        "images": len(captions.images),
+        "empty_references": captions.empty,
+        **{name: scored[name].corpus if name in scored else None for name in CAPTION_METRICS},
+        "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
+        "prompt_sensitivity": prompt_sensitivity(captions, records),
+        "controls": controls,
+        **({} if captions.has_cider else {"note": NO_CIDER}),
+    }
+    return cast(CaptionScores, found), scored
+
+
+def score_captions(captions: CaptionSet) -> dict[str, MetricScores]:
+    """The scores of a source by metric, as fractions; metrics that are not defined or not installed are left out.
+
+    The document frequency is that of all images given: give the whole test set of a source at once.
+    """
+    scored = {name: metric.score(captions) for name, metric in CAPTION_METRICS.items()}
+    return {name: found for name, found in scored.items() if found is not None}
+
+
+def caption_intervals(scored: Mapping[str, MetricScores], draws: int, seed: int) -> dict[str, Interval]:
+    """95 % intervals over images by metric; that of an undefined headline metric is None."""
+    intervals: dict[str, Interval] = {HEADLINE["captioning"]: None}
+    for name, found in scored.items():
+        if not CAPTION_METRICS[name].interval:
+            continue
+        if found.statistics is None:
+            intervals[name] = mean_interval(found.each, draws, seed)
+        else:
+            drawn = bootstrap_scores(found.statistics, found.from_sums, draws, seed)
+            intervals[name] = percentile_interval(drawn)
+    return intervals
+
+
+def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, Any]:
+    """The scores of a source's questions, with intervals over images, and those of each type.
+
+    `average_accuracy` is the mean of the types' accuracies; `no_answer` counts the invalid answers, which are wrong.
+    """
+    by_type = defaultdict(list)
+    for asked in questions:
+        by_type[asked.type].append(asked)
+    types = {name: _score_type(name, by_type[name], draws, seed) for name in sorted(by_type)}
+    scores, intervals = _means(questions, draws, seed)
+    return {
+        "images": len({asked.image for asked in questions}),
+        "questions": len(questions),
+        "accuracy": scores.pop("accuracy"),
+        "average_accuracy": sum(found["accuracy"] for found in types.values()) / len(types),
+        **scores,
+        "ci95": intervals,
+        "no_answer": count_invalid((asked.answer, asked.reference) for asked in questions),
+        "by_type": types,
+    }
+
+
+def _means(
+    questions: Sequence[AnsweredQuestion], draws: int, seed: int
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """Each metric's mean over questions, and its interval over images."""
+    scores: dict[str, float] = {}
+    intervals: dict[str, Interval] = {}
+    for name, metric in QUESTION_METRICS.items():
+        statistics = sums_by_image(questions, metric)
+        scores[name] = float(statistics[:, 0].sum()) / len(questions)
+        if metric.interval:
+            intervals[name] = ratio_interval(statistics, draws, seed)
+    return scores, intervals
+
+
+def sums_by_image(questions: Sequence[AnsweredQuestion], metric: QuestionMetric) -> Floats:
+    """The sum of a metric over the questions of each image, and their number: float64 (images, 2), sorted by image."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for asked in questions:
+        sums[asked.image][0] += metric.score(asked)
+        sums[asked.image][1] += 1
+    return np.array([sums[image] for image in sorted(sums)], dtype=float)
+
+
+def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> TypeScores:
+    pairs = [(asked.answer, asked.reference) for asked in questions]
+    scores, intervals = _means(questions, draws, seed)
+    found = {
+        "questions": len(questions),
+        **scores,
+        "ci95": intervals,
+        "no_answer": count_invalid(pairs),
+        **(_score_counts(questions) if name == COUNT else {}),
+        "confusion": confusion_of(pairs, counts=name == COUNT),
+    }
+    return cast(TypeScores, found)
+
+
+def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, Any]:
+    """Accuracy by bin and mean absolute error of counts.
+
+    An answer that is no number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
+    that are numbers, and `no_number` counts the others.
+    """
+    errors = [error for asked in questions if (error := absolute_error(asked)) is not None]
+    return {
+        "accuracy_binned": sum(map(same_bin, questions)) / len(questions),
+        "mean_absolute_error": sum(errors) / len(errors) if errors else None,
+        "no_number": sum(number_of(asked.answer) is None for asked in questions),
+    }

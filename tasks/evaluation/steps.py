@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.artifacts import (
@@ -14,13 +13,15 @@ from prefect.artifacts import (
 )
 
 from tasks.content_keys import SHARED_CODE
-from tasks.evaluation.comparison import METRICS, PAGE, compare
+from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
-from tasks.files import read_json, write_json
+from tasks.evaluation.report_folder import read_metrics
+from tasks.evaluation.scores import Comparison
+from tasks.files import write_json
 from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.orchestration.caching import step
-from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET
+from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, REPORT_PAGE, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
 
@@ -34,7 +35,7 @@ def evaluate_answers(
     config: EvaluationConfig,
     out: Path,
 ) -> ReportRef:
-    """Score a model's answers to a dataset's test set into the folder `out`; second in `answers` are its base's."""
+    """Score a model's answers to a dataset's test set into `out`; the second in `answers` are the base model's."""
     predictions, base = answers[0], answers[1] if len(answers) > 1 else None
     files = EvaluationFiles(
         data=dataset.path / FILTERED_TEST_SET,
@@ -50,8 +51,8 @@ def evaluate_answers(
 
 
 def show_report(report: ReportRef, run: str) -> None:
-    """Show a report's scores on Prefect's pages: as a table, in words, as a picture, and where the whole of it is."""
-    metrics = read_json(report.path / METRICS)
+    """Show a report's scores on Prefect's pages: as a table, in words, as a picture, and with a link to the report."""
+    metrics = read_metrics(report.path)
     about = f"{report.model} of {run}"
     picture = b64encode(draw_summary(report.model, metrics).encode()).decode()
     with harmless():
@@ -66,32 +67,32 @@ def show_report(report: ReportRef, run: str) -> None:
         create_image_artifact(
             f"data:image/svg+xml;base64,{picture}",
             key=artifact_key("gain", run, report.model),
-            description=f"Scores of {about} beside their controls",
+            description=f"Scores of {about} next to image-blind baselines",
         )
-        page = (report.path / PAGE).resolve()
+        page = (report.path / REPORT_PAGE).resolve()
         create_link_artifact(
             page.as_uri(),
             link_text=f"report of {about}",
             key=artifact_key("report", run, report.model),
-            # browsers open no file from a page of a server
+            # a browser does not open a file from the page of a server
             description=f"Report of {about}, a file on the worker: {page}",
         )
 
 
 def show_result(report: ReportRef, run: str) -> None:
-    """Show an experiment's verdict, and where its report is, on the page of its own run: its parts have theirs."""
-    verdict = summary_markdown(f"{report.model} of {run}", read_json(report.path / METRICS))
+    """Show an experiment's verdict and the path of its report on the page of the experiment's own flow run."""
+    verdict = summary_markdown(f"{report.model} of {run}", read_metrics(report.path))
     with harmless():
         create_markdown_artifact(
-            f"{verdict}\n\nThe report: `{(report.path / PAGE).resolve()}`",
+            f"{verdict}\n\nThe report: `{(report.path / REPORT_PAGE).resolve()}`",
             key=artifact_key("result", run),
-            description=f"What came out of {run}",
+            description=f"Result of {run}",
         )
 
 
 @task(name="compare-reports")
-def compare_reports(base: ReportRef, tuned: ReportRef, out: Path) -> dict[str, Any]:
-    """How much better the tuned model is than its base; `out` follows the two reports that stand beside it."""
+def compare_reports(base: ReportRef, tuned: ReportRef, out: Path) -> Comparison:
+    """Compare the tuned model with its base and write the comparison to `out`, over an earlier one."""
     result = compare(base.path, tuned.path, None)
     write_json(out, result)
     return result

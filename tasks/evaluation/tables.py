@@ -1,38 +1,45 @@
-"""per_answer.jsonl: one flat row an answer, so that it loads into a table in one line."""
+"""The tables of a report: per_answer.jsonl, one flat row per answer, and scores.jsonl, one flat row per score."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.evaluation.caption_metrics import CAPTION_METRICS, SPICE, CaptionScores
-from tasks.evaluation.metrics.answer_types import no_answer
+from tasks.evaluation.metrics.answer_types import invalid_reason
+from tasks.evaluation.metrics.bootstrap import Floats
+from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS, QUESTION_METRICS, RIGHT, metrics_of
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
+from tasks.evaluation.scores import Metrics, Scores
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
+from tasks.prompt_text import without_placeholder
 
 CAPTION = "caption"
-# of a question without a true answer
+# type of a question without a true answer
 UNSCORED_TYPE = "without reference"
-Row = dict[str, Any]
-UNSCORED = dict.fromkeys((*CAPTION_METRICS, SPICE))
+ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
+# keys of metrics.json whose values are no scores themselves
+NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
+
+AnswerRow = dict[str, Any]
+ScoreRow = dict[str, str | int | float | None]
 
 
-def is_scored(row: Row) -> bool:
-    """Whether a row's answer was scored: of captions the first of an image was, of questions each."""
-    return row["right"] is not None or any(row.get(metric) is not None for metric in CAPTION_METRICS)
+def is_scored(row: AnswerRow) -> bool:
+    """Whether a row's answer was scored: of an image's captions only the first is, of questions each."""
+    return row[RIGHT] is not None or any(row.get(metric) is not None for metric in CAPTION_METRICS)
 
 
 class AnswerRows:
     """A row for each answer, in the test set's order; `captions` are the images of each source and their scores.
 
-    Scores of a caption stand in the row of the answer that was scored, the image's first; other caption turns
-    and all VQA answers have None there, and captions have None for `right`. `no_answer` says why an answer is none.
-    Rows are made each time they are walked through: those of a whole test set would fill the memory.
+    The scores of a caption are in the row of the answer that was scored, the image's first; they are None in the rows
+    of other caption turns and of VQA answers. `right` is None for captions. `no_answer` is the reason why an answer is
+    invalid. Rows are built in each iteration: those of a whole test set would fill the memory.
     """
 
     def __init__(
         self,
         records: Sequence[PairedRecord],
-        captions: Sequence[tuple[Sequence[str], CaptionScores]],
+        captions: Sequence[tuple[Sequence[str], Mapping[str, Floats]]],
         questions: Sequence[AnsweredQuestion],
     ):
         self._records = records
@@ -41,38 +48,39 @@ class AnswerRows:
         for record in records:
             for turn in record.asked_for("captioning"):
                 self._references[record.image].append(turn.reference)
-                # the first prompt of an image takes its scores
+                # the first prompt of an image has its scores
                 self._scored.setdefault(record.image, (record.index, turn.number))
-        self._scores = {image: (scored, place) for images, scored in captions for place, image in enumerate(images)}
+        self._scores = {image: (scores, index) for images, scores in captions for index, image in enumerate(images)}
         self._questions = {(asked.record, asked.turn): asked for asked in questions}
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[AnswerRow]:
         for record in self._records:
             for turn in record.turns:
                 if turn.answer is not None:
                     found = self._of_caption if turn.task == "captioning" else self._of_question
                     yield _plain_row(record, turn) | found(record, turn)
 
-    def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> Row:
+    def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> AnswerRow:
         row = {"references": self._references[record.image]}
         if self._scored[record.image] != (record.index, turn.number) or record.image not in self._scores:
             return row
-        scored, place = self._scores[record.image]
-        return row | {metric: float(values[place]) for metric, values in scored.each.items()}
+        scores, index = self._scores[record.image]
+        return row | {metric: float(values[index]) for metric, values in scores.items()}
 
-    def _of_question(self, record: PairedRecord, turn: AskedTurn) -> Row:
+    def _of_question(self, record: PairedRecord, turn: AskedTurn) -> AnswerRow:
         asked = self._questions.get((record.index, turn.number))
         if asked is None:
             return {"type": UNSCORED_TYPE}
         return {
             "type": asked.type,
-            "right": asked.right,
+            **{metric.column: metric.score(asked) for metric in QUESTION_METRICS.values()},
+            RIGHT: asked.right,
             "absolute_error": absolute_error(asked),
-            "no_answer": no_answer(asked.answer, asked.reference),
+            "no_answer": invalid_reason(asked.answer, asked.reference),
         }
 
 
-def _plain_row(record: PairedRecord, turn: AskedTurn) -> Row:
+def _plain_row(record: PairedRecord, turn: AskedTurn) -> AnswerRow:
     return {
         "id": record.id,
         "record": record.index,
@@ -80,12 +88,42 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Row:
         "source": record.source,
         "task": turn.task,
         "turn": turn.number,
-        "question": turn.question.replace("<image>", "").strip(),
+        "question": without_placeholder(turn.question),
         "answer": turn.answer,
         "references": [turn.reference],
         "type": CAPTION,
-        "right": None,
+        RIGHT: None,
         "absolute_error": None,
         "no_answer": None,
-        **UNSCORED,
+        **dict.fromkeys(metric.column for task in METRICS for metric in metrics_of(task) if metric.column != RIGHT),
     }
+
+
+def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
+    """All numbers of metrics.json: model, images (all or clean), task, source, type, metric, value, low, high.
+
+    `low` and `high` are the 95 % interval, None where there is none. Controls are named control.NAME, counts of
+    invalid answers no_answer.REASON. What is null in metrics.json has no row.
+    """
+    parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}
+    return [
+        {"model": model, "images": images, "task": task, "source": source, **row}
+        for images, part in parts.items()
+        for task, by_source in (("captioning", part["captioning"]), ("vqa", part["vqa"]))
+        for source, scores in by_source.items()
+        for row in _rows(scores, EVERY_TYPE)
+    ]
+
+
+def _rows(scores: Mapping[str, Any], kind: str) -> Iterator[ScoreRow]:
+    intervals = scores.get("ci95", {})
+    plain = {name: value for name, value in scores.items() if name not in NESTED}
+    plain |= {f"control.{name}": value for name, value in scores.get("controls", {}).items()}
+    plain |= {f"no_answer.{name}": value for name, value in scores.get("no_answer", {}).items()}
+    plain |= {f"prompts.{name}": value for name, value in (scores.get("prompt_sensitivity") or {}).items()}
+    for metric, value in plain.items():
+        if isinstance(value, int | float):
+            low, high = intervals.get(metric) or (None, None)
+            yield {"type": kind, "metric": metric, "value": value, "low": low, "high": high}
+    for name, of_type in scores.get("by_type", {}).items():
+        yield from _rows(of_type, name)

@@ -1,4 +1,4 @@
-"""answers.jsonl: one answer a line, on the disk as soon as it is given; each line proves itself by a digest."""
+"""answers.jsonl: one answer per line, synced to disk with each batch; a checksum in each line reveals damage."""
 
 import fcntl
 import json
@@ -20,7 +20,7 @@ CHECK = "check"
 
 
 class AnswerLog:
-    """The answers so far, and the open file that takes the next ones."""
+    """The answers so far, and the open file that the next ones are appended to."""
 
     def __init__(self, path: Path, file: FileIO):
         self._path, self._file = path, file
@@ -28,7 +28,7 @@ class AnswerLog:
         self.texts = {key: answer.text for key, answer in self.answers.items()}
 
     def append(self, answers: Iterable[Answer]) -> None:
-        """Write answers and force them to the disk; raises UserError when it takes no more."""
+        """Write answers and sync them to disk; raises UserError if they cannot be written."""
         new = list(answers)
         try:
             unwritten = memoryview("".join(f"{_line_of(answer)}\n" for answer in new).encode())
@@ -45,10 +45,10 @@ class AnswerLog:
 
 
 @contextmanager
-def opened_log(path: Path) -> Iterator[AnswerLog]:
-    """Open answers.jsonl for one writer at a time and drop a last line that a kill cut off.
+def open_log(path: Path) -> Iterator[AnswerLog]:
+    """Open answers.jsonl for a single writer, and drop an incomplete last line.
 
-    Raises UserError when another process is writing answers there.
+    Raises UserError if another process is writing answers there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # unbuffered: after a failed write nothing is left that closing would try to write again
@@ -56,14 +56,14 @@ def opened_log(path: Path) -> Iterator[AnswerLog]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"Another process is answering into {path.parent}: wait for it to end.") from None
-        whole = path.read_bytes().rfind(b"\n") + 1
-        file.truncate(whole)
+            raise UserError(f"Another process is writing answers into {path.parent}: wait for it to end.") from None
+        complete = path.read_bytes().rfind(b"\n") + 1
+        file.truncate(complete)
         yield AnswerLog(path, file)
 
 
 def read_answers(path: Path) -> dict[str, Answer]:
-    """The answers of a log by key; a damaged line counts as not written, so that its question is asked again."""
+    """Read the answers of a log by key; damaged lines are skipped, so that their questions are asked again."""
     if not path.exists():
         return {}
     answers: dict[str, Answer] = {}
@@ -75,7 +75,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 
 def rewrite_log(path: Path, answers: Iterable[Answer]) -> None:
-    """Put a finished log in the order of the test set: the same answers make the same bytes, kills or not."""
+    """Write a finished log anew in the order of the test set, so that its bytes depend on the answers alone."""
     write_json_lines(path, (_row_of(answer) for answer in answers))
 
 

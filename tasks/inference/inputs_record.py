@@ -1,4 +1,4 @@
-"""STARTED.json: whose answers a predictions folder holds, so that they are never mixed with others'."""
+"""STARTED.json: which inputs a predictions folder was started with, so that answers of different inputs never mix."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from tasks.manifests import read_manifest
 from tasks.paths import STARTED
 from tasks.records import Value
 
-WAY_OUT = "give another --out, or move that folder away"
+ADVICE = "give another --out, or move that folder away"
 
 
-class Started(Value):
-    """What decides the answers: digests of model, adapter and test set, settings, and the images' bytes.
+class InputsRecord(Value):
+    """Everything that decides the answers: digests of model, adapter and test set, settings, and the images' bytes.
 
-    An image that cannot be read has no digest. `engine` is known once the model is loaded.
+    An unreadable image has no digest. `engine` is known once the engine is prepared.
     """
 
     version: int = 1
@@ -27,63 +27,64 @@ class Started(Value):
     engine: str | None = None
 
     def fingerprint(self, subset_size: int) -> str:
-        """Of a finished folder: what its files hold, and how they are cut."""
+        """The fingerprint of a finished folder: its inputs, and the size of its subsets."""
         return digest_of([self.version, self.inputs, self.images, subset_size])
 
 
-def require_same_start(
-    folder: Path, now: Started, fingerprint: str, answered_images: Collection[str]
-) -> Started | None:
-    """What the folder was started with, None for a new one; raises OccupiedError when it is of something else.
+def require_same_inputs(
+    folder: Path, current: InputsRecord, fingerprint: str, answered_images: Collection[str]
+) -> InputsRecord | None:
+    """Return the inputs that a folder was started with, None for a new folder.
 
-    An image may change as long as nothing was answered of it: so an unreadable one can be mended.
+    Raises OccupiedError if they differ. An image may change as long as no question about it is answered: so an
+    unreadable one can be replaced.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     if not folder.is_dir():
         raise OccupiedError(f"{folder} is a file: give a folder as --out.")
-    before = _started_in_manifest(folder, now, fingerprint) or _read_started(folder)
-    strange = [name for name, value in now.inputs.items() if before.inputs.get(name) != value]
-    if strange:
-        raise OccupiedError(f"{folder} holds answers with another {', another '.join(strange)}: {WAY_OUT}.")
-    changed = _changed_images(before.images, now.images, answered_images)
+    recorded = _recorded_by_manifest(folder, current, fingerprint) or _read_inputs(folder)
+    differing = [name for name, value in current.inputs.items() if recorded.inputs.get(name) != value]
+    if differing:
+        raise OccupiedError(f"{folder} holds answers with another {', another '.join(differing)}: {ADVICE}.")
+    changed = _changed_images(recorded.images, current.images, answered_images)
     if changed:
         raise OccupiedError(
-            f"The image {changed[0]} has changed since {folder} was begun ({len(changed)} in all): {WAY_OUT}."
+            f"The image {changed[0]} has changed since {folder} was started ({len(changed)} in all): {ADVICE}."
         )
-    return before
+    return recorded
 
 
-def require_same_engine(folder: Path, before: Started | None, engine: str | None) -> None:
-    """Raise OccupiedError when the answers so far were made by another engine, number type or kind of device."""
-    if before is not None and before.engine not in (None, engine):
+def require_same_engine(folder: Path, recorded: InputsRecord | None, engine: str | None) -> None:
+    """Raise OccupiedError if the answers so far come from another engine, number type or kind of device."""
+    if recorded is not None and recorded.engine not in (None, engine):
         raise OccupiedError(
-            f"{folder} was begun with {before.engine}, and this would go on with {engine}: "
-            f"go on as it was begun, or {WAY_OUT}."
+            f"{folder} was started with {recorded.engine}, and this run would continue with {engine}: "
+            f"use the same engine, or {ADVICE}."
         )
 
 
-def write_started(folder: Path, started: Started) -> None:
+def write_inputs(folder: Path, record: InputsRecord) -> None:
     """Claim a predictions folder, before its first answer."""
-    write_json(folder / STARTED, started.model_dump(mode="json"))
+    write_json(folder / STARTED, record.model_dump(mode="json"))
 
 
-def _read_started(folder: Path) -> Started:
+def _read_inputs(folder: Path) -> InputsRecord:
     try:
-        return Started.model_validate(read_json(folder / STARTED))
+        return InputsRecord.model_validate(read_json(folder / STARTED))
     except (DataError, ValidationError):
-        raise OccupiedError(f"{folder} holds no answers that could be gone on with: {WAY_OUT}.") from None
+        raise OccupiedError(f"{folder} is not empty and holds no answers to continue: {ADVICE}.") from None
 
 
-def _started_in_manifest(folder: Path, now: Started, fingerprint: str) -> Started | None:
-    """A folder that was finished with these inputs is still theirs when its files are damaged."""
+def _recorded_by_manifest(folder: Path, current: InputsRecord, fingerprint: str) -> InputsRecord | None:
+    """The inputs of a folder that its manifest says is finished with `current`, even if STARTED.json is damaged."""
     manifest = read_manifest(folder)
     if manifest is None or manifest.fingerprint != fingerprint:
         return None
-    return now.model_copy(update={"engine": manifest.details.get("engine")})
+    return current.model_copy(update={"engine": manifest.details.get("engine")})
 
 
 def _changed_images(
-    before: Mapping[str, str | None], now: Mapping[str, str | None], answered: Collection[str]
+    recorded: Mapping[str, str | None], current: Mapping[str, str | None], answered: Collection[str]
 ) -> list[str]:
-    return [name for name in answered if before.get(name) != now.get(name)]
+    return [name for name in answered if recorded.get(name) != current.get(name)]

@@ -1,4 +1,4 @@
-"""Answers put into the test set's own form: one file a subset, and final.json over all."""
+"""Write answers in the form of the test set: one file per subset, and final.json with all records."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Part = TypeVar("Part")
 
 
 def subset_name(number: int) -> str:
-    """The name of a subset, numbered from 1; names sort in the order of the test set up to 999 subsets."""
+    """The name of a subset, numbered from 1; up to 999 subsets sort by name in the order of the test set."""
     return f"filter_{number:03d}"
 
 
@@ -27,9 +27,9 @@ def cut_subsets(records: Sequence[Part], subset_size: int) -> Iterator[tuple[str
 
 
 def join_answers(records: Sequence[Record], dialogues: Sequence[Dialogue], answers: Sequence[Answer]) -> list[Record]:
-    """The records with the answers as gpt values; turns that were not asked are absent.
+    """The records with the answers as gpt values; turns that were not asked are left out.
 
-    Raises RsvlmError unless every asked turn is answered exactly once and nothing else is.
+    Raises RsvlmError unless each asked turn has exactly one answer, and no other turn has any.
     """
     asked = Counter(dialogue.key(turn) for dialogue in dialogues for turn in dialogue.asked)
     given = Counter(answer.key for answer in answers)
@@ -41,7 +41,7 @@ def join_answers(records: Sequence[Record], dialogues: Sequence[Dialogue], answe
 
 
 def write_joined(folder: Path, joined: Sequence[Record], subset_size: int) -> None:
-    """Write the subsets' files, drop those of another cut, and write final.json last."""
+    """Write the subsets' files, remove those of another subset size, and write final.json last."""
     files = {f"{name}_final.json": subset for name, subset in cut_subsets(joined, subset_size)}
     for name, subset in files.items():
         write_json(folder / SUBSETS / name, subset)
@@ -55,6 +55,7 @@ def _answered_record(record: Record, dialogue: Dialogue, texts: Mapping[str, str
     turns: list[Record] = []
     for turn in dialogue.asked:
         human, *rest = record["conversations"][2 * turn : 2 * turn + 2]
+        # a last question may have no reference answer
         gpt = rest[0] if rest else {"from": "gpt"}
         turns += [human, {**gpt, "value": texts[dialogue.key(turn)]}]
     return {**record, "conversations": turns}

@@ -1,24 +1,25 @@
-"""What answering a test set needs, as it travels to a child process."""
+"""What a process needs to answer a test set, as it is passed to a child process."""
 
 from pathlib import Path
 
+from tasks.manifests import folder_digest
 from tasks.model.llava.tensor_names import Projector
 from tasks.records import Value
 from tasks.settings import InferenceConfig, StoreConfig
 
 
-class KeptIn(Value):
-    """The store that keeps answers for later runs."""
+class AnswerStore(Value):
+    """The object store that caches answers for later runs."""
 
     uri: str
     config: StoreConfig = StoreConfig()
 
 
 class PredictRequest(Value):
-    """Everything that answering a test set needs; `name` is how reports call the model.
+    """Everything needed to answer a test set.
 
-    `subset_size` is in records, `projector` whose is used with an adapter. Without a `store` no answers are kept for
-    later runs.
+    `projector` says whose projector is used with an adapter: the adapter's or the base's. `name` is what reports call
+    the model, `subset_size` the records per subset. Without a `store` no answers are cached.
     """
 
     model: Path
@@ -31,18 +32,22 @@ class PredictRequest(Value):
     name: str
     config: InferenceConfig
     subset_size: int = 150
-    store: KeptIn | None = None
+    store: AnswerStore | None = None
+
+    def adapter_digest(self) -> str | None:
+        """Digest of the adapter's files; None without an adapter."""
+        return folder_digest(self.adapter) if self.adapter else None
 
 
 class Share(Value):
-    """Every `of`-th subset from `number` on, counted from 0: what one of several processes answers."""
+    """What one of several processes answers: every `of`-th subset, starting at `number`, counted from 0."""
 
     number: int = 0
     of: int = 1
 
 
-class Asking(Value):
-    """How a run asks one of its models, and what it calls it."""
+class PredictionSpec(Value):
+    """How a run answers a test set with one of its models; `label` is what reports call the model."""
 
     label: str
     config: InferenceConfig

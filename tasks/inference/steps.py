@@ -1,6 +1,5 @@
-"""Answering as Prefect tasks; child processes do it, so that the flow never holds a GPU."""
+"""Prefect tasks that answer a test set in child processes, so that the flow process never holds a GPU."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,8 +11,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.content_keys import SHARED_CODE
 from tasks.errors import ConfigError
-from tasks.inference.predict import claim
-from tasks.inference.request import Asking, KeptIn, PredictRequest, Share
+from tasks.inference.predict import claim, parse_progress
+from tasks.inference.request import AnswerStore, PredictionSpec, PredictRequest, Share
 from tasks.orchestration.artifacts import ProgressArtifact
 from tasks.orchestration.caching import step
 from tasks.orchestration.run_log import lines_to
@@ -26,38 +25,42 @@ from tasks.storage.steps import credentials_of
 
 WORKER = "tasks.inference.worker"
 EMPTY: Mapping[str, str] = MappingProxyType({})
-PROGRESS = re.compile(r"(\d+) of (\d+) questions answered")
 
 
 @step("answer-subsets", ignore=["run", "out"], code=SHARED_CODE)
 def answer_subsets(
-    model: ModelRef, dataset: DatasetRef, asking: Asking, run: Run, out: Path, adapter: CheckpointRef | None = None
+    model: ModelRef,
+    dataset: DatasetRef,
+    spec: PredictionSpec,
+    run: Run,
+    out: Path,
+    adapter: CheckpointRef | None = None,
 ) -> PredictionsRef:
-    """Answer a dataset's test set with one model, and an adapter on it where one is given, into the folder `out`."""
+    """Answer a dataset's test set with one model, or with an adapter on it, into the folder `out`."""
     request = PredictRequest(
         model=model.path, model_sha256=model.sha256, adapter=adapter.path if adapter else None,
         data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
-        out=out, name=asking.label, config=asking.config, subset_size=asking.subset_size,
-        store=KeptIn(uri=run.store_uri, config=run.store_config),
+        out=out, name=spec.label, config=spec.config, subset_size=spec.subset_size,
+        store=AnswerStore(uri=run.store_uri, config=run.store_config),
     )  # fmt: skip
-    if (asking.config.workers > 1 or asking.config.ray_address) and claim(request):
-        _answer_side_by_side(request, run)
-    return PredictionsRef.model_validate(_run(request, run, asking.label))
+    if (spec.config.workers > 1 or spec.config.ray_address) and claim(request):
+        _answer_in_parallel(request, run)
+    return PredictionsRef.model_validate(_run(request, run, spec.label))
 
 
 @task(name="answer-share", task_run_name="answer-share-{share.number}")
 def answer_share(request: PredictRequest, share: Share, run: Run, gpu: int | None) -> int:
-    """Answer some of the subsets in a child process that sees one GPU, or what it is given; the number of answers."""
-    # without GPUs the variable changes nothing
+    """Answer some of the subsets in a child process that sees one GPU, or all; returns the number of answers."""
+    # on a machine without GPUs the variable has no effect
     environment = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": str(gpu)}
     answers: int = _run(request, run, f"{request.name}-{share.number + 1}", share, environment)
     return answers
 
 
-def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
-    """Answer all subsets in as many tasks as the configuration says."""
+def _answer_in_parallel(request: PredictRequest, run: Run) -> None:
+    """Answer all subsets in `inference.workers` tasks at a time."""
     config = request.config
-    with _runner(config) as runner, _a_gpu_each(config):
+    with _task_runner(config) as runner, _one_gpu_per_task(config):
         futures = [
             runner.submit(
                 answer_share,
@@ -65,7 +68,7 @@ def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
                     "request": request,
                     "share": Share(number=number, of=config.workers),
                     "run": run,
-                    # on a cluster Ray says which
+                    # on a cluster Ray assigns the GPU
                     "gpu": None if config.ray_address else number,
                 },
             )
@@ -76,36 +79,37 @@ def _answer_side_by_side(request: PredictRequest, run: Run) -> None:
 
 
 def _run(
-    request: PredictRequest, run: Run, shown: str, share: Share | None = None, environment: Mapping[str, str] = EMPTY
+    request: PredictRequest, run: Run, label: str, share: Share | None = None, environment: Mapping[str, str] = EMPTY
 ) -> Any:
-    """Answer in a child process; its lines go to the run's log, and how far it is to Prefect's pages."""
+    """Answer in a child process; its lines go to the run's log, its progress to an artifact named by `label`."""
     keys = credentials_of(run)
     with lines_to(run.folder.log) as on_line:
         return run_worker(
             WORKER,
             {"request": request.model_dump(mode="json"), "share": share.model_dump() if share else None},
-            _hearing(on_line, ProgressArtifact("answers", run.name, shown)),
+            _with_progress(on_line, ProgressArtifact("answers", run.name, label)),
             env={**environment, **(keys.as_environment() if keys else {})},
         )
 
 
-def _runner(config: InferenceConfig) -> TaskRunner[Any]:
-    """What the tasks run on: threads of this machine, or a Ray cluster."""
+def _task_runner(config: InferenceConfig) -> TaskRunner[Any]:
+    """Runs the tasks in threads of this machine, or on a Ray cluster."""
     if config.ray_address is None:
         return ThreadPoolTaskRunner(max_workers=config.workers)
     try:
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise ConfigError(
-            "inference.ray_address is set, but prefect-ray is not installed: `pip install 'rsvlm[ray]'` on all "
+            "inference.ray_address needs prefect-ray, which is not installed: `pip install 'rsvlm[ray]'` on all "
             "machines, or leave it empty."
         ) from None
-    return RayTaskRunner(address=config.ray_address)
+    runner: TaskRunner[Any] = RayTaskRunner(address=config.ray_address)
+    return runner
 
 
 @contextmanager
-def _a_gpu_each(config: InferenceConfig) -> Iterator[None]:
-    """Let Ray give each task a GPU, where its cluster has any; else nothing."""
+def _one_gpu_per_task(config: InferenceConfig) -> Iterator[None]:
+    """Let Ray assign one GPU to each task, if its cluster has any; does nothing without Ray."""
     if config.ray_address is None:
         yield
         return
@@ -116,13 +120,13 @@ def _a_gpu_each(config: InferenceConfig) -> Iterator[None]:
         yield
 
 
-def _hearing(on_line: Callable[[str], None], board: ProgressArtifact) -> Callable[[str], None]:
-    """Hands lines on, and shows those that tell how far the answers are."""
+def _with_progress(on_line: Callable[[str], None], artifact: ProgressArtifact) -> Callable[[str], None]:
+    """Passes lines on, and shows the progress lines in an artifact."""
 
-    def hear(line: str) -> None:
+    def handle(line: str) -> None:
         on_line(line)
-        if found := PROGRESS.match(line):
-            answered, asked = int(found[1]), int(found[2])
-            board.show(100 * answered / max(asked, 1), line)
+        if progress := parse_progress(line):
+            answered, asked = progress
+            artifact.show(100 * answered / max(asked, 1), line)
 
-    return hear
+    return handle

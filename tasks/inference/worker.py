@@ -1,28 +1,27 @@
-"""The child process that answers a test set, or a share of it: `python -m tasks.inference.worker --config FILE`."""
+"""The child process that answers a test set or a share of it: `python -m tasks.inference.worker --config FILE`."""
 
 import time
 from typing import Any
 
-from tasks.inference.predict import Listener, answer_share, predict
-from tasks.inference.progress import Progress
+from tasks.inference.predict import Listener, ProgressLog, answer_share, predict
 from tasks.inference.request import PredictRequest, Share
 from tasks.processes import serve_worker
 
 
 def answer(config: dict[str, Any]) -> Any:
-    """Answer with one model; --config holds a PredictRequest, and a Share where several processes answer.
+    """Answer with one model; `config` holds a PredictRequest, and a Share if several processes answer.
 
     The result is a PredictionsRef, or the number of the share's answers.
     """
-    listener = Listener(Progress(say, time.monotonic), say)
+    listener = Listener(ProgressLog(log, time.monotonic), log)
     request, share = PredictRequest.model_validate(config["request"]), config.get("share")
     if share is not None:
         return answer_share(request, Share.model_validate(share), listener)
     return predict(request, listener).model_dump(mode="json")
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
+def log(line: str) -> None:
+    """Print a line without buffering."""
     print(line, flush=True)
 
 

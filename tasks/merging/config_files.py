@@ -60,7 +60,10 @@ def require_whole(files: Mapping[str, Path]) -> None:
 
 
 def write_companions(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
-    """Write all files of a model directory but weights, card and provenance, to `out`, which will be `final`."""
+    """Write all files of a model directory but weights, card and provenance, to `out`, which will be `final`.
+
+    The folders of the weights are there already: in the original layout one of them says that the tower is written.
+    """
     found = companions(source, tuned)
     config = typed_config(_with_ties(source), dtype)
     if layout == "llava":
@@ -138,10 +141,10 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
         if source.tower is not None and "/" not in name and not (final.absolute().parent / name).is_dir():
             config["mm_vision_tower"] = str(source.tower)
     else:
+        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower="")
+    if (out / TOWER_FOLDER).is_dir():
         # the reference looks for it from where it is started: only a whole path is found from everywhere
-        tower = str(final.absolute() / TOWER_FOLDER)
-        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower)
-        (out / TOWER_FOLDER).mkdir()
+        config["mm_vision_tower"] = str(final.absolute() / TOWER_FOLDER)
         write_json(out / TOWER_FOLDER / "config.json", tower_config(source.config), indent=2)
         processor.save_pretrained(out / TOWER_FOLDER)
     write_json(out / "config.json", config, indent=2)

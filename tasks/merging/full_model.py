@@ -1,5 +1,6 @@
 """A checkpoint of a full fine-tuning is a model already: it is checked, and copied as the merged model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from tasks.merging.config_files import companions
 from tasks.merging.merge import AS_BASE, model_files
 from tasks.merging.model_directory import Form, NewModel, publish
 from tasks.merging.tensor_merge import code_of, kept
-from tasks.model.llava.original_layout import BUFFERS
+from tasks.model.llava.original_layout import BUFFERS, TOWER_PREFIX
 from tasks.model.model_tensors import HEAD, BaseModel, read_base
 from tasks.model.tensor_files import FLOATS, read_float
 from tasks.paths import ADAPTER_CONFIG
@@ -29,6 +30,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
     do not belong together, when a weight is NaN or infinite, or when `out` holds something else.
     """
     base_model, tuned = read_base(base), read_base(checkpoint)
+    source = _without_same_tower(base_model, tuned) if form.layout == "llava" and base_model.tower else tuned
 
     def require() -> None:
         _require_same_shapes(base_model, tuned)
@@ -37,7 +39,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, form: Form = AS_BAS
 
     new = NewModel(
         base=base_model,
-        source=tuned,
+        source=source,
         tuned=checkpoint,
         what=f"`{base.name}`, all of its language model tuned, from `{checkpoint.name}`",
         form=form,
@@ -67,6 +69,16 @@ def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
         raise ModelError(
             f"{tuned.folder} and {base.folder} differ in {other[0]}: give the base model that it was trained on."
         )
+
+
+def _without_same_tower(base: BaseModel, tuned: BaseModel) -> BaseModel:
+    """The tuned model without its tower where that is the base's, which stands where the base says."""
+    tower = {name: tensor for name, tensor in tuned.tensors.items() if name.startswith(TOWER_PREFIX)}
+    for name, tensor in tower.items():
+        same = base.tensors.get(name)
+        if same is None or not torch.equal(read_float(tensor), read_float(same)):
+            return tuned
+    return replace(tuned, tensors={name: tensor for name, tensor in tuned.tensors.items() if name not in tower})
 
 
 def _require_trained(base: BaseModel, tuned: BaseModel) -> None:

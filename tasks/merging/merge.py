@@ -14,7 +14,7 @@ from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
 AS_BASE = Form()
-KEPT = ", whose projector stays where the adapter has none"
+KEPT = " with the base's own projector, since the adapter has none"
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:

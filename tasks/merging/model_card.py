@@ -7,7 +7,7 @@ from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
 from tasks.model.checkpoint_origin import origin_of
 from tasks.model.model_tensors import BaseModel, Layout
-from tasks.paths import ADAPTER_CONFIG, TRAINER_STATE
+from tasks.paths import ADAPTER_CONFIG, METRICS, TRAINER_STATE
 
 CARD = """---
 base_model: {base}
@@ -94,11 +94,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 def scores_in(report: Path) -> tuple[str, ...]:
     """Lines on the scores in a report directory's metrics.json; DataError when it is missing or damaged."""
-    metrics = read_json(report / "metrics.json")
-    wanted = {"captioning": "CIDEr", "vqa": "accuracy"}
+    from tasks.evaluation.metrics.registry import HEADLINE
+
+    metrics = read_json(report / METRICS)
     return tuple(
         f"{source}: {score} {values[score]:.3f}"
-        for task, score in wanted.items()
+        for task, score in HEADLINE.items()
         for source, values in (metrics.get(task) or {}).items()
         if values.get(score) is not None
     )

@@ -76,6 +76,8 @@ def publish(new: NewModel, out: Path) -> ModelRef:
         new.require()
         require_whole(new.inputs["companions"])
         with atomic_folder(out) as part:
+            for place in places(new.source, new.form.layout).values():
+                (part / place.file).parent.mkdir(exist_ok=True)
             write_companions(new.base, new.tuned, new.form.layout, new.form.dtype, part, out)
             written = _write_weights(new, part)
             provenance = _provenance(new, hashes)
@@ -112,8 +114,6 @@ def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
     for name, place in placed.items():
         files.setdefault(part / place.file, []).append(new.renew(name, new.source.tensors[name], place.name))
     require_space(part, sum(tensor.size_bytes for tensors in files.values() for tensor in tensors))
-    for file in files:
-        file.parent.mkdir(exist_ok=True)
     written = write_files(files)
     own = [place for place in placed.values() if Path(place.file).parent == Path()]
     if len({place.file for place in own}) > 1:

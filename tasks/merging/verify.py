@@ -13,6 +13,7 @@ from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import Reader, load_base, load_reader
 from tasks.model.model_tensors import read_base
 from tasks.paths import ADAPTER_CONFIG
+from tasks.prompt_text import with_placeholder
 
 QUESTIONS = ("Describe this image.", "Is it a rural or an urban area?", "How many buildings are there?")
 ANSWER_TOKENS = 8
@@ -68,7 +69,7 @@ def _answers(
     for number, question in enumerate(QUESTIONS):
         image = torch.randint(0, 256, (SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).numpy()
         pixels = reader.image_processor(image, return_tensors="pt")["pixel_values"]
-        turns = [("human", f"<image>\n{question}")]
+        turns = [("human", with_placeholder(question))]
         prompt = encode_prompt(reader.tokenizer, turns, reader.image_token_id, reader.image_tokens)
         tokens: list[int] = []
         rows = []

@@ -52,7 +52,13 @@ def require_loadable(folder: Path, tower: Path | None = None) -> None:
     _require_floats(folder, tensors)
     model = _drawn_up(folder, config)
     _require_complete(folder, model, tensors)
-    _require_features(folder, model, image_tokens_of(folder, config))
+    image_tokens = image_tokens_of(folder, config)
+    _require_features(folder, model, image_tokens)
+    if image_tokens >= (positions := model.config.text_config.max_position_embeddings):
+        raise ModelError(
+            f"max_position_embeddings of {folder}/{CONFIG} is {positions}, and an image alone takes {image_tokens} "
+            "tokens: copy the file from where the model was published."
+        )
 
 
 def _require_floats(folder: Path, tensors: Mapping[str, Any]) -> None:
@@ -60,7 +66,13 @@ def _require_floats(folder: Path, tensors: Mapping[str, Any]) -> None:
 
     for name, value in tensors.items():
         if value.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise ModelError(_quantised(folder, f"{name} is {str(value.dtype).removeprefix('torch.')}"))
+            kind = str(value.dtype).removeprefix("torch.")
+            if value.dtype not in (torch.float64, torch.bool):
+                raise ModelError(_quantised(folder, f"{name} is {kind}"))
+            raise ModelError(
+                f"{name} of {folder} is {kind}, and rsvlm trains, answers with and merges float32, float16 and "
+                "bfloat16 alone: save the model in one of these."
+            )
 
 
 def _drawn_up(folder: Path, config: dict[str, Any]) -> Any:

@@ -42,6 +42,10 @@ def require_select_layer(folder: Path, config: ModelConfig, tower: Path | None =
     `tower` stands for the vision tower that an original model names.
     """
     layer = require_model_config(folder, tower).get("vision_feature_layer", DEFAULT_SELECT_LAYER)
+    if not isinstance(layer, int):
+        raise ConfigError(
+            f"{folder} was made for several layers of its tower ({layer}): give a LLaVA 1.5, which has one."
+        )
     if layer != config.mm_vision_select_layer:
         raise ConfigError(
             f"model.mm_vision_select_layer is {config.mm_vision_select_layer}, but {folder} was made for "

@@ -3,9 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from tasks.model.llava.original_layout import BUFFERS, TOWER_PREFIX
-from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.weights import read_tensors, weight_files
+from tasks.model.llava.original_layout import TOWER_PREFIX, tensors_of
 
 
 def weights_fingerprint(folder: Path) -> str:
@@ -17,13 +15,11 @@ def weights_fingerprint(folder: Path) -> str:
     import torch
 
     rows = {}
-    for file in weight_files(folder):
-        for stored, value in read_tensors(file).items():
-            name = canonical_name(stored)
-            if value.is_floating_point() and not name.startswith(TOWER_PREFIX) and not name.endswith(BUFFERS):
-                # a row each, so that gigabytes are told apart in the time of some thousand reads
-                row = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
-                rows[f"{name} {list(value.shape)}"] = row.numpy().tobytes()
+    for name, value in tensors_of(folder).items():
+        if value.is_floating_point() and not name.startswith(TOWER_PREFIX):
+            # a row each, so that gigabytes are told apart in the time of some thousand reads
+            row = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
+            rows[f"{name} {list(value.shape)}"] = row.numpy().tobytes()
     digest = hashlib.sha256()
     for name, row in sorted(rows.items()):
         digest.update(name.encode() + b"\0" + row)

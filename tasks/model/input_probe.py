@@ -22,8 +22,11 @@ def try_image_handling(folder: Path, processor: Any, side: int) -> None:
             for name, pixels in dict(sizes or {}).items():
                 if pixels is not None and (type(pixels) is not int or not 0 < pixels <= MOST_SIDE):
                     raise ValueError(f"{name} is {pixels!r}")
-        made = pixels_of(Image.new("RGB", (3, 2), "white"), processor)
-        if made.shape != (3, side, side) or not np.isfinite(made).all():
+        with np.errstate(all="ignore"):
+            made = pixels_of(Image.new("RGB", (3, 2), "white"), processor)
+        if not np.isfinite(made).all():
+            raise ValueError("it makes pixels that are no numbers: image_std may hold a zero")
+        if made.shape != (3, side, side):
             raise ValueError(f"it makes pixels of shape {made.shape}, and the vision tower takes {side} x {side}")
 
 

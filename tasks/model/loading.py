@@ -39,11 +39,15 @@ def load_reader(folder: Path, adapter: Path | None = None, tower: Path | None = 
 
     `tower` stands for the vision tower that an original model names.
     """
+    from transformers import LlavaConfig
+
     written, config = read_model_config(folder), require_model_config(folder, tower)
     original = is_original(written)
     if not original:
         _require_reader_files(folder)
     with readable("configuration", folder):
+        # the tokenizer's own reader reads it too, and would be taken for the fault
+        LlavaConfig.from_dict(config)
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
     reader = Reader(
         tokenizer=tokenizer_of(folder, original),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.errors import DataError, ModelError, shortened
 from tasks.files import fits_utf8, read_json
-from tasks.paths import ADAPTER_CONFIG
+from tasks.paths import ADAPTER_CONFIG, FINAL
 
 # Each of these makes something else of the matrices than W + scale * B @ A; so does all that PEFT calls use_..., but
 # for these two. What says which weights have matrices needs nothing here: the names in the file say it.
@@ -87,7 +87,7 @@ def read_lora_config(folder: Path) -> LoraSettings:
             raise ModelError(f"{file} gives a {name} that is none: fetch the checkpoint again.")
     ranks = (settings.rank, *settings.rank_pattern.values())
     alphas = (settings.alpha, *settings.alpha_pattern.values())
-    if not all(isinstance(rank, int) and rank > 0 for rank in ranks):
+    if not all(type(rank) is int and rank > 0 for rank in ranks):
         raise ModelError(f"{file} lacks r, or gives a rank that is none: fetch the checkpoint again.")
     if not all(isinstance(alpha, int | float) and alpha for alpha in alphas):
         raise ModelError(f"{file} lacks lora_alpha, or gives one that is none: fetch the checkpoint again.")
@@ -96,9 +96,13 @@ def read_lora_config(folder: Path) -> LoraSettings:
 
 def _no_adapter(folder: Path, error: DataError) -> str:
     # as PEFT saves adapters that have names
-    inner = sorted(found.parent for found in folder.glob(f"*/{ADAPTER_CONFIG}"))
+    inner = sorted(
+        (found.parent for found in folder.glob(f"*/{ADAPTER_CONFIG}")), key=lambda one: (one.name != FINAL, one)
+    )
     if (folder / ADAPTER_CONFIG).exists():
         return f"{folder} is no LoRA adapter: {error}"
+    if not inner and (folder / "config.json").is_file():
+        return f"{folder} holds a whole model and no adapter: give it as the model itself, without an adapter."
     way_out = f"give {inner[0]}, which has one" if inner else "give a complete checkpoint of a LoRA training"
     return f"{folder} lacks {ADAPTER_CONFIG}: {way_out}."
 

@@ -9,7 +9,7 @@ from tasks.files import read_json
 from tasks.model.base_checks import require_plain_weights
 from tasks.model.configuration import read_model_config, require_model_config
 from tasks.model.llava.original_config import with_defaults
-from tasks.model.llava.original_layout import BUFFERS, TOWER_PREFIX, find_tower, is_original
+from tasks.model.llava.original_layout import BUFFERS, TOWER_PREFIX, find_tower, is_original, twice
 from tasks.model.llava.tensor_names import PROJECTOR_PREFIX, canonical_name
 from tasks.model.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
 from tasks.model.weights import find_weights, weight_files
@@ -90,7 +90,7 @@ def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
         for tensor in read_tensors(file):
             name = canonical_name(prefix + tensor.name)
             if tensors.setdefault(name, tensor) is not tensor:
-                raise ModelError(f"{tensor.name} stands twice in {folder}: copy the model again.")
+                raise twice(folder, tensor.name)
     return tensors
 
 

@@ -125,7 +125,7 @@ def require_float(tensor: StoredTensor) -> None:
     if tensor.dtype not in FLOATS:
         raise ModelError(
             f"{tensor.name} in {tensor.file} is of type {tensor.dtype}: only F32, F16 and BF16 can be merged; "
-            "use an unquantised model."
+            "save the model in one of these, or use an unquantised one."
         )
 
 

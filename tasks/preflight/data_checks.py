@@ -1,12 +1,13 @@
 """The data before a run: the folder, images of a sample of records, and the tokens of its samples."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from tasks.data.filtering import OF_SOURCE
 from tasks.data.image_files import faults_in, look_at_images
 from tasks.data.preparing import choose_records, find_raw
 from tasks.data.splitting import split_records
@@ -55,16 +56,23 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     try:
         raw = find_raw(config.root)
         images = DataFolder(config.root).images
-        records = [dict(record) for record in choose_records(raw, images, config).checked.records]
+        checked = choose_records(raw, images, config).checked
     except UserError as error:
         return stops("data", str(error)), None
+    records = [dict(record) for record in checked.records]
     if fault := _fault_of_records(raw, images, records, config):
-        return stops("data", fault), None
+        return stops("data", fault + _other_sources(checked.dropped)), None
     chosen = random.Random(config.seed).sample(records, min(LOOKED_AT, len(records)))  # noqa: S311 - no secret
     validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     asked = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
     found = RecordSample(chosen, images, len(records), validation)
     return ok("data", f"{len(records)} records of {raw} ({asked})"), found
+
+
+def _other_sources(dropped: Mapping[str, int]) -> str:
+    """Which sources the file holds besides, by the names that data.sources takes."""
+    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(OF_SOURCE)]
+    return f" ({'; '.join(others)})" if others else ""
 
 
 def _of_drawn_sample(config: DataConfig) -> Finding:

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from tasks.errors import UserError
 from tasks.evaluation.metrics.java import find_java
-from tasks.evaluation.metrics.java_checks import try_scorers
+from tasks.evaluation.metrics.meteor import check_java_scorers
+from tasks.inference.engines.loading import require_engine
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
@@ -60,22 +61,17 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
 
 def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[Finding]:
     """What answers the test set, where that is a package that rsvlm does not bring, and whether it reads the base."""
-    if config.engine == "vllm":
-        from tasks.inference.engines.vllm_engine import require_vllm_installed, require_vllm_layout
-
-        try:
-            require_vllm_installed()
-            if base is not None:
-                require_vllm_layout(base)
-        except UserError as error:
-            return [stops("engine", str(error))]
+    try:
+        require_engine(config.engine, base)
+    except UserError as error:
+        return [stops("engine", str(error))]
     return [ok("engine", config.engine)]
 
 
 def java_findings() -> list[Finding]:
     """Java and what it runs, without which captions cannot be scored at the end of a run."""
     try:
-        try_scorers()
+        check_java_scorers()
         return [ok("Java", str(find_java()))]
     except UserError as error:
         return [stops("Java", str(error))]

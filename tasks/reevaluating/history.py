@@ -1,29 +1,28 @@
-"""Histories of a run's scores in its store: one small object an evaluation, written once and never changed."""
+"""Histories of a run's scores in its store: one small object per evaluation, written once and never changed."""
 
 import json
+from collections.abc import Iterable, Mapping
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from tasks.errors import StoreError
-from tasks.evaluation.comparison import METRICS
-from tasks.files import read_json
+from tasks.evaluation.headline import HeadlineChange, HeadlineScore
 from tasks.json_text import decode_json
 from tasks.records import Value
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join
 
 HISTORY, CHECKPOINT_SCORES = "history", "checkpoint-scores"
-LEADING = {"captioning": "CIDEr", "vqa": "accuracy"}
 FIRST, NOT_COMPARABLE = "first", "not comparable"
+WORSE = "worse"
 
 
 class Evaluation(Value):
     """One evaluation of one model.
 
-    `key` digests all that decides its scores, so that the same is not asked again. `scores` holds by source metric,
-    value and 95 % interval; `changes` the comparison of these with the evaluation before; `report` is the report's
-    folder in the store, `time` in UTC.
+    `key` digests everything that decides the scores, so that an unchanged model is not evaluated again. `scores` and
+    `changes` are by source: the headline score, and its comparison with the evaluation before. `report` is the folder
+    of the report in the store, `time` is in UTC (ISO 8601).
     """
 
     number: int = 0
@@ -33,18 +32,18 @@ class Evaluation(Value):
     key: str
     protocol: str
     report: str
-    scores: dict[str, dict[str, Any]]
-    changes: dict[str, dict[str, Any]]
+    scores: dict[str, HeadlineScore]
+    changes: dict[str, HeadlineChange]
     verdict: str
 
     @property
     def dropped(self) -> list[str]:
-        """The sources whose leading metric is worse than before, by the paired test."""
-        return [source for source, change in self.changes.items() if change["verdict"] == "worse"]
+        """The sources whose headline score is worse than before, by the paired test."""
+        return [source for source, change in self.changes.items() if change["verdict"] == WORSE]
 
 
 def read_history(store: ObjectStore, run: str, history: str = HISTORY) -> list[Evaluation]:
-    """All evaluations of a run, oldest first; raises StoreError for one that is damaged."""
+    """All evaluations of a run, oldest first; raises StoreError for a damaged one."""
     found = []
     for key in sorted(store.sizes_below(join(run, history))):
         try:
@@ -55,7 +54,7 @@ def read_history(store: ObjectStore, run: str, history: str = HISTORY) -> list[E
 
 
 def append(store: ObjectStore, run: str, evaluation: Evaluation, history: str = HISTORY) -> Evaluation:
-    """Write an evaluation under the next free number; several writers at once all get one of their own."""
+    """Write an evaluation under the next free number; concurrent writers all get different numbers."""
     for number in count(len(store.sizes_below(join(run, history))) + 1):
         numbered = evaluation.model_copy(update={"number": number})
         text = json.dumps(numbered.model_dump(mode="json"), ensure_ascii=False) + "\n"
@@ -64,34 +63,12 @@ def append(store: ObjectStore, run: str, evaluation: Evaluation, history: str = 
     raise AssertionError("numbers do not end")
 
 
-def last_of(history: list[Evaluation], model: str) -> Evaluation | None:
+def last_evaluation(history: list[Evaluation], model: str) -> Evaluation | None:
     """The last evaluation of a model."""
     return next((each for each in reversed(history) if each.model == model), None)
 
 
-def leading_scores(report: Path) -> dict[str, dict[str, Any]]:
-    """By source of a report its leading metric with value and interval."""
-    metrics = read_json(report / METRICS)
-    return {
-        source: {"metric": metric, "value": found[metric], "ci95": found["ci95"][metric]}
-        for task, metric in LEADING.items()
-        for source, found in metrics[task].items()
-        # captions of one image alone have no CIDEr
-        if found[metric] is not None
-    }
-
-
-def leading_changes(comparison: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By source the comparison of its leading metric: before is a, now is b."""
-    return {
-        source: {"metric": metric, **found[metric]}
-        for task, metric in LEADING.items()
-        for source, found in comparison[task].items()
-        if metric in found
-    }
-
-
-def verdict_on(changes: dict[str, dict[str, Any]]) -> str:
+def verdict_on(changes: Iterable[Mapping[str, Any]]) -> str:
     """worse where any source is worse, else better where any is better, else tie."""
-    found = {change["verdict"] for change in changes.values()}
-    return next((verdict for verdict in ("worse", "better") if verdict in found), "tie")
+    found = {change["verdict"] for change in changes}
+    return next((verdict for verdict in (WORSE, "better") if verdict in found), "tie")

@@ -1,18 +1,27 @@
-"""A run's scores as rows of a table and as a picture: its history, and those of its checkpoints by step."""
+"""A run's scores as table rows, as a picture and as files: its history, and its checkpoints' scores by step."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.report.curves import HEIGHT, WIDTH, Point, draw_curve
-from tasks.reevaluating.history import Evaluation
+from tasks.evaluation.report.charts import HEIGHT, WIDTH, CurvePoint, draw_curve
+from tasks.files import write_json_lines, write_text
+from tasks.reevaluating.history import CHECKPOINT_SCORES, HISTORY, Evaluation
 
+TITLES = {HISTORY: "History of the scores", CHECKPOINT_SCORES: "Scores of the checkpoints"}
 HEADING = 30
 STYLE = (
     "svg{background:#fff}text{font:12.5px system-ui,sans-serif;fill:#1d2420}.value{fill:#5d6a63}"
     ".title{font-weight:600;font-size:14px}.model{fill:#1f7a55}.rule{stroke:#dfe4e0}.band{fill:#1f7a55;opacity:.16}"
-    ".course{fill:none;stroke:#1f7a55;stroke-width:2}"
+    ".curve{fill:none;stroke:#1f7a55;stroke-width:2}"
 )
+
+
+def write_scores(folder: Path, name: str, scores: Sequence[Evaluation], picture: str) -> None:
+    """Write evaluations to a folder as NAME.jsonl and their picture as NAME.svg."""
+    write_json_lines(folder / f"{name}.jsonl", [each.model_dump(mode="json") for each in scores])
+    write_text(folder / f"{name}.svg", picture)
 
 
 def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Any]]:
@@ -27,7 +36,7 @@ def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Any]]:
             "score": found["metric"],
             "value": round(found["value"], 4),
             "95 %": " to ".join(f"{bound:.3f}" for bound in found["ci95"] or ()),
-            "against the last": each.changes[source]["verdict"] if source in each.changes else each.verdict,
+            "compared with the last": each.changes[source]["verdict"] if source in each.changes else each.verdict,
         }
         for each in reversed(history)
         for source, found in each.scores.items()
@@ -35,14 +44,14 @@ def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 
 def draw_history(history: Sequence[Evaluation]) -> str:
-    """An SVG file: for each model and source its scores over the evaluations, by their numbers."""
+    """An SVG file: the scores of each model and source by the number of the evaluation."""
     models = dict.fromkeys(each.model for each in history)
     of_model = {model: [(str(each.number), each) for each in history if each.model == model] for model in models}
-    return _drawn(curve for model, labelled in of_model.items() for curve in _curves(f"{model}: ", labelled))
+    return _stacked(curve for model, labelled in of_model.items() for curve in _curves(f"{model}: ", labelled))
 
 
 def checkpoint_scores(history: Sequence[Evaluation]) -> list[Evaluation]:
-    """The last score of each checkpoint, by step; of those that were scored as the last one was, on the same images."""
+    """The last score of each checkpoint by step; only those under the protocol of the newest, on the same images."""
     last = {each.model: each for each in history if each.protocol == history[-1].protocol}
     return sorted(last.values(), key=lambda each: (each.step or 0, each.model))
 
@@ -50,29 +59,29 @@ def checkpoint_scores(history: Sequence[Evaluation]) -> list[Evaluation]:
 def checkpoint_rows(scores: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """A row for each checkpoint, with a column for each source."""
     return [
-        {"checkpoint": _place(each)}
+        {"checkpoint": _label(each)}
         | {f"{source} {found['metric']}": round(found["value"], 4) for source, found in each.scores.items()}
         for each in scores
     ]
 
 
 def draw_checkpoints(scores: Sequence[Evaluation]) -> str:
-    """An SVG file: for each source the scores of the checkpoints, by step."""
-    return _drawn(_curves("", [(_place(each), each) for each in scores]))
+    """An SVG file: for each source the scores of the checkpoints by step."""
+    return _stacked(_curves("", [(_label(each), each) for each in scores]))
 
 
-def _place(scored: Evaluation) -> str:
-    """The step, with a number where it was trained again."""
+def _label(scored: Evaluation) -> str:
+    """The step, followed by a number where it was trained more than once."""
     return scored.model.removeprefix("checkpoint-")
 
 
-def _curves(before: str, labelled: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, list[Point]]]:
+def _curves(prefix: str, labelled: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, list[CurvePoint]]]:
     """Title and points for each source of the last evaluation."""
     return [
         (
-            f"{before}{source} {found['metric']}",
+            f"{prefix}{source} {found['metric']}",
             [
-                Point(label, each.scores[source]["value"], each.scores[source]["ci95"])
+                CurvePoint(label, each.scores[source]["value"], each.scores[source]["ci95"])
                 for label, each in labelled
                 if source in each.scores
             ],
@@ -81,8 +90,8 @@ def _curves(before: str, labelled: Sequence[tuple[str, Evaluation]]) -> list[tup
     ]
 
 
-def _drawn(curves: Iterable[tuple[str, list[Point]]]) -> str:
-    """Curves under each other, each below its title."""
+def _stacked(curves: Iterable[tuple[str, list[CurvePoint]]]) -> str:
+    """An SVG file with curves one under the other, each under its title."""
     parts, top = [], 0
     for title, points in curves:
         parts.append(f'<text class="title" x="14" y="{top + 20}">{escape(title)}</text>')

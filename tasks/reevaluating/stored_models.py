@@ -1,4 +1,4 @@
-"""The models of a run that its store holds: the final, the best and the newest checkpoint, and their base."""
+"""The models of a run that its store holds: base, final model, best and newest checkpoint."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -19,7 +19,7 @@ MERGED = "merged"
 
 
 class StoredModel(Value):
-    """A model under its label: `weights` digests what it is made of; `step` is that of its checkpoint, if it is one."""
+    """A model of a run: `weights` identifies its weights; `step` is that of its checkpoint, None for a full model."""
 
     label: Label
     weights: str
@@ -27,7 +27,7 @@ class StoredModel(Value):
 
 
 def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection[Label]) -> list[StoredModel]:
-    """The asked models of a run that there are; raises StoreError when the store holds none but the base."""
+    """The models of a run with these labels that exist; raises StoreError where the store holds none but the base."""
     found = [StoredModel(label="base", weights=base.sha256)]
     if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
         found.append(StoredModel(label="final", weights=content_digest(merged)))
@@ -40,7 +40,7 @@ def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection
         found += [_checkpoint(store, "best", best, base)] if best and best.step != newest.step else []
         found.append(_checkpoint(store, "newest", newest, base))
     if len(found) == 1:
-        raise StoreError(f"{join(store.uri, run)} holds no model: run the experiment first, or name another run.")
+        raise StoreError(f"{join(store.uri, run)} has no models: run the experiment first, or name another run.")
     return [model for model in found if model.label in labels]
 
 
@@ -51,7 +51,7 @@ def _checkpoint(store: ObjectStore, label: Label, place: CheckpointPath, base: M
 
 
 def _best_of(store: ObjectStore, places: list[CheckpointPath]) -> CheckpointPath | None:
-    """The checkpoint that the newest one's trainer_state.json calls the best, where it is still there."""
+    """The checkpoint that the newest one's trainer_state.json names as the best; None where it no longer exists."""
     try:
         step = decode_json(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}", allow_nan=True)[
             "best_global_step"
@@ -62,7 +62,7 @@ def _best_of(store: ObjectStore, places: list[CheckpointPath]) -> CheckpointPath
 
 
 def fetch_merged(run: Run, model: StoredModel, store: ObjectStore) -> ModelRef:
-    """The final model of a run, from the store."""
+    """Fetch the final model of a run from the store."""
     folder: Path = run.folder.root / "fetched" / f"{MERGED}-{model.weights[:12]}"
     manifest = pull_folder(store, join(run.store_name, MERGED), folder)
     return ModelRef(path=folder, sha256=content_digest(manifest))

@@ -1,4 +1,4 @@
-"""What the page and its API do, free of Gradio: check what was sent, and answer with one model or several."""
+"""What the page and its API do, without Gradio: check a question and its image, and answer with one or more models."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from tasks.inference.engines.decoding import Decoding
 from tasks.model.image_limits import TooLargeError
 from tasks.model.images import read_image, require_image
 from tasks.serving.conversation import Conversation, History, Round
-from tasks.serving.models import Speaker
+from tasks.serving.models import ServedModel
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 UPLOAD_BYTES = 32_000_000
-MAX_CHARACTERS = 8_000
-# what was said before, together with the question; a model takes a few thousand tokens
-MAX_TALK_CHARACTERS, MAX_ROUNDS = 32_000, 200
+MAX_QUESTION_CHARACTERS = 8_000
+# of the question and the rounds before it; a model takes a few thousand tokens
+MAX_CHARACTERS, MAX_ROUNDS = 32_000, 200
 PREVIEW_SIDE = 1024
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question about an image, how it is to be answered, and what was said before with each model."""
+class ImageQuestion:
+    """A question about an image, and how it is answered."""
 
     image: Path
     question: str
@@ -39,10 +39,10 @@ class Example(NamedTuple):
     question: str
 
 
-def preview_of(image: Path) -> "Image":
-    """What a browser can show of an image, 1,024 pixels at most on a side; raises DataError when it is not taken.
+def make_preview(image: Path) -> "Image":
+    """An image as a browser can show it, at most 1,024 pixels per side; raises DataError if it cannot be read.
 
-    A browser shows no TIFF and no 16-bit image as the model sees it.
+    Browsers show neither TIFF nor 16-bit images as the model sees them.
     """
     _require_readable(image)
     try:
@@ -54,61 +54,64 @@ def preview_of(image: Path) -> "Image":
 
 
 def require_question(question: str | None) -> str:
-    """The question without white space around it; raises DataError when it is empty or far too long."""
+    """Return the question without surrounding whitespace; raises DataError if it is empty or too long."""
     if question is None:
         raise DataError("The question is missing: write one.")
-    if len(question) > MAX_CHARACTERS:
+    if len(question) > MAX_QUESTION_CHARACTERS:
         raise DataError(
-            f"The question has {len(question):,} characters, and {MAX_CHARACTERS:,} are the most: shorten it."
+            f"The question has {len(question):,} characters, and at most {MAX_QUESTION_CHARACTERS:,} are allowed: "
+            "shorten it."
         )
     if not question.strip():
         raise DataError("The question is empty: write one.")
     return question.strip()
 
 
-def require_short_talk(question: str, rounds: Sequence[Round]) -> None:
-    """Raise DataError when what was said before and the question are too much to be looked at."""
+def require_short_history(question: str, rounds: Sequence[Round]) -> None:
+    """Raise DataError if the question and the rounds before it are too long to be tokenized."""
     characters = len(question) + sum(len(text) for pair in rounds for text in pair)
-    if len(rounds) > MAX_ROUNDS or characters > MAX_TALK_CHARACTERS:
+    if len(rounds) > MAX_ROUNDS or characters > MAX_CHARACTERS:
         raise DataError(
-            f"The question and the {len(rounds):,} rounds before it have {characters:,} characters, and {MAX_ROUNDS} "
-            f"rounds and {MAX_TALK_CHARACTERS:,} characters are the most: start over, or leave rounds out."
+            f"The question and the {len(rounds):,} rounds before it have {characters:,} characters, and at most "
+            f"{MAX_ROUNDS} rounds and {MAX_CHARACTERS:,} characters are allowed: start over, or leave rounds out."
         )
 
 
-def answers(speakers: Sequence[Speaker], asked: Asked, rounds: Sequence[Sequence[Round]]) -> Iterator[list[str]]:
-    """Yield what each speaker has said so far, token by token in turn, until the last has ended.
+def stream_answers(
+    models: Sequence[ServedModel], asked: ImageQuestion, rounds: Sequence[Sequence[Round]]
+) -> Iterator[list[str]]:
+    """Yield the answer of each model so far, token by token in turn, until all have ended.
 
-    `rounds` holds what was said before with each. Raises DataError before the first yield when the question
-    cannot be asked.
+    `rounds` holds the earlier rounds with each model. Raises DataError before the first yield if the question cannot
+    be asked.
     """
     question = require_question(asked.question)
-    for said in rounds:
-        require_short_talk(question, said)
+    for earlier in rounds:
+        require_short_history(question, earlier)
     if not asked.image.is_file():
         raise DataError("The image is no longer here: upload it again.")
     _require_readable(asked.image)
     try:
         conversations = [
-            Conversation(speaker, asked.image, asked.decoding, asked.history, said)
-            for speaker, said in zip(speakers, rounds, strict=True)
+            Conversation(model, asked.image, asked.decoding, asked.history, earlier)
+            for model, earlier in zip(models, rounds, strict=True)
         ]
     except DataError:
         raise DataError(_unreadable(asked.image)) from None
-    texts = [""] * len(speakers)
-    running = {place: conversation.ask(question) for place, conversation in enumerate(conversations)}
+    texts = [""] * len(models)
+    running = {index: conversation.ask(question) for index, conversation in enumerate(conversations)}
     while running:
-        for place, pieces in list(running.items()):
+        for index, pieces in list(running.items()):
             piece = next(pieces, None)
             if piece is None:
-                del running[place]
+                del running[index]
             else:
-                texts[place] += piece
+                texts[index] += piece
         yield list(texts)
 
 
 def _require_readable(image: Path) -> None:
-    # by the file's head, before anything is unpacked
+    # by the file's header, before anything is decompressed
     try:
         require_image(image)
     except TooLargeError as error:
@@ -118,4 +121,4 @@ def _require_readable(image: Path) -> None:
 
 
 def _unreadable(image: Path) -> str:
-    return f"{image.name} is no image that can be read: choose another, such as PNG, JPEG or TIFF."
+    return f"{image.name} is not a readable image: choose another, such as PNG, JPEG or TIFF."

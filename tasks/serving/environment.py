@@ -1,4 +1,4 @@
-"""What the server's process keeps of its environment: nothing secret, not even in what the system shows of it."""
+"""What the server's process keeps of its environment: no secrets, not even in /proc/PID/environ."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from tasks.serving.login import Login
 
-# where the login is read from after the process has begun anew
+# the file descriptor that a restarted process reads its login from
 PIPE_VARIABLE = "RSVLM_SERVE_PIPE"
-# what a server needs: where programs, caches and libraries are, and how the devices are used
+# what a server needs: where programs, caches and libraries are, and how to use the devices
 NAMES = {
     "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TMP", "TEMP", "TZ", "TERM", "VIRTUAL_ENV", "CONDA_PREFIX",
     "SYSTEMROOT", "NO_COLOR", "TOKENIZERS_PARALLELISM", PIPE_VARIABLE,
@@ -21,47 +21,48 @@ PREFIXES = (
 SECRET_WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "KEYS", "LOGIN", "AUTH", "CREDENTIALS"}
 
 
-def kept_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment a server keeps; logins, cloud keys and whatever else it has no use for are not in it."""
-    return {name: value for name, value in environment.items() if _is_kept(name)}
+def filter_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a server needs; logins, cloud keys and everything else are left out."""
+    return {name: value for name, value in environment.items() if _is_needed(name)}
 
 
-def begin_without_secrets(login: Login | None) -> None:
-    """Begin this process anew without what it must not keep; the login goes along through a pipe.
+def restart_without_secrets(login: Login | None) -> None:
+    """Restart this process with the needed variables only; the login is passed through a pipe.
 
-    Returns where there is nothing to drop. Taking variables away would not do: the system goes on to show, as
-    /proc/PID/environ, what a process was started with.
+    Returns if there is nothing to drop. Deleting variables would not be enough: /proc/PID/environ keeps showing what a
+    process was started with.
     """
-    kept = kept_of(os.environ)
+    kept = filter_environment(os.environ)
     if len(kept) == len(os.environ):
         return
     if login is not None:
-        kept[PIPE_VARIABLE] = str(_piped(":".join(login)))
+        kept[PIPE_VARIABLE] = str(_write_pipe(":".join(login)))
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)  # noqa: S606 - the same program
 
 
-def piped_login() -> Login | None:
-    """The login that came through the pipe, if one did."""
+def login_from_pipe() -> Login | None:
+    """The login that was passed through the pipe, if any."""
     pipe = os.environ.pop(PIPE_VARIABLE, None)
     if pipe is None:
         return None
-    with os.fdopen(int(pipe), encoding="utf-8") as piped:
-        user, _, password = piped.read().partition(":")
+    with os.fdopen(int(pipe), encoding="utf-8") as file:
+        user, _, password = file.read().partition(":")
     return user, password
 
 
-def _piped(text: str) -> int:
-    reading, writing = os.pipe()
-    # a login is far shorter than what a pipe holds without a reader
-    with os.fdopen(writing, "w", encoding="utf-8") as piped:
-        piped.write(text)
-    os.set_inheritable(reading, True)
-    return reading
+def _write_pipe(text: str) -> int:
+    """Write a short text into a new pipe; returns the descriptor that a child process can read it from."""
+    read_end, write_end = os.pipe()
+    # a login fits into the pipe's buffer: writing does not wait for a reader
+    with os.fdopen(write_end, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.set_inheritable(read_end, True)
+    return read_end
 
 
-def _is_kept(name: str) -> bool:
+def _is_needed(name: str) -> bool:
     if name in NAMES:
         return True
     return name.startswith(PREFIXES) and not SECRET_WORDS & set(name.upper().split("_"))

@@ -1,4 +1,4 @@
-"""The web server around the page: its socket, what it refuses, and how it ends."""
+"""The web server around the page: its socket, its limits and response headers, and its shutdown."""
 
 import errno
 import logging
@@ -13,9 +13,9 @@ from tasks.errors import ConfigError
 from tasks.serving.hosts import Hosts
 
 HIGHEST_PORT = 65_535
-# what is on its way at the end may take this long
+# time for open requests at shutdown
 GRACE_S = 3
-# a page of nonsense from a model must not make a browser fetch anything from elsewhere
+# nothing that a model writes may make a browser fetch anything from elsewhere
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
@@ -32,21 +32,21 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to host and port, 0 for any free one; raises ConfigError when it cannot be had."""
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Bind a socket to host and port, 0 for any free port; raises ConfigError if that is not possible."""
     if not 0 <= port <= HIGHEST_PORT:
-        # getaddrinfo takes what is left of it after division
-        raise ConfigError(f"--port {port} is none: give another, from 0 to {HIGHEST_PORT}.")
+        # getaddrinfo would take the port modulo 65,536
+        raise ConfigError(f"--port {port} is not a port: give another, from 0 to {HIGHEST_PORT}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigError(f"--host {host} is no address of this machine ({error}): give another.") from None
+        raise ConfigError(f"--host {host} is not an address of this machine ({error}): give another.") from None
     try:
-        # a server that has just ended leaves its port in waiting
+        # the port of a server that has just ended is still in TIME_WAIT
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-        # listening at once: two servers that reuse addresses could otherwise bind the same port
+        # listen now: two servers that reuse addresses could otherwise bind the same port
         bound.listen()
     except OSError as error:
         bound.close()
@@ -55,8 +55,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-class Guard:
-    """The page's application, with limits on who sends what to it and rules for browsers on what it sends."""
+class LimitsMiddleware:
+    """ASGI middleware that checks host and body size of requests and adds security headers to responses."""
 
     def __init__(self, app: Callable[[Any, Receive, Send], Awaitable[None]], max_bytes: int, hosts: Hosts):
         self._app, self._max_bytes, self._hosts = app, max_bytes, hosts
@@ -64,26 +64,26 @@ class Guard:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        if reason := self._hosts.refusal_of(scope["headers"]):
+        if reason := self._hosts.reason_to_refuse(scope["headers"]):
             return await _refuse(send, 403, reason)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max_bytes:
             return await _refuse(send, 413, f"At most {self._max_bytes} bytes can be sent.")
         received = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            # a body whose length was not told
+            # of a body without a content length
             return {"type": "http.disconnect"} if received > self._max_bytes else message
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
-        return await self._app(scope, counted, guarded)
+        return await self._app(scope, receive_counted, send_with_headers)
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
@@ -93,17 +93,17 @@ async def _refuse(send: Send, status: int, sentence: str) -> None:
 
 
 def serve_until_signal(app: Any, bound: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM; what is on its way then has three seconds to end."""
+    """Answer requests until SIGINT or SIGTERM; open requests then have three seconds to end."""
     import uvicorn
 
-    # uvicorn ends in order and raises the signal anew, which must then end nothing more
-    before = {number: signal.signal(number, _nothing_more) for number in (signal.SIGINT, signal.SIGTERM)}
+    # uvicorn shuts down and raises the signal again, which must have no further effect
+    before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
         )
         server = uvicorn.Server(config)
-        # once it is to end, streams that are cut off are no errors
+        # streams that are cut off by the shutdown are no errors
         logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[bound])
@@ -112,5 +112,5 @@ def serve_until_signal(app: Any, bound: socket.socket) -> None:
             signal.signal(number, handler)
 
 
-def _nothing_more(number: int, frame: FrameType | None) -> None:
+def _ignore(number: int, frame: FrameType | None) -> None:
     pass

@@ -1,4 +1,4 @@
-"""Images from the web, within limits of size and time."""
+"""Download images from the web, with limits on size and time."""
 
 import time
 import urllib.error
@@ -17,17 +17,17 @@ CHUNK_BYTES = 1 << 16
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a file on the web rather than on this machine."""
+    """Whether a text is an http or https URL."""
     return text.lower().startswith(SCHEMES)
 
 
-class _OnlyWeb(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to the web alone, never to ftp or a file."""
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only, never to ftp or a file."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if not is_url(newurl):
             raise DataError(
-                f"{without_secrets(req.full_url)} leads to {without_secrets(newurl)}, which is not on the web."
+                f"{without_secrets(req.full_url)} redirects to {without_secrets(newurl)}, which is not on the web."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -39,19 +39,19 @@ def fetch_image(
     timeout_s: float = TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Fetch a file over http or https into `target`; raises DataError when it fails, is too large or too slow."""
+    """Download a file over http or https into `target`; raises DataError if it fails, is too large or too slow."""
     if not is_url(url):
-        raise DataError(f"{url} is no http or https address.")
+        raise DataError(f"{url} is not an http or https URL: give one.")
     deadline, shown = clock() + timeout_s, without_secrets(url)
     request = urllib.request.Request(url, headers={"User-Agent": "rsvlm"})  # noqa: S310 - checked above
-    opener = urllib.request.build_opener(_OnlyWeb)
+    opener = urllib.request.build_opener(_WebRedirects)
     try:
         with opener.open(request, timeout=timeout_s) as response, target.open("wb") as file:
             while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
                 if file.tell() > max_bytes:
-                    raise DataError(f"{shown} is larger than {max_bytes} bytes: fetch it yourself and cut it.")
+                    raise DataError(f"{shown} is larger than {max_bytes} bytes: download it yourself and crop it.")
                 if clock() > deadline:
-                    raise DataError(f"{shown} took longer than {timeout_s:g} s: fetch it yourself.")
+                    raise DataError(f"{shown} took longer than {timeout_s:g} s: download it yourself.")
     except (OSError, HTTPException, ValueError) as error:
-        raise DataError(f"{shown} cannot be fetched ({scrubbed(str(error))}): check the address.") from None
+        raise DataError(f"{shown} cannot be fetched ({scrubbed(str(error))}): check the URL.") from None

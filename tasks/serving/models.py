@@ -1,4 +1,4 @@
-"""The models that talk: one alone, or a base model and its tuned form in the memory of one."""
+"""The models that answer on the page and in the chat: one alone, or a base model and its tuned form sharing memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,56 +16,56 @@ BASE, TUNED = "base", "tuned"
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """A model by name; whatever is computed with it is computed within `at_work()`, step by step."""
+class ServedModel:
+    """A loaded model by name; every computation runs within `activate()`, one step at a time."""
 
     name: str
     loaded: LoadedModel
-    at_work: Callable[[], AbstractContextManager[None]] = nullcontext
+    activate: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class SharedWeights:
-    """One PEFT model that is the tuned model or its base, for one thread at a time.
+    """One PEFT model that acts as the tuned model or as its base, for one thread at a time.
 
-    An adapter is more than LoRA: the projector, and whatever else its training trained in full, is exchanged
-    as well. `replaced` holds the parameters that the adapter has replaced, each with the base's values.
+    An adapter is more than LoRA: the projector and all other modules that its training trained in full are exchanged
+    too. `replaced` holds the parameters that the adapter has replaced, each with the base's values on the same device.
     """
 
     def __init__(self, model: Any, replaced: list[tuple[Any, Any]]):
         from peft import PeftModel
 
-        self._lock, self._tuned = Lock(), True
-        # an adapter of embeddings alone has no layers beside the model's
+        self._lock, self._is_tuned = Lock(), True
+        # an adapter that only has embeddings adds no layers
         self._layers = model.base_model if isinstance(model, PeftModel) else None
         self._exchanged = replaced
 
     @contextmanager
-    def shown_as(self, tuned: bool) -> Iterator[None]:
-        """Let the model be the tuned one or the base while the context lasts; others wait."""
+    def activate(self, tuned: bool) -> Iterator[None]:
+        """Make the model the tuned one or the base within the context; other threads wait."""
         with self._lock:
-            if tuned != self._tuned:
+            if tuned != self._is_tuned:
                 self._switch(tuned)
             yield
 
     def _switch(self, tuned: bool) -> None:
-        # not PEFT's disable_adapter(): it walks over all weights each time, and this may be done for each token
+        # not PEFT's disable_adapter(): it walks over all weights, and this may run for each token
         if self._layers is not None:
             (self._layers.enable_adapter_layers if tuned else self._layers.disable_adapter_layers)()
-        for place, (parameter, other) in enumerate(self._exchanged):
-            self._exchanged[place] = (parameter, parameter.data)
+        for index, (parameter, other) in enumerate(self._exchanged):
+            self._exchanged[index] = (parameter, parameter.data)
             parameter.data = other
-        self._tuned = tuned
+        self._is_tuned = tuned
 
 
-def load_speakers(
+def load_served_models(
     model: Path, adapter: Path | None = None, dtype: str = "auto", projector: Projector = "adapter"
-) -> tuple[Speaker, ...]:
-    """The model of a directory; with an adapter the base model and the tuned one, whose weights are in memory once.
+) -> tuple[ServedModel, ...]:
+    """Load the model of a directory; with an adapter the base and the tuned model, which share their weights.
 
     Each prepares images as its own directory says. Raises ModelError as load_model does.
     """
     if adapter is None:
-        return (Speaker("model", load_model(model, dtype=dtype)),)
+        return (ServedModel("model", load_model(model, dtype=dtype)),)
     require_adapter(adapter, projector)
     device = choose_device()
     readers = [load_reader(model), load_reader(model, adapter)]
@@ -78,6 +78,8 @@ def load_speakers(
     tuned = put_on(loaded, lora).to(device)
     weights = SharedWeights(tuned, replaced)
     return tuple(
-        Speaker(name, LoadedModel(**vars(reader), model=tuned, device=device), partial(weights.shown_as, name == TUNED))
+        ServedModel(
+            name, LoadedModel(**vars(reader), model=tuned, device=device), partial(weights.activate, name == TUNED)
+        )
         for name, reader in zip((BASE, TUNED), readers, strict=True)
     )

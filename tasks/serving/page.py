@@ -1,4 +1,4 @@
-"""The web page: an image, questions about it, and one model's answers or two models' side by side."""
+"""The web page: an image, questions about it, and the answers of one model, or of two side by side."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,24 +10,23 @@ from starlette.routing import Mount
 
 from tasks.serving.answers import UPLOAD_BYTES, Example
 from tasks.serving.login import Login
-from tasks.serving.models import Speaker
-from tasks.serving.page_events import Events, names_of, show_base
-from tasks.serving.page_fields import endpoints_of, number_within, text_alone, told_alone
-from tasks.serving.page_session import MAX_SESSIONS, LeanStates
-from tasks.serving.request_filter import Behind, Gate
-from tasks.serving.sessions import Sessions
+from tasks.serving.models import ServedModel
+from tasks.serving.page_events import Events, chat_titles, show_base
+from tasks.serving.page_fields import bounded_number, endpoints_of, text_only, without_traceback
+from tasks.serving.request_filter import Backend, RequestFilter
+from tasks.serving.sessions import MAX_SESSIONS, LeanStates, Sessions
 from tasks.serving.uploads import Uploads
 
-MAX_WAITING = 64
-# every ten minutes, what was sent more than two hours ago is deleted
+MAX_QUEUED = 64
+# seconds: every ten minutes, uploads older than two hours are deleted
 CLEANING = (600, 7200)
-# one answer at a time: a model's memory is not shared; images are read beside it
+# one answer at a time, as the model fills the memory; images are read at the same time
 ANSWERING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "answering"}
 READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading", "api_visibility": "private"}
-UNSEEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-# through the queue, which alone can tell why a question is refused, but behind nobody
-ASKING: dict[str, Any] = {**UNSEEN, "concurrency_limit": None, "concurrency_id": "asking"}
-PRIVATE: dict[str, Any] = {**UNSEEN, "queue": False}
+HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# through the queue, as only its answers can say why a question is refused, but without waiting
+ASKING: dict[str, Any] = {**HIDDEN, "concurrency_limit": None, "concurrency_id": "asking"}
+PRIVATE: dict[str, Any] = {**HIDDEN, "queue": False}
 
 FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -42,7 +41,7 @@ CSS = """
 
 
 class Settings(NamedTuple):
-    """How answers are given."""
+    """The controls for how questions are answered."""
 
     temperature: gr.Slider
     max_new_tokens: gr.Slider
@@ -51,46 +50,46 @@ class Settings(NamedTuple):
 
 
 class Controls(NamedTuple):
-    """What a visitor sees and turns."""
+    """The components of the page."""
 
     image: gr.Image
     examples: gr.Dataset | None
     chats: list[gr.Chatbot]
     question: gr.Textbox
-    begin: gr.Button
+    restart: gr.Button
     settings: Settings
 
 
 def build_page(
-    speakers: Sequence[Speaker], about: str, uploads: Uploads, examples: Sequence[Example] = ()
+    models: Sequence[ServedModel], about: str, uploads: Uploads, examples: Sequence[Example] = ()
 ) -> gr.Blocks:
-    """The page for one speaker or, side by side, two; `about` says in a line what model answers."""
-    events = Events(speakers, examples, uploads)
+    """Build the page for one model or two; `about` is a line that says which model answers."""
+    events = Events(models, examples, uploads)
     with gr.Blocks(title="rsvlm", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(f"# Ask about a satellite image\n{about}", elem_id="title")
-        talk = gr.State(events.new_talk())
+        state = gr.State(events.new_state())
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                image, shown = _image(elem_id="image"), _examples(examples)
-                settings = _settings(len(speakers) > 1)
+                image, shown_examples = _image(elem_id="image"), _examples(examples)
+                settings = _settings(len(models) > 1)
             with gr.Column(scale=4, min_width=320):
-                chats, question = _chats(speakers), _question()
-                begin = gr.Button("Start over", size="sm")
-        controls = Controls(image, shown, chats, question, begin, settings)
-        _connect_image(controls, talk, events)
-        _connect_question(controls, talk, events)
-        _add_api(controls, events, [speaker.name for speaker in speakers])
-    # the examples, as Gradio laid them down
-    uploads.share()
-    # nobody but the queue starts what waits its turn
-    return page.queue(max_size=MAX_WAITING, api_open=False)
+                chats, question = _chats(models), _question()
+                restart = gr.Button("Start over", size="sm")
+        controls = Controls(image, shown_examples, chats, question, restart, settings)
+        _connect_image(controls, state, events)
+        _connect_question(controls, state, events)
+        _add_api(controls, events, [model.name for model in models])
+    # the examples, as Gradio copied them
+    uploads.share_existing()
+    # queued functions cannot be called directly
+    return page.queue(max_size=MAX_QUEUED, api_open=False)
 
 
-def mounted(page: gr.Blocks, uploads: Uploads, login: Login | None) -> Gate:
-    """The page as an application of its own, which loads nothing from elsewhere, behind its gate."""
-    gradio_app = _mounted(page, login)
+def mount_page(page: gr.Blocks, uploads: Uploads, login: Login | None) -> RequestFilter:
+    """Mount the page as an application that loads nothing from elsewhere, behind its request filter."""
+    gradio_app = _mount(page, login)
     inner: Any = next(route.app for route in gradio_app.routes if isinstance(route, Mount))
-    # Gradio looks at files' paths only once a page was launched, and a mounted one never is
+    # Gradio checks file paths only for a launched page, and a mounted page is never launched
     page.has_launched = True
     inner.state_holder = LeanStates()
     inner.state_holder.set_blocks(page)
@@ -99,10 +98,10 @@ def mounted(page: gr.Blocks, uploads: Uploads, login: Login | None) -> Gate:
         names = [f"access-token-{unsecure}{inner.cookie_id}" for unsecure in ("", "unsecure-")]
         return login is None or any(request.cookies.get(name) in inner.tokens for name in names)
 
-    return Gate(Behind(gradio_app, endpoints_of(page), uploads, Sessions(page._queue), is_member))
+    return RequestFilter(Backend(gradio_app, endpoints_of(page), uploads, Sessions(page._queue), is_member))
 
 
-def _mounted(page: gr.Blocks, login: Login | None) -> FastAPI:
+def _mount(page: gr.Blocks, login: Login | None) -> FastAPI:
     plain: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     page.state_session_capacity = MAX_SESSIONS
     return gr.mount_gradio_app(
@@ -117,20 +116,20 @@ def _image(**options: Any) -> gr.Image:
     image = gr.Image(
         label="Image", type="filepath", sources=["upload", "clipboard"], format="png", height=320, buttons=[], **options
     )
-    fetch = image.async_move_resource_to_block_cache
+    move = image.async_move_resource_to_block_cache
 
-    async def take(place: Any) -> str | None:
-        if str(place).lower().startswith(("http://", "https://")):
-            raise gr.Error("Send the image itself: this server fetches none.", print_exception=False)
-        return await fetch(place)
+    async def move_to_cache(path: Any) -> str | None:
+        if str(path).lower().startswith(("http://", "https://")):
+            raise gr.Error("Send the image itself: this server fetches no addresses.", print_exception=False)
+        return await move(path)
 
-    # Gradio itself would fetch addresses of any size, clip 16 bits and turn a broken file into "Error". A class of
-    # our own would make it write a file beside this one.
-    vars(image).update(preprocess=_path_in, async_move_resource_to_block_cache=take)
+    # Gradio's own methods would fetch addresses of any size, clip 16-bit images and turn a broken file into "Error".
+    # For a subclass it would write a file next to this one.
+    vars(image).update(preprocess=_path_of, async_move_resource_to_block_cache=move_to_cache)
     return image
 
 
-def _path_in(payload: Any) -> str | None:
+def _path_of(payload: Any) -> str | None:
     if payload is not None and payload.path is None:
         raise gr.Error("Send the image as a file.", print_exception=False)
     return None if payload is None else str(payload.path)
@@ -144,27 +143,29 @@ def _examples(examples: Sequence[Example]) -> gr.Dataset | None:
     )
 
 
-def _settings(two: bool) -> Settings:
+def _settings(can_compare: bool) -> Settings:
     with gr.Accordion("Settings", open=False):
         temperature = gr.Slider(
-            0, 2, value=0, step=0.1, label="Temperature", info="0: always the likeliest answer; more: more varied."
+            0, 2, value=0, step=0.1, label="Temperature", info="0: greedy decoding; higher: more varied answers."
         )
-        max_new_tokens = gr.Slider(1, 1024, value=256, step=1, precision=0, label="Longest answer, in tokens")
-        remember = gr.Checkbox(True, label="Answers take the earlier questions into account")
-        compare = gr.Checkbox(True, label="Ask the base model as well", visible=two)
-    numbers = number_within(temperature, "temperature"), number_within(max_new_tokens, "max_new_tokens")
+        max_new_tokens = gr.Slider(
+            1, 1024, value=256, step=1, precision=0, label="Maximum length of an answer in tokens"
+        )
+        remember = gr.Checkbox(True, label="Take earlier questions into account")
+        compare = gr.Checkbox(True, label="Also ask the base model", visible=can_compare)
+    numbers = bounded_number(temperature, "temperature"), bounded_number(max_new_tokens, "max_new_tokens")
     return Settings(*numbers, remember, compare)
 
 
-def _chats(speakers: Sequence[Speaker]) -> list[gr.Chatbot]:
+def _chats(models: Sequence[ServedModel]) -> list[gr.Chatbot]:
     with gr.Row():
         return [
             gr.Chatbot(
-                label=name, height=460, min_width=260, placeholder="Answers appear here.", elem_classes="chat",
-                # what a model says is text, never a page: no image or link in it is followed
+                label=title, height=460, min_width=260, placeholder="Answers appear here.", elem_classes="chat",
+                # answers are shown as text: images and links in them are not followed
                 render_markdown=False, sanitize_html=True, buttons=["copy"], feedback_options=None,
             )
-            for name in names_of(speakers)
+            for title in chat_titles(models)
         ]  # fmt: skip
 
 
@@ -175,40 +176,43 @@ def _question() -> gr.Textbox:
     )  # fmt: skip
 
 
-def _connect_image(controls: Controls, talk: gr.State, events: Events) -> None:
+def _connect_image(controls: Controls, state: gr.State, events: Events) -> None:
     image, shown = controls.image, [controls.question, *controls.chats]
-    image.clear(events.drop_image, talk, shown, **PRIVATE)
-    taken = [image.upload(events.take_image, [image, talk], shown, **PRIVATE)]
+    image.clear(events.drop_image, state, shown, **PRIVATE)
+    chosen = [image.upload(events.use_image, [image, state], shown, **PRIVATE)]
     if controls.examples is not None:
-        taken.append(controls.examples.click(events.take_example, [controls.examples, talk], shown, **PRIVATE))
-    for step in taken:
-        step.success(events.show_image, talk, image, show_progress="minimal", **READING)
+        chosen.append(controls.examples.click(events.use_example, [controls.examples, state], shown, **PRIVATE))
+    for step in chosen:
+        step.success(events.show_image, state, image, show_progress="minimal", **READING)
 
 
-def _connect_question(controls: Controls, talk: gr.State, events: Events) -> None:
+def _connect_question(controls: Controls, state: gr.State, events: Events) -> None:
     question, chats, settings = controls.question, controls.chats, controls.settings
     shown = [question, *chats]
-    asked = question.submit(events.ask_in_page, [question, talk, *settings], shown, **ASKING)
-    # "multiple": a stopped answer ends with its next token, and must not keep the next question out
+    asked = question.submit(events.ask_in_page, [question, state, *settings], shown, **ASKING)
+    # "multiple": a stopped answer runs on until its next token, and must not block the next question
     answered = asked.success(
-        events.answer_in_page, talk, shown, show_progress="minimal", show_progress_on=chats, trigger_mode="multiple",
+        events.answer_in_page, state, shown, show_progress="minimal", show_progress_on=chats, trigger_mode="multiple",
         api_visibility="private", **ANSWERING,
     )  # fmt: skip
-    answered.success(events.settle, talk, shown, trigger_mode="multiple", **PRIVATE)
-    answered.failure(events.settle_failure, talk, shown, trigger_mode="multiple", **PRIVATE)
-    # what was said stays in sight: Gradio writes "Error" over it
-    asked.failure(events.settle, talk, shown, **PRIVATE)
-    question.stop(events.stop, talk, shown, **PRIVATE)
-    # what is no longer seen must not be remembered either: a chat's own bin empties all
-    gr.on([controls.begin.click, *(chat.clear for chat in chats)], events.begin, talk, shown, **PRIVATE)
+    answered.success(events.settle, state, shown, trigger_mode="multiple", **PRIVATE)
+    answered.failure(events.settle_failure, state, shown, trigger_mode="multiple", **PRIVATE)
+    # restore the chats: Gradio writes "Error" over them
+    asked.failure(events.settle, state, shown, **PRIVATE)
+    question.stop(events.stop, state, shown, **PRIVATE)
+    # clearing one chat clears all: no round may stay in the history unseen
+    gr.on([controls.restart.click, *(chat.clear for chat in chats)], events.restart, state, shown, **PRIVATE)
     settings.compare.change(show_base, settings.compare, chats[0], **PRIVATE)
 
 
 def _add_api(controls: Controls, events: Events, names: Sequence[str]) -> None:
-    """The endpoint /ask for programs: it keeps nothing between two calls."""
+    """Add the endpoint /ask for programs, which keeps nothing between calls."""
     with gr.Column(visible=False):
-        image, question = _image(), text_alone(gr.Textbox(label="question"))
-        earlier, model = gr.JSON(label="earlier"), told_alone(gr.Radio(list(names), value=names[-1], label="model"))
+        image, question = _image(), text_only(gr.Textbox(label="question"))
+        earlier, model = (
+            gr.JSON(label="earlier"),
+            without_traceback(gr.Radio(list(names), value=names[-1], label="model")),
+        )
         answer, button = gr.Textbox(label="answer"), gr.Button()
     button.click(
         events.ask, [image, question, earlier, model, *controls.settings[:2]], answer,

@@ -1,4 +1,4 @@
-"""What happens when something is done on the page or asked through its API."""
+"""The functions behind the page's events and its API."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,165 +11,169 @@ import gradio as gr
 
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
-from tasks.serving.answers import Asked, Example, answers, preview_of, require_question
+from tasks.serving.answers import Example, ImageQuestion, make_preview, require_question, stream_answers
 from tasks.serving.conversation import History, Round
 from tasks.serving.http_request import VISITOR_HEADER
-from tasks.serving.models import BASE, Speaker
-from tasks.serving.page_state import Talk
+from tasks.serving.models import BASE, TUNED, ServedModel
+from tasks.serving.page_state import PageState
 from tasks.serving.uploads import Uploads
 
-MESSAGE_S = 20
-
+ERROR_S = 20
 
 Messages = list[dict[str, str]]
+# updates of the question box and of each model's chat
+Updates = tuple[Any, ...]
 
 
 class Events:
     """The functions behind the page, for one set of models."""
 
-    def __init__(self, speakers: Sequence[Speaker], examples: Sequence[Example], uploads: Uploads):
-        self._speakers, self._examples, self._uploads = list(speakers), list(examples), uploads
+    def __init__(self, models: Sequence[ServedModel], examples: Sequence[Example], uploads: Uploads):
+        self._models, self._examples, self._uploads = list(models), list(examples), uploads
 
-    def new_talk(self) -> Talk:
-        """A talk about no image, in which nothing was said."""
-        return Talk(len(self._speakers))
+    def new_state(self) -> PageState:
+        """The state of a new page: no image and no rounds."""
+        return PageState(len(self._models))
 
-    def begin(self, talk: Talk) -> tuple[Any, ...]:
-        """Forget what was said about the image: the question box and each speaker's chat."""
-        return self._begin(talk, talk.image)
+    def restart(self, state: PageState) -> Updates:
+        """Forget the rounds about the image."""
+        return self._restart(state, state.image)
 
-    def drop_image(self, talk: Talk) -> tuple[Any, ...]:
-        """Forget the image and what was said about it."""
-        return self._begin(talk, None)
+    def drop_image(self, state: PageState) -> Updates:
+        """Forget the image and the rounds about it."""
+        return self._restart(state, None)
 
-    def take_image(self, image: str | None, talk: Talk) -> tuple[Any, ...]:
-        """Talk about an uploaded image from now on."""
-        return self._begin(talk, Path(image) if image else None)
+    def use_image(self, image: str | None, state: PageState) -> Updates:
+        """Start over with an uploaded image."""
+        return self._restart(state, Path(image) if image else None)
 
-    def take_example(self, number: int, talk: Talk) -> tuple[Any, ...]:
-        """Talk about an example from now on, with its question in the box."""
+    def use_example(self, number: int, state: PageState) -> Updates:
+        """Start over with an example, its question in the box."""
         if type(number) is not int or not 0 <= number < len(self._examples):
-            raise _told(DataError("There is no such example: take another."))
+            raise _page_error(DataError("There is no such example: choose another."))
         example = self._examples[number]
-        talk.begin(example.image)
-        return self._page(talk, example.question)
+        state.restart(example.image)
+        return self._page(state, example.question)
 
-    def show_image(self, talk: Talk, request: gr.Request) -> Any:
-        """The path of what a browser can show of the image that is talked about, for who sent this request."""
-        image = talk.image
+    def show_image(self, state: PageState, request: gr.Request) -> Any:
+        """The path of a preview of the current image, for the visitor who sent this request."""
+        image = state.image
         if image is None:
             return gr.skip()
-        with _said_in_the_page():
-            preview = preview_of(image)
-        if talk.image != image:
+        with _errors_on_page():
+            preview = make_preview(image)
+        if state.image != image:
             return gr.skip()
-        return self._uploads.keep(request.headers[VISITOR_HEADER], "preview.png", partial(preview.save, format="PNG"))
+        return self._uploads.add(request.headers[VISITOR_HEADER], "preview.png", partial(preview.save, format="PNG"))
 
     def ask_in_page(
-        self, question: str, talk: Talk, temperature: float, max_new_tokens: int, remember: bool, compare: bool
-    ) -> tuple[Any, ...]:
-        """Let a question wait for its answer; while another one does, it stays in its box."""
-        if talk.pending:
-            return self._page(talk)
-        with _said_in_the_page():
-            asked = self._asked(talk.image, require_question(question), (temperature, max_new_tokens, remember))
-        # without comparison the last one answers alone: the tuned model where there are two
-        talk.ask(asked, range(len(self._speakers))[0 if compare else -1 :])
-        return self._page(talk, "")
+        self, question: str, state: PageState, temperature: float, max_new_tokens: int, remember: bool, compare: bool
+    ) -> Updates:
+        """Queue a question; while another one is pending, it stays in its box."""
+        if state.pending:
+            return self._page(state)
+        with _errors_on_page():
+            settings = temperature, max_new_tokens, remember
+            asked = self._image_question(state.image, require_question(question), settings)
+        # without comparison the last model answers alone: the tuned one if there are two
+        state.ask(asked, range(len(self._models))[0 if compare else -1 :])
+        return self._page(state, "")
 
-    def answer_in_page(self, talk: Talk) -> Iterator[tuple[Any, ...]]:
-        """Yield the question box and each speaker's chat as the answers to the waiting question grow."""
-        pending = talk.next_question()
+    def answer_in_page(self, state: PageState) -> Iterator[Updates]:
+        """Yield the page's updates as the answers to the waiting question grow."""
+        pending = state.start_next()
         if pending is None:
             return
         try:
-            for texts in answers([self._speakers[place] for place in pending.places], pending.asked, pending.rounds):
-                if talk.pending is not pending:
+            models = [self._models[index] for index in pending.models]
+            for texts in stream_answers(models, pending.asked, pending.rounds):
+                if state.pending is not pending:
                     return
                 pending.texts = texts
-                yield gr.skip(), *self._chats(talk)
-            talk.finish(pending)
+                yield gr.skip(), *self._chats(state)
+            state.finish(pending)
         except DataError as error:
-            if talk.pending is pending:
-                talk.stop()
-                # what could not be asked goes back into its box, to be mended
-                yield self._page(talk, pending.asked.question)
-                raise _told(error) from None
+            if state.pending is pending:
+                state.stop()
+                # a refused question returns to its box, to be corrected
+                yield self._page(state, pending.asked.question)
+                raise _page_error(error) from None
         finally:
-            if talk.pending is pending:
-                talk.stop()
+            if state.pending is pending:
+                state.stop()
 
-    def stop(self, talk: Talk) -> tuple[Any, ...]:
-        """Stop the answer; what was said of it is no part of the conversation."""
-        talk.stop()
-        return self._page(talk)
+    def stop(self, state: PageState) -> Updates:
+        """Stop the answer; it does not become part of the conversation."""
+        state.stop()
+        return self._page(state)
 
-    def settle(self, talk: Talk) -> tuple[Any, ...]:
-        """The page after an answer, whole or not: what came late from a stopped one is shown no longer."""
-        return self._page(talk)
+    def settle(self, state: PageState) -> Updates:
+        """The page after an answer has ended or was stopped; late pieces of a stopped one disappear."""
+        return self._page(state)
 
-    def settle_failure(self, talk: Talk) -> tuple[Any, ...]:
-        """The page after an answer that failed; a question that never came to its turn goes back into its box."""
-        waiting = talk.pending if talk.pending and not talk.pending.is_begun else None
+    def settle_failure(self, state: PageState) -> Updates:
+        """The page after an answer that failed; a question that was never started returns to its box."""
+        waiting = state.pending if state.pending and not state.pending.is_started else None
         if waiting is None:
-            return self._page(talk)
-        talk.stop()
-        return self._page(talk, waiting.asked.question)
+            return self._page(state)
+        state.stop()
+        return self._page(state, waiting.asked.question)
 
     def ask(
         self, image: str | None, question: str, earlier: Any, model: str | None, temperature: float, max_new_tokens: int
     ) -> Iterator[str]:
         """Answer one question about an image, streamed; `earlier` lists [question, answer] of each round before it."""
-        with _said_in_the_page():
-            asked = self._asked(Path(image) if image else None, question, (temperature, max_new_tokens, True))
-            rounds = _rounds_in(earlier)
-            for (text,) in answers([self._speaker(model)], asked, [rounds]):
+        with _errors_on_page():
+            path = Path(image) if image else None
+            asked = self._image_question(path, question, (temperature, max_new_tokens, True))
+            rounds = _parse_rounds(earlier)
+            for (text,) in stream_answers([self._model(model)], asked, [rounds]):
                 yield text
 
-    def _speaker(self, name: str | None) -> Speaker:
-        found = {speaker.name: speaker for speaker in self._speakers}
+    def _model(self, name: str | None) -> ServedModel:
+        found = {model.name: model for model in self._models}
         if name not in found:
             raise DataError(f"model is {name!r}: give one of {', '.join(found)}.")
         return found[name]
 
-    def _begin(self, talk: Talk, image: Path | None) -> tuple[Any, ...]:
-        talk.begin(image)
-        return self._page(talk)
+    def _restart(self, state: PageState, image: Path | None) -> Updates:
+        state.restart(image)
+        return self._page(state)
 
-    def _asked(self, image: Path | None, question: str, how: tuple[float, int, bool]) -> Asked:
+    def _image_question(self, image: Path | None, question: str, settings: tuple[float, int, bool]) -> ImageQuestion:
         if image is None:
             raise DataError("There is no image yet: upload one first.")
-        temperature, max_new_tokens, remember = how
+        temperature, max_new_tokens, remember = settings
         history: History = "predicted" if remember else "independent"
-        return Asked(image, question, Decoding(int(max_new_tokens), temperature), history)
+        return ImageQuestion(image, question, Decoding(int(max_new_tokens), temperature), history)
 
-    def _page(self, talk: Talk, question: str | None = None) -> tuple[Any, ...]:
-        """The question box, with another text where one is given, and each speaker's chat.
+    def _page(self, state: PageState, question: str | None = None) -> Updates:
+        """The question box, with a new text if one is given, and each model's chat.
 
-        The box's button stops the answer while there is one to wait for, and else sends.
+        While a question is pending, the box's button stops it; otherwise it sends.
         """
-        waits = talk.pending is not None
+        waits = state.pending is not None
         box = gr.update(submit_btn=not waits, stop_btn=waits)
-        return box if question is None else {**box, "value": question}, *self._chats(talk)
+        return box if question is None else {**box, "value": question}, *self._chats(state)
 
-    def _chats(self, talk: Talk) -> list[Messages]:
-        chats = [_messages(rounds) for rounds in talk.rounds]
-        if pending := talk.pending:
-            for place, text in zip(pending.places, pending.texts, strict=True):
-                # a chat shows by itself that an answer is still to come
-                chats[place] += _messages([(pending.asked.question, text)])[: 2 if text else 1]
+    def _chats(self, state: PageState) -> list[Messages]:
+        chats = [_messages(rounds) for rounds in state.rounds]
+        if pending := state.pending:
+            for index, text in zip(pending.models, pending.texts, strict=True):
+                # without an answer yet, Gradio's chat shows by itself that one is coming
+                chats[index] += _messages([(pending.asked.question, text)])[: 2 if text else 1]
         return chats
 
 
 def show_base(compare: bool) -> Any:
-    """The base model's chat is seen only in comparison."""
+    """Show the base model's chat only in a comparison."""
     return gr.update(visible=compare)
 
 
-def names_of(speakers: Sequence[Speaker]) -> list[str]:
-    """What the chats are called."""
-    titles = {BASE: "Base model", "tuned": "Tuned model", "model": "Answers"}
-    return [titles[speaker.name] for speaker in speakers]
+def chat_titles(models: Sequence[ServedModel]) -> list[str]:
+    """The titles of the models' chats."""
+    titles = {BASE: "Base model", TUNED: "Tuned model", "model": "Answers"}
+    return [titles[model.name] for model in models]
 
 
 def _messages(rounds: Sequence[Round]) -> Messages:
@@ -180,24 +184,25 @@ def _messages(rounds: Sequence[Round]) -> Messages:
     ]
 
 
-def _rounds_in(earlier: Any) -> list[Round]:
+def _parse_rounds(earlier: Any) -> list[Round]:
     rounds = earlier or []
-    whole = isinstance(rounds, list) and all(
+    valid = isinstance(rounds, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in rounds
     )
-    if not whole:
-        raise DataError("earlier is no list of [question, answer] pairs: mend it, or leave it out.")
+    if not valid:
+        raise DataError("earlier is not a list of [question, answer] pairs: correct it, or leave it out.")
     return [(question, answer) for question, answer in rounds]
 
 
 @contextmanager
-def _said_in_the_page() -> Iterator[None]:
+def _errors_on_page() -> Iterator[None]:
+    """Show a DataError on the page."""
     try:
         yield
     except DataError as error:
-        raise _told(error) from None
+        raise _page_error(error) from None
 
 
-def _told(error: DataError) -> gr.Error:
-    # the page takes the sentence for HTML, and a file's name may hold anything
-    return gr.Error(escape(str(error), quote=False), duration=MESSAGE_S, print_exception=False)
+def _page_error(error: DataError) -> gr.Error:
+    # the page renders the sentence as HTML, and a file's name may hold anything
+    return gr.Error(escape(str(error), quote=False), duration=ERROR_S, print_exception=False)

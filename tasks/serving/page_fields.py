@@ -1,4 +1,4 @@
-"""What the page's fields take: what they refuse is told to who sent it, and is no traceback in the server's log."""
+"""Input checks of the page's fields: a refusal is shown to its sender and leaves no traceback in the server's log."""
 
 import math
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import gradio as gr
 from tasks.serving.request_checks import Endpoint, Kind
 
 
-def told_alone(component: Any) -> Any:
-    """The component; what it refuses is told to who sent it alone."""
+def without_traceback(component: Any) -> Any:
+    """The component; values that it refuses are not logged."""
     check = component.preprocess
 
     def preprocess(payload: Any) -> Any:
@@ -20,34 +20,34 @@ def told_alone(component: Any) -> Any:
             error.print_exception = False
             raise
 
-    return _checked(component, preprocess)
+    return _with_preprocess(component, preprocess)
 
 
-def number_within(slider: gr.Slider, name: str) -> Any:
-    """The slider; it takes nothing but a number within its bounds."""
+def bounded_number(slider: gr.Slider, name: str) -> Any:
+    """The slider; it refuses everything but a number within its bounds."""
 
     def preprocess(payload: Any) -> float:
         is_number = isinstance(payload, int | float) and not isinstance(payload, bool) and math.isfinite(payload)
         if not is_number or not slider.minimum <= payload <= slider.maximum:
-            raise _refusal(f"{name} is {_shown(payload)}: give a number from {slider.minimum} to {slider.maximum}.")
+            raise _refusal(f"{name} is {_describe(payload)}: give a number from {slider.minimum} to {slider.maximum}.")
         return payload
 
-    return _checked(slider, preprocess)
+    return _with_preprocess(slider, preprocess)
 
 
-def text_alone(box: gr.Textbox) -> Any:
-    """The box; it takes nothing but text."""
+def text_only(box: gr.Textbox) -> Any:
+    """The box; it refuses everything but text."""
 
     def preprocess(payload: Any) -> str:
         if not isinstance(payload, str):
-            raise _refusal(f"{box.label} is {_shown(payload)}: give a text.")
+            raise _refusal(f"{box.label} is {_describe(payload)}: give a text.")
         return payload
 
-    return _checked(box, preprocess)
+    return _with_preprocess(box, preprocess)
 
 
 def endpoints_of(page: gr.Blocks) -> list[Endpoint]:
-    """The page's functions and what they take."""
+    """The page's functions and their inputs."""
     return [
         Endpoint(
             number=number,
@@ -65,8 +65,8 @@ def _kind_of(block: Any) -> Kind:
     return "image" if isinstance(block, gr.Image) else "plain"
 
 
-def _checked(component: Any, preprocess: Callable[[Any], Any]) -> Any:
-    # on the object: Gradio would write a file beside a class of our own
+def _with_preprocess(component: Any, preprocess: Callable[[Any], Any]) -> Any:
+    # set on the object: for a subclass Gradio would write a file next to this one
     vars(component).update(preprocess=preprocess)
     return component
 
@@ -75,7 +75,7 @@ def _refusal(sentence: str) -> gr.Error:
     return gr.Error(sentence, print_exception=False)
 
 
-def _shown(payload: Any) -> str:
+def _describe(payload: Any) -> str:
     if isinstance(payload, int | float):
         return str(payload)
-    return "missing" if payload is None else "no " + ("number" if isinstance(payload, str) else "single value")
+    return "missing" if payload is None else "not a " + ("number" if isinstance(payload, str) else "single value")

@@ -1,64 +1,67 @@
-"""What one visitor's page is about, kept on the server alone.
+"""The state of one visitor's page, kept on the server only.
 
-Steps of the page change it at once, in the order in which they arrive. What takes time, an answer or a picture, looks
-here whether it is still wanted: Gradio's own cancelling runs only after an event's other steps, and so hits a question
-that was asked in between.
+Page events change it at once, in the order in which they arrive. Whatever takes time, an answer or a preview, checks
+here whether it is still wanted: Gradio's own cancelling runs only after an event's other steps, and would then cancel
+a question that was asked in between.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.serving.answers import Asked
+from tasks.serving.answers import ImageQuestion
 from tasks.serving.conversation import Round
 
 
 @dataclass(eq=False)
-class Pending:
-    """A question that waits or is being answered: by which speakers, after which rounds, and what they said so far."""
+class PendingQuestion:
+    """A question that waits or is being answered: by the models at which indices, and their answers so far.
 
-    asked: Asked
-    places: Sequence[int]
+    `rounds` are the earlier rounds with each of these models.
+    """
+
+    asked: ImageQuestion
+    models: Sequence[int]
     rounds: Sequence[list[Round]]
     texts: list[str] = field(init=False)
-    is_begun: bool = False
+    is_started: bool = False
 
     def __post_init__(self) -> None:
-        self.texts = [""] * len(self.places)
+        self.texts = [""] * len(self.models)
 
 
-class Talk:
-    """An image, the rounds with each speaker, and the question that has no whole answer yet."""
+class PageState:
+    """An image, the rounds about it with each model, and the question without a complete answer."""
 
-    def __init__(self, speakers: int):
-        self._speakers = speakers
-        self.begin(None)
+    def __init__(self, models: int):
+        self._models = models
+        self.restart(None)
 
-    def begin(self, image: Path | None) -> None:
-        """Forget all that was said, and the question that is being answered."""
-        self.pending: Pending | None = None
-        # new lists: what an answer of before would still add goes nowhere
-        self.rounds: list[list[Round]] = [[] for _ in range(self._speakers)]
+    def restart(self, image: Path | None) -> None:
+        """Start over with an image: forget all rounds and the pending question."""
+        self.pending: PendingQuestion | None = None
+        # new lists: an answer that is still running must not add to them
+        self.rounds: list[list[Round]] = [[] for _ in range(self._models)]
         self.image = image
 
-    def ask(self, asked: Asked, places: Sequence[int]) -> None:
-        """Let a question wait for the speakers at some places; one that waits or is being answered is forgotten."""
-        self.pending = Pending(asked, places, [self.rounds[place] for place in places])
+    def ask(self, asked: ImageQuestion, models: Sequence[int]) -> None:
+        """Let a question wait for the models at these indices; it replaces a pending question."""
+        self.pending = PendingQuestion(asked, models, [self.rounds[index] for index in models])
 
     def stop(self) -> None:
-        """Forget the question that waits or is being answered."""
+        """Forget the pending question."""
         self.pending = None
 
-    def next_question(self) -> Pending | None:
-        """The question that waits, from now on being answered; None where none waits."""
+    def start_next(self) -> PendingQuestion | None:
+        """Return the waiting question and mark it as started; None if none waits."""
         pending = self.pending
-        if pending is None or pending.is_begun:
+        if pending is None or pending.is_started:
             return None
-        pending.is_begun = True
+        pending.is_started = True
         return pending
 
-    def finish(self, pending: Pending) -> None:
-        """Make a question and its answers a part of the conversation, unless it was stopped."""
+    def finish(self, pending: PendingQuestion) -> None:
+        """Add a question and its answers to the rounds, unless it was stopped."""
         if self.pending is pending:
             self.pending = None
             for rounds, text in zip(pending.rounds, pending.texts, strict=True):

@@ -1,4 +1,4 @@
-"""What a program or the page may send to be run: checked before Gradio looks at it."""
+"""Check what a program or the page sends to be run, before Gradio sees it."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,16 +9,17 @@ from tasks.files import fits_utf8
 from tasks.json_text import decode_json
 
 Kind = Literal["image", "state", "plain"]
+# of sessions, events and visitors
 NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class BadRequestError(ValueError):
-    """What was sent cannot be run, in a sentence."""
+    """A request that cannot be run; the message is a sentence for its sender."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A function of the page: its number, its name for programs, whether it waits its turn, and its inputs."""
+    """A function of the page: its number, its name in the API if it has one, whether it is queued, and its inputs."""
 
     number: int
     name: str | None
@@ -26,42 +27,42 @@ class Endpoint:
     kinds: Sequence[Kind]
 
 
-def object_in(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body; raises BadRequestError where it is none that can be written as JSON again."""
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; raises BadRequestError for anything that cannot be written as JSON again."""
     try:
         found = decode_json(body.decode())
     except ValueError:
-        raise BadRequestError("The body is no JSON that can be taken: mend it.") from None
+        raise BadRequestError("The body is not valid JSON: correct it.") from None
     if not fits_utf8(found):
-        # halves of characters are read, but nothing later can write them
-        raise BadRequestError("The body holds half a character: mend it.")
+        # lone surrogates can be read from JSON, but not be written later
+        raise BadRequestError("The body holds half a Unicode character: correct it.")
     if not isinstance(found, dict):
-        raise BadRequestError("The body is no JSON object: send one.")
+        raise BadRequestError("The body is not a JSON object: send one.")
     return found
 
 
 def name_in(sent: dict[str, Any], field: str) -> str:
-    """A field that holds a name, such as a session's; raises BadRequestError where it does not."""
+    """The value of a field that holds a name, such as a session's; raises BadRequestError for anything else."""
     value = sent.get(field)
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise BadRequestError(f"{field} is no name: send one of letters and digits, 64 at most.")
+        raise BadRequestError(f"{field} is not a name: send at most 64 letters, digits, dashes and underscores.")
     return value
 
 
-def data_for(endpoint: Endpoint, sent: dict[str, Any], is_own: Callable[[str], bool]) -> list[Any]:
-    """What an endpoint is called with; only an image may be a file, and only one that `is_own` knows.
+def inputs_for(endpoint: Endpoint, sent: dict[str, Any], is_own: Callable[[str], bool]) -> list[Any]:
+    """The inputs that an endpoint is called with.
 
-    Raises BadRequestError where something else was sent.
+    Only an image may be a file, and only one for which `is_own(path)` holds. Raises BadRequestError otherwise.
     """
     data = sent.get("data")
     if not isinstance(data, list) or len(data) != len(endpoint.kinds):
-        raise BadRequestError(f"data is no list of {len(endpoint.kinds)} values: send one for each input.")
-    return [_value(kind, value, is_own) for kind, value in zip(endpoint.kinds, data, strict=True)]
+        raise BadRequestError(f"data is not a list of {len(endpoint.kinds)} values: send one for each input.")
+    return [_input(kind, value, is_own) for kind, value in zip(endpoint.kinds, data, strict=True)]
 
 
-def _value(kind: Kind, value: Any, is_own: Callable[[str], bool]) -> Any:
+def _input(kind: Kind, value: Any, is_own: Callable[[str], bool]) -> Any:
     if kind == "state":
-        # it is the server's alone
+        # kept on the server only
         return None
     if kind == "image":
         return value if value is None else _image(value, is_own)
@@ -73,12 +74,16 @@ def _value(kind: Kind, value: Any, is_own: Callable[[str], bool]) -> Any:
 def _image(value: Any, is_own: Callable[[str], bool]) -> dict[str, Any]:
     path = value.get("path") if isinstance(value, dict) else None
     if not isinstance(path, str) or not is_own(path):
-        raise BadRequestError("The image is none of your uploads: upload it first; this server fetches and reads none.")
-    # nothing else that was said of it: an address would be followed
+        raise BadRequestError(
+            "The image is not one of your uploads: upload it first; this server fetches no addresses and reads no "
+            "other files."
+        )
+    # no other field: Gradio would fetch a URL
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
 def _parts(value: Any) -> Iterator[Any]:
+    """Yield a value and all members of nested lists."""
     pending = [value]
     while pending:
         part = pending.pop()

@@ -1,4 +1,4 @@
-"""The gate before Gradio: a request passes only where the page or a program needs it, and only as it is meant."""
+"""The filter in front of Gradio: only requests that the page or a program needs pass, rebuilt from checked parts."""
 
 import asyncio
 import json
@@ -12,28 +12,29 @@ from typing import Any
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from tasks.serving.http_request import App, Scope, Visit, refusal
-from tasks.serving.login import Slowdown
-from tasks.serving.request_checks import BadRequestError, Endpoint, data_for, name_in, object_in
+from tasks.serving.http_request import App, FilteredRequest, Scope, refusal
+from tasks.serving.login import LoginThrottle
+from tasks.serving.request_checks import BadRequestError, Endpoint, inputs_for, name_in, parse_object
 from tasks.serving.sessions import Sessions
 from tasks.serving.uploads import KEPT_S, Uploads
 
 API = "/gradio_api"
-# of these a browser makes nothing but a picture
-PICTURES = {
+# types that a browser displays as nothing but an image
+IMAGE_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
     ".gif": "image/gif",
 }
-# what is needed to see the page, or that one has to log in
-OPEN_PATHS = re.compile(
+# what a visitor needs to see the page or its login form
+PUBLIC_PATHS = re.compile(
     r"/|/config|/theme\.css|/(?:assets|static|svelte)/[\w./-]+|/favicon\.ico|/robots\.txt|/manifest\.json|/logout"
     rf"|{API}/(?:login_check|app_id|theme\.css)",
     re.ASCII,
@@ -42,8 +43,11 @@ MEMBER_PATHS = re.compile(rf"{API}/(?:info|user|heartbeat/[\w-]{{1,64}})", re.AS
 
 
 @dataclass(frozen=True)
-class Behind:
-    """What the gate stands before: Gradio's application, the page's endpoints, its files and its queue."""
+class Backend:
+    """What is behind the filter: Gradio's application, the page's endpoints, uploads and sessions.
+
+    `is_member` says whether a request has logged in; without a login every request has.
+    """
 
     app: App
     endpoints: Sequence[Endpoint]
@@ -52,18 +56,18 @@ class Behind:
     is_member: Callable[[Request], bool]
 
 
-class Gate:
-    """An ASGI application that answers or refuses a request itself, or passes it on in a form of its own making."""
+class RequestFilter:
+    """An ASGI application that answers or refuses a request itself, or passes a rebuilt one on."""
 
-    def __init__(self, behind: Behind):
-        self._behind, self._slowdown = behind, Slowdown()
-        self._endpoints = {endpoint.number: endpoint for endpoint in behind.endpoints}
-        self._names = {endpoint.name: endpoint for endpoint in behind.endpoints if endpoint.name}
-        self._answers = (
+    def __init__(self, backend: Backend):
+        self._backend, self._throttle = backend, LoginThrottle()
+        self._endpoints = {endpoint.number: endpoint for endpoint in backend.endpoints}
+        self._names = {endpoint.name: endpoint for endpoint in backend.endpoints if endpoint.name}
+        self._routes = (
             ("GET", rf"{API}/file=(.+)", self._file),
             ("HEAD", rf"{API}/file=(.+)", self._file),
             ("POST", rf"{API}/upload", self._upload),
-            ("GET", rf"{API}/upload_progress", self._progress),
+            ("GET", rf"{API}/upload_progress", self._upload_progress),
             ("POST", rf"{API}/queue/join", self._join),
             ("GET", rf"{API}/queue/data", self._listen),
             ("POST", rf"{API}/run/[\w-]+", self._run),
@@ -75,146 +79,149 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            return await self._behind.app(scope, receive, send)
+            return await self._backend.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close"})
-        visit = Visit(self._behind.app, scope, receive, send)
+        request = FilteredRequest(self._backend.app, scope, receive, send)
         try:
-            answer = await self._answer(visit)
+            response = await self._respond(request)
         except BadRequestError as error:
-            answer = refusal(422, str(error))
+            response = refusal(422, str(error))
         except MultiPartException as error:
-            answer = refusal(400, error.message)
+            response = refusal(400, error.message)
         except ClientDisconnect:
-            # the sender, or the limit of what can be sent
-            answer = refusal(413, "What was sent did not come to its end, or is too much.")
+            # by the client, or by the limit on the body's size
+            response = refusal(413, "The request is incomplete or too large.")
         except HTTPException as error:
-            answer = refusal(error.status_code, error.detail)
-        if answer is not None:
-            await answer(visit.scope, visit.receive, visit.send)
+            response = refusal(error.status_code, error.detail)
+        if response is not None:
+            await response(request.scope, request.receive, request.send)
 
-    async def _answer(self, visit: Visit) -> Response | None:
-        method, path = visit.scope["method"], visit.scope["path"]
+    async def _respond(self, request: FilteredRequest) -> Response | None:
+        method, path = request.scope["method"], request.scope["path"]
         if method == "POST" and path == "/login":
-            return await self._login(visit)
+            return await self._login(request)
         if path == "/logout":
-            # the others who use the same login stay
-            visit.scope["query_string"] = b"all_session=false"
-        if method in ("GET", "HEAD") and OPEN_PATHS.fullmatch(path) and ".." not in path:
-            return await visit.pass_on()
-        if not self._behind.is_member(visit.request):
+            # other visitors with the same login stay logged in
+            request.scope["query_string"] = b"all_session=false"
+        if method in ("GET", "HEAD") and PUBLIC_PATHS.fullmatch(path) and ".." not in path:
+            return await request.pass_on()
+        if not self._backend.is_member(request.request):
             return refusal(401, "Not authenticated")
         if method == "GET" and MEMBER_PATHS.fullmatch(path):
-            return await visit.pass_on()
-        for wanted, pattern, answer in self._answers:
+            return await request.pass_on()
+        for wanted, pattern, respond in self._routes:
             if method == wanted and (found := re.fullmatch(pattern, path, re.ASCII | re.DOTALL)):
-                return await answer(visit, *found.groups())
+                return await respond(request, *found.groups())
         return refusal(404, "There is nothing here.")
 
-    async def _login(self, visit: Visit) -> Response | None:
-        body = await visit.body()
-        async with self._slowdown.attempt(visit.address) as attempt:
+    async def _login(self, request: FilteredRequest) -> Response | None:
+        body = await request.body()
+        async with self._throttle.attempt(request.address) as attempt:
             if attempt is None:
                 return refusal(429, "Too many wrong passwords: wait, and try again.")
-            answer = await visit.answer(body, kind=None)
-            attempt.is_right = answer.status_code == 200
-        return answer
+            response = await request.respond_to(body, content_type=None)
+            attempt.succeeded = response.status_code == 200
+        return response
 
-    async def _file(self, visit: Visit, path: str) -> Response:
-        if not self._behind.uploads.is_for(visit.visitor, path) or not Path(path).is_file():
-            return refusal(403, "This file is none of your uploads and no example.")
-        picture = PICTURES.get(Path(path).suffix.lower())
+    async def _file(self, request: FilteredRequest, path: str) -> Response:
+        if not self._backend.uploads.may_read(request.visitor, path) or not Path(path).is_file():
+            return refusal(403, "This file is neither one of your uploads nor an example.")
+        image_type = IMAGE_TYPES.get(Path(path).suffix.lower())
         return FileResponse(
             path,
-            media_type=f"image/{picture}" if picture else "application/octet-stream",
+            media_type=image_type or "application/octet-stream",
             filename=Path(path).name,
-            content_disposition_type="inline" if picture else "attachment",
+            content_disposition_type="inline" if image_type else "attachment",
         )
 
-    async def _upload(self, visit: Visit) -> Response:
+    async def _upload(self, request: FilteredRequest) -> Response:
         paths = []
-        async with visit.request.form(max_files=10, max_fields=10) as form:
+        async with request.request.form(max_files=10, max_fields=10) as form:
             for sent in form.getlist("files"):
                 if isinstance(sent, str):
                     raise BadRequestError("files holds text: send a file.")
-                paths.append(await run_in_threadpool(self._keep, visit.visitor, sent))
+                paths.append(await run_in_threadpool(self._store, request.visitor, sent))
         if not paths:
             raise BadRequestError("There is no file: send one as files.")
-        # also where no other comes by then
-        asyncio.get_running_loop().call_later(KEPT_S + 1, self._behind.uploads.forget_old)
+        # delete them in time even if nothing else is uploaded
+        asyncio.get_running_loop().call_later(KEPT_S + 1, self._backend.uploads.delete_old)
         return JSONResponse(paths)
 
-    def _keep(self, visitor: str, sent: Any) -> str:
-        return self._behind.uploads.keep(visitor, sent.filename or "", lambda file: copyfileobj(sent.file, file))
+    def _store(self, visitor: str, sent: UploadFile) -> str:
+        return self._backend.uploads.add(visitor, sent.filename or "", lambda file: copyfileobj(sent.file, file))
 
-    async def _progress(self, visit: Visit) -> Response:
-        # an upload is there as soon as it is answered
+    async def _upload_progress(self, request: FilteredRequest) -> Response:
+        # empty: an upload is complete when its request is answered
         return Response(media_type="text/event-stream")
 
-    async def _join(self, visit: Visit) -> Response:
-        sent = object_in(await visit.body())
+    async def _join(self, request: FilteredRequest) -> Response:
+        sent = parse_object(await request.body())
         endpoint = self._endpoint(sent, is_queued=True)
-        return await self._ask(visit, endpoint, sent, {"fn_index": endpoint.number})
+        return await self._enqueue(request, endpoint, sent, {"fn_index": endpoint.number})
 
-    async def _call(self, visit: Visit, name: str) -> Response:
+    async def _call(self, request: FilteredRequest, name: str) -> Response:
         if name not in self._names:
             raise HTTPException(404, f"There is no endpoint of that name: use one of {', '.join(self._names)}.")
-        sent = {"session_hash": secrets.token_hex(16), **object_in(await visit.body())}
-        return await self._ask(visit, self._names[name], sent, {})
+        sent = {"session_hash": secrets.token_hex(16), **parse_object(await request.body())}
+        return await self._enqueue(request, self._names[name], sent, {})
 
-    async def _ask(self, visit: Visit, endpoint: Endpoint, sent: dict[str, Any], more: dict[str, Any]) -> Response:
+    async def _enqueue(
+        self, request: FilteredRequest, endpoint: Endpoint, sent: dict[str, Any], more: dict[str, Any]
+    ) -> Response:
         session = name_in(sent, "session_hash")
-        body = {"data": self._data(visit, endpoint, sent), "session_hash": session, **more}
-        answer = await visit.answer(json.dumps(body).encode())
-        if answer.status_code == 503:
-            return refusal(429, "Too many questions wait: try again later.")
-        self._behind.sessions.expect(session)
-        return answer
+        body = {"data": self._inputs(request, endpoint, sent), "session_hash": session, **more}
+        response = await request.respond_to(json.dumps(body).encode())
+        if response.status_code == 503:
+            return refusal(429, "Too many questions are waiting: try again later.")
+        self._backend.sessions.expect_listener(session)
+        return response
 
-    async def _run(self, visit: Visit) -> Response:
-        sent = object_in(await visit.body())
+    async def _run(self, request: FilteredRequest) -> Response:
+        sent = parse_object(await request.body())
         endpoint = self._endpoint(sent, is_queued=False)
         session = name_in(sent, "session_hash")
-        body = {"data": self._data(visit, endpoint, sent), "fn_index": endpoint.number, "session_hash": session}
-        return await visit.answer(json.dumps(body).encode())
+        inputs = self._inputs(request, endpoint, sent)
+        body = {"data": inputs, "fn_index": endpoint.number, "session_hash": session}
+        return await request.respond_to(json.dumps(body).encode())
 
-    def _data(self, visit: Visit, endpoint: Endpoint, sent: dict[str, Any]) -> list[Any]:
-        return data_for(endpoint, sent, lambda path: self._behind.uploads.is_for(visit.visitor, path))
+    def _inputs(self, request: FilteredRequest, endpoint: Endpoint, sent: dict[str, Any]) -> list[Any]:
+        return inputs_for(endpoint, sent, lambda path: self._backend.uploads.may_read(request.visitor, path))
 
     def _endpoint(self, sent: dict[str, Any], is_queued: bool) -> Endpoint:
         number = sent.get("fn_index")
         endpoint = self._endpoints.get(number) if type(number) is int else None
         if endpoint is None or endpoint.is_queued is not is_queued:
-            raise BadRequestError("fn_index is no number of a function that can be called here.")
+            raise BadRequestError("fn_index is not the number of a function that can be called here.")
         return endpoint
 
-    async def _listen(self, visit: Visit) -> Response | None:
-        session = name_in(dict(visit.request.query_params), "session_hash")
-        visit.scope["query_string"] = urlencode({"session_hash": session}).encode()
-        return await self._stream(visit, session)
+    async def _listen(self, request: FilteredRequest) -> Response | None:
+        session = name_in(dict(request.request.query_params), "session_hash")
+        request.scope["query_string"] = urlencode({"session_hash": session}).encode()
+        return await self._stream(request, session)
 
-    async def _listen_to_call(self, visit: Visit, event: str) -> Response | None:
-        return await self._stream(visit, self._behind.sessions.of_event(event) or "")
+    async def _listen_to_call(self, request: FilteredRequest, event: str) -> Response | None:
+        return await self._stream(request, self._backend.sessions.session_of(event) or "")
 
-    async def _stream(self, visit: Visit, session: str) -> Response | None:
-        sessions = self._behind.sessions
-        if not sessions.is_known(session):
-            return refusal(404, "Nothing was asked here: ask first.")
-        if sessions.is_open(session):
-            return refusal(409, "Somebody listens here already.")
+    async def _stream(self, request: FilteredRequest, session: str) -> Response | None:
+        sessions = self._backend.sessions
+        if not sessions.has_messages(session):
+            return refusal(404, "There is nothing to stream here: ask first.")
+        if sessions.has_listener(session):
+            return refusal(409, "This stream is already open.")
         sessions.open(session)
         try:
-            return await visit.pass_on()
+            return await request.pass_on()
         finally:
             sessions.close(session)
 
-    async def _cancel(self, visit: Visit) -> Response:
-        sent = object_in(await visit.body())
+    async def _cancel(self, request: FilteredRequest) -> Response:
+        sent = parse_object(await request.body())
         number = sent.get("fn_index")
         if type(number) is not int or number not in self._endpoints:
-            raise BadRequestError("fn_index is no number of a function.")
+            raise BadRequestError("fn_index is not the number of a function.")
         names = {field: name_in(sent, field) for field in ("session_hash", "event_id")}
-        return await visit.answer(json.dumps({**names, "fn_index": number}).encode())
+        return await request.respond_to(json.dumps({**names, "fn_index": number}).encode())
 
-    async def _reset(self, visit: Visit) -> Response:
+    async def _reset(self, request: FilteredRequest) -> Response:
         return JSONResponse({"success": True})

@@ -1,4 +1,4 @@
-"""The chat in a terminal or through a pipe: an image, prompts about it, "exit" for the next image, "stop"."""
+"""The chat in a terminal or through a pipe: an image, then prompts; "exit" for the next image, "stop" to quit."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ NEXT_IMAGE, QUIT = "exit", "stop"
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where lines come from and where they go; what to type is said only to a person, not into a pipe."""
+    """The streams of a chat; input prompts are printed for a person only, not for a pipe."""
 
     source: TextIO
     answers: TextIO
     messages: TextIO
 
     def lines(self, invitation: str) -> Iterator[str]:
-        """What is typed, line by line, without empty lines; ends with "stop" or the input."""
+        """Yield the typed lines without empty ones, until "stop" or the end of the input."""
         while True:
             if self.source.isatty():
                 print(invitation, end="", file=self.messages, flush=True)
@@ -34,33 +34,34 @@ class Terminal:
             if text:
                 yield text
 
-    def complain(self, error: object) -> None:
+    def report(self, error: object) -> None:
+        """Print an error message."""
         print(f"error: {error}", file=self.messages, flush=True)
 
 
 def chat(open_image: Callable[[Path], Conversation], terminal: Terminal) -> None:
-    """Talk about one image after another until "stop" or the end of the input.
+    """Converse about one image after another until "stop" or the end of the input.
 
-    A person is asked again for an image that cannot be read; raises DataError where it comes through a pipe.
+    A person is asked again for an image that cannot be read; through a pipe it raises DataError.
     """
     with TemporaryDirectory(prefix="rsvlm-chat-") as folder:
-        for place in terminal.lines("image path or URL: "):
-            if place.lower() == NEXT_IMAGE:
+        for image in terminal.lines("image path or URL: "):
+            if image.lower() == NEXT_IMAGE:
                 continue
             try:
-                conversation = _opened(place, open_image, Path(folder))
+                conversation = _open_conversation(image, open_image, Path(folder))
             except DataError as error:
                 if not terminal.source.isatty():
-                    # the lines that follow are prompts about it, and no images
+                    # the next lines are prompts about this image: they must not be taken for images
                     raise
-                terminal.complain(error)
+                terminal.report(error)
                 continue
-            if not _talk(conversation, terminal):
+            if not _answer_prompts(conversation, terminal):
                 return
 
 
-def _talk(conversation: Conversation, terminal: Terminal) -> bool:
-    """Answer prompts about one image; True when another image is to follow, False at the end."""
+def _answer_prompts(conversation: Conversation, terminal: Terminal) -> bool:
+    """Answer prompts about one image; returns True if another image follows, False at the end."""
     for prompt in terminal.lines("prompt: "):
         if prompt.lower() == NEXT_IMAGE:
             return True
@@ -69,21 +70,21 @@ def _talk(conversation: Conversation, terminal: Terminal) -> bool:
                 print(piece, end="", file=terminal.answers, flush=True)
             print(file=terminal.answers, flush=True)
         except DataError as error:
-            terminal.complain(f'{error}; "{NEXT_IMAGE}" begins anew with an image')
+            terminal.report(f'{error}; type "{NEXT_IMAGE}" to start over with an image')
     return False
 
 
-def _opened(place: str, open_image: Callable[[Path], Conversation], folder: Path) -> Conversation:
-    if not is_url(place):
-        path = Path(place).expanduser()
+def _open_conversation(image: str, open_image: Callable[[Path], Conversation], folder: Path) -> Conversation:
+    if not is_url(image):
+        path = Path(image).expanduser()
         if not path.exists():
-            # there is no record here whose path could be checked
-            raise DataError(f"{place} does not exist: give the path or the address of an image.")
+            # not the message of read_image, which names a record
+            raise DataError(f"{image} does not exist: give the path or URL of an image.")
         return open_image(path)
     file = folder / "image"
-    fetch_image(place, file)
+    fetch_image(image, file)
     try:
         return open_image(file)
     except DataError as error:
-        # the address is what the user knows, not where the file lay for a moment
-        raise DataError(str(error).replace(str(file), without_secrets(place))) from None
+        # name the URL, which the user knows, not the temporary file
+        raise DataError(str(error).replace(str(file), without_secrets(image))) from None

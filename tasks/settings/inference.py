@@ -1,61 +1,95 @@
-"""The section `inference`: what is asked of a model, and how it is made to answer."""
+"""The section `inference`: what a model is asked, and how it answers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.settings.base import Section
+
+History: TypeAlias = Literal["independent", "predicted", "reference"]
+CaptionTurns: TypeAlias = Literal["first", "all"]
+
+
+def _known_engine(name: str) -> str:
+    if name not in ENGINES:
+        *others, last = map(repr, ENGINES)
+        raise PydanticCustomError(
+            "literal_error", "Input should be {choices}", {"choices": f"{', '.join(others)} or {last}"}
+        )
+    return name
+
+
+def _describe(name: str) -> str:
+    return f"{name}: {ENGINES[name].summary} (needs {ENGINES[name].needs})"
+
+
+def _add_engine_choices(schema: dict[str, Any]) -> None:
+    # as for a Literal: the run form offers them
+    schema["enum"] = list(ENGINES)
 
 
 class InferenceConfig(Section):
-    """How the test set is answered; what is not in `content` changes no answer, only how soon it comes."""
+    """How the test set is answered; settings that are not in `content` change the speed, not the answers."""
 
     batch_size: int | None = Field(
         None,
         ge=1,
         le=4096,
-        description="Most questions a batch; empty: as memory allows, at most 256 on a GPU and 64 beside one. "
-        "Halved where memory is short all the same.",
+        description="Maximum questions per batch; empty: as memory allows, at most 256 on a GPU and 64 on a CPU. "
+        "Halved when memory runs out.",
     )
     image_workers: int = Field(2, ge=1, le=64, description="Threads that prepare images while the model computes.")
     workers: int = Field(
-        1, ge=1, le=1024, description="Processes that share the subsets, one a GPU; more than one needs as many GPUs."
+        1,
+        ge=1,
+        le=1024,
+        description="Processes that share the subsets; each takes one GPU.",
     )
     ray_address: str | None = Field(
         None, description="Ray cluster for these processes, e.g. ray://host:10001 or auto; empty: this machine."
     )
-    max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer in tokens.")
-    temperature: float = Field(0.0, ge=0, le=5, description="0: the likeliest token; above: tokens are drawn.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Drawn from the likeliest tokens that make up this share.")
-    seed: int = Field(28, ge=0, description="Seed of the drawn tokens; each question draws for itself.")
-    history: Literal["independent", "predicted", "reference"] = Field(
+    max_new_tokens: int = Field(128, ge=1, le=4096, description="Maximum length of an answer in tokens.")
+    temperature: float = Field(0.0, ge=0, le=5, description="Sampling temperature; 0: greedy decoding.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: total probability of the tokens sampled from.")
+    seed: int = Field(28, ge=0, description="Seed of sampling; each question derives its own seed from it.")
+    history: History = Field(
         "independent",
-        description="What a later turn sees of the earlier ones: nothing, the model's own answers, or the true ones.",
+        description="What a later turn sees of the earlier ones: nothing, the model's own answers (predicted), or the "
+        "reference answers.",
     )
-    caption_turns: Literal["first", "all"] = Field("first", description="Caption turns asked of a record.")
+    caption_turns: CaptionTurns = Field("first", description="Caption prompts of a record that are asked.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Type of the weights while answering; auto: bfloat16 on a GPU, float32 on a CPU."
+        "auto", description="Number type of the weights; auto: bfloat16 on a GPU, float32 on a CPU."
     )
-    engine: Literal["transformers", "vllm", "echo"] = Field(
-        "transformers",
-        description="What answers; vllm needs a GPU and its package; echo: no model, for trying out a data folder.",
+    engine: Annotated[str, AfterValidator(_known_engine)] = Field(
+        DEFAULT_ENGINE,
+        description=f"What answers. {'; '.join(map(_describe, ENGINES))}.",
+        json_schema_extra=_add_engine_choices,
     )
-    cache: bool = Field(True, description="Keep answers in the store, and ask nothing again that is kept there.")
+    cache: bool = Field(True, description="Cache answers in the store, and ask no question whose answer is cached.")
     equality_sample: int = Field(
         16,
         ge=0,
         le=1000,
-        description="Questions that are asked again one by one where numbers are not float32, to count equal answers.",
+        description="Questions asked again one at a time where an answer may depend on its batch, to count equal "
+        "answers.",
     )
 
     @property
     def content(self) -> dict[str, Any]:
-        """What decides the answers."""
+        """The settings that decide the answers."""
         kept = {"history", "caption_turns", "dtype", "engine"}
         return {**self.model_dump(mode="json", include=kept), **self.decoding}
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """What decides how tokens are chosen; seed and share count only where they are drawn."""
-        drawn = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
-        return {"max_new_tokens": self.max_new_tokens, **drawn}
+        """The settings that decide how tokens are chosen; `top_p` and `seed` count only with sampling."""
+        sampled = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
+        return {"max_new_tokens": self.max_new_tokens, **sampled}
+
+    @property
+    def adapter_engine(self) -> str:
+        """The engine for a base model with an adapter: this one, or the default if it takes merged models only."""
+        return self.engine if ENGINES[self.engine].takes_adapters else DEFAULT_ENGINE

@@ -1,12 +1,13 @@
-"""The leaderboard as one HTML file that needs no network, and as rows for Prefect's pages."""
+"""The leaderboard as one HTML file that needs no network, with its charts, and as rows for Prefect's pages."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import log10
 from typing import Any
 
-from tasks.sweeping.charts import draw_importance, draw_parallel
-from tasks.sweeping.leaderboard import Row
-from tasks.sweeping.search_space import shown
+from tasks.evaluation.headline import HeadlineScore
+from tasks.sweeping.leaderboard import BEST, TIE, LeaderboardRow
+from tasks.sweeping.search_space import format_value
 
 STYLE = """
 :root{color-scheme:light dark;--page:#f6f7f5;--card:#fff;--ink:#1d2420;--quiet:#5d6a63;--line:#dfe4e0;--good:#1f7a55;
@@ -27,35 +28,41 @@ svg polyline.tie{stroke:var(--tie);opacity:.9}svg polyline.best{stroke:var(--goo
 svg rect{fill:var(--good)}
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-# fewer points say too little to divide importance among settings
-FEWEST_FOR_IMPORTANCE = 4
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 320, 70, 70, 40, 30
+BAR, LABEL = 26, 240
+SCORE = "score"
+# an axis whose values span a larger factor is logarithmic: learning rates and ranks would crowd at the bottom
+LINEAR_SPAN = 5
+MOST_TICKS = 6
 
 
-def render_sweep(name: str, rows: Sequence[Row], without: Mapping[str, int], importance: Mapping[str, float]) -> str:
-    """The page of a sweep; `without` counts the points that have no score, by what became of them."""
-    ties = sum(row.verdict == "tie" for row in rows)
-    left_out = "".join(f" {count} {what}." for what, count in without.items() if count)
-    weighed = f'<div class="card">{draw_importance(importance)}</div>' if importance else _few()
+def render_sweep(
+    name: str, rows: Sequence[LeaderboardRow], unscored: Mapping[str, int], importance: Mapping[str, float]
+) -> str:
+    """The page of a sweep; `unscored` counts the points without a score by the reason."""
+    ties = sum(row.verdict == TIE for row in rows)
+    left_out = "".join(f" {count} {reason}." for reason, count in unscored.items() if count)
+    chart = f'<div class="card">{draw_importance(importance)}</div>' if importance else _too_few()
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(name)}</title><style>{STYLE}</style></head>'
         f"<body><h1>Sweep {escape(name)}</h1>"
         f'<p class="quiet">{len(rows)} points with a score, {ties} of them a tie with the best.{left_out} All scores '
-        "are those on the validation set; the score of the best is therefore a little too good, and what it is worth "
-        "its report on the test set says.</p>"
+        "are on the validation set, by which the best point was selected: its own score is slightly too high, and its "
+        "report on the test set has the unbiased one.</p>"
         f'<h2>Leaderboard</h2><div class="card">{_table(rows)}</div>'
-        f'<h2>Settings and score</h2><p class="quiet">A line for each point: green the best, yellow its ties.</p>'
+        f'<h2>Settings and score</h2><p class="quiet">One line per point: green the best, yellow its ties.</p>'
         f'<div class="card">{draw_parallel(rows)}</div>'
-        f"<h2>What mattered</h2>{weighed}</body></html>\n"
+        f"<h2>Importance of the settings</h2>{chart}</body></html>\n"
     )
 
 
-def _few() -> str:
-    return '<p class="quiet">Too few different points to say.</p>'
+def _too_few() -> str:
+    return '<p class="quiet">Too few different points to estimate it.</p>'
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[LeaderboardRow]) -> str:
     cells = [_cells(row) for row in rows]
     heads = "".join(f"<th>{escape(head)}</th>" for head in cells[0])
     body = "".join(f"<tr>{''.join(map(_cell, line.values()))}</tr>" for line in cells)
@@ -63,26 +70,96 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """A cell, an interval below its value: beside it, four sources would not fit on the page."""
+    """A table cell with the interval under its value: on one line, four sources would not fit on the page."""
     value, _, interval = str(text).partition(" (")
     return f"<td>{escape(value)}{f'<br><small>({escape(interval)}</small>' if interval else ''}</td>"
 
 
-def _cells(row: Row) -> dict[str, Any]:
+def _cells(row: LeaderboardRow) -> dict[str, Any]:
     return {
         "run": row.run,
-        **{path.split(".")[-1]: shown(value) for path, value in row.settings.items()},
-        "score": f"{row.score:.4f}",
+        **{path.split(".")[-1]: format_value(value) for path, value in row.settings.items()},
+        SCORE: f"{row.score:.4f}",
         "against the best": row.verdict,
         **{f"{source} {found['metric']}": _with_interval(found) for source, found in row.sources.items()},
     }
 
 
-def _with_interval(found: Mapping[str, Any]) -> str:
+def _with_interval(found: HeadlineScore) -> str:
     interval = found["ci95"]
     return f"{found['value']:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
-def table_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def table_rows(rows: Sequence[LeaderboardRow]) -> list[dict[str, Any]]:
     """The leaderboard as rows of a table artifact."""
     return [_cells(row) for row in rows]
+
+
+class Axis:
+    """The axis of one setting: linear or logarithmic for numbers, the order of first occurrence for other values."""
+
+    def __init__(self, name: str, values: Sequence[Any]) -> None:
+        self.name = name
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        self._log = numbers and min(values) > 0 and max(values) / min(values) >= LINEAR_SPAN
+        self._order = None if numbers else list(dict.fromkeys(map(str, values)))
+        known = sorted(set(values)) if numbers else self._order or []
+        self.ticks = known if len(known) <= MOST_TICKS else [known[0], known[len(known) // 2], known[-1]]
+        self._low, self._high = (self._position(known[0]), self._position(known[-1])) if known else (0.0, 0.0)
+
+    def _position(self, value: Any) -> float:
+        if self._order is not None:
+            return float(self._order.index(str(value)))
+        return log10(value) if self._log else float(value)
+
+    def y(self, value: Any) -> float:
+        """The position of a value, in pixels from the top."""
+        span = self._high - self._low
+        share = (self._position(value) - self._low) / span if span else 0.5
+        return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
+
+
+def draw_parallel(rows: Sequence[LeaderboardRow]) -> str:
+    """Parallel coordinates as an SVG element: an axis for each setting and for the score, a line for each point."""
+    names = list(rows[0].settings)
+    axes = [Axis(name, [row.settings[name] for row in rows]) for name in names]
+    axes.append(Axis(SCORE, [row.score for row in rows]))
+    step = (WIDTH - LEFT - RIGHT) / max(len(axes) - 1, 1)
+    columns = [LEFT + step * number for number in range(len(axes))]
+    lines = [_line(row, axes, columns) for row in reversed(rows)]
+    drawn = [_axis(axis, x) for axis, x in zip(axes, columns, strict=True)]
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="settings and score of {len(rows)} points">'
+        f"{''.join(lines)}{''.join(drawn)}</svg>"
+    )
+
+
+def _line(row: LeaderboardRow, axes: Sequence[Axis], columns: Sequence[float]) -> str:
+    values = [*row.settings.values(), row.score]
+    points = " ".join(f"{x:.1f},{axis.y(value):.1f}" for x, axis, value in zip(columns, axes, values, strict=True))
+    kind = row.verdict if row.verdict in (BEST, TIE) else "other"
+    return f'<polyline class="{kind}" points="{points}"><title>{escape(row.run)}</title></polyline>'
+
+
+def _axis(axis: Axis, x: float) -> str:
+    ticks = "".join(
+        f'<text class="value" x="{x + 6:.1f}" y="{axis.y(tick) + 4:.1f}">{escape(format_value(tick))}</text>'
+        for tick in axis.ticks
+    )
+    name = escape(axis.name.split(".")[-1])
+    return (
+        f'<path class="rule" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+        f'<text x="{x:.1f}" y="{TOP - 16}" text-anchor="middle">{name}</text>{ticks}'
+    )
+
+
+def draw_importance(importance: Mapping[str, float]) -> str:
+    """An SVG element with a bar for each setting: its share of the importance."""
+    scale = WIDTH - LABEL - 80
+    rows = "".join(
+        f'<text x="{LABEL - 8}" y="{number * BAR + 17}" text-anchor="end">{escape(name)}</text>'
+        f'<rect x="{LABEL}" y="{number * BAR + 5}" width="{max(1, share * scale):.1f}" height="{BAR - 10}" rx="3"/>'
+        f'<text class="value" x="{LABEL + share * scale + 7:.1f}" y="{number * BAR + 17}">{share:.2f}</text>'
+        for number, (name, share) in enumerate(importance.items())
+    )
+    return f'<svg viewBox="0 0 {WIDTH} {BAR * len(importance)}" role="img" aria-label="importance">{rows}</svg>'

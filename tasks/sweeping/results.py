@@ -1,77 +1,86 @@
-"""What a sweep leaves in its folder: leaderboard.json, leaderboard.html and best.yaml."""
+"""The results of a sweep in its folder, leaderboard.json, leaderboard.html and best.yaml, and its merged models."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
+from uuid import uuid4
 
 import yaml
 
 from tasks.errors import ConfigError, UserError
 from tasks.files import digest_of, write_json, write_text
+from tasks.paths import BEST_PRESET, LEADERBOARD, LEADERBOARD_PAGE, SWEEP, Workspace
 from tasks.records import ReportRef, Value
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import RUN_NAME
 from tasks.sweeping.config import SweepConfig
-from tasks.sweeping.leaderboard import Entry, Row, rank
-from tasks.sweeping.pages import FEWEST_FOR_IMPORTANCE, render_sweep
+from tasks.sweeping.leaderboard import LeaderboardRow, ScoredPoint, rank
+from tasks.sweeping.pages import render_sweep
 from tasks.sweeping.search_space import at_point
-from tasks.sweeping.study import RUN, Points
+from tasks.sweeping.study import REASON, RUN, Points
 from tasks.yaml_text import read_yaml_file
 
-DESCRIPTION, LEADERBOARD, PAGE, BEST_PRESET = "sweep.yaml", "leaderboard.json", "leaderboard.html", "best.yaml"
-# what may change while a sweep goes on
+# settings that may change when a sweep is continued
 NOT_OF_THE_SEARCH = ("points", "keep_merged")
-# where a point's report on the validation set stands in its run
+# answers to the validation set and their report in the run of a point
 ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION = "validation/predictions/final", "validation/reports/final"
+# with fewer points, the importance of the settings cannot be estimated
+FEWEST_FOR_IMPORTANCE = 4
 
 
 class SweepResult(Value):
-    """What a sweep leaves: its leaderboard, the best configuration as a preset, and that one's report on the test."""
+    """The result of a sweep: leaderboard, the best configuration as a preset, and its report on the test set."""
 
     name: str
     folder: Path
-    rows: list[Row]
+    rows: list[LeaderboardRow]
     best: Path
     report: ReportRef | None
 
 
 def sweep_folder(workspace: Path, name: str) -> Path:
-    """The folder of a sweep: WORKSPACE/sweeps/NAME; raises ConfigError for what cannot name its runs."""
+    """The folder of a sweep: WORKSPACE/sweeps/NAME; raises ConfigError for a name that its runs could not have."""
     if not RUN_NAME.fullmatch(f"{name}-{'0' * 8}"):
         raise ConfigError(f"{name!r} cannot name a sweep: use letters, digits, dots, dashes and underscores.")
     return workspace.absolute() / "sweeps" / name
 
 
 def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> None:
-    """Write what the sweep is; raises UserError where another one of this name is. More points are the same sweep."""
+    """Write the sweep's settings; raises UserError where the folder has a sweep with others.
+
+    The number of points may change.
+    """
     plain = {"config": config.as_plain(), **sweep.model_dump(mode="json")}
-    place = folder / DESCRIPTION
-    if place.exists():
-        before = read_yaml_file(place)
+    path = folder / SWEEP
+    if path.exists():
+        before = read_yaml_file(path)
         if not isinstance(before, dict) or _identity(before) != _identity(plain):
             raise UserError(
-                f"{folder} holds a sweep of other settings: give this one another name, or move that folder away."
+                f"{folder} holds a sweep with other settings: give this one another name, or move that folder away."
             )
-    write_text(place, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    write_text(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _identity(plain: dict[str, Any]) -> str:
+def _identity(plain: Mapping[str, Any]) -> str:
     config = plain.get("config")
     if isinstance(config, dict):
         config = {name: value for name, value in config.items() if name not in ("archive", "store")}
     return digest_of({**plain, "config": config, **dict.fromkeys(NOT_OF_THE_SEARCH)})
 
 
-def write_results(folder: Path, points: Points, sweep: SweepConfig, config: ExperimentConfig) -> list[Row]:
+def write_results(folder: Path, points: Points, sweep: SweepConfig, config: ExperimentConfig) -> list[LeaderboardRow]:
     """Rank the points and write the folder's files; raises UserError where no point has a score."""
+    from optuna.trial import TrialState
+
     finished, scored = points.finished(), points.scored()
     if not scored:
-        reasons = [str(trial.user_attrs.get("reason", "")) for trial in finished]
+        reasons = [str(trial.user_attrs.get(REASON, "")) for trial in finished]
         raise UserError(f"No point of the sweep {folder.name} has a score. {next(filter(None, reasons), '')}".strip())
     runs = folder.parents[1] / "runs"
     entries = [
-        Entry(
+        ScoredPoint(
             run=(run := trial.user_attrs[RUN]),
             settings={path: trial.params[path] for path in sweep.search},
             score=trial.value or 0.0,
@@ -80,29 +89,20 @@ def write_results(folder: Path, points: Points, sweep: SweepConfig, config: Expe
         for trial in scored
     ]
     rows = rank(entries, sweep.objective)
-    without = {state.name.lower(): sum(trial.state == state for trial in finished) for state in _unscored()}
-    write_json(
-        folder / LEADERBOARD,
-        {"objective": sweep.objective, **without, "rows": [row.model_dump(mode="json") for row in rows]},
-    )
-    write_text(folder / PAGE, render_sweep(folder.name, rows, _named(without), importance_of(points, rows)))
+    pruned, failed = (sum(trial.state == state for trial in finished) for state in (TrialState.PRUNED, TrialState.FAIL))
+    dumped = [row.model_dump(mode="json") for row in rows]
+    write_json(folder / LEADERBOARD, {"objective": sweep.objective, "pruned": pruned, "fail": failed, "rows": dumped})
+    unscored = {"stopped early": pruned, "failed": failed}
+    write_text(folder / LEADERBOARD_PAGE, render_sweep(folder.name, rows, unscored, importance_of(points, rows)))
     write_text(folder / BEST_PRESET, at_point(config, rows[0].settings).as_yaml())
     return rows
 
 
-def _unscored() -> tuple[Any, ...]:
-    from optuna.trial import TrialState
+def importance_of(points: Points, rows: Sequence[LeaderboardRow]) -> dict[str, float]:
+    """The share of each setting in the score (PED-ANOVA, Watanabe et al. 2023).
 
-    return TrialState.PRUNED, TrialState.FAIL
-
-
-def _named(without: dict[str, int]) -> dict[str, int]:
-    return {"ended early": without["pruned"], "failed": without["fail"]}
-
-
-def importance_of(points: Points, rows: Sequence[Row]) -> dict[str, float]:
-    """How much of the score each setting decides (PED-ANOVA, Watanabe et al. 2023); empty where points
-    are few or score the same."""
+    Empty where there are too few points, or all have the same score.
+    """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     varied = [path for path in rows[0].settings if len({repr(row.settings[path]) for row in rows}) > 1]
@@ -111,3 +111,24 @@ def importance_of(points: Points, rows: Sequence[Row]) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return dict(get_param_importances(points.study, evaluator=PedAnovaImportanceEvaluator(), params=varied))
+
+
+def remove_spare_models(points: Points, workspace: Workspace) -> list[Path]:
+    """Remove the merged models of all points but the best so far, and return their folders.
+
+    Each is as large as its base, and can be merged again from its checkpoint in minutes. A run that has reports on the
+    test set keeps its model: somebody ran it as an experiment.
+    """
+    scored = points.scored()
+    best = max(scored, key=lambda trial: trial.value or 0.0, default=None)
+    others = {trial.user_attrs[RUN] for trial in scored} - ({best.user_attrs[RUN]} if best else set())
+    spare = map(workspace.run, sorted(others))
+    return [run.merged for run in spare if run.merged.exists() and not run.reports.exists() and _remove(run.merged)]
+
+
+def _remove(folder: Path) -> bool:
+    # renamed first: the rest of an interrupted removal does not have the name of a model, and the next merge removes it
+    aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
+    folder.rename(aside)
+    rmtree(aside)
+    return True

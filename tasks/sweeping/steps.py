@@ -1,4 +1,4 @@
-"""Sweeps as Prefect tasks: the validation set to choose by, and the leaderboard on Prefect's pages."""
+"""Sweeps as Prefect tasks: the validation set, and the leaderboard on Prefect's pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from tasks.content_keys import SHARED_CODE
 from tasks.data.dataset_views import view_validation
 from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.orchestration.caching import step
+from tasks.paths import LEADERBOARD_PAGE
 from tasks.records import DatasetRef
-from tasks.sweeping.leaderboard import Row
+from tasks.sweeping.leaderboard import LeaderboardRow
 from tasks.sweeping.pages import table_rows
-from tasks.sweeping.results import PAGE
 
 
 @step("view-validation", ignore=["out"], code=["tasks.data", *SHARED_CODE])
@@ -21,14 +21,14 @@ def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
     return view_validation(dataset, out)
 
 
-def show_leaderboard(folder: Path, rows: Sequence[Row]) -> None:
-    """Show a sweep's leaderboard on Prefect's pages, and where the page with its pictures is."""
+def show_leaderboard(folder: Path, rows: Sequence[LeaderboardRow]) -> None:
+    """Show a sweep's leaderboard on Prefect's pages, with a link to its page with charts."""
     with harmless():
         create_table_artifact(
             table_rows(rows), key=artifact_key("leaderboard", folder.name), description=f"Leaderboard of {folder.name}"
         )
         create_link_artifact(
-            (folder / PAGE).resolve().as_uri(),
+            (folder / LEADERBOARD_PAGE).resolve().as_uri(),
             link_text=f"sweep {folder.name}",
             key=artifact_key("sweep", folder.name),
         )

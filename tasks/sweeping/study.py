@@ -1,7 +1,7 @@
-"""The points of a sweep in a journal: what was tried is not tried again, and what a kill broke off goes on.
+"""The points of a sweep in a journal: none is tried twice, and one that was interrupted is continued.
 
-Optuna keeps the journal and draws the points. A point's draw depends on the seed, its number and the points before
-it alone, so that a sweep that was killed chooses what it would have chosen without.
+Optuna keeps the journal and samples the points. A point depends only on the seed, its number and the points before
+it, so that a sweep that was killed samples the same points as one that was not.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import ConfigError, UserError
 from tasks.json_text import parse_json
 from tasks.sweeping.config import Range, SweepConfig
-from tasks.sweeping.search_space import grid_of, is_whole_number
+from tasks.sweeping.search_space import grid_of, is_integer
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 JOURNAL, LOCK = "journal.jsonl", ".lock"
-# the median of fewer says little
+# no point is pruned before so many have a loss: the median of fewer is too uncertain
 TRAINED_BEFORE_PRUNING = 4
 RUN, REASON = "run", "reason"
 
@@ -35,21 +35,21 @@ class Points:
         self._grid = grid_of(sweep) if sweep.sampler == "grid" else None
 
     @property
-    def wanted(self) -> int:
-        """How many points there are to be."""
+    def total(self) -> int:
+        """The number of points to try."""
         return self._sweep.points if self._grid is None else min(self._sweep.points, len(self._grid))
 
     def next(self) -> "Trial | None":
-        """The point that was broken off, or else a new one; None when all have been tried."""
+        """The point that was interrupted, else a new one; None when all have been tried."""
         from optuna.trial import Trial, TrialState
 
         trials = self.study.get_trials(deepcopy=False)
-        broken_off = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        if broken_off:
-            self.study.sampler = self._sampler(broken_off[0].number)
-            return Trial(self.study, broken_off[0]._trial_id)
+        interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        if interrupted:
+            self.study.sampler = self._sampler(interrupted[0].number)
+            return Trial(self.study, interrupted[0]._trial_id)
         number = sum(trial.state.is_finished() for trial in trials)
-        if number >= self.wanted:
+        if number >= self.total:
             return None
         self.study.sampler = self._sampler(number)
         if self._grid is not None and len(trials) == number:
@@ -57,25 +57,25 @@ class Points:
         return self.study.ask()
 
     def values_of(self, trial: "Trial") -> dict[str, Any]:
-        """The values of a point by dotted path, drawn where they are not yet."""
+        """The values of a point by dotted path, sampled if they have not been."""
         return {path: _suggested(trial, path, values) for path, values in self._sweep.search.items()}
 
     def name(self, trial: "Trial", run: str) -> None:
-        """Note which run a point is."""
+        """Record the run of a point."""
         trial.set_user_attr(RUN, run)
 
     def score(self, trial: "Trial", value: float) -> None:
-        """Note a point's score on the validation set."""
+        """Record a point's score on the validation set."""
         self.study.tell(trial.number, value)
 
     def prune(self, trial: "Trial") -> None:
-        """Note that a point's training was ended early."""
+        """Record that a point's training was stopped early."""
         from optuna.trial import TrialState
 
         self.study.tell(trial.number, state=TrialState.PRUNED)
 
     def fail(self, trial: "Trial", reason: str) -> None:
-        """Note why a point has no score."""
+        """Record why a point has no score."""
         from optuna.trial import TrialState
 
         trial.set_user_attr(REASON, reason)
@@ -101,20 +101,20 @@ class Points:
 def _suggested(trial: "Trial", path: str, values: Any) -> Any:
     if not isinstance(values, Range):
         return trial.suggest_categorical(path, values)
-    if is_whole_number(path):
+    if is_integer(path):
         return trial.suggest_int(path, round(values.low), round(values.high), log=values.log)
     return trial.suggest_float(path, values.low, values.high, log=values.log)
 
 
 @contextmanager
 def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
-    """Open the journal of a sweep, alone; raises UserError where another process is at work on it."""
+    """Open the journal of a sweep exclusively; raises UserError where another process has it open."""
     optuna = _optuna()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _locked(folder):
         _cut_torn_line(folder / JOURNAL)
         backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
-        # a lock of the journal itself that a kill left: we are alone
+        # Optuna's own lock, left by a process that was killed: ours excludes any other
         (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
         study = optuna.create_study(
             storage=optuna.storages.JournalStorage(backend),
@@ -136,31 +136,31 @@ def _optuna() -> Any:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
         raise UserError(
-            f"Another process is at work on the sweep in {folder}: wait for it, or take another name."
+            f"Another process is running the sweep in {folder}: wait for it, or take another name."
         ) from None
     finally:
         os.close(handle)
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """Cut off a last line that a kill left unfinished: what is written next would be read as its rest.
+    """Cut off an unfinished last line, which a kill left and to which the next one would be appended.
 
-    Raises UserError for any other line that is damaged.
+    Raises UserError for any other damaged line.
     """
     if not journal.exists():
         return
     content = journal.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
+    complete = content[: content.rfind(b"\n") + 1]
+    if complete != content:
         with journal.open("r+b") as file:
-            file.truncate(len(whole))
-    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+            file.truncate(len(complete))
+    for number, line in enumerate(complete.split(b"\n")[:-1], 1):
         if not isinstance(parse_json(line, f"{journal}, line {number}", allow_nan=True), dict):
             raise UserError(f"{journal}, line {number} is damaged: take another name, or move that folder away.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text, written_atomically
 from tasks.manifests import broken_files, read_manifest
-from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY, TRAINER_STATE
 from tasks.storage.checkpoints.staging import has_all_files, read_marker
 from tasks.training.trainable import PROJECTOR, TOWER
 
@@ -136,6 +136,18 @@ def training_of(checkpoint: Path) -> str | None:
     """The fingerprint of the order that a complete checkpoint comes from."""
     fingerprint = read_marker(checkpoint).get("training")
     return fingerprint if isinstance(fingerprint, str) else None
+
+
+def is_last(checkpoint: Path) -> bool:
+    """Whether a complete checkpoint is that of its training's last step."""
+    state = read_json(checkpoint / TRAINER_STATE, allow_nan=True)
+    return bool(state["global_step"] >= state["max_steps"])
+
+
+def best_step(checkpoint: Path) -> int | None:
+    """The step that validated best by then; None where none has."""
+    step = read_json(checkpoint / TRAINER_STATE, allow_nan=True).get("best_global_step")
+    return step if isinstance(step, int) else None
 
 
 def rotate(training: Path, keep: int | None) -> None:

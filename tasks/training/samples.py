@@ -15,6 +15,7 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.loading import Reader
+from tasks.prompt_text import with_placeholder, without_placeholder
 
 Round = tuple[str, str]
 
@@ -174,8 +175,8 @@ def _split(
 
 
 def _with_image(question: str) -> str:
-    return question if IMAGE_PLACEHOLDER in question else f"{IMAGE_PLACEHOLDER}\n{question}"
+    return question if IMAGE_PLACEHOLDER in question else with_placeholder(question)
 
 
 def _without_image(text: str) -> str:
-    return text.replace(IMAGE_PLACEHOLDER, "").strip() if IMAGE_PLACEHOLDER in text else text
+    return without_placeholder(text) if IMAGE_PLACEHOLDER in text else text

@@ -6,8 +6,9 @@ from typing import Any
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
+from tasks.model.fingerprint import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
-from tasks.settings import ExperimentConfig
+from tasks.settings import NAME, ExperimentConfig
 from tasks.training.checkpoints import whole_checkpoints
 from tasks.training.job import TrainingOrder
 
@@ -29,10 +30,25 @@ def settings_of_order(order: TrainingOrder) -> dict[str, dict[str, Any]]:
 
 
 def require_same_settings(training: Path, config: ExperimentConfig) -> None:
-    """Raise OccupiedError where a training folder holds what other settings made; nothing is read of the data."""
+    """Raise OccupiedError where a training folder holds what other settings, or a base of other weights, made.
+
+    Nothing is read of the data, nor of a base that has no directory yet.
+    """
     for folder in trained_folders(training):
         if differences(trained_settings(folder), settings_of(config)):
             raise OccupiedError(refusal(folder, settings_of(config)))
+        if _has_other_base(folder, config.model.base):
+            raise OccupiedError(
+                f"{folder} was trained with another base model than {config.model.base}: choose another --name, or "
+                "give that again."
+            )
+
+
+def _has_other_base(trained: Path, base: str) -> bool:
+    """Whether a directory holds other weights than those that were trained; a name is a setting."""
+    if NAME.fullmatch(base) or not Path(base).is_dir():
+        return False
+    return _origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))
 
 
 def trained_folders(training: Path) -> list[Path]:
@@ -42,11 +58,17 @@ def trained_folders(training: Path) -> list[Path]:
 
 def trained_settings(checkpoint: Path) -> dict[str, dict[str, Any]]:
     """With which settings a checkpoint was trained; empty where it does not tell, as those of earlier versions."""
-    try:
-        settings = read_json(checkpoint / ORIGIN).get("settings")
-    except (OSError, DataError, AttributeError):
-        return {}
+    settings = _origin(checkpoint).get("settings")
     return settings if isinstance(settings, dict) else {}
+
+
+def _origin(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint tells of where it comes from; empty where it tells nothing."""
+    try:
+        origin = read_json(checkpoint / ORIGIN)
+    except (OSError, DataError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def differences(trained: Settings, asked: Settings) -> list[str]:

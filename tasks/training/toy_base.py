@@ -16,6 +16,7 @@ from tasks.model.llava.prompt import SYSTEM
 from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
 from tasks.processes import run_worker, serve_worker
+from tasks.prompt_text import without_placeholder
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.job import TrainingOrder
@@ -88,7 +89,7 @@ def _texts(lessons: DatasetRef) -> Iterator[str]:
     for record in read_json(lessons.path / TRAIN_SET):
         values = [turn["value"] for turn in record["conversations"]]
         for question, answer in zip(values[::2], values[1::2], strict=True):
-            yield f"{SYSTEM}USER: \n{question.removeprefix('<image>').strip()} ASSISTANT: {answer}"
+            yield f"{SYSTEM}USER: \n{without_placeholder(question)} ASSISTANT: {answer}"
 
 
 if __name__ == "__main__":

@@ -15,12 +15,19 @@ from tasks.training.checkpoints import publish_final
 
 
 class ValidateAtEnd(TrainerCallback):
-    """Validates after the last step too, wherever the settings let the validations fall."""
+    """Validates after the last step too, wherever the settings let the validations fall.
+
+    By epochs, transformers validates when the last step is saved: its checkpoint would not tell of it, and would be
+    written once more where it is the best, over files that wait for the store. Here it belongs to the step.
+    """
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # by epochs, transformers itself does it at the end of the last, however short that is
-        if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
+        ends = state.global_step >= state.max_steps or (args.eval_strategy == "epoch" and state.epoch % 1 == 0)
+        if ends and args.eval_strategy != "no":
             control.should_evaluate = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_evaluate = False
 
 
 def validation_loss(prediction: Any) -> dict[str, float]:

@@ -22,8 +22,9 @@ from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answ
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_prompt, padding_id, place_image
+from tasks.model.llava.prompt import encode_prompt, padding_id
 from tasks.model.loading import Reader
+from tasks.prompt_text import with_placeholder
 from tasks.training.job import TrainingOrder
 from tasks.training.training_records import VALIDATION, read_set
 from tasks.turn_tasks import Task, turn_tasks
@@ -45,7 +46,8 @@ class Asked:
 def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[Asked]:
     """`count` captions to ask for and `count` questions, or as many as there are, always the same for a seed.
 
-    Of a record's prompts for captions the first is asked, of its questions any one; records without an image none.
+    Of a record's prompts for captions the first is asked, of its questions any one; records without an image none, and
+    none whose true answers hold no word. Captions of one image alone have no CIDEr and are not asked for.
     """
     captions = image_captions(records)
     shown = [record for record in records if record.get("image")]
@@ -53,7 +55,7 @@ def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int
     chosen: dict[str, list[Asked]] = defaultdict(list)
     for record in random.sample(shown, len(shown)):
         image, pairs = record["image"], _pairs(record)
-        if pairs["captioning"] and len(chosen["captioning"]) < count:
+        if pairs["captioning"] and len(captions) > 1 and len(chosen["captioning"]) < count:
             references = tuple(captions[image_key(image)])
             chosen["captioning"].append(Asked(image, pairs["captioning"][0][0], references, "captioning"))
         if pairs["vqa"] and len(chosen["vqa"]) < count:
@@ -72,16 +74,22 @@ def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def _pairs(record: Mapping[str, Any]) -> dict[Task, list[tuple[str, str]]]:
-    """A record's questions with their answers, by task."""
+    """A record's questions with their answers, by task; those whose answer holds no word are none, as in the report."""
     texts = [turn["value"] for turn in record["conversations"]]
     pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
     for task, question, answer in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
-        pairs[task].append((question, answer))
+        if caption_words(answer) if task == "captioning" else normalise_answer(answer):
+            pairs[task].append((question, answer))
     return pairs
 
 
 def require_scored(asked: Sequence[Asked], metric: str) -> None:
     """Raise ConfigError when nothing is asked that the best checkpoint could be told by."""
+    if not asked:
+        raise ConfigError(
+            "Nothing in the validation set can be asked and scored, where captions of one image alone have no CIDEr: "
+            "set training.eval_answers=0."
+        )
     needed = {"cider": ("captioning",), "accuracy": ("vqa",), "loss": ("captioning", "vqa")}[metric]
     if not any(one.task in needed for one in asked):
         raise ConfigError(
@@ -159,8 +167,8 @@ class AnswerScores:
 
     def _prompt(self, question: str) -> list[int]:
         reader = self._reader
-        shown = place_image(question if IMAGE_PLACEHOLDER in question else f"{IMAGE_PLACEHOLDER}\n{question}")
-        return encode_prompt(reader.tokenizer, [("human", shown)], reader.image_token_id, reader.image_tokens)
+        turns = [("human", with_placeholder(question))]
+        return encode_prompt(reader.tokenizer, turns, reader.image_token_id, reader.image_tokens)
 
     def _pixels(self, image: str) -> Any:
         return pixels_of(read_image(image_file(self._images, image)), self._reader.image_processor)

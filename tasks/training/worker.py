@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
 from tasks.model.base_checks import require_loadable
@@ -23,7 +25,7 @@ from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
 from tasks.training.callbacks import Readings
-from tasks.training.checkpoints import Origin, publish_final, step_of, whole_checkpoints
+from tasks.training.checkpoints import Origin, best_step, is_last, publish_final, step_of
 from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingOrder
 from tasks.training.loss_guard import LossGuard
@@ -35,7 +37,7 @@ from tasks.training.stopping import StopInOrder, StopSign
 from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer
 from tasks.training.training_records import read_set
-from tasks.training.validation import require_validation
+from tasks.training.validation import keep_best, require_validation
 from tasks.training.validation_answers import answer_scores
 from tasks.training.worker_output import saved_line, stopped_line
 from tasks.training.zero_config import join_deepspeed
@@ -51,6 +53,10 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if order.training.deepspeed is not None:
         join_deepspeed(order.training.use_cpu)
     checkpoint = newest_checkpoint(order)
+    if checkpoint is not None and is_last(checkpoint):
+        # transformers would train one step more
+        say(f"{checkpoint.name} is that of the last step: nothing is left to train")
+        return _finish(order, checkpoint, arguments)
     trainer = build_trainer(order, arguments)
     trainer.add_callback(StopInOrder(stop))
     if checkpoint is not None:
@@ -63,10 +69,17 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         say(stopped_line(step))
         return {"step": step}
     trainer.save_last()
-    if trainer.is_world_process_zero():
-        publish_final(whole_checkpoints(order.out)[-1], order.out / FINAL)
+    return _finish(order, order.out / f"checkpoint-{step}", arguments)
+
+
+def _finish(order: TrainingOrder, checkpoint: Path, arguments: Any) -> dict[str, Any]:
+    """Publish the model of the last step's checkpoint, on the first process; returns the step."""
+    step = step_of(checkpoint)
+    if arguments.process_index == 0:
+        keep_best(order.out, best_step(checkpoint))
+        publish_final(checkpoint, order.out / FINAL)
         write_manifest(order.out / FINAL, order.fingerprint, {"run": order.run, "step": step})
-    trainer.accelerator.wait_for_everyone()
+    PartialState().wait_for_everyone()
     return {"step": step}
 
 

@@ -16,7 +16,7 @@ from tasks.data.token_counts import count_tokens
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.files import digest_of, read_json, write_json, write_text
-from tasks.inference.request import KeptIn, PredictRequest
+from tasks.inference.request import AnswerStore, PredictRequest
 from tasks.manifests import atomic_folder, write_manifest
 from tasks.model.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
@@ -81,7 +81,7 @@ def answer(config: ExperimentConfig, run: Run, label: str, model: ModelRef, data
     request = PredictRequest(
         model=model.path, model_sha256=model.sha256, data=dataset.path / FILTERED_TEST_SET, images=dataset.images,
         out=run.folder.predictions(label), name=label, config=config.inference,
-        subset_size=config.data.subset_size, store=KeptIn(uri=run.store_uri, config=run.store_config),
+        subset_size=config.data.subset_size, store=AnswerStore(uri=run.store_uri, config=run.store_config),
     )  # fmt: skip
     order = {"request": request.model_dump(mode="json"), "share": None}
     return PredictionsRef.model_validate(run_worker("tasks.inference.worker", order))

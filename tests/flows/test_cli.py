@@ -1,5 +1,6 @@
 """Exit codes: what the user can mend ends with 2 and a sentence, a reader that has gone is no error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,14 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("latin-1", "\\u6e2f\xe9"), ("ascii", "\\u6e2f\\xe9"), ("utf-8", "\u6e2f\xe9")]
+)
+def test_a_letter_that_the_terminal_has_not_ends_no_command(tmp_path: Path, encoding: str, shown: str) -> None:
+    (tmp_path / "mine.yaml").write_text("data:\n  unnamed_source: \u6e2f\xe9\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*COMMAND, "config", str(tmp_path / "mine.yaml")], capture_output=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"unnamed_source: {shown}\n" in done.stdout.decode(encoding)

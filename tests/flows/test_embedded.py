@@ -8,7 +8,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
+
+from flows.embedded import as_sentence
 
 PATIENCE_S = 120
 
@@ -71,3 +74,16 @@ def wait_for(is_so) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+# it listens before it has time to answer
+@pytest.mark.parametrize(
+    ("error", "limit_s"),
+    [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],
+)
+def test_a_server_that_is_too_slow_is_one_sentence(
+    error: Exception, limit_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "77")
+    assert f"did not answer within {limit_s} s: the machine is busy" in str(as_sentence(error))
+    assert as_sentence(bug := RuntimeError("a bug")) is bug

@@ -49,7 +49,7 @@ def trained(
         return small_experiment(**{**values, **changes})
 
     workspace = tmp_path_factory.mktemp("workspace")
-    train_lora_flow(build(1), "seen", workspace)
+    train_lora_flow(build(2), "seen", workspace)
     return SimpleNamespace(workspace=workspace, build=build, folder=Workspace(workspace).run("seen"))
 
 
@@ -82,7 +82,7 @@ def test_at_the_end_of_a_training_each_checkpoint_has_its_scores_in_the_store_an
         assert manifest and not missing_files(run.store(), each.report, manifest)
         name = each.report.removeprefix("seen/evaluations/")
         metrics = trained.folder.root / CHECKPOINT_SCORES / name / "reports" / each.model / "metrics.json"
-        assert read_json(metrics)["captioning"]["NWPU"]["images"] == 1
+        assert read_json(metrics)["captioning"]["NWPU"]["images"] == 2
     # no place of whole evaluations, and no copy of the checkpoints
     assert not trained.folder.reports.exists() and not (trained.folder.root / "predictions").exists()
     assert not list((trained.folder.root / CHECKPOINT_SCORES).rglob("adapter_model.safetensors"))
@@ -92,7 +92,7 @@ def test_the_images_are_of_the_validation_set(trained: SimpleNamespace) -> None:
     asked = read_json(trained.folder.root / CHECKPOINT_SCORES / "sets" / "filtered_test.json")
     (sets,) = trained.workspace.glob("**/data_val.json")
     images = {record["image"] for record in read_json(sets)}
-    assert {record["image"] for record in asked} <= images and len({record["image"] for record in asked}) == 2
+    assert {record["image"] for record in asked} <= images and len({record["image"] for record in asked}) == 4
 
 
 def test_what_was_scored_is_not_asked_again(trained: SimpleNamespace) -> None:
@@ -141,7 +141,7 @@ def test_other_images_begin_another_curve_which_grows_in_any_order(trained: Simp
     from tasks.storage.runs import open_run
 
     # what is asked of whom is the same without a model
-    open_run(trained.build(2, inference={"engine": "echo"}), "seen", trained.workspace)
+    open_run(trained.build(3, inference={"engine": "echo"}), "seen", trained.workspace)
     (later,) = score_checkpoint_flow("seen", 2, trained.workspace)
     assert later.model == "checkpoint-2" and [line["step"] for line in shown(trained)] == [2]
     assert score_checkpoint_flow("seen", 77, trained.workspace) == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,6 +83,25 @@ def test_a_resume_with_other_data_leaves_the_training_where_it_is(trained: Simpl
         assert "was trained with other data or another base model" in refused(trained, trained.build())
     finally:
         raw.write_text(records)
+    assert state(trained.run.training) == before
+
+
+def test_a_resume_with_another_base_moves_nothing(trained: SimpleNamespace, tmp_path: Path) -> None:
+    from tasks.model.llava.tiny import create_tiny
+
+    create_tiny(tmp_path / "other", ["a plane"], seed=29)
+    before = state(trained.run.root)
+    said = refused(trained, trained.build(model={"base": str(tmp_path / "other")}))
+    assert f"checkpoint-2 was trained with another base model than {tmp_path / 'other'}: choose another --name" in said
+    assert state(trained.run.root) == before
+
+
+def test_a_resume_with_the_same_base_elsewhere_goes_on(trained: SimpleNamespace, tmp_path: Path) -> None:
+    from flows.train_lora import train_lora_flow
+
+    moved = copytree(trained.build().model.base, tmp_path / "moved")
+    before = state(trained.run.training)
+    train_lora_flow(trained.build(model={"base": str(moved)}), "mine", trained.workspace, resume=True)
     assert state(trained.run.training) == before
 
 

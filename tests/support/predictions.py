@@ -1,4 +1,4 @@
-"""A small test set with real images, and requests over it."""
+"""A small test set with real images, and requests to answer it."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RECORDS: list[dict[str, Any]] = [
     {
         "id": "NWPU_airport_1",
         "image": "NWPU/NWPU_images/airport/airport_1.png",
-        "source_note": "kept as it is",
+        "source_note": "kept unchanged",
         "conversations": [
             {"from": "human", "value": "<image>\nWhat is the topic of this image?"},
             {"from": "gpt", "value": "an airport with two planes"},
@@ -59,30 +59,30 @@ RECORDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def records() -> list[dict[str, Any]]:
-    """Captions and questions of the four sources, which the test may change."""
+    """Captions and questions of the four sources; tests may change them."""
     return json.loads(json.dumps(RECORDS))
 
 
 @pytest.fixture(scope="session")
 def lively_model(lively_model_dir: Path) -> LoadedModel:
-    """A toy model whose answers differ between images and questions."""
+    """A toy model that gives different answers to different images and questions."""
     return load_model(lively_model_dir, dtype="float32")
 
 
 @pytest.fixture
 def images(tmp_path: Path, records: list[dict[str, Any]]) -> Path:
-    """The folder of the records' images, which differ in colours and size."""
+    """The folder of the records' images, which differ in colour and size."""
     return draw_images(tmp_path / "imagenes", records)
 
 
 @pytest.fixture(scope="session")
 def records_and_images(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
-    """Records and the folder of their images, which must not be changed."""
+    """Records and the folder of their images; tests must not change them."""
     return RECORDS, draw_images(tmp_path_factory.mktemp("drawn") / "imagenes", RECORDS)
 
 
 def draw_images(folder: Path, records: list[dict[str, Any]]) -> Path:
-    """Draw the images of records under `folder`."""
+    """Draw the images of some records into `folder`."""
     for number, record in enumerate(records):
         path = folder / record["image"]
         path.parent.mkdir(parents=True)
@@ -93,7 +93,7 @@ def draw_images(folder: Path, records: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture
 def request_for(tmp_path: Path, images: Path) -> Callable[..., PredictRequest]:
-    """Build a request that answers records by echo; `config` as for InferenceConfig."""
+    """Build a request to answer records by echo; `config` takes the settings of InferenceConfig."""
 
     def build(records: list[dict[str, Any]], out: str = "out", **changes: Any) -> PredictRequest:
         data = tmp_path / "test.json"

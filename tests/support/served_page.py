@@ -1,8 +1,8 @@
-"""A page in a process of its own, as `rsvlm serve` makes it, whose model takes its time and writes down each step.
+"""A page as `rsvlm serve` builds it, whose model is slow and records each step.
 
     python served_page.py MODEL FOLDER LOGIN_OR_NOTHING GRACE_S
 
-prints its address and Gradio's own paths as JSON.
+prints its address and Gradio's paths as JSON.
 """
 
 import json
@@ -17,8 +17,8 @@ os.environ |= {"GRADIO_TEMP_DIR": str(FOLDER / "files"), "GRADIO_ANALYTICS_ENABL
 
 
 @contextmanager
-def at_work():
-    """One step of the model."""
+def record_step():
+    """Record one step of the model."""
     with (FOLDER / "steps").open("a") as steps:
         steps.write(".")
     time.sleep(0.01)
@@ -32,24 +32,24 @@ def main():
     from tasks.serving import sessions as serving_sessions
     from tasks.serving.answers import Example
     from tasks.serving.hosts import Hosts
-    from tasks.serving.http_server import Guard, bound_socket, serve_until_signal
-    from tasks.serving.models import Speaker
-    from tasks.serving.page import build_page, mounted
+    from tasks.serving.http_server import LimitsMiddleware, bind_socket, serve_until_signal
+    from tasks.serving.models import ServedModel
+    from tasks.serving.page import build_page, mount_page
     from tasks.serving.uploads import Uploads
 
     serving_sessions.GRACE_S = GRACE_S
     Image.new("RGB", (40, 30), "green").save(FOLDER / "example.png")
     uploads = Uploads(FOLDER / "files")
-    speaker = Speaker("model", load_model(MODEL, dtype="float32"), at_work)
-    page = build_page([speaker], "", uploads, [Example(FOLDER / "example.png", "Is it green?")])
+    model = ServedModel("model", load_model(MODEL, dtype="float32"), record_step)
+    page = build_page([model], "", uploads, [Example(FOLDER / "example.png", "Is it green?")])
     assert not page.has_launched
-    gate = mounted(page, uploads, tuple(LOGIN.split(":")) if LOGIN else None)
-    assert page.has_launched, "Gradio's own check of paths is off"
-    with bound_socket("127.0.0.1", 0) as bound:
+    app = mount_page(page, uploads, tuple(LOGIN.split(":")) if LOGIN else None)
+    assert page.has_launched, "Gradio does not check file paths"
+    with bind_socket("127.0.0.1", 0) as bound:
         address = f"http://127.0.0.1:{bound.getsockname()[1]}"
         routes = [route.path for route in page.app.routes if hasattr(route, "path")]
         print(json.dumps({"address": address, "routes": routes}), flush=True)
-        serve_until_signal(Guard(gate, 1_000_000, Hosts("127.0.0.1")), bound)
+        serve_until_signal(LimitsMiddleware(app, 1_000_000, Hosts("127.0.0.1")), bound)
 
 
 main()

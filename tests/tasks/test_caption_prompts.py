@@ -56,6 +56,33 @@ Tell me about this image
 Take a look at this image and describe what you notice
 Based on the image, write a caption
 [caption] Describe the image in detail
+You are a remote sensing expert. Describe the image.
+As a remote sensing analyst, please provide a detailed caption of the image.
+Here is an aerial image. Describe it.
+This is a satellite image. What does it show?
+Describe the image, including the number of buildings and their colors.
+Describe the remote sensing image in one sentence, focusing on the number of objects and their location.
+Please look carefully at the image and describe it in detail.
+Identify and describe the main objects in the image.
+What are the main features of this image?
+What's the content of the image?
+What caption fits this image?
+What would be a good caption for this image?
+What do we see here?
+What information can you get from this image?
+Tell me what's going on in this image.
+Please tell me about the content of this image.
+I want to know what this image shows.
+State what the image shows.
+Introduce this image.
+Please give a brief introduction of the image.
+Translate the image into text.
+Image description please.
+Detailed description of the image:
+The image shows
+Generate alt text for this image.
+Do you mind describing the image?
+Would you be so kind as to describe the picture?
 """.strip().splitlines()
 
 QUESTIONS = """
@@ -97,6 +124,16 @@ Identify the object in the box
 Name the largest object
 Generate a question
 [vqa] Does the image contain a road?
+Describe the region {<10><20><30><40>|<0>}.
+Describe <p>the ship</p>
+Give a caption for [0.1, 0.2, 0.3, 0.4]
+What is shown in the top left corner?
+What is shown in the center of the image?
+What do you see in the top-left corner of the image?
+Look at the image. Are there ships?
+You are a remote sensing expert. Is there a road?
+Summarize the relation between the ship and the pier
+What caption fits this image best, of the following options?
 """.strip().splitlines()
 
 

@@ -73,6 +73,38 @@ def test_iterate_values_names_a_damaged_line(tmp_path: Path, line: bytes, said: 
         list(iterate_values(tmp_path / "a.jsonl"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(json.dumps(row, indent=1) for row in ROWS),
+        ",\n".join(LINES),
+        "\n".join(f"[{line}]" for line in LINES),
+        "".join(LINES),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_iterate_values_does_not_call_several_values_damaged(tmp_path: Path, text: str, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_text(text)
+    with pytest.raises(DataError, match="holds several JSON values that are neither one list nor one record a line"):
+        list(iterate_values(tmp_path / f"a{suffix}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"a": "\u00e9"}]'.encode("latin-1"), "is not in UTF-8"),
+        ('[{"a": "\u00e9"}]'.encode("utf-16"), "is not in UTF-8"),
+        ('[{"a": "\u00e9'.encode()[:-1], "cut off or damaged"),
+    ],
+)
+def test_iterate_values_does_not_call_a_list_in_another_encoding_damaged(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(iterate_values(tmp_path / "a.json"))
+
+
 def test_iterate_values_has_one_line_in_memory(tmp_path: Path) -> None:
     line = json.dumps({"id": 1, "text": "x" * 1000}) + "\n"
     with (tmp_path / "a.jsonl").open("w") as file:

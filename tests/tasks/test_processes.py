@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.locations import REPO
 
-from tasks.errors import UserError
+from tasks.errors import ConfigError, UserError
 from tasks.processes import (
     LAST_LINES,
     ProcessFailed,
@@ -127,6 +127,19 @@ def test_output_of_a_child_is_decoded_as_utf8_in_any_locale() -> None:
     )
     env = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     subprocess.run(python(code), check=True, env=env)
+
+
+# a child works in UTF-8, where the same letters name another file, or none
+@pytest.mark.parametrize("value", [["/data/é/x.json"], {"root": {"out": "é"}}, {"files": ("a", "é")}])
+def test_run_worker_refuses_a_name_that_differs_in_utf8_before_the_worker_starts(
+    value: object, worker: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"do": "write", "value": value}
+    assert run_worker("a_worker", named, env=worker)["made"] == "write"
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "gb18030")
+    assert run_worker("a_worker", {"do": "write"}, env=worker)["made"] == "write"
+    with pytest.raises(ConfigError, match=r"é.* the encoding of this locale is gb18030, .*: set LC_ALL=C\.UTF-8"):
+        run_worker("a_worker", named, env=worker)
 
 
 def test_every_subprocess_call_sets_an_environment() -> None:

@@ -1,6 +1,16 @@
 import pytest
 
-from tasks.prompt_text import bare_prompt, tag_of, task_named
+from tasks.prompt_text import bare_prompt, tag_of, task_named, with_placeholder, without_placeholder
+
+
+@pytest.mark.parametrize("text", ["Rural?", "<image>\nRural?", " Rural?\n<image>", "<image> <image>Rural? "])
+def test_the_image_placeholder_is_put_in_once_and_taken_out(text):
+    assert with_placeholder(text) == "<image>\nRural?"
+    assert without_placeholder(text) == "Rural?"
+
+
+def test_a_text_without_words_is_the_placeholder_alone():
+    assert (with_placeholder(" "), without_placeholder("<image>\n")) == ("<image>", "")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +46,16 @@ def test_other_brackets_are_no_tag(prompt):
         "In the image of a port, ",
         "Question: ",
         "Please tell me, ",
+        "You are an expert in remote sensing.\n",
+        "This is a satellite image. ",
+        "As an analyst, ",
+        "Answer the question using a single word or phrase.\n",
+        "Give a yes or no answer: ",
+        "Look at the image carefully. ",
+        "Yes or no: ",
+        "2. ",
+        "Question 3: ",
+        "You are an expert. Based on the image, ",
     ],
 )
 def test_what_leads_in_is_no_part_of_the_question(lead_in):
@@ -58,6 +78,19 @@ def test_what_leads_in_is_no_part_of_the_question(lead_in):
         ("refer", "vqa"),
         ("identify", "vqa"),
         ("question-answering", "vqa"),
+        ("counting", "vqa"),
+        ("object_size", "vqa"),
+        ("scene type", "vqa"),
+        ("rural or urban", "vqa"),
+        ("multiple-choice", "vqa"),
+        ("CLS", "vqa"),
+        ("image_cap", "captioning"),
+        ("residential area", None),
+        ("urban", None),
+        ("composition", None),
+        ("county", None),
+        ("landscape", None),
+        ({"name": "vqa"}, None),
         ("caption_vqa", None),
         ("conversation", None),
         ("grounding", None),

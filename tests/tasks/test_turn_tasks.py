@@ -57,7 +57,7 @@ def test_what_only_words_tell_is_counted_by_source():
         "LR": {"captioning": 0, "vqa": 1, "guessed": 0},
     }
     assert describe_tasks(counted)[1:] == [
-        "GeoChat: 1 captions and 1 answers asked for, told apart by their words alone in 1",
+        "GeoChat: 1 captions and 1 answers asked for; 1 of these are guesses from the words of the prompt",
         "LR: 0 captions and 1 answers asked for",
     ]
 

@@ -8,6 +8,7 @@ from tasks.data.duplicates.near_duplicates import Pair
 from tasks.data.image_checks import ImageState
 from tasks.data.records_file import Record
 from tasks.image_paths import image_key
+from tasks.prompt_text import without_placeholder
 from tasks.sources import source_of
 from tasks.turn_tasks import Task, turn_tasks
 
@@ -103,4 +104,4 @@ def _pairs(record: Record, task: Task) -> list[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace("<image>", "").lower().split()).rstrip(" .")
+    return " ".join(without_placeholder(text).lower().split()).rstrip(" .")

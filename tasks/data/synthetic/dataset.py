@@ -23,6 +23,7 @@ from tasks.errors import OccupiedError
 from tasks.files import digest_of, write_json
 from tasks.manifests import atomic_folder, read_manifest, verified_manifest, write_manifest
 from tasks.paths import DataFolder
+from tasks.prompt_text import with_placeholder
 from tasks.settings import SampleConfig
 
 # Raised when scenes or texts change, so that a sample drawn by an older version is not taken for this one.
@@ -121,7 +122,7 @@ def _record(source: str, land_use: str, index: int, exchanges: Sequence[Exchange
     image = _image_path(source, land_use, index)
     turns = []
     for number, (question, answer) in enumerate(exchanges):
-        turns.append({"from": "human", "value": question if number else f"<image>\n{question}"})
+        turns.append({"from": "human", "value": question if number else with_placeholder(question)})
         turns.append({"from": "gpt", "value": answer})
     return {"id": f"{source}_{Path(image).stem}", "image": image, "conversations": turns}
 

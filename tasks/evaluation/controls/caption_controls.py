@@ -1,4 +1,4 @@
-"""What captions score that look at no image: the numbers that a model's CIDEr must be held against."""
+"""Image-blind baselines of captions, next to which a model's CIDEr is shown."""
 
 import re
 from collections import defaultdict
@@ -24,10 +24,10 @@ CONTROL_SCORES = ("train_consensus", "constant", "shuffled_images")
 
 
 def class_of(image: str) -> str | None:
-    """The scene class that a file name tells: the name before its number, else the folder that holds the class.
+    """The scene class in an image's path: the file name before its number, else the folder of the class; or None.
 
-    "NWPU/NWPU_images/airport/airport_673.jpg" and "RSICD/images/airport_1.jpg" are of class airport,
-    "UCM/images/363.jpg" tells none. A single letter before the number is a series, not a class.
+    "NWPU/NWPU_images/airport/airport_673.jpg" and "RSICD/images/airport_1.jpg" have the class airport,
+    "UCM/images/363.jpg" has none. A single letter before the number is a series, not a class.
     """
     path = PurePosixPath(image_key(image))
     named = NUMBERED.fullmatch(path.stem)
@@ -41,15 +41,15 @@ def class_of(image: str) -> str | None:
 def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> dict[str, Any]:
     """Controls of one source, as CIDEr fractions under the test set's document frequency.
 
-    train_consensus: each image gets the training caption of its true class with the highest mean CIDEr against
-    the class's other training captions; where the file name tells no class, or training has none of it, that of
-    the cluster of training captions that is nearest to the image's references. constant: every image gets that of
-    the source. shuffled_images: the model's own captions, each given to another image. leave_one_out: each
-    reference against the image's other ones; None where no image has two. verbatim_train_share: share of captions
-    that stand word for word in training. `training` is captions in PTB tokens by image; without it the controls
-    that need it are None.
+    `train_consensus`, the oracle class caption: each image gets the training caption of its true class with the highest
+    mean CIDEr against the other training captions of the class; where the file name has no class, or training has no
+    image of it, the same of the cluster of training captions that is nearest to the image's references.
+    `constant`: every image gets that caption of the whole source. `shuffled_images`: the model's own captions, each
+    given to another image. `leave_one_out`: each reference against the image's other ones; None where no image has two.
+    `verbatim_train_share`: share of captions that are in the training set word for word. `training` is captions in PTB
+    tokens by image; without it the controls that need it are None.
     """
-    given: dict[str, Sequence[str]] = {"shuffled_images": _given_to_others(captions, seed)}
+    given: dict[str, Sequence[str]] = {"shuffled_images": _shuffled(captions, seed)}
     constant, share = None, None
     if training:
         seen = {text for group in training.values() for text in group}
@@ -64,7 +64,7 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
 
 
 def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
-    """The consensus caption for each image, and that of the whole source."""
+    """The consensus caption for each image, and the one of the whole source."""
     images = evenly(list(training), MOST_IMAGES)
     known = {image: training[image] for image in images}
     space = CiderSpace(known.values())
@@ -76,14 +76,14 @@ def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) 
     by_class = {
         name: _consensus(space, known, groups[name]) for name in dict.fromkeys(classes) if name and name in groups
     }
-    unknown = [place for place, name in enumerate(classes) if name not in by_class]
+    unknown = [index for index, name in enumerate(classes) if name not in by_class]
     chosen = [by_class.get(name or "", constant) for name in classes]
     if unknown:
         clusters = CaptionClusters(known)
         of_cluster = [_consensus(space, known, members) for members in clusters.members]
-        nearest = clusters.nearest([captions.references[place] for place in unknown])
-        for place, cluster in zip(unknown, nearest, strict=True):
-            chosen[place] = of_cluster[cluster]
+        nearest = clusters.nearest([captions.references[index] for index in unknown])
+        for index, cluster in zip(unknown, nearest, strict=True):
+            chosen[index] = of_cluster[cluster]
     return chosen, constant
 
 
@@ -95,10 +95,10 @@ def evenly(items: Sequence[str], most: int) -> list[str]:
     """At most `most` of the items, evenly spaced and in order."""
     if len(items) <= most:
         return list(items)
-    return [items[place * len(items) // most] for place in range(most)]
+    return [items[number * len(items) // most] for number in range(most)]
 
 
-def _given_to_others(captions: CaptionSet, seed: int) -> list[str]:
+def _shuffled(captions: CaptionSet, seed: int) -> list[str]:
     count = len(captions.images)
     if count < 2:
         return []
@@ -110,16 +110,16 @@ def _given_to_others(captions: CaptionSet, seed: int) -> list[str]:
 
 
 def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
-    """Mean CIDEr of each control's captions; image by image, so that references are weighed once."""
+    """Mean CIDEr of each control's captions; image by image, so that the references' vectors are computed once."""
     scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, "leave_one_out")}
-    if not captions.weighs_words:
+    if not captions.has_cider:
         return dict.fromkeys(scores)
     space = captions.space
-    for place, group in enumerate(captions.references):
+    for index, group in enumerate(captions.references):
         references = [space.vector(reference) for reference in group]
         for name, hypotheses in given.items():
             if hypotheses:
-                scores[name].append(mean_similarity(space.vector(hypotheses[place]), references))
+                scores[name].append(mean_similarity(space.vector(hypotheses[index]), references))
         if len(references) > 1:
             scores["leave_one_out"].append(_leave_one_out(references))
     return {name: float(np.mean(values)) if values else None for name, values in scores.items()}

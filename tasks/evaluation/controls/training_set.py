@@ -1,4 +1,4 @@
-"""What the training set says, for the controls: captions by image, and how often a question was answered how."""
+"""The training set as the controls need it: captions by image, and how often each answer was given."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,42 +15,42 @@ Frequencies = dict[str, Counter[str]]
 
 
 @dataclass(frozen=True)
-class KnownAnswers:
-    """How often each answer was given, by the question, normalised, and by its type."""
+class AnswerCounts:
+    """How often each normalised answer was given, by normalised question and by type of question."""
 
     by_question: Frequencies = field(default_factory=lambda: defaultdict(Counter))
     by_type: Frequencies = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, question: str, kind: str, answer: str) -> None:
-        """Count one answer."""
+        """Count one answer to a question of type `kind`."""
         self.by_question[question][answer] += 1
         self.by_type[kind][answer] += 1
 
 
 class TrainingSet:
-    """The captions and the answers of a training set, by source; its records are read once and not kept."""
+    """The captions and answers of a training set by source; its records are read once and not kept."""
 
     def __init__(self, records: Iterable[RecordText], unnamed: str = UNNAMED):
         self._captions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._tokens: dict[str, dict[str, list[str]]] = {}
-        self._answers: dict[str, KnownAnswers] = defaultdict(KnownAnswers)
+        self._answers: dict[str, AnswerCounts] = defaultdict(AnswerCounts)
         for record in records:
             source = source_of(record.image, unnamed)
             for task, (question, answer) in zip(record.tasks, record.turns, strict=True):
                 if task == "captioning":
                     self._captions[source].append((image_key(record.image), answer))
-                elif said := normalise_answer(answer):
+                elif normalised := normalise_answer(answer):
                     kind = type_of_question(source, question, answer)
-                    self._answers[source].add(plain_question(question), kind, said)
+                    self._answers[source].add(plain_question(question), kind, normalised)
 
     def captions(self, source: str) -> dict[str, list[str]]:
-        """All captions of each image of a source, in PTB tokens, empty ones left out; images sorted by name."""
+        """All captions of each image of a source in PTB tokens, without empty ones; images sorted by name."""
         if source not in self._tokens:
             self._tokens[source] = _tokens_by_image(self._captions.pop(source, []))
         return self._tokens[source]
 
-    def answers(self, source: str) -> KnownAnswers | None:
-        """The answers to a source's questions, or None without any."""
+    def answers(self, source: str) -> AnswerCounts | None:
+        """The answers to a source's questions; None where there are none."""
         return self._answers.get(source)
 
 

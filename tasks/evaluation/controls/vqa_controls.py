@@ -1,4 +1,4 @@
-"""What answers score that look at no image: from the training set alone, or given about another image."""
+"""Image-blind baselines of questions: answers from the training set alone, or about another image."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.controls.training_set import KnownAnswers
+from tasks.evaluation.controls.training_set import AnswerCounts
 from tasks.evaluation.metrics.answer_matching import same_answer
 from tasks.evaluation.vqa_metrics import AnsweredQuestion
 
 
-def vqa_controls(questions: Sequence[AnsweredQuestion], training: KnownAnswers | None, seed: int) -> dict[str, Any]:
+def vqa_controls(questions: Sequence[AnsweredQuestion], training: AnswerCounts | None, seed: int) -> dict[str, Any]:
     """Controls of one source, as accuracies over its questions.
 
-    majority: the most frequent training answer of the question's type. question_only: that of the same
-    question, or of its type where training never asks it. shuffled_images: the model's own answer to the same
-    question about another image; over the `shuffled_images_questions` questions that were asked of another image,
-    on which the model itself reaches `own_image_same_questions`. None without training or without such questions.
+    `majority`: the most frequent training answer to questions of the same type. `question_only`: the most frequent
+    training answer to the same question, or that of its type where training never asks it. `shuffled_images`: the
+    model's own answer to the same question about another image, over the `shuffled_images_questions` questions that are
+    asked about several images; the model's own accuracy on these is `own_image_same_questions`. None without training
+    or without such questions.
     """
     return (_from_training(questions, training) if training else dict.fromkeys(("majority", "question_only"))) | (
         _shuffled(questions, seed)
@@ -25,11 +26,11 @@ def vqa_controls(questions: Sequence[AnsweredQuestion], training: KnownAnswers |
 
 
 def _most_frequent(answers: Mapping[str, int]) -> str:
-    # of equally frequent ones the first in the alphabet, whatever the order of records
+    # ties go to the first in the alphabet, so that the order of records does not matter
     return min(answers, key=lambda answer: (-answers[answer], answer))
 
 
-def _from_training(questions: Sequence[AnsweredQuestion], training: KnownAnswers) -> dict[str, float]:
+def _from_training(questions: Sequence[AnsweredQuestion], training: AnswerCounts) -> dict[str, float]:
     overall = _most_frequent(sum(training.by_type.values(), Counter()))
     of_type = {name: _most_frequent(answers) for name, answers in training.by_type.items()}
     of_question = {text: _most_frequent(answers) for text, answers in training.by_question.items()}
@@ -50,13 +51,13 @@ def _shuffled(questions: Sequence[AnsweredQuestion], seed: int) -> dict[str, Any
         asked_of[asked.question].setdefault(asked.image, asked.answer)
     paired = [asked for asked in questions if len(asked_of[asked.question]) > 1]
     answers = {text: list(by_image.values()) for text, by_image in asked_of.items()}
-    places = {text: {image: place for place, image in enumerate(by_image)} for text, by_image in asked_of.items()}
+    indices = {text: {image: index for index, image in enumerate(by_image)} for text, by_image in asked_of.items()}
     borrowed = []
     for asked in paired:
         others = answers[asked.question]
-        # a step of 1 to n - 1 around the circle: every image but its own is equally likely
+        # a step of 1 to n - 1 around the circle: every other image is equally likely
         step = int(random.integers(1, len(others)))
-        borrowed.append(others[(places[asked.question][asked.image] + step) % len(others)])
+        borrowed.append(others[(indices[asked.question][asked.image] + step) % len(others)])
     return {
         "shuffled_images": _accuracy(borrowed, paired) if paired else None,
         "shuffled_images_questions": len(paired),

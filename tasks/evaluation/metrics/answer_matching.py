@@ -1,4 +1,4 @@
-"""Answers to questions, made comparable: what counts as the same answer, and which number an answer is."""
+"""Normalise answers to questions: when two answers are the same, and which number an answer is."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ NUMBER_WORDS = dict(zip(UNITS, range(20), strict=True)) | dict(zip(TENS, range(2
 NONE = "none"
 ARTICLES = frozenset({"a", "an", "the"})
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
-# Punctuation and symbols, but not the point of a decimal number or the sign before a number.
+# Punctuation and symbols, except decimal points and signs of numbers.
 NO_WORD = re.compile(r"\.(?![0-9])|(?<=[^0-9\s])\.|(?<!^)(?<!\s)-|-(?![0-9])|[^\w\s.\-]|_")
 APOSTROPHES = re.compile("['’`]")
 MINUS_SIGN = "\u2212"
@@ -23,14 +23,14 @@ NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 BIN_EDGES = (0, 10, 100, 1000)
 
 
-# the same few answers and questions come again and again: each is worked out, and held in memory, once
+# a few answers and questions occur many times: each is normalised, and held in memory, once
 @lru_cache(maxsize=10_000)
 def normalise_answer(text: str) -> str:
-    """An answer in the form in which answers are compared; empty when it holds no word.
+    """Normalise an answer for comparison; the result is empty for an answer without a word.
 
-    In this order: compatibility forms unified (NFKC) and case folded; commas of thousands and apostrophes taken
-    out; other punctuation and symbols to spaces, but for decimal points and signs of numbers; articles (a, an,
-    the) dropped, unless nothing else is there; number words from zero (or none) to ninety-nine as digits.
+    In this order: NFKC and case folding; removing thousands separators and apostrophes; replacing other punctuation and
+    symbols by spaces, except decimal points and signs of numbers; dropping articles (a, an, the) unless nothing else is
+    left; writing number words from zero (or none) to ninety-nine as digits.
     """
     folded = unicodedata.normalize("NFKC", text).casefold().replace(MINUS_SIGN, "-")
     words = NO_WORD.sub(" ", APOSTROPHES.sub("", THOUSANDS.sub("", folded))).split()
@@ -51,12 +51,12 @@ def _with_digits(words: list[str]) -> list[str]:
 
 
 def number_of(normalised: str) -> float | None:
-    """The number that a normalised answer is, or None when it is none, or more than a number."""
+    """The number that a normalised answer consists of; None for anything else."""
     return float(normalised) if NUMBER.fullmatch(normalised) else None
 
 
 def same_answer(answer: str, reference: str) -> bool:
-    """Whether two normalised answers are the same: equal texts or equal numbers; an empty one is never right."""
+    """Whether two normalised answers are equal texts or equal numbers; an empty answer is never right."""
     if not answer:
         return False
     number = number_of(answer)

@@ -1,4 +1,4 @@
-"""What kind of thing an answer is: many a wrong answer is none at all, and is counted apart."""
+"""Kinds of answers: why an answer is invalid, and confusion tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +7,9 @@ from itertools import pairwise
 from tasks.evaluation.metrics.answer_matching import BIN_EDGES, bin_of, number_of
 
 EMPTY, SENTENCE, OTHER_TYPE = "empty", "sentence", "other_type"
-NO_ANSWERS = (EMPTY, SENTENCE, OTHER_TYPE)
+INVALID_REASONS = (EMPTY, SENTENCE, OTHER_TYPE)
 YES_NO = frozenset({"yes", "no"})
-# beyond these a short answer has become a sentence, unless the truth is as long
+# a longer answer is a sentence, unless the true answer is as long
 SENTENCE_WORDS = 5
 BIN_NAMES = (
     str(BIN_EDGES[0]),
@@ -19,41 +19,42 @@ BIN_NAMES = (
 OTHER = "(other)"
 MOST_LABELS = 12
 
+# (answer, reference) or (truth, label), all normalised
 Pair = tuple[str, str]
 
 
-def kind_of(normalised: str) -> str:
-    """Whether a normalised answer is yes or no, a number, or words."""
+def answer_kind(normalised: str) -> str:
+    """Whether a normalised answer is yes or no ("yes_no"), a "number" or "words"."""
     if normalised in YES_NO:
         return "yes_no"
     return "words" if number_of(normalised) is None else "number"
 
 
-def no_answer(answer: str, reference: str) -> str | None:
-    """Why a normalised answer is none to a question with this true answer; None when it is one.
+def invalid_reason(answer: str, reference: str) -> str | None:
+    """Why a normalised answer is invalid for a question with this true answer; None for a valid one.
 
-    empty: no word in it. sentence: more than five words, and more than the true answer has. other_type: a number
-    where yes or no was asked for, and so on.
+    empty: it has no word. sentence: more than five words, and more than the true answer has. other_type: another type
+    than the true answer, such as a number instead of yes or no.
     """
     if not answer:
         return EMPTY
     words = len(answer.split())
     if words > max(SENTENCE_WORDS, len(reference.split())):
         return SENTENCE
-    return None if kind_of(answer) == kind_of(reference) else OTHER_TYPE
+    return None if answer_kind(answer) == answer_kind(reference) else OTHER_TYPE
 
 
-def count_no_answers(pairs: Iterable[Pair]) -> dict[str, int]:
-    """How many of the (answer, reference) pairs hold no answer, by reason."""
-    found = Counter(no_answer(answer, reference) for answer, reference in pairs)
-    return {name: found[name] for name in NO_ANSWERS}
+def count_invalid(pairs: Iterable[Pair]) -> dict[str, int]:
+    """Count the (answer, reference) pairs with an invalid answer, by reason."""
+    found = Counter(invalid_reason(answer, reference) for answer, reference in pairs)
+    return {name: found[name] for name in INVALID_REASONS}
 
 
 def confusion_of(pairs: Sequence[Pair], counts: bool) -> dict[str, dict[str, int]]:
-    """How often each true answer was answered how: {truth: {answer: how many}}, from (answer, reference) pairs.
+    """The confusion table {true answer: {answer: number}} of (answer, reference) pairs.
 
-    Counts stand by bin. Answers that are none stand under their reason in brackets; of many different texts the
-    twelve most frequent true answers are told apart, and the rest is "(other)".
+    Counts are grouped by bin. Invalid answers are under their reason in brackets. Only the twelve most frequent true
+    answers have rows and columns of their own; all others are "(other)".
     """
     frequent = Counter(_label(reference, counts) for _, reference in pairs)
     labels = sorted(frequent, key=lambda label: (-frequent[label], label))[:MOST_LABELS]
@@ -62,30 +63,30 @@ def confusion_of(pairs: Sequence[Pair], counts: bool) -> dict[str, dict[str, int
     table: Counter[Pair] = Counter()
     for answer, reference in pairs:
         truth = _known(_label(reference, counts), labels)
-        none = no_answer(answer, reference)
-        table[truth, f"({none})" if none else _said(answer, counts, labels)] += 1
+        invalid = invalid_reason(answer, reference)
+        table[truth, f"({invalid})" if invalid else _answer_label(answer, counts, labels)] += 1
     return _as_rows(table, [*order, OTHER])
 
 
 def _label(normalised: str, counts: bool) -> str:
     number = number_of(normalised) if counts else None
-    place = None if number is None else bin_of(number)
-    return normalised if place is None else BIN_NAMES[place]
+    number_bin = None if number is None else bin_of(number)
+    return normalised if number_bin is None else BIN_NAMES[number_bin]
 
 
 def _known(label: str, labels: Sequence[str]) -> str:
     return label if label in labels else OTHER
 
 
-def _said(answer: str, counts: bool, labels: Sequence[str]) -> str:
+def _answer_label(answer: str, counts: bool, labels: Sequence[str]) -> str:
     label = _label(answer, counts)
-    # a bin that no true answer is in is still a bin
+    # a bin without true answers is still a bin
     return label if counts and label in BIN_NAMES else _known(label, labels)
 
 
 def _as_rows(table: Mapping[Pair, int], order: Sequence[str]) -> dict[str, dict[str, int]]:
-    said = {answer for _, answer in table}
-    columns = [name for name in (*BIN_NAMES, *order) if name in said]
-    columns = [*dict.fromkeys(columns), *(f"({name})" for name in NO_ANSWERS if f"({name})" in said)]
+    answered = {answer for _, answer in table}
+    columns = [name for name in (*BIN_NAMES, *order) if name in answered]
+    columns = [*dict.fromkeys(columns), *(f"({name})" for name in INVALID_REASONS if f"({name})" in answered)]
     rows = [truth for truth in order if any(table.get((truth, column)) for column in columns)]
     return {truth: {column: table.get((truth, column), 0) for column in columns} for truth in rows}

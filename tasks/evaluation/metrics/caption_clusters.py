@@ -1,33 +1,36 @@
-"""Clusters of training captions, for images whose file name tells no scene class."""
+"""Clusters of training captions, for images whose file name has no scene class."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 MOST_WORDS = 1000
 # as many as the scene classes of RSICD; small training sets have fewer
 MOST_CLUSTERS = 30
-IMAGES_A_CLUSTER = 10
+IMAGES_PER_CLUSTER = 10
 ROUNDS = 15
 CHUNK = 1024
 
+Vectors = NDArray[np.float32]
+
 
 class CaptionClusters:
-    """Training images in clusters by the words of their captions, and the nearest cluster of other captions.
+    """Clusters of training images by the words of their captions.
 
-    k-means of unit tf-idf vectors over the thousand most frequent words, begun from images far from each other, so
-    that nothing is drawn by chance. `members` are the images of each cluster; none is empty.
+    k-means on unit tf-idf vectors over the thousand most frequent words, starting from images far from each other, so
+    that nothing is random. `members` are the images of each cluster; no cluster is empty.
     """
 
     def __init__(self, training: Mapping[str, Sequence[str]]):
         images = sorted(training)
         frequency = Counter(word for image in images for word in _words(training[image]))
         kept = sorted(frequency, key=lambda word: (-frequency[word], word))[:MOST_WORDS]
-        self._places = {word: place for place, word in enumerate(kept)}
+        self._columns = {word: column for column, word in enumerate(kept)}
         self._idf = np.log(len(images) / np.array([frequency[word] for word in kept], dtype=np.float32))
         vectors = self._vectors([training[image] for image in images])
-        centres = _spread(vectors, min(MOST_CLUSTERS, max(1, len(images) // IMAGES_A_CLUSTER)))
+        centres = _spread(vectors, min(MOST_CLUSTERS, max(1, len(images) // IMAGES_PER_CLUSTER)))
         for _ in range(ROUNDS):
             belongs = np.argmax(vectors @ centres.T, axis=1)
             sums = np.zeros_like(centres)
@@ -36,19 +39,19 @@ class CaptionClusters:
         belongs = np.argmax(vectors @ centres.T, axis=1)
         used = sorted(set(belongs.tolist()))
         self._centres = centres[used]
-        self.members = [[image for image, own in zip(images, belongs, strict=True) if own == place] for place in used]
+        self.members = [[image for image, own in zip(images, belongs, strict=True) if own == one] for one in used]
 
     def nearest(self, groups: Sequence[Sequence[str]]) -> list[int]:
-        """The cluster that is nearest to each group of captions (the references of an image)."""
-        places: list[int] = []
+        """The index of the cluster nearest to each group of captions (the references of an image)."""
+        nearest: list[int] = []
         for start in range(0, len(groups), CHUNK):
-            places += np.argmax(self._vectors(groups[start : start + CHUNK]) @ self._centres.T, axis=1).tolist()
-        return places
+            nearest += np.argmax(self._vectors(groups[start : start + CHUNK]) @ self._centres.T, axis=1).tolist()
+        return nearest
 
-    def _vectors(self, groups: Sequence[Sequence[str]]) -> "np.ndarray":
-        vectors = np.zeros((len(groups), len(self._places)), dtype=np.float32)
+    def _vectors(self, groups: Sequence[Sequence[str]]) -> Vectors:
+        vectors = np.zeros((len(groups), len(self._columns)), dtype=np.float32)
         for row, captions in enumerate(groups):
-            columns = [self._places[word] for word in _words(captions) if word in self._places]
+            columns = [self._columns[word] for word in _words(captions) if word in self._columns]
             vectors[row, columns] = self._idf[columns]
         return _unit(vectors)
 
@@ -57,17 +60,16 @@ def _words(captions: Sequence[str]) -> set[str]:
     return {word for caption in captions for word in caption.split()}
 
 
-def _unit(vectors: "np.ndarray") -> "np.ndarray":
+def _unit(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    result: np.ndarray = vectors / np.where(lengths == 0, 1, lengths)
-    return result
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
 
 
-def _spread(vectors: "np.ndarray", count: int) -> "np.ndarray":
-    """Vectors to begin from: the nearest to the mean, then ever the one that is least like those chosen."""
+def _spread(vectors: Vectors, count: int) -> Vectors:
+    """Initial centres: the vector nearest to the mean, then repeatedly the one least similar to those chosen."""
     chosen = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
-    likest = vectors @ vectors[chosen[0]]
+    similarity = vectors @ vectors[chosen[0]]
     while len(chosen) < count:
-        chosen.append(int(np.argmin(likest)))
-        likest = np.maximum(likest, vectors @ vectors[chosen[-1]])
+        chosen.append(int(np.argmin(similarity)))
+        similarity = np.maximum(similarity, vectors @ vectors[chosen[-1]])
     return vectors[chosen]

@@ -1,8 +1,8 @@
-"""The consensus of many captions: each one's mean CIDEr against all others, exact and in linear time.
+"""Consensus of many captions: the mean CIDEr of each against all others, exact and in linear time.
 
-Pair by pair, the 157,000 training captions of NWPU would take 550 million comparisons. But an n-gram adds to
-a caption's sum only by its own count and by the lengths of the captions that share it, so the captions of one
-length are summed up once for each n-gram. Most n-grams stand in one caption alone; these add nothing and are not held.
+Pairwise, the 157,000 training captions of NWPU would take 550 million comparisons. But the contribution of an n-gram
+to a caption's sum depends only on its count and on the lengths of the captions that share it, so captions of one
+length are summed once per n-gram. Most n-grams occur in a single caption; they contribute nothing and are not kept.
 """
 
 from array import array
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.cider import (
     ORDERS,
     SCALE,
@@ -25,28 +26,28 @@ from tasks.evaluation.metrics.cider import (
 CountedNGram = tuple[NGram, int]
 
 
-def consensus_scores(space: CiderSpace, captions: Sequence[str]) -> "np.ndarray":
-    """Mean CIDEr of each caption as hypothesis against all the others as references; 0 for a single caption."""
+def consensus_scores(space: CiderSpace, captions: Sequence[str]) -> Floats:
+    """Mean CIDEr of each caption as hypothesis against all others as references, (captions,); 0 for a single one."""
     if len(captions) < 2:
         return np.zeros(len(captions))
-    lengths = {length: place for place, length in enumerate(sorted({length_in_bigrams(text) for text in captions}))}
+    lengths = {length: index for index, length in enumerate(sorted({length_in_bigrams(text) for text in captions}))}
     keys, shares = _shares(space, captions, lengths)
     penalties = np.array([[length_penalty(one - other) for other in lengths] for one in lengths])
-    # for each length of a hypothesis, n-gram and count in it: what all references give together
+    # the sum over all references, for each length of a hypothesis and each (n-gram, count) in it
     given = (shares @ penalties).T
     sums = [_sum_over_others(space, caption, keys, given, lengths) for caption in captions]
     return np.array(sums) / (len(captions) - 1)
 
 
 def best_caption(space: CiderSpace, captions: Sequence[str]) -> str:
-    """The caption with the highest consensus; of equal ones the first in the alphabet."""
+    """The caption with the highest consensus; ties go to the first in the alphabet."""
     scores = consensus_scores(space, captions)
-    # rounded, because the same captions in another order differ in the last bits
+    # rounded, since the order of the captions changes the last bits
     return min(zip(-np.round(scores, 9), captions, strict=True))[1]
 
 
 def _counted(space: CiderSpace, vector: CaptionVector) -> Iterator[tuple[CountedNGram, float, float]]:
-    """Each n-gram of a caption with its count, its idf and the norm of its order, those without weight left out."""
+    """Each n-gram of a caption with its count, idf and the norm of its order; n-grams of weight 0 are left out."""
     for order in range(ORDERS):
         for ngram, weight in vector.weights[order].items():
             if idf := space.idf(ngram):
@@ -55,21 +56,21 @@ def _counted(space: CiderSpace, vector: CaptionVector) -> Iterator[tuple[Counted
 
 def _shares(
     space: CiderSpace, captions: Sequence[str], lengths: dict[int, int]
-) -> tuple[dict[CountedNGram, int], "np.ndarray"]:
-    """Rows of (n-gram of several captions, count in a hypothesis), and for each the references' sums by length.
+) -> tuple[dict[CountedNGram, int], Floats]:
+    """Rows by (n-gram of several captions, count in a hypothesis), and the references' sums, (rows, lengths).
 
-    A reference adds min(count, its count) x its count / its norm, times the squared idf.
+    A reference contributes min(count, its count) x its count / its norm, times the squared idf.
     """
     shared = document_counts([[caption] for caption in captions])
     keys: dict[CountedNGram, int] = {}
-    sums, idfs, nothing = array("d"), array("d"), array("d", bytes(8 * len(lengths)))
+    sums, idfs, zeros = array("d"), array("d"), array("d", bytes(8 * len(lengths)))
     for caption in captions:
         vector = space.vector(caption)
         for key, idf, norm in _counted(space, vector):
             if key[0] in shared:
                 row = keys.setdefault(key, len(keys))
                 if row == len(idfs):
-                    sums.extend(nothing)
+                    sums.extend(zeros)
                     idfs.append(idf)
                 sums[row * len(lengths) + lengths[vector.length]] += 1 / norm
     of_each = np.frombuffer(sums).reshape(len(keys), len(lengths))
@@ -77,8 +78,8 @@ def _shares(
     return keys, _over_all_counts(keys, of_each) * weights
 
 
-def _over_all_counts(keys: dict[CountedNGram, int], of_each: "np.ndarray") -> "np.ndarray":
-    """For each row the sum over the rows of its n-gram, whatever the count there."""
+def _over_all_counts(keys: dict[CountedNGram, int], of_each: Floats) -> Floats:
+    """For each row the sum over all rows of its n-gram, (rows, lengths)."""
     result = of_each.copy()
     counts: dict[NGram, list[int]] = defaultdict(list)
     for ngram, count in keys:
@@ -92,12 +93,12 @@ def _over_all_counts(keys: dict[CountedNGram, int], of_each: "np.ndarray") -> "n
 
 
 def _sum_over_others(
-    space: CiderSpace, caption: str, keys: dict[CountedNGram, int], given: "np.ndarray", lengths: dict[int, int]
+    space: CiderSpace, caption: str, keys: dict[CountedNGram, int], given: Floats, lengths: dict[int, int]
 ) -> float:
     vector = space.vector(caption)
     of_length, total = given[lengths[vector.length]], 0.0
     for key, idf, norm in _counted(space, vector):
         if key in keys:
-            # less what the caption gives itself
+            # without the caption's own contribution
             total += of_length[keys[key]] / norm - (key[1] * idf / norm) ** 2
     return SCALE * float(total) / ORDERS

@@ -1,7 +1,7 @@
-"""CIDEr against a fixed document frequency, for controls that score many captions against the same references.
+"""CIDEr with a fixed document frequency, for controls that score many captions against the same references.
 
-The formula is that of pycocoevalcap's CiderScorer (CIDEr-D: clipped, length penalty of sigma 6, times 10),
-whose own values are the ones reported; here a caption is weighed once and held against many.
+The formula is that of pycocoevalcap's CiderScorer (CIDEr-D: clipped, length penalty of sigma 6, times 10), whose own
+values are the ones reported; here the vector of a caption is computed once and compared with many.
 """
 
 import math
@@ -21,8 +21,8 @@ NGram = tuple[str, ...]
 
 
 def count_ngrams(tokens: str) -> Counter[NGram]:
-    """How often each n-gram of 1 to 4 tokens stands in a caption of whitespace-separated tokens."""
-    # one object a word, whatever holds it: there are as many n-grams as words, but few words
+    """Count the n-grams of 1 to 4 tokens in a caption of whitespace-separated tokens."""
+    # one object per word: there are as many n-grams as tokens, but few different words
     words = list(map(intern, tokens.split()))
     return Counter(
         tuple(words[start : start + order]) for order in range(1, ORDERS + 1) for start in range(len(words) - order + 1)
@@ -30,10 +30,10 @@ def count_ngrams(tokens: str) -> Counter[NGram]:
 
 
 def document_counts(documents: Sequence[Sequence[str]]) -> Counter[NGram]:
-    """In how many documents (the references of one image) an n-gram stands, of those that stand in more than one.
+    """The document frequency of the n-grams that are in more than one document (the references of one image).
 
-    Most n-grams of a large test set stand in one document alone, and CIDEr takes these as it takes unknown ones: to
-    keep them would take most of the memory. The first pass keeps hashes only.
+    Most n-grams of a large test set are in a single document; CIDEr treats them like unknown ones, and keeping them
+    would take most of the memory. The first pass keeps hashes only.
     """
     hashes = array("q")
     for references in documents:
@@ -41,7 +41,7 @@ def document_counts(documents: Sequence[Sequence[str]]) -> Counter[NGram]:
     ordered = np.frombuffer(hashes, dtype=np.int64)
     ordered.sort()
     repeated = set(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist())
-    # an n-gram that shares its hash with another is counted too, and rightly
+    # an n-gram that shares its hash with another is counted as well, correctly
     return Counter(ngram for references in documents for ngram in _ngrams_of(references) if hash(ngram) in repeated)
 
 
@@ -51,7 +51,7 @@ def _ngrams_of(references: Sequence[str]) -> set[NGram]:
 
 @dataclass(frozen=True)
 class CaptionVector:
-    """A caption's tf-idf weights by order, their norms, and its length in bigrams, as pycocoevalcap takes it."""
+    """A caption's tf-idf weights by order, their norms, and its length in bigrams, as in pycocoevalcap."""
 
     weights: tuple[dict[NGram, float], ...]
     norms: tuple[float, ...]
@@ -59,22 +59,23 @@ class CaptionVector:
 
 
 class CiderSpace:
-    """CIDEr-D where the document frequency is that of the documents given here, whatever is scored.
+    """The tf-idf space of CIDEr-D with the document frequency of the given documents.
 
-    `counts` is that of `document_counts`.
+    `counts` is the result of `document_counts`.
     """
 
     def __init__(self, documents: Iterable[Sequence[str]]):
         documents = list(documents)
         self.counts = document_counts(documents)
-        self._log_size = math.log(len(documents))
+        # 0 without documents, as for a validation set of questions only
+        self._log_size = math.log(max(1, len(documents)))
 
     def idf(self, ngram: NGram) -> float:
         """log(documents / documents with the n-gram); an unknown n-gram counts as in one document."""
         return self._log_size - math.log(max(1, self.counts[ngram]))
 
     def vector(self, tokens: str) -> CaptionVector:
-        """The tf-idf vector of a caption; not kept, since a test set's vectors would fill the memory."""
+        """The tf-idf vector of a caption; not cached, since a test set's vectors would fill the memory."""
         weights: tuple[dict[NGram, float], ...] = tuple({} for _ in range(ORDERS))
         for ngram, count in count_ngrams(tokens).items():
             weights[len(ngram) - 1][ngram] = count * self.idf(ngram)
@@ -83,12 +84,12 @@ class CiderSpace:
 
 
 def length_in_bigrams(tokens: str) -> int:
-    """The length of a caption, as pycocoevalcap takes it."""
+    """The length of a caption in bigrams, as in pycocoevalcap."""
     return max(0, len(tokens.split()) - 1)
 
 
 def length_penalty(difference: float) -> float:
-    """What a difference in length, in bigrams, leaves of a similarity."""
+    """The factor of a similarity for a difference in length, in bigrams."""
     return math.exp(-(difference**2) / (2 * SIGMA**2))
 
 

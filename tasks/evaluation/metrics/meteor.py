@@ -1,6 +1,6 @@
-"""METEOR 1.5: the jar of pycocoevalcap, spoken to with a time limit and ended whatever happens.
+"""METEOR 1.5: the jar of pycocoevalcap, run with a time limit and always ended; and a check of the Java scorers.
 
-The package's own class waits for ever when Java hangs or dies, and leaves the process to the garbage collector.
+The package's own class waits forever when Java hangs or dies, and leaves the process to the garbage collector.
 """
 
 import subprocess
@@ -10,38 +10,46 @@ from contextlib import contextmanager
 from threading import Timer
 from typing import IO
 
-from tasks.errors import RsvlmError
-from tasks.evaluation.metrics.java import java_command, scorer_file
+from tasks.errors import SHOWN_CHARACTERS, RsvlmError, UserError
+from tasks.evaluation.metrics.java import end_of, java_command, scorer_file
+from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
 from tasks.processes import child_environment, die_with_parent
 
 JAR = "meteor-1.5.jar"
-# seven on an idle machine; six minutes were seen on one with much else to do
+# seven seconds on an idle machine; six minutes were measured on a busy one
 FIRST_ANSWER_S = 600
-SECONDS_A_CAPTION = 0.5
+SECONDS_PER_CAPTION = 0.5
 # Java runs out of memory on answers that repeat themselves for 10,000 words; at 1,000 they score 0.02 at most.
 MOST_TOKENS = 1000
+# one caption, by which the scorers are checked
+CAPTION, TOKENS = "A plane on the runway.", "a plane on the runway"
+# without the table of paraphrases, which METEOR needs seconds to read
+QUICK_OPTIONS = ("-m", "exact stem")
+CHECK_LIMIT_S = 120
+PARAPHRASES = "data/paraphrase-en.gz"
 
+# (hypotheses, references of each), all in PTB tokens -> (score, score of each)
 Meteor = Callable[[Sequence[str], Sequence[Sequence[str]]], tuple[float, list[float]]]
 
 
 @contextmanager
 def running_meteor(captions: int, limit_s: float | None = None, options: Sequence[str] = ()) -> Iterator[Meteor]:
-    """Yield a function (hypotheses, references of each) -> (score, score of each), all in PTB tokens.
+    """Run METEOR in the block, and yield a function (hypotheses, references of each) -> (score, score of each).
 
-    It equals Meteor.compute_score of pycocoevalcap; texts of more than 1,000 tokens are cut there. The process is
-    ended when the block ends, and after `limit_s` seconds (default: by the number of captions); then the function
-    raises RsvlmError. `options` are the jar's own.
+    The function equals Meteor.compute_score of pycocoevalcap; texts are cut at 1,000 tokens. The process is ended with
+    the block, or after `limit_s` seconds (default: by the number of captions): then the function raises RsvlmError.
+    `options` are passed to the jar.
     """
-    limit_s = FIRST_ANSWER_S + SECONDS_A_CAPTION * captions if limit_s is None else limit_s
+    limit_s = FIRST_ANSWER_S + SECONDS_PER_CAPTION * captions if limit_s is None else limit_s
     jar = scorer_file("meteor.meteor", JAR)
     command = java_command("-jar", "-Xmx2G", str(jar), "-", "-", "-stdio", "-l", "en", "-norm", *options)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # a file, not a pipe: nobody reads it meanwhile, and a full pipe would stop Java
-            stderr=said,
+            # a file, not a pipe: nobody reads it meanwhile, and a full pipe would block Java
+            stderr=output,
             env=child_environment(),
             preexec_fn=die_with_parent,
         )
@@ -52,7 +60,7 @@ def running_meteor(captions: int, limit_s: float | None = None, options: Sequenc
             try:
                 return _score(process, hypotheses, references)
             except (BrokenPipeError, ValueError) as error:
-                raise RsvlmError(_failure(process, limit_s, said)) from error
+                raise RsvlmError(_failure(process, limit_s, output)) from error
 
         try:
             yield score
@@ -74,7 +82,7 @@ def _score(
 
 
 def _plain(tokens: str) -> str:
-    # the separator of the protocol must not come from a caption
+    # a caption must not contain the separator of the protocol
     plain = tokens.replace("|||", "")
     words = plain.split(" ", MOST_TOKENS)
     return " ".join(words[:MOST_TOKENS]) if len(words) > MOST_TOKENS else plain
@@ -95,11 +103,10 @@ def _line(process: "subprocess.Popen[bytes]") -> str:
     return line
 
 
-def _failure(process: "subprocess.Popen[bytes]", limit_s: float, said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read().decode(errors="replace")[-500:]
+def _failure(process: "subprocess.Popen[bytes]", limit_s: float, output: IO[bytes]) -> str:
+    output.seek(0)
     ended = "" if process.poll() is None else f", it ended with {process.poll()}"
-    return f"METEOR's Java process gave no answer (limit {limit_s:.0f} s{ended}); it said: {lines}"
+    return f"METEOR's Java process gave no answer (limit {limit_s:.0f} s{ended}); its output: {end_of(output.read())}"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -110,5 +117,25 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             if pipe:
                 pipe.close()
         except BrokenPipeError:
-            # what was still to be written to a process that is gone
+            # unwritten input of a process that has ended
             continue
+
+
+def check_java_scorers() -> None:
+    """Check in about a second that tokenizer and METEOR work, on one caption; raises UserError where they do not."""
+    if not (scorer_file("meteor.meteor", JAR).parent / PARAPHRASES).is_file():
+        raise UserError(f"The package pycocoevalcap lacks METEOR's {PARAPHRASES}: install it again.")
+    try:
+        (tokens,) = tokenize_captions([CAPTION])
+        if tokens != TOKENS:
+            raise ValueError(f"the tokenizer returns {tokens!r} for {CAPTION!r}")
+        with running_meteor(1, CHECK_LIMIT_S, QUICK_OPTIONS) as meteor:
+            score, _ = meteor([tokens], [[tokens]])
+    except UserError:
+        raise
+    # another Java than expected, or settings of the machine under which it fails
+    except (RsvlmError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:SHOWN_CHARACTERS]
+        raise UserError(f"Captions cannot be scored with this Java ({reason}): install another.") from None
+    if score <= 0:
+        raise UserError("METEOR gives a caption no score against itself: install pycocoevalcap again.")

@@ -1,29 +1,28 @@
-"""PTB tokens of captions: the tokenizer of pycocoevalcap, its jar run without its wrapper's three faults.
+"""PTB tokens of captions: the tokenizer of pycocoevalcap, its jar run without three faults of its Python wrapper.
 
 The wrapper writes its input into site-packages, which may be read-only; a line separator other than \\n
 inside a caption shifts all later captions by one; and nothing ends its Java process when it hangs.
 """
 
 import re
-import subprocess
 from collections.abc import Sequence
 
 from tasks.errors import RsvlmError
-from tasks.evaluation.metrics.java import java_command, scorer_file
-from tasks.processes import child_environment, die_with_parent
+from tasks.evaluation.metrics.java import end_of, run_java, scorer_file
 
 JAR = "stanford-corenlp-3.4.1.jar"
-# All that the Java tokenizer takes for the end of a line: LF, VT, FF, CR, NEL, U+2028, U+2029.
+# Everything that the Java tokenizer takes for the end of a line: LF, VT, FF, CR, NEL, U+2028, U+2029.
 LINE_ENDS = re.compile("[\n\x0b\x0c\r\x85\u2028\u2029]")
 LIMIT_S = 60
-CAPTIONS_A_SECOND = 1000
+CAPTIONS_PER_SECOND = 1000
 
 
 def tokenize_captions(captions: Sequence[str]) -> list[str]:
-    """Each caption's lower-case PTB tokens without punctuation, joined by spaces, in the order given.
+    """The lower-case PTB tokens of each caption without punctuation, joined by spaces, in the given order.
 
-    Equal to PTBTokenizer of pycocoevalcap on the same captions in the same order. The order matters in rare
-    cases: the tokenizer looks at the start of the next line to tell whether "etc." ends a sentence.
+    Equals PTBTokenizer of pycocoevalcap on the same captions in the same order. The order matters in rare cases: the
+    tokenizer looks at the start of the next line to decide whether "etc." ends a sentence. Raises RsvlmError where
+    the tokenizer fails.
     """
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS
 
@@ -35,22 +34,13 @@ def tokenize_captions(captions: Sequence[str]) -> list[str]:
 
 
 def _run_tokenizer(text: str, count: int) -> list[str]:
-    command = java_command("-cp", str(scorer_file("tokenizer.ptbtokenizer", JAR)))
-    command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
-    try:
-        done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            command,
-            input=text.encode(),
-            capture_output=True,
-            timeout=LIMIT_S + count / CAPTIONS_A_SECOND,
-            env=child_environment(),
-            preexec_fn=die_with_parent,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RsvlmError(f"The PTB tokenizer did not end within {error.timeout:.0f} s.") from None
+    arguments = ["-cp", str(scorer_file("tokenizer.ptbtokenizer", JAR))]
+    arguments += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
+    done = run_java("The PTB tokenizer", arguments, LIMIT_S + count / CAPTIONS_PER_SECOND, text.encode())
     lines = done.stdout.decode().split("\n")
     # the last line has a line break or, without any caption text, none
     if done.returncode or len(lines) not in (count, count + 1):
-        said = done.stderr.decode(errors="replace")[-500:]
-        raise RsvlmError(f"The PTB tokenizer gave {len(lines)} lines for {count} captions; it said: {said}")
+        raise RsvlmError(
+            f"The PTB tokenizer returned {len(lines)} lines for {count} captions; its output: {end_of(done.stderr)}"
+        )
     return lines[:count]

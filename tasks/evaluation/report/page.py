@@ -1,4 +1,4 @@
-"""report.html: one file that a person can read in a minute, without a network."""
+"""report.html: the report as one file that needs no network."""
 
 import base64
 import hashlib
@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tasks.evaluation.checkpoint_curve import Curve
 from tasks.evaluation.comparison import compare_rows
-from tasks.evaluation.controls.gains import FEWEST_IMAGES
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
-from tasks.evaluation.report.calibration import draw_calibration
-from tasks.evaluation.report.curves import Point, draw_curve
+from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
+from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
+from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
-from tasks.evaluation.report.source_views import source_views
-from tasks.evaluation.tables import Row
+from tasks.evaluation.report.source_views import SourceView, source_views
+from tasks.evaluation.report_folder import Curve
+from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.vqa_metrics import COUNT
 from tasks.settings import EvaluationConfig
 
@@ -27,25 +27,25 @@ INLINE = {"style": "style.css", "script": "report.js"}
 
 @dataclass(frozen=True)
 class PageModel:
-    """One model's name, scores (metrics.json without its protocol) and rows, which are walked through several times."""
+    """One model's name, scores and rows; the rows are iterated several times."""
 
     name: str
-    scores: dict[str, Any]
-    rows: Iterable[Row]
+    scores: ModelScores
+    rows: Iterable[AnswerRow]
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What stands around the scores: protocol, folder of images, scores of the clean part, earlier checkpoints."""
+class PageContext:
+    """What the page shows next to the scores: protocol, images, scores of the clean part, earlier checkpoints."""
 
-    protocol: dict[str, Any]
+    protocol: Protocol
     images: Path | None
-    clean: dict[str, Any] | None
+    clean: CleanScores | None
     curve: Curve
 
 
-def render_page(models: Sequence[PageModel], around: Surroundings, config: EvaluationConfig) -> str:
-    """The report of the first model; a second is its base, shown beside it and compared with it."""
+def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
+    """The HTML report of the first model; a second model is its base, which it is compared with."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     model, base = models[0], models[1] if len(models) > 1 else None
@@ -60,19 +60,24 @@ def render_page(models: Sequence[PageModel], around: Surroundings, config: Evalu
     compared = compare_rows(base.rows, model.rows, config.seed) if base else None
     sources = source_views(model.scores, base.scores if base else None, compared)
     texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
+    caption_metrics, missing = _caption_columns(sources)
     return environment.get_template(TEMPLATE).render(
         model=model,
         base=base,
-        protocol=around.protocol,
+        protocol=context.protocol,
         sources=sources,
-        clean=around.clean,
-        clean_sources=source_views(around.clean) if around.clean else [],
-        curves=_curves(sources, model, base, around.curve),
-        curves_left_out=around.curve.left_out,
+        headline=HEADLINE,
+        caption_metrics=caption_metrics,
+        missing_metrics=missing,
+        question_metrics=[metric.name for metric in metrics_of("vqa")],
+        clean=context.clean,
+        clean_sources=source_views(context.clean) if context.clean else [],
+        curves=_curves(sources, model, base, context.curve),
+        curves_left_out=context.curve.left_out,
         calibrations=_calibrations(model, base),
         peers=peer_tables(model.scores),
-        examples=choose_examples(model.rows, base.rows if base else None, around.images, config.gallery),
-        with_images=around.images is not None,
+        examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
+        with_images=context.images is not None,
         fewest_images=FEWEST_IMAGES,
         hashes={name: _csp_hash(text) for name, text in texts.items()},
         **texts,
@@ -80,27 +85,47 @@ def render_page(models: Sequence[PageModel], around: Surroundings, config: Evalu
 
 
 def _csp_hash(text: str) -> str:
-    """What a content security policy calls this very script or style sheet, and no other."""
+    """The source expression of a content security policy that allows this script or style sheet only."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def _caption_columns(sources: Sequence[SourceView]) -> tuple[list[str], list[Metric]]:
+    """The metrics of captions that have a column, and the optional ones that no source has."""
+    metrics, captions = metrics_of("captioning"), [view.scores for view in sources if view.task == "captioning"]
+    missing = [
+        metric
+        for metric in metrics
+        if metric.optional and all(metric_value(scores, metric.name) is None for scores in captions)
+    ]
+    return [metric.name for metric in metrics if metric not in missing], missing
+
+
 def _curves(
-    sources: list[dict[str, Any]], model: PageModel, base: PageModel | None, curve: Curve
+    sources: Sequence[SourceView], model: PageModel, base: PageModel | None, curve: Curve
 ) -> list[tuple[str, str]]:
     """For each source its name and the SVG of its score over base, checkpoints and this model."""
     if not curve.points:
         return []
-    stages = [*([("base", base.scores)] if base else []), *curve.points, (model.name, model.scores)]
+    stages: list[tuple[str, Scores]] = [
+        *([("base", base.scores)] if base else []),
+        *curve.points,
+        (model.name, model.scores),
+    ]
     drawn = []
     for view in sources:
+        found = [(name, _source_of(scores, view)) for name, scores in stages]
         points = [
-            Point(name.removeprefix("checkpoint-"), scores[view["metric"]], scores["ci95"][view["metric"]])
-            for name, found in stages
-            if (scores := found[view["task"]].get(view["name"])) and scores[view["metric"]] is not None
+            CurvePoint(name.removeprefix("checkpoint-"), value, scores["ci95"][view.metric])
+            for name, scores in found
+            if scores is not None and (value := metric_value(scores, view.metric)) is not None
         ]
         if points:
-            drawn.append((view["name"], draw_curve(f"{view['name']} {view['metric']}", points, view["blind"])))
+            drawn.append((view.name, draw_curve(f"{view.name} {view.metric}", points, view.blind)))
     return drawn
+
+
+def _source_of(scores: Scores, view: SourceView) -> SourceScores | None:
+    return scores[view.task].get(view.name)
 
 
 def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, str]]:
@@ -114,8 +139,8 @@ def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, s
     ]
 
 
-def _counts(rows: Iterable[Row]) -> dict[str, list[tuple[float, float]]]:
-    """(truth, answer) of each source's counts that were answered by a number."""
+def _counts(rows: Iterable[AnswerRow]) -> dict[str, list[tuple[float, float]]]:
+    """(true count, answer) of each source's questions for a count that were answered by a number."""
     found = defaultdict(list)
     for row in rows:
         if row["type"] == COUNT:
@@ -134,5 +159,5 @@ def _signed(value: float | None) -> str:
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
-    # of a single image all draws are the same, which is no certainty
+    # with a single image all draws are the same: an interval of width 0 would suggest certainty
     return "" if bounds is None or bounds[0] == bounds[1] else f"{bounds[0]:.3f} to {bounds[1]:.3f}"

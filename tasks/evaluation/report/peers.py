@@ -1,10 +1,12 @@
-"""Published figures of other models beside ours, each with where it stands and why it may not be compared."""
+"""Published scores of other models next to ours, each with its source and the reasons why it is not comparable."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
+
+from tasks.evaluation.scores import CaptionScores, Scores, VqaScores, metric_value
 
 FILE = "peers.json"
 PERCENT = 100
@@ -12,45 +14,61 @@ COLUMNS = {
     "captioning": ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
     "vqa": ("presence", "comparison", "rural_urban", "average"),
 }
-# the published average over types leaves counts out
+# the published averages over types leave counts out
 AVERAGED = ("presence", "comparison", "rural_urban")
 
 
-def peer_tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each source with published figures: columns, our own row and the peers' (in percent), and the reasons why
-    they are not comparable; no reason means that all that is known of the protocols agrees.
+def peer_tables(scores: Scores) -> list[dict[str, Any]]:
+    """For each source with published scores: columns, our row and the peers' rows in percent, and the reasons why they
+    are not comparable; no reasons mean that the known parts of the protocols agree.
     """
     published = json.loads(Path(__file__).with_name(FILE).read_text(encoding="utf-8"))
+    ours = {
+        "captioning": {source: _captions(found) for source, found in scores["captioning"].items()},
+        "vqa": {source: _types(found) for source, found in scores["vqa"].items()},
+    }
     return [
         {
             "source": source,
             "from": peers["from"],
             "columns": [name for name in columns if any(name in row["scores"] for row in peers["rows"])],
-            "ours": _ours(task, scores[task][source]),
+            "ours": ours[task][source].percent,
             "rows": peers["rows"],
-            "reasons": reasons_against(peers["protocol"], scores[task][source]),
+            "reasons": reasons_against(peers["protocol"], ours[task][source].images),
         }
         for task, columns in COLUMNS.items()
         for source, peers in published[task].items()
-        if source in scores[task]
+        if source in ours[task]
     ]
 
 
-def _ours(task: str, scores: Mapping[str, Any]) -> dict[str, float]:
-    if task == "captioning":
-        return {name: PERCENT * scores[name] for name in COLUMNS[task] if scores[name] is not None}
+class _Ours(NamedTuple):
+    percent: dict[str, float]
+    images: int
+
+
+def _captions(scores: CaptionScores) -> _Ours:
+    values = {name: metric_value(scores, name) for name in COLUMNS["captioning"]}
+    return _Ours({name: PERCENT * value for name, value in values.items() if value is not None}, scores["images"])
+
+
+def _types(scores: VqaScores) -> _Ours:
     types = {name: PERCENT * found["accuracy"] for name, found in scores["by_type"].items() if name in AVERAGED}
-    return types | ({"average": mean(types.values())} if len(types) == len(AVERAGED) else {})
+    average = {"average": mean(types.values())} if len(types) == len(AVERAGED) else {}
+    return _Ours(types | average, scores["images"])
 
 
-def reasons_against(protocol: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:
-    """Why scores under a published protocol may not be held against ours; what is not known of it is a reason."""
+def reasons_against(protocol: Mapping[str, Any], images: int) -> list[str]:
+    """Why scores under a published protocol are not comparable with ours on so many test images.
+
+    Unknown parts of the protocol are reasons, too.
+    """
     reasons = []
-    images = protocol["test_images"]
-    if images is None:
+    published = protocol["test_images"]
+    if published is None:
         reasons.append("their test images are not known")
-    elif images != scores["images"]:
-        reasons.append(f"{images:,} test images there, {scores['images']:,} here")
+    elif published != images:
+        reasons.append(f"{published:,} test images there, {images:,} here")
     if protocol["scorer"] is None:
         reasons.append("their scorer (tokens, matching of answers) is not published")
     return reasons

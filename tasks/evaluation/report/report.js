@@ -7,7 +7,7 @@
     text: card.textContent.toLowerCase(),
     units: card.dataset.states === undefined ? [...card.querySelectorAll("tbody tr")] : [card],
   }));
-  const said = document.getElementById("shown");
+  const status = document.getElementById("shown");
   const search = bar.elements.search;
 
   const unitFits = (unit, type, state) =>
@@ -30,7 +30,7 @@
         !words.every((word) => text.includes(word));
       shown += card.hidden ? 0 : 1;
     }
-    said.textContent = `${shown} of ${cards.length}`;
+    status.textContent = `${shown} of ${cards.length}`;
   };
 
   const step = (by) => {

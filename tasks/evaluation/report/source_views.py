@@ -1,70 +1,91 @@
-"""What the report says of each source: score, gain over no image, comparison with the base, bars."""
+"""The report's view of each source: score, gain over image-blind baselines, comparison with the base model, bars."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from tasks.evaluation.caption_metrics import NOTE
-from tasks.evaluation.controls.gains import blind_score, gain_is_shown
-from tasks.evaluation.report.bars import Bar, draw_bars
+from tasks.evaluation.headline import blind_baseline, gain_is_shown
+from tasks.evaluation.metrics.registry import HEADLINE
+from tasks.evaluation.report.charts import Bar, draw_bars
+from tasks.evaluation.scores import (
+    Difference,
+    Differences,
+    Interval,
+    Scores,
+    SourceScores,
+    differences_by_metric,
+    metric_value,
+)
+from tasks.prompt_text import Task
 
-HEADLINE_METRIC = {"captioning": "CIDEr", "vqa": "accuracy"}
 CONTROL_BARS = (
-    ("train_consensus", "training consensus", "blind"),
+    ("train_consensus", "oracle class caption", "blind"),
     ("constant", "one caption for all", "blind"),
     ("question_only", "question only", "blind"),
     ("majority", "majority answer", "blind"),
-    ("shuffled_images", "other images' answers", "blind"),
+    ("shuffled_images", "shuffled images", "blind"),
     ("leave_one_out", "human references", "human"),
 )
 
-Scores = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class SourceView:
+    """One source in the report: `value` is by the headline `metric`, `blind` the best image-blind baseline.
+
+    `base` has the base model's scores, `compared` the comparison with it; `bars` is an SVG element.
+    """
+
+    task: Task
+    name: str
+    metric: str
+    scores: SourceScores
+    base: SourceScores | None
+    value: float | None
+    interval: Interval
+    blind: float | None
+    gain: float | None
+    gain_shown: bool
+    compared: Difference | None
+    note: str | None
+    bars: str
 
 
-def source_views(
-    scores: Scores, base: Scores | None = None, compared: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    """A view of each source in scores as metrics.json holds them, captions first."""
+def source_views(scores: Scores, base: Scores | None = None, compared: Differences | None = None) -> list[SourceView]:
+    """A view of each source, captions first."""
     return [
-        _view(task, source, scores, base, compared[task][source].get(metric) if compared else None)
-        for task, source, metric in _sources(scores)
+        _view(task, source, (found, base[task][source] if base else None), compared)
+        for task in HEADLINE
+        for source, found in scores[task].items()
     ]
 
 
-def _sources(scores: Scores) -> Iterator[tuple[str, str, str]]:
-    for task, metric in HEADLINE_METRIC.items():
-        for source in scores[task]:
-            yield task, source, metric
-
-
 def _view(
-    task: str, source: str, scores: Scores, base: Scores | None, compared: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    metric, own = HEADLINE_METRIC[task], scores[task][source]
-    of_base = base[task][source] if base else None
-    blind = blind_score(own["controls"])
-    return {
-        "task": task,
-        "name": source,
-        "metric": metric,
-        "scores": own,
-        "base": of_base,
-        "value": own[metric],
-        "interval": own["ci95"][metric],
-        "blind": blind,
-        "gain": None if blind is None or own[metric] is None else own[metric] - blind,
-        "looks": gain_is_shown(own, metric),
-        "compared": compared,
-        "note": own.get(NOTE),
-        "bars": draw_bars(f"{source} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),
-    }
+    task: Task, source: str, models: tuple[SourceScores, SourceScores | None], compared: Differences | None
+) -> SourceView:
+    metric, (own, of_base) = HEADLINE[task], models
+    value, blind = metric_value(own, metric), blind_baseline(own["controls"])
+    note = own.get("note")
+    return SourceView(
+        task=task,
+        name=source,
+        metric=metric,
+        scores=own,
+        base=of_base,
+        value=value,
+        interval=own["ci95"][metric],
+        blind=blind,
+        gain=None if blind is None or value is None else value - blind,
+        gain_shown=gain_is_shown(own, metric),
+        compared=differences_by_metric(compared[task][source]).get(metric) if compared else None,
+        note=note if isinstance(note, str) else None,
+        bars=draw_bars(f"{source} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),
+    )
 
 
-def _bars(metric: str, scores: Scores, base: Scores | None) -> list[Bar]:
+def _bars(metric: str, scores: SourceScores, base: SourceScores | None) -> list[Bar]:
     models = [("this model", "model", scores), *([("base model", "base", base)] if base else [])]
     bars = [
-        Bar(label, kind, found[metric], found["ci95"][metric])
+        Bar(label, kind, value, found["ci95"][metric])
         for label, kind, found in models
-        if found[metric] is not None
+        if (value := metric_value(found, metric)) is not None
     ]
     controls = scores["controls"]
     return bars + [

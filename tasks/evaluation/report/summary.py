@@ -1,11 +1,11 @@
-"""The report in brief, for pages that show no whole report: rows, some sentences, one picture."""
+"""The report in brief, for Prefect's pages: rows, some sentences, one picture."""
 
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tasks.evaluation.report.bars import ROW, WIDTH
+from tasks.evaluation.report.charts import ROW, WIDTH
 from tasks.evaluation.report.source_views import source_views
+from tasks.evaluation.scores import Metrics
 
 TITLE_HEIGHT, MARGIN = 34, 14
 STYLE = (
@@ -15,31 +15,32 @@ STYLE = (
 )
 
 
-def summary_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row for each source: its score with interval, the best score without an image, and the gain over that."""
+def summary_rows(metrics: Metrics) -> list[dict[str, Any]]:
+    """A row for each source: its score with interval, the best image-blind baseline, and the gain over it."""
     return [
         {
-            "source": view["name"],
-            "images": view["scores"]["images"],
-            "score": view["metric"],
-            "value": None if view["value"] is None else round(view["value"], 4),
-            "95 %": " to ".join(f"{bound:.3f}" for bound in view["interval"] or ()),
-            "without image": None if view["blind"] is None else round(view["blind"], 4),
-            "gain": None if view["gain"] is None else round(view["gain"], 4),
-            "gain is shown": "yes" if view["looks"] else "no",
+            "source": view.name,
+            "images": view.scores["images"],
+            "score": view.metric,
+            "value": None if view.value is None else round(view.value, 4),
+            "95 %": " to ".join(f"{bound:.3f}" for bound in view.interval or ()),
+            "image-blind": None if view.blind is None else round(view.blind, 4),
+            "gain": None if view.gain is None else round(view.gain, 4),
+            "gain shown": "yes" if view.gain_shown else "no",
         }
         for view in source_views(metrics)
     ]
 
 
-def summary_markdown(about: str, metrics: Mapping[str, Any]) -> str:
-    """The verdict in words: over how many sources a gain over no image is shown, and by how much."""
+def summary_markdown(about: str, metrics: Metrics) -> str:
+    """The verdict in words: the gain of each source over its image-blind baselines."""
     rows = summary_rows(metrics)
-    shown = sum(row["gain is shown"] == "yes" for row in rows)
-    lines = [f"## {about}", "", f"**Gain over no image: shown on {shown} of {len(rows)} sources.**", ""]
+    shown = sum(row["gain shown"] == "yes" for row in rows)
+    verdict = f"**Gain over image-blind baselines: shown on {shown} of {len(rows)} sources.**"
+    lines = [f"## {about}", "", verdict, ""]
     for row in rows:
         interval = f" ({row['95 %']})" if row["95 %"] else ""
-        gain = "no control is known" if row["gain"] is None else f"{row['gain']:+.3f} over no image"
+        gain = "no baseline is known" if row["gain"] is None else f"{row['gain']:+.3f} over image-blind baselines"
         value = "none" if row["value"] is None else f"{row['value']:.3f}"
         lines.append(f"- {row['source']}: {row['score']} {value}{interval}, {gain}, {row['images']} images")
     protocol = metrics["protocol"]
@@ -48,15 +49,15 @@ def summary_markdown(about: str, metrics: Mapping[str, Any]) -> str:
     )
 
 
-def draw_summary(title: str, metrics: Mapping[str, Any]) -> str:
-    """An SVG file: each source's score beside its controls."""
+def draw_summary(title: str, metrics: Metrics) -> str:
+    """An SVG file: the score of each source next to its controls."""
     parts, top = [], MARGIN
     for view in source_views(metrics):
-        heading = f"{title}: {view['name']} {view['metric']}"
-        height = view["bars"].count("<rect") * ROW
+        heading = f"{title}: {view.name} {view.metric}"
+        height = view.bars.count("<rect") * ROW
         parts.append(f'<text class="title" x="{MARGIN}" y="{top + 18}">{escape(heading)}</text>')
         top += TITLE_HEIGHT
-        parts.append(f'<svg y="{top}" width="{WIDTH}" height="{height}">{view["bars"]}</svg>')
+        parts.append(f'<svg y="{top}" width="{WIDTH}" height="{height}">{view.bars}</svg>')
         top += height + MARGIN
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}">'

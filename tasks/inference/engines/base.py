@@ -1,73 +1,103 @@
-"""What answers questions: the Protocol that every engine keeps, and what engines share."""
+"""The Engine protocol, and what all engines use: refusals, and batches of questions grouped by image."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from tasks.errors import DataError
 from tasks.records import Answer, Question
+
+# refusals listed in one error message
+MAX_LISTED = 50
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A question that cannot be asked, by its record's place in the test set and its turn, and why."""
+    """A question that cannot be asked: the index of its record in the test set, its turn, and the reason."""
 
     record: int
     turn: int
     reason: str
 
 
-class Engine(Protocol):
-    """Answers questions in batches, in an order of its own; each question comes back once, as one or the other.
+Outcome = Answer | Refusal
 
-    `fingerprint` tells what else than weights and settings decides the answers: library and number type.
-    `is_exact` says that answers cannot depend on what is asked beside them; else they are compared on a sample with
-    those of `answer_alone`, which asks without sharing anything.
+
+class Engine(Protocol):
+    """A loaded model that answers questions."""
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
+        """Yield outcomes batch by batch, in any order; each question gets exactly one."""
+        ...
+
+    def answer_alone(self, question: Question) -> Outcome:
+        """Answer one question that shares neither a batch nor cached keys and values with others."""
+        ...
+
+
+@dataclass(frozen=True)
+class PreparedEngine:
+    """An engine whose requirements are met and whose model is not loaded yet.
+
+    `fingerprint` names what decides the answers besides weights and settings: library, number type, device.
+    `dtype` is the number type that it computes in.
     """
 
-    @property
-    def fingerprint(self) -> str: ...
-
-    @property
-    def is_exact(self) -> bool: ...
-
-    def answer(self, questions: Sequence[Question]) -> Iterator[list[Answer | Refusal]]: ...
-
-    def answer_alone(self, question: Question) -> Answer | Refusal: ...
+    fingerprint: str
+    load: Callable[[], Engine]
+    dtype: str = "float32"
 
 
 def refuse(question: Question, reason: object) -> Refusal:
-    """The refusal of a question."""
+    """Refuse a question for a reason, such as the error that it raised."""
     return Refusal(question.record, question.turn, str(reason))
 
 
-def by_image(questions: Sequence[Question]) -> list[list[Question]]:
-    """Questions of each image side by side, similar lengths next to each other; most questions first.
+def refusals_error(records: Sequence[dict[str, Any]], refusals: Sequence[Refusal], answered: int) -> DataError:
+    """The error that ends a run with refusals: it lists them by record; all other questions are answered by then."""
+    ordered = sorted(refusals, key=lambda refusal: (refusal.record, refusal.turn))
+    reasons = Counter((refusal.record, refusal.reason) for refusal in ordered)
+    lines = [
+        f"  record {records[index].get('id', f'number {index + 1}')}: {reason}" + (f" ({count}x)" if count > 1 else "")
+        for (index, reason), count in reasons.items()
+    ]
+    more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    head = (
+        f"{len(refusals)} questions of {len({refusal.record for refusal in refusals})} records could not be asked. "
+        f"The {answered} others are answered and kept; fix these and run the same command again:"
+    )
+    return DataError("\n".join([head, *lines[:MAX_LISTED], *more]))
 
-    By characters: tokens would have to be counted for a whole subset before the first answer.
+
+def group_by_image(questions: Sequence[Question]) -> list[list[Question]]:
+    """Group questions by image, those of similar length next to each other; images with most questions first.
+
+    Length is counted in characters: counting tokens would delay the first answer by a whole subset.
     """
     groups: dict[str, list[Question]] = {}
     for question in sorted(questions, key=lambda q: (_length(q), q.key)):
         groups.setdefault(question.image or "", []).append(question)
-    # images of as many questions fill a batch evenly
+    # images with equally many questions fill a batch evenly
     return sorted(groups.values(), key=lambda group: (-len(group), _length(group[-1]), group[0].image or ""))
 
 
 def plan_batches(
-    groups: Iterable[Sequence[Question]], holds: Callable[[int, int], bool]
+    groups: Iterable[Sequence[Question]], fits: Callable[[int, int], bool]
 ) -> Iterator[list[list[Question]]]:
-    """Batches of whole images, or even parts of one image that is too large for a batch; by image in each.
+    """Pack groups into batches; a group too large for one batch is split into even parts, one batch each.
 
-    `holds` says whether a number of images and of questions fits.
+    `fits(images, questions)` says whether a batch of that size is possible.
     """
     batch: list[list[Question]] = []
     for group in groups:
-        if batch and not holds(len(batch) + 1, sum(map(len, batch)) + len(group)):
+        if batch and not fits(len(batch) + 1, sum(map(len, batch)) + len(group)):
             yield batch
             batch = []
-        if holds(1, len(group)):
+        if fits(1, len(group)):
             batch.append(list(group))
             continue
-        parts = next(count for count in range(2, len(group) + 1) if holds(1, -(-len(group) // count)))
+        parts = next(count for count in range(2, len(group) + 1) if fits(1, -(-len(group) // count)))
         size = -(-len(group) // parts)
         yield from ([list(group[start : start + size])] for start in range(0, len(group), size))
     if batch:

@@ -1,26 +1,101 @@
-"""An engine whose model is loaded with the first question that no kept answer answers."""
+"""Answers kept in a store by everything that decides them, and the engine that loads its model for missing ones only.
 
-from collections.abc import Callable, Iterator, Sequence
+STORE/answers/CONTEXT/context.json    what all answers in the folder have in common: weights, engine, decoding
+STORE/answers/CONTEXT/DIGEST.jsonl    answers of one writer; never changed, so any number may write at the same time
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from hashlib import sha256
+from typing import Any
 
-from tasks.inference.engines.answer_cache import AnswerCache
-from tasks.inference.engines.base import Engine, Refusal
+from tasks.errors import StoreError
+from tasks.files import digest_of
+from tasks.inference.engines.base import Engine, Outcome
+from tasks.json_text import decode_json
 from tasks.records import Answer, Question
+from tasks.storage.object_store import ObjectStore
+
+FOLDER, CONTEXT, SHARD_SUFFIX = "answers", "context.json", ".jsonl"
+# answers per shard; a kill loses those of a shard that is not uploaded yet
+SHARD_SIZE = 2000
+VERSION = 1
 
 
-class LazyEngine:
-    """Answers from `cache` where it can, and from the engine that `load` gives; `is_used` tells that it was needed."""
+class AnswerCache:
+    """The cached answers of one context.
+
+    `key_of` returns the content key of a question, or None if its answer must not be cached. A store that fails is
+    reported through `warn`; it costs time, never an answer.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        context: dict[str, Any],
+        key_of: Callable[[Question], str | None],
+        warn: Callable[[str], None],
+    ):
+        context = {"version": VERSION, **context}
+        self._store, self._key_of, self._warn = store, key_of, warn
+        self._folder = f"{FOLDER}/{digest_of(context)}"
+        self._unsent: dict[str, Answer] = {}
+        self._cached = self._read(json.dumps(context, indent=1) + "\n")
+
+    def find(self, questions: Iterable[Question]) -> list[Answer]:
+        """Return the cached answers to `questions`."""
+        found = ((question, self._cached.get(self._key_of(question) or "")) for question in questions)
+        return [answer.model_copy(update={"key": question.key}) for question, answer in found if answer]
+
+    def add(self, questions: Sequence[Question], answers: Iterable[Answer]) -> None:
+        """Cache answers to some of `questions`; full shards are uploaded."""
+        asked = {question.key: question for question in questions}
+        for answer in answers:
+            key = self._key_of(asked[answer.key])
+            if key is not None and key not in self._cached:
+                self._cached[key] = self._unsent[key] = answer
+        if len(self._unsent) >= SHARD_SIZE:
+            self.send()
+
+    def send(self) -> None:
+        """Upload the answers that are not in the store yet."""
+        if not self._unsent:
+            return
+        text = "".join(f"{_line_of(key, answer)}\n" for key, answer in self._unsent.items())
+        try:
+            # named by its content: writing a shard twice changes nothing, and no other writer's shard is touched
+            self._store.create_text(f"{self._folder}/{sha256(text.encode()).hexdigest()}{SHARD_SUFFIX}", text)
+        except StoreError as error:
+            self._warn(f"{len(self._unsent)} answers are not kept for later runs: {error}")
+        self._unsent = {}
+
+    def _read(self, context: str) -> dict[str, Answer]:
+        try:
+            self._store.create_text(f"{self._folder}/{CONTEXT}", context)
+            shards = [key for key in self._store.sizes_below(self._folder) if key.endswith(SHARD_SUFFIX)]
+            return dict(row for shard in shards for row in _rows_of(self._store.read_text(shard) or ""))
+        except StoreError as error:
+            self._warn(f"Answers of earlier runs cannot be read, so all questions are asked: {error}")
+            return {}
+
+
+class CachedEngine:
+    """Takes answers from the cache where it can and loads the model for the first question that is not in it.
+
+    `is_used` says whether the model was needed.
+    """
 
     def __init__(self, fingerprint: str, is_exact: bool, load: Callable[[], Engine], cache: AnswerCache | None):
         self.fingerprint, self.is_exact = fingerprint, is_exact
         self.is_used = False
         self._load, self._cache = load, cache
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[list[Answer | Refusal]]:
-        kept = self._cache.find(questions) if self._cache else []
-        if kept:
-            yield list(kept)
-        known = {answer.key for answer in kept}
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
+        cached = self._cache.find(questions) if self._cache else []
+        if cached:
+            yield list(cached)
+        known = {answer.key for answer in cached}
         missing = [question for question in questions if question.key not in known]
         if not missing:
             return
@@ -29,16 +104,16 @@ class LazyEngine:
                 self._cache.add(missing, (outcome for outcome in outcomes if isinstance(outcome, Answer)))
             yield outcomes
 
-    def answer_alone(self, question: Question) -> Answer | Refusal:
+    def answer_alone(self, question: Question) -> Outcome:
         return self._engine.answer_alone(question)
 
     def prepare(self) -> None:
-        """Load the model now where no cache could do without it: what is wrong with it is said before anything else."""
+        """Without a cache, load the model now: what is wrong with it is reported before anything is written."""
         if self._cache is None:
             _ = self._engine
 
     def close(self) -> None:
-        """Send the new answers to the cache."""
+        """Upload the new answers to the cache."""
         if self._cache:
             self._cache.send()
 
@@ -46,3 +121,20 @@ class LazyEngine:
     def _engine(self) -> Engine:
         self.is_used = True
         return self._load()
+
+
+def _line_of(key: str, answer: Answer) -> str:
+    row = {"content": key, "text": answer.text, "tokens": answer.tokens}
+    return json.dumps({**row, "check": digest_of(row)[:16]}, ensure_ascii=False)
+
+
+def _rows_of(text: str) -> Iterator[tuple[str, Answer]]:
+    """Yield content keys and answers; damaged lines are skipped."""
+    for line in text.split("\n"):
+        try:
+            row = decode_json(line)
+            check = row.pop("check")
+            if digest_of(row)[:16] == check:
+                yield row["content"], Answer(key="", text=row["text"], tokens=row["tokens"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue

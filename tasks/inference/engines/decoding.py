@@ -1,52 +1,74 @@
-"""How the next token is chosen: the likeliest, or drawn with numbers that belong to one question alone."""
+"""From logits to text: choose the next token, end an answer, and decode its tokens."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tasks.files import digest_of
+from tasks.model.loading import LoadedModel
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How answers are decoded; a temperature of 0 takes the likeliest token, and then seed and share do nothing."""
+    """How answers are decoded.
+
+    A `temperature` of 0 is greedy decoding: the most probable token each time, whatever `top_p` and `seed` are.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 28
 
-    def chooser(self, key: str) -> "Chooser":
-        """What chooses the tokens of the question with this key, whatever is asked beside it."""
-        return Chooser(self, random.Random(self.seed_of(key)))  # noqa: S311 - sampling, no secret
+    def sampler(self, key: str) -> "Sampler":
+        """The sampler of the question with this key; it does not depend on the other questions in the batch."""
+        return Sampler(self, random.Random(self.seed_of(key)))  # noqa: S311 - sampling, no secret
 
     def seed_of(self, key: str) -> int:
-        """A question's own seed, of 32 bits."""
+        """The 32-bit seed of one question."""
         return int(digest_of([self.seed, key])[:8], 16)
 
 
-class Chooser:
-    """Chooses one row's tokens."""
+class Sampler:
+    """Samples the tokens of one answer."""
 
     def __init__(self, decoding: Decoding, numbers: random.Random):
         self._decoding, self._numbers = decoding, numbers
 
-    def draw(self, logits: torch.Tensor) -> int:
-        """A token by the probabilities of `logits`, of which the least likely beyond `top_p` count as none."""
-        shares = torch.softmax(logits.float() / self._decoding.temperature, -1)
-        ordered, tokens = shares.sort(descending=True, stable=True)
-        reached = ordered.cumsum(-1)
-        kept = int((reached < self._decoding.top_p).sum()) + 1
-        point = self._numbers.random() * float(reached[min(kept, len(reached)) - 1])
-        return int(tokens[min(int((reached <= point).sum()), len(tokens) - 1)])
+    def sample(self, logits: torch.Tensor) -> int:
+        """Sample a token with nucleus (top-p) sampling; `logits` are floats of shape (vocab,), on the CPU.
+
+        Source: Holtzman et al., arXiv 1904.09751.
+        """
+        probabilities = torch.softmax(logits.float() / self._decoding.temperature, -1)
+        ordered, tokens = probabilities.sort(descending=True, stable=True)
+        cumulative = ordered.cumsum(-1)
+        kept = int((cumulative < self._decoding.top_p).sum()) + 1
+        point = self._numbers.random() * float(cumulative[min(kept, len(cumulative)) - 1])
+        return int(tokens[min(int((cumulative <= point).sum()), len(tokens) - 1)])
 
 
-def choose_tokens(logits: torch.Tensor, choosers: list[Chooser], decoding: Decoding) -> list[int]:
-    """The next token of each row of `logits`, rows x vocabulary."""
+def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler], decoding: Decoding) -> list[int]:
+    """The next token of each row; `logits` are floats of shape (rows, vocab), `samplers` one per row."""
     if not decoding.temperature:
         chosen: Any = logits.argmax(-1).tolist()
         return list(chosen)
     on_cpu = logits.float().cpu()
-    return [chooser.draw(row) for chooser, row in zip(choosers, on_cpu, strict=True)]
+    return [sampler.sample(row) for sampler, row in zip(samplers, on_cpu, strict=True)]
+
+
+def stop_tokens(loaded: LoadedModel) -> list[int]:
+    """The token ids that end an answer, as the model directory says."""
+    stops = loaded.model.generation_config.eos_token_id
+    if stops is None:
+        stops = loaded.tokenizer.eos_token_id
+    return list(stops) if isinstance(stops, list) else [stops]
+
+
+def decode_answer(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of generated token ids, without special tokens and surrounding whitespace."""
+    text: str = tokenizer.decode(ids, skip_special_tokens=True)
+    return text.strip()

@@ -1,4 +1,4 @@
-"""A model that needs no weights: it answers with the question and a digest of all that it was shown."""
+"""The engine without a model: it answers with the question and a digest of everything the model would have seen."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,36 +6,42 @@ from pathlib import Path
 from tasks.errors import DataError
 from tasks.files import digest_of
 from tasks.image_paths import image_file
-from tasks.inference.engines.base import Refusal, by_image, plan_batches, refuse
+from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
+from tasks.inference.request import PredictRequest
 from tasks.model.images import read_image
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER
+from tasks.prompt_text import without_placeholder
 from tasks.records import Answer, Question
+
+BATCH_SIZE = 64
+
+
+def prepare(request: PredictRequest) -> PreparedEngine:
+    """Prepare the engine of a request; nothing is loaded."""
+    batch_size = request.config.batch_size or BATCH_SIZE
+    return PreparedEngine("echo", lambda: EchoEngine(request.images, batch_size))
 
 
 class EchoEngine:
-    """Same question, same answer; another image name or an earlier turn gives another answer."""
-
-    fingerprint = "echo"
-    is_exact = True
+    """Gives the same answer to the same question; another image or an earlier turn changes it."""
 
     def __init__(self, images: Path, batch_size: int):
         self._images, self._batch_size = images, batch_size
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[list[Answer | Refusal]]:
-        for batch in plan_batches(by_image(questions), lambda _images, count: count <= self._batch_size):
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
+        for batch in plan_batches(group_by_image(questions), lambda _images, count: count <= self._batch_size):
             yield [outcome for group in batch for outcome in self._answer_group(group)]
 
-    def answer_alone(self, question: Question) -> Answer | Refusal:
+    def answer_alone(self, question: Question) -> Outcome:
         return self._answer_group([question])[0]
 
-    def _answer_group(self, group: Sequence[Question]) -> list[Answer | Refusal]:
+    def _answer_group(self, group: Sequence[Question]) -> list[Outcome]:
         try:
             size = read_image(image_file(self._images, group[0].image or "")).size
         except DataError as error:
             return [refuse(question, error) for question in group]
         return [self._answer(question, size) for question in group]
 
-    def _answer(self, question: Question, image: object) -> Answer:
-        prompt = question.turns[-1][1].replace(IMAGE_PLACEHOLDER, "").strip()
-        text = f"{digest_of([question.image, image, question.turns])[:8]} {prompt}"
+    def _answer(self, question: Question, image_size: tuple[int, int]) -> Answer:
+        prompt = without_placeholder(question.turns[-1][1])
+        text = f"{digest_of([question.image, image_size, question.turns])[:8]} {prompt}"
         return Answer(key=question.key, text=text, tokens=len(text.split()))

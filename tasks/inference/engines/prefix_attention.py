@@ -1,7 +1,7 @@
-"""Attention over a prefix that several rows share: its keys and values are kept once an image, not once a row.
+"""Attention over a prefix that several rows share: its keys and values are stored once per image, not once per row.
 
-Scores over the shared prefix and over a row's own tokens are computed apart and normalised together, so that the
-result is that of ordinary attention over both. The queries of all rows of an image meet its prefix in one matrix
+Attention scores over the shared prefix and over a row's own tokens are computed separately and normalised together, so
+the result equals ordinary attention over both. The queries of all rows of an image meet its prefix in one matrix
 product. Source of the split: Hydragen, arXiv 2402.05099.
 """
 
@@ -15,15 +15,20 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "rsvlm_shared_prefix"
-# of a piece, beside a GPU and on one: what a processor's cache holds, and what no GPU misses
-SCORES_BYTES = (1 << 21, 1 << 28)
+# score matrices are computed in chunks of this size: on a CPU they then stay in its cache, on a GPU they cost little
+SCORE_BYTES = {"cpu": 1 << 21, "cuda": 1 << 28}
+
+# weighted values (..., queries, head size), weight sums (..., queries, 1), maximum scores (..., queries, 1)
+Partial = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of each layer, images x heads x prefix tokens x head size, and each row's image.
+    """Keys and values of shared prefixes, and the image of each row.
 
-    `slots` is a row's place in a grid of images x `width` rows; None: the rows fill the grid in its order.
+    `keys` and `values` hold a tensor per layer, of shape (images, KV heads, prefix tokens, head size) in the model's
+    dtype. Rows are arranged in a grid of images x `width`; `slots` (rows,) int64 is each row's index in the flattened
+    grid, None if the rows fill the grid in order.
     """
 
     keys: Sequence[torch.Tensor]
@@ -33,23 +38,24 @@ class Prefix:
 
     @property
     def length(self) -> int:
-        return self.keys[0].shape[-2]
+        """Prefix tokens."""
+        return int(self.keys[0].shape[-2])
 
     def for_rows(self, images: Sequence[int]) -> "Prefix":
-        """The same prefix for rows whose images have the places `images` in it."""
+        """The same prefixes for rows with these image indices."""
         taken: dict[int, int] = {}
-        places = []
+        columns = []
         for image in images:
-            places.append(taken.get(image, 0))
-            taken[image] = places[-1] + 1
+            columns.append(taken.get(image, 0))
+            taken[image] = columns[-1] + 1
         width = max(taken.values())
-        slots = [image * width + place for image, place in zip(images, places, strict=True)]
+        slots = [image * width + column for image, column in zip(images, columns, strict=True)]
         if slots == list(range(len(self.keys[0]) * width)):
             return Prefix(self.keys, self.values, None, width)
         return Prefix(self.keys, self.values, torch.tensor(slots, device=self.keys[0].device), width)
 
     def to_grid(self, rows: torch.Tensor) -> torch.Tensor:
-        """rows x heads x length x size as images x heads x (width * length) x size."""
+        """Rearrange (rows, heads, length, size) to (images, heads, width * length, size); empty slots are zero."""
         _, heads, length, size = rows.shape
         images = len(self.keys[0])
         if self.slots is not None:
@@ -60,15 +66,15 @@ class Prefix:
         return by_image.reshape(images, heads, self.width * length, size)
 
     def to_rows(self, grid: torch.Tensor, length: int) -> torch.Tensor:
-        """The inverse of to_grid."""
+        """The inverse of to_grid: (images, heads, width * length, size) to (rows, heads, length, size)."""
         images, heads, _, size = grid.shape
         by_row = grid.reshape(images, heads, self.width, length, size).transpose(1, 2)
         rows = by_row.reshape(images * self.width, heads, length, size)
         return rows if self.slots is None else rows[self.slots]
 
 
-def share_prefixes(model: Any) -> None:
-    """Let a model's language part take `prefix`; without one it computes as before."""
+def enable_prefixes(model: Any) -> None:
+    """Let the language model take the keyword `prefix`; without it, it computes as before."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.config.get_text_config()._attn_implementation = NAME
@@ -82,48 +88,58 @@ def attend(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention as transformers calls it; `options["prefix"]` is what all rows of an image see before their own.
+    """Attention with the signature that transformers calls; `options["prefix"]` is a Prefix or missing.
 
-    `attention_mask` is then added to the scores of the own tokens, rows x 1 x queries x own tokens.
+    `query` has shape (rows, heads, queries, head size), `key` and `value` (rows, KV heads, own tokens, head size), all
+    in the model's dtype. With a prefix, `attention_mask` is additive, (rows, 1, queries, own tokens). The result has
+    shape (rows, queries, heads, head size).
     """
     prefix: Prefix | None = options.pop("prefix", None)
     if prefix is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        ordinary: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **options
+        )
+        return ordinary
     assert attention_mask is not None
     rows, heads, length, size = query.shape
     kv_heads = key.shape[1]
-    # heads that share a key stand below each other, as more queries of it
+    # query heads that share a KV head become further queries of it
     queries = (query * options["scaling"]).reshape(rows, kv_heads, -1, size)
     mask = attention_mask.expand(rows, heads // kv_heads, *attention_mask.shape[2:]).reshape(rows, 1, -1, key.shape[2])
-    own = _weighted(queries, key, value, mask)
-    parts = _in_pieces(prefix.to_grid(queries), prefix.keys[module.layer_idx], prefix.values[module.layer_idx])
-    mixed = _mixed(own, tuple(prefix.to_rows(part, queries.shape[2]) for part in parts))
-    return mixed.to(query.dtype).reshape(rows, heads, length, size).transpose(1, 2), None
+    own = _partial(queries, key, value, mask)
+    shared = _partial_in_chunks(prefix.to_grid(queries), prefix.keys[module.layer_idx], prefix.values[module.layer_idx])
+    values, sums, maxima = (prefix.to_rows(part, queries.shape[2]) for part in shared)
+    merged = _merge(own, (values, sums, maxima))
+    return merged.to(query.dtype).reshape(rows, heads, length, size).transpose(1, 2), None
 
 
-def _in_pieces(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """_weighted over so few queries at a time that their scores stay small."""
+def _partial_in_chunks(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> Partial:
+    """_partial over a limited number of queries at a time, so that their scores take little memory."""
     images, heads, tokens, _ = keys.shape
-    size = max(1, SCORES_BYTES[queries.device.type == "cuda"] // (4 * images * heads * tokens))
-    pieces = [_weighted(piece, keys, values) for piece in queries.split(size, dim=2)]
-    return tuple(torch.cat(parts, dim=2) for parts in zip(*pieces, strict=True))
+    size = max(1, SCORE_BYTES.get(queries.device.type, SCORE_BYTES["cpu"]) // (4 * images * heads * tokens))
+    chunks = [_partial(chunk, keys, values) for chunk in queries.split(size, dim=2)]
+    weighted, sums, maxima = (torch.cat(parts, dim=2) for parts in zip(*chunks, strict=True))
+    return weighted, sums, maxima
 
 
-def _weighted(
+def _partial(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None = None
-) -> tuple[torch.Tensor, ...]:
-    """Values weighted by exp(score - top), the weights' sum, and the highest score, top."""
+) -> Partial:
+    """Values weighted by exp(score - maximum), the sum of the weights, and the maximum; all float32.
+
+    Shapes: queries (N, heads, queries, size), keys and values (N, heads, tokens, size), mask (N, 1, queries, tokens).
+    """
     scores = (queries @ keys.transpose(-1, -2)).float()
     if mask is not None:
         scores += mask
-    top = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(top).exp_()
-    return (weights.to(values.dtype) @ values).float(), weights.sum(-1, keepdim=True), top
+    maximum = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(maximum).exp_()
+    return (weights.to(values.dtype) @ values).float(), weights.sum(-1, keepdim=True), maximum
 
 
-def _mixed(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """What attention over both parts gives."""
-    top = torch.maximum(one[2], other[2])
-    scales = [(part[2] - top).exp() for part in (one, other)]
+def _merge(one: Partial, other: Partial) -> torch.Tensor:
+    """Softmax attention over both parts, float32, (rows, heads, queries, size)."""
+    maximum = torch.maximum(one[2], other[2])
+    scales = [(part[2] - maximum).exp() for part in (one, other)]
     total = one[1] * scales[0] + other[1] * scales[1]
     return (one[0] * scales[0] + other[0] * scales[1]) / total

@@ -1,105 +1,67 @@
-"""The engine of a request: which one, what identifies its answers, and where they are kept."""
+"""The engines that can answer a test set, by name: what each needs and whether its answers are exact.
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+A new engine is one file and one entry. The file defines `prepare(request: PredictRequest) -> PreparedEngine`; the
+entry names the file. The command line, the settings, the checks before a run and a test of docs/answering.md read
+ENGINES. Nothing heavy is imported here: `rsvlm --help` reads it too.
+"""
 
-from tasks.files import digest_of, sha256_of
-from tasks.inference.engines.answer_cache import AnswerCache
-from tasks.inference.engines.base import Engine
-from tasks.inference.engines.cached import LazyEngine
-from tasks.inference.engines.echo import EchoEngine
-from tasks.inference.request import PredictRequest
-from tasks.manifests import folder_digest
-from tasks.model import images as pixel_code
-from tasks.records import Question
-from tasks.storage.object_store import open_store
+from dataclasses import dataclass
+from typing import Literal
 
-ECHO_BATCH = 64
-LIBRARIES = ("torch", "transformers", "pillow")
+Layout = Literal["transformers", "llava"]
 
 
-@contextmanager
-def made_engine(
-    request: PredictRequest, images: Mapping[str, str | None], warn: Callable[[str], None]
-) -> Iterator[LazyEngine]:
-    """The engine of a request; `images` holds the digests of the images' bytes by name."""
-    fingerprint, is_exact, load = _choose(request)
-    cache = _open_cache(request, images, fingerprint, warn) if request.store and request.config.cache else None
-    engine = LazyEngine(fingerprint, is_exact, load, cache)
-    try:
-        yield engine
-    finally:
-        engine.close()
+@dataclass(frozen=True)
+class EngineEntry:
+    """One engine: its module, which is imported when it is used, and its requirements.
+
+    `exact` says in which number type an answer never depends on the questions in its batch; where it may, a sample is
+    asked again one question at a time. `package` must be installed besides rsvlm's own. `layouts` are the layouts of
+    model directories that it reads.
+    """
+
+    module: str
+    summary: str
+    exact: Literal["always", "float32", "never"] = "never"
+    package: str | None = None
+    needs_gpu: bool = False
+    needs_model: bool = True
+    takes_adapters: bool = True
+    layouts: tuple[Layout, ...] = ("transformers", "llava")
+
+    @property
+    def needs(self) -> str:
+        """The requirements in words."""
+        needs = [f"the package {self.package}"] if self.package else []
+        needs += ["a GPU"] if self.needs_gpu else []
+        if self.needs_model and not self.takes_adapters:
+            needs.append("a merged model")
+        if "llava" not in self.layouts:
+            needs.append("transformers layout")
+        return ", ".join(needs) or ("a model" if self.needs_model else "nothing")
+
+    def is_exact(self, dtype: str) -> bool:
+        """Whether answers computed in `dtype` do not depend on the batch."""
+        return self.exact in ("always", dtype)
 
 
-def adapter_digest(request: PredictRequest) -> str | None:
-    """The digest of the adapter that is put on the model."""
-    return folder_digest(request.adapter) if request.adapter else None
-
-
-def _choose(request: PredictRequest) -> tuple[str, bool, Callable[[], Engine]]:
-    """Fingerprint, whether answers are exact, and what loads the engine."""
-    config = request.config
-    if config.engine == "echo":
-        return EchoEngine.fingerprint, True, lambda: EchoEngine(request.images, config.batch_size or ECHO_BATCH)
-    from tasks.inference.engines.decoding import Decoding
-
-    decoding = Decoding(config.max_new_tokens, config.temperature, config.top_p, config.seed)
-    if config.engine == "vllm":
-        from tasks.inference.engines.vllm_engine import VllmEngine, require_vllm
-
-        found = require_vllm(request.model, request.adapter)
-        return (
-            f"vllm {found} {config.dtype}",
-            False,
-            lambda: VllmEngine(request.model, request.images, decoding, config.dtype),
-        )
-    from tasks.inference.engines.transformers_engine import TransformersEngine, fingerprint_of
-    from tasks.model.loading import choose_device, choose_dtype, load_model
-
-    device = choose_device()
-    dtype = choose_dtype(config.dtype, device)
-
-    def load() -> Engine:
-        loaded = load_model(request.model, request.adapter, config.dtype, request.projector)
-        return TransformersEngine(loaded, request.images, decoding, config.batch_size, config.image_workers)
-
-    return fingerprint_of(dtype, device), str(dtype) == "torch.float32", load
-
-
-def _open_cache(
-    request: PredictRequest, images: Mapping[str, str | None], fingerprint: str, warn: Callable[[str], None]
-) -> AnswerCache | None:
-    assert request.store is not None
-    context: dict[str, Any] = {
-        "model": request.model_sha256,
-        "adapter": adapter_digest(request),
-        "engine": fingerprint,
-        "decoding": request.config.decoding,
-        # what turns an image's bytes into numbers, and the numbers into words
-        "code": {"images": sha256_of(Path(pixel_code.__file__)), **{name: version(name) for name in LIBRARIES}},
-    }
-    prompt_of = _prompts_of(request)
-
-    def key_of(question: Question) -> str | None:
-        image = images.get(question.image or "")
-        # a drawn answer belongs to its question's place
-        drawn = question.key if request.config.temperature else None
-        return digest_of([prompt_of(question), image, drawn]) if image else None
-
-    return AnswerCache(open_store(request.store.uri, config=request.store.config), context, key_of, warn)
-
-
-def _prompts_of(request: PredictRequest) -> Callable[[Question], Any]:
-    """What gives a question's prompt as the model sees it: its tokens, an image as one."""
-    if request.config.engine == "echo":
-        return lambda question: [question.image, question.turns]
-    from tasks.model.llava.prompt import encode_prompt
-    from tasks.model.loading import load_reader
-
-    # at once: what a model directory lacks is said before anything is written
-    reader = load_reader(request.model, request.adapter)
-    return lambda question: encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
+DEFAULT_ENGINE = "transformers"
+ENGINES: dict[str, EngineEntry] = {
+    "transformers": EngineEntry(
+        "tasks.inference.engines.transformers_engine", "the model in PyTorch, in this process", exact="float32"
+    ),
+    "vllm": EngineEntry(
+        "tasks.inference.engines.vllm_engine",
+        "the model in vLLM",
+        package="vllm",
+        needs_gpu=True,
+        takes_adapters=False,
+        layouts=("transformers",),
+    ),
+    "echo": EngineEntry(
+        "tasks.inference.engines.echo",
+        "repeats the question, to try out a test set",
+        exact="always",
+        needs_model=False,
+    ),
+}

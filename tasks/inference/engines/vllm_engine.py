@@ -1,116 +1,92 @@
-"""The engine that hands all questions to vLLM, for machines with a GPU where it is installed.
+"""The engine that passes all questions to vLLM, on machines with a GPU where it is installed.
 
-vLLM batches by itself and shares the keys and values of equal beginnings. It takes merged models in transformers'
-layout. Written after vLLM's documentation of `LLM.generate` with token prompts and `multi_modal_data`; not run yet.
+vLLM batches by itself and caches the keys and values of common prefixes. It takes merged models in transformers
+layout. Written from vLLM's documentation of `LLM.generate` with token prompts and `multi_modal_data`; never run by us.
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError, DataError
+from tasks.errors import DataError
 from tasks.image_paths import image_file
-from tasks.inference.engines.base import Refusal, by_image, plan_batches, refuse
-from tasks.inference.engines.decoding import Decoding
-from tasks.inference.engines.prompts import require_fitting, text_of
-from tasks.model.configuration import read_model_config, require_model_config
+from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
+from tasks.inference.engines.decoding import Decoding, decode_answer
+from tasks.inference.engines.prompts import require_fitting
+from tasks.inference.request import PredictRequest
+from tasks.model.configuration import require_model_config
 from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
-from tasks.model.llava.original_layout import is_original
 from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_reader
-from tasks.model.weights import weight_files
 from tasks.records import Answer, Question
 
-# answers are on the disk after as many questions
-BATCH = 512
-INSTEAD = "leave inference.engine at transformers"
+# answers are written to disk after each batch of this many questions
+BATCH_SIZE = 512
 
 
-def require_vllm(model: Path, adapter: Path | None) -> str:
-    """The version of vLLM; raises ConfigError where it cannot answer with this model on this machine."""
-    from importlib.metadata import version
-
-    import torch
-
-    require_vllm_installed()
-    if not torch.cuda.is_available():
-        raise ConfigError(f"vLLM needs a GPU, and this machine shows none: {INSTEAD}.")
-    if adapter is not None:
-        raise ConfigError(f"The vLLM engine takes whole models: merge the adapter with `rsvlm merge`, or {INSTEAD}.")
-    require_vllm_layout(model)
-    return version("vllm")
-
-
-def require_vllm_installed() -> None:
-    """Raise ConfigError where there is no vLLM."""
-    if find_spec("vllm") is None:
-        raise ConfigError(f"vLLM is not installed: `pip install vllm` beside rsvlm, or {INSTEAD}.")
-
-
-def require_vllm_layout(model: Path) -> None:
-    """Raise ConfigError for a layout that vLLM does not read, ModelError where it is not clear what it would read."""
-    if is_original(read_model_config(model)):
-        raise ConfigError(
-            f"{model} is in the original LLaVA layout, which vLLM does not read: merge or convert it with "
-            f"`rsvlm merge --format transformers`, or {INSTEAD}."
-        )
-    weight_files(model)
+def prepare(request: PredictRequest) -> PreparedEngine:
+    """Prepare the engine of a request; the model is loaded with the first question."""
+    config = request.config
+    decoding = Decoding(config.max_new_tokens, config.temperature, config.top_p, config.seed)
+    return PreparedEngine(
+        f"vllm {version('vllm')} {config.dtype}",
+        lambda: VllmEngine(request.model, request.images, decoding, config.dtype),
+        config.dtype,
+    )
 
 
 class VllmEngine:
-    """Answers through vLLM; how it batches can change answers, so a sample is asked again alone."""
-
-    is_exact = False
+    """Answers through vLLM; its batching may change an answer."""
 
     def __init__(self, model: Path, images: Path, decoding: Decoding, dtype: str):
-        self.fingerprint = f"vllm {require_vllm(model, None)} {dtype}"
         import vllm
 
         self._params = vllm.SamplingParams
         self._images, self._decoding = images, decoding
         self._reader = load_reader(model)
-        self._longest = int(require_model_config(model)["text_config"].get("max_position_embeddings", 2048))
+        self._positions = int(require_model_config(model)["text_config"].get("max_position_embeddings", 2048))
         self._llm = vllm.LLM(
             model=str(model),
             dtype=dtype,
-            max_model_len=self._longest,
+            max_model_len=self._positions,
             enable_prefix_caching=True,
             limit_mm_per_prompt={"image": 1},
         )
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[list[Answer | Refusal]]:
-        for batch in plan_batches(by_image(questions), lambda _images, count: count <= BATCH):
-            yield self._answer_all([question for group in batch for question in group])
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
+        for batch in plan_batches(group_by_image(questions), lambda _images, count: count <= BATCH_SIZE):
+            yield self._answer_batch([question for group in batch for question in group])
 
-    def answer_alone(self, question: Question) -> Answer | Refusal:
-        return self._answer_all([question])[0]
+    def answer_alone(self, question: Question) -> Outcome:
+        return self._answer_batch([question])[0]
 
-    def _answer_all(self, questions: Sequence[Question]) -> list[Answer | Refusal]:
-        outcomes: list[Answer | Refusal] = []
+    def _answer_batch(self, questions: Sequence[Question]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         asked: list[tuple[Question, dict[str, Any]]] = []
         images: dict[str, Any] = {}
         for question in questions:
             try:
-                asked.append((question, self._request(question, images)))
+                asked.append((question, self._prompt(question, images)))
             except DataError as error:
                 outcomes.append(refuse(question, error))
         params = [self._params_of(question) for question, _ in asked]
-        found = self._llm.generate([request for _, request in asked], params, use_tqdm=False) if asked else []
-        for (question, _), output in zip(asked, found, strict=True):
+        outputs = self._llm.generate([prompt for _, prompt in asked], params, use_tqdm=False) if asked else []
+        for (question, _), output in zip(asked, outputs, strict=True):
             ids = list(output.outputs[0].token_ids)
-            outcomes.append(Answer(key=question.key, text=text_of(self._reader.tokenizer, ids), tokens=len(ids)))
+            text = decode_answer(self._reader.tokenizer, ids)
+            outcomes.append(Answer(key=question.key, text=text, tokens=len(ids)))
         return outcomes
 
-    def _request(self, question: Question, images: dict[str, Any]) -> dict[str, Any]:
-        """A prompt's tokens, an image as the one token that vLLM replaces, and the image itself."""
+    def _prompt(self, question: Question, images: dict[str, Any]) -> dict[str, Any]:
+        """Token ids, with the image as the one token that vLLM expands, and the image itself."""
         name, reader = question.image or "", self._reader
         if name not in images:
-            # as small as the model takes it: a batch's images are all held at once
+            # scaled down to the model's input: all images of a batch are in memory at once
             images[name] = scale_for(read_image(image_file(self._images, name)), reader.image_processor)
         ids = encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
-        require_fitting(ids, reader, self._longest, self._decoding.max_new_tokens)
+        require_fitting(ids, reader, self._positions, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
 
     def _params_of(self, question: Question) -> Any:

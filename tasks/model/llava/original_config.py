@@ -18,6 +18,7 @@ def original_config(config: dict[str, Any], pads: bool, tower: str) -> dict[str,
             f"A {text.get('model_type')} with a {vision.get('model_type')} is not LLaVA 1.5: "
             "only that can be written in the original layout; merge it with --format transformers."
         )
+    _require_worded(whole)
     features = {strategy: feature for feature, strategy in STRATEGIES.items()}
     return {
         "architectures": ["LlavaLlamaForCausalLM"],
@@ -38,6 +39,24 @@ def original_config(config: dict[str, Any], pads: bool, tower: str) -> dict[str,
         "use_cache": True,
         "use_mm_proj": True,
     }
+
+
+def _require_worded(config: dict[str, Any]) -> None:
+    """Raise ModelError for a setting that the original code has no words for, and would compute otherwise."""
+    text = config["text_config"]
+    width = text["hidden_size"] // text["num_attention_heads"]
+    allowed = {
+        "projector_hidden_act": (config.get("projector_hidden_act"), ("gelu",)),
+        "multimodal_projector_bias": (config.get("multimodal_projector_bias"), (True,)),
+        "mlp_bias": (text.get("mlp_bias"), (None, False)),
+        "head_dim": (text.get("head_dim"), (None, width)),
+    }
+    for name, (value, usual) in allowed.items():
+        if value not in usual:
+            raise ModelError(
+                f"{name} = {value!r} of the base's config.json cannot be written in the original layout: merge it with "
+                "--format transformers."
+            )
 
 
 def tower_config(config: dict[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def tower_error(folder: Path, wanted: str) -> ModelError:
     """What is said where the tower of an original model cannot be had."""
     return ModelError(
         f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
-        f"{folder.parent / Path(wanted).name}, or set model.vision_tower to it."
+        f"{folder.parent / Path(wanted).name}, or, in an experiment, set model.vision_tower to it."
     )
 
 
@@ -153,13 +153,23 @@ def original_tensors(folder: Path, tower: Path) -> dict[str, Any]:
 
 
 def tensors_of(folder: Path, prefix: str = "") -> dict[str, Any]:
-    """The tensors of a directory by canonical name, mapped from the disk; `prefix` is put before their names."""
-    return {
-        canonical_name(f"{prefix}{name}"): value
-        for file in weight_files(folder)
-        for name, value in read_tensors(file).items()
-        if not name.endswith(BUFFERS)
-    }
+    """The tensors of a directory by canonical name, mapped from the disk; `prefix` is put before their names.
+
+    Raises ModelError where one stands there twice: each reader would take another of them.
+    """
+    tensors: dict[str, Any] = {}
+    for file in weight_files(folder):
+        for name, value in read_tensors(file).items():
+            if name.endswith(BUFFERS):
+                continue
+            if tensors.setdefault(canonical_name(f"{prefix}{name}"), value) is not value:
+                raise twice(folder, name)
+    return tensors
+
+
+def twice(folder: Path, name: str) -> ModelError:
+    """What is said where a directory holds two tensors for one weight."""
+    return ModelError(f"{name} stands twice in {folder}: copy the model again.")
 
 
 def _is_vision(name: str) -> bool:

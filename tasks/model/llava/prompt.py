@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import DataError
+from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-IMAGE_PLACEHOLDER = "<image>"
 IMAGE_INDEX = -200
 IGNORE_INDEX = -100
 
@@ -37,9 +37,7 @@ class EncodedConversation:
 
 def place_image(text: str) -> str:
     """Put the image first in its turn, on a line of its own, as the reference does before training."""
-    if IMAGE_PLACEHOLDER not in text:
-        return text
-    return f"{IMAGE_PLACEHOLDER}\n{text.replace(IMAGE_PLACEHOLDER, '').strip()}".strip()
+    return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
 
 
 def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool = True) -> EncodedConversation:

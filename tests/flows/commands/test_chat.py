@@ -18,20 +18,18 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_chat_works_through_a_pipe_with_one_model_for_several_images(tiny_model_dir, folder):
-    """Part of what the pipe brings is no text."""
+def test_a_piped_chat_answers_about_several_images(tiny_model_dir, folder):
+    """Part of the input is not valid UTF-8."""
     chatted = subprocess.run([*COMMAND, str(tiny_model_dir)], input=TYPED, cwd=folder, capture_output=True)
     assert (chatted.returncode, chatted.stderr) == (0, b"")
     assert chatted.stdout.count(b"\n") == 3
 
 
-def test_an_image_that_is_missing_ends_a_pipe_with_2_and_its_prompts_are_no_images(tiny_model_dir, folder):
+def test_a_missing_image_ends_a_piped_chat_with_2(tiny_model_dir, folder):
     typed = b"a.png\nWhere?\nexit\ngr\xfcn.png\nWhere?\nHow many?\n"
     chatted = subprocess.run([*COMMAND, str(tiny_model_dir)], input=typed, cwd=folder, capture_output=True)
     assert (chatted.returncode, chatted.stdout.count(b"\n")) == (2, 1)
-    assert chatted.stderr.decode() == (
-        "error: gr\ufffdn.png does not exist: give the path or the address of an image.\n"
-    )
+    assert chatted.stderr.decode() == ("error: gr\ufffdn.png does not exist: give the path or URL of an image.\n")
 
 
 def test_a_directory_without_a_model_ends_with_2(tmp_path, capsys):

@@ -41,7 +41,7 @@ def evaluated(files: dict[str, str], name: str, out: Path, *more: str) -> int:
     return main(["evaluate", "--data", files["test"], "--predictions", files[name], "--out", str(out), *more])
 
 
-def test_a_table_and_the_place_of_the_report_are_printed(
+def test_evaluate_prints_a_table_and_the_path_of_the_report(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluated(files, "good", tmp_path / "final", "--train", files["test"]) == 0
@@ -52,44 +52,44 @@ def test_a_table_and_the_place_of_the_report_are_printed(
 
 @pytest.fixture(scope="module")
 def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of locales in which numbers or letters are written otherwise than in C, for LOCPATH."""
+    """A folder of locales with other formats of numbers or letters than C, for LOCPATH."""
     folder = tmp_path_factory.mktemp("locales")
     for name in ("de_DE", "tr_TR"):
         try:
             made = subprocess.run(["localedef", "-i", name, "-f", "UTF-8", str(folder / f"{name}.UTF-8")], check=False)
         except FileNotFoundError:
-            pytest.skip("localedef is not installed, so no other locale can be made")
+            pytest.skip("localedef is not installed, so no other locale can be built")
         if made.returncode:
             pytest.skip("localedef has no sources of locales: install Debian's package locales")
     return folder
 
 
-# German writes 0.5 as 0,5; in Turkish the small letter of I has no dot
+# German writes 0.5 as 0,5; in Turkish the lower case of I has no dot
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "language", [{"LANG": "de_DE.UTF-8"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LANG": "C", "LC_NUMERIC": "de_DE.UTF-8"}]
 )
-def test_in_another_locale_the_scores_are_the_same(
-    locales: Path, whole_captions: dict[str, str], tmp_path: Path, language: dict[str, str]
+def test_scores_do_not_depend_on_the_locale(
+    locales: Path, caption_files: dict[str, str], tmp_path: Path, language: dict[str, str]
 ) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LANG", "LC_"))}
     env = {**kept, "LOCPATH": str(locales), **language}
     name = "import locale; print(locale.setlocale(locale.LC_ALL, ''))"
     (set_to,) = {value for value in language.values() if value != "C"}
     assert set_to in subprocess.check_output([sys.executable, "-c", name], env=env, text=True)
-    command = ["evaluate", "--data", whole_captions["test"], "--predictions", whole_captions["said"]]
+    command = ["evaluate", "--data", caption_files["test"], "--predictions", caption_files["said"]]
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", *command, "--out", str(tmp_path / "final")],
         **{"env": env, "cwd": REPO, "capture_output": True, "text": True},
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "final" / "metrics.json").read_text())["captioning"]["NWPU"]
-    expected = json.loads(Path(whole_captions["metrics"]).read_text())["captioning"]["NWPU"]
+    expected = json.loads(Path(caption_files["metrics"]).read_text())["captioning"]["NWPU"]
     assert found == expected and 0 < found["METEOR"] < 1
 
 
 @pytest.fixture(scope="module")
-def whole_captions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def caption_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A test set of captions, answers to it and their scores in the locale of these tests."""
     folder = tmp_path_factory.mktemp("captions")
     texts = ["AN ISLAND IN THE INDIAN OCEAN", "two planes, white, on a runway", "It is a café at the river"]
@@ -111,7 +111,7 @@ def whole_captions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**files, "metrics": str(folder / "c" / "metrics.json")}
 
 
-def test_a_verdict_is_printed_and_written(
+def test_compare_prints_and_writes_the_verdict(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluated(files, "bad", tmp_path / "reports" / "base")
@@ -123,7 +123,7 @@ def test_a_verdict_is_printed_and_written(
     assert json.loads(out.read_text())["vqa"]["LR"]["accuracy"]["difference"] == 1
 
 
-def test_a_comparison_with_one_report_asks_for_the_second_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_with_one_report_asks_for_the_second(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", "reports"])
     usage, error = capsys.readouterr().err.rsplit("rsvlm compare: ", 1)
@@ -131,7 +131,7 @@ def test_a_comparison_with_one_report_asks_for_the_second_alone(capsys: pytest.C
     assert error == "error: the following arguments are required: REPORT_DIR_B\n"
 
 
-def test_what_an_audit_calls_clean_is_scored_alone(
+def test_only_clean_scores_the_images_that_an_audit_calls_clean(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, rows in (("train", vqa_records("yes")[:3]), ("test", vqa_records("yes"))):
@@ -142,10 +142,10 @@ def test_what_an_audit_calls_clean_is_scored_alone(
     assert main([*audit, "--out", str(tmp_path / "audit")]) == 0
     assert evaluated(files, "good", tmp_path / "final", "--only-clean", str(tmp_path / "audit")) == 0
     assert json.loads((tmp_path / "final" / "metrics.json").read_text())["vqa"]["LR"]["images"] == 7
-    assert "only images that training does not show" in (tmp_path / "final" / "report.html").read_text()
+    assert "clean images only" in (tmp_path / "final" / "report.html").read_text()
 
 
-OF_ANOTHER = "score answers with the test set that they answer, whole and in its order."
+OF_ANOTHER = "score answers with the complete test set that they answer, in its order."
 ASKED_OTHERWISE = "which the test set does not ask there: score answers with the test set that they answer."
 LONE = "holds half a Unicode character (a lone surrogate): write it again."
 TURN = {"from": "human", "value": "Is there a ship?"}, {"from": "gpt", "value": "no"}
@@ -167,23 +167,23 @@ DAMAGES = {
     ),
     "double": (
         lambda rows: [*rows, rows[0]],
-        f"The answers hold the record 0 (LR/Train/0.tif) 2 times, the test set 1 times: {OF_ANOTHER}",
+        f"The answers contain the record 0 (LR/Train/0.tif) 2 times, the test set 1 times: {OF_ANOTHER}",
     ),
     "foreign id": (
         first(id=77),
-        f"The answers hold the record 77 (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 77 (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "id of another type": (
         first(id="0"),
-        f"The answers hold the record '0' (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record '0' (LR/Train/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "foreign image": (
         first(image="LR/Train/77.tif"),
-        f"The answers hold the record 0 (LR/Train/77.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 0 (LR/Train/77.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "other order": (
         lambda rows: rows[::-1],
-        f"The answers' record 9 (LR/Train/9.tif) stands at another place than in the test set: {OF_ANOTHER}",
+        f"The answers' record 9 (LR/Train/9.tif) is at another position than in the test set: {OF_ANOTHER}",
     ),
     "other turn": (
         first_turns(lambda turns: [TURN[0], turns[1]]),
@@ -195,16 +195,21 @@ DAMAGES = {
     ),
     "other test set": (
         lambda rows: [{**row, "image": row["image"].replace("LR/Train", "DOTA/images")} for row in rows],
-        f"The answers hold the record 0 (DOTA/images/0.tif), which is not in the test set: {OF_ANOTHER}",
+        f"The answers contain the record 0 (DOTA/images/0.tif), which is not in the test set: {OF_ANOTHER}",
     ),
     "no list": (
         lambda rows: {"records": rows},
         "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
     ),
-    "no records": (lambda rows: [], "FILE holds no record: give a test set or the final.json of its answers."),
+    "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
     "no record": (
         lambda rows: [*rows[:-1], "x"],
         "FILE, record 10 is not an object with id, image and conversations.",
+    ),
+    "record of another tool": (
+        lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
+        "FILE, record 1 has no conversations, but 'question_id, answer'; write the file anew with id, image and "
+        "conversations in each record.",
     ),
     "wrong type of id": (
         first(id=True),
@@ -233,7 +238,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_wrong_answers_end_with_2_and_one_sentence_and_leave_nothing(
+def test_wrong_answers_exit_with_2_and_one_line_and_write_nothing(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     change, sentence = DAMAGES[damage]
@@ -244,11 +249,19 @@ def test_wrong_answers_end_with_2_and_one_sentence_and_leave_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("data", [b"", b'[{"id": 1, "ima', b'[{"id": "\xff"}]', b"[" * 100_000 + b"]" * 100_000])
-def test_what_is_no_json_ends_with_2(
-    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is not valid JSON ("),
+        (b'[{"id": 1, "ima', "is not valid JSON ("),
+        (b'[{"id": "\xff"}]', "is not in UTF-8:"),
+        (b"[" * 100_000 + b"]" * 100_000, "is not valid JSON ("),
+    ],
+)
+def test_invalid_json_exits_with_2(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, message: str
 ) -> None:
     Path(files["good"]).write_bytes(data)
     assert evaluated(files, "good", tmp_path / "final") == 2
-    assert capsys.readouterr().err.startswith(f"error: {files['good']} is not valid JSON (")
+    assert capsys.readouterr().err.startswith(f"error: {files['good']} {message}")
     assert not (tmp_path / "final").exists()

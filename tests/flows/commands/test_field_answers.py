@@ -9,6 +9,7 @@ import pytest
 from flows.cli import main
 
 Records = list[dict[str, Any]]
+QUESTION = ("<image>\nIs there a road?", " ")
 
 
 def rsvlm(*arguments: object) -> int:
@@ -65,6 +66,31 @@ def test_an_empty_reference_is_none_and_is_counted(
     assert sum(row["CIDEr"] is not None for row in rows) == 7
 
 
+def test_a_source_without_any_true_answer_leaves_the_others_their_scores(
+    write: Any, record: Any, metrics_of: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = [record(n, f"LR/Train/{n}.tif", ("<image>\nIs there a road?", "yes")) for n in range(3)]
+    test += [
+        record("c", "RSICD/images/1.jpg", ("<image>\nDescribe it", "...")),
+        record("q", "DOTA/images/1.png", QUESTION),
+    ]
+    path = write("test.json", test)
+    found = metrics_of(path, path)
+    assert list(found["vqa"]) == ["LR"] and found["captioning"] == {}
+    assert found["without_references"] == {"captioning": {"RSICD": 1}, "vqa": {"DOTA": 1}}
+    assert "RSICD: 1 true answers have no word and are not scored\nDOTA: 1 true" in capsys.readouterr().out
+    assert rsvlm("compare", path.parent / "report-test", path.parent / "report-test") == 0
+
+
+def test_where_no_true_answer_holds_a_word_this_is_said(
+    write: Any, tmp_path: Path, record: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("test.json", [record("q", "DOTA/images/1.png", QUESTION)])
+    assert rsvlm("evaluate", "--data", path, "--predictions", path, "--out", tmp_path / "out") == 2
+    assert "No true answer of the test set holds a word" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_image_has_no_cider_and_this_is_said(
     write: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], mixed: Any, metrics_of: Any
 ) -> None:
@@ -73,6 +99,6 @@ def test_one_image_has_no_cider_and_this_is_said(
     captions = found["captioning"]["VRS"]
     assert captions["CIDEr"] is None and captions["ci95"]["CIDEr"] is None and captions["METEOR"] == 1
     assert all(captions["controls"][name] is None for name in ("shuffled_images", "leave_one_out", "constant"))
-    assert "One image alone has no CIDEr" in capsys.readouterr().out
-    assert "One image alone has no CIDEr" in (tmp_path / "report-one/report.html").read_text()
+    assert "CIDEr is not defined for a single image" in capsys.readouterr().out
+    assert "CIDEr is not defined for a single image" in (tmp_path / "report-one/report.html").read_text()
     assert rsvlm("compare", tmp_path / "report-one", tmp_path / "report-one") == 0

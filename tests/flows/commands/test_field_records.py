@@ -118,6 +118,23 @@ def test_a_system_turn_is_a_fault_of_its_record(
     assert manifest["tasks"] == {"LR": {"captioning": 0, "vqa": records, "guessed": 0}}
 
 
+def test_records_dropped_for_one_reason_in_two_places_are_counted_together(
+    write: Any, tmp_path: Path, images: Path, record: Any
+) -> None:
+    from deployments.configuration import load_config
+    from tasks.data.preparing import choose_records
+
+    rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
+    for row in rows[:3]:
+        row["conversations"][1]["value"] = ""
+    # an answer without a question: known only where turns are put in order
+    rows[3]["conversations"] = rows[3]["conversations"][1:]
+    config = load_config("real-cpu", ["data.sources=[LR]", "data.near_duplicates=ignore"]).data
+    chosen = choose_records(write("raw.json", rows), images, config)
+    assert chosen.checked.dropped == {"no answer to learn from": 4}
+    assert len(chosen.checked.records) == 6
+
+
 def test_json_lines_are_taken_as_the_list_is_by_all_that_reads_records(
     write: Any, tmp_path: Path, images: Path, record: Any
 ) -> None:

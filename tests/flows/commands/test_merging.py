@@ -17,7 +17,7 @@ def test_a_projector_without_an_adapter_ends_with_2(
     more = ["--data", "none", "--images", "none", "--out", str(tmp_path / "out")] if command == "predict" else []
     assert main([command, "--model", str(tmp_path), "--projector", "base", *more]) == 2
     assert capsys.readouterr().err == (
-        "error: --projector base is about an adapter: give --adapter too, or leave it out.\n"
+        "error: --projector base needs an adapter: give --adapter too, or leave it out.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

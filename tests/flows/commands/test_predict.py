@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.cli import main
+from flows.cli import build_parser, main
+from tasks.settings import InferenceConfig
 
 
 @pytest.fixture
@@ -28,20 +29,20 @@ def predict(world: Path, *more: str, **changed: str) -> int:
     return main(["predict", *arguments, "--engine", "echo", *more])
 
 
-def test_predict_writes_the_folder_that_it_names(world, capsys):
+def test_predict_writes_the_folder_and_prints_it(world, capsys):
     assert predict(world) == 0
     assert capsys.readouterr().out == f"{world / 'out'}\n"
     names = {path.relative_to(world / "out").as_posix() for path in (world / "out").rglob("*") if path.is_file()}
     assert names == {"STARTED.json", "answers.jsonl", "final.json", "subsets/filter_001_final.json", "MANIFEST.json"}
 
 
-def test_the_model_is_called_by_its_directorys_name(world):
+def test_the_model_is_named_after_its_directory(world):
     predict(world)
     assert json.loads((world / "out" / "MANIFEST.json").read_text())["details"]["model"] == "tiny"
 
 
 @pytest.mark.parametrize("changed", [{"model": "none"}, {"data": "none.json"}, {"images": "none"}])
-def test_what_is_missing_ends_with_2_and_leaves_nothing(world, capsys, changed):
+def test_a_missing_input_ends_with_2_and_writes_nothing(world, capsys, changed):
     assert predict(world, **changed) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ") and "none" in message and "Traceback" not in message
@@ -49,7 +50,7 @@ def test_what_is_missing_ends_with_2_and_leaves_nothing(world, capsys, changed):
 
 
 @pytest.mark.parametrize("option", ["--subset-size", "--max-new-tokens", "--batch-size"])
-def test_a_number_out_of_bounds_ends_with_2_and_is_named(world, capsys, option):
+def test_a_number_out_of_bounds_ends_with_2_and_names_the_option(world, capsys, option):
     assert predict(world, option, "0") == 2
     assert option in capsys.readouterr().err
 
@@ -67,7 +68,14 @@ def test_other_settings_in_the_same_folder_end_with_2(world, capsys):
     assert "inference.history" in capsys.readouterr().err
 
 
-def test_help_is_there_without_any_heavy_import():
+@pytest.mark.parametrize("name", ["history", "caption_turns", "dtype", "engine"])
+def test_options_offer_the_choices_of_the_settings(name):
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action.choices, dict))
+    (option,) = (action for action in subparsers.choices["predict"]._actions if action.dest == name)
+    assert list(option.choices) == InferenceConfig.model_json_schema()["properties"][name]["enum"]
+
+
+def test_help_needs_no_heavy_import():
     program = (
         "import sys\nfrom flows.cli import build_parser\nbuild_parser().format_help()\n"
         "assert not {'torch', 'transformers', 'prefect', 'pydantic'} & set(sys.modules)"

@@ -17,7 +17,7 @@ from support.locations import REPO
 
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.conversation import Conversation
-from tasks.serving.models import load_speakers
+from tasks.serving.models import load_served_models
 
 LOGIN = ("ana", "secret")
 SECRET = "a key of the cloud"
@@ -36,33 +36,33 @@ def serve(*arguments, stderr=subprocess.PIPE, **environment):
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    """The file of what the server writes to stderr, among it the name of each module that it imports."""
-    return tmp_path_factory.mktemp("said") / "stderr.txt"
+def stderr(tmp_path_factory):
+    """The file of the server's stderr, which names each module that it imports."""
+    return tmp_path_factory.mktemp("stderr") / "stderr.txt"
 
 
 @pytest.fixture(scope="module")
-def server(tuned_pair, tmp_path_factory, said):
+def server(tuned_pair, tmp_path_factory, stderr):
     """The address of a page with base and tuned model, behind a login."""
     base, adapter = tuned_pair
     temporary = tmp_path_factory.mktemp("serving")
     environment = {"TMPDIR": str(temporary), "RSVLM_SERVE_LOGIN": ":".join(LOGIN), "PYTHONPROFILEIMPORTTIME": "1"}
     environment |= dict.fromkeys(("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MY_OWN"), SECRET)
     with (
-        said.open("w") as errors,
+        stderr.open("w") as errors,
         serve("--model", base, "--adapter", adapter, "--port", 0, stderr=errors, **environment) as process,
     ):
         address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), said.read_text()
-        # what the system shows of the process, and so what a hole in the server would
+        assert address.startswith("http://127.0.0.1:"), stderr.read_text()
+        # what the system, and so a hole in the server, would show
         shown = Path(f"/proc/{process.pid}/environ").read_text()
         assert SECRET not in shown and "RSVLM_SERVE_LOGIN" not in shown and f"TMPDIR={temporary}" in shown
         yield address
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
     assert process.returncode == 0
-    assert not {"Traceback", LOGIN[1]} & set(re.findall(r"\w+", said.read_text()))
-    # uploads and examples go with it
+    assert not {"Traceback", LOGIN[1]} & set(re.findall(r"\w+", stderr.read_text()))
+    # uploads and examples are deleted
     assert list(temporary.iterdir()) == []
 
 
@@ -76,7 +76,7 @@ def client(server, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cookies(server):
-    """What a visitor's browser holds after the login."""
+    """The cookies of a visitor who has logged in."""
     jar = CookieJar()
     form = urllib.parse.urlencode({"username": LOGIN[0], "password": LOGIN[1]}).encode()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
@@ -87,7 +87,7 @@ def cookies(server):
 
 @pytest.fixture(scope="module")
 def visitor(cookies):
-    """Opens addresses as one who has logged in."""
+    """An opener that has logged in."""
     return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
 
 
@@ -114,11 +114,11 @@ def refused(client, *arguments, **options):
 
 
 @pytest.mark.slow
-def test_base_and_tuned_answer_as_in_a_conversation(client, image, tuned_pair):
+def test_base_and_tuned_model_answer_as_in_a_conversation(client, image, tuned_pair):
     earlier = [["Is it rural?", "no"]]
-    for speaker in load_speakers(*tuned_pair):
-        expected = "".join(Conversation(speaker, image, Decoding(6), rounds=[("Is it rural?", "no")]).ask("Where?"))
-        assert ask(client, image, "Where?", earlier=earlier, model=speaker.name) == expected
+    for model in load_served_models(*tuned_pair):
+        expected = "".join(Conversation(model, image, Decoding(6), rounds=[("Is it rural?", "no")]).ask("Where?"))
+        assert ask(client, image, "Where?", earlier=earlier, model=model.name) == expected
 
 
 @pytest.mark.slow
@@ -134,31 +134,31 @@ def test_answers_are_streamed(client, image):
 
 
 @pytest.mark.slow
-def test_a_bad_request_is_told_why_and_harms_no_other(client, image, tmp_path):
+def test_a_bad_request_is_refused_with_a_reason_and_affects_no_other(client, image, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
     Image.new("1", (10_000, 6_000)).save(tmp_path / "large.png")
     good = ask(client, image)
-    assert "broken.png is no image" in refused(client, tmp_path / "broken.png")
+    assert "broken.png is not a readable image" in refused(client, tmp_path / "broken.png")
     assert "10,000 x 6,000 pixels" in refused(client, tmp_path / "large.png")
     assert "100,000 characters" in refused(client, image, "a" * 100_000)
     assert "tokens" in refused(client, image, "why " * 1999)
-    assert "earlier is no list" in refused(client, image, earlier=[["half"]])
-    assert "none of your uploads" in refused(client, "http://127.0.0.1:1/x.png")
+    assert "earlier is not a list" in refused(client, image, earlier=[["half"]])
+    assert "not one of your uploads" in refused(client, "http://127.0.0.1:1/x.png")
     assert "is not in the list" in refused(client, image, model="other")
     assert ask(client, image) == good
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/a.png", "/etc/hostname"])
-def test_the_server_takes_no_addresses_and_none_of_its_own_files(server, visitor, place):
-    """Sent as a program would send it that is not Gradio's client."""
+def test_the_server_accepts_neither_urls_nor_its_own_files(server, visitor, place):
+    """Without Gradio's client, which would upload the file."""
     import json
 
     data = [{"path": place, "meta": {"_type": "gradio.FileData"}}, "What?", None, "base", 0, 5]
-    begun = urllib.request.Request(f"{server}/gradio_api/call/ask", json.dumps({"data": data}).encode())
-    begun.add_header("content-type", "application/json")
+    call = urllib.request.Request(f"{server}/gradio_api/call/ask", json.dumps({"data": data}).encode())
+    call.add_header("content-type", "application/json")
     try:
-        with visitor.open(begun, timeout=60) as response:
+        with visitor.open(call, timeout=60) as response:
             number = json.load(response)["event_id"]
         with visitor.open(f"{server}/gradio_api/call/ask/{number}", timeout=60) as response:
             assert b"event: error" in response.read()
@@ -181,7 +181,7 @@ def test_an_upload_that_is_too_large_is_refused(server):
 
 ANSWERS = "[...document.querySelectorAll('.chat [data-testid=bot]')].map(one => one.innerText.trim())"
 ASKED = "[...document.querySelectorAll('.chat [data-testid=user]')].map(one => one.innerText.trim()).join()"
-# the box's button sends again, and does not stop
+# the button of the question box sends and does not stop
 READY = "document.querySelector('#question .submit-button') && !document.querySelector('#question .stop-button')"
 STOP = "document.querySelector('#question .stop-button')"
 START_OVER = "[...document.querySelectorAll('button')].find(one => one.innerText.trim() == 'Start over')"
@@ -190,7 +190,7 @@ LATENCY_MS = 300
 
 @pytest.fixture
 def page(browser, server, cookies):
-    """The page, over so slow a network that what a visitor does overtakes what is still on its way."""
+    """The page over a slow network, where a visitor's actions overtake responses."""
     held = [{"name": cookie.name, "value": cookie.value, "url": server} for cookie in cookies]
     browser.call("Network.setCookies", cookies=held)
     browser.call("Page.navigate", url=server)
@@ -222,7 +222,7 @@ def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(page, server, i
 
 
 @pytest.mark.slow
-def test_in_a_browser_nothing_is_left_of_an_answer_after_the_start_of_another_conversation(page, image):
+def test_in_a_browser_starting_over_leaves_nothing_of_a_running_answer(page, image):
     page.upload("#image input[type=file]", image)
     page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
     page.write("#question textarea", "Is there a road?")
@@ -237,7 +237,7 @@ def test_in_a_browser_nothing_is_left_of_an_answer_after_the_start_of_another_co
 
 
 @pytest.mark.slow
-def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_sentence(page):
+def test_in_a_browser_a_long_question_about_an_example_is_refused_with_a_sentence(page):
     page.write("#question textarea", "Is there a road?")
     page.wait_for("document.body.innerText.includes('upload one first')")
     page.run("document.querySelectorAll('.gallery-item')[0].click()")
@@ -245,13 +245,13 @@ def test_in_a_browser_an_example_is_taken_and_a_long_question_is_refused_in_a_se
     page.run("document.querySelector('#question textarea').select()")
     page.write("#question textarea", "why " * 1999)
     page.wait_for("/has [0-9]+ tokens/.test(document.body.innerText)")
-    # it can be mended
+    # it can be corrected
     page.wait_for(f"{READY} && document.querySelector('#question textarea').value.length > 7000")
     assert page.errors == []
 
 
 @pytest.mark.slow
-def test_a_login_is_asked_for(server, visitor):
+def test_the_page_needs_the_login(server, visitor):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"{server}/config", timeout=60)
     assert error.value.code == 401
@@ -261,37 +261,37 @@ def test_a_login_is_asked_for(server, visitor):
 
 
 @pytest.mark.slow
-def test_the_page_needs_neither_torchvision_nor_prefect(client, said):
-    imported = {line.split("|")[-1].strip().split(".")[0] for line in said.read_text().split("\n") if "|" in line}
+def test_the_page_needs_neither_torchvision_nor_prefect(client, stderr):
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in stderr.read_text().split("\n") if "|" in line}
     assert {"torch", "gradio"} <= imported and not {"torchvision", "prefect"} & imported
 
 
 def ended(*arguments):
     with serve(*arguments) as process:
-        said, errors = process.communicate(timeout=120)
-    return process.returncode, said, errors
+        output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
 
 
 def test_a_directory_without_a_model_ends_with_2(tmp_path):
-    code, said, errors = ended("--model", tmp_path, "--port", 0)
-    assert (code, said) == (2, "") and re.fullmatch(r"error: .*holds no config.json.*\n", errors)
+    code, output, errors = ended("--model", tmp_path, "--port", 0)
+    assert (code, output) == (2, "") and re.fullmatch(r"error: .*holds no config.json.*\n", errors)
 
 
 def test_a_taken_port_ends_with_2_before_a_model_is_loaded(tmp_path):
-    from tasks.serving.http_server import bound_socket
+    from tasks.serving.http_server import bind_socket
 
-    with bound_socket("127.0.0.1", 0) as taken:
-        code, said, errors = ended("--model", tmp_path, "--port", taken.getsockname()[1])
-    assert (code, said) == (2, "") and "is taken by another program" in errors
+    with bind_socket("127.0.0.1", 0) as taken:
+        code, output, errors = ended("--model", tmp_path, "--port", taken.getsockname()[1])
+    assert (code, output) == (2, "") and "is taken by another program" in errors
 
 
-def test_listening_for_all_without_a_login_is_warned_of(tmp_path):
+def test_listening_on_all_addresses_without_a_login_prints_a_warning(tmp_path):
     _, _, errors = ended("--model", tmp_path, "--host", "0.0.0.0", "--port", 0)
     assert errors.startswith("warning: whoever reaches port 0")
 
 
 @pytest.mark.slow
-def test_hundreds_of_mutated_requests_neither_break_the_server_nor_give_a_file_away():
+def test_mutated_requests_neither_break_the_server_nor_reveal_files():
     program = REPO / "tests/benchmarks/serving_fuzz.py"
     ended = subprocess.run(
         [sys.executable, str(program), "--requests", "600"], capture_output=True, text=True, timeout=400, check=False

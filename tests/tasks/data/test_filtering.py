@@ -29,6 +29,12 @@ def test_every_loss_is_counted_with_its_reason():
     }
 
 
+def test_answers_of_a_role_of_another_name_are_not_called_missing():
+    turns = [{"from": "user", "value": "<image>\nRoad?"}, {"from": "assistant", "value": "yes"}]
+    filtered = filter_records([{**record("LR/1.tif"), "conversations": turns}], ("LR",))
+    assert filtered.dropped == {"turn of another role than human and gpt": 1}
+
+
 def test_a_path_that_wanders_inside_the_folder_stays():
     records = [record("NWPU/x/../a.jpg")]
     assert filter_records(records, ("NWPU",)).records == records

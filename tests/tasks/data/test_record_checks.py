@@ -57,6 +57,13 @@ def test_a_record_with_nothing_left_to_learn_is_dropped(bad):
     assert checked.dropped == {"no answer to learn from": 1}
 
 
+def test_a_record_of_other_roles_alone_is_dropped_for_these():
+    bad = record("<image>\nWhat?", "a beach", roles=["human", "assistant"])
+    assert check_records([bad, GOOD], "drop").dropped == {"turn of another role than human and gpt": 1}
+    bad = record("What?", "a beach", roles=["user", "assistant"])
+    assert check_records([bad, GOOD], "repair").dropped == {"turn of another role than human and gpt": 1}
+
+
 def test_the_mark_goes_to_the_first_question_that_is_left():
     checked = check_records([record("<image>\nWhat?", " ", "And?", "a sea")], "repair")
     assert [turn["value"] for turn in checked.records[0]["conversations"]] == ["<image>\nAnd?", "a sea"]

@@ -48,7 +48,8 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
         ({"image": None}, "has no image"),
         ({"image": ""}, "has no image"),
         ({"id": ""}, "has no id"),
-        ({"conversations": []}, "has no conversations"),
+        ({"conversations": []}, "has no conversations; "),
+        ({"conversations": "[]"}, "has conversations that are no list of turns"),
         ({"conversations": [{"from": "system", "value": "x"}]}, "has a turn from 'system'"),
         ({"image": ["LR/1.tif", "LR/2.tif"]}, "has 2 images"),
         ({"conversations": [{"from": "human"}]}, "has a turn"),
@@ -58,6 +59,18 @@ def test_a_wrong_record_is_named(tmp_path, change, fault):
     wrong = {**RECORD, **change}
     with pytest.raises(DataError, match=rf"record 1 \(id '{wrong['id']}'\) {fault}"):
         read_records(written(tmp_path / "a.json", [RECORD, wrong]))
+
+
+@pytest.mark.parametrize("name", [1.5, True, ["a"], {"$oid": "a"}])
+def test_an_id_that_is_no_text_and_no_whole_number_is_named(tmp_path, name):
+    with pytest.raises(DataError, match=r"record 0 \(id .+\) has an id that is neither a text nor a whole number;"):
+        read_records(written(tmp_path / "a.json", [{**RECORD, "id": name}]))
+
+
+def test_a_file_of_another_tool_is_to_be_written_anew(tmp_path):
+    other = written(tmp_path / "a.json", [{"question_id": 1, "text": "Is there a road?"}])
+    with pytest.raises(DataError, match="has no id, but 'question_id, text'; write the file anew with id, image and "):
+        read_records(other)
 
 
 def test_a_record_without_the_key_image_is_named(tmp_path):

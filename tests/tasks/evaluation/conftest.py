@@ -1,4 +1,4 @@
-"""Small test sets with answers, written as the files that a user has."""
+"""Small test sets with answers, as files and in memory."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ def _captions_of(image: str, captions: Sequence[str]) -> Record:
 
 @pytest.fixture(scope="session")
 def meteor() -> Iterator[Any]:
-    """METEOR, started once: it takes Java seven seconds of work."""
+    """The METEOR process, started once, since it takes seven seconds to start."""
     from tasks.evaluation.metrics.meteor import running_meteor
 
     with running_meteor(1000, limit_s=3600) as score:
@@ -33,12 +33,12 @@ def meteor() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of three captions and two questions, made once, since it starts METEOR; leave it as it is."""
+def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on three captions and two questions, written once, since it starts METEOR; do not change it."""
     from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
     from tasks.settings import EvaluationConfig
 
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("full")
     texts = [f"{number} planes on the runway" for number in ("two", "three", "four")]
     images = [f"NWPU/NWPU_images/airport/airport_{n}.jpg" for n in range(3)]
     both = _record("LR/Train/1.tif", QUESTIONS)

@@ -1,4 +1,4 @@
-"""Which of two models is better, from their rows."""
+"""The comparison of two models by their rows."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def rows(task: str, values: list[float]) -> list[Row]:
     ]
 
 
-def test_b_is_judged_against_a() -> None:
+def test_b_is_compared_with_a() -> None:
     worse, better = rows("vqa", [False] * 20 + [True] * 5), rows("vqa", [True] * 25)
     found = compare_rows(worse, better, seed=1)["vqa"]["LR"]
     assert (found["images"], found["questions"]) == (25, 25)
@@ -41,7 +41,7 @@ def test_captions_are_compared_by_the_mean_of_their_images() -> None:
     assert found["CIDEr"]["b"] == pytest.approx(0.45)
 
 
-def test_images_weigh_by_how_many_questions_they_have() -> None:
+def test_images_are_weighted_by_their_number_of_questions() -> None:
     def answered(right: bool) -> list[Row]:
         of_image = rows("vqa", [right] * 20)
         return [{**row, "turn": turn} for number, row in enumerate(of_image) for turn in range(1 + number % 5)]
@@ -62,9 +62,14 @@ def test_two_images_are_too_few_for_a_verdict() -> None:
     assert found["vqa"]["LR"]["accuracy"]["verdict"] == "tie"
 
 
-def test_the_order_of_rows_changes_nothing() -> None:
+def test_the_comparison_does_not_depend_on_the_order_of_rows() -> None:
     a, b = rows("captioning", [0.1, 0.4, 0.3, 0.9]), rows("captioning", [0.2, 0.3, 0.6, 1.0])
     assert compare_rows(a[::-1], b, seed=1) == compare_rows(a, b[::-1], seed=1)
+
+
+def test_a_lower_score_is_better_where_the_metric_says_so() -> None:
+    assert verdict_of([-0.2, -0.1], 0.01, higher_is_better=False) == "better"
+    assert verdict_of([0.1, 0.2], 0.01, higher_is_better=False) == "worse"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_a_verdict_needs_both_interval_and_p_value(interval: list[float], p_valu
     assert verdict_of(interval, p_value) == verdict
 
 
-def test_how_many_images_a_verdict_would_have_needed_is_said() -> None:
+def test_a_tie_has_the_number_of_images_needed_for_a_verdict() -> None:
     a, b = rows("captioning", [0.1, 0.5] * 10), rows("captioning", [0.4, 0.3] * 10)
     found = compare_rows(a, b, seed=1)["captioning"]["LR"]["CIDEr"]
     assert found["verdict"] == "tie"
@@ -83,7 +88,7 @@ def test_how_many_images_a_verdict_would_have_needed_is_said() -> None:
     assert found["images_needed"] == 207
 
 
-def test_the_parts_of_images_with_many_questions_weigh_more() -> None:
+def test_images_with_many_questions_have_larger_parts_of_the_difference() -> None:
     from tasks.evaluation.comparison import _parts
 
     statistics = np.array([[1.0, 3.0, 4.0], [1.0, 1.0, 1.0], [0.0, 2.0, 2.0]])

@@ -1,4 +1,4 @@
-"""From two files to a report folder: what it holds, when it is made again, and what is refused."""
+"""Report folders: their files, when they are written again, and which inputs are rejected."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ONLY_CLEAN = CONFIG.model_copy(update={"only_clean": True})
 Evaluate = Callable[..., ReportRef]
 
 
-def test_a_report_holds_what_is_promised(report: Evaluate, vqa_files: dict[str, Path]) -> None:
+def test_a_report_has_the_promised_files_and_keys(report: Evaluate, vqa_files: dict[str, Path]) -> None:
     ref = report(train=vqa_files["train"])
     assert sorted(path.name for path in ref.path.iterdir()) == [
         "MANIFEST.json",
@@ -40,7 +40,7 @@ def test_a_report_holds_what_is_promised(report: Evaluate, vqa_files: dict[str, 
     assert ref.model == "final"
 
 
-def test_each_answer_has_a_row(report: Evaluate) -> None:
+def test_per_answer_has_a_row_for_each_answer(report: Evaluate) -> None:
     rows = [json.loads(line) for line in (report().path / "per_answer.jsonl").read_text().split("\n")[:-1]]
     assert len(rows) == 16
     expected = {"id": "LR/Train/0.tif", "question": "Is there a road?", "answer": "yes", "references": ["yes"]}
@@ -48,19 +48,19 @@ def test_each_answer_has_a_row(report: Evaluate) -> None:
     assert (rows[0]["type"], rows[0]["right"], rows[1]["absolute_error"]) == ("presence", True, 0)
 
 
-def test_the_same_inputs_again_do_nothing(report: Evaluate) -> None:
+def test_evaluating_the_same_inputs_again_writes_nothing(report: Evaluate) -> None:
     first = report()
     before = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
     assert report() == first
     assert {path: path.stat().st_mtime_ns for path in first.path.iterdir()} == before
 
 
-def test_the_same_inputs_elsewhere_give_the_same_scores(report: Evaluate) -> None:
+def test_the_same_inputs_give_the_same_report_in_another_folder(report: Evaluate) -> None:
     one, other = report(), report(out="other/final")
     assert one.sha256 == other.sha256
 
 
-def test_a_damaged_report_is_made_again(report: Evaluate) -> None:
+def test_a_damaged_report_is_written_again(report: Evaluate) -> None:
     first = report()
     (first.path / "metrics.json").write_text("{}")
     assert report() == first
@@ -69,13 +69,13 @@ def test_a_damaged_report_is_made_again(report: Evaluate) -> None:
 
 def test_a_report_of_other_answers_is_not_overwritten(report: Evaluate) -> None:
     kept = (report().path / "metrics.json").read_bytes()
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="already holds something other"):
         report("bad")
     assert (report().path / "metrics.json").read_bytes() == kept
 
 
 @pytest.mark.parametrize("other", ["draws", "train", "base", "images", "only_clean"])
-def test_a_report_by_other_settings_or_beside_other_files_is_not_overwritten(
+def test_a_report_with_other_settings_or_inputs_is_not_overwritten(
     report: Evaluate, vqa_files: dict[str, Path], write: Any, tmp_path: Path, other: str
 ) -> None:
     names = [f"LR/Train/{n}.tif" for n in range(8)]
@@ -88,11 +88,11 @@ def test_a_report_by_other_settings_or_beside_other_files_is_not_overwritten(
         "images": {"images": tmp_path},
         "only_clean": {"config": ONLY_CLEAN},
     }
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="already holds something other"):
         report(**{"audit": audit, **changed[other]})
 
 
-def test_a_report_with_images_is_known_by_what_they_are_and_not_by_where(report: Evaluate, tmp_path: Path) -> None:
+def test_a_report_is_identified_by_the_content_of_its_images_not_their_folder(report: Evaluate, tmp_path: Path) -> None:
     for folder, shown in (("here", "LR"), ("there", "LR"), ("other", "other")):
         for number in range(8):
             path = tmp_path / folder / f"LR/Train/{number}.tif"
@@ -100,11 +100,11 @@ def test_a_report_with_images_is_known_by_what_they_are_and_not_by_where(report:
             path.write_text(f"{shown} {number}")
     first = report(images=tmp_path / "here")
     assert report(images=tmp_path / "there") == first
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="already holds something other"):
         report(images=tmp_path / "other")
 
 
-def test_the_fingerprint_is_that_of_the_whole_protocol_but_the_bootstrap(report: Evaluate) -> None:
+def test_the_fingerprint_digests_the_protocol_without_the_bootstrap(report: Evaluate) -> None:
     protocol = json.loads((report().path / "metrics.json").read_text())["protocol"]
     assert set(protocol) == {
         *("version", "tokenizer", "metrics", "hypothesis", "references", "document_frequency", "vqa", "count_bins"),
@@ -114,10 +114,10 @@ def test_the_fingerprint_is_that_of_the_whole_protocol_but_the_bootstrap(report:
     assert protocol["fingerprint"] == digest_of(compared)
 
 
-def test_a_folder_of_the_users_is_not_overwritten(report: Evaluate, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(report: Evaluate, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="already holds something other"):
         report(out="mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
@@ -131,14 +131,14 @@ def test_answers_to_another_test_set_leave_nothing_behind(
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_missing_file_is_named(report: Evaluate, tmp_path: Path) -> None:
+def test_the_error_names_a_missing_input_file(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.json does not exist"):
         report(train=tmp_path / "nowhere.json")
     with pytest.raises(DataError, match="is a folder: give the path of an existing JSON file"):
         report(train=tmp_path)
 
 
-def test_odd_answers_are_scored_and_shown(
+def test_odd_answers_are_scored_and_escaped_in_the_page(
     report: Evaluate, vqa_files: dict[str, Path], write: Any, record: Any
 ) -> None:
     odd = [
@@ -171,19 +171,21 @@ def test_the_page_needs_no_network(report: Evaluate, vqa_files: dict[str, Path],
     assert "better on 1 of 1" in page
 
 
-def test_the_page_says_the_gain_over_no_image_before_all_else(whole_report: Path) -> None:
-    main = (whole_report / "report.html").read_text().split('<main id="main">')[1]
-    said = " ".join(re.sub("<[^>]+>", " ", main).split())
-    assert said.startswith("Gain over no image: shown on 0 of 1 sources. Against the base model: better on 0 of 2")
+def test_the_page_begins_with_the_gain_over_image_blind_baselines(full_report: Path) -> None:
+    main = (full_report / "report.html").read_text().split('<main id="main">')[1]
+    text = " ".join(re.sub("<[^>]+>", " ", main).split())
+    assert text.startswith(
+        "Gain over image-blind baselines: shown on 0 of 1 sources. Compared with the base model: better on 0 of 2"
+    )
 
 
-def test_a_missing_images_folder_is_named(report: Evaluate, tmp_path: Path) -> None:
+def test_the_error_names_a_missing_images_folder(report: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         report(images=tmp_path / "nowhere")
 
 
-def test_captions_and_questions_are_scored_together(whole_report: Path) -> None:
-    metrics = json.loads((whole_report / "metrics.json").read_text())
+def test_a_report_has_the_scores_of_captions_and_questions(full_report: Path) -> None:
+    metrics = json.loads((full_report / "metrics.json").read_text())
     captions = metrics["captioning"]["NWPU"]
     assert (captions["images"], captions["controls"]["verbatim_train_share"]) == (3, 1)
     assert captions["BLEU-4"] == pytest.approx(1)
@@ -195,7 +197,7 @@ def test_captions_and_questions_are_scored_together(whole_report: Path) -> None:
         "leave_one_out",
     }
     assert metrics["vqa"]["LR"]["questions"] == 2
-    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
+    rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
     assert rows[1]["references"] == ["three planes on the runway", "two planes on the runway"]
     assert sum(row["CIDEr"] for row in rows[:3]) / 3 == pytest.approx(captions["CIDEr"])
     assert rows[3]["CIDEr"] is None

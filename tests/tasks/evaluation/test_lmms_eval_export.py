@@ -1,4 +1,4 @@
-"""The log of lmms-eval 0.7.3: file by file and field by field what it writes, and what its web viewer reads."""
+"""The exported log has the files and fields of lmms-eval 0.7.3 that its web viewer reads."""
 
 import json
 import re
@@ -17,12 +17,12 @@ SEPARATORS = "yes\n\r\x0b\x0c\x1c\x85\u2028\u2029 no"
 
 
 @pytest.fixture
-def log(whole_report: Path, tmp_path: Path) -> Path:
-    return export_lmms_eval(whole_report, tmp_path / "logs")
+def log(full_report: Path, tmp_path: Path) -> Path:
+    return export_lmms_eval(full_report, tmp_path / "logs")
 
 
 def samples_of(place: Path, task: str) -> list[dict[str, Any]]:
-    """The lines as the viewer reads them, which stands by the results file's name and splits as Python's files do."""
+    """The lines as the viewer finds and reads them: by the name of the results file, split as Python splits files."""
     path = place.with_name(f"{place.stem.removesuffix('_results')}_samples_{task}.jsonl")
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
@@ -32,17 +32,17 @@ def hashed(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def test_a_results_file_stands_in_the_models_folder_by_its_date(log: Path, tmp_path: Path) -> None:
+def test_the_results_file_is_in_the_folder_of_the_model_under_its_date(log: Path, tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "logs").rglob("*_results.json")] == [log]
     assert log.parent.name == "final"
     date = json.loads(log.read_text())["date"]
-    # the viewer's page takes it apart, and dies of a number
+    # the viewer parses it, and crashes on a number
     assert re.fullmatch(r"\d{8}_\d{6}", date)
     assert log.name == f"{date}_results.json"
 
 
-def test_scores_stand_under_their_filter_with_their_errors(log: Path, whole_report: Path) -> None:
-    metrics = json.loads((whole_report / "metrics.json").read_text())
+def test_scores_have_their_filter_and_standard_errors(log: Path, full_report: Path) -> None:
+    metrics = json.loads((full_report / "metrics.json").read_text())
     found = json.loads(log.read_text())["results"]
     of_questions = metrics["vqa"]["LR"]
     assert found[QUESTIONS] == {"alias": QUESTIONS, "accuracy,none": 1.0, "accuracy_stderr,none": 0.0}
@@ -56,9 +56,9 @@ def test_scores_stand_under_their_filter_with_their_errors(log: Path, whole_repo
     assert found[CAPTIONS]["METEOR_stderr,none"] == "N/A"
 
 
-def test_all_else_of_the_results_file_is_there(log: Path, whole_report: Path) -> None:
+def test_the_results_file_has_all_other_keys(log: Path, full_report: Path) -> None:
     results = json.loads(log.read_text())
-    protocol = json.loads((whole_report / "metrics.json").read_text())["protocol"]
+    protocol = json.loads((full_report / "metrics.json").read_text())["protocol"]
     assert results.pop("results").keys() == {CAPTIONS, QUESTIONS}
     assert results.pop("higher_is_better")[QUESTIONS] == {"accuracy": True}
     hashes = results.pop("task_hashes")
@@ -99,8 +99,8 @@ def test_a_question_is_a_sample(log: Path) -> None:
     assert second["doc_hash"] != first["doc_hash"]
 
 
-def test_a_caption_is_a_sample_with_all_its_scores(log: Path, whole_report: Path) -> None:
-    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:3]]
+def test_a_caption_is_a_sample_with_all_its_scores(log: Path, full_report: Path) -> None:
+    rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:3]]
     for place, (sample, row) in enumerate(zip(samples_of(log, CAPTIONS), rows, strict=True)):
         assert (sample["doc_id"], sample["filtered_resps"]) == (place, row["answer"])
         assert sample["target"] == str(row["references"])
@@ -110,7 +110,7 @@ def test_a_caption_is_a_sample_with_all_its_scores(log: Path, whole_report: Path
         assert "SPICE" not in sample or sample["SPICE"] is not None
 
 
-def test_a_wrong_answer_with_any_separator_is_one_sample(
+def test_an_answer_with_line_separators_is_one_sample(
     report: Any, vqa_files: dict[str, Path], write: Any, record: Any, tmp_path: Path
 ) -> None:
     asked = [("Is there a road?", SEPARATORS), ("How many roads are there?", "3")]
@@ -120,12 +120,12 @@ def test_a_wrong_answer_with_any_separator_is_one_sample(
     assert (samples[0]["filtered_resps"], samples[0]["accuracy"]) == (SEPARATORS, 0)
 
 
-def test_the_same_report_again_is_the_same_log_and_another_is_refused(
-    log: Path, whole_report: Path, tmp_path: Path
+def test_exporting_again_gives_the_same_log_and_never_overwrites_another(
+    log: Path, full_report: Path, tmp_path: Path
 ) -> None:
     before = log.read_bytes()
-    assert export_lmms_eval(whole_report, tmp_path / "logs") == log
+    assert export_lmms_eval(full_report, tmp_path / "logs") == log
     assert log.read_bytes() == before
     log.write_text("{}")
     with pytest.raises(UserError, match="already holds another log"):
-        export_lmms_eval(whole_report, tmp_path / "logs")
+        export_lmms_eval(full_report, tmp_path / "logs")

@@ -1,4 +1,4 @@
-"""What answers a test set takes, and what it refuses."""
+"""Pairing of test records with answers: which answers are accepted, which are rejected."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from tasks.evaluation.pairing import read_records
 LR = [("Is there a road?", "yes"), ("How many roads are there?", "3"), ("Is there a road?", "yes")]
 
 
-def test_answers_stand_beside_their_questions(paired: Any, record: Any) -> None:
+def test_answers_are_paired_with_their_questions(paired: Any, record: Any) -> None:
     test = [record("LR/Train/1.tif", LR)]
     answers = [record("LR/Train/1.tif", [(question, f"answer {n}") for n, (question, _) in enumerate(LR)])]
     [pair] = paired(test, answers)
@@ -49,7 +49,7 @@ def changed(rows: list[Any], **parts: Any) -> list[Any]:
         (lambda rows: [rows[0], rows[0], rows[1]], "the record 'a' (LR/Train/1.tif) 2 times"),
         (lambda rows: changed(rows, id="z"), "record 'z' (LR/Train/1.tif), which is not in the test set"),
         (lambda rows: changed(rows, image="LR/Train/9.tif"), "record 'a' (LR/Train/9.tif), which is not in"),
-        (lambda rows: rows[::-1], "stands at another place"),
+        (lambda rows: rows[::-1], "is at another position"),
         (lambda rows: changed(rows, conversations=rows[0]["conversations"][:2]), "lacks an answer to question 2"),
         (lambda rows: changed(rows, conversations=rows[0]["conversations"][2:]), "lacks an answer to question 1"),
         (
@@ -59,22 +59,22 @@ def changed(rows: list[Any], **parts: Any) -> list[Any]:
     ],
     ids=[
         "missing",
-        "doubled",
-        "foreign id",
+        "duplicated",
+        "unknown id",
         "other image",
         "other order",
         "last turn missing",
         "first turn missing",
-        "foreign turn",
+        "unknown turn",
     ],
 )
-def test_answers_to_something_else_are_refused(paired: Any, record: Any, answers_from: Any, message: str) -> None:
+def test_answers_to_another_test_set_are_rejected(paired: Any, record: Any, answers_from: Any, message: str) -> None:
     test = [record("LR/Train/1.tif", LR, "a"), record("LR/Train/2.tif", [("Is there a ship?", "no")], "b")]
     with pytest.raises(DataError, match=re.escape(message)):
         paired(test, answers_from(test))
 
 
-def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record: Any) -> None:
+def test_a_caption_record_without_its_first_answer_is_rejected(paired: Any, record: Any) -> None:
     image = "RSICD/images/a_1.jpg"
     test = [record(image, [("Provide a description", "x"), ("What is the topic of this image?", "y")])]
     answers = [{**test[0], "conversations": test[0]["conversations"][2:]}]
@@ -86,7 +86,7 @@ def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record:
     ("value", "message"),
     [
         ({"a": 1}, "has no list of records"),
-        ([], "holds no record:"),
+        ([], "has no records:"),
         (["x"], "record 1 is not an object"),
         ([{"id": None, "image": "a", "conversations": []}], "its id is None"),
         ([{"id": True, "image": "a", "conversations": []}], "its id is True"),
@@ -115,12 +115,12 @@ def test_a_caption_record_without_its_first_turn_is_refused(paired: Any, record:
         ),
     ],
 )
-def test_what_is_no_record_is_refused(write: Any, value: Any, message: str) -> None:
+def test_invalid_records_are_rejected(write: Any, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         list(read_records(write("final.json", value)))
 
 
-def test_half_a_character_is_refused_wherever_it_stands(write: Any, record: Any) -> None:
+def test_a_lone_surrogate_is_rejected_in_any_field(write: Any, record: Any) -> None:
     good = record("LR/Train/1.tif", LR)
     for bad in ({**good, "id": "\ud83d"}, {**good, "image": "\udc00.tif"}, {**good, "note": {"by": ["\ud83d"]}}):
         with pytest.raises(DataError, match="record 2 holds half a Unicode character"):

@@ -1,4 +1,4 @@
-"""How much a caption depends on the prompt, on answers that can be seen by eye."""
+"""Sensitivity of captions to the prompt, on a few short answers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ IMAGES = ("RSICD/images/a_1.jpg", "RSICD/images/b_1.jpg")
 
 @pytest.fixture
 def found(paired: Any, record: Any) -> Any:
-    """A function (answers of each image) -> what is said of the prompts."""
+    """A function (answers of each image) -> the sensitivity."""
     prompts = ("Describe the image", "What is shown in this image?")
     test = [
         record(image, [(prompt, truth) for prompt in prompts])
@@ -31,11 +31,11 @@ def found(paired: Any, record: Any) -> Any:
     return find
 
 
-def test_one_answer_an_image_says_nothing_of_prompts(found: Any) -> None:
+def test_one_answer_per_image_has_no_sensitivity(found: Any) -> None:
     assert found((SHIPS,), (TREES,)) is None
 
 
-def test_the_worst_and_the_best_prompt_of_each_image_are_told_apart(found: Any) -> None:
+def test_worst_and_best_prompt_are_taken_per_image(found: Any) -> None:
     scores = found((SHIPS, "a dog"), ("a dog", TREES))
     space = CiderSpace([(SHIPS, SHIPS), (TREES, TREES)])
     whole = [mean_similarity(space.vector(text), [space.vector(text)]) for text in (SHIPS, TREES)]

@@ -1,4 +1,4 @@
-"""The reference's score, against its definition worked out by hand."""
+"""CIDEr of the reference scripts, against values computed by hand from its definition."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from tasks.evaluation.reference_cider import score_by_reference_protocol
 A, B, C = "RSICD/images/a_1.jpg", "RSICD/images/b_1.jpg", "LR/Train/1.tif"
 
 
-def test_an_answer_that_is_its_only_reference_scores_ten(paired: Any, captions_of: Any) -> None:
+def test_an_answer_equal_to_its_only_reference_scores_ten(paired: Any, captions_of: Any) -> None:
     test = [captions_of(A, ["one two three four"]), captions_of(B, ["five six seven eight"])]
     scores = score_by_reference_protocol(paired(test, test))
     assert scores == {"records": 2, "CIDEr": pytest.approx(10), "CIDEr_nonzero": pytest.approx(10)}
@@ -27,32 +27,32 @@ def test_a_shared_word_gives_the_cosine_of_its_order_alone(paired: Any, captions
     assert scores["CIDEr"] == pytest.approx(expected / 2)
 
 
-def test_repeating_a_word_is_neither_clipped_nor_penalised_by_length(paired: Any, captions_of: Any) -> None:
+def test_a_repeated_word_is_neither_clipped_nor_penalised_for_length(paired: Any, captions_of: Any) -> None:
     test = [captions_of(A, ["x"]), captions_of(B, ["p"])]
     said = [captions_of(A, [" ".join(["x"] * 50)]), captions_of(B, ["p"])]
     # the repeated word has the direction of its reference; the bigrams "x x" have no partner
     assert score_by_reference_protocol(paired(test, said))["CIDEr"] == pytest.approx(10 / 4)
 
 
-def test_words_are_what_whitespace_separates_in_their_case(paired: Any, captions_of: Any) -> None:
+def test_tokens_are_separated_by_whitespace_and_keep_their_case(paired: Any, captions_of: Any) -> None:
     test = [captions_of(A, ["plane."]), captions_of(B, ["ship"])]
     said = [captions_of(A, ["plane"]), captions_of(B, ["Ship"])]
     assert score_by_reference_protocol(paired(test, said)) == {"records": 2, "CIDEr": 0, "CIDEr_nonzero": None}
 
 
-def test_all_answers_of_a_vqa_record_are_references_of_its_first(paired: Any, record: Any) -> None:
+def test_all_answers_of_a_vqa_record_are_references_of_the_first_question(paired: Any, record: Any) -> None:
     test = [record(C, [("Is there a road?", "yes"), ("How many?", "3")]), record("LR/Train/2.tif", [("Is it?", "no")])]
     said = [record(C, [("Is there a road?", "3"), ("How many?", "9")]), record("LR/Train/2.tif", [("Is it?", "yes")])]
     # "3" equals the second of two references: unigram cosines 0 and 1
     assert score_by_reference_protocol(paired(test, said))["CIDEr_nonzero"] == pytest.approx(10 * 0.5 / 4)
 
 
-def test_what_stands_in_every_record_counts_nothing(paired: Any, record: Any) -> None:
+def test_a_word_in_every_record_has_weight_zero(paired: Any, record: Any) -> None:
     test = [record(C, [("Is it?", "yes")]), record("LR/Train/2.tif", [("Is it?", "yes")])]
     assert score_by_reference_protocol(paired(test, test)) == {"records": 2, "CIDEr": 0, "CIDEr_nonzero": None}
 
 
-def test_the_order_of_records_does_not_matter(paired: Any, captions_of: Any) -> None:
+def test_the_score_does_not_depend_on_the_order_of_records(paired: Any, captions_of: Any) -> None:
     test = [captions_of(f"RSICD/images/a_{n}.jpg", [f"one {n} two", f"two {n % 3}"]) for n in range(9)]
     said = [captions_of(f"RSICD/images/a_{n}.jpg", [f"two {n} one"]) for n in range(9)]
     forwards = score_by_reference_protocol(paired(test, said))

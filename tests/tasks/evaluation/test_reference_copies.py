@@ -1,4 +1,4 @@
-"""A copy of a reference changes what it should: CIDEr weighs it twice, what looks for the best sees nothing new."""
+"""A duplicated reference: CIDEr counts it twice, metrics that take the best reference ignore it."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.evaluation.caption_metrics import CaptionSet, score_captions
+from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.reference_cider import score_by_reference_protocol
+from tasks.evaluation.scoring import score_captions
 
 WORDS = st.sampled_from(["plane", "ship", "tree", "road", "two", "many", "blue"])
 TEXT = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
@@ -21,10 +22,10 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 def captions_with(groups: Any, copied: int | None) -> CaptionSet:
     """A caption set in which the first image has its reference `copied` twice."""
-    said, references = zip(*groups, strict=True)
+    hypotheses, references = zip(*groups, strict=True)
     first = references[0] if copied is None else [*references[0], references[0][copied]]
-    images = tuple(f"RSICD/images/{place}.jpg" for place in range(len(said)))
-    return CaptionSet("RSICD", images, said, tuple(map(tuple, (first, *references[1:]))))
+    images = tuple(f"RSICD/images/{number}.jpg" for number in range(len(hypotheses)))
+    return CaptionSet("RSICD", images, hypotheses, tuple(map(tuple, (first, *references[1:]))), meteor=no_meteor)
 
 
 def no_meteor(hypotheses: Any, _references: Any) -> tuple[float, list[float]]:
@@ -33,9 +34,9 @@ def no_meteor(hypotheses: Any, _references: Any) -> tuple[float, list[float]]:
 
 @FEW
 @given(groups=GROUPS, data=st.data())
-def test_cider_weighs_it_twice_under_the_same_document_frequency(groups: Any, data: st.DataObject) -> None:
+def test_cider_counts_a_copy_twice_under_the_same_document_frequency(groups: Any, data: st.DataObject) -> None:
     copied = data.draw(st.integers(0, len(groups[0][1]) - 1))
-    before, after = (score_captions(captions_with(groups, place), no_meteor).each["CIDEr"] for place in (None, copied))
+    before, after = (score_captions(captions_with(groups, index))["CIDEr"].each for index in (None, copied))
     assert list(after[1:]) == list(before[1:])
     said, references = groups[0]
     space = CiderSpace([group for _, group in groups])
@@ -46,16 +47,17 @@ def test_cider_weighs_it_twice_under_the_same_document_frequency(groups: Any, da
 
 @FEW
 @given(groups=GROUPS, data=st.data())
-def test_bleu_and_rouge_see_nothing_new_in_it(groups: Any, data: st.DataObject) -> None:
+def test_bleu_and_rouge_ignore_a_copy(groups: Any, data: st.DataObject) -> None:
     copied = data.draw(st.integers(0, len(groups[0][1]) - 1))
-    before, after = (score_captions(captions_with(groups, place), no_meteor) for place in (None, copied))
+    before, after = (captions_with(groups, index) for index in (None, copied))
+    old, new = score_captions(before), score_captions(after)
     for metric in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"):
-        assert list(after.each[metric]) == list(before.each[metric])
-        assert after.corpus[metric] == before.corpus[metric]
+        assert list(new[metric].each) == list(old[metric].each)
+        assert new[metric].corpus == old[metric].corpus
     assert (after.bleu_counts == before.bleu_counts).all()
 
 
-def test_meteor_sees_nothing_new_in_it(meteor: Meteor) -> None:
+def test_meteor_ignores_a_copy(meteor: Meteor) -> None:
     groups = [("a plane and a ship", ["a plane and two ships", "many houses"]), ("a road", ["a road beside trees"])]
     for copied in (0, 1):
         before, after = (captions_with(groups, place) for place in (None, copied))
@@ -64,17 +66,15 @@ def test_meteor_sees_nothing_new_in_it(meteor: Meteor) -> None:
 
 @FEW
 @given(groups=GROUPS)
-def test_copies_of_all_references_change_no_score_that_is_a_mean_over_them(
-    groups: Any, paired: Any, captions_of: Any
-) -> None:
+def test_copies_of_all_references_do_not_change_means_over_them(groups: Any, paired: Any, captions_of: Any) -> None:
     said = [captions_of(f"RSICD/images/{n}.jpg", [answer]) for n, (answer, _) in enumerate(groups)]
 
     def scores(times: int) -> Any:
         references = [group * (times if n == 0 else 1) for n, (_, group) in enumerate(groups)]
         test = [captions_of(f"RSICD/images/{n}.jpg", group) for n, group in enumerate(references)]
-        captions = CaptionSet("RSICD", tuple(map(str, range(len(said)))), *zip(*groups, strict=True))
-        each = score_captions(replace(captions, references=tuple(map(tuple, references))), no_meteor).each
-        return list(each["CIDEr"]), score_by_reference_protocol(paired(test, said))
+        captions = CaptionSet("RSICD", tuple(map(str, range(len(said)))), *zip(*groups, strict=True), meteor=no_meteor)
+        found = score_captions(replace(captions, references=tuple(map(tuple, references))))
+        return list(found["CIDEr"].each), score_by_reference_protocol(paired(test, said))
 
     (once, ours), (thrice, copied) = scores(1), scores(3)
     assert thrice == pytest.approx(once, abs=1e-9)

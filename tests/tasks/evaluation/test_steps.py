@@ -1,4 +1,4 @@
-"""What Prefect's pages show of a report."""
+"""A report on Prefect's pages."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def test_a_report_is_shown_as_table_words_picture_and_link(
     names = ("scores", "verdict", "gain", "report")
     answers = {name: httpx.get(f"{PREFECT_API_URL.value()}/artifacts/{name}-my-run-final/latest") for name in names}
     found = {name: answer.json() for name, answer in answers.items()}
-    # what Prefect keeps of a link is markdown
+    # Prefect stores links as markdown
     kinds = {"scores": "table", "verdict": "markdown", "gain": "image", "report": "markdown"}
     assert {name: artifact["type"] for name, artifact in found.items()} == kinds
     assert ref.path.as_uri() in found["report"]["data"]

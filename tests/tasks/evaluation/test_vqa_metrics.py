@@ -1,13 +1,14 @@
-"""Scores of answers to questions, on cases that can be counted by hand."""
+"""Scores of answers to questions and their controls, on cases that can be counted by hand."""
 
 import random
 from typing import Any
 
 import pytest
 
-from tasks.evaluation.controls.training_set import KnownAnswers
+from tasks.evaluation.controls.training_set import AnswerCounts
 from tasks.evaluation.controls.vqa_controls import vqa_controls
-from tasks.evaluation.vqa_metrics import answered_questions, score_questions
+from tasks.evaluation.scoring import score_questions
+from tasks.evaluation.vqa_metrics import answered_questions
 
 ROAD, COUNT, URBAN = "Is there a road?", "How many roads are there?", "Is it a rural or an urban area"
 
@@ -55,12 +56,12 @@ def test_counts_exact_binned_and_absolute(asked: Any) -> None:
     }
 
 
-def test_without_any_number_there_is_no_mean_absolute_error(asked: Any) -> None:
+def test_without_a_number_there_is_no_mean_absolute_error(asked: Any) -> None:
     scores = score_questions(asked({"1": [(COUNT, "5", "")]}), draws=0, seed=1)["by_type"]["count"]
     assert (scores["mean_absolute_error"], scores["no_number"], scores["accuracy_binned"]) == (None, 1, 0)
 
 
-def test_the_order_of_records_changes_nothing(asked: Any) -> None:
+def test_scores_do_not_depend_on_the_order_of_records(asked: Any) -> None:
     draw = random.Random(1)
     images = {
         str(i): [(ROAD, "yes", draw.choice(["yes", "no"])), (COUNT, "3", str(draw.randint(2, 4)))] for i in range(20)
@@ -71,7 +72,7 @@ def test_the_order_of_records_changes_nothing(asked: Any) -> None:
     assert vqa_controls(one, None, 7) == vqa_controls(other, None, 7)
 
 
-TRAINING = KnownAnswers()
+TRAINING = AnswerCounts()
 TRAINING.add("is there road", "presence", "no")
 TRAINING.add("is there ship", "presence", "yes")
 TRAINING.add("is there tree", "presence", "yes")
@@ -84,19 +85,19 @@ def test_majority_is_the_most_frequent_training_answer_of_the_type(asked: Any) -
     assert vqa_controls(questions, TRAINING, 1)["majority"] == 3 / 4
 
 
-def test_question_only_is_the_answer_to_the_same_question_else_the_majority(asked: Any) -> None:
+def test_question_only_is_the_most_frequent_answer_to_the_same_question_else_the_majority(asked: Any) -> None:
     questions = asked({"1": [("<image> is there ROAD", "no", ""), ("Is there a farm?", "yes", "")]})
     assert vqa_controls(questions, TRAINING, 1)["question_only"] == 1
 
 
-def test_shuffled_images_take_the_answer_to_the_same_question_about_another_image(asked: Any) -> None:
+def test_shuffled_images_uses_the_answer_to_the_same_question_about_another_image(asked: Any) -> None:
     questions = asked({"1": [(ROAD, "yes", "yes")], "2": [(ROAD, "no", "no")], "3": [(COUNT, "3", "3")]})
     controls = vqa_controls(questions, None, 1)
     assert (controls["shuffled_images"], controls["shuffled_images_questions"]) == (0, 2)
     assert controls["own_image_same_questions"] == 1
 
 
-def test_without_partners_or_training_controls_are_null(asked: Any) -> None:
+def test_controls_are_null_without_other_images_or_training(asked: Any) -> None:
     assert vqa_controls(asked({"1": [(ROAD, "yes", "yes"), (ROAD, "yes", "no")]}), None, 1) == {
         "majority": None,
         "question_only": None,

@@ -1,4 +1,4 @@
-"""A small test set with real images, and requests over it."""
+"""A small test set with real images, and requests to answer it."""
 
 from support.predictions import images, lively_model, records, records_and_images, request_for
 

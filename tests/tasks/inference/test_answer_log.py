@@ -7,23 +7,23 @@ import sys
 import pytest
 
 from tasks.errors import UserError
-from tasks.inference.answer_log import opened_log, read_answers, rewrite_log
+from tasks.inference.answer_log import open_log, read_answers, rewrite_log
 from tasks.records import Answer
 
 ANSWERS = [Answer(key=f"{number}:0", text=f"a boat\u2028 {number}", tokens=3) for number in range(3)]
 
 
 def write_log(path, answers=ANSWERS):
-    with opened_log(path) as log:
+    with open_log(path) as log:
         log.append(answers)
 
 
-def test_what_was_appended_is_read_back(tmp_path):
+def test_appended_answers_are_read_back(tmp_path):
     write_log(tmp_path / "answers.jsonl")
     assert list(read_answers(tmp_path / "answers.jsonl").values()) == ANSWERS
 
 
-def test_a_last_line_cut_by_a_kill_is_dropped_and_the_next_answer_stands_whole(tmp_path):
+def test_an_incomplete_last_line_is_dropped_before_the_next_answer(tmp_path):
     path = tmp_path / "answers.jsonl"
     write_log(path)
     path.write_bytes(path.read_bytes()[:-9])
@@ -34,39 +34,39 @@ def test_a_last_line_cut_by_a_kill_is_dropped_and_the_next_answer_stands_whole(t
 
 
 @pytest.mark.parametrize("damage", [(b"boat", b"goat"), (b"{", b""), (b'"check"', b'"chick"'), (b"key", b"\xff\xfe")])
-def test_a_damaged_line_counts_as_not_written(tmp_path, damage):
+def test_a_damaged_line_is_skipped(tmp_path, damage):
     path = tmp_path / "answers.jsonl"
     write_log(path)
     path.write_bytes(path.read_bytes().replace(*damage, 1))
     assert list(read_answers(path)) == ["1:0", "2:0"]
 
 
-def test_a_line_that_is_json_but_no_answer_is_skipped(tmp_path):
+def test_a_line_of_json_that_is_not_an_answer_is_skipped(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text('3\n"x"\n{"key": "0:0"}\n')
     assert read_answers(path) == {}
 
 
-def test_only_one_process_at_a_time_writes_answers(tmp_path):
+def test_a_second_process_cannot_open_the_log(tmp_path):
     path = tmp_path / "answers.jsonl"
     program = (
-        f"from pathlib import Path\nfrom tasks.inference.answer_log import opened_log\n"
-        f"with opened_log(Path({str(path)!r})): pass"
+        f"from pathlib import Path\nfrom tasks.inference.answer_log import open_log\n"
+        f"with open_log(Path({str(path)!r})): pass"
     )
-    with opened_log(path):
+    with open_log(path):
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "Another process is answering" in other.stderr
+    assert "Another process is writing answers" in other.stderr
 
 
-def test_a_full_disk_is_named_and_what_was_written_is_kept(tmp_path):
-    # a limit on the size of files fails a write as a full disk does: in the middle of a line
+def test_a_full_disk_is_reported_and_keeps_the_answers_so_far(tmp_path):
+    # like a full disk, a limit on the file size fails a write in the middle of a line
     path = tmp_path / "answers.jsonl"
     write_log(path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, before[1]))
     try:
-        with opened_log(path) as log, pytest.raises(UserError, match="make room"):
+        with open_log(path) as log, pytest.raises(UserError, match="make room"):
             log.append([Answer(key="9:0", text="a beach", tokens=2)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -74,15 +74,15 @@ def test_a_full_disk_is_named_and_what_was_written_is_kept(tmp_path):
     assert list(read_answers(path).values()) == ANSWERS
 
 
-def test_a_rewritten_log_depends_on_its_answers_alone(tmp_path):
+def test_a_rewritten_log_depends_only_on_its_answers(tmp_path):
     path = tmp_path / "answers.jsonl"
     write_log(path, reversed(ANSWERS))
     rewrite_log(path, ANSWERS)
-    write_log(tmp_path / "undisturbed.jsonl")
-    assert path.read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
+    write_log(tmp_path / "uninterrupted.jsonl")
+    assert path.read_bytes() == (tmp_path / "uninterrupted.jsonl").read_bytes()
 
 
-def test_each_line_is_one_json_value(tmp_path):
+def test_each_line_holds_one_answer(tmp_path):
     write_log(tmp_path / "answers.jsonl")
     lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").split("\n")
     assert lines.pop() == ""

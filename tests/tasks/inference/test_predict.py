@@ -9,8 +9,8 @@ import pytest
 
 from tasks.errors import DataError, ModelError, UserError
 from tasks.files import read_json
-from tasks.inference.predict import Listener, predict
-from tasks.inference.request import KeptIn
+from tasks.inference.predict import Listener, ProgressLog, parse_progress, predict
+from tasks.inference.request import AnswerStore
 from tasks.manifests import read_manifest
 
 ASKED = ["0:0", "1:0", "1:1", "1:2", "2:0", "3:0", "3:1"]
@@ -26,7 +26,7 @@ def logged_keys(folder):
 
 @pytest.fixture
 def done(request_for, records, tmp_path):
-    """A finished folder and the request that made it."""
+    """A finished folder, and its request."""
     request = request_for(records)
     predict(request)
     return tmp_path / "out", request
@@ -53,33 +53,25 @@ def test_every_asked_turn_is_in_the_log_once(done):
     assert logged_keys(done[0]) == ASKED
 
 
-def test_the_reference_tells_what_was_made(done):
+def test_predict_returns_a_reference_to_the_answers(done):
     reference = predict(done[1])
     assert (reference.path, reference.model, reference.answers) == (done[0], "base", 7)
 
 
-def test_the_same_again_does_nothing(done):
+def test_the_same_request_again_changes_no_file(done):
     before = {path: path.stat().st_mtime_ns for path in done[0].rglob("*")}
     predict(done[1])
     assert {path: path.stat().st_mtime_ns for path in done[0].rglob("*")} == before
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"subset_size": 1},
-        {"config": {"batch_size": 1}},
-        {"config": {"batch_size": 7}},
-        {"config": {"batch_size": None}},
-    ],
-)
+@pytest.mark.parametrize("change", [{"subset_size": 1}, *({"config": {"batch_size": size}} for size in (1, 7, None))])
 def test_answers_do_not_depend_on_batch_or_subset_size(done, request_for, records, change):
     other = predict(request_for(records, out="other", **change)).path
     for name in ("final.json", "answers.jsonl"):
         assert (other / name).read_bytes() == (done[0] / name).read_bytes()
 
 
-def test_another_subset_size_cuts_anew_without_asking(done, request_for, records):
+def test_another_subset_size_rewrites_the_subsets_without_asking(done, request_for, records):
     log = (done[0] / "answers.jsonl").read_bytes()
     predict(request_for(records, subset_size=1), Listener(pytest.fail))
     assert len(list((done[0] / "subsets").iterdir())) == 4
@@ -90,7 +82,7 @@ def test_another_subset_size_cuts_anew_without_asking(done, request_for, records
 
 @pytest.mark.parametrize("name", ["final.json", "subsets/filter_002_final.json", "MANIFEST.json", "STARTED.json"])
 @pytest.mark.parametrize("damage", ["gone", "changed"])
-def test_a_damaged_result_is_made_again_without_asking(done, name, damage):
+def test_a_damaged_file_is_written_again_without_asking(done, name, damage):
     whole = contents(done[0])
     if damage == "gone":
         (done[0] / name).unlink()
@@ -101,7 +93,7 @@ def test_a_damaged_result_is_made_again_without_asking(done, name, damage):
 
 
 @pytest.mark.parametrize("line", [0, 3, 6])
-def test_a_damaged_answer_is_asked_again_and_no_other(done, line):
+def test_only_a_damaged_answer_is_asked_again(done, line):
     whole = contents(done[0])
     lines = whole["answers.jsonl"].split(b"\n")
     lines[line] = lines[line].replace(b"e", b"o")
@@ -121,32 +113,32 @@ def test_a_damaged_answer_is_asked_again_and_no_other(done, line):
         {"config": {"caption_turns": "all"}},
     ],
 )
-def test_answers_of_another_model_or_setting_are_never_mixed(done, request_for, records, change):
+def test_a_folder_of_another_model_or_setting_is_refused(done, request_for, records, change):
     whole = contents(done[0])
     with pytest.raises(UserError, match="give another --out"):
         predict(request_for(records, **change))
     assert contents(done[0]) == whole
 
 
-def test_answers_to_another_test_set_are_never_mixed(done, request_for, records):
+def test_a_folder_of_another_test_set_is_refused(done, request_for, records):
     with pytest.raises(UserError, match="another test set"):
         predict(request_for(records[:2]))
 
 
-def test_answers_with_another_adapter_are_never_mixed(done, request_for, records, tmp_path):
+def test_a_folder_of_another_adapter_is_refused(done, request_for, records, tmp_path):
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match="another adapter"):
         predict(request_for(records, adapter=tmp_path / "adapter"))
 
 
-def test_answers_about_a_changed_image_are_never_mixed(done, images, records):
+def test_a_changed_image_is_refused(done, images, records):
     shutil.copy(images / records[0]["image"], images / records[2]["image"])
     with pytest.raises(UserError, match=r"beach_1\.png has changed"):
         predict(done[1])
 
 
-def test_a_folder_of_other_things_is_left_alone(request_for, records, tmp_path):
+def test_a_folder_with_other_files_is_refused_and_unchanged(request_for, records, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="give another --out"):
@@ -154,14 +146,14 @@ def test_a_folder_of_other_things_is_left_alone(request_for, records, tmp_path):
     assert contents(tmp_path / "out") == {"thesis.txt": b"mine"}
 
 
-def test_a_file_at_the_place_of_the_folder_is_left_alone(request_for, records, tmp_path):
+def test_a_file_as_output_folder_is_refused(request_for, records, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UserError, match="is a file"):
         predict(request_for(records))
 
 
 @pytest.mark.parametrize("damage", ["no image", "cut off", "missing"])
-def test_an_unreadable_image_is_named_after_all_others_are_answered(done, request_for, records, images, damage):
+def test_an_unreadable_image_is_reported_after_all_other_answers(done, request_for, records, images, damage):
     path = images / records[1]["image"]
     whole = path.read_bytes()
     if damage == "missing":
@@ -181,33 +173,33 @@ def test_an_unreadable_image_is_named_after_all_others_are_answered(done, reques
     assert contents(request.out) == contents(done[0])
 
 
-def test_a_record_without_image_is_named_after_all_others_are_answered(request_for, records, tmp_path):
+def test_a_record_without_image_is_reported_after_all_other_answers(request_for, records, tmp_path):
     del records[2]["image"]
     with pytest.raises(DataError, match=r"(?s)1 questions.*record RSICD_beach_1: it has no image"):
         predict(request_for(records))
     assert len(logged_keys(tmp_path / "out")) == 6
 
 
-def test_when_nothing_can_be_asked_nothing_is_written(request_for, records, tmp_path):
+def test_nothing_is_written_if_nothing_can_be_asked(request_for, records, tmp_path):
     del records[2]["image"]
     with pytest.raises(DataError, match="RSICD_beach_1"):
         predict(request_for(records[2:3]))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wrong_images_folder_is_said_before_anything_is_written(request_for, records, tmp_path):
+def test_a_wrong_images_folder_is_refused_before_anything_is_written(request_for, records, tmp_path):
     with pytest.raises(DataError, match="None of the 4 images"):
         predict(request_for(records, images=tmp_path / "elsewhere"))
     assert not (tmp_path / "out").exists()
 
 
-def test_with_predicted_history_the_turns_after_a_refused_one_are_refused_by_name(request_for, records):
+def test_with_predicted_history_turns_after_a_refused_one_are_refused(request_for, records):
     records[1]["conversations"][2]["value"] = " "
     with pytest.raises(DataError, match=r"(?s)2 questions.*question 2 is empty.*an earlier question"):
         predict(request_for(records, config={"history": "predicted"}))
 
 
-def test_history_changes_what_later_turns_see(done, request_for, records):
+def test_history_changes_the_answers_to_later_turns_only(done, request_for, records):
     answers = {"independent": read_json(done[0] / "final.json")}
     for history in ("predicted", "reference"):
         answers[history] = read_json(
@@ -217,13 +209,13 @@ def test_history_changes_what_later_turns_see(done, request_for, records):
     assert (len(first), len(later)) == (1, 3)
 
 
-def test_a_killed_run_repeats_no_finished_answer_and_ends_the_same(done, request_for, records, tmp_path):
-    # the child kills itself after its second batch: no chance to close or sync anything
+def test_a_killed_run_repeats_no_answer_and_ends_with_the_same_files(done, request_for, records, tmp_path):
+    # the child kills itself after its second batch, without closing or syncing anything
     request = request_for(records, out="killed")
     (tmp_path / "request.json").write_text(request.model_dump_json())
     program = (
         "import os, signal, sys\n"
-        "from tasks.inference.predict import Listener, predict\n"
+        "from tasks.inference.predict import Listener, ProgressLog, parse_progress, predict\n"
         "from tasks.inference.request import PredictRequest\n"
         "def die(answered, asked):\n"
         "    if answered >= 4: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -240,7 +232,7 @@ def test_a_killed_run_repeats_no_finished_answer_and_ends_the_same(done, request
     assert contents(request.out) == contents(done[0])
 
 
-def test_leftovers_of_a_killed_write_are_not_part_of_the_result(done, request_for, records):
+def test_half_written_files_of_a_kill_are_removed(done, request_for, records):
     request = request_for(records, out="second")
     predict(request)
     (request.out / ".final.json.abc.part").write_text("half")
@@ -249,28 +241,53 @@ def test_leftovers_of_a_killed_write_are_not_part_of_the_result(done, request_fo
     assert contents(request.out) == contents(done[0])
 
 
-@pytest.mark.parametrize("lost", ["preprocessor_config.json", "model.safetensors", "tokenizer_config.json"])
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_model_that_is_not_whole_is_said_and_can_be_mended(
-    request_for, records, tiny_model_dir, tmp_path, lost, kept
+@pytest.mark.parametrize("missing", ["preprocessor_config.json", "model.safetensors", "tokenizer_config.json"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_incomplete_model_is_refused_and_can_be_completed(
+    request_for, records, tiny_model_dir, tmp_path, missing, cached
 ):
     model = shutil.copytree(tiny_model_dir, tmp_path / "model")
-    (model / lost).unlink()
+    (model / missing).unlink()
     changes = {"model": model, "config": {"engine": "transformers", "max_new_tokens": 2}}
-    if kept:
-        changes["store"] = KeptIn(uri=(tmp_path / "store").as_uri())
+    if cached:
+        changes["store"] = AnswerStore(uri=(tmp_path / "store").as_uri())
     with pytest.raises(ModelError):
         predict(request_for(records, **changes))
-    assert kept or not (tmp_path / "out").exists()
-    shutil.copy(tiny_model_dir / lost, model / lost)
-    # a mended model has another digest
+    assert cached or not (tmp_path / "out").exists()
+    shutil.copy(tiny_model_dir / missing, model / missing)
+    # the completed model has another digest
     assert predict(request_for(records, **changes, model_sha256="1" * 64)).answers == 7
 
 
-def test_in_bfloat16_the_manifest_says_how_many_answers_are_the_same_alone(request_for, records, tiny_model_dir):
+def test_in_bfloat16_the_manifest_counts_answers_that_are_the_same_alone(request_for, records, tiny_model_dir):
     config = {"engine": "transformers", "max_new_tokens": 2, "dtype": "bfloat16", "equality_sample": 3}
-    said = []
-    made = predict(request_for(records, model=tiny_model_dir, config=config), Listener(say=said.append))
+    lines = []
+    made = predict(request_for(records, model=tiny_model_dir, config=config), Listener(log=lines.append))
     details = read_manifest(made.path).details
     assert details["asked_alone"] == 3 and 0 <= details["equal_when_alone"] <= 3
-    assert said == [f"{details['equal_when_alone']} of 3 answers are the same when asked one prompt at a time"]
+    assert lines == [f"{details['equal_when_alone']} of 3 answers are the same when asked one prompt at a time"]
+
+
+def progress_lines(*calls):
+    """The lines logged for calls of (time, answered, asked)."""
+    times = iter([calls[0][0], *(call[0] for call in calls)])
+    lines = []
+    progress = ProgressLog(lines.append, lambda: next(times), interval_s=5)
+    for _, answered, asked in calls:
+        progress(answered, asked)
+    return lines
+
+
+def test_the_logged_rate_leaves_out_earlier_answers():
+    line = progress_lines((0, 50, 100), (10, 70, 100))[-1]
+    assert line == "70 of 100 questions answered, 2.0 per second, 15 s left"
+    assert parse_progress(line) == (70, 100) and parse_progress("something else") is None
+
+
+def test_progress_is_logged_every_few_seconds_and_at_the_end():
+    lines = progress_lines((0, 0, 9), (1, 1, 9), (2, 2, 9), (6, 6, 9), (7, 7, 9), (8, 9, 9))
+    assert [line.split()[0] for line in lines] == ["0", "6", "9"]
+
+
+def test_progress_without_an_answer_has_no_time_left():
+    assert progress_lines((0, 0, 9), (6, 0, 9))[-1] == "0 of 9 questions answered, 0.0 per second"

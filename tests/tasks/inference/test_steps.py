@@ -12,7 +12,7 @@ import pytest
 from prefect import flow
 
 from tasks.errors import ConfigError
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import InferenceConfig
@@ -23,7 +23,7 @@ WITHOUT_RAY = importlib.util.find_spec("prefect_ray") is None
 
 @pytest.fixture
 def answered(records, images, tmp_path, prefect_server):
-    """Answer the small test set by echo in a flow; returns the reference and its final.json."""
+    """Answer the small test set by echo in a flow; returns the reference and the run's folder."""
     return answering(records, images, tmp_path)
 
 
@@ -37,13 +37,13 @@ def answering(records, images, tmp_path):
 
     def answer(name, **config):
         run = Run(name=name, workspace_root=tmp_path, store_uri=(tmp_path / f"store-{name}").as_uri(), store_name=name)
-        asking = Asking(label="final", config=InferenceConfig(engine="echo", **config), subset_size=1)
+        spec = PredictionSpec(label="final", config=InferenceConfig(engine="echo", **config), subset_size=1)
 
         @flow
         def answer_flow():
-            # how many processes answer changes no answer: the first result would be taken for all
+            # refreshed: the number of processes is not part of the cache key
             return answer_subsets.with_options(refresh_cache=True)(
-                model, dataset, asking, run, run.folder.predictions("final")
+                model, dataset, spec, run, run.folder.predictions("final")
             )
 
         return answer_flow(), run.folder
@@ -52,14 +52,14 @@ def answering(records, images, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_step_answers_the_datasets_test_set_in_child_processes_one_or_several(answered):
+def test_one_or_several_child_processes_give_the_same_answers(answered):
     one, folder = answered("one")
     assert (one.path, one.model, one.answers) == (folder.predictions("final"), "final", 7)
     assert "7 of 7 questions answered" in folder.log.read_text()
     two, folder = answered("two", workers=2)
     assert (two.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
     lines = folder.log.read_text().split("\n")
-    # two processes share the questions, and the join finds nothing left to ask
+    # two processes share the questions; the join has none left to ask
     assert {line for line in lines if "before" in line} == {f"0 of {n} questions answered before" for n in (2, 5)}
 
 
@@ -78,7 +78,7 @@ def test_a_ray_cluster_gives_the_same_answers(answered):
 
 
 def workers_of(mark):
-    """The Ray workers that wait for a process which answers, and were started with this mark in their environment."""
+    """The process ids of Ray workers with this mark in their environment that wait for an answering process."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             ours = mark in (folder / "environ").read_bytes().split(b"\0")
@@ -86,7 +86,7 @@ def workers_of(mark):
                 yield int((folder / "stat").read_text().rpartition(")")[2].split()[1])
 
 
-def kill_one_in_the_middle(mark, shares, killed):
+def kill_one(mark, shares, killed):
     """Kill the worker of the first share that has written an answer."""
     while not killed:
         if any(log.stat().st_size for log in shares.glob("001-*.jsonl")):
@@ -99,9 +99,7 @@ def kill_one_in_the_middle(mark, shares, killed):
 
 @pytest.mark.slow
 @pytest.mark.skipif(WITHOUT_RAY, reason="prefect-ray is not installed")
-def test_a_worker_of_a_cluster_that_is_killed_in_the_middle_changes_no_answer(
-    records, images, tmp_path, prefect_server, monkeypatch
-):
+def test_killing_a_ray_worker_changes_no_answer(records, images, tmp_path, prefect_server, monkeypatch):
     import ray
 
     many = [{**records[n % len(records)], "id": f"{records[n % len(records)]['id']}_{n}"} for n in range(1000)]
@@ -111,22 +109,22 @@ def test_a_worker_of_a_cluster_that_is_killed_in_the_middle_changes_no_answer(
     ray.init(num_cpus=2, include_dashboard=False)
     shares = tmp_path / "runs" / "several" / "predictions" / "final" / "shares"
     mark = f"RSVLM_TEST_CLUSTER={tmp_path}".encode()
-    Thread(target=kill_one_in_the_middle, args=(mark, shares, killed), daemon=True).start()
+    Thread(target=kill_one, args=(mark, shares, killed), daemon=True).start()
     try:
         several, folder = answer("several", workers=2, ray_address="auto")
     finally:
         ray.shutdown()
     assert len(killed) == 1
-    # its share was begun three times: by each of two workers, and anew by a third that went on with it
-    begun = [
+    # shares were started three times: by two workers, and again by a third that continued a share
+    started = [
         (int(n), int(of)) for n, of in re.findall(r"(\d+) of (\d+) questions answered before", folder.log.read_text())
     ]
-    assert len(begun) == 3 and any(0 < n < of for n, of in begun), begun
+    assert len(started) == 3 and any(0 < n < of for n, of in started), started
     assert (several.path / "final.json").read_bytes() == (one.path / "final.json").read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not WITHOUT_RAY, reason="prefect-ray is installed")
-def test_a_cluster_without_its_package_is_refused(answered):
+def test_a_ray_cluster_without_prefect_ray_is_refused(answered):
     with pytest.raises(ConfigError, match=r"rsvlm\[ray\]"):
         answered("several", workers=2, ray_address="auto")

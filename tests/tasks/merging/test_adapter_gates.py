@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import Form
 from tasks.model.adapter_checks import Base, require_fitting
 from tasks.model.adapter_files import read_adapter
+from tasks.model.loading import load_model
 from tasks.model.model_tensors import read_base
 
 
@@ -57,6 +59,17 @@ def test_the_folder_of_an_adapter_that_has_a_name(base: Path, adapter: Path) -> 
     for name in ("adapter_config.json", LORA):
         (adapter / name).rename(adapter / "default" / name)
     refused(base, adapter, "checkpoint-400 lacks adapter_config.json: give .*checkpoint-400/default, which has one")
+
+
+def test_the_folder_of_a_training_names_its_end(base: Path, adapter: Path, tmp_path: Path) -> None:
+    for name in ("checkpoint-100", "final"):
+        copytree(adapter, tmp_path / "training" / name)
+    refused(base, tmp_path / "training", "training lacks adapter_config.json: give .*training/final, which has one")
+
+
+def test_a_whole_model_in_the_place_of_an_adapter_is_called_one(base: Path) -> None:
+    with pytest.raises(ModelError, match="base holds a whole model and no adapter: give it as the model itself"):
+        load_model(base, base)
 
 
 @pytest.mark.parametrize("part", ["language_model.embed_tokens", "lm_head"])

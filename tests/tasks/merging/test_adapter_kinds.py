@@ -171,21 +171,21 @@ def test_the_card_and_provenance_say_that_the_projector_is_the_bases(
 ) -> None:
     (adapter / NON_LORA).unlink()
     merge_adapter(made_base, adapter, tmp_path / "out", Form(projector="base"))
-    assert "whose projector stays where the adapter has none" in (tmp_path / "out" / "README.md").read_text()
+    assert "with the base's own projector, since the adapter has none" in (tmp_path / "out" / "README.md").read_text()
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 
 
 def test_base_and_tuned_answer_from_one_memory_whatever_the_adapter_changes(
     toy: SimpleNamespace, made_base: Path, tmp_path: Path
 ) -> None:
-    from tasks.serving.models import load_speakers
+    from tasks.serving.models import load_served_models
 
     settings = {"target_modules": ["q_proj", "embed_tokens", "linear_1"], "trainable_token_indices": {"lm_head": [2]}}
     model = tuned(made_base, settings, OWN, toy)
     save(model, tmp_path / "adapter", OWN)
     expected = {"base": logits_of(toy.load(made_base, "float32")), "tuned": logits_of(model)}
-    speakers = load_speakers(made_base, tmp_path / "adapter", "float32")
+    speakers = load_served_models(made_base, tmp_path / "adapter", "float32")
     for speaker in (*speakers, *speakers):
-        with speaker.at_work():
+        with speaker.activate():
             found = logits_of(speaker.loaded.model)
         torch.testing.assert_close(found, expected[speaker.name], atol=EXACT, rtol=0)

@@ -13,12 +13,15 @@ from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.files import read_json
+from tasks.merging.full_model import copy_full_model
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import Form
 from tasks.merging.tensor_merge import kept, write_files
 from tasks.merging.verify import require_same_answers
 from tasks.model.adapters import apply_adapter
 from tasks.model.llava.layouts import places
+from tasks.model.llava.original_config import original_config
+from tasks.model.llava.processor_files import save_reader
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import load_base, load_reader
 from tasks.model.model_tensors import read_base
@@ -119,6 +122,26 @@ def test_to_the_original_layout_and_back_is_bit_identical(base: Path, adapter: P
         assert torch.equal(found[name].view(torch.uint8), value.view(torch.uint8)), name
 
 
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [
+        (None, {"projector_hidden_act": "silu"}),
+        (None, {"multimodal_projector_bias": False}),
+        ("text_config", {"mlp_bias": True}),
+        ("text_config", {"head_dim": 8}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_the_original_has_no_words_for_is_not_lost_but_refused(
+    base: Path, part: str | None, setting: dict[str, Any]
+) -> None:
+    config = read_json(base / "config.json")
+    original_config(config, pads=True, tower="")
+    (config[part] if part else config).update(setting)
+    with pytest.raises(ModelError, match=rf"{next(iter(setting))} = .* in the original layout: merge it with --format"):
+        original_config(config, pads=True, tower="")
+
+
 def test_the_original_layout_is_described_as_the_reference_describes_it(
     base: Path, adapter: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +209,27 @@ def test_transformers_loads_the_directory_as_any_other_and_answers(original: Pat
     inputs = processor(images=np.zeros((40, 30, 3), "uint8"), text=prompt, return_tensors="pt")
     answered = model.generate(**inputs, max_new_tokens=3, do_sample=False)
     assert answered.shape[1] > inputs["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("tower", ["trained", "the base's"])
+def test_a_tower_that_was_trained_with_all_weights_is_written_and_the_bases_is_named(
+    original: Path, tmp_path: Path, tower: str
+) -> None:
+    model = load_base(original, torch.float32)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if tower == "trained" or "vision_tower" not in name:
+                parameter.add_(0.01)
+    model.save_pretrained(tmp_path / "tuned")
+    save_reader(load_reader(original), tmp_path / "tuned")
+    out = copy_full_model(original, tmp_path / "tuned", tmp_path / "out", Form(layout="llava", verify=True)).path
+    own = out / "vision_tower"
+    assert own.is_dir() == (tower == "trained")
+    named = read_json(out / "config.json")["mm_vision_tower"]
+    assert named == (str(own) if tower == "trained" else "tiny-clip-vit-56")
+    found = load_base(out, torch.float32).state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
 
 
 def test_answers_that_differ_are_refused(original: Path, tmp_path: Path) -> None:

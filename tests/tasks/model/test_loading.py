@@ -135,6 +135,14 @@ def test_a_tensor_of_another_shape_is_refused(model_dir: Path) -> None:
         load_base(model_dir, torch.float32)
 
 
+def test_a_model_with_fewer_positions_than_an_image_has_tokens_is_refused(model_dir: Path) -> None:
+    config = json.loads((model_dir / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 16
+    (model_dir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"max_position_embeddings of .* is 16, and an image alone takes 64 tokens"):
+        load_base(model_dir, torch.float32)
+
+
 def test_an_adapter_brings_its_matrices_and_its_projector(model_dir: Path, adapter: Path) -> None:
     state = load_model(model_dir, adapter, "float32").model.state_dict()
     assert any("lora_B" in name and value.any() for name, value in state.items())

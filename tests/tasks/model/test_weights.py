@@ -141,6 +141,11 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
         "index.json is damaged",
     ),
     "an index that is a list": (lambda f: f.index("safetensors", []), "index.json is damaged"),
+    "two names of one weight, with other values": (
+        lambda f: (f.tensors.update({HEAD: torch.ones_like(f.tensors[f"language_model.{HEAD}"])}),
+                   write(f.tensors, f.path / "model.safetensors")),
+        "lm_head.weight stands twice in",
+    ),
     "no weights": (lambda f: None, "holds no weights"),
     "a quantised file alone": (lambda f: (f.path / "model.gguf").write_bytes(b"GGUF"), "holds no weights"),
 }  # fmt: skip

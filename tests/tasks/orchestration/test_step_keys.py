@@ -12,7 +12,7 @@ from support.locations import REPO
 
 from tasks.content_keys import content_of, path_of_module
 from tasks.data.preparing import RawData
-from tasks.inference.request import Asking
+from tasks.inference.request import PredictionSpec
 from tasks.orchestration.caching import KEPT, CacheKey, content_key
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
@@ -51,7 +51,7 @@ def parameters(home: Path) -> dict[str, dict[str, Any]]:
     answers = [PredictionsRef(path=home / name, sha256=name, model=name, answers=1) for name in ("final", "base")]
     raw = RawData(path=home, sha256="6", raw=home / "dataset.json", images=home / "imagenes")
     data = DataConfig(root=home, archives={"NWPU": f"{home}/a.zip"}, mirrors={"LR": f"file://{home}/lr"})
-    asking = Asking(label="base", config=InferenceConfig(), subset_size=5)
+    spec = PredictionSpec(label="base", config=InferenceConfig(), subset_size=5)
     model = ModelConfig(base=str(home / "base"), vision_tower=str(home / "clip"))
     report = ReportRef(path=home / "checkpoint-1", sha256="7", model="checkpoint-1")
     audit = FolderRef(path=home / "audit", sha256="8")
@@ -64,7 +64,7 @@ def parameters(home: Path) -> dict[str, dict[str, Any]]:
         "pretrain-toy-base": {"lessons": dataset},
         "train-adapter": {"base": base, "dataset": dataset, "model": model, "training": TrainingConfig()},
         "merge-adapter": {"base": base, "checkpoint": checkpoint, "config": MergingConfig()},
-        "answer-subsets": {"model": base, "dataset": dataset, "asking": asking, "adapter": checkpoint},
+        "answer-subsets": {"model": base, "dataset": dataset, "spec": spec, "adapter": checkpoint},
         "evaluate-answers": {
             "dataset": dataset, "answers": answers, "audit": audit, "checkpoints": [report],
             "config": EvaluationConfig(),

@@ -113,7 +113,9 @@ def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, name
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
     assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
-    with pytest.raises(ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or set"):
+    with pytest.raises(
+        ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
+    ):
         configured_base(base, ModelConfig(vision_tower=named), node / "models")
 
 
@@ -156,10 +158,17 @@ def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path
         assert found.level == "stops" and sentence in found.text
 
 
-def test_a_layout_that_the_base_cannot_be_merged_in_stops(node: Path, tiny_model_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [("text_config", {"model_type": "mistral"}), (None, {"projector_hidden_act": "silu"})],
+    ids=["a language model", "an activation of the projector"],
+)
+def test_a_layout_that_the_base_cannot_be_merged_in_stops(
+    node: Path, tiny_model_dir: Path, part: str | None, setting: dict[str, str]
+) -> None:
     base = copytree(tiny_model_dir, node / "base")
     config = json.loads((base / "config.json").read_text())
-    config["text_config"]["model_type"] = "mistral"
+    (config[part] if part else config).update(setting)
     (base / "config.json").write_text(json.dumps(config))
     assert {found.level for found in look_at_base(ModelConfig(base=str(base)), node, "transformers")[0]} == {"ok"}
     (found,), _ = look_at_base(ModelConfig(base=str(base)), node, "llava")

@@ -114,6 +114,14 @@ def test_a_missing_folder_and_other_sources_stop(data_folder: DataFolder, tmp_pa
     assert found.level == "stops" and "set data.sources" in found.text
 
 
+def test_the_sources_that_the_file_holds_instead_are_named(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = [{**record, "image": "flat.jpg"} for record in json.loads((root / "dataset.json").read_text())]
+    (root / "dataset.json").write_text(json.dumps(records))
+    found, _ = look_at_records(DataConfig(root=root, sources=("LR",)))
+    assert found.text.endswith(f"to those that you have (source unnamed not selected: {len(records)})")
+
+
 def test_each_source_that_is_asked_for_needs_records_and_images(data_folder: DataFolder) -> None:
     root = data_folder()
     records = json.loads((root / "dataset.json").read_text())

@@ -1,13 +1,12 @@
-"""The history of a run's scores: each evaluation is written once, and the picture shows them in order."""
+"""Histories of scores, and their tables and pictures."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.errors import StoreError
-from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation, append, last_of, read_history, verdict_on
+from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation, append, last_evaluation, read_history, verdict_on
 from tasks.reevaluating.pages import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
 from tasks.storage.local_store import LocalStore
 
@@ -26,7 +25,7 @@ def evaluation(model: str, value: float, key: str = "key") -> Evaluation:
     )
 
 
-def test_writers_at_the_same_time_all_get_a_number_of_their_own(tmp_path: Path) -> None:
+def test_concurrent_writers_get_different_numbers(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     store.create_text("run/experiment.yaml", "")
     with ThreadPoolExecutor(8) as pool:
@@ -36,14 +35,14 @@ def test_writers_at_the_same_time_all_get_a_number_of_their_own(tmp_path: Path) 
     assert sorted(each.scores["LR"]["value"] for each in history) == [number / 10 for number in range(8)]
 
 
-def test_the_last_of_a_model_is_that_of_the_model(tmp_path: Path) -> None:
+def test_the_last_evaluation_is_that_of_the_same_model(tmp_path: Path) -> None:
     history = [evaluation("final", 0.1, "a"), evaluation("base", 0.2, "b"), evaluation("final", 0.3, "c")]
-    last = last_of([*history, evaluation("base", 0.4, "d")], "final")
+    last = last_evaluation([*history, evaluation("base", 0.4, "d")], "final")
     assert last and last.key == "c"
-    assert last_of(history, "newest") is None
+    assert last_evaluation(history, "newest") is None
 
 
-def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_damaged_entry(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     store.create_text("run/history/000001.json", "{")
     with pytest.raises(StoreError, match=r"000001\.json is damaged"):
@@ -51,11 +50,11 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "whole"), [(["tie", "better", "worse"], "worse"), (["tie", "better"], "better"), ([], "tie")]
+    ("verdicts", "expected"), [(["tie", "better", "worse"], "worse"), (["tie", "better"], "better"), ([], "tie")]
 )
-def test_one_worse_source_is_worse(verdicts: list[str], whole: str) -> None:
-    changes: dict[str, dict[str, Any]] = {str(n): {"verdict": verdict} for n, verdict in enumerate(verdicts)}
-    assert verdict_on(changes) == whole
+def test_one_worse_source_makes_the_verdict_worse(verdicts: list[str], expected: str) -> None:
+    changes = [{"verdict": verdict} for verdict in verdicts]
+    assert verdict_on(changes) == expected
 
 
 def test_table_and_picture_show_every_evaluation() -> None:
@@ -70,7 +69,7 @@ def scored(step: int, value: float, name: str = "", protocol: str = "p") -> Eval
     return found.model_copy(update={"step": step, "protocol": protocol})
 
 
-def test_the_scores_of_checkpoints_are_a_history_of_their_own(tmp_path: Path) -> None:
+def test_checkpoint_scores_have_a_separate_history(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     store.create_text("run/experiment.yaml", "")
     append(store, "run", scored(1, 0.5), CHECKPOINT_SCORES)
@@ -78,7 +77,7 @@ def test_the_scores_of_checkpoints_are_a_history_of_their_own(tmp_path: Path) ->
     assert [each.number for each in read_history(store, "run", CHECKPOINT_SCORES)] == [1]
 
 
-def test_scores_stand_by_step_in_whichever_order_they_came_and_of_each_checkpoint_the_last() -> None:
+def test_checkpoint_scores_are_ordered_by_step_with_the_last_evaluation_each_checkpoint() -> None:
     history = [scored(1000, 0.4), scored(200, 0.2), scored(200, 0.3), scored(200, 0.1, "checkpoint-200-2")]
     scores = checkpoint_scores(history)
     assert checkpoint_rows(scores) == [

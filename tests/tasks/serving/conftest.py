@@ -1,4 +1,4 @@
-"""A small test set with real images, and a model that answers on it."""
+"""A small test set with real images, and a model that answers it."""
 
 from support.predictions import images, lively_model, records
 

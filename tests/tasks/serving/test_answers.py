@@ -6,13 +6,13 @@ from PIL import Image
 
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
-from tasks.serving.answers import MAX_CHARACTERS, Asked, answers, preview_of
-from tasks.serving.models import Speaker
+from tasks.serving.answers import MAX_QUESTION_CHARACTERS, ImageQuestion, make_preview, stream_answers
+from tasks.serving.models import ServedModel
 
 
 @pytest.fixture
-def speaker(lively_model):
-    return Speaker("model", lively_model)
+def model(lively_model):
+    return ServedModel("model", lively_model)
 
 
 @pytest.fixture
@@ -22,22 +22,22 @@ def image(tmp_path):
 
 
 def asked(image, question="Is it green?"):
-    return Asked(image, question, Decoding(5))
+    return ImageQuestion(image, question, Decoding(5))
 
 
-def test_answers_grow_and_end(speaker, image):
-    grown = [text for (text,) in answers([speaker], asked(image), [()])]
+def test_a_streamed_answer_grows_until_it_ends(model, image):
+    grown = [text for (text,) in stream_answers([model], asked(image), [()])]
     assert len(grown) > 1 and all(later.startswith(text) for text, later in pairwise(grown))
 
 
-def test_a_shorter_answer_waits_for_the_longer_one(speaker, image):
-    last = [texts for texts in answers([speaker, speaker], asked(image), [(), (("Where?", "There."),)])][-1]
+def test_two_answers_are_streamed_until_both_have_ended(model, image):
+    last = [texts for texts in stream_answers([model, model], asked(image), [(), (("Where?", "There."),)])][-1]
     assert all(last) and last[0] != last[1]
 
 
-def test_an_image_is_shown_as_the_model_sees_it(tmp_path):
+def test_a_preview_shows_a_16_bit_image_as_the_model_sees_it(tmp_path):
     Image.fromarray(np.linspace(0, 4000, 2400 * 10, dtype=np.uint16).reshape(10, 2400)).save(tmp_path / "deep.tif")
-    preview = preview_of(tmp_path / "deep.tif")
+    preview = make_preview(tmp_path / "deep.tif")
     assert preview.mode == "RGB" and max(preview.size) == 1024
     assert np.asarray(preview).min() < 30 and np.asarray(preview).max() > 225
 
@@ -49,28 +49,33 @@ def refused(function, *arguments):
     return str(error.value)
 
 
-def test_a_broken_image_is_refused_by_its_name(tmp_path):
+def test_a_broken_image_is_refused_with_its_name_only(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
-    assert refused(preview_of, tmp_path / "a.png").startswith("a.png is no image")
+    assert refused(make_preview, tmp_path / "a.png").startswith("a.png is not a readable image")
 
 
-def test_a_file_that_ends_early_is_refused(image):
+def test_a_truncated_image_is_refused(image):
     image.write_bytes(image.read_bytes()[:-30])
-    assert refused(preview_of, image).startswith("green.png is no image")
+    assert refused(make_preview, image).startswith("green.png is not a readable image")
 
 
-def test_an_image_of_very_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
+def test_an_image_with_too_many_pixels_is_refused_by_its_header(tmp_path):
     Image.new("1", (10_000, 6_000)).save(tmp_path / "large.png")
-    assert "10,000 x 6,000" in refused(preview_of, tmp_path / "large.png")
+    assert "10,000 x 6,000" in refused(make_preview, tmp_path / "large.png")
 
 
 @pytest.mark.parametrize(
-    ("question", "said"),
-    [("", "empty"), (" \n", "empty"), ("a" * (MAX_CHARACTERS + 1), "8,001 characters"), ("why " * 1999, "tokens")],
+    ("question", "reason"),
+    [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("a" * (MAX_QUESTION_CHARACTERS + 1), "8,001 characters"),
+        ("why " * 1999, "tokens"),
+    ],
 )
-def test_a_question_that_cannot_be_asked_is_refused(speaker, image, question, said):
-    assert said in refused(answers, [speaker], asked(image, question), [()])
+def test_an_empty_or_too_long_question_is_refused(model, image, question, reason):
+    assert reason in refused(stream_answers, [model], asked(image, question), [()])
 
 
-def test_an_image_that_was_cleared_away_is_asked_for_again(speaker, tmp_path):
-    assert "upload it again" in refused(answers, [speaker], asked(tmp_path / "gone.png"), [()])
+def test_a_deleted_image_must_be_uploaded_again(model, tmp_path):
+    assert "upload it again" in refused(stream_answers, [model], asked(tmp_path / "gone.png"), [()])

@@ -1,10 +1,10 @@
-"""What a server keeps of its environment; that it begins anew without the rest is tested with `serve`."""
+"""The environment that a server keeps; its restart without the rest is tested with `serve`."""
 
 import os
 
 import pytest
 
-from tasks.serving.environment import PIPE_VARIABLE, kept_of, piped_login
+from tasks.serving.environment import PIPE_VARIABLE, filter_environment, login_from_pipe
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,8 @@ from tasks.serving.environment import PIPE_VARIABLE, kept_of, piped_login
      "GOOGLE_APPLICATION_CREDENTIALS", "PGPASSWORD", "MY_OWN_THING", "PYTHON_KEYRING_PASSWORD", "LANGCHAIN_API_KEY",
      "NVIDIA_API_KEY"],
 )  # fmt: skip
-def test_no_secret_is_kept(name):
-    assert kept_of({name: "x"}) == {}
+def test_secrets_are_dropped(name):
+    assert filter_environment({name: "x"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ def test_no_secret_is_kept(name):
      "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "LC_ALL",
      "XDG_CACHE_HOME"],
 )  # fmt: skip
-def test_what_a_server_needs_is_kept(name):
-    assert kept_of({name: "x"}) == {name: "x"}
+def test_needed_variables_are_kept(name):
+    assert filter_environment({name: "x"}) == {name: "x"}
 
 
-def test_a_login_comes_through_a_pipe_once(monkeypatch):
+def test_a_login_is_read_from_the_pipe_once(monkeypatch):
     reading, writing = os.pipe()
     os.write(writing, b"ana:a:b")
     os.close(writing)
     monkeypatch.setenv(PIPE_VARIABLE, str(reading))
-    assert piped_login() == ("ana", "a:b")
-    assert piped_login() is None
+    assert login_from_pipe() == ("ana", "a:b")
+    assert login_from_pipe() is None

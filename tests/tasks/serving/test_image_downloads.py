@@ -39,39 +39,39 @@ def site():
 
 
 @pytest.mark.parametrize("path", ["/image", "/moved"])
-def test_an_image_is_fetched(site, tmp_path, path):
+def test_an_image_is_downloaded(site, tmp_path, path):
     fetch_image(site + path, tmp_path / "image")
     assert (tmp_path / "image").read_bytes() == BODY
 
 
-def test_a_file_that_is_too_large_is_refused(site, tmp_path):
+def test_a_large_download_is_stopped(site, tmp_path):
     with pytest.raises(DataError, match="larger than 100 bytes"):
         fetch_image(site + "/image", tmp_path / "image", max_bytes=100)
 
 
-def test_a_server_that_is_too_slow_is_given_up(site, tmp_path):
+def test_a_slow_download_is_stopped(site, tmp_path):
     minutes = count(step=60)
     with pytest.raises(DataError, match="longer than 30 s"):
         fetch_image(site + "/image", tmp_path / "image", clock=lambda: next(minutes))
 
 
-def test_a_missing_page_is_said(site, tmp_path):
+def test_a_missing_file_is_an_error(site, tmp_path):
     with pytest.raises(DataError, match="404"):
         fetch_image(site + "/nothing", tmp_path / "image")
 
 
-def test_nobody_listening_is_said(tmp_path):
+def test_a_server_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(DataError, match="cannot be fetched"):
         fetch_image("http://127.0.0.1:1/image", tmp_path / "image")
 
 
-def test_a_redirect_off_the_web_is_not_followed(site, tmp_path):
+def test_a_redirect_to_another_scheme_is_not_followed(site, tmp_path):
     with pytest.raises(DataError, match="not on the web"):
         fetch_image(site + "/to-a-file", tmp_path / "image")
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.org/a.png", "/etc/passwd"])
-def test_only_the_web_is_fetched_from(tmp_path, address):
+def test_only_http_and_https_are_downloaded(tmp_path, address):
     assert not is_url(address)
-    with pytest.raises(DataError, match="no http or https"):
+    with pytest.raises(DataError, match="not an http or https URL"):
         fetch_image(address, tmp_path / "image")

@@ -1,11 +1,11 @@
-"""What the page's steps do to a talk, in orders in which they may arrive; the browser's side is tested with `serve`."""
+"""What page events do to the state, in the orders in which they may arrive; browsers are tested with `serve`."""
 
 import pytest
 from PIL import Image
 
 from tasks.serving.answers import Example
 from tasks.serving.http_request import VISITOR_HEADER
-from tasks.serving.models import Speaker
+from tasks.serving.models import ServedModel
 from tasks.serving.page_events import Events
 from tasks.serving.uploads import Uploads
 
@@ -14,19 +14,19 @@ SETTINGS = (0, 6, True, True)
 
 @pytest.fixture
 def events(lively_model, tmp_path):
-    speaker = Speaker("model", lively_model)
+    model = ServedModel("model", lively_model)
     Image.new("RGB", (40, 30), "green").save(tmp_path / "green.png")
-    return Events([speaker, speaker], [Example(tmp_path / "green.png", "Is it green?")], Uploads(tmp_path / "uploads"))
+    return Events([model, model], [Example(tmp_path / "green.png", "Is it green?")], Uploads(tmp_path / "uploads"))
 
 
 @pytest.fixture
-def talk(events, tmp_path):
-    """A talk about an image, in which one question was answered."""
-    talk = events.new_talk()
-    events.take_image(str(tmp_path / "green.png"), talk)
-    events.ask_in_page("First?", talk, *SETTINGS)
-    list(events.answer_in_page(talk))
-    return talk
+def state(events, tmp_path):
+    """The state of a page with an image and one answered question."""
+    state = events.new_state()
+    events.use_image(str(tmp_path / "green.png"), state)
+    events.ask_in_page("First?", state, *SETTINGS)
+    list(events.answer_in_page(state))
+    return state
 
 
 def asked(page):
@@ -38,8 +38,8 @@ def can_be_stopped(page):
     return page[0]["stop_btn"]
 
 
-def test_an_answer_becomes_a_part_of_the_conversation(events, talk):
-    page = events.settle(talk)
+def test_a_complete_answer_becomes_part_of_the_conversation(events, state):
+    page = events.settle(state)
     assert asked(page) == [["First?"]] * 2 and not can_be_stopped(page)
     assert all(chat[1]["content"] for chat in page[1:])
 
@@ -47,99 +47,99 @@ def test_an_answer_becomes_a_part_of_the_conversation(events, talk):
 @pytest.mark.parametrize(
     ("end", "left"),
     [
-        (lambda events, talk, image: events.stop(talk), ["First?"]),
-        (lambda events, talk, image: events.begin(talk), []),
-        (lambda events, talk, image: events.take_image(image, talk), []),
-        (lambda events, talk, image: events.take_example(0, talk), []),
-        (lambda events, talk, image: events.drop_image(talk), []),
+        (lambda events, state, image: events.stop(state), ["First?"]),
+        (lambda events, state, image: events.restart(state), []),
+        (lambda events, state, image: events.use_image(image, state), []),
+        (lambda events, state, image: events.use_example(0, state), []),
+        (lambda events, state, image: events.drop_image(state), []),
     ],
 )
-def test_an_answer_that_is_ended_midway_leaves_nothing(events, talk, tmp_path, end, left):
-    events.ask_in_page("Second?", talk, *SETTINGS)
-    answer = events.answer_in_page(talk)
+def test_an_answer_that_is_stopped_leaves_nothing(events, state, tmp_path, end, left):
+    events.ask_in_page("Second?", state, *SETTINGS)
+    answer = events.answer_in_page(state)
     page = next(answer)
     assert asked(page) == [["First?", "Second?"]] * 2
-    page = end(events, talk, str(tmp_path / "green.png"))
+    page = end(events, state, str(tmp_path / "green.png"))
     assert asked(page) == [left] * 2 and not can_be_stopped(page)
     assert list(answer) == []
-    assert asked(events.settle(talk)) == [left] * 2
+    assert asked(events.settle(state)) == [left] * 2
 
 
-def test_a_question_after_an_ending_is_answered_although_the_stopped_answer_still_runs(events, talk):
-    events.ask_in_page("Second?", talk, *SETTINGS)
-    stopped = events.answer_in_page(talk)
+def test_a_question_is_answered_although_a_stopped_answer_still_runs(events, state):
+    events.ask_in_page("Second?", state, *SETTINGS)
+    stopped = events.answer_in_page(state)
     next(stopped)
-    events.begin(talk)
-    assert can_be_stopped(events.ask_in_page("Third?", talk, *SETTINGS))
+    events.restart(state)
+    assert can_be_stopped(events.ask_in_page("Third?", state, *SETTINGS))
     assert list(stopped) == []
-    assert can_be_stopped(events.settle(talk))
-    assert len(list(events.answer_in_page(talk))) > 1
-    assert asked(events.settle(talk)) == [["Third?"]] * 2
+    assert can_be_stopped(events.settle(state))
+    assert len(list(events.answer_in_page(state))) > 1
+    assert asked(events.settle(state)) == [["Third?"]] * 2
 
 
-def test_a_question_that_was_stopped_while_it_waited_is_not_asked(events, talk):
-    events.ask_in_page("Second?", talk, *SETTINGS)
-    events.stop(talk)
-    assert list(events.answer_in_page(talk)) == []
-    assert asked(events.settle(talk)) == [["First?"]] * 2
+def test_a_question_stopped_while_it_waits_is_not_asked(events, state):
+    events.ask_in_page("Second?", state, *SETTINGS)
+    events.stop(state)
+    assert list(events.answer_in_page(state)) == []
+    assert asked(events.settle(state)) == [["First?"]] * 2
 
 
-def test_while_a_question_waits_another_stays_in_its_box(events, talk):
-    events.ask_in_page("Second?", talk, *SETTINGS)
-    page = events.ask_in_page("Third?", talk, *SETTINGS)
+def test_a_second_question_stays_in_its_box_while_one_is_pending(events, state):
+    events.ask_in_page("Second?", state, *SETTINGS)
+    page = events.ask_in_page("Third?", state, *SETTINGS)
     assert asked(page) == [["First?", "Second?"]] * 2 and "value" not in page[0]
 
 
-def test_a_question_that_is_too_long_goes_back_into_its_box(events, talk):
+def test_a_question_that_is_too_long_returns_to_its_box(events, state):
     import gradio
 
     question = ("why " * 1999).strip()
-    events.ask_in_page(question, talk, *SETTINGS)
-    answer = events.answer_in_page(talk)
+    events.ask_in_page(question, state, *SETTINGS)
+    answer = events.answer_in_page(state)
     page = next(answer)
     assert page[0]["value"] == question and not can_be_stopped(page)
     with pytest.raises(gradio.Error, match="tokens"):
         next(answer)
 
 
-def test_a_question_whose_turn_never_came_goes_back_into_its_box(events, talk):
-    events.ask_in_page("Second?", talk, *SETTINGS)
-    page = events.settle_failure(talk)
+def test_a_question_that_was_never_started_returns_to_its_box(events, state):
+    events.ask_in_page("Second?", state, *SETTINGS)
+    page = events.settle_failure(state)
     assert page[0]["value"] == "Second?" and not can_be_stopped(page)
     assert asked(page) == [["First?"]] * 2
 
 
 class RequestOf:
-    """A request as the gate passes it on."""
+    """A request as the filter passes it on."""
 
     def __init__(self, visitor):
         self.headers = {VISITOR_HEADER: visitor}
 
 
-def test_no_picture_is_shown_of_an_image_that_is_gone(events, talk):
+def test_a_dropped_image_has_no_preview(events, state):
     import gradio
 
-    with Image.open(events.show_image(talk, RequestOf("ana"))) as shown:
+    with Image.open(events.show_image(state, RequestOf("ana"))) as shown:
         assert shown.size == (40, 30)
-    events.drop_image(talk)
-    assert events.show_image(talk, RequestOf("ana")) == gradio.skip()
+    events.drop_image(state)
+    assert events.show_image(state, RequestOf("ana")) == gradio.skip()
 
 
-def test_a_picture_is_for_the_visitor_alone_who_sees_it(talk, events):
-    shown = events.show_image(talk, RequestOf("ana"))
-    assert events._uploads.is_for("ana", shown) and not events._uploads.is_for("bo", shown)
+def test_a_preview_is_accessible_to_its_visitor_only(state, events):
+    shown = events.show_image(state, RequestOf("ana"))
+    assert events._uploads.may_read("ana", shown) and not events._uploads.may_read("bo", shown)
 
 
 @pytest.mark.parametrize("number", [None, -1, 1, 10**30, "0", True, [0]])
-def test_an_example_that_there_is_not_is_refused_in_a_sentence(events, talk, number):
+def test_an_unknown_example_is_refused_with_a_sentence(events, state, number):
     import gradio
 
     with pytest.raises(gradio.Error, match="no such example"):
-        events.take_example(number, talk)
+        events.use_example(number, state)
 
 
 @pytest.mark.parametrize("name", [None, "other"])
-def test_a_model_that_is_not_served_is_refused_in_a_sentence(events, tmp_path, name):
+def test_an_unknown_model_is_refused_with_a_sentence(events, tmp_path, name):
     import gradio
 
     with pytest.raises(gradio.Error, match="give one of model") as refused:

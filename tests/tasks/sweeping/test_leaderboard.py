@@ -1,21 +1,22 @@
-"""The leaderboard: who leads, and who cannot be told from the best."""
+"""The leaderboard: ranks, verdicts and objectives."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tasks.errors import UserError
 from tasks.files import write_json, write_json_lines
 from tasks.manifests import write_manifest
-from tasks.sweeping.charts import Axis, draw_importance
-from tasks.sweeping.leaderboard import Entry, overall, rank, score_of
-from tasks.sweeping.pages import render_sweep
+from tasks.sweeping.config import Objective
+from tasks.sweeping.leaderboard import TASKS, ScoredPoint, overall_verdict, rank, score_of
+from tasks.sweeping.pages import Axis, draw_importance, render_sweep
 
 IMAGES = 60
 
 
 def write_report(folder: Path, right: int) -> Path:
-    """A report on questions about `IMAGES` images, of which the first `right` were answered rightly."""
+    """A report on questions about `IMAGES` images, the first `right` of them answered correctly."""
     folder.mkdir(parents=True)
     rows = [
         {
@@ -36,9 +37,9 @@ def write_report(folder: Path, right: int) -> Path:
     return folder
 
 
-def entries_of(folder: Path, rights: dict[str, int]) -> list[Entry]:
+def points_of(folder: Path, rights: dict[str, int]) -> list[ScoredPoint]:
     return [
-        Entry(
+        ScoredPoint(
             run=run,
             settings={"training.lora_r": right},
             score=right / IMAGES,
@@ -49,30 +50,34 @@ def entries_of(folder: Path, rights: dict[str, int]) -> list[Entry]:
 
 
 def test_a_small_difference_is_a_tie_and_a_large_one_is_worse(tmp_path: Path) -> None:
-    rows = rank(entries_of(tmp_path, {"much-worse": 20, "best": 50, "nearly": 49}), "score")
+    rows = rank(points_of(tmp_path, {"much-worse": 20, "best": 50, "nearly": 49}), "score")
     assert [(row.run, row.verdict) for row in rows] == [("best", "best"), ("nearly", "tie"), ("much-worse", "worse")]
     assert rows[2].against_best["LR"]["difference"] == pytest.approx(-0.5)
     assert rows[0].sources["LR"]["ci95"] == pytest.approx([50 / 60 - 0.1, 50 / 60 + 0.1])
 
 
-def test_a_point_that_was_drawn_twice_stands_once(tmp_path: Path) -> None:
-    entries = entries_of(tmp_path, {"one": 30, "two": 20})
-    assert [row.run for row in rank([*entries, entries[0]], "score")] == ["one", "two"]
+def test_a_point_that_was_sampled_twice_has_one_row(tmp_path: Path) -> None:
+    points = points_of(tmp_path, {"one": 30, "two": 20})
+    assert [row.run for row in rank([*points, points[0]], "score")] == ["one", "two"]
 
 
-def test_a_lone_point_is_the_best(tmp_path: Path) -> None:
-    assert rank(entries_of(tmp_path, {"only": 30}), "score")[0].verdict == "best"
+def test_a_single_point_is_the_best(tmp_path: Path) -> None:
+    assert rank(points_of(tmp_path, {"only": 30}), "score")[0].verdict == "best"
 
 
-def test_an_objective_that_nothing_gives_is_said(tmp_path: Path) -> None:
+def test_every_objective_has_its_tasks() -> None:
+    assert set(TASKS) == set(get_args(Objective))
+
+
+def test_an_objective_without_scores_is_an_error(tmp_path: Path) -> None:
     report = write_report(tmp_path / "report", 30)
     assert score_of(report, "accuracy") == 0.5
-    with pytest.raises(UserError, match="nothing that gives a CIDEr"):
+    with pytest.raises(UserError, match="nothing to score by CIDEr"):
         score_of(report, "CIDEr")
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "whole"),
+    ("verdicts", "expected"),
     [
         (["tie", "tie"], "tie"),
         (["tie", "worse"], "worse"),
@@ -80,24 +85,24 @@ def test_an_objective_that_nothing_gives_is_said(tmp_path: Path) -> None:
         (["better", "tie"], "better"),
     ],
 )
-def test_one_verdict_of_several_sources(verdicts: list[str], whole: str) -> None:
-    assert overall(verdicts) == whole
+def test_the_verdicts_of_the_sources_make_one(verdicts: list[str], expected: str) -> None:
+    assert overall_verdict(verdicts) == expected
 
 
-def test_the_page_escapes_what_it_shows_and_has_a_line_for_each_point(tmp_path: Path) -> None:
-    rows = rank(entries_of(tmp_path, {"best": 50, "nearly": 49}), "score")
-    page = render_sweep("<script>", rows, {"ended early": 2}, {"training.lora_r": 1.0})
+def test_the_page_escapes_text_and_has_a_line_for_each_point(tmp_path: Path) -> None:
+    rows = rank(points_of(tmp_path, {"best": 50, "nearly": 49}), "score")
+    page = render_sweep("<script>", rows, {"stopped early": 2}, {"training.lora_r": 1.0})
     assert "<script>" not in page and page.count("<polyline") == 2
-    assert "2 ended early" in page and draw_importance({"training.lora_r": 1.0}) in page
+    assert "2 stopped early" in page and draw_importance({"training.lora_r": 1.0}) in page
 
 
-def test_the_verdict_stands_before_the_scores_by_source(tmp_path: Path) -> None:
+def test_the_verdict_comes_before_the_scores_by_source(tmp_path: Path) -> None:
     # four sources fill the width of a page
-    page = render_sweep("name", rank(entries_of(tmp_path, {"best": 50, "nearly": 49}), "score"), {}, {})
+    page = render_sweep("name", rank(points_of(tmp_path, {"best": 50, "nearly": 49}), "score"), {}, {})
     assert page.index("<th>against the best") < page.index("accuracy</th>")
 
 
-def test_what_spans_much_is_drawn_by_its_logarithm() -> None:
+def test_an_axis_over_a_large_range_is_logarithmic() -> None:
     wide, narrow = Axis("learning_rate", [1e-4, 1e-3, 1e-2]), Axis("score", [1, 2, 3])
     for axis, middle in ((wide, 1e-3), (narrow, 2)):
         low, high = (axis.y(value) for value in (axis.ticks[0], axis.ticks[-1]))

@@ -1,4 +1,4 @@
-"""A training that does worse than the others is asked to stop."""
+"""Pruning of trainings whose validation loss is worse than that of the others."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def train(sweep: Path, run: Path, loss: float) -> bool:
         with folder.log.open("a") as log:
             log.write(f"step 9/30: loss 1.0\nstep 10: validation loss {loss:.4f}\nstep 20: valid")
         with stoppable(folder.training / ".stop-this") as request:
-            pruner.look()
+            pruner.poll()
             assert request.file.exists() == pruner.pruned
         if pruner.pruned:
             points.prune(trial)

@@ -1,4 +1,4 @@
-"""What may be searched, and the experiment at a point."""
+"""Which settings may be searched, and the experiment at a point."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def sweep_of(search: dict[str, Any], **changes: Any) -> SweepConfig:
 
 
 @pytest.mark.parametrize(
-    ("search", "said"),
+    ("search", "message"),
     [
         ({"training.learning_rat": [1e-3]}, "did you mean training.learning_rate?"),
         ({"training.learning_rate": [1e-3, 7]}, "less than or equal to 1; got 7"),
@@ -30,13 +30,13 @@ def sweep_of(search: dict[str, Any], **changes: Any) -> SweepConfig:
         ({"lora_r": [8]}, "cannot be searched"),
     ],
 )
-def test_a_search_that_no_experiment_could_follow_is_refused_in_a_sentence(search: dict[str, Any], said: str) -> None:
+def test_an_invalid_search_is_rejected_with_one_line(search: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         require_searchable(CONFIG, sweep_of(search))
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_pruning_needs_validations() -> None:
+def test_pruning_needs_a_validation_loss() -> None:
     with pytest.raises(ConfigError, match=r"training\.eval_strategy"):
         require_searchable(CONFIG, sweep_of({"training.lora_r": [8]}, pruning=True))
 
@@ -51,7 +51,7 @@ def test_pruning_needs_validations() -> None:
         {},
     ],
 )
-def test_a_search_without_a_choice_is_refused(search: dict[str, Any]) -> None:
+def test_a_search_without_alternatives_is_rejected(search: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         sweep_of(search)
 
@@ -78,8 +78,8 @@ def test_a_point_is_the_run_of_its_settings() -> None:
     assert run_name("sweep", one) != run_name("sweep", other)
 
 
-def test_values_that_do_not_go_together_are_said_with_the_point() -> None:
-    with pytest.raises(ConfigError, match=r"eval_answers 5 is no experiment: .*set eval_strategy"):
+def test_conflicting_values_are_reported_with_the_point() -> None:
+    with pytest.raises(ConfigError, match=r"eval_answers 5 is not a valid experiment: .*set eval_strategy"):
         at_point(CONFIG, {"training.eval_answers": 5})
 
 
@@ -99,7 +99,7 @@ points: 3
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("search: {training.lora_r: [8]}", "names no experiment"),
         ("preset: demo\nsearch: {}", "search"),
@@ -117,7 +117,7 @@ points: 3
         ("preset: demo\nset: 5\nsearch: {training.lora_r: [8]}", "set must be a list"),
     ],
 )
-def test_a_file_that_is_no_sweep_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+def test_an_invalid_sweep_file_is_rejected_with_one_line(tmp_path: Path, text: str, message: str) -> None:
     write_text(tmp_path / "sweep.yaml", text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_sweep(tmp_path / "sweep.yaml")

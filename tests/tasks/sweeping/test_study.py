@@ -1,4 +1,4 @@
-"""The journal of a sweep: nothing is tried twice, nothing that was broken off is lost."""
+"""The journal of a sweep: no point is tried twice, and an interrupted one is continued."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def try_points(folder: Path, sweep: SweepConfig, most: int = 100) -> list[dict[s
 
 
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
-def test_a_sweep_in_two_parts_tries_what_one_in_one_part_tries(tmp_path: Path, sampler: str) -> None:
+def test_an_interrupted_sweep_tries_the_same_points(tmp_path: Path, sampler: str) -> None:
     sweep = sweep_of(sampler=sampler)
     whole = try_points(tmp_path / "whole", sweep)
     parts = try_points(tmp_path / "parts", sweep, most=2) + try_points(tmp_path / "parts", sweep)
@@ -36,18 +36,18 @@ def test_a_sweep_in_two_parts_tries_what_one_in_one_part_tries(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_each_point_is_drawn_anew(tmp_path: Path, sampler: str) -> None:
+def test_every_point_is_different(tmp_path: Path, sampler: str) -> None:
     tried = try_points(tmp_path / "sweep", sweep_of(sampler=sampler))
     assert len({point["training.learning_rate"] for point in tried}) == 6
 
 
-def test_a_grid_that_is_smaller_than_the_points_ends_with_its_last(tmp_path: Path) -> None:
+def test_a_grid_smaller_than_the_number_of_points_ends_early(tmp_path: Path) -> None:
     tried = try_points(tmp_path / "grid", sweep_of(sampler="grid", points=50))
     assert len(tried) == len({tuple(point.items()) for point in tried}) == 6
 
 
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
-def test_a_point_that_was_broken_off_comes_again_first(tmp_path: Path, sampler: str) -> None:
+def test_an_interrupted_point_is_continued_first(tmp_path: Path, sampler: str) -> None:
     sweep = sweep_of(sampler=sampler)
     with open_points(tmp_path / "sweep", sweep) as points:
         trial = points.next()
@@ -59,15 +59,15 @@ def test_a_point_that_was_broken_off_comes_again_first(tmp_path: Path, sampler: 
         assert points.values_of(again) == values
 
 
-def test_a_torn_last_line_of_the_journal_is_cut_off(tmp_path: Path) -> None:
+def test_an_unfinished_last_line_of_the_journal_is_cut_off(tmp_path: Path) -> None:
     try_points(tmp_path / "sweep", sweep_of(), most=2)
     with (tmp_path / "sweep" / JOURNAL).open("a") as file:
         file.write('{"op_code": 4, "worker')
     assert len(try_points(tmp_path / "sweep", sweep_of())) == 4
 
 
-def test_two_processes_do_not_work_on_one_sweep(tmp_path: Path) -> None:
-    message = "Another process is at work"
+def test_two_processes_cannot_run_one_sweep(tmp_path: Path) -> None:
+    message = "Another process is running"
     place = (tmp_path / "sweep", sweep_of())
     with open_points(*place), pytest.raises(UserError, match=message), open_points(*place):
         pass
@@ -83,7 +83,7 @@ def test_a_failed_point_counts_and_is_not_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["foreign", "[]", "{", '{"a": ' + "9" * 5000 + "}", "[" * 9999])
-def test_a_journal_that_is_damaged_is_one_sentence(tmp_path: Path, line: str) -> None:
+def test_a_damaged_journal_is_reported_with_its_line(tmp_path: Path, line: str) -> None:
     try_points(tmp_path / "sweep", sweep_of(), most=1)
     journal = tmp_path / "sweep" / JOURNAL
     first, *rest = journal.read_text().split("\n")

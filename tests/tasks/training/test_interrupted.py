@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from shutil import rmtree
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from tasks.files import read_json, sha256_of, write_json
 from tasks.records import CheckpointRef
 from tasks.training.job import TrainingOrder
 from tasks.training.launch import train
+from tasks.training.worker import work
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +102,18 @@ def test_a_finished_training_that_is_resumed_changes_no_byte(uninterrupted: Chec
     before = {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()}
     assert train(order_for(out, resume=True, **SETTINGS), lambda line: pytest.fail(line)) == uninterrupted
     assert {path: (sha256_of(path), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()} == before
+
+
+# killed between the two, or the end was deleted; in the middle of an epoch and at the end of one
+@pytest.mark.parametrize("steps", [{"max_steps": 4}, {"max_steps": 6}, {"max_steps": -1, "num_train_epochs": 0.5}])
+def test_a_training_that_lost_its_end_alone_is_trained_no_step_beyond_its_last_checkpoint(
+    order_for: OrderFor, tmp_path: Path, steps: dict[str, Any]
+) -> None:
+    settings = {"lr_scheduler_type": "constant", "eval_strategy": "steps", "save_total_limit": 1, **steps}
+    order = order_for(tmp_path / "training", resume=True, **settings)
+    done = work(order.model_dump(mode="json"))
+    before = {path: sha256_of(path) for path in order.out.rglob("*") if path.is_file()}
+    for name in ("final", "best"):
+        rmtree(order.out / name)
+    assert work(order.model_dump(mode="json")) == done
+    assert {path: sha256_of(path) for path in order.out.rglob("*") if path.is_file()} == before

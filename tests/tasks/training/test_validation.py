@@ -107,6 +107,22 @@ def test_by_epochs_it_is_validated_after_each_and_at_the_end(order_for: OrderFor
     assert {path.name for path in order.out.iterdir()} == {"checkpoint-9", "final"}
 
 
+# the last is the best of them on what is learned, so that it would be saved for that as well
+def test_a_checkpoint_at_an_epochs_end_tells_of_its_validation_and_is_saved_once(
+    order_for: OrderFor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"eval_strategy": "epoch", "max_steps": -1, "num_train_epochs": 2, "save_steps": 6}
+    order = order_for(tmp_path / "training", **settings)
+    work(order.model_dump(mode="json"))
+    for name, validated_at in (("checkpoint-6", [6]), ("checkpoint-12", [6, 12]), ("final", [6, 12])):
+        history = read_json(order.out / name / "trainer_state.json")["log_history"]
+        assert [entry["step"] for entry in history if "eval_loss" in entry] == validated_at
+    said = capsys.readouterr().out.split("\n")
+    assert [line for line in said if line.startswith("checkpoint complete")] == [
+        f"checkpoint complete: checkpoint-{step}" for step in (6, 12)
+    ]
+
+
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_the_loss_does_not_depend_on_the_batches(validated: SimpleNamespace, batch_size: int) -> None:
     best = validated.out / "best"

@@ -8,11 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
+from tasks.errors import ConfigError
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
-from tasks.training.validation_answers import LONGEST_ANSWER, AnswerScores, Asked, choose_questions, image_captions
+from tasks.training.validation_answers import (
+    LONGEST_ANSWER,
+    AnswerScores,
+    Asked,
+    choose_questions,
+    image_captions,
+    require_scored,
+)
 
 
 def record(image: str | None, *turns: str) -> dict[str, Any]:
@@ -63,6 +71,31 @@ def test_answers_are_compared_as_in_the_report() -> None:
     asked = [Asked("a.png", "How many?", ("2",), "vqa"), Asked("a.png", "Is it?", ("yes",), "vqa")]
     assert scores_of(asked, ["Two.", "No"]) == {"accuracy": 0.5}
     assert scores_of([Asked("a.png", "?", ("Two planes.", "x"), "captioning")], ["two planes"])["cider"] > 0
+
+
+def test_questions_alone_are_scored_without_captions() -> None:
+    asked = choose_questions(QUESTIONS, 3, seed=1)
+    scorer = AnswerScores(asked, image_captions(QUESTIONS), Path(), SimpleNamespace())
+    assert scorer.scores([one.references[0] for one in asked]) == {"accuracy": 1}
+
+
+@pytest.mark.parametrize("empty", ["", " ", "..."])
+def test_what_has_no_true_answer_is_neither_asked_nor_a_reference(empty: str) -> None:
+    records = [*CAPTIONS[1:3], record("NWPU/0.png", "Describe it.", empty, "Caption?", "a road")]
+    records += [record("LR/0.png", "First?", empty), record("LR/1.png", "First?", empty, "Second?", "no")]
+    asked = choose_questions(records, 99, seed=1)
+    assert {one.question for one in asked if one.task == "vqa"} == {"Second?"}
+    assert image_captions(records)["NWPU/0.png"] == ["a road"]
+
+
+def test_one_image_alone_has_no_cider_and_is_not_asked_for_captions() -> None:
+    asked = choose_questions([*CAPTIONS[:1], *QUESTIONS], 99, seed=1)
+    assert {one.task for one in asked} == {"vqa"}
+    with pytest.raises(ConfigError, match="Nothing in the validation set gives a cider"):
+        require_scored(asked, "cider")
+    asked = choose_questions(CAPTIONS[:1], 99, seed=1)
+    with pytest.raises(ConfigError, match=r"captions of one image alone have no CIDEr: set training\.eval_answers=0"):
+        require_scored(asked, "loss")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Captions that look at no image, on cases that can be seen by eye."""
+"""Image-blind baselines of captions, on a few short captions."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from tasks.evaluation.controls.caption_controls import caption_controls, class_o
         ("LR/Train/24.tif", None),
     ],
 )
-def test_the_class_is_read_from_the_file_name_where_it_tells_it(image: str, name: str | None) -> None:
+def test_the_scene_class_is_read_from_the_file_name_or_folder(image: str, name: str | None) -> None:
     assert class_of(image) == name
 
 
@@ -34,13 +34,13 @@ TRAINING = {
 }
 
 
-def test_the_consensus_of_the_true_class_beats_one_caption_for_all() -> None:
+def test_the_oracle_class_caption_beats_one_caption_for_all() -> None:
     controls = caption_controls(TEST, TRAINING, seed=1)
     assert controls["constant_caption"] == PORT
     assert controls["train_consensus"] > controls["constant"] > 0
 
 
-def test_the_verbatim_share_counts_captions_that_stand_in_training() -> None:
+def test_the_verbatim_share_counts_captions_of_the_training_set() -> None:
     assert caption_controls(TEST, TRAINING, seed=1)["verbatim_train_share"] == 3 / 4
 
 
@@ -54,7 +54,7 @@ def test_controls_of_the_training_set_are_null_without_it() -> None:
     }
 
 
-def test_shuffled_captions_lose_what_belonged_to_their_image() -> None:
+def test_shuffled_captions_score_zero_where_images_share_no_words() -> None:
     own = CaptionSet("RSICD", IMAGES[:3], ("a b c d", "e f g h", "i j k l"), (("a b c d",), ("e f g h",), ("i j k l",)))
     assert caption_controls(own, None, seed=3)["shuffled_images"] == 0
 
@@ -74,7 +74,7 @@ def test_leave_one_out_of_equal_references_is_a_full_score() -> None:
     assert caption_controls(twice, None, seed=1)["leave_one_out"] == pytest.approx(10)
 
 
-def test_a_reference_is_never_held_against_itself() -> None:
+def test_leave_one_out_never_compares_a_reference_with_itself() -> None:
     unlike = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, "many roads"), (WOOD, "bare sand")))
     assert caption_controls(unlike, None, seed=1)["leave_one_out"] == 0
 
@@ -83,6 +83,6 @@ def test_distinct_captions_are_counted() -> None:
     assert caption_controls(TEST, None, seed=1)["distinct_captions"] == 3
 
 
-def test_a_sample_is_spread_evenly() -> None:
+def test_evenly_spaces_its_sample() -> None:
     assert evenly(list("abcdefghij"), 5) == list("acegi")
     assert evenly(list("abc"), 5) == list("abc")

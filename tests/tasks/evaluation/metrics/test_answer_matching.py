@@ -43,7 +43,7 @@ def test_answers_are_normalised(text: str, normalised: str) -> None:
     ("text", "number"),
     [("8", 8), ("8.5", 8.5), ("-3", -3), ("8 ships", None), ("yes", None), ("", None), ("9" * 16, None)],
 )
-def test_a_number_is_a_number_alone(text: str, number: float | None) -> None:
+def test_only_a_lone_number_is_a_number(text: str, number: float | None) -> None:
     assert number_of(text) == number
 
 
@@ -56,16 +56,16 @@ def test_an_empty_answer_is_never_right() -> None:
     assert not same_answer("", "")
 
 
-def test_more_than_the_answer_is_not_the_answer() -> None:
+def test_an_answer_with_further_words_is_wrong() -> None:
     assert not same_answer(normalise_answer("yes there is"), "yes")
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
-def test_a_line_separator_parts_words_and_is_nothing_at_the_end(mark: str) -> None:
+def test_a_line_separator_separates_words_and_is_dropped_at_the_end(mark: str) -> None:
     assert normalise_answer(f"rural{mark}area{mark}") == "rural area"
 
 
-def test_an_answer_of_100000_characters_is_wrong_and_no_number() -> None:
+def test_an_answer_of_100000_characters_is_wrong_and_not_a_number() -> None:
     digits, words = normalise_answer("9" * 100_000), normalise_answer("no. " * 25_000)
     assert number_of(digits) is None
     assert not same_answer(words, "no")
@@ -75,5 +75,5 @@ def test_an_answer_of_100000_characters_is_wrong_and_no_number() -> None:
     ("number", "expected"),
     [(0, 0), (1, 1), (10, 1), (11, 2), (100, 2), (101, 3), (1000, 3), (1001, 4), (-1, None)],
 )
-def test_bins_of_counts(number: float, expected: int | None) -> None:
+def test_counts_have_the_bins_of_rsvqa(number: float, expected: int | None) -> None:
     assert bin_of(number) == expected

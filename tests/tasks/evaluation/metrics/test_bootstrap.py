@@ -1,4 +1,4 @@
-"""Bootstrap and permutations, against what is known of them."""
+"""Bootstrap intervals and permutation tests, against known values."""
 
 import math
 
@@ -17,7 +17,7 @@ from tasks.evaluation.metrics.bootstrap import (
 )
 
 
-def test_every_draw_has_as_many_images_as_there_are() -> None:
+def test_every_draw_has_as_many_images_as_the_test_set() -> None:
     weights = np.concatenate(list(image_weights(images=7, draws=150, seed=1)))
     assert weights.shape == (150, 7)
     assert (weights.sum(axis=1) == 7).all()
@@ -47,7 +47,7 @@ def test_all_answers_of_an_image_are_drawn_together() -> None:
     assert ratio_interval(np.array([[50.0, 50.0], [0.0, 50.0]]), 500, seed=1) == [0, 1]
 
 
-def test_the_same_seed_gives_the_same_interval_and_another_another() -> None:
+def test_the_interval_depends_on_the_seed_only() -> None:
     values = np.random.default_rng(1).random(30)
     assert mean_interval(values, 100, seed=1) == mean_interval(values, 100, seed=1)
     assert mean_interval(values, 100, seed=1) != mean_interval(values, 100, seed=2)
@@ -57,7 +57,7 @@ def test_no_draws_give_no_interval() -> None:
     assert mean_interval(np.ones(3), 0, seed=1) is None
 
 
-def test_the_p_value_is_the_share_of_signs_that_reach_the_difference() -> None:
+def test_the_p_value_is_the_share_of_sign_flips_that_reach_the_difference() -> None:
     # of the 2^4 signs of four equal differences, two reach the observed sum
     assert permutation_p_value(np.ones(4), 20_000, seed=1) == pytest.approx(2 / 16, abs=0.01)
 
@@ -70,7 +70,7 @@ def test_no_difference_has_p_value_one() -> None:
     assert permutation_p_value(np.zeros(10), 200, seed=1) == 1
 
 
-def test_a_clear_difference_needs_few_images_and_a_faint_one_many() -> None:
+def test_a_large_difference_needs_few_images_and_a_small_one_many() -> None:
     draw = np.random.default_rng(2)
     noise = draw.normal(0, 1, 400)
     noise -= noise.mean()
@@ -80,11 +80,11 @@ def test_a_clear_difference_needs_few_images_and_a_faint_one_many() -> None:
     assert images_needed(noise * 0.001 + 1) == 6
 
 
-def test_without_a_difference_no_number_of_images_is_enough() -> None:
+def test_images_needed_is_none_without_a_difference() -> None:
     assert images_needed(np.zeros(10)) is None
     assert images_needed(np.ones(1)) is None
 
 
-def test_holms_correction_on_the_textbook_case() -> None:
+def test_holms_correction_on_a_textbook_case() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.7, 0.9]) == [1, 1]

@@ -1,4 +1,4 @@
-"""Clusters of training captions stand in for the class that a file name does not tell."""
+"""Clusters of training captions, for images whose file name has no scene class."""
 
 from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.caption_controls import caption_controls
@@ -15,11 +15,11 @@ def test_captions_of_a_kind_are_in_one_cluster() -> None:
     assert sorted(image for members in clusters.members for image in members) == sorted(TRAINING)
 
 
-def test_the_order_of_training_changes_no_cluster() -> None:
+def test_clusters_do_not_depend_on_the_order_of_training() -> None:
     assert CaptionClusters(dict(reversed(TRAINING.items()))).members == CaptionClusters(TRAINING).members
 
 
-def test_captions_without_a_known_word_have_a_cluster() -> None:
+def test_captions_without_known_words_have_a_cluster() -> None:
     assert CaptionClusters(TRAINING).nearest([["xyz"], [""]]) == [0, 0]
     assert CaptionClusters({"a.jpg": [""]}).members == [["a.jpg"]]
 

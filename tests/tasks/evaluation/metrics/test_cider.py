@@ -1,4 +1,4 @@
-"""The fast CIDEr of the controls, against pycocoevalcap, and the consensus against all pairs."""
+"""The fast CIDEr of the controls against pycocoevalcap, and the consensus against all pairs."""
 
 import random
 

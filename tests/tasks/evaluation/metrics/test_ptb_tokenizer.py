@@ -1,4 +1,4 @@
-"""PTB tokens, against the wrapper of pycocoevalcap."""
+"""PTB tokens, against the Python wrapper of pycocoevalcap."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ def test_no_line_separator_shifts_later_captions() -> None:
     assert tokenize_captions(captions) == ["one two", "three"] * len(separators)
 
 
-def test_empty_captions_keep_their_places() -> None:
+def test_empty_captions_keep_their_positions() -> None:
     assert tokenize_captions(["", "a", "", "...", "", ""]) == ["", "a", "", "", "", ""]
     assert tokenize_captions([""]) == [""]
     assert tokenize_captions([]) == []
@@ -54,14 +54,14 @@ def test_the_locale_does_not_change_accents(monkeypatch: pytest.MonkeyPatch) -> 
     assert tokenize_captions(["caf\u00e9 \u673a\u573a"]) == ["caf\u00e9 \u673a\u573a"]
 
 
-def test_nothing_is_written_beside_the_jar() -> None:
+def test_nothing_is_written_next_to_the_jar() -> None:
     folder = scorer_file("tokenizer.ptbtokenizer", JAR).parent
     before = folder.stat().st_mtime_ns
     tokenize_captions(["a plane"])
     assert folder.stat().st_mtime_ns == before
 
 
-def test_several_evaluations_at_once_do_not_mix() -> None:
+def test_concurrent_calls_do_not_mix() -> None:
     groups = [[f"plane {number} of {count}" for number in range(50)] for count in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(tokenize_captions, groups)) == groups

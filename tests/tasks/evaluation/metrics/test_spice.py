@@ -1,4 +1,4 @@
-"""SPICE: only where its models are, never downloaded, never waited for without end. Java is a script here."""
+"""SPICE runs only where its models are installed, and has a time limit. Java is a script here."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import RsvlmError
-from tasks.evaluation.checkpoint_curve import Curve
 from tasks.evaluation.metrics.java import scorer_file
 from tasks.evaluation.metrics.spice import MODELS, has_models, score_spice, spice_jar
-from tasks.evaluation.report.page import PageModel, Surroundings, render_page
+from tasks.evaluation.report.page import PageContext, PageModel, render_page
+from tasks.evaluation.report_folder import Curve
 from tasks.settings import EvaluationConfig
 
 SCRIPT = """#!/bin/sh
@@ -33,12 +33,12 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return install
 
 
-def test_without_its_models_there_is_no_spice() -> None:
+def test_spice_needs_its_models() -> None:
     installed = all((scorer_file("spice.spice", "spice-1.0.jar").parent / "lib" / name).is_file() for name in MODELS)
     assert (spice_jar() is not None) == installed
 
 
-def test_the_models_are_there_when_both_stand_beside_the_jar(tmp_path: Path) -> None:
+def test_both_models_must_be_next_to_the_jar(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     for name in MODELS:
         assert not has_models(tmp_path / "spice-1.0.jar")
@@ -46,32 +46,32 @@ def test_the_models_are_there_when_both_stand_beside_the_jar(tmp_path: Path) -> 
     assert has_models(tmp_path / "spice-1.0.jar")
 
 
-def test_a_report_without_spice_says_so(whole_report: Path) -> None:
+def test_a_report_without_spice_gives_the_reason(full_report: Path) -> None:
     if spice_jar():
         pytest.skip("SPICE's models are installed here")
-    captions = json.loads((whole_report / "metrics.json").read_text())["captioning"]["NWPU"]
-    rows = [json.loads(line) for line in (whole_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
-    page = (whole_report / "report.html").read_text()
+    captions = json.loads((full_report / "metrics.json").read_text())["captioning"]["NWPU"]
+    rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
+    page = (full_report / "report.html").read_text()
     assert captions["SPICE"] is None
     assert "SPICE" not in captions["ci95"]
     assert {row["SPICE"] for row in rows} == {None}
-    assert "SPICE was not taken: its models are not installed" in page
+    assert "SPICE was not computed: its models are not installed" in page
     assert "<th>SPICE</th>" not in page
-    assert "SPICE" not in (whole_report / "scores.jsonl").read_text()
+    assert "SPICE" not in (full_report / "scores.jsonl").read_text()
 
 
-def test_where_it_was_taken_it_has_a_column(whole_report: Path) -> None:
-    metrics = json.loads((whole_report / "metrics.json").read_text())
+def test_a_report_with_spice_has_a_column(full_report: Path) -> None:
+    metrics = json.loads((full_report / "metrics.json").read_text())
     captions = metrics["captioning"]["NWPU"]
     captions |= {"SPICE": 0.234, "ci95": {**captions["ci95"], "SPICE": [0.111, 0.345]}}
-    around = Surroundings(metrics["protocol"], None, None, Curve((), ()))
-    page = render_page([PageModel("final", metrics, [])], around, EvaluationConfig())
+    context = PageContext(metrics["protocol"], None, None, Curve((), ()))
+    page = render_page([PageModel("final", metrics, [])], context, EvaluationConfig())
     assert "<th>SPICE</th>" in page
     assert "<td>0.234<small>0.111 to 0.345</small></td>" in page
-    assert "was not taken" not in page
+    assert "was not computed" not in page
 
 
-def test_scores_are_read_by_image_whatever_their_order(java: object, tmp_path: Path) -> None:
+def test_scores_are_matched_to_images_in_any_order(java: object, tmp_path: Path) -> None:
     rows = [{"image_id": n, "scores": {"All": {"f": f}}} for n, f in ((1, 0.5), (0, 0.25), (2, "NaN"))]
     java(f"echo '{json.dumps(rows)}' > \"$out\"")  # type: ignore[operator]
     score, each = score_spice(tmp_path / "spice.jar", ["a", "b", ""], [["a"], ["b"], ["c"]])
@@ -81,7 +81,7 @@ def test_scores_are_read_by_image_whatever_their_order(java: object, tmp_path: P
 
 def test_a_java_that_fails_or_hangs_is_an_error(java: object, tmp_path: Path) -> None:
     java("echo out of memory >&2; exit 3")  # type: ignore[operator]
-    with pytest.raises(RsvlmError, match=r"failed with 3; it said: out of memory"):
+    with pytest.raises(RsvlmError, match=r"failed with 3; its output: out of memory"):
         score_spice(tmp_path / "spice.jar", ["a"], [["a"]])
     (tmp_path / "bin" / "java").write_text(SCRIPT.format(work="exec sleep 60"))
     with pytest.raises(RsvlmError, match="did not end within"):

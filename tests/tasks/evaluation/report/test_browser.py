@@ -1,4 +1,4 @@
-"""The report in a real browser: nothing to complain of, nothing fetched, all of it reached by the keyboard."""
+"""The report in a real browser: no errors, no requests, usable by keyboard."""
 
 import random
 from pathlib import Path
@@ -25,7 +25,7 @@ ODD = (
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with 300 examples, each with an image that compresses badly."""
+    """A report with 300 examples, each with an image that compresses poorly."""
     import json
 
     folder = tmp_path_factory.mktemp("browser")
@@ -59,7 +59,7 @@ def test_300_examples_take_less_than_10_mb(report: Path) -> None:
     assert report.stat().st_size < 10e6
 
 
-def test_the_browser_complains_of_nothing_and_fetches_nothing(browser: Any, report: Path) -> None:
+def test_the_page_causes_no_errors_and_no_requests(browser: Any, report: Path) -> None:
     browser.open(report.as_uri())
     assert browser.run("document.querySelectorAll('.example:not([hidden])').length") == IMAGES
     assert (browser.errors, browser.warnings) == ([], [])
@@ -67,7 +67,7 @@ def test_the_browser_complains_of_nothing_and_fetches_nothing(browser: Any, repo
     assert browser.run("document.querySelectorAll('[onerror]').length + document.scripts.length") == 1
 
 
-def test_what_comes_into_the_page_afterwards_is_neither_run_nor_fetched(browser: Any, report: Path) -> None:
+def test_injected_markup_is_neither_run_nor_fetched(browser: Any, report: Path) -> None:
     browser.open(report.as_uri())
     injected = "<img src='http://127.0.0.1:9/x.png' onerror='window.ran=1'>"
     browser.run(f'document.body.insertAdjacentHTML("beforeend", "{injected}")')
@@ -76,7 +76,7 @@ def test_what_comes_into_the_page_afterwards_is_neither_run_nor_fetched(browser:
     assert any("Content Security Policy" in text for text in browser.errors)
 
 
-def test_examples_are_filtered_and_searched(browser: Any, report: Path) -> None:
+def test_examples_can_be_filtered_and_searched(browser: Any, report: Path) -> None:
     browser.open(report.as_uri())
     shown = "document.querySelectorAll('.example:not([hidden])').length"
 
@@ -97,7 +97,7 @@ def test_examples_are_filtered_and_searched(browser: Any, report: Path) -> None:
     assert browser.run(shown) == IMAGES
 
 
-def test_the_keyboard_is_enough(browser: Any, report: Path) -> None:
+def test_the_gallery_works_by_keyboard(browser: Any, report: Path) -> None:
     browser.open(report.as_uri())
     browser.press("j")
     browser.press("j")
@@ -113,13 +113,13 @@ def test_the_keyboard_is_enough(browser: Any, report: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_cut_off_at_any_width(browser: Any, report: Path, width: int) -> None:
+def test_nothing_overflows_at_any_width(browser: Any, report: Path, width: int) -> None:
     browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=True)
     browser.open(report.as_uri())
     assert browser.run("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_and_paper_have_their_own_colours(browser: Any, report: Path) -> None:
+def test_dark_mode_and_print_have_their_own_colours(browser: Any, report: Path) -> None:
     browser.open(report.as_uri())
     colour = "getComputedStyle(document.body).backgroundColor"
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]

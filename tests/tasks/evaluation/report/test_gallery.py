@@ -1,4 +1,4 @@
-"""Which examples the gallery shows, and how."""
+"""Which examples the gallery shows."""
 
 import base64
 import io
@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.evaluation.report.gallery import choose_examples, equal_shares, ranked_places, shorten
+from tasks.evaluation.report.gallery import choose_examples, equal_shares, ranked_indices, shorten
 
 
 @pytest.mark.parametrize(("length", "count"), [(9, 3), (9, 9), (9, 20), (2, 3), (1, 5), (0, 3), (100, 60), (5, 4)])
-def test_no_example_is_shown_twice_and_no_more_than_asked(length: int, count: int) -> None:
-    places = [place for _, place in ranked_places(length, count)]
-    assert len(places) == len(set(places)) == min(length, count)
-    assert all(0 <= place < length for place in places)
+def test_examples_are_distinct_and_not_more_than_asked(length: int, count: int) -> None:
+    indices = [index for _, index in ranked_indices(length, count)]
+    assert len(indices) == len(set(indices)) == min(length, count)
+    assert all(0 <= index < length for index in indices)
 
 
 def test_best_typical_and_worst_are_shown() -> None:
-    assert ranked_places(9, 3) == [("best", 0), ("typical", 4), ("worst", 8)]
+    assert ranked_indices(9, 3) == [("best", 0), ("typical", 4), ("worst", 8)]
 
 
-def test_long_texts_are_cut_and_say_so() -> None:
+def test_long_texts_are_shortened_and_give_their_length() -> None:
     assert shorten("x" * 100_000).endswith("(100,000 characters)")
     assert shorten("short") == "short"
 
@@ -54,16 +54,16 @@ def test_every_source_gets_the_same_number_of_examples() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6), count=st.integers(1, 200))
-def test_as_many_examples_are_shown_as_asked_for_where_there_are_as_many(sizes: list[int], count: int) -> None:
+def test_as_many_examples_are_shown_as_asked_where_the_sources_have_them(sizes: list[int], count: int) -> None:
     shares = equal_shares(sizes, count)
     assert sum(shares) == min(count, sum(sizes))
     assert all(share <= size for share, size in zip(shares, sizes, strict=True))
-    # a source that has more left gets no less than any other, but for what does not divide
+    # a source with examples left has no fewer than any other, except for the remainder
     cut = [share for share, size in zip(shares, sizes, strict=True) if share < size]
     assert not cut or max(shares) <= min(cut) + 1
 
 
-def test_what_a_small_source_leaves_goes_to_the_others() -> None:
+def test_the_rest_of_a_small_source_goes_to_the_others() -> None:
     sizes = {"DOTA": 2, "NWPU": 10, "RSICD": 100}
     names = [source for source, size in sizes.items() for _ in range(size)]
     rows = [{**caption(n, f"{name}/{n}.jpg", n / 10), "source": name} for n, name in enumerate(names)]
@@ -71,11 +71,11 @@ def test_what_a_small_source_leaves_goes_to_the_others() -> None:
     assert {name: shown.count(name) for name in sizes} == {"DOTA": 2, "NWPU": 10, "RSICD": 48}
 
 
-def test_captions_that_were_not_scored_are_not_shown() -> None:
+def test_unscored_captions_are_not_shown() -> None:
     assert choose_examples([caption(0, "RSICD/images/1.jpg", None)], None, None, 6) == []
 
 
-def test_images_are_embedded_small(tmp_path: Path) -> None:
+def test_images_are_embedded_as_small_jpegs(tmp_path: Path) -> None:
     Image.new("RGB", (900, 600), "green").save(tmp_path / "big.png")
     [example] = choose_examples([caption(0, "big.png", 1.0)], None, tmp_path, 3)
     kind, data = example["picture"].split(",")
@@ -83,7 +83,7 @@ def test_images_are_embedded_small(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (240, 160)
 
 
-def test_the_base_models_answer_stands_beside() -> None:
+def test_an_example_has_the_base_models_answer() -> None:
     rows = [caption(0, "RSICD/images/1.jpg", 1.0)]
     [example] = choose_examples(rows, [{**rows[0], "answer": "b", "CIDEr": 0.2}], None, 3)
-    assert example["turns"][0]["base"] == {"answer": "b", "right": None, "CIDEr": 0.2}
+    assert example["turns"][0]["base"] == {"answer": "b", "right": None, "score": 0.2}

@@ -1,6 +1,8 @@
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,14 +10,16 @@ import torch
 from tasks.inference.dialogues import plan_questions, ready_questions
 from tasks.inference.engines.base import Refusal
 from tasks.inference.engines.decoding import Decoding
-from tasks.inference.engines.transformers_engine import TransformersEngine
+from tasks.inference.engines.transformers_engine import TransformersEngine, prepare
 from tasks.inference.predict import predict
 from tasks.manifests import folder_digest
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import encode_prompt
+from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
 
 MAX_NEW_TOKENS = 12
+ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def answers_of(engine, questions):
 
 
 def generated_alone(lively_model, images, question: Question) -> str:
-    """The answer by transformers' own generate, one prompt at a time, pixels and all."""
+    """The answer of transformers' own generate to one prompt."""
     ids = encode_prompt(lively_model.tokenizer, question.turns, lively_model.image_token_id, lively_model.image_tokens)
     pixels = pixels_of(read_image(images / question.image), lively_model.image_processor)
     output = lively_model.model.generate(
@@ -52,7 +56,7 @@ def generated_alone(lively_model, images, question: Question) -> str:
     return lively_model.tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True).strip()
 
 
-def test_answers_are_those_of_one_prompt_at_a_time(lively_model, images, questions, engine_with):
+def test_answers_equal_those_of_one_prompt_at_a_time(lively_model, images, questions, engine_with):
     expected = {question.key: generated_alone(lively_model, images, question) for question in questions}
     assert len(set(expected.values())) > 1
     answers = answers_of(engine_with(batch_size=5), questions)
@@ -95,7 +99,7 @@ def test_an_unreadable_image_refuses_its_questions_alone(engine_with, questions,
     assert all("no readable image" in refusal.reason for refusal in refused)
 
 
-def test_a_prompt_longer_than_the_model_takes_is_refused_and_never_cut(engine_with, questions):
+def test_a_prompt_longer_than_the_context_is_refused_and_never_truncated(engine_with, questions):
     long = questions[0].model_copy(
         update={"key": "9:0", "record": 9, "turns": (("human", "<image>\n" + "why " * 4000),)}
     )
@@ -104,12 +108,12 @@ def test_a_prompt_longer_than_the_model_takes_is_refused_and_never_cut(engine_wi
     assert refused.record == 9 and "tokens" in refused.reason
 
 
-def test_the_longest_prompt_leaves_room_for_the_answer(engine_with, questions, lively_model):
+def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(engine_with, questions, lively_model):
     ids = encode_prompt(
         lively_model.tokenizer, questions[0].turns, lively_model.image_token_id, lively_model.image_tokens
     )
-    room = lively_model.model.config.text_config.max_position_embeddings - len(ids)
-    (batch,) = engine_with(1, max_new_tokens=room + 1).answer(questions[:1])
+    left = lively_model.model.config.text_config.max_position_embeddings - len(ids)
+    (batch,) = engine_with(1, max_new_tokens=left + 1).answer(questions[:1])
     assert isinstance(batch[0], Refusal)
 
 
@@ -135,8 +139,9 @@ def test_an_image_is_read_once_for_all_its_questions(engine_with, questions, liv
     assert counting.calls == len({question.image for question in questions})
 
 
-def test_the_fingerprint_tells_number_type_and_device(engine_with):
-    assert engine_with().fingerprint == "transformers float32 cpu"
+def test_the_fingerprint_names_number_type_and_device(request_for, records):
+    prepared = prepare(request_for(records, config={"engine": "transformers"}))
+    assert (prepared.fingerprint, prepared.dtype) == ("transformers float32 cpu", "float32")
 
 
 def test_a_model_directory_answers_a_test_set(request_for, records, tiny_model_dir):
@@ -149,12 +154,12 @@ def test_a_model_directory_answers_a_test_set(request_for, records, tiny_model_d
     assert predict(request).answers == 7
 
 
-# peft asks transformers by a name that is going away
+# PEFT asks transformers for a deprecated name
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-def test_a_model_with_an_adapter_answers_as_one_prompt_at_a_time(lively_model, images, questions):
+def test_a_model_with_an_adapter_gives_the_answers_of_one_prompt_at_a_time(lively_model, images, questions):
     from peft import LoraConfig, get_peft_model
 
-    # not initialised as usual: an adapter that changes nothing would show nothing
+    # random weights: an adapter is initialised so that it changes nothing
     config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     with torch.random.fork_rng():
         torch.manual_seed(28)
@@ -163,3 +168,31 @@ def test_a_model_with_an_adapter_answers_as_one_prompt_at_a_time(lively_model, i
     expected = {question.key: generated_alone(tuned, images, question) for question in questions}
     assert {key: answer.text for key, answer in answers.items()} == expected
     assert expected != {question.key: generated_alone(lively_model, images, question) for question in questions}
+
+
+@pytest.fixture(scope="module")
+def reference_model() -> LoadedModel:
+    """The checkpoint of the LLaVA 1.5 reference, whose answers are known token for token."""
+    if not ORACLE.is_dir():
+        pytest.skip("golden values not present")
+    return load_model(ORACLE / "models" / "tiny-llava-v1.5", dtype="float32")
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_answers_equal_those_of_the_reference(reference_model, batch_size):
+    cases = [case for case in json.loads((ORACLE / "generate.json").read_text()) if case["conv_mode"] == "vicuna_v1"]
+    questions = [
+        Question(
+            key=f"{number}:0",
+            record=number,
+            turn=0,
+            image=case["image"],
+            turns=(("human", f"<image>\n{case['question']}"),),
+        )
+        for number, case in enumerate(cases)
+    ]
+    # the reference's ids begin with <s>, which is not generated
+    decoding = Decoding(len(cases[0]["base"]["ids"]) - 1)
+    engine = TransformersEngine(reference_model, ORACLE / "images" / "src", decoding, batch_size)
+    answers = {answer.key: answer.text for batch in engine.answer(questions) for answer in batch}
+    assert answers == {f"{number}:0": case["base"]["text_skip"].strip() for number, case in enumerate(cases)}

@@ -1,4 +1,4 @@
-"""What a report's numbers are as a table."""
+"""The tables of a report."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
-from tasks.evaluation.score_table import score_rows
+from tasks.evaluation.tables import score_rows
 from tasks.settings import EvaluationConfig
 
 ODD = "yes\u2028\u0085 and no"
@@ -22,7 +22,7 @@ def report(write: Any, record: Any, tmp_path: Path) -> Path:
     return evaluate(files, tmp_path / "final", EvaluationConfig(bootstrap_draws=20)).path
 
 
-def test_scores_and_answers_load_into_pandas_in_one_line(report: Path) -> None:
+def test_tables_load_into_pandas_in_one_line(report: Path) -> None:
     pandas = pytest.importorskip("pandas")
     scores = pandas.read_json(report / "scores.jsonl", lines=True)
     answers = pandas.read_json(report / "per_answer.jsonl", lines=True, dtype={"id": str})
@@ -33,7 +33,7 @@ def test_scores_and_answers_load_into_pandas_in_one_line(report: Path) -> None:
     assert answers[answers.type == "presence"].right.sum() == 1
 
 
-def test_every_number_has_a_row_with_its_interval() -> None:
+def test_every_score_has_a_row_with_its_interval() -> None:
     metrics = {
         "captioning": {},
         "vqa": {

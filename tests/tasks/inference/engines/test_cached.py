@@ -9,9 +9,9 @@ import pytest
 
 from flows.cli import main
 from tasks.errors import ModelError
-from tasks.inference.engines.answer_cache import AnswerCache
+from tasks.inference.engines.cached import AnswerCache
 from tasks.inference.predict import Listener, predict
-from tasks.inference.request import KeptIn
+from tasks.inference.request import AnswerStore
 from tasks.manifests import folder_digest
 from tasks.records import Answer, Question
 from tasks.storage.local_store import LocalStore
@@ -30,24 +30,24 @@ def ask(request_for, records, tmp_path, tiny_model_dir):
         config = {"engine": "transformers", "max_new_tokens": 3, **changes.pop("config", {})}
         request = request_for(
             changes.pop("records", records), out=out, model=model, model_sha256=digest, config=config,
-            store=KeptIn(uri=(tmp_path / "store").as_uri()), **changes,
+            store=AnswerStore(uri=(tmp_path / "store").as_uri()), **changes,
         )  # fmt: skip
-        before = kept(tmp_path / "store")
+        before = cached_lines(tmp_path / "store")
         predict(request)
-        return (request.out / "answers.jsonl").read_bytes(), len(kept(tmp_path / "store")) - len(before)
+        return (request.out / "answers.jsonl").read_bytes(), len(cached_lines(tmp_path / "store")) - len(before)
 
     return answered
 
 
-def kept(store):
+def cached_lines(store):
     """The lines of all shards."""
     return [line for path in store.rglob("*.jsonl") for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
-def test_the_same_model_asks_nothing_again_and_answers_the_same(ask, tiny_model_dir, tmp_path):
+def test_cached_answers_are_not_computed_again(ask, tiny_model_dir, tmp_path):
     first, computed = ask("first")
     assert computed == 7
-    # without weights nothing could be computed
+    # without weights nothing can be computed
     weightless = shutil.copytree(tiny_model_dir, tmp_path / "weightless")
     (weightless / "model.safetensors").unlink()
     same = {"model": weightless, "model_sha256": folder_digest(tiny_model_dir)}
@@ -57,7 +57,7 @@ def test_the_same_model_asks_nothing_again_and_answers_the_same(ask, tiny_model_
         ask("fourth", **same, config={"cache": False})
 
 
-def test_what_decides_an_answer_is_never_answered_from_the_cache(ask, records, images, tiny_model_dir, tmp_path):
+def test_a_change_of_anything_that_decides_an_answer_computes_it_again(ask, records, images, tiny_model_dir, tmp_path):
     assert ask("first")[1] == 7
     other = shutil.copytree(tiny_model_dir, tmp_path / "other")
     weights = bytearray((other / "model.safetensors").read_bytes())
@@ -66,8 +66,8 @@ def test_what_decides_an_answer_is_never_answered_from_the_cache(ask, records, i
     assert ask("weights", model=other)[1] == 7
     assert ask("length", config={"max_new_tokens": 4})[1] == 7
     assert ask("type", config={"dtype": "bfloat16", "equality_sample": 2})[1] == 7
-    assert ask("drawn", config={"temperature": 1.0})[1] == 7
-    assert ask("drawn otherwise", config={"temperature": 1.0, "seed": 1})[1] == 7
+    assert ask("sampled", config={"temperature": 1.0})[1] == 7
+    assert ask("another seed", config={"temperature": 1.0, "seed": 1})[1] == 7
     assert ask("history", config={"history": "reference"})[1] == 3
     records[1]["conversations"][2]["value"] += " Really?"
     assert ask("prompt", records=records)[1] == 1
@@ -75,22 +75,22 @@ def test_what_decides_an_answer_is_never_answered_from_the_cache(ask, records, i
     assert ask("image", records=records)[1] == 1
 
 
-def test_nothing_is_kept_where_the_cache_is_off(ask, tmp_path):
+def test_nothing_is_cached_if_the_cache_is_off(ask, tmp_path):
     assert ask("first", config={"cache": False})[1] == 0
     assert not (tmp_path / "store").exists()
 
 
-def test_a_store_that_fails_costs_no_answer(request_for, records, tmp_path):
+def test_a_failing_store_is_reported_and_costs_no_answer(request_for, records, tmp_path):
     (tmp_path / "store").write_text("a file, no store")
-    said = []
-    request = request_for(records, store=KeptIn(uri=(tmp_path / "store").as_uri()))
-    assert predict(request, Listener(say=said.append)).answers == 7
-    assert any("cannot be looked up" in line for line in said) and any("not kept" in line for line in said)
+    lines = []
+    request = request_for(records, store=AnswerStore(uri=(tmp_path / "store").as_uri()))
+    assert predict(request, Listener(log=lines.append)).answers == 7
+    assert any("cannot be read" in line for line in lines) and any("not kept" in line for line in lines)
 
 
 @pytest.fixture
 def bucket(monkeypatch, tmp_path, s3_address):
-    """A place in a bucket of a server that speaks S3; children find it as well."""
+    """A prefix in a bucket of an S3 server, which child processes find too."""
     import boto3
 
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -101,8 +101,8 @@ def bucket(monkeypatch, tmp_path, s3_address):
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path):
-    """The address of a store, without one's own connection to it."""
+def store_uri(request, tmp_path):
+    """The URI of a store, in a folder or a bucket."""
     return request.getfixturevalue("bucket") if request.param == "bucket" else (tmp_path / "store").as_uri()
 
 
@@ -110,8 +110,8 @@ def cache_at(store):
     return AnswerCache(store, {"model": "m"}, lambda question: question.turns[0][1], pytest.fail)
 
 
-def test_writers_at_the_same_time_lose_nothing_of_each_other(place):
-    caches = [cache_at(open_store(place)) for _ in QUESTIONS]
+def test_simultaneous_writers_lose_no_answer(store_uri):
+    caches = [cache_at(open_store(store_uri)) for _ in QUESTIONS]
 
     def write(number):
         caches[number].add(QUESTIONS, [Answer(key=f"{number}:0", text=f"text {number}", tokens=1)])
@@ -119,11 +119,11 @@ def test_writers_at_the_same_time_lose_nothing_of_each_other(place):
 
     with ThreadPoolExecutor(9) as pool:
         list(pool.map(write, range(9)))
-    found = cache_at(open_store(place)).find(QUESTIONS)
+    found = cache_at(open_store(store_uri)).find(QUESTIONS)
     assert {answer.key: answer.text for answer in found} == {f"{n}:0": f"text {n}" for n in range(9)}
 
 
-def test_in_a_bucket_two_processes_at_once_keep_all_answers_and_a_third_asks_nothing(
+def test_two_processes_cache_all_answers_in_a_bucket_and_a_third_asks_nothing(
     bucket, images, records, tmp_path, capsys
 ):
     (tmp_path / "model").mkdir()
@@ -137,7 +137,7 @@ def test_in_a_bucket_two_processes_at_once_keep_all_answers_and_a_third_asks_not
             *(part for option, place in places.items() for part in (f"--{option}", str(tmp_path / place))),
         ]
 
-    # some questions are asked by both
+    # both ask some of the questions
     commands = [arguments("first", records[:3]), arguments("second", records[1:])]
     children = [subprocess.Popen([sys.executable, "-m", "flows.cli", *one], env=os.environ) for one in commands]
     assert [child.wait(timeout=120) for child in children] == [0, 0]
@@ -146,12 +146,12 @@ def test_in_a_bucket_two_processes_at_once_keep_all_answers_and_a_third_asks_not
     contents = [json.loads(line)["content"] for key in shards for line in store.read_text(key).split("\n") if line]
     assert len(set(contents)) == 7
     assert main(arguments("all", records)) == 0
-    # nothing new to keep
+    # nothing new to cache
     assert [key for key in store.sizes_below("") if key.endswith(".jsonl")] == shards
-    assert "7 of 7" in (said := capsys.readouterr().err) and "kept" not in said
+    assert "7 of 7" in (printed := capsys.readouterr().err) and "kept" not in printed
 
 
-def test_a_damaged_line_is_asked_again_and_no_other(tmp_path):
+def test_only_a_damaged_line_is_missing_from_the_cache(tmp_path):
     cache = cache_at(LocalStore(tmp_path))
     cache.add(QUESTIONS, [Answer(key=f"{n}:0", text=f"text\u2028{n}", tokens=1) for n in range(3)])
     cache.send()
@@ -160,7 +160,7 @@ def test_a_damaged_line_is_asked_again_and_no_other(tmp_path):
     assert [answer.key for answer in cache_at(LocalStore(tmp_path)).find(QUESTIONS)] == ["0:0", "2:0"]
 
 
-def test_what_the_answers_have_in_common_is_told_beside_them(tmp_path):
+def test_the_context_is_written_next_to_the_answers(tmp_path):
     cache_at(LocalStore(tmp_path))
     (context,) = tmp_path.rglob("context.json")
     assert json.loads(context.read_text())["model"] == "m"

@@ -1,4 +1,4 @@
-"""No score depends on the order of records, on how they were shared out, or on the process that took it."""
+"""Scores do not depend on the order of records, on how they were split into subsets, or on the process."""
 
 import json
 import os
@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.evaluation.caption_metrics import CaptionSet, score_captions
+from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.pairing import pair_records, read_records
 from tasks.evaluation.reference_cider import score_by_reference_protocol
-from tasks.evaluation.scoring import Scored, score_records
-from tasks.evaluation.vqa_metrics import answered_questions, score_questions
+from tasks.evaluation.scoring import Scored, score_captions, score_questions, score_records
+from tasks.evaluation.vqa_metrics import answered_questions
 from tasks.settings import EvaluationConfig
 
 WORDS = st.sampled_from(["plane", "ship", "tree", "road", "two", "many", "blue"])
@@ -33,7 +33,7 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 
 def no_meteor(hypotheses: Sequence[str], _references: Any) -> tuple[float, list[float]]:
-    """Stands in METEOR's place where it would take too long."""
+    """A replacement for METEOR where it would take too long."""
     return 0.0, [0.0] * len(hypotheses)
 
 
@@ -73,14 +73,13 @@ def test_captions_score_the_same_in_any_order(captions: Any, data: st.DataObject
 
     def scores(places: Sequence[int]) -> Any:
         said, references = zip(*(captions[place] for place in places), strict=True)
-        return score_captions(
-            CaptionSet("RSICD", tuple(map(str, places)), said, tuple(map(tuple, references))), no_meteor
-        )
+        images = tuple(map(str, places))
+        return score_captions(CaptionSet("RSICD", images, said, tuple(map(tuple, references)), meteor=no_meteor))
 
     ours, moved = scores(range(len(captions))), scores(order)
-    assert moved.corpus == pytest.approx(ours.corpus, abs=1e-12)
-    for metric, values in ours.each.items():
-        assert list(moved.each[metric]) == pytest.approx(list(values[order]), abs=1e-12), metric
+    for metric, found in ours.items():
+        assert moved[metric].corpus == pytest.approx(found.corpus, abs=1e-12)
+        assert list(moved[metric].each) == pytest.approx(list(found.each[order]), abs=1e-12), metric
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def mixed(captions_of: Any, record: Any) -> list[tuple[Any, Any]]:
 
 @pytest.fixture
 def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
-    """A function (places of records, size of the shards) -> all that a report says of them."""
+    """A function (indices of records, size of the shards) -> all scores."""
 
     def score(places: Sequence[int], shard: int) -> Scored:
         test, said = ([mixed[place][side] for place in places] for side in (0, 1))
@@ -117,7 +116,7 @@ def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
     return score
 
 
-def test_the_whole_of_the_scores_is_the_same_in_any_order_and_any_shards(all_scores: Any) -> None:
+def test_all_scores_are_the_same_in_any_order_and_any_shards(all_scores: Any) -> None:
     ours = all_scores(range(16), 16)
     for seed, shard in ((1, 1), (2, 3)):
         moved = all_scores(random.Random(seed).sample(range(16), 16), shard)
@@ -140,14 +139,16 @@ WORKER = """
 import json, sys
 from tests_input import CAPTIONS, TRAINING
 from tasks.evaluation.controls.caption_controls import caption_controls
-from tasks.evaluation.caption_metrics import CaptionSet, caption_intervals, score_captions
-captions = CaptionSet(*CAPTIONS)
-scores = score_captions(captions, lambda hypotheses, references: (0.0, [0.0] * len(hypotheses)))
-print(json.dumps([scores.corpus, caption_intervals(scores, 100, 28), caption_controls(captions, TRAINING, 28)]))
+from tasks.evaluation.caption_metrics import CaptionSet
+from tasks.evaluation.scoring import caption_intervals, score_captions
+captions = CaptionSet(*CAPTIONS, meteor=lambda hypotheses, references: (0.0, [0.0] * len(hypotheses)))
+scores = score_captions(captions)
+corpus = {name: found.corpus for name, found in scores.items()}
+print(json.dumps([corpus, caption_intervals(scores, 100, 28), caption_controls(captions, TRAINING, 28)]))
 """
 
 
-def test_every_process_finds_the_same_scores_and_controls(tmp_path: Path) -> None:
+def test_scores_and_controls_are_the_same_in_every_process(tmp_path: Path) -> None:
     images = tuple(f"RSICD/images/{n}.jpg" for n in range(30))
     texts = tuple(f"{n % 7} planes beside {n % 5} ships and tree {n % 3}" for n in range(30))
     captions = ("RSICD", images, texts, tuple((text, texts[-place]) for place, text in enumerate(texts)))

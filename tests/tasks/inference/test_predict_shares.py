@@ -1,4 +1,4 @@
-"""Several processes answer one test set: what they wrote is joined, and nothing is asked twice."""
+"""Several processes answer one test set: their answers are joined, and nothing is asked twice."""
 
 import json
 import os
@@ -14,22 +14,21 @@ from tasks.errors import DataError, UserError
 from tasks.inference.predict import Listener, answer_share, claim, predict
 from tasks.inference.request import Share
 
-# answers by echo, each after a moment, and notes what it was asked
+# answers slowly by echo and notes the asked keys
 SLOW = """
 import sys, time
 from pathlib import Path
-from tasks.inference.engines import registry as making
-from tasks.inference.engines.echo import EchoEngine
+from tasks.inference.engines import echo
 from tasks.inference.predict import predict
 from tasks.inference.request import PredictRequest
-class Slow(EchoEngine):
+class Slow(echo.EchoEngine):
     def answer(self, questions):
         for outcomes in super().answer(questions):
             time.sleep(0.01)
             with Path(sys.argv[2]).open("a") as file:
                 file.write("".join(f"{outcome.key}\\n" for outcome in outcomes))
             yield outcomes
-making.EchoEngine = Slow
+echo.EchoEngine = Slow
 predict(PredictRequest.model_validate_json(Path(sys.argv[1]).read_text()))
 """
 
@@ -38,13 +37,8 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def whole(request_for, records):
-    return contents(predict(request_for(records, out="whole")).path)
-
-
 @pytest.mark.parametrize("of", [2, 3, 9])
-def test_shares_are_joined_to_what_one_process_answers(request_for, records, whole, of):
+def test_joined_shares_equal_the_answers_of_one_process(request_for, records, of):
     request = request_for(records, subset_size=1)
     alone = contents(predict(request_for(records, out="alone", subset_size=1)).path)
     assert claim(request) == 7
@@ -54,7 +48,7 @@ def test_shares_are_joined_to_what_one_process_answers(request_for, records, who
     assert contents(request.out) == alone
 
 
-def test_a_share_that_was_cut_off_is_made_up_for(request_for, records):
+def test_predict_answers_what_a_killed_share_left(request_for, records):
     request = request_for(records, subset_size=1)
     claim(request)
     answer_share(request, Share(number=1, of=2))
@@ -64,18 +58,18 @@ def test_a_share_that_was_cut_off_is_made_up_for(request_for, records):
     assert seen[0] == (5, 7) and seen[-1] == (7, 7)
 
 
-def test_a_finished_folder_is_not_shared_out_again(request_for, records):
+def test_claiming_a_finished_folder_leaves_nothing_to_ask(request_for, records):
     predict(request_for(records))
     assert claim(request_for(records)) == 0
 
 
-def test_a_folder_of_other_answers_is_refused_before_any_process_starts(request_for, records):
+def test_claiming_a_folder_of_other_answers_is_refused(request_for, records):
     predict(request_for(records))
     with pytest.raises(UserError, match="give another --out"):
         claim(request_for(records, model_sha256="1" * 64))
 
 
-def test_what_cannot_be_asked_is_named_once_by_the_join(request_for, records, images):
+def test_refusals_are_reported_by_predict_and_not_by_shares(request_for, records, images):
     (images / records[1]["image"]).write_bytes(b"no image")
     request = request_for(records, subset_size=1)
     claim(request)
@@ -85,9 +79,9 @@ def test_what_cannot_be_asked_is_named_once_by_the_join(request_for, records, im
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_nothing_is_lost_or_asked_twice(request_for, records, tmp_path):
+def test_twenty_kills_at_random_times_lose_no_answer_and_repeat_none(request_for, records, tmp_path):
     many = [{**records[n % 4], "id": str(n)} for n in range(200)]
-    expected = contents(predict(request_for(many, out="whole", subset_size=7)).path)
+    expected = contents(predict(request_for(many, out="complete", subset_size=7)).path)
     request = request_for(many, out="killed", subset_size=7)
     (tmp_path / "request.json").write_text(request.model_dump_json())
     asked = tmp_path / "asked.txt"
@@ -96,7 +90,7 @@ def test_killed_at_twenty_random_moments_nothing_is_lost_or_asked_twice(request_
     goals = sorted(rng.sample(range(1, 345), 20))
     for goal in goals:
         child = subprocess.Popen(command, env=os.environ)
-        # a moment that is drawn: so many answers, and a little more
+        # a random time: after a number of answers, and a little more
         while child.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < goal):
             time.sleep(0.001)
         time.sleep(rng.random() * 0.02)
@@ -112,8 +106,8 @@ def test_killed_at_twenty_random_moments_nothing_is_lost_or_asked_twice(request_
 
 
 @pytest.mark.parametrize("file_bytes", [600, 1000, 1100])
-def test_a_full_disk_is_said_and_what_was_answered_stays(request_for, records, file_bytes):
-    # a process may write no file beyond a size: at the start, in the middle of the log, in final.json
+def test_a_full_disk_is_reported_and_keeps_the_answers_so_far(request_for, records, file_bytes):
+    # no file may grow beyond a size: fails at the start, in the middle of the log, in final.json
     request = request_for(records, config={"batch_size": 1})
     program = (
         "import resource, signal, sys\n"

@@ -1,0 +1,92 @@
+"""Report folders: read one that is complete, and the scores of a run's checkpoints for the report's curves."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import DataError
+from tasks.evaluation.protocol import protocol_differences
+from tasks.evaluation.scores import Metrics, Protocol
+from tasks.evaluation.tables import AnswerRow
+from tasks.files import read_json, read_json_lines
+from tasks.manifests import content_digest, verified_manifest
+from tasks.paths import FINAL, METRICS, PER_ANSWER
+from tasks.records import ReportRef
+
+CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+# keys that every row of per_answer.jsonl must have
+REQUIRED = {"record", "turn", "source", "image"}
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """A report folder in memory, without its page."""
+
+    name: str
+    sha256: str
+    metrics: Metrics
+    rows: list[AnswerRow]
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.metrics["protocol"]
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """The metrics.json of a report folder; raises DataError where it is missing, damaged or has no protocol."""
+    found = read_json(folder / METRICS)
+    if not isinstance(found, dict) or not isinstance(found.get("protocol"), dict):
+        raise DataError(f"{folder} is not a report of `rsvlm evaluate`: evaluate the answers again.")
+    metrics: Metrics = found  # type: ignore[assignment]
+    return metrics
+
+
+def read_report(folder: Path) -> ModelReport:
+    """A complete report, or that of the final model in a run's `reports` folder; raises DataError."""
+    path = folder if (folder / METRICS).exists() else folder / FINAL
+    manifest = verified_manifest(path)
+    if manifest is None:
+        raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
+    metrics, rows = read_metrics(path), read_json_lines(path / PER_ANSWER)
+    if not all(isinstance(row, dict) and row.keys() >= REQUIRED for row in rows):
+        raise DataError(f"{path} is not a report of `rsvlm evaluate`: evaluate the answers again.")
+    return ModelReport(path.resolve().name, content_digest(manifest), metrics, rows)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """(name, scores) of the checkpoints in order of their steps; `left_out` were scored under other protocols."""
+
+    points: tuple[tuple[str, Metrics], ...]
+    left_out: tuple[str, ...]
+
+
+def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
+    """The complete reports of checkpoints in a run's `reports` folder, in order of their steps."""
+    folders = sorted(
+        (folder for folder in reports.glob("checkpoint-*") if CHECKPOINT.fullmatch(folder.name)), key=_step
+    )
+    manifests = [(folder, verified_manifest(folder)) for folder in folders]
+    return [
+        ReportRef(path=folder, sha256=content_digest(manifest), model=folder.name)
+        for folder, manifest in manifests
+        if manifest
+    ]
+
+
+def _step(folder: Path) -> int:
+    found = CHECKPOINT.fullmatch(folder.name)
+    return int(found[1]) if found else 0
+
+
+def read_curve(reports: Sequence[Path], protocol: Protocol) -> Curve:
+    """The scores in these reports that follow `protocol`, on the same test set."""
+    points, left_out = [], []
+    for folder in sorted(reports, key=_step):
+        metrics = read_metrics(folder)
+        if protocol_differences(protocol, metrics["protocol"]):
+            left_out.append(folder.name)
+        else:
+            points.append((folder.name, metrics))
+    return Curve(tuple(points), tuple(left_out))

@@ -1,0 +1,37 @@
+"""Charts as SVG."""
+
+from xml.etree import ElementTree
+
+from tasks.evaluation.report.charts import LABEL, VALUE, WIDTH, Bar, CurvePoint, draw_bars, draw_calibration, draw_curve
+
+
+def test_bars_are_well_formed_and_fit_the_chart() -> None:
+    drawn = draw_bars("a < b", [Bar("this & that", "model", 0.5, [0.4, 0.7]), Bar("none", "base", 0.0)])
+    picture = ElementTree.fromstring(drawn)
+    widths = [float(bar.attrib["width"]) for bar in picture.iter("rect")]
+    assert len(widths) == 2
+    assert max(widths) <= WIDTH - LABEL - VALUE
+
+
+def test_bars_of_zero_are_drawn() -> None:
+    assert "0.000" in draw_bars("nothing", [Bar("x", "model", 0.0, [0.0, 0.0])])
+
+
+def test_a_curve_has_a_point_for_each_checkpoint_and_the_baseline() -> None:
+    points = [CurvePoint("base", 0.1, [0.0, 0.2]), CurvePoint("<100>", 0.5, None), CurvePoint("final", 0.7, [0.6, 0.8])]
+    root = ElementTree.fromstring(draw_curve("LR & co", points, blind=0.4))
+    assert len(root.findall("circle")) == 3
+    assert root.find("path[@class='dashed']") is not None
+    heights = [float(circle.get("cy", 0)) for circle in root.findall("circle")]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_curves_of_zero_are_drawn() -> None:
+    assert "circle" in draw_curve("LR", [CurvePoint("base", 0.0, None)], None)
+
+
+def test_equal_counts_share_one_dot() -> None:
+    root = ElementTree.fromstring(draw_calibration("LR", [(3, 3), (3, 3), (0, 900)]) or "")
+    assert len(root.findall("circle")) == 2
+    assert draw_calibration("LR", []) is None
+    assert draw_calibration("LR", [(0, 0)]) is not None
