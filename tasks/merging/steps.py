@@ -13,7 +13,7 @@ from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import MergingConfig
 
 
-@step("merge-adapter", ignore=["out", "log"], code=MODEL_CODE)
+@step("merge-adapter", ignore=["out", "log"], code=["tasks.prompt_text", *MODEL_CODE])
 def merge_adapter_step(
     base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
 ) -> ModelRef:

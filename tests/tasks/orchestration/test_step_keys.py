@@ -27,6 +27,8 @@ INFRASTRUCTURE = {
         *("records", "secret_addresses", "store_kinds", "yaml_text"),
     )
 }
+# the model card shows scores where `rsvlm merge` gets a report, which the step never has
+NOT_USED_BY_STEPS = [("tasks.merging.model_card", "tasks.evaluation.metrics.registry")]
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))
 
 
@@ -100,6 +102,8 @@ def test_a_steps_code_names_all_shared_modules_that_its_package_uses(name: str) 
         return
     package = work.fn.__module__.rpartition(".")[0]
     graph = build_graph("tasks")
+    for importer, imported in NOT_USED_BY_STEPS:
+        graph.remove_import(importer=importer, imported=imported)
     inside = {module for module in graph.modules if module.startswith(f"{package}.")}
     reached = {module for each in inside for module in graph.find_upstream_modules(each)}
     shared = {module for module in reached if module.count(".") == 1 and path_of_module(module).is_file()}
