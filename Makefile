@@ -1,8 +1,8 @@
-# make demo    the whole experiment on two CPU cores, with sample data that it draws
-# make test    all tests but those that need a GPU or the internet
+# make demo    a complete experiment on two CPU cores, with drawn sample data
+# make test    all tests except those that need a GPU or the internet
 # make check   style, types, import rules
 # make bench   the benchmarks, as ratios
-# The first of them installs everything into .venv. With another Python: make demo PYTHON=python3.12
+# Each of them first installs everything into .venv. With another Python: make demo PYTHON=python3.12
 # The tests run in two processes; in one: make test WORKERS=0
 
 PYTHON ?= python3
@@ -33,14 +33,14 @@ bench: $(INSTALLED)
 $(INSTALLED): pyproject.toml infra/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "rsvlm needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true):" \
-			"install one and say where it is, e.g. make demo PYTHON=python3.12" >&2; exit 2; }
+			"install one and name it, e.g. make demo PYTHON=python3.12" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
-		echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+		echo "$(PYTHON) cannot create a virtual environment: install its venv module" \
 			"(Debian: apt install python3-venv)" >&2; exit 2; }
-	@echo "Installing into .venv; the first time this takes some minutes."
+	@echo "Installing into .venv; this takes some minutes."
 	@echo "  PyTorch ..."
 	@$(BIN)/pip install --quiet -c infra/constraints.txt torch
 	@echo "  rsvlm and the other packages ..."
-	@# the build backend warns of every editable installation
+	@# the build backend warns about every editable installation
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve,s3]'
 	@touch $@

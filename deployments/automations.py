@@ -1,6 +1,6 @@
-"""The automations of rsvlm: what the server does by itself when a run dies or a score falls.
+"""The automations of rsvlm: what the server does when a run dies or a score drops.
 
-That of archiving stands with its deployment, in prefect.yaml.
+The automation that archives checkpoints is in prefect.yaml, with its deployment.
 """
 
 from datetime import timedelta
@@ -15,6 +15,7 @@ from prefect.exceptions import ObjectNotFound
 
 from tasks.errors import ConfigError
 
+# automations are found by name: a new name would leave the old automation on servers
 OURS = "rsvlm: "
 DEAD, RESUME, DROPPED = (
     f"{OURS}a run that is heard of no more has crashed",
@@ -22,53 +23,53 @@ DEAD, RESUME, DROPPED = (
     f"{OURS}a score has dropped",
 )
 RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-# runs of our deployments; the flows that such a run calls have runs of their own, without its tags
+# runs of our deployments; subflow runs have no tags
 OUR_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.tag.rsvlm", "prefect.resource.role": "tag"})
 FLOWS = [
     *("experiment", "prepare-data", "fetch-data", "train-lora", "archive-checkpoint", "score-checkpoint", "merge-lora"),
     *("predict-subsets", "evaluate-model", "reevaluate", "run-sweep", "sweep-point"),
 ]
 OUR_FLOWS = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": FLOWS})
-# Ten heartbeats. A server that was away for less finds its healthy runs alive; called dead too soon, a run would be
-# started again beside itself.
+# Ten heartbeats: a shorter server outage does not mark healthy runs as crashed. A run marked too early could be
+# restarted while it is still working.
 SILENCE = timedelta(minutes=5)
 MOST_RESUMED = 3
 
 
 def automations(client: SyncPrefectClient, resume_crashed: bool, notify: str | None) -> list[AutomationCore]:
-    """All automations; `notify` is the notification block that tells of dropped scores, TYPE/NAME.
+    """All automations; `notify` is the notification block for dropped scores, as TYPE/NAME.
 
-    Raises ConfigError when there is no such block.
+    Raises ConfigError if the block does not exist.
     """
     found = [dead_run(), crashed_run(resume_crashed)]
     return [*found, dropped_score(_block_id(client, notify))] if notify else found
 
 
 def dead_run() -> AutomationCore:
-    """Crashed is what a run is that has sent nothing for SILENCE: no heartbeat and no other state."""
+    """Mark a run as crashed if it has sent no heartbeat and no other event for SILENCE."""
     return AutomationCore(
         name=DEAD,
-        description="Its process, worker or machine has died. Suspended, paused and ended runs send no heartbeats.",
+        description="Its process, worker or machine has died. Suspended, paused and finished runs send no heartbeats.",
         trigger=EventTrigger(
             match=RUNS,
             match_related=OUR_FLOWS,
             for_each={"prefect.resource.id"},
             after={"prefect.flow-run.heartbeat"},
-            # not only the heartbeat: a run that suspends, waits or ends is heard of once more
+            # any event, since a run that suspends, pauses or ends sends no more heartbeats
             expect={"prefect.flow-run.*"},
             posture=Posture.Proactive,
             threshold=1,
             within=SILENCE,
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="Nothing was heard of it for 5 minutes.")],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat for 5 minutes.")],
     )
 
 
 def crashed_run(enabled: bool) -> AutomationCore:
-    """A crashed run of a deployment is started again, MOST_RESUMED times; it goes on from its last checkpoint."""
+    """Restart a crashed run of a deployment, at most MOST_RESUMED times; it resumes from its last checkpoint."""
     return AutomationCore(
         name=RESUME,
-        description=f"At most {MOST_RESUMED} times a run. Off unless asked for: `rsvlm deploy --resume-crashed`.",
+        description=f"At most {MOST_RESUMED} times per run. Enabled with `rsvlm deploy --resume-crashed`.",
         enabled=enabled,
         trigger=EventTrigger(
             match=ResourceSpecification(
@@ -83,15 +84,15 @@ def crashed_run(enabled: bool) -> AutomationCore:
             posture=Posture.Reactive,
             threshold=1,
         ),
-        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="Resuming", message="Started again.")],
+        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="Resuming", message="Restarted.")],
     )
 
 
 def dropped_score(block: UUID) -> AutomationCore:
-    """A notification when a model scores worse than before."""
+    """Send a notification when a model scores worse than at its last evaluation."""
     return AutomationCore(
         name=DROPPED,
-        description="Tells of a model that answers worse than at its last evaluation.",
+        description="Reports a model that scores worse than at its last evaluation.",
         trigger=EventTrigger(expect={"rsvlm.score.dropped"}, posture=Posture.Reactive, threshold=1),
         actions=[
             SendNotification(
@@ -109,16 +110,16 @@ def _block_id(client: SyncPrefectClient, block: str) -> UUID:
         return client.read_block_document_by_name(name, slug).id
     except ObjectNotFound:
         raise ConfigError(
-            f"There is no Prefect block {block}: make a notification block, e.g. slack-webhook/rsvlm, "
+            f"There is no Prefect block {block}: create a notification block, e.g. slack-webhook/rsvlm, "
             "and give it as TYPE/NAME."
         ) from None
 
 
 def save(client: SyncPrefectClient, wanted: AutomationCore) -> str:
-    """Make an automation, or bring the one of its name up to date; says what was done."""
-    there = client.read_automations_by_name(wanted.name)
-    if there:
-        client.update_automation(there[0].id, wanted)
+    """Create an automation, or update the one with its name; returns a line that reports the change."""
+    found = client.read_automations_by_name(wanted.name)
+    if found:
+        client.update_automation(found[0].id, wanted)
         return f"updated the automation {wanted.name!r}"
     client.create_automation(wanted)
-    return f"made the automation {wanted.name!r}"
+    return f"created the automation {wanted.name!r}"

@@ -1,4 +1,4 @@
-"""From a preset or YAML file and overrides to an ExperimentConfig."""
+"""Build an ExperimentConfig from a preset or YAML file and overrides."""
 
 import difflib
 import re
@@ -50,15 +50,15 @@ def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:
-    """A run's name: the preset's, with a digest of the settings where they differ from the file's."""
+    """A run's default name: the preset's, with a digest of the settings appended if overrides change them."""
     return name_after(
         Path(preset_or_yaml).stem, config.of_first_machine().as_plain(), load_config(preset_or_yaml).as_plain()
     )
 
 
 def name_after(origin: str, given: Any, offered: Any) -> str:
-    """A name for what was begun from `origin`; with a digest of what is given where that is not what was offered."""
-    # a file may be called what no run can be
+    """A name derived from `origin`, with a digest of the settings `given` appended if they differ from `offered`."""
+    # a file name may contain characters that a run's name may not
     stem = NOT_IN_NAMES.sub("-", origin)[:80].strip("-._") or "experiment"
     return stem if given == offered else f"{stem}-{digest_of(given)[:8]}"
 
@@ -85,7 +85,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
-    # `"a.b = 1"` is one argument too; YAML passes over the space before a value
+    # accept "a.b = 1"; YAML ignores the space before the value
     key = key.strip()
     if not sign or not key:
         raise ConfigError(f"--set {override}: write it as section.name=value.")
@@ -99,7 +99,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = parse_yaml(text)
     except ValueError:
         raise ConfigError(f"--set {scrubbed(override)}: the value is not valid YAML.") from None
-    # an old and a new name of one field must not meet in one section
+    # a section must not contain both the old and the new name of a field
     for alias, current in (("evaluation_strategy", "eval_strategy"), ("eval_strategy", "evaluation_strategy")):
         if name == alias:
             values.pop(current, None)
@@ -108,22 +108,22 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = list(_fields(_model_at(first["loc"][:-1])))
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
-        return f"{place} is no setting: {hint}"
+        hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}."
+        return f"{path} is not a setting: {hint}"
     if first["type"] == "value_error":
-        # of several settings that do not go together: the sentence is ours, and what was given is the whole section
+        # our own validators write a complete sentence; the input would be the whole section
         message = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {message}." if place else f"{message}."
+        return f"{path}: {message}." if path else f"{message}."
     if first["type"] == "string_pattern_mismatch":
-        # in words, not as a pattern
+        # the description, not the pattern
         field = _fields(_model_at(first["loc"][:-1]))[str(first["loc"][-1])]
-        return f"{place}: got {without_secrets(first['input'])!r}, which does not fit: {field.description}"
+        return f"{path}: got {without_secrets(first['input'])!r}, which does not match: {field.description}"
     wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
-    return f"{place}: {wanted}; got {scrubbed(repr(first['input']))}."
+    return f"{path}: {wanted}; got {scrubbed(repr(first['input']))}."
 
 
 def _model_at(location: Iterable[Any]) -> type[BaseModel]:

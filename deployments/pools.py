@@ -1,4 +1,4 @@
-"""The work pools of rsvlm: made once, and then left as people have changed them."""
+"""The work pools of rsvlm: created once; later changes by users are kept."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -24,57 +24,57 @@ def template_of(pool_type: str) -> dict[str, Any]:
 
 
 def ensure_pool(client: SyncPrefectClient, name: str, pool_type: PoolType, slots: int | None, asked: bool) -> str:
-    """Make a work pool that is not there yet; says what was done.
+    """Create a work pool if it does not exist; returns a line that reports the change.
 
-    `slots` runs at most are at work in it at a time. The server counts runs that are pending, running or cancelling,
-    so a slot comes back with the end of its run, whatever becomes of worker and server. Of a pool that is there, only
-    the slots are changed, and only where they are `asked` for. Raises ConfigError where it is of another type.
+    `slots` is the maximum of concurrent runs. The server counts pending, running and cancelling runs, so a slot is free
+    when its run ends, even if the worker has died. In an existing pool only the slots are changed, and only if `asked`.
+    Raises ConfigError if the pool has another type.
     """
     try:
-        there = client.read_work_pool(name)
+        found = client.read_work_pool(name)
     except ObjectNotFound:
         template = template_of(pool_type)
         client.create_work_pool(
             WorkPoolCreate(name=name, type=pool_type, base_job_template=template, concurrency_limit=slots)
         )
-        return f"made the work pool {name}, of type {pool_type}, for {_said(slots)}"
-    if there.type != pool_type:
+        return f"created the work pool {name} of type {pool_type}, limit: {_limit(slots)}"
+    if found.type != pool_type:
         raise ConfigError(
-            f"The work pool {name} is of type {there.type}, not {pool_type}: give --type {there.type}, "
+            f"The work pool {name} is of type {found.type}, not {pool_type}: give --type {found.type}, "
             "or another --work-pool."
         )
-    if asked and there.concurrency_limit != slots:
+    if asked and found.concurrency_limit != slots:
         client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=slots))
-        return f"the work pool {name} takes {_said(slots)} now"
-    return f"the work pool {name} is there, for {_said(there.concurrency_limit)}"
+        return f"changed the work pool {name}, limit: {_limit(slots)}"
+    return f"kept the work pool {name}, limit: {_limit(found.concurrency_limit)}"
 
 
 def ensure_queue(client: SyncPrefectClient, pool: str, name: str, slots: int, asked: bool) -> str:
-    """Make a queue of a pool for the runs that share its GPUs; says what was done.
+    """Create a queue in a pool for the runs that share its GPUs; returns a line that reports the change.
 
-    `slots` counts as in `ensure_pool`; the pool's other runs do not wait for these.
+    `slots` and `asked` as in `ensure_pool`; runs in the pool's other queues do not count.
     """
     try:
-        there = client.read_work_queue_by_name(name, work_pool_name=pool)
+        found = client.read_work_queue_by_name(name, work_pool_name=pool)
     except ObjectNotFound:
         client.create_work_queue(name, concurrency_limit=slots, work_pool_name=pool)
-        return f"made the work queue {pool}/{name}, for {_said(slots)}"
-    if asked and there.concurrency_limit != slots:
-        client.update_work_queue(there.id, concurrency_limit=slots)
-        return f"the work queue {pool}/{name} takes {_said(slots)} now"
-    return f"the work queue {pool}/{name} is there, for {_said(there.concurrency_limit)}"
+        return f"created the work queue {pool}/{name}, limit: {_limit(slots)}"
+    if asked and found.concurrency_limit != slots:
+        client.update_work_queue(found.id, concurrency_limit=slots)
+        return f"changed the work queue {pool}/{name}, limit: {_limit(slots)}"
+    return f"kept the work queue {pool}/{name}, limit: {_limit(found.concurrency_limit)}"
 
 
-def _said(slots: int | None) -> str:
+def _limit(slots: int | None) -> str:
     if slots is None:
-        return "any number of runs at a time"
+        return "none"
     return "1 run at a time" if slots == 1 else f"{slots} runs at a time"
 
 
-def give_back_lost_slots(client: SyncPrefectClient, deployments: list[Any]) -> list[str]:
-    """Free slots of deployments' limits that no run holds any more; says which.
+def release_lost_slots(client: SyncPrefectClient, deployments: list[Any]) -> list[str]:
+    """Release slots of deployments' limits that no run holds; returns one line per deployment.
 
-    A server that keeps its leases in memory forgets with a restart who held a slot, and never gives it back.
+    A server that keeps its leases in memory loses them on a restart, and never releases the slots.
     """
     freed = []
     for deployment in deployments:
@@ -89,7 +89,7 @@ def give_back_lost_slots(client: SyncPrefectClient, deployments: list[Any]) -> l
         )
         if len(held) < limit.active_slots:
             client.update_global_concurrency_limit(limit.name, _slots(len(held)))
-            freed.append(f"gave back {limit.active_slots - len(held)} lost slot of {deployment.name}")
+            freed.append(f"released {limit.active_slots - len(held)} lost slots of {deployment.name}")
     return freed
 
 

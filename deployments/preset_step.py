@@ -1,4 +1,4 @@
-"""A build step of prefect.yaml: what a deployment takes from a preset and from this machine.
+"""A build step of prefect.yaml: values that a deployment takes from a preset and from this machine.
 
 build:
   - deployments.preset_step.read_preset: {id: preset, preset: demo}
@@ -18,7 +18,7 @@ WORKSPACE_VARIABLE = "RSVLM_WORKSPACE"
 def read_preset(preset: str) -> dict[str, Any]:
     """The values of a preset for the run form, the workspace and rsvlm's version.
 
-    Workers start runs in folders of their own, so a relative data folder is taken from here.
+    A relative data folder becomes absolute, since workers start runs in temporary folders.
     """
     config = load_config(preset).as_plain()
     if config["data"]["root"]:
@@ -27,5 +27,5 @@ def read_preset(preset: str) -> dict[str, Any]:
 
 
 def workspace() -> Path:
-    """The folder of all runs: what the environment says, or `workspace` here."""
+    """The folder of all runs: $RSVLM_WORKSPACE, or `workspace` in the current folder."""
     return Path(os.environ.get(WORKSPACE_VARIABLE) or "workspace").absolute()

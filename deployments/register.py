@@ -1,4 +1,4 @@
-"""Everything that rsvlm has on a Prefect server, made or brought up to date; twice is the same as once."""
+"""Create or update everything that rsvlm needs on a Prefect server; idempotent."""
 
 import subprocess
 import sys
@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from pydantic import BaseModel, ConfigDict
 
 from deployments.automations import OURS, automations, save
-from deployments.pools import PoolType, ensure_pool, ensure_queue, give_back_lost_slots
+from deployments.pools import PoolType, ensure_pool, ensure_queue, release_lost_slots
 from deployments.preset_step import WORKSPACE_VARIABLE
-from deployments.result_storage import save_bucket
-from tasks.errors import RsvlmError
+from tasks.errors import ConfigError, RsvlmError
 from tasks.processes import child_environment
 
 PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
 TAG, GPU = "rsvlm", "gpu"
+RESULTS_BLOCK, RESULTS_FOLDER = "rsvlm-results", "prefect-results"
 
 
-class Wishes(BaseModel):
-    """What a person asks of a deployment."""
+class DeployOptions(BaseModel):
+    """The options of `rsvlm deploy`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,38 +42,38 @@ class Wishes(BaseModel):
     prune: bool = False
 
 
-def deploy(wishes: Wishes) -> Iterator[str]:
-    """Work pools, limits, blocks, deployments and automations; yields a line for each thing done.
+def deploy(options: DeployOptions) -> Iterator[str]:
+    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change.
 
-    Raises ConfigError where something is asked for that is not there.
+    Raises ConfigError if a block or package that the options need is missing, or a pool has another type.
     """
-    plan = read_plan(wishes.work_pool)
-    if wishes.reevaluate:
-        _schedule_reevaluation(plan, wishes.reevaluate)
+    plan = read_plan(options.work_pool)
+    if options.reevaluate:
+        _schedule_reevaluation(plan, options.reevaluate)
     with get_client(sync_client=True) as client:
-        # looked up before anything is made
-        wanted = automations(client, wishes.resume_crashed, wishes.notify)
-        block = save_bucket(wishes.results, wishes.endpoint_url, wishes.region) if wishes.results else None
+        # before anything is created: the notification block may be missing
+        wanted = automations(client, options.resume_crashed, options.notify)
+        block = save_bucket(options.results, options.endpoint_url, options.region) if options.results else None
         if block:
-            yield f"saved the block {block}: results are kept below {wishes.results}"
-        yield from _ensure_pools(client, plan, wishes)
-        yield from _deploy_all(plan, wishes, block)
+            yield f"saved the block {block}: results are stored in {options.results}"
+        yield from _ensure_pools(client, plan, options)
+        yield from _deploy_all(plan, options, block)
         for automation in wanted:
             yield save(client, automation)
-        there = [found for found in client.read_deployments() if TAG in found.tags]
-        yield from give_back_lost_slots(client, there)
-        if wishes.prune:
+        ours = [found for found in client.read_deployments() if TAG in found.tags]
+        yield from release_lost_slots(client, ours)
+        if options.prune:
             yield from _prune(client, plan, {automation.name for automation in wanted})
 
 
 def read_plan(work_pool: str | None = None) -> dict[str, Any]:
-    """prefect.yaml, with all deployments on one pool where that is asked for."""
+    """prefect.yaml as a dictionary; with `work_pool`, all deployments are on that pool."""
     plan: dict[str, Any] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
     if work_pool:
         for deployment in plan["deployments"]:
-            place = deployment["work_pool"]
-            queue = {"work_queue_name": GPU} if place["name"] == GPU else {}
-            deployment["work_pool"] = {**place, **queue, "name": work_pool}
+            pool = deployment["work_pool"]
+            queue = {"work_queue_name": GPU} if pool["name"] == GPU else {}
+            deployment["work_pool"] = {**pool, **queue, "name": work_pool}
     return plan
 
 
@@ -88,17 +89,44 @@ def pools_of(plan: dict[str, Any]) -> list[str]:
     return sorted({deployment["work_pool"]["name"] for deployment in plan["deployments"]})
 
 
-def _ensure_pools(client: SyncPrefectClient, plan: dict[str, Any], wishes: Wishes) -> Iterator[str]:
-    """The pools, and a limit for runs on GPUs: of the pool that is theirs, or of their queue in a pool for all."""
-    slots, asked = wishes.gpu_slots or 1, wishes.gpu_slots is not None
+def _ensure_pools(client: SyncPrefectClient, plan: dict[str, Any], options: DeployOptions) -> Iterator[str]:
+    """Create the pools, and limit the runs on GPUs: in their own pool, or in their queue of a shared pool."""
+    slots, asked = options.gpu_slots or 1, options.gpu_slots is not None
     for name in pools_of(plan):
         limited = name == GPU
-        yield ensure_pool(client, name, wishes.pool_type, slots if limited else None, limited and asked)
-    if wishes.work_pool:
-        yield ensure_queue(client, wishes.work_pool, GPU, slots, asked)
+        yield ensure_pool(client, name, options.pool_type, slots if limited else None, limited and asked)
+    if options.work_pool:
+        yield ensure_queue(client, options.work_pool, GPU, slots, asked)
 
 
-def _deploy_all(plan: dict[str, Any], wishes: Wishes, block: str | None) -> Iterator[str]:
+def save_bucket(store_uri: str, endpoint_url: str | None, region: str | None) -> str:
+    """Save an S3Bucket block for results in the store and return its slug and name.
+
+    The block holds no keys: each machine uses its own AWS configuration. Raises ConfigError if prefect-aws is not
+    installed or the URI is not a bucket.
+    """
+    parts = urlsplit(store_uri)
+    if parts.scheme != "s3":
+        raise ConfigError(f"{store_uri} is not a bucket: give s3://bucket/prefix.")
+    try:
+        from prefect_aws import AwsCredentials, S3Bucket
+        from prefect_aws.client_parameters import AwsClientParameters
+    except ImportError:
+        raise ConfigError(
+            "Results in a bucket need the package prefect-aws: pip install -c infra/constraints.txt -e '.[s3]'"
+        ) from None
+    bucket = S3Bucket(
+        bucket_name=parts.netloc,
+        bucket_folder="/".join(part for part in (parts.path.strip("/"), RESULTS_FOLDER) if part),
+        credentials=AwsCredentials(
+            region_name=region, aws_client_parameters=AwsClientParameters(endpoint_url=endpoint_url)
+        ),
+    )
+    bucket.save(RESULTS_BLOCK, overwrite=True)
+    return f"s3-bucket/{RESULTS_BLOCK}"
+
+
+def _deploy_all(plan: dict[str, Any], options: DeployOptions, block: str | None) -> Iterator[str]:
     if block:
         for deployment in plan["deployments"]:
             variables = deployment["work_pool"].get("job_variables", {})
@@ -107,7 +135,7 @@ def _deploy_all(plan: dict[str, Any], wishes: Wishes, block: str | None) -> Iter
     with _written(plan) as file:
         run = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
-            env=child_environment({WORKSPACE_VARIABLE: str(wishes.workspace)}),
+            env=child_environment({WORKSPACE_VARIABLE: str(options.workspace)}),
             capture_output=True,
             encoding="utf-8",
             check=False,
@@ -132,7 +160,7 @@ def flow_of(deployment: dict[str, Any]) -> str:
 
 
 def _prune(client: SyncPrefectClient, plan: dict[str, Any], wanted: set[str]) -> Iterator[str]:
-    """Remove our deployments that the plan does not name, and our automations of no deployment or other names."""
+    """Remove rsvlm's deployments and automations that this version does not define."""
     named = {(flow_of(deployment), deployment["name"]) for deployment in plan["deployments"]}
     for deployment in client.read_deployments():
         flow = client.read_flow(deployment.flow_id).name

@@ -1,4 +1,4 @@
-"""A sweep from a YAML file: the experiment that it varies, and what is searched."""
+"""Read a sweep from a YAML file: the experiment and the search."""
 
 from pathlib import Path
 
@@ -17,10 +17,10 @@ PRESET, SET = "preset", "set"
 def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
     """Read a sweep: `preset`, a preset's name or a YAML file, `set`, a list of section.name=value, and the search.
 
-    Raises ConfigError, in one sentence, for whatever is wrong.
+    Raises ConfigError, in one sentence, for any error.
     """
     if not path.is_file():
-        raise ConfigError(f"{path} is no file: give the YAML file of a sweep.")
+        raise ConfigError(f"{path} is not a file: give the YAML file of a sweep.")
     values = read_yaml(path)
     if not isinstance(values.get(PRESET), str):
         raise ConfigError(f"{path} names no experiment: write `preset: demo`, or the path of a YAML file.")
@@ -37,20 +37,20 @@ def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
 
 
 def _explain(error: ValidationError) -> str:
-    """What is wrong first, as a sentence; of a searched setting, a list or a range, what it was meant to be."""
+    """The first error as a sentence; for a searched setting, the error of the kind (list or range) that was meant."""
     errors = error.errors()
-    found = next((each for each in errors if not _is_no_range(each)), errors[0])
+    found = next((each for each in errors if not _is_not_a_range(each)), errors[0])
     searched = found["loc"][:1] == ("search",)
-    if _is_no_range(found):
+    if _is_not_a_range(found):
         return f"search.{found['loc'][1]}: write a list of values, as [8, 16], or a range, as {{low: 1, high: 2}}."
     # the third part names the kind of value, not a field
-    place = ".".join(str(part) for number, part in enumerate(found["loc"]) if not (searched and number == 2))
+    key = ".".join(str(part) for number, part in enumerate(found["loc"]) if not (searched and number == 2))
     if found["type"] == "extra_forbidden":
         known = list(Range.model_fields) if searched else [PRESET, SET, *SweepConfig.model_fields]
-        return f"{place} is no setting of a sweep: known here are {', '.join(known)}."
-    return f"{place or 'the sweep'}: {found['msg'].removeprefix('Value error, ')}."
+        return f"{key} is not a setting of a sweep: known settings: {', '.join(known)}."
+    return f"{key or 'the sweep'}: {found['msg'].removeprefix('Value error, ')}."
 
 
-def _is_no_range(error: ErrorDetails) -> bool:
+def _is_not_a_range(error: ErrorDetails) -> bool:
     kind = str(error["loc"][2]) if len(error["loc"]) > 2 else ""
     return kind.startswith("tuple") or error["type"] == "model_type"

@@ -1,6 +1,6 @@
-"""Prefect as rsvlm wants it where nobody has configured it: an embedded server, and no traceback for the user's errors.
+"""Prefect's embedded server, its default settings, and log records of user errors without a traceback.
 
-Import this before prefect: it reads its settings when it is imported.
+Call `prepare_prefect` before importing prefect, which reads its settings on import.
 """
 
 import atexit
@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from tasks.errors import ConfigError, told_to_user
+from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
 
@@ -21,32 +21,33 @@ if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
 DEFAULTS = {
-    # a fresh database takes 18 to 23 s on two cores, and Prefect's own limit is 20
+    # creating the database takes 18 to 23 s on two cores; Prefect's own limit is 20 s
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
+# seconds to wait for the server to stop after Ctrl-C
 STOP_S = 2
-# httpx's own limit, which Prefect leaves as it is
+# httpx's default timeout in seconds, which Prefect keeps
 REQUEST_S = 5
-# after this a user who waits is told for what
+# seconds after which the user sees what the command is waiting for
 SLOW_S = 8
-# reads to the end of a pipe that nobody writes to: it ends with the process that holds its other side
+# blocks on a pipe that nobody writes to, until the process that holds its other end is gone
 WATCHER = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 def prepare_prefect() -> None:
-    """Set what the user has not set, and take tracebacks out of messages that the user can mend."""
+    """Set defaults where the user has set nothing, and remove tracebacks of user errors from Prefect's log."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    # on the loggers: Prefect adds its handlers later, when it is imported and when a run begins
+    # on the loggers: Prefect adds its handlers later, on import and when a run begins
     for name in RUN_LOGGERS:
-        logging.getLogger(name).addFilter(_as_told)
+        logging.getLogger(name).addFilter(_filter_record)
 
 
 def open_prefect() -> None:
-    """For a command that runs flows: see that its server answers, or start one; Ctrl-C then ends all in order."""
+    """Prepare a command that runs flows: check its server or start one, and handle Ctrl-C."""
     from flows.server import is_configured, require_configured_server
 
     prepare_prefect()
@@ -58,7 +59,7 @@ def open_prefect() -> None:
 
 
 def _start_server() -> None:
-    """Start Prefect's embedded server so that a terminal's Ctrl-C does not end it before the flows that need it."""
+    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
@@ -77,37 +78,37 @@ def _start_server() -> None:
         except Exception as error:
             failed.append(error)
 
-    # in a thread, so that this one still hears Ctrl-C
+    # in a thread, so that the main thread still handles Ctrl-C
     starting = Thread(target=start, daemon=True)
     starting.start()
     try:
         _wait_for_process(server, starting)
-        _end_with_us(server)
+        _stop_when_we_die(server)
         starting.join(SLOW_S)
         if starting.is_alive():
-            print("Prefect's own server is starting ...", file=sys.stderr)
+            print("Starting Prefect's embedded server ...", file=sys.stderr)
         starting.join()
     finally:
-        # its process is known to the interpreter's end from then on
+        # once its process exists, Prefect's own atexit handler can stop it
         _wait_for_process(server, starting)
     if failed:
-        raise as_sentence(failed[0])
-    # before Prefect's own end of it, which waits five seconds
-    atexit.register(_end_soon, server)
+        raise startup_error(failed[0])
+    # before Prefect's own handler, which waits five seconds
+    atexit.register(_stop_after_interrupt, server)
 
 
-def as_sentence(error: Exception) -> Exception:
-    """What a user is told of a server that was too slow to start; any other error as it is."""
+def startup_error(error: Exception) -> Exception:
+    """A ConfigError for a server that was too slow to start; any other error unchanged."""
     import httpx
 
-    # the server is there, and too busy for one request
+    # the server has started and is too busy to answer a request
     busy = isinstance(error, httpx.TimeoutException)
     if not busy and "Timed out" not in str(error):
         return error
     limit_s = REQUEST_S if busy else os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
     return ConfigError(
-        f"Prefect's own server, which rsvlm starts where none is configured, did not answer within {limit_s} s: the "
-        "machine is busy, or its database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
+        f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {limit_s} s: the "
+        "machine is busy, or the database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
     )
 
 
@@ -116,8 +117,8 @@ def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:
         time.sleep(0.01)
 
 
-def _end_with_us(server: "SubprocessASGIServer") -> None:
-    """Have the server ended when this process has gone, however that ends: one that is killed ends nothing itself."""
+def _stop_when_we_die(server: "SubprocessASGIServer") -> None:
+    """Start a watcher that stops the server when this process ends, even if it is killed."""
     if server.server_process is None:
         return
     watcher = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
@@ -129,12 +130,12 @@ def _end_with_us(server: "SubprocessASGIServer") -> None:
         start_new_session=True,
     )
     assert watcher.stdin is not None
-    # held open until then
+    # keep the pipe open until this process ends
     atexit.register(watcher.stdin.close)
 
 
-def _end_soon(server: "SubprocessASGIServer") -> None:
-    """After Ctrl-C, end the server within STOP_S."""
+def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:
+    """After Ctrl-C, stop the server within STOP_S seconds."""
     if stop_requested() and server.server_process is not None:
         server.server_process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -143,11 +144,11 @@ def _end_soon(server: "SubprocessASGIServer") -> None:
         server.server_process.kill()
 
 
-def _as_told(record: logging.LogRecord) -> bool:
-    """Whether a record is shown: after Ctrl-C no crash, as nothing has crashed; a user's error has no traceback."""
+def _filter_record(record: logging.LogRecord) -> bool:
+    """Remove the traceback of a user error; drop crash records after Ctrl-C, since nothing has crashed."""
     if stop_requested() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
         return False
     error = record.exc_info[1] if record.exc_info else None
-    if told_to_user(error):
+    if user_message(error):
         record.exc_info = record.exc_text = None
     return True

@@ -1,8 +1,8 @@
-"""Flow fetch-data: the instruction file and the images of the sources -> a data folder, laid out."""
+"""Flow fetch-data: the sources' instruction file and images -> a data folder."""
 
 from pathlib import Path
 
-from flows.cancelling import flow
+from flows.decorators import flow
 from tasks.data.fetching.all_sources import ByHandNeeded
 from tasks.data.fetching.request import FetchRequest, SourceImages
 from tasks.data.steps import ask_for_archives, fetch_sources
@@ -11,18 +11,21 @@ from tasks.settings import DataConfig
 
 @flow(name="fetch-data", flow_run_name="fetch-data-{root}")
 def fetch_data_flow(root: Path, config: DataConfig, endpoint_url: str | None = None) -> list[SourceImages]:
-    """Have all sources in a data folder; one that only a person can fetch suspends the run with a form.
+    """Download all sources into a data folder; a source that needs a manual download suspends the run with a form.
 
     Args:
         root: The data folder.
-        config: Which sources, and what you have or know of them.
-        endpoint_url: Address of an S3-compatible server, for s3 addresses.
+        config: The sources, and the archives and mirrors to take them from.
+        endpoint_url: URL of an S3-compatible server, for s3 addresses. Empty: AWS.
     """
     return fetch_data(root, config, endpoint_url)
 
 
 def fetch_data(root: Path, config: DataConfig, endpoint_url: str | None) -> list[SourceImages]:
-    """Fetch within the flow that calls: only a run of its own can be suspended."""
+    """Download within the calling flow, since only the flow run that was started can be suspended.
+
+    Raises ByHandNeeded if sources that need a manual download are still missing.
+    """
     request = FetchRequest(
         root=root.absolute(), archives=config.archives, mirrors=config.mirrors, endpoint_url=endpoint_url
     )

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from flows.base_model import obtain_base
-from flows.cancelling import flow
-from flows.owning import owns_run, run_title
+from flows.decorators import flow, owns_run, run_title
+from flows.shared import obtain_base
 from tasks.merging.steps import merge_adapter_step, push_to_hub_step
 from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, ModelRef
@@ -25,32 +24,39 @@ def merge_lora_flow(
 ) -> ModelRef:
     """Merge a checkpoint's adapter and projector into its base model.
 
-    With `step` in the place of `checkpoint`, the checkpoint is fetched from the store, and what is merged goes back
+    With `step` instead of `checkpoint`, the checkpoint is downloaded from the store, and the merged model is uploaded
     there as merged-checkpoint-N.
 
     Args:
         config: The experiment.
-        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
-        workspace: The folder that all runs share.
-        base: The base model; by default the one that the configuration names.
+        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        workspace: Folder shared by all runs.
+        base: The base model. Empty: model.base of the configuration.
         checkpoint: The checkpoint to merge.
-        step: The step of an archived checkpoint to merge.
+        step: Optimizer step of the archived checkpoint to merge.
     """
     run = open_run(config, name, workspace)
     base = base or obtain_base(config.model, run)
     if checkpoint is not None:
-        merged = _merged(config, run, base, checkpoint, run.folder.merged)
+        merged = _merge(config, run, base, checkpoint, run.folder.merged)
     else:
         checkpoint = fetch_checkpoint_step(run, step)
-        merged = _merged(config, run, base, checkpoint, run.folder.root / f"merged-{checkpoint.path.name}")
+        merged = _merge(config, run, base, checkpoint, run.folder.root / f"merged-{checkpoint.path.name}")
         archive_merged_step(run, merged)
     if config.merging.push_to_hub:
         push_to_hub_step(merged, config.merging.push_to_hub)
     return merged
 
 
-def _merged(config: ExperimentConfig, run: Run, base: ModelRef, checkpoint: CheckpointRef, out: Path) -> ModelRef:
-    # where it is pushed to afterwards changes nothing that is made
+def _merge(config: ExperimentConfig, run: Run, base: ModelRef, checkpoint: CheckpointRef, out: Path) -> ModelRef:
+    # the hub repository does not change the merged model
     settings = config.merging.model_copy(update={"push_to_hub": None})
-    place = (out, run.folder.superseded)
-    return make(merge_adapter_step, *place, base=base, checkpoint=checkpoint, config=settings, log=run.folder.log)
+    return make(
+        merge_adapter_step,
+        out,
+        run.folder.superseded,
+        base=base,
+        checkpoint=checkpoint,
+        config=settings,
+        log=run.folder.log,
+    )

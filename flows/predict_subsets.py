@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from flows.cancelling import flow
-from flows.owning import owns_run, run_title
-from tasks.inference.request import PredictionSpec
-from tasks.inference.steps import answer_subsets
-from tasks.orchestration.caching import make
+from flows.answer_and_score import Answerer, answer
+from flows.decorators import flow, owns_run, run_title
 from tasks.records import DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
@@ -21,19 +18,11 @@ def predict_subsets_flow(
 
     Args:
         config: The experiment.
-        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
-        workspace: The folder that all runs share.
-        label: What the model is called in the run: base, final or checkpoint-N.
+        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        workspace: Folder shared by all runs.
+        label: The model's label in the run: base, final or checkpoint-N.
         model: The model that answers.
         dataset: The prepared sets.
     """
     run = open_run(config, name, workspace)
-    return make(
-        answer_subsets,
-        run.folder.predictions(label),
-        run.folder.superseded,
-        model=model,
-        dataset=dataset,
-        spec=PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size),
-        run=run,
-    )
+    return answer(run, config, Answerer(label, model), dataset, run.folder.predictions(label))

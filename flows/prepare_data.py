@@ -1,10 +1,10 @@
-"""Flow prepare-data: fetch what is lacking -> verify, filter, split -> the sets."""
+"""Flow prepare-data: download missing files -> verify, filter, split -> the sets."""
 
 from pathlib import Path
 
-from flows.cancelling import flow
+from flows.decorators import flow, owns_run, run_title
 from flows.fetch_data import fetch_data
-from flows.owning import make_shared, owns_run, run_title, taking_turns
+from flows.shared import make_shared, taking_turns
 from tasks.data.preparing import choose_sets_folder, raw_data
 from tasks.data.steps import draw_sample_folder, prepare_sets
 from tasks.orchestration.caching import make
@@ -16,12 +16,12 @@ from tasks.storage.runs import open_run
 @flow(name="prepare-data", flow_run_name=run_title("prepare-data-{name}"), persist_result=False)
 @owns_run
 def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> DatasetRef:
-    """Filter and split the data folder, fetched first where data.fetch says so; without one, draw the sample.
+    """Filter and split the data folder, downloading it first if data.fetch is on; without a folder, draw sample data.
 
     Args:
         config: The experiment.
-        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
-        workspace: The folder that all runs share.
+        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        workspace: Folder shared by all runs.
     """
     run = open_run(config, name, workspace)
     if config.data.root and config.data.fetch:
@@ -30,9 +30,9 @@ def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path 
         config.data.root or make_shared(draw_sample_folder, run.workspace.sample_data, config=config.data.sample).path
     )
     data = raw_data(root.absolute(), config.data)
-    # two runs must not both find ROOT/sets free; the lock is the workspace's, as ROOT may be read-only
+    # two runs must not both find ROOT/sets free; the lock is in the workspace, since ROOT may be read-only
     with taking_turns(run.workspace.root / "sets"):
-        place = choose_sets_folder(data, run.folder.sets)
+        sets = choose_sets_folder(data, run.folder.sets)
         # in the user's data folder nothing is moved aside
-        superseded = run.folder.superseded if place == run.folder.sets else None
-        return make(prepare_sets, place, superseded, data=data, config=config.data)
+        superseded = run.folder.superseded if sets == run.folder.sets else None
+        return make(prepare_sets, sets, superseded, data=data, config=config.data)

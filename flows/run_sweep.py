@@ -1,13 +1,12 @@
-"""Flow run-sweep: settings searched -> a run for each point -> leaderboard -> the best, whole, on the test set."""
+"""Flow run-sweep: search space -> one run per point -> leaderboard -> the best point evaluated on the test set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect import get_run_logger
 
-from flows.cancelling import flow
+from flows.decorators import flow, name_of_run, run_title
 from flows.experiment import experiment_flow
-from flows.owning import name_of_run, run_title
 from flows.sweep_point import sweep_point_flow
 from tasks.errors import RunStopped, TrainingStopped, UserError
 from tasks.paths import BEST_PRESET, FINAL, Workspace
@@ -29,16 +28,16 @@ if TYPE_CHECKING:
 def run_sweep_flow(
     config: ExperimentConfig, sweep: SweepConfig, name: str = "", workspace: Path = Path("workspace")
 ) -> SweepResult:
-    """Try points of a search one after the other; the best by the validation set is run whole, with its test report.
+    """Run the points of a search one after another; the best on the validation set is evaluated on the test set.
 
-    Started again after a kill it goes on with the point that was broken off.
+    If killed and started again, it continues with the interrupted point.
 
     Args:
         config: The experiment; the search changes some of its settings.
-        sweep: What is searched and how.
-        name: The sweep's name: its folder in WORKSPACE/sweeps, and how the names of its runs begin; empty: the
-            deployment's, with a digest where the settings are others than its own.
-        workspace: The folder that all runs share.
+        sweep: The search space, the sampler and the objective.
+        name: The sweep's name: its folder in WORKSPACE/sweeps and the prefix of its runs' names. Empty: the
+            deployment's name, with a digest appended if settings were changed.
+        workspace: Folder shared by all runs.
     """
     require_searchable(config, sweep)
     name = name_of_run({"name": name, "config": config, "sweep": sweep})
@@ -62,13 +61,13 @@ class _Sweep(NamedTuple):
 
 
 def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
-    """Run a point and note what became of it; what a person can mend of one point does not end the sweep."""
+    """Run a point and record its outcome; a user error in one point does not end the sweep."""
     values = points.values_of(trial)
     get_run_logger().info("Point %d of %d: %s", trial.number + 1, points.total, describe_point(values))
     try:
         score = _score(points, trial, at_point(sweep.config, values), sweep)
     except (RunStopped, RunOwned):
-        # somebody wants the machine or the run: the point stays open, and the same sweep again goes on with it
+        # cancelled, or the run is in use: the point stays open, and the next start of the sweep continues with it
         raise
     except UserError as error:
         get_run_logger().warning("Point %d has no score: %s", trial.number + 1, error)
@@ -84,7 +83,7 @@ def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
 
 
 def _score(points: Points, trial: "Trial", config: ExperimentConfig, sweep: _Sweep) -> float | None:
-    """A point's score on the validation set; None when its training was ended early."""
+    """A point's score on the validation set; None if its training was pruned."""
     name = run_name(sweep.name, config)
     points.name(trial, name)
     folder = Workspace(sweep.workspace.absolute()).run(name)

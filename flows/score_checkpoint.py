@@ -5,19 +5,17 @@ Safe to run twice and in any order.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger
 
-from flows.base_model import obtain_base
-from flows.cancelling import flow
+from flows.answer_and_score import Answerer, answer, score
+from flows.decorators import flow
 from flows.prepare_data import prepare_data_flow
+from flows.shared import obtain_base
 from tasks.content_keys import content_digest_of
-from tasks.data.few_images import settings_for_few
+from tasks.data.dataset_views import settings_for_few_images
+from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
-from tasks.evaluation.steps import evaluate_answers
-from tasks.inference.request import PredictionSpec
-from tasks.inference.steps import answer_subsets
 from tasks.merging.steps import merge_adapter_step
 from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
@@ -29,56 +27,54 @@ from tasks.reevaluating.steps import (
     keep_checkpoint_score,
     scored_keys,
     show_checkpoint_scores,
-    view_few_images_step,
 )
 from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
 from tasks.storage.owner import beside_owner
 from tasks.storage.runs import Run, read_config, reopen_run
-from tasks.sweeping.steps import view_validation_step
 
 
 @flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)
 def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = Path("workspace")) -> list[Evaluation]:
-    """Score archived checkpoints by a few images of the validation set, as archive.score_images of the run says.
+    """Score archived checkpoints on a few images of the validation set, as many as the run's archive.score_images.
 
-    What has been scored is not asked again. Returns the new scores.
+    Checkpoints that have been scored are skipped. Returns the new scores.
 
     Args:
         run: The run's name, in the workspace or in the store.
-        step: The step of the checkpoint; empty: all that the store holds.
-        workspace: The folder that all runs share.
+        step: Optimizer step of the checkpoint. Empty: all checkpoints in the store.
+        workspace: Folder shared by all runs.
     """
     opened = reopen_run(run, workspace)
     if opened is None or not opened.archive.score_images:
         why = f"is not in {workspace}" if opened is None else "has archive.score_images at 0"
         get_run_logger().info("The run %s %s: nothing is scored.", run, why)
         return []
-    # beside the training, or at its end: its settings stay as they are
+    # the training may still own the run: its settings must stay unchanged
     with beside_owner(opened.folder):
         return _score_new(opened, step)
 
 
 def _score_new(run: Run, step: int | None) -> list[Evaluation]:
-    config = settings_for_few(read_config(run.folder))
+    config = settings_for_few_images(read_config(run.folder))
     base = obtain_base(config.model, run)
-    # a training that ends scores what is left, and an event may start this beside it
+    # a training scores remaining checkpoints at its end, and an event may start this flow at the same time
     with locked(run.folder.root / CHECKPOINT_SCORES):
-        asked = _images(run, config)
-        known, made = scored_keys(run), []
+        images = _few_images(run, config)
+        known, new = scored_keys(run), []
         for checkpoint in find_checkpoints_step(run, step):
-            key = content_digest_of([checkpoint.sha256, base, asked, config.inference, config.evaluation])
+            key = content_digest_of([checkpoint.sha256, base, images, config.inference, config.evaluation])
             if key not in known:
-                report = _score(run, config, (checkpoint, key), base, asked)
+                report = _score(run, config, (checkpoint, key), base, images)
                 time = datetime.now(UTC).isoformat(timespec="seconds")
-                made.append(keep_checkpoint_score(run, checkpoint, report, key, time))
+                new.append(keep_checkpoint_score(run, checkpoint, report, key, time))
                 show_checkpoint_scores(run)
-    return made
+    return new
 
 
-def score_what_is_left(run: Run) -> None:
-    """Score, where that is asked for, what no event has had scored; a training does not fail by it."""
+def score_remaining(run: Run) -> None:
+    """At the end of a training, score the checkpoints that no event has scored; a failure only logs a warning."""
     if not run.archive.score_images:
         return
     state = score_checkpoint_flow(run.name, workspace=run.workspace_root, return_state=True)
@@ -88,8 +84,8 @@ def score_what_is_left(run: Run) -> None:
         get_run_logger().warning("Not all checkpoints of %s are scored: %s", run.name, state.message)
 
 
-def _images(run: Run, config: ExperimentConfig) -> DatasetRef:
-    """A few images a source of the validation set."""
+def _few_images(run: Run, config: ExperimentConfig) -> DatasetRef:
+    """A few validation images per source."""
     dataset = prepare_data_flow(config, run.name, run.workspace_root)
     root, superseded = run.folder.root, run.folder.superseded
     validation = make(view_validation_step, root / "validation" / "sets", superseded, dataset=dataset)
@@ -104,41 +100,28 @@ def _images(run: Run, config: ExperimentConfig) -> DatasetRef:
 
 
 def _score(
-    run: Run, config: ExperimentConfig, what: tuple[StoredCheckpoint, str], base: ModelRef, asked: DatasetRef
+    run: Run, config: ExperimentConfig, keyed: tuple[StoredCheckpoint, str], base: ModelRef, images: DatasetRef
 ) -> ReportRef:
-    """Answer and score in a folder of this checkpoint's own; the checkpoint itself stays only until it has answered."""
-    checkpoint, key = what
-    place = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
-    with fetched_checkpoint(run, checkpoint, place / "model") as fetched:
-        answers = make(
-            answer_subsets,
-            place / "predictions" / checkpoint.name,
-            run.folder.superseded,
-            dataset=asked,
-            spec=PredictionSpec(label=checkpoint.name, config=config.inference, subset_size=config.data.subset_size),
-            run=run,
-            **_answering(run, config, base, fetched),
-        )
-    return make(
-        evaluate_answers,
-        place / "reports" / checkpoint.name,
-        run.folder.superseded,
-        dataset=asked,
-        answers=[answers],
-        audit=None,
-        checkpoints=[],
-        config=config.evaluation,
-    )
+    """Answer and score in a folder for this checkpoint; the downloaded checkpoint is removed after answering."""
+    checkpoint, key = keyed
+    folder = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
+    with fetched_checkpoint(run, checkpoint, folder / "model") as fetched:
+        answerer = _answerer(run, config, base, fetched, checkpoint.name)
+        answers = answer(run, config, answerer, images, folder / "predictions" / checkpoint.name)
+    return score(run, config.evaluation, [answers], images, folder / "reports" / checkpoint.name)
 
 
-def _answering(run: Run, config: ExperimentConfig, base: ModelRef, fetched: CheckpointRef) -> dict[str, Any]:
-    """Base and adapter as they are; a checkpoint without an adapter as the model that it becomes when it is merged."""
+def _answerer(run: Run, config: ExperimentConfig, base: ModelRef, fetched: CheckpointRef, label: str) -> Answerer:
+    """The base model with the checkpoint's adapter; a checkpoint without an adapter is merged first."""
     if config.training.lora_enable:
-        return {"model": base, "adapter": fetched}
-    merged = fetched.path.with_name("merged")
-    place = (merged, run.folder.superseded)
-    return {
-        "model": make(
-            merge_adapter_step, *place, base=base, checkpoint=fetched, config=MergingConfig(), log=run.folder.log
-        )
-    }
+        return Answerer(label, base, fetched)
+    merged = make(
+        merge_adapter_step,
+        fetched.path.with_name("merged"),
+        run.folder.superseded,
+        base=base,
+        checkpoint=fetched,
+        config=MergingConfig(),
+        log=run.folder.log,
+    )
+    return Answerer(label, merged)

@@ -1,4 +1,4 @@
-"""Whether the configured Prefect server answers, asked before a flow begins: Prefect's own client tries for minutes."""
+"""Check that the configured Prefect server answers before a flow starts: Prefect's own client retries for minutes."""
 
 import os
 from contextlib import suppress
@@ -9,13 +9,13 @@ from typing import Literal
 from tasks.errors import ConfigError
 from tasks.secret_addresses import without_secrets
 
-# of one request, and of all of it: a name that is looked up or an answer that drips has no limit of its own
-ANSWER_S, PATIENCE_S = 5.0, 6.0
+# seconds for one request, and for the whole check: a DNS lookup or a trickling response has no timeout of its own
+REQUEST_S, TOTAL_S = 5.0, 6.0
 EXAMPLE = "http://127.0.0.1:4200/api"
 
 
 def require_server(again: str) -> None:
-    """Raise ConfigError unless a server is configured and answers; `again` is what to do once it does."""
+    """Raise ConfigError unless a server is configured and answers; `again` says what to do once it does."""
     address = _configured()
     if not address:
         raise ConfigError(f"No Prefect server is configured, and deployments need one. {_start()}, and {again}.")
@@ -23,14 +23,14 @@ def require_server(again: str) -> None:
 
 
 def require_configured_server() -> None:
-    """Raise ConfigError where a server is configured and does not answer; with none, Prefect starts its own."""
+    """Raise ConfigError if a server is configured and does not answer; without one, Prefect starts its own."""
     if address := _configured():
-        without = f"do without one, after `{_command_to('unset')}`: rsvlm then starts its own"
+        without = f"run without one after `{_command_to('unset')}`: rsvlm then starts its own"
         _require_answer(address, f"{_start()}, and try again, or {without}.")
 
 
 def is_configured() -> bool:
-    """Whether a server is configured at all."""
+    """Whether a server is configured."""
     return _configured() is not None
 
 
@@ -41,30 +41,30 @@ def _configured() -> str | None:
 
 
 def _start() -> str:
-    return f"Start one with `.venv/bin/prefect server start`, say where it is with `{_command_to('set')}`"
+    return f"Start one with `.venv/bin/prefect server start`, set its address with `{_command_to('set')}`"
 
 
 def _command_to(change: Literal["set", "unset"]) -> str:
-    """The command that changes which server is configured, where that is configured now."""
+    """The command that sets or unsets the server: in the environment if it is set there, else in Prefect's profile."""
     if "PREFECT_API_URL" in os.environ:
-        # it holds against what `prefect config` sets
+        # it overrides `prefect config`
         return f"export PREFECT_API_URL={EXAMPLE}" if change == "set" else "unset PREFECT_API_URL"
     value = f"={EXAMPLE}" if change == "set" else ""
     return f".venv/bin/prefect config {change} PREFECT_API_URL{value}"
 
 
-def _require_answer(address: str, what_to_do: str) -> None:
+def _require_answer(address: str, remedy: str) -> None:
     found: SimpleQueue[str | None] = SimpleQueue()
     Thread(target=lambda: found.put(_fault()), daemon=True).start()
-    fault: str | None = f"nothing within {PATIENCE_S:g} s"
+    fault: str | None = f"nothing within {TOTAL_S:g} s"
     with suppress(Empty):
-        fault = found.get(timeout=PATIENCE_S)
+        fault = found.get(timeout=TOTAL_S)
     if fault:
-        raise ConfigError(f"No Prefect server answers at {without_secrets(address)} ({fault}). {what_to_do}")
+        raise ConfigError(f"No Prefect server answers at {without_secrets(address)} ({fault}). {remedy}")
 
 
 def _fault() -> str | None:
-    """What is wrong with the server's answer; None where it is as it should be."""
+    """The fault in the server's answer, or None."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -72,7 +72,7 @@ def _fault() -> str | None:
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            get_client(httpx_settings={"timeout": ANSWER_S}, sync_client=True) as client,
+            get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client,
         ):
             answer = client.hello()
             greeting = answer.json()
@@ -81,5 +81,5 @@ def _fault() -> str | None:
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return str(error) or type(error).__name__
     except ValueError:
-        return "what answers there is no Prefect server"
-    return None if isinstance(greeting, str) else "what answers there is no Prefect server"
+        return "it is not a Prefect server"
+    return None if isinstance(greeting, str) else "it is not a Prefect server"

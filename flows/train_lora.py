@@ -1,12 +1,11 @@
-"""Flow train-lora: base model and sets -> checkpoints, archived as they come -> the final checkpoint."""
+"""Flow train-lora: base model and sets -> checkpoints, archived as they are saved -> the final checkpoint."""
 
 from pathlib import Path
 
-from flows.base_model import obtain_base
-from flows.cancelling import flow
-from flows.owning import owns_run, run_title
+from flows.decorators import flow, owns_run, run_title
 from flows.prepare_data import prepare_data_flow
-from flows.score_checkpoint import score_what_is_left
+from flows.score_checkpoint import score_remaining
+from flows.shared import obtain_base
 from tasks.orchestration.caching import make
 from tasks.paths import FINAL, Workspace
 from tasks.preflight.steps import look_ahead_step
@@ -28,19 +27,19 @@ def train_lora_flow(
     base: ModelRef | None = None,
     resume: bool | None = None,
 ) -> CheckpointRef:
-    """Fine-tune the base model in a child process; unfinished training of the same settings goes on.
+    """Fine-tune the base model in a child process; an unfinished training with the same settings is resumed.
 
     Args:
         config: The experiment.
-        name: The run's name; empty: the deployment's, with a digest where the settings are others than its own.
-        workspace: The folder that all runs share.
-        dataset: Prepared sets; empty: prepare them first.
-        base: The base model; empty: find or make it first.
-        resume: What becomes of an unfinished training in the run's folder. Empty: one of the same settings goes on, one
-            of other settings is set aside. On: other settings are refused. Off: the same settings are refused.
+        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        workspace: Folder shared by all runs.
+        dataset: Prepared sets. Empty: prepare them first.
+        base: The base model. Empty: model.base of the configuration.
+        resume: How to treat an unfinished training in the run's folder. Empty: resume it if the settings are the same,
+            else move it aside. On: refuse other settings. Off: refuse the same settings.
     """
     if resume:
-        # before experiment.yaml, the sets and all else of the run become those of other settings
+        # before experiment.yaml and the sets of the run are replaced by those of other settings
         require_same_settings(Workspace(workspace.absolute()).run(name).training, config)
     run = open_run(config, name, workspace).model_copy(update={"resume": resume})
     if dataset is None:
@@ -59,7 +58,7 @@ def train_lora_flow(
         training=config.training,
         run=claimed,
     )
-    # of several machines one scores for all
+    # in a training on several machines the first one scores for all
     if config.training.node_rank == 0:
-        score_what_is_left(claimed)
+        score_remaining(claimed)
     return trained

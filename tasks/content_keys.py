@@ -13,12 +13,11 @@ from tasks.files import digest_of, sha256_of
 # Code that several stages share and that decides what their steps return; each step names its own in `code`.
 MODEL_CODE = ("tasks.model",)
 RECORD_CODE = (
-    "tasks.caption_prompts",
     "tasks.image_paths",
     "tasks.json_stream",
     "tasks.prompt_text",
     "tasks.question_types",
-    "tasks.record_faults",
+    "tasks.record_reader",
     "tasks.sources",
     "tasks.turn_tasks",
 )

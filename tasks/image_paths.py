@@ -57,4 +57,4 @@ def require_images_inside(path: Path, records: Iterable[Mapping[str, Any]]) -> N
     for index, record in enumerate(records):
         image = record.get("image")
         if image and isinstance(image, str) and (fault := fault_of_image(image)):
-            raise DataError(f"{path}: record {index} (id {shortened(record.get('id'))}) {fault}; mend or remove it.")
+            raise DataError(f"{path}: record {index} (id {shortened(record.get('id'))}) {fault}; fix or remove it.")

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
+from tasks.errors import Interrupted
+
 INTERRUPTED_EXIT = 130
 STOPPING = b"\nStopping; press Ctrl-C again to end at once, with nothing more saved.\n"
-
-
-class Interrupted(KeyboardInterrupt):
-    """The first Ctrl-C, raised in the main thread; its message, if any, is for the user."""
 
 
 class _State:

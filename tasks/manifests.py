@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from tasks.errors import DataError
+from tasks.errors import DataError, OccupiedError
 from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_json
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
@@ -86,6 +86,15 @@ def verified_manifest(folder: Path, fingerprint: str | None = None) -> Manifest 
     if manifest is None or (fingerprint is not None and manifest.fingerprint != fingerprint):
         return None
     return None if broken_files(folder, manifest) else manifest
+
+
+def require_free_folder(folder: Path, fingerprint: str, refusal: str) -> None:
+    """Raise OccupiedError with the message `refusal` unless `folder` is missing, empty or has this fingerprint."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    manifest = read_manifest(folder) if folder.is_dir() else None
+    if manifest is None or manifest.fingerprint != fingerprint:
+        raise OccupiedError(refusal)
 
 
 @contextmanager

@@ -1,17 +1,17 @@
-"""Every file name of rsvlm, once."""
+"""File and folder names of rsvlm, each defined once."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MANIFEST = "MANIFEST.json"
 COMPLETE = "COMPLETE.json"
-# what a checkpoint comes from
+# run, step and base model of a checkpoint
 ORIGIN = "origin.json"
 KEY_SUFFIX = ".key"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 NON_LORA_WEIGHTS = "non_lora_trainables.bin"
-# what of a checkpoint only resuming needs; a finished model travels without it
+# files of a checkpoint that only resuming needs; they are not copied with a finished model
 RESUME_ONLY = (
     "optimizer.pt",
     "scheduler.pt",
@@ -28,10 +28,10 @@ FINAL_ANSWERS = "final.json"
 SUBSETS = "subsets"
 EXPERIMENT = "experiment.yaml"
 FINAL = "final"
-# the checkpoint with the best validation
+# the checkpoint with the best validation score
 BEST = "best"
 TRAIN_SET = "data_train.json"
-# what of the test set is answered
+# the part of the test set that is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 AUDIT = "audit.json"
@@ -48,19 +48,19 @@ BEST_PRESET = "best.yaml"
 
 
 def manifest_beside(path: Path) -> Path:
-    """The manifest of a written JSON file: `<name>.manifest.json` beside `<name>.json`."""
+    """The manifest of a JSON file: `<name>.manifest.json` next to `<name>.json`."""
     return path.with_name(f"{path.stem}.manifest.json")
 
 
 def is_below(name: str) -> bool:
-    """Whether a file's relative name, as a list of a folder's files gives it, stays in the folder."""
+    """Whether a relative path stays inside its folder: not absolute, no `..`, valid text."""
     path = PurePosixPath(name)
     is_text = "\0" not in name and name.encode(errors="ignore").decode() == name
     return is_text and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def notes_beside(staging: Path) -> Path:
-    """Notes on the checkpoints that went through a staging folder."""
+    """The folder with a note on each checkpoint that was in a staging folder."""
     return staging.with_name("archive")
 
 
@@ -99,15 +99,15 @@ class RunFolder:
 
     @property
     def store_name(self) -> Path:
-        """The name that this run has in the store."""
+        """File with the run's name in the store."""
         return self.root / ".store_name"
 
     def owner_lock(self, machine: int = 0) -> Path:
-        """Held by the process that owns the run; of a training on several machines, each has its own."""
+        """Lock file of the process that owns the run; in a training on several machines, each has its own."""
         return self.root / (f".owner-{machine}.lock" if machine else ".owner.lock")
 
     def children_lock(self, machine: int = 0) -> Path:
-        """Held by the owner and by the processes that it has started, until the last of them has ended."""
+        """Lock file held by the owner and its child processes, until the last of them has ended."""
         return self.root / (f".children-{machine}.lock" if machine else ".children.lock")
 
     @property
@@ -120,7 +120,7 @@ class RunFolder:
 
     @property
     def preflight(self) -> Path:
-        """What was found before the run, and of which settings."""
+        """Findings of preflight, and the settings that they are about."""
         return self.root / "logs" / "preflight.json"
 
     @property
@@ -133,12 +133,12 @@ class RunFolder:
 
     @property
     def staging(self) -> Path:
-        """Complete checkpoints, hard-linked, that wait for the store; they go where their training goes."""
+        """Hard links to complete checkpoints that wait for upload; moved together with their training."""
         return self.training / "staging"
 
     @property
     def archive_notes(self) -> Path:
-        """What became of each checkpoint: where it is in the store, or why it is only here."""
+        """A note per checkpoint: its URI in the store, or why it is only local."""
         return notes_beside(self.staging)
 
     @property
@@ -157,12 +157,12 @@ class RunFolder:
 
     @property
     def tokens(self) -> Path:
-        """How many tokens of the base model the sets hold."""
+        """Token counts of the sets with the base model's tokenizer."""
         return self.root / "tokens"
 
     @property
     def audit(self) -> Path:
-        """What of the test set stands in training."""
+        """Test images and texts that are also in the training set."""
         return self.root / "audit"
 
     @property
@@ -171,7 +171,7 @@ class RunFolder:
 
     @property
     def superseded(self) -> Path:
-        """What an earlier run of this name made with other settings; never deleted by rsvlm."""
+        """Results of earlier runs of this name with other settings; rsvlm never deletes them."""
         return self.root / "superseded"
 
 

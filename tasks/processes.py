@@ -26,7 +26,7 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar
 
-from tasks.errors import ConfigError, RsvlmError, UserError, user_error
+from tasks.errors import ConfigError, ProcessFailed, UserError, user_error
 from tasks.files import read_json, write_json
 from tasks.interrupting import sigint_blocked
 
@@ -46,14 +46,6 @@ LOCALE = {"LC_ALL": "C.UTF-8"}
 LOCALE_VARIABLE = re.compile(r"LANG(UAGE)?|LC_\w+")
 # File descriptors that children inherit: a lock on one is released when the last child has ended.
 INHERITED_FDS: ContextVar[tuple[int, ...]] = ContextVar("inherited_fds", default=())
-
-
-class ProcessFailed(RsvlmError):
-    """A child exited with `code`, which is not 0; `lines` are the last that it printed."""
-
-    def __init__(self, command: Sequence[str], code: int, lines: Sequence[str]):
-        self.code, self.lines = code, list(lines)
-        super().__init__(f"{' '.join(command)} ended with {code}; its last lines:\n" + "\n".join(lines))
 
 
 def die_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""What kind of question it is: by its words, in the phrasings of RSVQA, RSIVQA, GeoChat and the embedded sample."""
+"""The type of a question, from its words: patterns for RSVQA, RSIVQA, GeoChat and the embedded sample."""
 
 import re
 from typing import Literal
@@ -8,7 +8,7 @@ from tasks.prompt_text import bare_prompt
 QuestionType = Literal["presence", "comparison", "rural_urban", "scene", "count", "area", "other"]
 Patterns = tuple[tuple[QuestionType, re.Pattern[str]], ...]
 
-# In this order: "Is the number of A equal to the number of B?" compares, though it speaks of numbers.
+# The first match wins: "Is the number of A equal to the number of B?" is a comparison, not a count.
 PATTERNS: Patterns = (
     ("rural_urban", re.compile(r"\brural\b.*\burban\b|\burban\b.*\brural\b")),
     (
@@ -20,7 +20,7 @@ PATTERNS: Patterns = (
     ),
     (
         "area",
-        # of buildings, in square metres: RSVQA in high resolution. "Is an area covered by trees?" asks for presence.
+        # area of buildings in square metres (RSVQA-HR). "Is an area covered by trees?" asks for presence.
         re.compile(
             r"^(?!is\b|are\b|does\b|do\b|can\b|has\b|have\b).*"
             r"(\b(area|surface|space|ground|land) (that is |which is |being )?(covered|occupied|taken)\b"
@@ -38,7 +38,7 @@ PATTERNS: Patterns = (
             r"\bhow many\b|\b(number|amount|count|quantity) of\b|^(please )?count\b|\bcount (the|all|every|each)\b"
         ),
     ),
-    # before the scene: "Is there a road in the scene?"
+    # before scene: "Is there a road in the scene?"
     (
         "presence",
         re.compile(
@@ -50,21 +50,21 @@ PATTERNS: Patterns = (
         "scene",
         re.compile(
             r"\b(theme|land[- ]?use|land[- ]?cover|category|class|classify|(kind|type) of (place|area|land|terrain))\b"
-            # not "What colour has the ship in the scene?"
+            # not "What is the colour of the ship in the scene?"
             r"|(?<!\bin the )(?<!\bin this )(?<!\bof the )(?<!\bof this )\bscene\b"
             r"|\b(kind|type|name) of (the|this) scene\b|\blabel of (the|this) (image|picture|photo)\b"
         ),
     ),
 )
-# "Is a farmland on the left of a road in the image?" asks whether there is such a thing.
+# "Is a farmland on the left of a road in the image?" asks for presence, too.
 YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")
 
 
 def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:
-    """The type of a question, told by the question and, where its words leave it open, by its true answer."""
+    """The type of a question, from its words and, where no pattern matches, from its true answer."""
     text = bare_prompt(question)
     for kind, pattern in patterns:
         if pattern.search(text):
             return kind
-    says_yes_or_no = answer.strip().lower().rstrip(".") in ("yes", "no")
-    return "presence" if says_yes_or_no and YES_NO_QUESTION.match(text) else "other"
+    is_yes_or_no = answer.strip().lower().rstrip(".") in ("yes", "no")
+    return "presence" if is_yes_or_no and YES_NO_QUESTION.match(text) else "other"

@@ -1,4 +1,4 @@
-"""Values that cross a file or process border: references to what a stage made, answers and scores."""
+"""Values passed between stages, processes and files: references to folders, questions, answers, manifests."""
 
 import re
 from collections.abc import Iterable
@@ -14,44 +14,44 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Value(BaseModel):
-    """A frozen value that travels as JSON."""
+    """A frozen, JSON-serializable value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FolderRef(Value):
-    """A folder that a stage made: where it is and the digest of all its files, as its manifest says."""
+    """An output folder of a stage: its path and the SHA-256 of its content, from its manifest."""
 
     path: Path
     sha256: str
 
     @property
     def content(self) -> str:
-        """What it stands for, wherever it lies."""
+        """Identifies the content, independent of the path."""
         return self.sha256
 
     def located(self, path: Path, made_from: Iterable[Any]) -> Self:
-        """The same content at `path`; every further location in it is taken from what it was `made_from`."""
+        """The same content at `path`; other paths are taken from the step's inputs, `made_from`."""
         return self.model_copy(update={"path": path})
 
 
 class ImagesRef(FolderRef):
-    """A folder of records, and the folder of the images that they are about."""
+    """A folder of records, and the folder of their images."""
 
     images: Path
 
     def located(self, path: Path, made_from: Iterable[Any]) -> Self:
-        # a reference from a cache holds the images folder of the workspace that it was made in
+        # a cached reference holds the images folder of the workspace in which it was created
         images = [value.images for value in made_from if isinstance(value, ImagesRef)]
         return self.model_copy(update={"path": path, "images": images[0] if images else self.images})
 
 
 class DatasetRef(ImagesRef):
-    """The prepared sets of a data folder, and the folder of their images."""
+    """The prepared sets of a data folder; `records` counts the records per set."""
 
     images_sha256: str
     records: dict[str, int]
-    # of images whose paths have no folder
+    # source name for images whose paths have no folder
     unnamed_source: str = "unnamed"
 
     @property
@@ -64,14 +64,14 @@ class ModelRef(FolderRef):
 
 
 class CheckpointRef(FolderRef):
-    """An adapter directory that can be loaded, merged or resumed."""
+    """A checkpoint directory that can be loaded, merged or resumed; `step` is its optimizer step."""
 
     run: str
     step: int
 
 
 class PredictionsRef(FolderRef):
-    """The answers of one model to one test set."""
+    """The answers of one model to one test set; `answers` is their number."""
 
     model: str
     answers: int
@@ -84,7 +84,7 @@ class ReportRef(FolderRef):
 
 
 class ExperimentResult(Value):
-    """What an experiment leaves: references to all that it made."""
+    """The result of an experiment: references to the outputs of all stages."""
 
     run: str
     reports: Path
@@ -96,7 +96,7 @@ class ExperimentResult(Value):
 
 
 class Question(Value):
-    """One turn that a model is asked: the images' name, and the turns up to and including the prompt."""
+    """One prompt for a model: the image's path, and the turns up to and including the prompt."""
 
     key: str
     record: int
@@ -106,7 +106,7 @@ class Question(Value):
 
 
 class Answer(Value):
-    """One line of answers.jsonl: what a model said to a question."""
+    """One line of answers.jsonl: a model's answer; `tokens` is its length, `seconds` the time it took."""
 
     key: str
     text: str
@@ -115,7 +115,7 @@ class Answer(Value):
 
 
 class Manifest(Value):
-    """MANIFEST.json of a folder: its files by relative path, written last."""
+    """MANIFEST.json of a folder, written last: SHA-256 and size in bytes of its files, by relative path."""
 
     version: int = 1
     fingerprint: str
@@ -124,11 +124,11 @@ class Manifest(Value):
 
     @field_validator("files")
     @classmethod
-    def _are_inside(cls, files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _stay_inside_the_folder(cls, files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, entry in files.items():
             if not is_below(name):
                 raise ValueError(f"it names {shortened(name)}, outside its folder")
             size, sha256 = entry.get("size"), entry.get("sha256")
             if type(size) is not int or size < 0 or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
-                raise ValueError(f"size or SHA-256 of {shortened(name)} is none")
+                raise ValueError(f"size or SHA-256 of {shortened(name)} is invalid")
         return files

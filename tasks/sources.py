@@ -1,4 +1,4 @@
-"""The registry of sources: a new source is one entry here, with its folder, what is asked, and where it comes from."""
+"""The registry of sources. To add a source, add one entry: its folder, its task and where its images come from."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,11 @@ from tasks.image_paths import image_key
 from tasks.prompt_text import Task
 from tasks.question_types import PATTERNS, Patterns, QuestionType, question_type
 
-Way = tuple[str, ...]
+UrlSet = tuple[str, ...]
 
-INSTRUCTIONS: Way = ("hf://datasets/BigData-KSU/RS-instructions-dataset/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json",)
+INSTRUCTIONS: UrlSet = (
+    "hf://datasets/BigData-KSU/RS-instructions-dataset/NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json",
+)
 INSTRUCTIONS_BY_HAND = (
     "https://huggingface.co/datasets/BigData-KSU/RS-instructions-dataset (NWPU-RSICD-UAV-UCM-LR-DOTA-intrcutions.json)"
 )
@@ -22,18 +24,18 @@ INSTRUCTIONS_CITATION = (
 
 
 @dataclass(frozen=True)
-class Origin:
-    """How a source's images are had: ways tried in order, each one or more addresses that together hold them all.
+class Distribution:
+    """Where a source's images can be downloaded, and how to recognise them.
 
-    An address is https, s3, hf or file, or a share of Google Drive, MEGA or OneDrive as a browser shows it.
-    `file_pattern` matches the path of an image in whatever archive it comes, and its group `keep` is the path below
-    the source's folder; `by_hand` says where a person finds it.
+    `url_sets` are tried in order; the URLs of one set together hold all images. A URL is https, s3, hf or file, or a
+    share of Google Drive, MEGA or OneDrive as the browser shows it. `file_pattern` matches the path of an image in any
+    archive; its group `keep` is the path in the source's folder. `by_hand` tells a person where to download.
     """
 
     images: int | None
     suffix: str
     file_pattern: str
-    ways: tuple[Way, ...]
+    url_sets: tuple[UrlSet, ...]
     by_hand: str
     licence: str
     citation: str
@@ -41,9 +43,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Source:
-    """One source of images and records; `task` is None where each record tells its own.
+    """One source of images and records; `task` is None where the task differs between records.
 
-    `questions` tells the type of a question by its words; most sources share their phrasings.
+    `questions` are the patterns that find the type of a question; most sources share the default ones.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Source:
     task: Task | None
     default: bool
     title: str
-    origin: Origin
+    distribution: Distribution
     questions: Patterns = PATTERNS
 
 
@@ -66,12 +68,12 @@ SOURCES: Mapping[str, Source] = {
             "captioning",
             True,
             "NWPU-Captions on NWPU-RESISC45",
-            Origin(
+            Distribution(
                 images=31_500,
                 suffix="jpg",
-                # the folder is the class, and the file's name begins with it
+                # the folder is the class, and the file name starts with it
                 file_pattern=r"(?:.*/)?(?P<keep>(?P<label>[a-z_]+)/(?P=label)_\d+\.jpg)",
-                ways=(("https://onedrive.live.com/?authkey=%21AHHNaHIlzp_IXjs&id=5C5E061130630A68%21107",),),
+                url_sets=(("https://onedrive.live.com/?authkey=%21AHHNaHIlzp_IXjs&id=5C5E061130630A68%21107",),),
                 by_hand="https://onedrive.live.com/?authkey=%21AHHNaHIlzp_IXjs&id=5C5E061130630A68%21107 "
                 "(NWPU-RESISC45.rar)",
                 licence="for research; no licence is stated",
@@ -86,11 +88,11 @@ SOURCES: Mapping[str, Source] = {
             "captioning",
             True,
             "RSICD",
-            Origin(
+            Distribution(
                 images=10_921,
                 suffix="jpg",
                 file_pattern=FLAT.format(suffix="jpg"),
-                ways=(("https://mega.nz/folder/EOpjTAwL#LWdHVjKAJbd3NbLsCvzDGA",),),
+                url_sets=(("https://mega.nz/folder/EOpjTAwL#LWdHVjKAJbd3NbLsCvzDGA",),),
                 by_hand="https://mega.nz/folder/EOpjTAwL#LWdHVjKAJbd3NbLsCvzDGA (the archive of images)",
                 licence="for research; no licence is stated",
                 citation="Lu, Wang, Zheng, Li, Exploring Models and Data for Remote Sensing Image Caption Generation, "
@@ -103,11 +105,11 @@ SOURCES: Mapping[str, Source] = {
             "vqa",
             True,
             "RSVQA, low resolution",
-            Origin(
+            Distribution(
                 images=772,
                 suffix="tif",
                 file_pattern=r"(?:.*/)?(?P<keep>\d+\.tif)",
-                ways=(("https://zenodo.org/record/6344334/files/Images_LR.zip",),),
+                url_sets=(("https://zenodo.org/record/6344334/files/Images_LR.zip",),),
                 by_hand="https://zenodo.org/record/6344334 (Images_LR.zip)",
                 licence="CC BY 4.0",
                 citation="Lobry, Marcos, Murray, Tuia, RSVQA: Visual Question Answering for Remote Sensing Data, "
@@ -120,12 +122,12 @@ SOURCES: Mapping[str, Source] = {
             "vqa",
             True,
             "RSIVQA on DOTA",
-            Origin(
-                # 1.0 has 1,411 images for training and 458 for validation; which are asked about, the records say
+            Distribution(
+                # DOTA 1.0 has 1,411 training and 458 validation images; the records use some of them
                 images=None,
                 suffix="png",
                 file_pattern=r"(?:.*/)?(?P<keep>P\d+\.png)",
-                ways=(
+                url_sets=(
                     (
                         "https://drive.google.com/uc?id=1BlaGYNNEKGmT6OjZjsJ8HoUYrTTmFcO2",
                         "https://drive.google.com/uc?id=1JBWCHdyZOd9ULX0ng5C9haAt3FMPXa3v",
@@ -145,11 +147,11 @@ SOURCES: Mapping[str, Source] = {
             None,
             False,
             "UCM-Captions and RSIVQA on UC Merced land use",
-            Origin(
+            Distribution(
                 images=2_100,
                 suffix="jpg",
                 file_pattern=FLAT.format(suffix="jpg"),
-                ways=(),
+                url_sets=(),
                 by_hand="https://github.com/201528014227051/RSICD_optimal (UCM-Captions)",
                 licence="for research; the images are in the public domain (USGS)",
                 citation="Yang, Newsam, Bag-of-Visual-Words and Spatial Extensions for Land-Use Classification, "
@@ -163,11 +165,11 @@ SOURCES: Mapping[str, Source] = {
             "captioning",
             False,
             "Captions of drone images",
-            Origin(
+            Distribution(
                 images=None,
                 suffix="jpg",
                 file_pattern=FLAT.format(suffix="jpg"),
-                ways=(),
+                url_sets=(),
                 by_hand="the authors (Hoxha, Melgani; University of Trento)",
                 licence="on request",
                 citation="Hoxha, Melgani, A Novel SVM-Based Decoder for Remote Sensing Image Captioning, "
@@ -178,26 +180,26 @@ SOURCES: Mapping[str, Source] = {
 }
 DEFAULT_SOURCES = tuple(source.name for source in SOURCES.values() if source.default)
 
-# the source of images whose paths have no folder, where it is not named
+# default name of the source of images whose paths have no folder
 UNNAMED = "unnamed"
 
 
 def source_of(image_path: str, unnamed: str = UNNAMED) -> str:
-    """The source of an image: the first folder of its path, or `unnamed` for a path without a folder."""
+    """The source of an image: the first folder of its path, or `unnamed` where the path has no folder."""
     folder, slash, _ = image_key(image_path).partition("/")
     return folder if slash else unnamed
 
 
 def require_known(names: Iterable[str], unnamed: str | None = None) -> None:
-    """Raise ConfigError, naming the first, for sources that are neither in the registry nor `unnamed`."""
+    """Raise ConfigError for the first name that is neither in the registry nor `unnamed`."""
     for name in names:
         if name not in SOURCES and name != unnamed:
             close = difflib.get_close_matches(name, SOURCES, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(SOURCES)}."
-            raise ConfigError(f"{name} is no source: {hint}")
+            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(SOURCES)}."
+            raise ConfigError(f"{name} is not a known source: {hint}")
 
 
 def type_of_question(source: str, question: str, answer: str) -> QuestionType:
-    """The type of a question of a source, by the question and its true answer."""
+    """The type of a source's question, from the question and its true answer."""
     patterns = SOURCES[source].questions if source in SOURCES else PATTERNS
     return question_type(question, answer, patterns)

@@ -1,18 +1,20 @@
-"""The limits of the house: short functions, short files, few parameters, and no package among the tests."""
+"""Code limits: short functions, short files, few parameters, docstrings, no package among the tests."""
 
 import ast
 from collections.abc import Iterator
 
 from support.locations import REPO
 
-OURS = [path for room in ("flows", "tasks", "deployments", "tests") for path in sorted((REPO / room).rglob("*.py"))]
+OURS = [
+    path for package in ("flows", "tasks", "deployments", "tests") for path in sorted((REPO / package).rglob("*.py"))
+]
 CODE_LINES, PARAMETERS, FILE_LINES = 40, 6, 300
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions() -> Iterator[tuple[str, Function]]:
-    """Every function with its place, such as tasks/files.py:20 sync."""
+    """Every function with its location, such as tasks/files.py:20 sync."""
     for path in OURS:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, Function):
@@ -56,7 +58,7 @@ def test_no_folder_of_tests_is_a_package() -> None:
     assert list((REPO / "tests").rglob("__init__.py")) == []
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [
         path.relative_to(REPO)
         for path in OURS
@@ -66,6 +68,6 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
-def test_rooms_are_named_for_their_topic() -> None:
+def test_modules_are_named_for_their_topic() -> None:
     nameless = {"utils", "helpers", "common", "misc", "core", "util", "helper"}
     assert [path for path in OURS if nameless.intersection({path.stem, path.parent.name})] == []

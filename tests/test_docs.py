@@ -1,4 +1,4 @@
-"""The documentation is true: its commands, settings, messages, links and examples are those of the program."""
+"""Commands, settings, messages, links and examples in the docs match the code."""
 
 import ast
 import re
@@ -17,10 +17,10 @@ from support.locations import REPO
 from flows.cli import build_parser
 from tasks.settings import ExperimentConfig
 
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
 OURS = [path for room in ("flows", "tasks", "deployments") for path in sorted((REPO / room).rglob("*.py"))]
 SECTIONS = "|".join(ExperimentConfig.model_fields)
-# of what stands in blocks without a language, these are commands; the rest are listings and folders
+# commands in code blocks without a language; all other lines are listings
 PROGRAMS = ("rsvlm", "make", "pip", "prefect", "docker", "kubectl", "cp", "printf", "set")
 ELSEWHERE = {"docker": "needs Docker", "kubectl": "needs a cluster"}
 PLACEHOLDER = re.compile(r"\bN(AME)?\b")
@@ -28,7 +28,7 @@ ON_GPUS = re.compile(r"\b(run|train) llava")
 
 
 class Command(NamedTuple):
-    """A command of a page; `before` is the text that stands between it and the block or heading before."""
+    """A command of a page; `before` is the text between it and the previous block or heading."""
 
     page: str
     line: str
@@ -66,13 +66,13 @@ RSVLM = [each for each in COMMANDS if "rsvlm " in each.line and each.program in 
 
 
 def words_of(line: str) -> list[str]:
-    """The words of an rsvlm command after its name, with what may be left out, without where its output goes."""
+    """The words of an rsvlm command after its name, with optional parts, without redirection."""
     command = re.sub(r"[\[\]]", "", line.rpartition(" | ")[2].partition(" > ")[0]) if "--set" not in line else line
     return shlex.split(command)[1:]
 
 
 @pytest.mark.parametrize("command", RSVLM, ids=lambda each: f"{each.page}: {each.line[:60]}")
-def test_a_command_is_one_that_the_program_takes(command: Command) -> None:
+def test_a_documented_command_is_accepted_by_the_parser(command: Command) -> None:
     assert build_parser().parse_args(words_of(command.line)).run
 
 
@@ -104,7 +104,7 @@ def test_what_needs_docker_or_a_cluster_says_so_and_names_files_that_are_there(c
     assert [name for name in named if not (REPO / name).exists()] == []
 
 
-def test_make_has_the_targets_that_are_named() -> None:
+def test_make_has_the_documented_targets() -> None:
     targets = set(re.findall(r"^(\w+):", read(REPO / "Makefile"), re.MULTILINE))
     named = {each.line.split()[1] for each in COMMANDS if each.program == "make"}
     assert named and named <= targets
@@ -146,7 +146,7 @@ def test_a_setting_exists_and_takes_the_value(page: str, path: str, value: str |
     if path == "training.NAME":
         return
     field = field_of(path)
-    assert field is not None, f"{page}: {path} is no setting"
+    assert field is not None, f"{page}: {path} is not a setting"
     if value is not None and path.count(".") == 1 and not PLACEHOLDER.search(value):
         kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         TypeAdapter(kind).validate_python(yaml.safe_load(value))
@@ -156,7 +156,7 @@ def test_many_settings_are_shown() -> None:
     assert len(list(shown_settings())) > 80
 
 
-def test_the_page_of_parameters_is_what_its_program_writes() -> None:
+def test_the_page_of_parameters_is_up_to_date() -> None:
     from deployments.parameters_page import PAGE, render_page
 
     assert read(PAGE) == render_page(), "write it again: python -m deployments.parameters_page"
@@ -178,7 +178,7 @@ def leaf_paths(values: dict[str, Any], before: str = "") -> Iterator[str]:
 
 @cache
 def source_texts() -> list[str]:
-    """Every text of the program, with a mark where something is put in."""
+    """Every string of the code, with \\0 for each inserted value."""
     found = []
     for path in OURS:
         for node in ast.walk(ast.parse(path.read_bytes())):
@@ -194,7 +194,7 @@ MESSAGES = re.findall(r"^\| `([^`]+)` \|", read(REPO / "docs" / "troubleshooting
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_that_is_explained_is_one_of_the_programs(message: str) -> None:
+def test_an_explained_message_exists_in_the_code(message: str) -> None:
     pattern = re.compile(".*".join(map(re.escape, message.split("..."))), re.DOTALL)
     assert any(pattern.search(text) for text in source_texts())
 
@@ -222,7 +222,7 @@ def test_a_page_has_one_title(page: Path) -> None:
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", read(PAGES[0])))
+    linked = set(re.findall(r"\]\((?:docs/)?([\w-]+\.md)\)", read(PAGES[0])))
     assert {page.name for page in PAGES[1:]} - linked == set()
 
 
@@ -261,7 +261,7 @@ def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None
     assert engine["prepare"](None).load is engine["YesEngine"] and entry["YES"].is_exact("bfloat16")
 
 
-def test_the_places_that_extending_names_are_there() -> None:
+def test_the_files_that_extending_names_exist() -> None:
     text = read(REPO / "docs" / "extending.md")
     for names, file in re.findall(r"^\| `(\w+)`.* in `(tasks/[\w/.]+)` \|", text, re.MULTILINE):
         assert re.search(rf"^(def )?{names}\b", read(REPO / file), re.MULTILINE), (names, file)

@@ -1,4 +1,4 @@
-"""What is imported when: a command line that answers at once, ranks without Prefect, and no torchvision of our own."""
+"""Imports: none that are slow for `--help`, no Prefect in training ranks, no torchvision."""
 
 import ast
 import subprocess
@@ -70,7 +70,7 @@ def test_help_and_a_wrong_argument_import_nothing_slow(arguments: list[str], cod
         "tasks.preflight.machine_checks",
     ],
 )
-def test_what_a_child_process_imports_is_free_of_prefect(module: str) -> None:
+def test_child_processes_do_not_import_prefect(module: str) -> None:
     assert "prefect" not in imported_after(f"import {module}")
 
 
@@ -90,7 +90,7 @@ def test_no_file_names_torchvision_in_an_import() -> None:
     assert naming == []
 
 
-def test_no_module_bears_the_name_of_another_package() -> None:
+def test_no_module_has_the_name_of_another_package() -> None:
     # a file entry point puts its own folder first on sys.path: a namesake there would hide the package
     ours = {path.stem for path in SOURCES} | {path.parent.name for path in SOURCES}
     others = set(packages_distributions()) - set(PACKAGES)

@@ -47,20 +47,20 @@ def test_torch_is_pinned_in_the_constraints_alone() -> None:
     assert not any(specifier.operator == "==" for specifier in required()["torch"].specifier)
 
 
-def test_the_releases_that_break_prefect_are_kept_out() -> None:
+def test_releases_that_break_prefect_are_excluded() -> None:
     # without the constraints pip would take them: users install rsvlm by itself
     specifiers = {name: required()[name].specifier for name in ("fastapi", "sqlalchemy")}
     assert not specifiers["fastapi"].contains("0.152.0") and not specifiers["sqlalchemy"].contains("2.1.0")
 
 
-def test_boto3_is_bounded_as_the_package_that_needs_few_releases_of_it() -> None:
+def test_the_bounds_of_boto3_match_aiobotocore() -> None:
     # without the bounds pip tries old releases of both for minutes and gives up over a third package
     (botocore,) = (need for need in map(Requirement, requires("aiobotocore") or ()) if need.name == "botocore")
     (boto3,) = (need for need in map(Requirement, PROJECT["optional-dependencies"]["s3"]) if need.name == "boto3")
     assert boto3.specifier == botocore.specifier
 
 
-def test_the_packages_that_are_promised_are_main_dependencies() -> None:
+def test_promised_packages_are_main_dependencies() -> None:
     main = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert main >= {"prefect", "torch", "transformers", "peft", "deepspeed", "pycocoevalcap", "boto3", "wandb"}
     assert "flash-attn" in str(PROJECT["optional-dependencies"]["gpu"])

@@ -1,4 +1,4 @@
-"""The README is whole: commands, presets, rooms and flows all stand in it; test_docs.py holds what it says."""
+"""README, docs/commands.md and CONTRIBUTING.md name all commands, presets, packages and flows."""
 
 import argparse
 import re
@@ -9,21 +9,24 @@ from support.locations import REPO
 
 from flows.cli import build_parser
 
-README = (REPO / "README.md").read_text(encoding="utf-8")
+README, COMMANDS, CONTRIBUTING = (
+    (REPO / name).read_text(encoding="utf-8") for name in ("README.md", "docs/commands.md", "CONTRIBUTING.md")
+)
+MOST_LINES = 130
 PRESETS = REPO / "deployments" / "presets"
 
 
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def section(page: str, title: str) -> str:
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def code_blocks(text: str) -> list[str]:
     return re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL)
 
 
-def asked_commands() -> list[list[str]]:
-    """The words of every rsvlm command in the README, in code blocks and between backticks."""
-    joined = README.replace("\\\n", " ")
+def shown_commands(page: str) -> list[list[str]]:
+    """The words of every rsvlm command of a page, in code blocks and between backticks."""
+    joined = page.replace("\\\n", " ")
     lines = [line for block in code_blocks(joined) for line in block.split("\n")]
     pieces = [*lines, *re.findall(r"`([^`\n]+)`", joined)]
     found = (re.match(r"(?:\.venv/bin/)?rsvlm ([a-z].*)", piece) for piece in pieces)
@@ -47,8 +50,8 @@ def all_commands(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) 
 
 
 def tree_paths() -> Iterator[Path]:
-    """Every path of the README's tree; files of a folder stand two columns further in."""
-    (block,) = code_blocks(section("The tree"))
+    """Every path of the tree in CONTRIBUTING.md; the files of a folder are indented by two columns."""
+    (block,) = code_blocks(section(CONTRIBUTING, "The tree"))
     folder = Path()
     for line in block.rstrip("\n").split("\n"):
         names = re.match(r"\s*((?:[\w.-]+(?:\.py|/)(?: |$))*)", line)
@@ -62,24 +65,33 @@ def tree_paths() -> Iterator[Path]:
             yield from (folder / name for name in listed)
 
 
-def test_the_first_two_commands_stand_first() -> None:
-    assert [block.strip() for block in code_blocks(README)[:2]] == [
+def test_readme_is_short() -> None:
+    assert README.count("\n") <= MOST_LINES
+
+
+def test_quick_start_has_two_commands() -> None:
+    assert [block.strip() for block in code_blocks(section(README, "Quick start"))] == [
         "make demo",
         ".venv/bin/rsvlm run real-cpu --set data.root=FOLDER",
     ]
 
 
-def test_every_command_stands_in_the_table() -> None:
-    table = "\n".join(line for line in section("Commands").split("\n") if line.startswith("|"))
+def test_the_table_of_commands_is_complete() -> None:
+    table = "\n".join(line for line in COMMANDS.split("\n") if line.startswith("|"))
     lacking = [name for name in map(" ".join, all_commands(build_parser())) if f"`rsvlm {name}" not in table]
     assert lacking == []
 
 
-def test_every_preset_is_named_and_every_named_preset_exists() -> None:
-    named = {words[1] for words in asked_commands() if words[0] in ("run", "config") and len(words) > 1}
+def test_every_preset_is_described_and_every_named_preset_exists() -> None:
+    named = {
+        words[1]
+        for page in (README, COMMANDS)
+        for words in shown_commands(page)
+        if words[0] in ("run", "config") and len(words) > 1
+    }
     known = {path.stem for path in PRESETS.glob("*.yaml")}
-    assert named - {"PRESET_OR_YAML"} <= known
-    assert all(f"`{name}`" in README for name in known)
+    assert named - {"PRESET_OR_YAML", "mine.yaml"} <= known
+    assert all(f"| `{name}` |" in COMMANDS for name in known)
 
 
 def test_the_tree_exists() -> None:
@@ -88,13 +100,13 @@ def test_the_tree_exists() -> None:
     assert [path for path in paths if not (REPO / path).exists()] == []
 
 
-def test_the_tree_names_every_room_and_every_flow() -> None:
-    there = {path for room in ("flows", "tasks") for path in (REPO / room).iterdir() if path.name[0] not in "._"}
+def test_the_tree_names_every_package_and_every_flow() -> None:
+    there = {path for package in ("flows", "tasks") for path in (REPO / package).iterdir() if path.name[0] not in "._"}
     named = {REPO / path for path in tree_paths()}
     assert {path.relative_to(REPO) for path in there - named if path.suffix == ".py" or path.is_dir()} == set()
 
 
 def test_the_make_commands_exist() -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
+    named = set(re.findall(r"^make (\w+)", section(CONTRIBUTING, "Four commands"), flags=re.MULTILINE))
     assert named == {"demo", "test", "check", "bench"} == set(re.findall(r"^(\w+): \$\(INSTALLED\)", makefile, re.M))

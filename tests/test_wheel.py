@@ -1,4 +1,4 @@
-"""A wheel holds all that the code reads, and works from anywhere, with no checkout beside it."""
+"""A wheel contains all files that the code reads, and works from any folder, without a checkout."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ assert all(template_of(kind)["variables"] for kind in ("process", "docker", "kub
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: a build leaves its own files beside what it builds."""
+    """Built from a copy, since a build writes into its source folder."""
     pytest.importorskip("setuptools", "77")
     folder = tmp_path_factory.mktemp("wheel")
     for name in (*PACKAGES, "infra"):
@@ -48,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Path:
-    """A folder that holds what the wheel holds."""
+    """A folder with the content of the wheel."""
     folder = wheel.with_name("site")
     ZipFile(wheel).extractall(folder)
     return folder
@@ -75,13 +75,13 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert names == there
 
 
-def test_what_the_code_reads_is_found_from_anywhere(site: Path, tmp_path: Path) -> None:
+def test_files_that_the_code_reads_are_found_from_any_folder(site: Path, tmp_path: Path) -> None:
     done = installed(site, tmp_path, "-c", f"SITE = {str(site)!r}\n{READ}")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", [["--help"], ["config", "demo"], ["config", "llava-1.5-7b-lora"]])
-def test_commands_run_from_anywhere(site: Path, tmp_path: Path, command: list[str]) -> None:
+def test_commands_run_from_any_folder(site: Path, tmp_path: Path, command: list[str]) -> None:
     done = installed(site, tmp_path, "-m", "flows.cli", *command)
     assert done.returncode == 0 and done.stdout, done.stderr
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""One module a group of commands; each adds its parsers to the command line."""
+"""One module per group of commands; each adds its parsers to the command line."""
 
 from types import ModuleType
 

@@ -3,19 +3,23 @@
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flows.commands.going_on import going_on
+from flows.commands.experiment import resume_hint
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
-    from tasks.data.set_files import Written
+    from argparse import _SubParsersAction
+
+    from tasks.data.set_files import WrittenFile
+
+    Subparsers = _SubParsersAction[argparse.ArgumentParser]
 
 SOURCES = ",".join(DEFAULT_SOURCES)
 PROTOCOLS = ("grouped", "reference")
 
 
-def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parsers(subparsers: "Subparsers") -> None:
     """Add `data fetch|filter|split|reduce|audit`."""
     parser = subparsers.add_parser("data", help="fetch the sources; filter, split, reduce or audit instruction files")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -26,27 +30,30 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_audit(actions)
 
 
-def _add_fetch(actions: Any) -> None:
+def _add_fetch(actions: "Subparsers") -> None:
     parser = actions.add_parser("fetch", help="download the sources and lay them out", description=run_fetch.__doc__)
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="data folder")
     parser.add_argument(
-        "--sources", default=SOURCES, metavar="NAMES", help="sources to fetch, with commas (default: %(default)s)"
+        "--sources",
+        default=SOURCES,
+        metavar="NAMES",
+        help="sources, separated by commas (default: %(default)s)",
     )
-    for option, what in (("archive", "an archive or folder of yours"), ("mirror", "an address that is tried first")):
+    for option, what in (("archive", "your own archive or folder"), ("mirror", "a URL that is tried first")):
         parser.add_argument(
             f"--{option}",
             action="append",
             default=[],
-            metavar="NAME=PLACE",
-            help=f"{what}, for a source or instructions; again for a further part",
+            metavar="NAME=PATH_OR_URL",
+            help=f"{what}, for a source or instructions; repeat it for further parts",
         )
     parser.add_argument(
-        "--endpoint-url", metavar="URL", help="address of an S3-compatible server, for s3 addresses (default: AWS)"
+        "--endpoint-url", metavar="URL", help="URL of an S3-compatible server, for s3 URLs (default: AWS)"
     )
     parser.set_defaults(run=run_fetch)
 
 
-def _add_filter(actions: Any) -> None:
+def _add_filter(actions: "Subparsers") -> None:
     parser = actions.add_parser("filter", help="keep the records of some sources", description=run_filter.__doc__)
     parser.add_argument("raw", type=Path, metavar="RAW.json", help="instruction file")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
@@ -54,13 +61,13 @@ def _add_filter(actions: Any) -> None:
         "--sources",
         default=SOURCES,
         metavar="NAMES",
-        help="sources to keep, with commas, or all (default: %(default)s)",
+        help="sources to keep, separated by commas, or all (default: %(default)s)",
     )
     add_source(parser)
     parser.set_defaults(run=run_filter)
 
 
-def _add_split(actions: Any) -> None:
+def _add_split(actions: "Subparsers") -> None:
     parser = actions.add_parser("split", help="divide records into train, val and test", description=run_split.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for data_train.json and so on")
@@ -72,14 +79,14 @@ def _add_split(actions: Any) -> None:
         type=float,
         default=0.2,
         metavar="SHARE",
-        help="share for the test; the rest validates (default: %(default)s)",
+        help="share for the test set; the rest is for validation (default: %(default)s)",
     )
     _add_drawing(parser)
     add_source(parser)
     parser.set_defaults(run=run_split)
 
 
-def _add_reduce(actions: Any) -> None:
+def _add_reduce(actions: "Subparsers") -> None:
     parser = actions.add_parser("reduce", help="keep a share of a test set", description=run_reduce.__doc__)
     parser.add_argument("test", type=Path, metavar="TEST.json", help="test set")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
@@ -89,28 +96,28 @@ def _add_reduce(actions: Any) -> None:
     parser.set_defaults(run=run_reduce)
 
 
-def _add_audit(actions: Any) -> None:
-    parser = actions.add_parser("audit", help="find what of the test stands in training", description=run_audit.__doc__)
+def _add_audit(actions: "Subparsers") -> None:
+    parser = actions.add_parser("audit", help="find test data that leaks into training", description=run_audit.__doc__)
     parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="instruction file")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder that image paths begin in")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder that image paths start from")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--sets", type=Path, metavar="SETS_DIR", help="folder with data_train.json and data_test.json")
     parser.set_defaults(run=run_audit)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=28, metavar="N", help="seed of the draw (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=28, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
         default=PROTOCOLS[0],
-        help="grouped: all records of an image stay together; reference: as the reference scripts do "
+        help="grouped: all records of an image stay together; reference: as the reference scripts "
         "(default: %(default)s)",
     )
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add `--source`, the name of a source that paths of images do not tell."""
+    """Add `--source`, the name of the source of images whose paths have no folder."""
     parser.add_argument(
         "--source",
         default=UNNAMED,
@@ -120,37 +127,37 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> None:
-    """Fetch the instruction file and the images of the sources; started again, it goes on with what is lacking."""
+    """Fetch the instruction file and the images of the sources; run again, it fetches what is missing."""
     from deployments.configuration import data_config
     from flows.embedded import open_prefect
-    from tasks.data.fetching.all_sources import require_obtainable
+    from tasks.data.fetching.all_sources import require_fetchable
     from tasks.data.fetching.request import FetchRequest
 
     config = data_config(
-        sources=_names(options.sources), archives=_places(options.archive), mirrors=_places(options.mirror)
+        sources=_names(options.sources), archives=_locations(options.archive), mirrors=_locations(options.mirror)
     )
     root = options.root.absolute()
-    # a wrong name or path is told at once, before a server is started
-    require_obtainable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
-    with going_on(options, lambda: "what was fetched is kept"):
+    # a wrong name or path is reported at once, before a server is started
+    require_fetchable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
+    with resume_hint(options, lambda: "what was fetched is kept"):
         open_prefect()
         from flows.fetch_data import fetch_data_flow
 
         found = fetch_data_flow(root, config, options.endpoint_url)
     for source in found:
-        print(f"{source.name}: {source.images} images, {source.missing} that records ask for are missing")
+        print(f"{source.name}: {source.images} images, {source.missing} images of records are missing")
 
 
-def _places(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def _locations(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
     from tasks.errors import ConfigError
 
-    places: dict[str, tuple[str, ...]] = {}
+    locations: dict[str, tuple[str, ...]] = {}
     for text in given:
-        name, sign, place = text.partition("=")
-        if not (name and sign and place):
-            raise ConfigError(f"{text} says nothing of where: write it as NAME=PLACE.")
-        places[name] = (*places.get(name, ()), place)
-    return places
+        name, sign, location = text.partition("=")
+        if not (name and sign and location):
+            raise ConfigError(f"{text} lacks a name, a path or a URL: write it as NAME=PATH_OR_URL.")
+        locations[name] = (*locations.get(name, ()), location)
+    return locations
 
 
 def _names(text: str) -> list[str]:
@@ -158,20 +165,20 @@ def _names(text: str) -> list[str]:
 
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise ConfigError("--sources names no source: give some, such as NWPU,RSICD.")
+        raise ConfigError("--sources is empty: give some, such as NWPU,RSICD.")
     return names
 
 
 def run_filter(options: argparse.Namespace) -> None:
-    """Write the records of the asked sources, and beside them a manifest that counts what was dropped, by reason."""
+    """Write the records of the chosen sources, and a manifest that counts the dropped records by reason."""
     from tasks.data.set_files import filter_file
 
     _print_written([filter_file(options.raw, options.out, _names(options.sources), options.source)])
 
 
 def run_split(options: argparse.Namespace) -> None:
-    """Write data_train.json, data_val.json and data_test.json, each with its manifest; where the shares of train and
-    test make 1, there is no data_val.json."""
+    """Write data_train.json, data_val.json and data_test.json, each with its manifest; without data_val.json where the
+    shares of train and test sum to 1."""
     from tasks.data.set_files import SplitParameters, split_file
 
     parameters = SplitParameters(options.train, options.test, options.seed, options.protocol)
@@ -179,7 +186,7 @@ def run_split(options: argparse.Namespace) -> None:
 
 
 def run_reduce(options: argparse.Namespace) -> None:
-    """Write a share of a test set, the same one for the same seed, with its manifest."""
+    """Write a share of a test set, and its manifest; the same seed gives the same share."""
     from tasks.data.set_files import reduce_file
 
     draw = (options.ratio, options.seed, options.protocol)
@@ -187,29 +194,30 @@ def run_reduce(options: argparse.Namespace) -> None:
 
 
 def run_audit(options: argparse.Namespace) -> None:
-    """Write audit.json, audit.html and, with --sets, clean_test.json; print how much of the test training shows."""
-    from tasks.data.duplicates.audit import audit_file, images_of
+    """Write audit.json, audit.html and, with --sets, clean_test.json; print how much of the test set leaks."""
+    from tasks.data.duplicates.audit import audit_file, describe_images
 
     audited = audit_file(options.dataset, options.images, options.out, options.sets)
     found = audited.findings
-    print(f"{images_of(found)}, {len(found['pairs'])} pairs show the same, {found['pairs_across_sets']} across sets")
+    pairs = f"{len(found['pairs'])} near-duplicate pairs, {found['pairs_across_sets']} across sets"
+    print(f"{describe_images(found)}, {pairs}")
     if test := found.get("test_images"):
         print(f"{test['clean']} of {test['images']} test images are clean: {audited.clean_test}")
     print(audited.page)
 
 
-def _print_written(files: Iterable["Written"]) -> None:
-    from tasks.turn_tasks import add_up, describe_tasks
+def _print_written(files: Iterable["WrittenFile"]) -> None:
+    from tasks.turn_tasks import describe_tasks, sum_counts
 
     dropped: Mapping[str, int] = {}
     tasks = []
     for written in files:
-        state = "written" if written.new else "already there from the same input and settings, left as it is"
+        state = "written" if written.new else "kept: already written from the same input and settings"
         kept = ", ".join(f"{source} {number}" for source, number in written.kept.items()) or "no records"
         print(f"{written.path}: {kept} ({state})")
         dropped = written.dropped
         tasks.append(written.tasks)
-    for line in describe_tasks(add_up(tasks)):
+    for line in describe_tasks(sum_counts(tasks)):
         print(f"  {line}")
     for reason, number in dropped.items():
         print(f"  dropped {number}: {reason}")

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from tasks.errors import ConfigError, DataError
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
     from tasks.settings import TrainingConfig
     from tasks.training.inspect_samples import Inspector
     from tasks.training.samples import Limit
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(f"{options.images} is no folder: give the folder that the records' image paths begin in.")
     records = read_records(options.data)
     limit = Limit(longest, split=TrainingConfig().split_long_conversations)
-    inspector = Inspector(load_reader(options.model), options.images, limit, options.pixels)
+    inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels)
     for record in records:
         # in ASCII: any text fits into any terminal's encoding
         print(json.dumps(inspector.show(record)))

@@ -1,4 +1,4 @@
-"""`rsvlm merge`: base and adapter into one model directory."""
+"""`rsvlm merge`: merge an adapter and its base into one model directory."""
 
 import argparse
 from pathlib import Path
@@ -25,31 +25,31 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--format",
         choices=("transformers", "llava"),
         default="transformers",
-        help="layout of the directory: transformers (default), or llava: as the original LLaVA code reads it",
+        help="layout of the directory: transformers (default), or llava for the original LLaVA code",
     )
     parser.add_argument(
         "--dtype",
         choices=("base", "float32", "bfloat16", "float16"),
         default="base",
-        help="type of the merged weights (default: as the base model's)",
+        help="dtype of the merged weights (default: the base model's)",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="compare answers with those of base and adapter before the directory is there; takes both in fp32",
+        help="compare answers with those of base and adapter before the directory appears; loads both in float32",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="REPORT_DIR", help="a report directory, whose scores go into the model card"
+        "--report", type=Path, metavar="REPORT_DIR", help="a report directory whose scores are added to the model card"
     )
     parser.set_defaults(run=run_merge)
 
 
 def run_merge(options: argparse.Namespace) -> None:
-    """Merge a checkpoint into its base model and print the written directory, which is there whole or not at all."""
-    from tasks.merging.checkpoints import merge_checkpoint
+    """Merge a checkpoint into its base model and print the written directory, which appears complete or not at all."""
+    from tasks.merging.merge import merge_checkpoint
     from tasks.merging.model_card import scores_in
-    from tasks.merging.model_directory import Form
+    from tasks.merging.model_directory import MergeOptions
 
     facts = scores_in(options.report) if options.report else ()
-    form = Form(options.dtype, options.format, options.verify, facts, options.projector)
-    print(merge_checkpoint(options.base, options.adapter, options.out, form).path)
+    merge_options = MergeOptions(options.dtype, options.format, options.verify, facts, options.projector)
+    print(merge_checkpoint(options.base, options.adapter, options.out, merge_options).path)

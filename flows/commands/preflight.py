@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from flows.commands.experiment import add_experiment, add_place, run_name
+from flows.commands.experiment import add_experiment, add_run_folder, run_name
 
 USER_ERROR = 2
 
@@ -15,7 +15,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     # the arguments of `rsvlm run`, so that its command can be given as it is
     add_experiment(parser)
-    add_place(parser)
+    add_run_folder(parser)
     parser.set_defaults(run=show_preflight)
 
 

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
-    from tasks.model.configuration import require_model_config
+    from tasks.model.llava.model_config import require_model_config
     from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK
     from tasks.serving.http_server import bind_socket

@@ -1,5 +1,5 @@
-# Training and answering on NVIDIA GPUs, with flash-attn and DeepSpeed. The driver comes from the host
-# (nvidia-container-toolkit); nvcc is in the image, as DeepSpeed builds its operators when they are first used.
+# Training and inference on NVIDIA GPUs, with flash-attn and DeepSpeed. The driver comes from the host
+# (nvidia-container-toolkit); nvcc is in the image, since DeepSpeed builds its operators on first use.
 #   docker build -f infra/docker/training.Dockerfile -t rsvlm-training .
 #   docker run --gpus all --shm-size 16g -v WORKSPACE:/workspace -v DATA:/data:ro rsvlm-training \
 #       rsvlm run llava-1.5-7b-lora --set data.root=/data --workspace /workspace
@@ -14,11 +14,11 @@ RUN apt-get update \
 
 WORKDIR /opt/rsvlm
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 CUDA_HOME=/usr/local/cuda
-# must be of the CUDA version above
+# must match the CUDA version above
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cu128
 COPY infra/constraints.txt infra/constraints.txt
 RUN pip install --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple -c infra/constraints.txt torch
-# built against this very PyTorch, so not in isolation; with fewer jobs where memory is short
+# built against the installed PyTorch, so without build isolation; use fewer jobs if memory is short
 ARG MAX_JOBS=4
 RUN pip install -c infra/constraints.txt packaging setuptools wheel ninja psutil \
     && MAX_JOBS=$MAX_JOBS pip install --no-build-isolation 'flash-attn>=2.7'

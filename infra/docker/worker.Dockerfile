@@ -10,7 +10,7 @@ RUN apt-get update \
 WORKDIR /opt/rsvlm
 ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 COPY infra/constraints.txt infra/constraints.txt
-# first and alone: the largest layer changes the least
+# first, in its own layer: the largest layer changes least often
 RUN pip install --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple \
         -c infra/constraints.txt torch
 COPY pyproject.toml README.md LICENSE prefect.yaml ./

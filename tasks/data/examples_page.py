@@ -1,17 +1,18 @@
-"""A page of examples of a dataset: images of each source with what is asked and answered."""
+"""An HTML page of examples of a dataset: images of each source with their questions and answers."""
 
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.data.records_file import Record
+from tasks.data.records_file import by_source
 from tasks.image_paths import image_file
 from tasks.prompt_text import without_placeholder
-from tasks.sources import UNNAMED, source_of
+from tasks.record_reader import Record
+from tasks.sources import UNNAMED
 
-EXAMPLES, TURNS, SIDE = 6, 6, 160
+EXAMPLES, TURNS, SIDE_PX = 6, 6, 160
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#1c2430;"
     "background:#fff}h2{margin-top:2rem}.row{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));"
@@ -22,19 +23,17 @@ STYLE = (
 )
 
 
-def sample_page(records: Sequence[Record], images: Path, unnamed: str = UNNAMED) -> str:
-    """HTML with some records of each source, evenly spaced, their images small and within the page."""
-    sources: dict[str, list[Record]] = {}
-    for record in records:
-        sources.setdefault(source_of(record["image"], unnamed), []).append(record)
+def examples_page(records: Sequence[Record], images: Path, unnamed: str = UNNAMED) -> str:
+    """An HTML page with some records of each source, evenly spaced, and their images as embedded thumbnails."""
     parts = [
-        f"<h2>{html.escape(name)}</h2><div class=row>{_row(chosen, images)}</div>" for name, chosen in sources.items()
+        f"<h2>{html.escape(name)}</h2><div class=row>{_row(chosen, images)}</div>"
+        for name, chosen in by_source(records, unnamed).items()
     ]
-    return page("Samples of the dataset", "".join(parts))
+    return page("Examples of the dataset", "".join(parts))
 
 
 def page(title: str, body: str) -> str:
-    """A whole HTML page."""
+    """A complete HTML page."""
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}</html>\n"
@@ -51,17 +50,17 @@ def _article(record: Record, images: Path) -> str:
     return f"<article>{thumbnail(image_file(images, record['image']))}<div>{turns}</div></article>"
 
 
-def _turn(turn: dict[str, str]) -> str:
+def _turn(turn: Mapping[str, str]) -> str:
     text = without_placeholder(turn["value"])
     return f'<p class="{"q" if turn["from"] == "human" else "a"}">{html.escape(text)}</p>'
 
 
 def thumbnail(path: Path) -> str:
-    """An image as an element that holds it, small."""
+    """An <img> element with a JPEG of at most 160 x 160 pixels as a data URL."""
     from tasks.model.images import read_image
 
     image = read_image(path)
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((SIDE_PX, SIDE_PX))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     data = base64.b64encode(buffer.getvalue()).decode()

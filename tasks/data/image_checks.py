@@ -1,13 +1,19 @@
-"""What one image file is: whole or broken, of which kind and size, its hash, and how it looks from afar."""
+"""Check the image files of records: damage, format, size, SHA-256 and, on request, pixels for a perceptual hash."""
 
 import hashlib
 import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
-from tasks.data.duplicates.perceptual_hash import SIDE, Look, look_of
+from tasks.data.duplicates.perceptual_hash import SIDE, HashPixels, hash_pixels_of
+from tasks.data.fetching.layout import files_of
 from tasks.errors import DataError
+from tasks.files import digest_of
+from tasks.image_paths import image_key
 from tasks.model.image_limits import (
     FORMATS,
     TooLargeError,
@@ -16,13 +22,16 @@ from tasks.model.image_limits import (
     require_small_exif,
     require_small_file,
 )
+from tasks.processes import map_in_processes
+from tasks.record_reader import Record
+from tasks.sources import SOURCES
 
 MISSING = "image file missing"
 EMPTY = "image file empty"
 UNREADABLE = "image cannot be read"
 TOO_LARGE = "image is too large to be read"
 BROKEN = frozenset({EMPTY, UNREADABLE, TOO_LARGE})
-OTHER_KIND = "of another kind than its name says"
+OTHER_KIND = "format does not match the file name"
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -35,11 +44,14 @@ SUFFIXES = {
     "JPEG2000": (".jp2", ".j2k"),
 }
 END_OF_JPEG = b"\xff\xd9"
+# Starting a process costs as much as decoding some hundred small images.
+IN_PROCESSES_FROM = 300
+CHUNK = 64
 
 
 @dataclass(frozen=True)
 class ImageState:
-    """What was found at an image's path: `fault` alone where there is no file, a `look` where asked."""
+    """The result of checking one image path: only `fault` where there is no file, `hash_pixels` only on request."""
 
     fault: str | None = None
     note: str | None = None
@@ -48,26 +60,58 @@ class ImageState:
     height: int = 0
     size_bytes: int = 0
     sha256: str | None = None
-    look: Look | None = None
+    hash_pixels: HashPixels | None = None
 
 
-def state_of(path: str, with_look: bool) -> ImageState:
-    """Read and decode an image file once; whatever is wrong with it is told in `fault`.
+def images_digest(images: Path, names: Iterable[str]) -> str:
+    """One digest of path, size and modification time of images, without reading them; missing ones count as such."""
+    return digest_of([[name, _file_state(images / image_key(name))] for name in sorted(set(names))])
 
-    Of a JPEG every bit is decoded, which is where damage shows, but the finest detail (and without a look, the colours)
-    are not computed from the coefficients: that cannot fail. The same files are found broken as by a decode to all
-    pixels.
+
+def _file_state(path: Path) -> list[int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [state.st_size, state.st_mtime_ns]
+
+
+def check_images(
+    images: Path, names: Collection[str], with_hash: bool = False, workers: int | None = None
+) -> dict[str, ImageState]:
+    """Read, decode and hash each image once, in `workers` processes, by default one per CPU."""
+    paths = [f"{images}/{image_key(name)}" for name in names]
+    return dict(zip(names, _check_paths(paths, with_hash, workers or os.cpu_count() or 1), strict=True))
+
+
+def _check_paths(paths: Sequence[str], with_hash: bool, workers: int) -> list[ImageState]:
+    check = partial(check_image, with_hash=with_hash)
+    if len(paths) < IN_PROCESSES_FROM or workers < 2:
+        return list(map(check, paths))
+    return map_in_processes(check, paths, workers, CHUNK)
+
+
+def faults_in(states: Mapping[str, ImageState]) -> dict[str, str]:
+    """The faults of the images that cannot be used, by name."""
+    return {name: state.fault for name, state in states.items() if state.fault}
+
+
+def check_image(path: str, with_hash: bool) -> ImageState:
+    """Read and decode an image file once; any problem is reported in `fault`.
+
+    Every bit of a JPEG is decoded, where damage shows, but the highest frequencies (and, without a hash, the colours)
+    are not computed from the coefficients, which cannot fail. So the same files are found broken as by a full decode.
     """
     try:
         with opened_file(path) as file:
-            return _state_of(path, file, with_look)
+            return _state_of(path, file, with_hash)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return ImageState(MISSING)
     except OSError:
         return ImageState(UNREADABLE)
 
 
-def _state_of(path: str, file: BufferedReader, with_look: bool) -> ImageState:
+def _state_of(path: str, file: BufferedReader, with_hash: bool) -> ImageState:
     found: dict[str, Any] = {"size_bytes": os.fstat(file.fileno()).st_size}
     try:
         require_small_file(file, path)
@@ -75,43 +119,73 @@ def _state_of(path: str, file: BufferedReader, with_look: bool) -> ImageState:
         found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         if not found["size_bytes"]:
             return ImageState(EMPTY, **found)
-        return _decoded(path, file, found, with_look)
+        return _decoded(path, file, found, with_hash)
     except TooLargeError:
         return ImageState(TOO_LARGE, **found)
     except Exception:
-        # decoders raise whatever they stumble over in a damaged file
+        # decoders raise errors of any type for a damaged file
         return ImageState(UNREADABLE, **found)
 
 
-def _decoded(path: str, file: BufferedReader, found: dict[str, Any], with_look: bool) -> ImageState:
-    look = None
+def _decoded(path: str, file: BufferedReader, found: dict[str, Any], with_hash: bool) -> ImageState:
+    pixels = None
     with opened_image(file, path) as image:
         kind = image.format or ""
         found |= {"kind": kind, "width": image.width, "height": image.height}
-        # a look is taken from twice its own pixels; without one nobody sees any
-        image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_look else ("L", (1, 1))))
+        # hash pixels are computed from twice their size; without them the decoded pixels are not used
+        image.draft(*(("RGB", (2 * SIDE, 2 * SIDE)) if with_hash else ("L", (1, 1))))
         image.load()
         require_small_exif(image, path)
-        # images of floats may hold no number at all
-        if with_look or image.mode == "F":
-            look = look_of(image)
-    # its pixels are let go before the file is gone through
+        # an image of floats may hold no finite number
+        if with_hash or image.mode == "F":
+            pixels = hash_pixels_of(image)
+    # frees the decoded pixels before the whole file is read
     del image
-    _require_whole(kind, file, found["size_bytes"])
+    _require_complete(kind, file, found["size_bytes"])
     if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
         found["note"] = OTHER_KIND
-    return ImageState(**found, look=look if with_look else None)
+    return ImageState(**found, hash_pixels=pixels if with_hash else None)
 
 
-def _require_whole(kind: str, file: BufferedReader, size: int) -> None:
-    """Find what a decoder overlooks: a JPEG whose end is missing or zeros, a PNG whose checksums are wrong."""
+def _require_complete(kind: str, file: BufferedReader, size: int) -> None:
+    """Find damage that decoders overlook: a JPEG whose end is missing or zeros, a PNG with wrong checksums."""
     from PIL import Image
 
     file.seek(size // 2)
-    # what stands behind the end is some camera's, but not half of the file
+    # some cameras append data after the end marker, but not half of the file
     if kind == "JPEG" and END_OF_JPEG not in file.read():
         raise DataError("the end of the image is missing")
     if kind == "PNG":
         file.seek(0)
         with Image.open(file, formats=FORMATS) as again:
             again.verify()
+
+
+def image_report(
+    images: Path, records: Sequence[Record], states: Mapping[str, ImageState], sources: Collection[str]
+) -> dict[str, Any]:
+    """The content of verification.json: faults with the ids of their records, files of another format than their name,
+    and files that no record refers to."""
+    ids: dict[str, list[str | int]] = {}
+    for record in records:
+        ids.setdefault(record["image"], []).append(record["id"])
+    return {
+        "version": 1,
+        "images": len(states),
+        "faults": [
+            {"image": name, "reason": state.fault, "records": ids[name]}
+            for name, state in states.items()
+            if state.fault
+        ],
+        "noticed": [
+            {"image": name, "what": state.note, "kind": state.kind} for name, state in states.items() if state.note
+        ],
+        "unreferenced": _unreferenced(images, states, sources),
+    }
+
+
+def _unreferenced(images: Path, names: Collection[str], sources: Collection[str]) -> list[str]:
+    referenced = {image_key(name) for name in names}
+    folders = [images / SOURCES[name].folder for name in sources if name in SOURCES]
+    found = (path.relative_to(images).as_posix() for folder in folders if folder.is_dir() for path in files_of(folder))
+    return [name for name in found if name not in referenced]

@@ -7,14 +7,15 @@ Groups = Mapping[str, Sequence[int]]
 
 
 def divide(groups: Groups, targets: Sequence[int], seed: str) -> list[list[int]]:
-    """Divide groups into as many parts as there are targets; each part comes as near to its target as sizes allow.
+    """Divide groups into one part per target size; each part is as close to its target as the group sizes allow.
 
-    The order of the groups plays no part: names are ranked by a hash, the same on every machine.
+    Returns the record indices of each part. The order of the groups does not matter: names are ranked by a hash that is
+    the same on every machine.
     """
     parts: list[list[str]] = [[] for _ in targets]
     filled = [0] * len(targets)
-    # Large groups first, while there is room, and spread over the parts by how full they are:
-    # otherwise images with many records would gather in one part.
+    # Large groups first, while there is room, each to the part that is filled least:
+    # otherwise images with many records would collect in one part.
     for name in sorted(groups, key=lambda name: (-len(groups[name]), _rank(name, seed))):
         part = _emptiest(filled, targets, len(groups[name]))
         parts[part].append(name)
@@ -24,7 +25,7 @@ def divide(groups: Groups, targets: Sequence[int], seed: str) -> list[list[int]]
 
 
 def smallest(groups: Groups, seed: str) -> list[int]:
-    """The smallest of the groups, where a share of less than one group is still to be more than nothing."""
+    """The record indices of the smallest group, for a share that is less than any group but must not be empty."""
     return list(groups[min(groups, key=lambda name: (len(groups[name]), _rank(name, seed)))])
 
 
@@ -40,7 +41,7 @@ def _emptiest(filled: Sequence[int], targets: Sequence[int], size: int) -> int:
 
 
 def _settle(parts: list[list[str]], filled: list[int], targets: Sequence[int], groups: Groups) -> None:
-    """Move a group, or exchange two, as long as that brings the parts nearer to their targets."""
+    """Move or swap groups for as long as that brings the parts closer to their targets."""
     while change := next(_improvements(parts, filled, targets, groups), None):
         giver, taker, given, taken = change
         parts[giver].remove(given)
@@ -60,7 +61,7 @@ def _improvements(
     excess = [have - target for have, target in zip(filled, targets, strict=True)]
     for giver in range(len(parts)):
         for taker in range(len(parts)):
-            # only a part with too much gives to one with too little
+            # only from a part above its target to one below
             if excess[giver] <= 0 or excess[taker] >= 0:
                 continue
             before = excess[giver] ** 2 + excess[taker] ** 2
@@ -70,7 +71,7 @@ def _improvements(
 
 
 def _shifts(giving: Sequence[str], taking: Sequence[str], groups: Groups) -> Iterator[tuple[str, str | None, int]]:
-    # one name of each size stands for all of that size
+    # one name of each size represents all groups of that size
     given_by_size = {len(groups[name]): name for name in giving}
     taken_by_size = {len(groups[name]): name for name in taking}
     for size, given in given_by_size.items():

@@ -1,35 +1,47 @@
-"""What is wrong with records: each fault has a counted reason, and is repaired or drops the record.
+"""Select usable records of the chosen sources, and repair or drop records with a fault; each fault is counted.
 
-A question or caption that is repaired keeps its words; only what cannot be learned from is taken away.
+A repair never changes the words of a question or caption; it only removes what cannot be learned from.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from tasks.data.filtering import UNANSWERED
-from tasks.data.records_file import Record
+from tasks.data.records_file import counted_by_source
+from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
-from tasks.record_faults import OTHER_ROLE, ROLES
+from tasks.record_reader import NO_ANSWER, OTHER_ROLE, ROLES, Record, Turn, image_fault, role_fault
+from tasks.sources import UNNAMED, source_of
 
 Policy = Literal["repair", "drop"]
-Turns = list[dict[str, Any]]
+Turns = list[Turn]
 
-TWICE = "record stands twice"
-SAME_ID = "id stands on several records"
+SOURCE_PREFIX = "source"
+# in place of source names: keep every source
+ALL = ("all",)
+DUPLICATE = "duplicate record"
+SAME_ID = "id used by another record"
 UNORDERED = "turns not in the order human, gpt"
-EMPTY_ANSWER = "answer empty"
-NO_MARK = "<image> missing"
-MANY_MARKS = "<image> more than once"
-MISPLACED_MARK = "<image> not at the start of the first human turn"
+EMPTY_ANSWER = "empty answer"
+NO_PLACEHOLDER = "<image> missing"
+MANY_PLACEHOLDERS = "<image> more than once"
+MISPLACED_PLACEHOLDER = "<image> not at the start of the first human turn"
 SEVERAL_IDS = "image under several ids"
 
 
 @dataclass(frozen=True)
+class Filtered:
+    """The records that are kept, in order, and the number of dropped records by reason."""
+
+    records: list[Record]
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Checked:
-    """The records that stay, and how many were dropped, repaired or merely noticed for which reason."""
+    """The records that are kept, and the numbers of dropped, repaired and reported records by reason."""
 
     records: list[Record]
     dropped: dict[str, int]
@@ -37,18 +49,65 @@ class Checked:
     noticed: dict[str, int]
 
 
+def filter_records(
+    records: Sequence[Record],
+    sources: Collection[str],
+    faults: Mapping[str, str] | None = None,
+    unnamed: str = UNNAMED,
+) -> Filtered:
+    """Keep the records of the chosen sources that have an answer and one image inside the images folder.
+
+    `faults` gives, by image path, why a checked image cannot be used.
+    """
+    kept: list[Record] = []
+    dropped: Counter[str] = Counter()
+    for record in records:
+        reason = reason_to_drop(record, sources, unnamed) or (faults or {}).get(record["image"])
+        if reason:
+            dropped[reason] += 1
+        else:
+            kept.append(record)
+    return Filtered(kept, dict(dropped))
+
+
+def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNAMED) -> str | None:
+    """Why the content of a record rules it out, or None."""
+    if fault := image_fault(record):
+        return fault.reason
+    if (source := source_of(record["image"], unnamed)) not in sources and tuple(sources) != ALL:
+        return f"{SOURCE_PREFIX} {source} not selected"
+    if any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"]):
+        return None
+    # the answer may be in a turn of another role
+    fault = role_fault(record)
+    return fault.reason if fault else NO_ANSWER
+
+
+def require_sources(
+    records: Sequence[Record], sources: Collection[str], dropped: Mapping[str, int], unnamed: str = UNNAMED
+) -> None:
+    """Raise DataError when a chosen source has no record left."""
+    left = counted_by_source(records, unnamed)
+    if missing := [source for source in sources if source not in left]:
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
+        raise DataError(
+            f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources "
+            "with --sources (data.sources in an experiment)."
+        )
+
+
 def check_records(records: Sequence[Record], policy: Policy) -> Checked:
-    """Repair or drop the records with a fault; the same record a second time is always dropped."""
+    """Repair or drop the records with a fault; duplicates are always dropped."""
     kept: list[Record] = []
     dropped: Counter[str] = Counter()
     repaired: Counter[str] = Counter()
     for record in _distinct(records, dropped):
-        mended, faults = _mended(record)
-        if faults and (policy == "drop" or not mended["conversations"]):
-            dropped[faults[0] if mended["conversations"] or faults[0] == OTHER_ROLE else UNANSWERED] += 1
+        fixed, faults = _repaired(record)
+        if faults and (policy == "drop" or not fixed["conversations"]):
+            dropped[faults[0] if fixed["conversations"] or faults[0] == OTHER_ROLE else NO_ANSWER] += 1
             continue
         repaired.update(faults)
-        kept.append(mended if faults else record)
+        kept.append(fixed if faults else record)
     kept = _with_own_ids(kept, policy, dropped if policy == "drop" else repaired)
     return Checked(kept, dict(dropped), dict(repaired), _noticed(kept))
 
@@ -57,64 +116,64 @@ def _distinct(records: Sequence[Record], dropped: Counter[str]) -> list[Record]:
     by_id: dict[str | int, list[Record]] = {}
     distinct = []
     for record in records:
-        # only records of one id are compared: texts of all would be a second copy of the file
+        # only records of one id are compared: the texts of all would be a second copy of the file
         others = by_id.setdefault(record["id"], [])
         if any(record == other for other in others):
-            dropped[TWICE] += 1
+            dropped[DUPLICATE] += 1
         else:
             others.append(record)
             distinct.append(record)
     return distinct
 
 
-def _mended(record: Record) -> tuple[Record, list[str]]:
+def _repaired(record: Record) -> tuple[Record, list[str]]:
     faults: list[str] = []
     turns: Turns = record["conversations"]
-    for fault, mend in MENDERS:
-        mended = mend(turns)
-        if mended != turns:
+    for fault, repair in REPAIRS:
+        fixed = repair(turns)
+        if fixed != turns:
             faults.append(fault)
-            turns = mended
+            turns = fixed
     return ({**record, "conversations": turns} if faults else record), faults
 
 
-def _of_known_roles(turns: Turns) -> Turns:
+def _with_known_roles(turns: Turns) -> Turns:
     return [turn for turn in turns if turn["from"] in ROLES]
 
 
 def _in_order(turns: Turns) -> Turns:
-    """The pairs of a human turn and the answer right behind it; a last question without an answer may stay."""
+    """The pairs of a human turn and the answer right after it; a last question without an answer may stay."""
     roles = [turn["from"] for turn in turns]
-    if all(role == ("human", "gpt")[place % 2] for place, role in enumerate(roles)):
+    if all(role == ("human", "gpt")[index % 2] for index, role in enumerate(roles)):
         return turns
-    pairs = [place for place in range(len(roles) - 1) if roles[place : place + 2] == ["human", "gpt"]]
-    return [turns[place + step] for place in pairs for step in (0, 1)]
+    pairs = [index for index in range(len(roles) - 1) if roles[index : index + 2] == ["human", "gpt"]]
+    return [turns[index + step] for index in pairs for step in (0, 1)]
 
 
 def _answered(turns: Turns) -> Turns:
-    pairs = [turns[place : place + 2] for place in range(0, len(turns), 2)]
+    pairs = [turns[index : index + 2] for index in range(0, len(turns), 2)]
     return [turn for pair in pairs if len(pair) < 2 or pair[1]["value"].strip() for turn in pair]
 
 
-def _marks(turns: Turns) -> int:
+def _placeholders(turns: Turns) -> int:
     return sum(turn["value"].count(IMAGE_PLACEHOLDER) for turn in turns)
 
 
-def _with_mark(turns: Turns) -> Turns:
-    return turns if not turns or _marks(turns) else _mark_first(turns)
+def _with_image(turns: Turns) -> Turns:
+    return turns if not turns or _placeholders(turns) else _image_first(turns)
 
 
-def _with_one_mark(turns: Turns) -> Turns:
-    return _mark_first(turns) if _marks(turns) > 1 else turns
+def _with_one_image(turns: Turns) -> Turns:
+    return _image_first(turns) if _placeholders(turns) > 1 else turns
 
 
-def _with_mark_in_place(turns: Turns) -> Turns:
-    # before or behind the first question's words: both are the mark's place
+def _with_image_in_place(turns: Turns) -> Turns:
+    # valid both before and after the words of the first question
     text = turns[0]["value"].strip() if turns else IMAGE_PLACEHOLDER
-    return turns if text.startswith(IMAGE_PLACEHOLDER) or text.endswith(IMAGE_PLACEHOLDER) else _mark_first(turns)
+    return turns if text.startswith(IMAGE_PLACEHOLDER) or text.endswith(IMAGE_PLACEHOLDER) else _image_first(turns)
 
 
-def _mark_first(turns: Turns) -> Turns:
+def _image_first(turns: Turns) -> Turns:
     bare = [
         {**turn, "value": without_placeholder(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
         for turn in turns
@@ -122,19 +181,19 @@ def _mark_first(turns: Turns) -> Turns:
     return [{**bare[0], "value": with_placeholder(bare[0]["value"])}, *bare[1:]]
 
 
-# pairs first: the mark then goes to the first question that is left
-MENDERS: tuple[tuple[str, Callable[[Turns], Turns]], ...] = (
-    (OTHER_ROLE, _of_known_roles),
+# order first: the placeholder then goes to the first question that is left
+REPAIRS: tuple[tuple[str, Callable[[Turns], Turns]], ...] = (
+    (OTHER_ROLE, _with_known_roles),
     (UNORDERED, _in_order),
     (EMPTY_ANSWER, _answered),
-    (NO_MARK, _with_mark),
-    (MANY_MARKS, _with_one_mark),
-    (MISPLACED_MARK, _with_mark_in_place),
+    (NO_PLACEHOLDER, _with_image),
+    (MANY_PLACEHOLDERS, _with_one_image),
+    (MISPLACED_PLACEHOLDER, _with_image_in_place),
 )
 
 
 def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[str]) -> list[Record]:
-    """Give a further record of an id one of its own, or drop it."""
+    """Give a record whose id is taken a new id, or drop it."""
     taken = {record["id"] for record in records}
     seen: set[str | int] = set()
     own: list[Record] = []

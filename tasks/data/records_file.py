@@ -1,85 +1,66 @@
-"""Instruction files: records as a JSON list or JSON Lines, read with a clear word on what is wrong; and written as a
-list, beside its manifest.
+"""Write instruction files: records as a JSON list, one per line, with a manifest next to the file.
 
-Records are raw dicts and keep their keys, values and order. A written file has one record a line.
+Records keep their keys, values and order. A record read as a RecordSlice is written again with its original text.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, shortened
+from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
-from tasks.json_stream import iterate_values
 from tasks.paths import manifest_beside
-from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
+from tasks.record_reader import Record, iterate_records
 from tasks.sources import UNNAMED, source_of
-from tasks.turn_tasks import TasksBySource, count_by_source
-
-Record = dict[str, Any]
+from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
 
 VERSION = 1
-FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 
-def read_records(path: Path, unfiltered: bool = False) -> list[Record]:
-    """Read a file of records.
+class RecordSlice(dict[str, Any]):
+    """A record's id and image, its number of questions by task, and its text in the file.
 
-    Raises DataError when the file is cut off or no list, or when a record lacks its id or conversations or, unless
-    `unfiltered`, has no image inside the images folder or a turn of another role; the message names the record.
+    The text is UTF-8 bytes on one line, whatever the layout of the file. It is written as it is, so that the chosen
+    records need not be kept and encoded again.
     """
-    return [record for record, _ in iterate_records(path, unfiltered)]
+
+    __slots__ = ("content", "tasks")
+
+    def __init__(self, record: Record, text: str):
+        super().__init__(id=record["id"], image=record["image"])
+        self.content = _one_line(text, record)
+        # as a plain tuple: there may be a million
+        self.tasks = tuple(count_tasks(record).items())
 
 
-def iterate_records(path: Path, unfiltered: bool = False) -> Iterator[tuple[Record, str]]:
-    """Each record of a file with its text; raises DataError as read_records does, though perhaps after some."""
-    for index, listed in enumerate(iterate_values(path)):
-        require_record(f"{path}: {listed.place(f'record {index}')}", listed.value, unfiltered)
-        yield listed.value, listed.text
+def read_slices(path: Path) -> list[RecordSlice]:
+    """All records of a file as slices; raises DataError as read_records does."""
+    return [RecordSlice(record, text) for record, text in iterate_records(path)]
 
 
-def require_record(place: str, record: Any, unfiltered: bool) -> None:
-    """Raise DataError, naming the record, when it is none or, unless `unfiltered`, when it cannot be used."""
-    name = record.get("id") if isinstance(record, dict) else None
-    if fault := fault_of_record(record):
-        advice = WRITE_ANEW if isinstance(record, dict) and of_another_tool(record) else "mend or remove it"
-        raise DataError(f"{place} (id {shortened(name)}) {fault}; {advice}.")
-    if not unfiltered and (found := image_fault(record) or role_fault(record)):
-        raise DataError(f"{place} (id {shortened(name)}) {found.said}; mend it, or {ADVICE}.")
+def tasks_of_slices(slices: Iterable[RecordSlice], unnamed: str = UNNAMED) -> TasksBySource:
+    """Count the questions of slices by source and task."""
+    return tasks_by_source(((one["image"], dict(one.tasks)) for one in slices), unnamed)
 
 
-def fault_of_record(record: Any) -> str | None:
-    """What a record lacks to be one, or None."""
-    if not isinstance(record, dict):
-        return "is no object with id, image and conversations"
-    name, turns = record.get("id"), record.get("conversations")
-    if name is None or name == "":
-        return f"has no id{'' if turns else keys_of(record)}"
-    if not isinstance(name, (str, int)) or isinstance(name, bool):
-        return "has an id that is neither a text nor a whole number"
-    if not turns:
-        return f"has no conversations{'' if 'conversations' in record else keys_of(record)}"
-    if not isinstance(turns, list):
-        return "has conversations that are no list of turns"
-    try:
-        # without a loop in Python: a file of 91 MB has a million turns
-        sound = set(map(type, map(FROM, turns))) | set(map(type, map(VALUE, turns))) == {str}
-    except (KeyError, TypeError, IndexError):
-        sound = False
-    return None if sound else 'has a turn that is not {"from": "human" or "gpt", "value": text}'
+def by_source(records: Iterable[Record], unnamed: str = UNNAMED) -> dict[str, list[Record]]:
+    """Group records by source, sources in order of first appearance."""
+    sources: dict[str, list[Record]] = {}
+    for record in records:
+        sources.setdefault(source_of(record["image"], unnamed), []).append(record)
+    return sources
 
 
 def counted_by_source(records: Iterable[Mapping[str, Any]], unnamed: str = UNNAMED) -> dict[str, int]:
-    """How many records each source has, sources in order of first appearance."""
+    """Count records by source, sources in order of first appearance."""
     return dict(Counter(source_of(record["image"], unnamed) for record in records))
 
 
 class RecordsFile:
-    """A file of records to be written with its manifest, whose inputs and parameters say what it was made from."""
+    """A file of records to be written with its manifest; inputs and parameters identify its content."""
 
     def __init__(
         self,
@@ -90,16 +71,16 @@ class RecordsFile:
         unnamed: str = UNNAMED,
     ):
         if not path.name:
-            raise DataError(f"{path} names no file: give the path of the file to write.")
+            raise DataError(f"{path} is not a file name: give the path of the file to write.")
         self.path, self.manifest_path, self._repaired = path, manifest_beside(path), repaired
         self.unnamed = unnamed
         if unnamed != UNNAMED:
             parameters = {**parameters, "unnamed_source": unnamed}
-        # as JSON gives them back: what was written is compared with what is asked for
+        # in the form that JSON returns, to be compared with a written manifest
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
 
-    def made_before(self) -> dict[str, Any] | None:
-        """The manifest, when the file was written from the same inputs and parameters and is unchanged."""
+    def up_to_date_manifest(self) -> dict[str, Any] | None:
+        """The manifest, if the file was written from the same inputs and parameters and is unchanged."""
         if not (self.path.is_file() and self.manifest_path.is_file()):
             return None
         manifest = read_json(self.manifest_path)
@@ -107,15 +88,12 @@ class RecordsFile:
         return manifest if same and manifest.get("sha256") == sha256_of(self.path) else None
 
     def require_free(self, sha256: str) -> None:
-        """Raise DataError where a file of other content stands: nothing of the user's is overwritten."""
-        # a device or a pipe can be read without end
+        """Raise DataError where the path holds a file of other content: nothing of the user's is overwritten."""
+        # a device or a pipe may never end
         if self.path.exists() and not (self.path.is_file() and sha256_of(self.path) == sha256):
-            raise DataError(
-                f"{self.path} exists and holds something else than what would be written: "
-                "give another name, or move it away."
-            )
+            raise DataError(f"{self.path} exists with other content: give another name, or move it away.")
         if self.manifest_path.exists() and not self._is_manifest():
-            raise DataError(f"{self.manifest_path} exists and is no manifest: give another name, or move it away.")
+            raise DataError(f"{self.manifest_path} exists and is not a manifest: give another name, or move it away.")
 
     def _is_manifest(self) -> bool:
         try:
@@ -131,9 +109,9 @@ class RecordsFile:
         content: bytes | None = None,
         tasks: TasksBySource | None = None,
     ) -> None:
-        """Write the records (`content`, where they are encoded, and `tasks`, counted already) and then the manifest.
+        """Write the records, then the manifest; a file with the same content is kept.
 
-        What stands there with the same content is kept.
+        `content` is the encoded records and `tasks` their counts, where the caller has them already.
         """
         if tasks is None:
             tasks = count_by_source(records, self.unnamed)
@@ -157,7 +135,7 @@ class RecordsFile:
 
 
 def encoded(records: Sequence[Record]) -> bytes:
-    """The records as JSON in UTF-8, one a line: a set of 90 MB stays readable, and the encoder stays in C."""
+    """The records as UTF-8 JSON, one per line: a set of 90 MB stays readable, and the encoder stays in C."""
     try:
         return joined(text.encode() for text in map(json.JSONEncoder(ensure_ascii=False).encode, records))
     except UnicodeEncodeError:
@@ -166,11 +144,21 @@ def encoded(records: Sequence[Record]) -> bytes:
 
 
 def joined(contents: Iterable[bytes]) -> bytes:
-    """A list of records from the bytes of each."""
+    """A JSON list from the bytes of each record."""
     lines = b",\n".join(contents)
     return b"[\n" + lines + b"\n]\n" if lines else b"[]\n"
 
 
 def digest_of_content(content: bytes) -> str:
-    """The SHA-256 of what is to be written."""
+    """The SHA-256 of bytes, as hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _one_line(text: str, record: Record) -> bytes:
+    if "\n" not in text:
+        return text.encode()
+    try:
+        return json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # half a surrogate pair, which JSON may hold and UTF-8 may not
+        return json.dumps(record).encode()

@@ -1,4 +1,4 @@
-"""Filter, split and reduce from file to file; the same inputs and parameters again do nothing."""
+"""Filter, split and reduce instruction files; a file already written from the same inputs and parameters is kept."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,24 +6,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.data.filtering import ALL, OF_SOURCE, reason_to_drop, require_sources
-from tasks.data.record_slices import RecordSlice, read_slices, tasks_of_slices
-from tasks.data.records_file import RecordsFile, counted_by_source, digest_of_content, iterate_records, joined
+from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
+from tasks.data.records_file import (
+    RecordsFile,
+    RecordSlice,
+    counted_by_source,
+    digest_of_content,
+    iterate_records,
+    joined,
+    read_slices,
+    tasks_of_slices,
+)
 from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
-from tasks.record_faults import role_fault
+from tasks.record_reader import role_fault
 from tasks.sources import SOURCES, UNNAMED
-from tasks.turn_tasks import TasksBySource, are_counts
+from tasks.turn_tasks import TasksBySource, is_task_counts
 
 LEFT_OVER = "left over by the reference protocol"
-REDUCED = "not in the share asked for"
+REDUCED = "not in the requested share"
 LOST = "source {} has no record in the share, which the reference protocol rounds down"
 
 
 @dataclass(frozen=True)
 class SplitParameters:
-    """How a data set is divided: shares of each source for training and test, the rest validates."""
+    """How a dataset is divided: shares of each source for training and test; the rest is for validation."""
 
     train: float
     test: float
@@ -32,8 +40,8 @@ class SplitParameters:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A file of records that stands there now, and what of it its manifest counts; `new` when this call wrote it."""
+class WrittenFile:
+    """A written instruction file with the counts of its manifest; `new` when this call wrote it."""
 
     path: Path
     kept: Mapping[str, int]
@@ -42,15 +50,15 @@ class Written:
     new: bool
 
 
-def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNNAMED) -> Written:
-    """Write the records of the asked sources to `out`, beside their manifest.
+def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNNAMED) -> WrittenFile:
+    """Write the records of the chosen sources, and their manifest, to `out`.
 
-    `unnamed` is the source of images whose paths have no folder. Raises DataError for a file that holds no records or
-    none of these sources, and where `out` holds something else. Where all are dropped for their faults, `out` is
-    empty, and its manifest counts them.
+    `unnamed` is the source of images whose paths have no folder. Raises DataError for a file without records or
+    without records of these sources, and where `out` holds other content. If faults rule out all records, `out` is an
+    empty list whose manifest counts them.
     """
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources)}, unnamed=unnamed)
-    if before := _before(file):
+    if before := _written_before(file):
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
@@ -61,44 +69,44 @@ def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNN
             dropped[fault.reason] += 1
         else:
             kept.append(RecordSlice(record, text))
-    if tuple(sources) != ALL and (kept or not _all_for_faults(dropped)):
-        # a default source may have no records in this file; a name that nobody knows is a slip
+    if tuple(sources) != ALL and (kept or not _all_faulty(dropped)):
+        # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
         require_sources(kept, unknown if kept else sources, dropped, unnamed)
     return _write(file, kept, dropped)
 
 
-def _all_for_faults(dropped: Mapping[str, int]) -> bool:
-    return bool(dropped) and not any(reason.startswith(OF_SOURCE) for reason in dropped)
+def _all_faulty(dropped: Mapping[str, int]) -> bool:
+    return bool(dropped) and not any(reason.startswith(SOURCE_PREFIX) for reason in dropped)
 
 
-def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: str = UNNAMED) -> list[Written]:
-    """Write data_train.json, data_val.json and data_test.json into `out`, each beside its manifest.
+def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: str = UNNAMED) -> list[WrittenFile]:
+    """Write data_train.json, data_val.json and data_test.json, each with its manifest, into the folder `out`.
 
-    Where train and test make 1 there is no data_val.json. Raises DataError for a file that holds no records and where
-    one of the three holds something else: then none is written.
+    Where train and test sum to 1 there is no data_val.json. Raises DataError for a file without records and, before
+    anything is written, where one of the three files has other content.
     """
     files = {
         name: RecordsFile(path, inputs_of(dataset), asdict(parameters), unnamed=unnamed)
         for name, path in set_paths(out).items()
     }
     validates = leaves_validation(parameters.train, parameters.test, parameters.protocol)
-    asked = {name: file for name, file in files.items() if name != "val" or validates}
-    before = [_before(file) for file in asked.values()]
-    if all(before) and (len(asked) == len(files) or not files["val"].path.exists()):
+    wanted = {name: file for name, file in files.items() if name != "val" or validates}
+    before = [_written_before(file) for file in wanted.values()]
+    if all(before) and (len(wanted) == len(files) or not files["val"].path.exists()):
         return [written for written in before if written]
     split = split_records(read_slices(dataset), **asdict(parameters))
     sets: dict[str, list[Any]] = {name: getattr(split, name) for name in files}
     _require_filled(sets, parameters)
     for name, file in files.items():
         if file.path.exists() or file.manifest_path.exists():
-            file.require_free(digest_of_content(_content(sets[name])))
+            file.require_free(digest_of_content(_joined(sets[name])))
     dropped = {LEFT_OVER: split.lost} if split.lost else {}
-    return [_write(file, sets[name], dropped) for name, file in asked.items()]
+    return [_write(file, sets[name], dropped) for name, file in wanted.items()]
 
 
 def _require_filled(sets: Mapping[str, Sequence[Any]], parameters: SplitParameters) -> None:
-    # what the reference scripts leave empty stays so by their protocol
+    # by the reference protocol, a set that its scripts leave empty stays empty
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
             raise DataError(
@@ -107,13 +115,15 @@ def _require_filled(sets: Mapping[str, Sequence[Any]], parameters: SplitParamete
             )
 
 
-def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protocol, unnamed: str = UNNAMED) -> Written:
-    """Write a share of a test set to `out`, beside its manifest.
+def reduce_file(
+    test: Path, out: Path, ratio: float, seed: int, protocol: Protocol, unnamed: str = UNNAMED
+) -> WrittenFile:
+    """Write a share of a test set, and its manifest, to `out`.
 
-    Raises DataError for a file that holds no records and where `out` holds something else.
+    Raises DataError for a file without records and where `out` holds other content.
     """
     file = RecordsFile(out, inputs_of(test), {"ratio": ratio, "seed": seed, "protocol": protocol}, unnamed=unnamed)
-    if before := _before(file):
+    if before := _written_before(file):
         return before
     records = read_slices(test)
     kept: list[Any] = reduce_records(records, ratio, seed, protocol)
@@ -123,7 +133,7 @@ def reduce_file(test: Path, out: Path, ratio: float, seed: int, protocol: Protoc
 def dropped_by_reducing(
     records: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]], unnamed: str
 ) -> dict[str, int]:
-    """How many records a reduction left out; a source that has none left is named."""
+    """The numbers of records that a reduction left out, by reason; a source without records left has its own reason."""
     before, after = counted_by_source(records, unnamed), counted_by_source(kept, unnamed)
     lost = {LOST.format(source): number for source, number in before.items() if source not in after}
     others = len(records) - len(kept) - sum(lost.values())
@@ -131,30 +141,30 @@ def dropped_by_reducing(
 
 
 def set_paths(folder: Path) -> dict[str, Path]:
-    """The files of a split by the names of its sets."""
+    """The paths of a split's files, by set: train, val, test."""
     return {name: folder / f"data_{name}.json" for name in ("train", "val", "test")}
 
 
 def inputs_of(path: Path) -> dict[str, str]:
-    """An input file's name and SHA-256; raises DataError when there is no such file."""
+    """An input file's name and SHA-256; raises DataError when it is missing."""
     if not path.is_file():
-        raise DataError(f"{path} is no file: give the path of an existing JSON file.")
+        raise DataError(f"{path} is not a file: give the path of an existing JSON file.")
     return {path.name: sha256_of(path)}
 
 
-def _before(file: RecordsFile) -> Written | None:
-    manifest = file.made_before() or {}
+def _written_before(file: RecordsFile) -> WrittenFile | None:
+    manifest = file.up_to_date_manifest() or {}
     kept, tasks, dropped = (manifest.get(key) for key in ("kept", "tasks", "dropped"))
-    if not (isinstance(kept, dict) and isinstance(dropped, dict) and are_counts(tasks)):
+    if not (isinstance(kept, dict) and isinstance(dropped, dict) and is_task_counts(tasks)):
         return None
-    return Written(file.path, kept, tasks, dropped, new=False)
+    return WrittenFile(file.path, kept, tasks, dropped, new=False)
 
 
-def _content(slices: Sequence[RecordSlice]) -> bytes:
+def _joined(slices: Sequence[RecordSlice]) -> bytes:
     return joined(one.content for one in slices)
 
 
-def _write(file: RecordsFile, slices: list[RecordSlice], dropped: Mapping[str, int]) -> Written:
+def _write(file: RecordsFile, slices: list[RecordSlice], dropped: Mapping[str, int]) -> WrittenFile:
     tasks = tasks_of_slices(slices, file.unnamed)
-    file.write(slices, dropped, _content(slices), tasks)
-    return Written(file.path, counted_by_source(slices, file.unnamed), tasks, dropped, new=True)
+    file.write(slices, dropped, _joined(slices), tasks)
+    return WrittenFile(file.path, counted_by_source(slices, file.unnamed), tasks, dropped, new=True)

@@ -1,34 +1,33 @@
-"""Numbers that describe the sets: images, turns, lengths and answers of each source."""
+"""Statistics of the sets: images, turns, lengths and answers by source, and their tokens by a model's tokenizer."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from tasks.data.records_file import Record
+from tasks.data.records_file import by_source
+from tasks.data.set_files import set_paths
 from tasks.image_paths import image_key
+from tasks.model.loading import load_processor
+from tasks.prompt_text import without_placeholder
+from tasks.record_reader import Record, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
-from tasks.turn_tasks import turn_tasks
+from tasks.turn_tasks import AnsweredTurn, answered_turns
 
 MOST_COMMON = 20
+TOKENIZED_AT_ONCE = 10_000
 
 
 def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) -> dict[str, Any]:
-    """For each set and source: images, records, turns, words, and captions' lengths or answers' distribution."""
-    described = {}
-    for name, records in sets.items():
-        sources: dict[str, list[Record]] = {}
-        for record in records:
-            sources.setdefault(source_of(record["image"], unnamed), []).append(record)
-        described[name] = {source: _described(source, chosen) for source, chosen in sources.items()}
-    return described
+    """By set and source: numbers of images, records, turns and words, lengths of captions, distribution of answers."""
+    return {
+        name: {source: _source_statistics(source, chosen) for source, chosen in by_source(records, unnamed).items()}
+        for name, records in sets.items()
+    }
 
 
-def _described(source: str, records: Sequence[Record]) -> dict[str, Any]:
-    pairs = {"captioning": list[tuple[str, str]](), "vqa": list[tuple[str, str]]()}
-    for record in records:
-        texts = [turn["value"] for turn in record["conversations"]]
-        for task, *pair in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
-            pairs[task].append((pair[0], pair[1]))
+def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, Any]:
+    turns = [turn for record in records for turn in answered_turns(record)]
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
     numbers: dict[str, Any] = {
         "images": len({image_key(record["image"]) for record in records}),
@@ -36,16 +35,22 @@ def _described(source: str, records: Sequence[Record]) -> dict[str, Any]:
         "turns": len(words),
         "words": sum(words),
     }
-    if captions := [answer for _, answer in pairs["captioning"]]:
+    if captions := [turn.answer for turn in turns if turn.task == "captioning"]:
         numbers["captions"] = {"number": len(captions), "distinct": len(set(captions)), **_lengths(captions)}
-    if answers := pairs["vqa"]:
-        numbers["questions"] = {
-            "number": len(answers),
-            "by_type": dict(Counter(type_of_question(source, *pair) for pair in answers).most_common()),
-            "answers": dict(Counter(answer for _, answer in answers).most_common(MOST_COMMON)),
-            "distinct_answers": len({answer for _, answer in answers}),
-        }
+    if questions := [turn for turn in turns if turn.task == "vqa"]:
+        numbers["questions"] = _question_statistics(source, questions)
     return numbers
+
+
+def _question_statistics(source: str, turns: Sequence[AnsweredTurn]) -> dict[str, Any]:
+    types = Counter(type_of_question(source, turn.question, turn.answer) for turn in turns)
+    answers = Counter(turn.answer for turn in turns)
+    return {
+        "number": len(turns),
+        "by_type": dict(types.most_common()),
+        "answers": dict(answers.most_common(MOST_COMMON)),
+        "distinct_answers": len(answers),
+    }
 
 
 def _lengths(texts: Sequence[str]) -> dict[str, float]:
@@ -57,3 +62,41 @@ def _lengths(texts: Sequence[str]) -> dict[str, float]:
         "words_median": lengths[len(lengths) // 2],
         "words_most": lengths[-1],
     }
+
+
+def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, Any]:
+    """By set and source: numbers of records and of tokens of questions and answers; and the tokens of one image.
+
+    The words of the prompt template are not counted: their number depends on how training cuts the records. The counts
+    belong to a run and not to the dataset version, which does not depend on a model.
+    """
+    processor = load_processor(model)
+    # without a share for it there is no validation set
+    records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
+    texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
+    lengths = _token_lengths(sorted(texts), processor.tokenizer)
+    return {
+        "image": processor.image_tokens,
+        "sets": {name: _tokens_by_source(chosen, lengths, unnamed) for name, chosen in records.items()},
+    }
+
+
+def _token_lengths(texts: Sequence[str], tokenizer: Any) -> dict[str, int]:
+    # each text once: most questions, and many captions, occur a thousand times
+    lengths: dict[str, int] = {}
+    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
+        some = texts[start : start + TOKENIZED_AT_ONCE]
+        plain = [without_placeholder(text) for text in some]
+        encoded = tokenizer(plain, add_special_tokens=False)["input_ids"]
+        lengths |= {text: len(ids) for text, ids in zip(some, encoded, strict=True)}
+    return lengths
+
+
+def _tokens_by_source(records: Iterable[Record], lengths: Mapping[str, int], unnamed: str) -> dict[str, dict[str, int]]:
+    counted: dict[str, Counter[str]] = {}
+    for record in records:
+        numbers = counted.setdefault(source_of(record["image"], unnamed), Counter(records=0, questions=0, answers=0))
+        numbers["records"] += 1
+        for turn in record["conversations"]:
+            numbers["questions" if turn["from"] == "human" else "answers"] += lengths[turn["value"]]
+    return {source: dict(numbers) for source, numbers in counted.items()}

@@ -1,30 +1,27 @@
 """Divide records into train, validation and test, and reduce a test set, by one of two protocols.
 
-grouped: all records of an image, and of those that show the same, go to one set, so that nothing of the test has been
-seen in training.
+grouped: all records of an image and of its near-duplicates go to one set, so that no test image is seen in training.
 reference: the partition of the reference scripts, record by record within each source.
 """
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tasks.data.partitioning import divide, smallest
-from tasks.data.records_file import Record
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
+from tasks.record_reader import Record
+from tasks.settings.data import Protocol
 from tasks.sources import source_of
 
-Protocol = Literal["grouped", "reference"]
-
-# of shares that make 1, such as 0.7 and 0.3
+# tolerance of shares that sum to 1, such as 0.7 and 0.3
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three sets of records, and how many records the protocol left out."""
+    """Three sets of records, and the number of records that the protocol left out."""
 
     train: list[Record]
     val: list[Record]
@@ -40,13 +37,13 @@ def split_records(
     protocol: Protocol,
     together: Mapping[str, str] | None = None,
 ) -> Split:
-    """Divide records; `train` and `test` are shares of each source, the rest validates.
+    """Divide records; `train` and `test` are shares of each source, the rest is for validation.
 
-    `together` names, by image, the image whose set it goes to; the reference protocol knows no such thing.
-    Raises ConfigError when a share is no share or both make more than 1.
+    `together` maps an image to the image whose set it must share; the reference protocol ignores it. Raises ConfigError
+    when a share is outside 0 to 1 or both sum to more than 1.
     """
     if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + ROUNDING):
-        raise ConfigError(f"train {train} and test {test} must lie between 0 and 1 and make at most 1: change them.")
+        raise ConfigError(f"train {train} and test {test} must be between 0 and 1 and sum to at most 1: change them.")
     if protocol == "reference":
         chosen = _split_reference(records, train, test, seed)
     else:
@@ -56,29 +53,28 @@ def split_records(
 
 
 def leaves_validation(train: float, test: float, protocol: Protocol) -> bool:
-    """Whether train and test leave a share for the validation: else there are two sets, and no empty third."""
-    # the reference compares without slack
+    """Whether train and test leave a share for validation; otherwise there are two sets, not an empty third one."""
+    # the reference compares without tolerance
     return train + test < 1 - (0 if protocol == "reference" else ROUNDING)
 
 
 def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol: Protocol) -> list[Record]:
-    """Keep a share of each source's records, in their order; above 0, at least one image a source when grouped.
+    """Keep a share of each source's records, in order; the grouped protocol keeps at least one image per source.
 
-    Raises ConfigError when the ratio is not above 0 and at most 1, and when it leaves nothing, which it can by the
-    reference protocol alone.
+    Raises ConfigError unless 0 < ratio <= 1, and when no record is left, which happens by the reference protocol only.
     """
     if not 0 < ratio <= 1:
-        raise ConfigError(f"ratio {ratio} must lie above 0 and be at most 1: change it.")
-    kept = _share_of_reference(records, ratio, seed) if protocol == "reference" else _share(records, ratio, seed)
+        raise ConfigError(f"ratio {ratio} must be above 0 and at most 1: change it.")
+    kept = _reference_share(records, ratio, seed) if protocol == "reference" else _grouped_share(records, ratio, seed)
     if records and not kept:
         raise ConfigError(
-            f"A share of {ratio} of {len(records)} records is none by the reference protocol, which rounds down: "
-            "give a larger one, or take the grouped protocol."
+            f"A share of {ratio} of {len(records)} records is empty by the reference protocol, which rounds down: "
+            "give a larger share, or use the grouped protocol."
         )
     return [records[index] for index in kept]
 
 
-def _share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+def _grouped_share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
     kept: list[int] = []
     for groups in _by_image(records, {}):
         number = sum(map(len, groups.values()))
@@ -87,8 +83,8 @@ def _share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
     return sorted(kept)
 
 
-def _share_of_reference(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
-    generator = random.Random(seed)  # noqa: S311 - the reference's own generator
+def _reference_share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+    generator = random.Random(seed)  # noqa: S311 - the generator of the reference
     kept: list[int] = []
     for indices in _by_folder(records):
         shuffled = list(range(len(indices)))
@@ -104,21 +100,21 @@ def _by_folder(records: Sequence[Record]) -> list[list[int]]:
     return list(folders.values())
 
 
-def _in_order(indices: Sequence[int], places: Sequence[int]) -> list[int]:
-    return [indices[place] for place in sorted(places)]
+def _in_order(indices: Sequence[int], positions: Sequence[int]) -> list[int]:
+    return [indices[position] for position in sorted(positions)]
 
 
 def _split_reference(records: Sequence[Record], train: float, test: float, seed: int) -> list[list[int]]:
-    # One generator for the whole run, and int() on each share: that is how the reference loses records.
-    generator = random.Random(seed)  # noqa: S311 - the reference's own generator
+    # One generator for all sources, and int() on each share: so the reference loses records.
+    generator = random.Random(seed)  # noqa: S311 - the generator of the reference
     sets: list[list[int]] = [[], [], []]
     for indices in _by_folder(records):
-        places = list(range(len(indices)))
-        generator.shuffle(places)
-        first = int(len(places) * train)
-        second = first + int(len(places) * test)
-        rest = places[second:] if leaves_validation(train, test, "reference") else []
-        for chosen, part in zip(sets, (places[:first], rest, places[first:second]), strict=True):
+        shuffled = list(range(len(indices)))
+        generator.shuffle(shuffled)
+        first = int(len(shuffled) * train)
+        second = first + int(len(shuffled) * test)
+        rest = shuffled[second:] if leaves_validation(train, test, "reference") else []
+        for chosen, part in zip(sets, (shuffled[:first], rest, shuffled[first:second]), strict=True):
             chosen += _in_order(indices, part)
     return sets
 

@@ -11,7 +11,7 @@ from tasks.files import digest_of
 from tasks.image_paths import fault_of_image, image_key
 from tasks.json_stream import iterate_values
 from tasks.prompt_text import Task
-from tasks.record_faults import WRITE_ANEW, keys_of, of_another_tool
+from tasks.record_reader import REWRITE, is_of_another_tool, keys_of
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import turn_tasks
 
@@ -87,8 +87,8 @@ def read_record(row: Any, location: str, known: dict[Any, Any]) -> RecordText:
         sha256 = digest_of(row)
     except UnicodeEncodeError:
         raise DataError(f"{location} holds half a Unicode character (a lone surrogate): write it again.") from None
-    if of_another_tool(row):
-        raise DataError(f"{location} has no conversations{keys_of(row)}; {WRITE_ANEW}.")
+    if is_of_another_tool(row):
+        raise DataError(f"{location} has no conversations{keys_of(row)}; {REWRITE}.")
     name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise DataError(f"{location}: its id is {shortened(name)}, but it must be a text or a whole number.")

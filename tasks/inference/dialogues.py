@@ -12,7 +12,7 @@ from tasks.image_paths import require_images_inside
 from tasks.inference.engines.base import Engine, Outcome, Refusal
 from tasks.json_stream import iterate_values
 from tasks.prompt_text import with_placeholder, without_placeholder
-from tasks.record_faults import ADVICE, WRITE_ANEW, image_fault, keys_of, of_another_tool, role_fault
+from tasks.record_reader import ADVICE, REWRITE, image_fault, is_of_another_tool, keys_of, role_fault
 from tasks.records import Answer, Question
 from tasks.settings.inference import CaptionTurns, History
 from tasks.turn_tasks import turn_tasks
@@ -90,12 +90,12 @@ def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurn
     What cannot be asked becomes a refusal; nothing is skipped silently.
     """
     dialogues, refusals = [], []
-    faults = [None if of_another_tool(record) else image_fault(record) or role_fault(record) for record in records]
+    faults = [None if is_of_another_tool(record) else image_fault(record) or role_fault(record) for record in records]
     # dropping is no advice if it would leave nothing
     advice = "fix it" if all(faults) else f"fix it, or {ADVICE}"
     for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
         if fault:
-            refusals.append(Refusal(index, 0, f"it {fault.said}: {advice}"))
+            refusals.append(Refusal(index, 0, f"it {fault.message}: {advice}"))
             continue
         try:
             dialogue = _read_dialogue(index, record, caption_turns)
@@ -115,7 +115,7 @@ def _read_dialogue(index: int, record: dict[str, Any], caption_turns: CaptionTur
     if not fits_utf8(record):
         raise DataError("it holds half a Unicode character (a lone surrogate): write it again")
     if "conversations" not in record:
-        raise DataError(f"it has no conversations{keys_of(record)}: {WRITE_ANEW}")
+        raise DataError(f"it has no conversations{keys_of(record)}: {REWRITE}")
     questions, references = _read_turns(record["conversations"])
     captions = [turn for turn, task in enumerate(turn_tasks(record)) if task == "captioning"]
     skipped = set(captions[1:]) if caption_turns == "first" else set()

@@ -1,24 +1,23 @@
-"""What must hold before anything is merged; a gate that fails names the tensor and the way out."""
+"""Check that base and adapter can be merged; errors name the tensor and what to do."""
 
 from pathlib import Path
 
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.merging.safetensors_writer import block_workers
 from tasks.model.adapter_checks import Base, require_fitting, require_projector
 from tasks.model.adapter_files import Adapter
-from tasks.model.checkpoint_origin import origin_of
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import read_origin, weights_fingerprint
+from tasks.model.llava.model_tensors import BaseModel
 from tasks.model.llava.tensor_names import PROJECTOR_PREFIX
-from tasks.model.model_tensors import BaseModel
 from tasks.model.tensor_files import is_finite, read_float
 
 
 def require_same_base(base: BaseModel, tuned: Path) -> None:
-    """Raise ModelError when a checkpoint says of its base's weights what is not so of these."""
-    origin = origin_of(tuned)
+    """Raise ModelError if a checkpoint's origin.json has the fingerprint of another base."""
+    origin = read_origin(tuned)
     if "base_weights" in origin and origin["base_weights"] != weights_fingerprint(base.folder):
         raise ModelError(
             f"{tuned} was trained on {origin.get('base')}, whose weights are not those of {base.folder}: "
@@ -26,16 +25,16 @@ def require_same_base(base: BaseModel, tuned: Path) -> None:
         )
 
 
-def require_mergeable(base: BaseModel, adapter: Adapter, form: Form) -> None:
-    """Raise ModelError unless the adapter belongs to the base, was trained, and is whole."""
+def require_mergeable(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
+    """Raise ModelError unless the adapter belongs to the base, was trained, and is complete."""
     shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
     require_fitting(adapter, Base(base.folder, shapes, base.tied))
     require_same_base(base, adapter.folder)
-    require_projector(adapter, form.projector, base.projector)
+    require_projector(adapter, options.projector, base.projector)
     _require_finite(adapter)
     _require_trained(adapter)
     _require_projector_differs(base, adapter)
-    _require_written(base, adapter, form)
+    _require_tower_unchanged(base, adapter, options)
 
 
 def _require_finite(adapter: Adapter) -> None:
@@ -44,7 +43,7 @@ def _require_finite(adapter: Adapter) -> None:
         for tensor, finite in zip(adapter.tensors, found, strict=True):
             if not finite:
                 raise ModelError(
-                    f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training went astray; "
+                    f"{tensor.name} in {adapter.folder} holds NaN or Inf: the training diverged; "
                     "merge an earlier checkpoint."
                 )
 
@@ -52,8 +51,8 @@ def _require_finite(adapter: Adapter) -> None:
 def _require_trained(adapter: Adapter) -> None:
     if not adapter.pairs:
         raise ModelError(f"{adapter.folder} holds no LoRA matrices: there is nothing to merge; give a trained adapter.")
-    if not any(read_float(pair.grown).any() for pair in adapter.pairs.values()):
-        first = next(iter(adapter.pairs.values())).grown.name
+    if not any(read_float(pair.zero_at_start).any() for pair in adapter.pairs.values()):
+        first = next(iter(adapter.pairs.values())).zero_at_start.name
         raise ModelError(
             f"All B matrices of {adapter.folder} are zero ({first} and the rest): it was never trained; "
             "merge a checkpoint of a later step."
@@ -61,8 +60,9 @@ def _require_trained(adapter: Adapter) -> None:
 
 
 def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
-    """Of a projector that was trained in full: beside LoRA of it the base's may well be saved."""
+    """Raise ModelError if a projector that was trained in full equals the base's."""
     names = base.projector & set(adapter.trained)
+    # beside LoRA of the projector, an unchanged copy of the base's may be saved
     if not names or base.projector & set(adapter.pairs):
         return
     for name in names:
@@ -74,9 +74,10 @@ def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
     )
 
 
-def _require_written(base: BaseModel, adapter: Adapter, form: Form) -> None:
+def _require_tower_unchanged(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
+    """Raise ModelError if the adapter changes a separate tower that the written directory would not contain."""
     elsewhere = sorted(name for name in adapter.changed if base.tensors[name].file.parent != base.folder)
-    if elsewhere and form.layout == base.layout:
+    if elsewhere and options.layout == base.layout:
         raise ModelError(
             f"{adapter.folder} changes {elsewhere[0]}, which is in {base.tower} and not in {base.folder}: merge it "
             "with --format transformers, which has both in one directory."

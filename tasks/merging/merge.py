@@ -1,64 +1,152 @@
-"""Base and adapter into one model directory, whole or absent."""
+"""Merge a checkpoint of either kind, adapter or full model, with its base into one model directory."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from tasks.merging.checks import require_mergeable
-from tasks.merging.config_files import companions
-from tasks.merging.model_directory import Form, NewModel, publish
+import torch
+
+from tasks.errors import ModelError
+from tasks.merging.checks import require_mergeable, require_same_base
+from tasks.merging.config_files import find_config_files
+from tasks.merging.model_directory import MergeOptions, NewModel, publish
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
-from tasks.model.model_tensors import BaseModel, index_of, read_base
-from tasks.model.tensor_files import StoredTensor
+from tasks.model.configuration import CONFIG
+from tasks.model.llava.model_tensors import BaseModel, read_base
+from tasks.model.llava.tensor_names import BUFFERS, HEAD, TOWER_PREFIX
+from tasks.model.tensor_files import FLOATS, StoredTensor, read_float
+from tasks.model.weights import find_weights
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
-AS_BASE = Form()
-KEPT = " with the base's own projector, since the adapter has none"
+AS_BASE = MergeOptions()
+BASE_PROJECTOR = " with the base's own projector, since the adapter has none"
 
 
-def merge_adapter(base: Path, adapter: Path, out: Path, form: Form = AS_BASE) -> ModelRef:
+def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
+    """Merge an adapter into its base, or copy a full model; raises ModelError if the result would be wrong."""
+    full = is_full_model(checkpoint)
+    if full and options.projector == "base":
+        raise ModelError(f"{checkpoint} is a model with its own projector: leave --projector base out.")
+    return (copy_full_model if full else merge_adapter)(base, checkpoint, out, options)
+
+
+def is_full_model(checkpoint: Path) -> bool:
+    """Whether a checkpoint is a complete model rather than an adapter."""
+    return (checkpoint / CONFIG).is_file() and not (checkpoint / ADAPTER_CONFIG).is_file()
+
+
+def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge a LoRA adapter and its projector into a base model and write the directory `out`.
 
-    The same inputs and settings again do nothing. Raises ModelError when base or adapter is damaged, when they do
-    not belong together, when the adapter was never trained, or when `out` holds something else.
+    If `out` is already the result of the same inputs and settings, nothing is written. Raises ModelError if base or
+    adapter is damaged, they do not belong together, or the adapter was never trained; OccupiedError if `out` holds
+    something else.
     """
     base_model, lora = read_base(base), read_adapter(adapter)
-    of_base = form.projector == "base"
+    from_base = options.projector == "base"
     settings = {"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name}
     parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
     new = NewModel(
         base=base_model,
         source=base_model,
         tuned=adapter,
-        what=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`" + (KEPT if of_base else ""),
-        form=form,
-        settings=settings | ({"projector": "base"} if of_base else {}),
+        description=f"the LoRA adapter `{adapter.name}` merged into `{base.name}`"
+        + (BASE_PROJECTOR if from_base else ""),
+        options=options,
+        settings=settings | ({"projector": "base"} if from_base else {}),
         inputs={
-            "base": model_files(base_model),
+            "base": _model_files(base_model),
             "adapter": {path.name: path for path in parts if path.is_file()},
-            "companions": companions(base_model, adapter),
+            "companions": find_config_files(base_model, adapter),
         },
-        require=lambda: require_mergeable(base_model, lora, form),
-        renew=lambda name, tensor, new_name: _renewed(lora, name, tensor, form.dtype, new_name),
+        check=lambda: require_mergeable(base_model, lora, options),
+        convert=lambda name, tensor, new_name: _converted(lora, name, tensor, options.dtype, new_name),
     )
     return publish(new, out)
 
 
-def model_files(model: BaseModel) -> dict[str, Path]:
-    """The files that make a model what it is, by name; those of a tower that lies elsewhere below its folder's."""
-    index = index_of(model.folder)
-    own = [model.folder / "config.json", *([index] if index else [])]
-    own += [file for file in model.files if file.parent == model.folder]
-    files = {file.name: file for file in own}
-    if model.tower is not None:
-        tower = [model.tower / "config.json", *(file for file in model.files if file.parent == model.tower)]
-        files |= {f"{model.tower.name}/{file.name}": file for file in tower}
-    return files
-
-
-def _renewed(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, new_name: str) -> NewTensor:
+def _converted(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, new_name: str) -> NewTensor:
     code = code_of(tensor, dtype)
     if name in adapter.changed:
         return merged(tensor, adapter, name, code, new_name)
     return kept(tensor, code, new_name)
+
+
+def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
+    """Check a fully fine-tuned model and write it as the directory `out`, as merging does.
+
+    If `out` is already the result of the same inputs and settings, nothing is written. Raises ModelError if base or
+    checkpoint is damaged, they do not belong together, or a weight is NaN or infinite; OccupiedError if `out` holds
+    something else.
+    """
+    base_model, tuned = read_base(base), read_base(checkpoint)
+    source = _without_same_tower(base_model, tuned) if options.layout == "llava" and base_model.tower else tuned
+
+    def check() -> None:
+        _require_same_shapes(base_model, tuned)
+        require_same_base(base_model, checkpoint)
+        _require_trained(base_model, tuned)
+
+    new = NewModel(
+        base=base_model,
+        source=source,
+        tuned=checkpoint,
+        description=f"`{base.name}` with its full language model fine-tuned, from `{checkpoint.name}`",
+        options=options,
+        settings={},
+        inputs={
+            "base": _model_files(base_model),
+            "checkpoint": _model_files(tuned),
+            "companions": find_config_files(base_model, checkpoint),
+        },
+        check=check,
+        convert=lambda name, tensor, new_name: kept(
+            tensor, code_of(base_model.tensors.get(name, tensor), options.dtype), new_name
+        ),
+    )
+    return publish(new, out)
+
+
+def _model_files(model: BaseModel) -> dict[str, Path]:
+    """Files of weights and configuration by name; those of a separate tower as FOLDER/NAME."""
+    index = find_weights(model.folder).index
+    own = [model.folder / CONFIG, *([index] if index else [])]
+    own += [file for file in model.files if file.parent == model.folder]
+    files = {file.name: file for file in own}
+    if model.tower is not None:
+        tower = [model.tower / CONFIG, *(file for file in model.files if file.parent == model.tower)]
+        files |= {f"{model.tower.name}/{file.name}": file for file in tower}
+    return files
+
+
+def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
+    # the files may or may not repeat a head that is tied to the embedding
+    optional = (*BUFFERS, HEAD) if base.tied and tuned.tied else BUFFERS
+    shapes = [
+        {name: tensor.shape for name, tensor in model.tensors.items() if not name.endswith(optional)}
+        for model in (base, tuned)
+    ]
+    differing = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
+    if differing:
+        raise ModelError(
+            f"{tuned.folder} and {base.folder} differ in {differing[0]}: give the base model that it was trained on."
+        )
+
+
+def _without_same_tower(base: BaseModel, tuned: BaseModel) -> BaseModel:
+    """The tuned model without its vision tower if it equals the base's separate one, which config.json then names."""
+    tower = {name: tensor for name, tensor in tuned.tensors.items() if name.startswith(TOWER_PREFIX)}
+    for name, tensor in tower.items():
+        same = base.tensors.get(name)
+        if same is None or not torch.equal(read_float(tensor), read_float(same)):
+            return tuned
+    return replace(tuned, tensors={name: tensor for name, tensor in tuned.tensors.items() if name not in tower})
+
+
+def _require_trained(base: BaseModel, tuned: BaseModel) -> None:
+    both = base.tensors.keys() & tuned.tensors.keys()
+    pairs = ((base.tensors[name], tuned.tensors[name]) for name in both if tuned.tensors[name].dtype in FLOATS)
+    if all(torch.equal(read_float(old), read_float(new)) for old, new in pairs):
+        raise ModelError(f"{tuned.folder} is {base.folder}, bit for bit: it was not trained; give another checkpoint.")

@@ -1,12 +1,12 @@
-"""README.md of a merged model: what it is made of, how it was trained, and how to load it."""
+"""The README.md of a merged model: its inputs, its training, and how to load it."""
 
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
-from tasks.model.checkpoint_origin import origin_of
-from tasks.model.model_tensors import BaseModel, Layout
+from tasks.model.checkpoint_origin import read_origin
+from tasks.model.llava.model_tensors import BaseModel, Layout
 from tasks.paths import ADAPTER_CONFIG, METRICS, TRAINER_STATE
 
 CARD = """---
@@ -16,8 +16,8 @@ pipeline_tag: image-text-to-text
 {licence}---
 # {base}, fine-tuned
 
-LLaVA 1.5 in {layout} layout, made by rsvlm: {what}. `provenance.json` holds the hashes of all that it is made of, and
-the settings. The licence of the base model applies.
+LLaVA 1.5 in {layout} layout, created by rsvlm: {what}. `provenance.json` lists the SHA-256 of every input file and the
+settings. The licence of the base model applies.
 
 {facts}
 ## How to load it
@@ -25,8 +25,8 @@ the settings. The licence of the base model applies.
 {loading}
 The prompt template is v1 of LLaVA 1.5.
 """
-# what of a checkpoint's origin the card tells, and how it calls it
-TOLD = {"Run": "run", "Data: sets with the SHA-256": "dataset"}
+# label in the card: key of origin.json
+FROM_ORIGIN = {"Run": "run", "Data: sets with the SHA-256": "dataset"}
 LOADING = {
     "transformers": """```python
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -34,25 +34,25 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 model = AutoModelForImageTextToText.from_pretrained("path/of/this/directory")
 processor = AutoProcessor.from_pretrained("path/of/this/directory", backend="pil")
 ```
-transformers 4.57 and 5 read it, and vLLM. `backend="pil"` gives the pixels of the training; where torchvision is
-installed, transformers 5 computes others without it, by up to one step of 8 bits.
+transformers 4.57, transformers 5 and vLLM can load it. `backend="pil"` gives the pixels of the training; without it, if
+torchvision is installed, values of transformers 5 differ by up to one step of 8 bits.
 """,
     "llava": """```
 python -m llava.serve.cli --model-path path/of/this/directory --image-file IMAGE
 ```
-The original code goes by the directory's name: it must hold `llava` and `v1`, and not `lora`. The vision tower is read
-from where `mm_vision_tower` in `config.json` says: change it there when the tower is moved.
+The original code interprets the directory's name: it must contain `llava` and `v1`, and not `lora`. The vision tower is
+read from the path `mm_vision_tower` in `config.json`: change it there when the tower is moved.
 """,
 }
 
 
-def model_card(base: BaseModel, tuned: Path, what: str, layout: Layout, facts: tuple[str, ...] = ()) -> str:
-    """The text; `facts` are further lines of what is known, e.g. the version of the data and the scores."""
+def model_card(base: BaseModel, tuned: Path, description: str, layout: Layout, facts: tuple[str, ...] = ()) -> str:
+    """The text of the card; `facts` are further lines, such as scores."""
     lines = [f"- {line}" for line in (*_parameters(tuned), *facts)]
     return CARD.format(
         base=base.folder.name,
         layout="transformers" if layout == "transformers" else "the original LLaVA's",
-        what=what,
+        what=description,
         licence=_licence(base.folder),
         facts="\n".join(lines) + "\n" if lines else "",
         loading=LOADING[layout],
@@ -60,7 +60,7 @@ def model_card(base: BaseModel, tuned: Path, what: str, layout: Layout, facts: t
 
 
 def _licence(base: Path) -> str:
-    """The line of the base model's own card that names its licence."""
+    """The lines of the base model's own card that name its licence."""
     card = base / "README.md"
     lines = card.read_text(encoding="utf-8", errors="replace").split("\n") if card.is_file() else []
     if lines[:1] != ["---"] or "---" not in lines[1:]:
@@ -70,10 +70,10 @@ def _licence(base: Path) -> str:
 
 
 def _parameters(tuned: Path) -> list[str]:
-    """How the checkpoint was trained, as its own files say."""
+    """How the checkpoint was trained, from its own files."""
     lora, state = (_read(tuned / name) for name in (ADAPTER_CONFIG, TRAINER_STATE))
-    origin = origin_of(tuned)
-    known = [f"{what}: {origin[key]}" for what, key in TOLD.items() if origin.get(key)]
+    origin = read_origin(tuned)
+    known = [f"{label}: {origin[key]}" for label, key in FROM_ORIGIN.items() if origin.get(key)]
     if lora:
         kind = "DoRA" if lora.get("use_dora") else "rsLoRA" if lora.get("use_rslora") else "LoRA"
         known.append(
@@ -93,7 +93,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def scores_in(report: Path) -> tuple[str, ...]:
-    """Lines on the scores in a report directory's metrics.json; DataError when it is missing or damaged."""
+    """Lines with the scores of a report directory's metrics.json; DataError if it is missing or damaged."""
     from tasks.evaluation.metrics.registry import HEADLINE
 
     metrics = read_json(report / METRICS)

@@ -1,4 +1,4 @@
-"""A model directory with provenance and manifest, whole or absent."""
+"""Write a model directory with provenance and manifest; it appears complete or not at all."""
 
 import shutil
 from collections.abc import Callable
@@ -9,26 +9,23 @@ from typing import Any
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
-from tasks.merging.config_files import require_whole, write_companions
-from tasks.merging.input_hashes import Hashes, hashed_meanwhile
+from tasks.merging.config_files import require_undamaged, write_config_files
 from tasks.merging.model_card import model_card
+from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
-from tasks.model.llava.layouts import INDEX, places
+from tasks.model.llava.model_tensors import INDEX, BaseModel, Layout, slots
 from tasks.model.llava.tensor_names import Projector
-from tasks.model.model_tensors import BaseModel, Layout
 from tasks.model.tensor_files import StoredTensor
 from tasks.records import Manifest, ModelRef
 
-PROVENANCE = "provenance.json"
-
 
 @dataclass(frozen=True)
-class Form:
-    """What is asked of the written model: type of the weights, layout, and lines for its model card.
+class MergeOptions:
+    """Options of a merge: dtype of the weights, layout of the directory, and further lines (`facts`) of its model card.
 
-    With `verify` its answers are compared with those of base and checkpoint. Of an adapter that has no `projector` the
-    base's is taken where asked.
+    `verify` compares its answers with those of base and checkpoint; `projector="base"` keeps the base's projector
+    for an adapter that has none.
     """
 
     dtype: str = BASE_DTYPE
@@ -39,66 +36,66 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.dtype != BASE_DTYPE and self.dtype not in DTYPE_CODES:
-            raise ModelError(f"{self.dtype!r} is no type of weights: give base, {', '.join(DTYPE_CODES)}.")
+            raise ModelError(f"{self.dtype!r} is no dtype for weights: give base, {', '.join(DTYPE_CODES)}.")
 
 
 @dataclass(frozen=True)
 class NewModel:
-    """A model directory to be made of `source`, each of whose tensors `renew` turns into the one that is written.
+    """A model directory to write: `convert` turns each tensor of `source` into the one that is written.
 
-    `source` is the base itself or, where all of it was tuned, the checkpoint. `inputs` are all files that decide
-    about it, by part and name; `require` raises what forbids it.
+    `source` is the base, or the checkpoint if the full model was fine-tuned. `inputs` are all input files by part and
+    name, as provenance.json lists them; `check` raises ModelError if the result would be wrong.
     """
 
     base: BaseModel
     source: BaseModel
     tuned: Path
-    what: str
-    form: Form
+    description: str
+    options: MergeOptions
     settings: dict[str, Any]
     inputs: dict[str, dict[str, Path]]
-    require: Callable[[], None]
-    renew: Callable[[str, StoredTensor, str], NewTensor]
+    check: Callable[[], None]
+    convert: Callable[[str, StoredTensor, str], NewTensor]
 
 
 def publish(new: NewModel, out: Path) -> ModelRef:
-    """Write a model directory; the same inputs and settings again do nothing.
+    """Write a model directory, unless `out` already is the result of the same inputs and settings.
 
-    Raises ModelError when a gate fails, when a file beside the weights is damaged or when a weight is NaN or infinite,
-    and OccupiedError when `out` holds something else.
+    Raises ModelError if a check fails, a file beside the weights is damaged, or a weight is NaN or infinite, and
+    OccupiedError if `out` holds something else.
     """
-    with hashed_meanwhile(new.inputs) as hashes:
+    with hashing(new.inputs) as hashes:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             present = _present(out, digest_of(_provenance(new, hashes)))
             if present is not None:
                 _verify(new, out)
                 return ModelRef(path=out, sha256=content_digest(present))
-        new.require()
-        require_whole(new.inputs["companions"])
+        new.check()
+        require_undamaged(new.inputs["companions"])
         with atomic_folder(out) as part:
-            for place in places(new.source, new.form.layout).values():
-                (part / place.file).parent.mkdir(exist_ok=True)
-            write_companions(new.base, new.tuned, new.form.layout, new.form.dtype, part, out)
+            for slot in slots(new.source, new.options.layout).values():
+                (part / slot.file).parent.mkdir(exist_ok=True)
+            write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)
             written = _write_weights(new, part)
-            provenance = _provenance(new, hashes)
-            write_json(part / PROVENANCE, provenance)
-            card = model_card(new.base, new.tuned, new.what, new.form.layout, new.form.facts)
+            content = _provenance(new, hashes)
+            write_json(part / PROVENANCE, content)
+            card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
             write_text(part / "README.md", card)
-            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **provenance["settings"]}
+            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **content["settings"]}
             _verify(new, part)
-            manifest = write_manifest(part, digest_of(provenance), details, written)
+            manifest = write_manifest(part, digest_of(content), details, written)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
 def _verify(new: NewModel, written: Path) -> None:
-    if new.form.verify:
+    if new.options.verify:
         from tasks.merging.verify import require_same_answers
 
-        require_same_answers(new.base.folder, new.tuned, written, new.form.projector)
+        require_same_answers(new.base.folder, new.tuned, written, new.options.projector)
 
 
 def _present(out: Path, fingerprint: str) -> Manifest | None:
-    """The manifest of the same model if it is whole; None when it was damaged since."""
+    """The manifest if `out` is the same model; None if it has been damaged since."""
     manifest = read_manifest(out)
     if manifest is None or manifest.fingerprint != fingerprint:
         raise OccupiedError(
@@ -108,23 +105,23 @@ def _present(out: Path, fingerprint: str) -> Manifest | None:
 
 
 def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
-    """Write all tensors at their places, and the index; SHA-256 of the files by name."""
-    placed = places(new.source, new.form.layout)
+    """Write all tensors and the index; returns the SHA-256 of the files by name."""
+    targets = slots(new.source, new.options.layout)
     files: dict[Path, list[NewTensor]] = {}
-    for name, place in placed.items():
-        files.setdefault(part / place.file, []).append(new.renew(name, new.source.tensors[name], place.name))
+    for name, slot in targets.items():
+        files.setdefault(part / slot.file, []).append(new.convert(name, new.source.tensors[name], slot.name))
     require_space(part, sum(tensor.size_bytes for tensors in files.values() for tensor in tensors))
     written = write_files(files)
-    own = [place for place in placed.values() if Path(place.file).parent == Path()]
-    if len({place.file for place in own}) > 1:
+    own = [slot for slot in targets.values() if Path(slot.file).parent == Path()]
+    if len({slot.file for slot in own}) > 1:
         total = sum(tensor.size_bytes for file, tensors in files.items() if file.parent == part for tensor in tensors)
-        weight_map = {place.name: place.file for place in sorted(own, key=lambda place: place.name)}
+        weight_map = {slot.name: slot.file for slot in sorted(own, key=lambda slot: slot.name)}
         write_json(part / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
     return {file.relative_to(part).as_posix(): digest for file, digest in written.items()}
 
 
 def require_space(folder: Path, size_bytes: int) -> None:
-    """Raise ModelError where a folder's disk has no room for that many bytes."""
+    """Raise ModelError if a folder's disk has no room for that many bytes."""
     free = shutil.disk_usage(folder).free
     if free < size_bytes:
         raise ModelError(
@@ -134,7 +131,6 @@ def require_space(folder: Path, size_bytes: int) -> None:
 
 
 def _provenance(new: NewModel, hashes: Hashes) -> dict[str, Any]:
-    """What the model is made of: SHA-256 of every input file, and the settings."""
     names = {"base": new.base.folder.name, "adapter": new.tuned.name, "checkpoint": new.tuned.name}
-    parts = {part: {"name": names.get(part, part), "files": files} for part, files in hashes.all().items()}
-    return {"version": 2, **parts, "settings": {"dtype": new.form.dtype, "format": new.form.layout, **new.settings}}
+    settings = {"dtype": new.options.dtype, "format": new.options.layout, **new.settings}
+    return provenance(hashes, names, settings)

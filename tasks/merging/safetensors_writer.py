@@ -1,4 +1,4 @@
-"""Write safetensors files: blocks are computed on all cores, hashed as they pass and written in order."""
+"""Write safetensors files: blocks are computed on all cores, then hashed and written in order."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ import torch
 
 from tasks.model.tensor_files import ITEM_BYTES, LENGTH_BYTES
 
-# Small enough that a block's fp32 values stay in the processor's cache on their way.
+# small enough that a block's float32 values stay in the processor's cache
 BLOCK_ITEMS = 1 << 20
-# Blocks of a file that are computed or wait to be written; they bound the memory.
+# blocks of a file that are computed or waiting to be written; this bounds memory
 BLOCKS_AHEAD = 4
-# A piece that has been hashed is still in the core's own cache when it is written.
+# small enough that a piece is still in the core's cache when it is written after hashing
 PIECE_BYTES = 1 << 18
-# Written between two orders to the disk.
+# written between two fdatasync calls
 SYNC_BYTES = 1 << 28
 Block = bytes | bytearray | memoryview
 Rows = Callable[[int, int], Block]
@@ -31,7 +31,7 @@ Rows = Callable[[int, int], Block]
 
 @dataclass(frozen=True)
 class NewTensor:
-    """A tensor to be written; `open` is called when it is its turn and gives what makes the bytes of some rows."""
+    """A tensor to write; `open` is called when writing reaches it and returns a function from rows to bytes."""
 
     name: str
     dtype: str
@@ -43,65 +43,65 @@ class NewTensor:
         return math.prod(self.shape) * ITEM_BYTES[self.dtype]
 
     def blocks(self) -> Iterator[Callable[[], Block]]:
-        """The calls that make the tensor's bytes, in order."""
+        """Functions that compute the tensor's bytes block by block, in order."""
         if not self.size_bytes:
             return
         rows = self.shape[0] if self.shape else 1
         step = max(1, BLOCK_ITEMS * rows // math.prod(self.shape))
-        make = self.open()
+        compute = self.open()
         for first in range(0, rows, step):
-            yield partial(make, first, min(first + step, rows))
+            yield partial(compute, first, min(first + step, rows))
 
 
 @contextmanager
 def block_workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads for blocks, one a core, each of which computes alone."""
-    # threads that share one small product would wait for each other
+    """A pool of threads for blocks, one per core, each without torch's inner parallelism."""
+    # torch's threads would spend their time waiting for each other on such small products
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,))
     before = torch.get_num_threads()
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-        # a thread sets the number for those that start after it, too
+        # set_num_threads in a worker also changes the default of later threads
         torch.set_num_threads(before)
 
 
 def write_tensors(file: Path, tensors: Iterable[NewTensor], pool: ThreadPoolExecutor) -> str:
-    """Write a safetensors file, some blocks of tensors in memory at a time; returns its SHA-256 in hex."""
-    # widest types first: readers need each tensor aligned to its own type
+    """Write a safetensors file with a few blocks in memory at a time; returns its SHA-256 in hex."""
+    # widest dtypes first: readers need each tensor aligned to its dtype
     ordered = sorted(tensors, key=lambda tensor: -ITEM_BYTES[tensor.dtype])
     digest = hashlib.sha256()
-    with file.open("wb") as opened, _synced_meanwhile(opened.fileno()) as sync:
+    with file.open("wb") as opened, _background_sync(opened.fileno()) as sync:
         for block in chain([_header(ordered)], _computed(ordered, pool)):
-            whole = memoryview(block)
-            for begin in range(0, len(whole), PIECE_BYTES):
-                piece = whole[begin : begin + PIECE_BYTES]
+            content = memoryview(block)
+            for begin in range(0, len(content), PIECE_BYTES):
+                piece = content[begin : begin + PIECE_BYTES]
                 digest.update(piece)
                 opened.write(piece)
-            sync(len(whole))
+            sync(len(content))
         opened.flush()
     return digest.hexdigest()
 
 
 @contextmanager
-def _synced_meanwhile(handle: int) -> Iterator[Callable[[int], None]]:
-    """Give what is called with the bytes written: the disk is at work while more is computed, and done at the end."""
+def _background_sync(handle: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function to call with the number of bytes written: it syncs the file in the background."""
     written = 0
     with ThreadPoolExecutor(1) as disk:
-        waiting = disk.submit(os.fdatasync, handle)
+        pending = disk.submit(os.fdatasync, handle)
 
         def count(size_bytes: int) -> None:
-            nonlocal written, waiting
+            nonlocal written, pending
             written += size_bytes
             if written >= SYNC_BYTES:
                 written = 0
-                # not further ahead of a slow disk; and what it could not write is said
-                waiting.result()
-                waiting = disk.submit(os.fdatasync, handle)
+                # do not run further ahead of a slow disk; this also raises its errors
+                pending.result()
+                pending = disk.submit(os.fdatasync, handle)
 
         yield count
-        waiting.result()
+        pending.result()
         os.fdatasync(handle)
 
 
@@ -121,8 +121,8 @@ def _computed(tensors: Iterable[NewTensor], pool: ThreadPoolExecutor) -> Iterato
     """The bytes of all tensors in order, computed a few blocks ahead."""
     waiting: deque[Future[Block]] = deque()
     for tensor in tensors:
-        for make in tensor.blocks():
-            waiting.append(pool.submit(make))
+        for compute in tensor.blocks():
+            waiting.append(pool.submit(compute))
             if len(waiting) == BLOCKS_AHEAD:
                 yield waiting.popleft().result()
     while waiting:

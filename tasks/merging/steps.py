@@ -1,11 +1,11 @@
-"""Merging as a Prefect task; a child process does it, so that the flow's memory stays small."""
+"""Prefect tasks of merging; it runs in a child process, so that the flow's memory stays small."""
 
 from pathlib import Path
 
 from prefect import task
 
 from tasks.content_keys import MODEL_CODE
-from tasks.merging.push_to_hub import push_to_hub
+from tasks.model.hub import push_to_hub
 from tasks.orchestration.caching import step
 from tasks.orchestration.run_log import lines_to
 from tasks.processes import run_worker
@@ -17,10 +17,10 @@ from tasks.settings import MergingConfig
 def merge_adapter_step(
     base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
 ) -> ModelRef:
-    """Merge a checkpoint into its base, or copy it where all was trained, and write the model directory `out`."""
-    order = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), **config.model_dump()}
+    """Merge an adapter into its base, or copy a full model, and write the model directory `out`."""
+    job = {"base": str(base.path), "checkpoint": str(checkpoint.path), "out": str(out), **config.model_dump()}
     with lines_to(log) as on_line:
-        return ModelRef.model_validate(run_worker("tasks.merging.worker", order, on_line))
+        return ModelRef.model_validate(run_worker("tasks.merging.worker", job, on_line))
 
 
 @task(name="push-to-hub", retries=2, retry_delay_seconds=[10, 60])

@@ -1,4 +1,4 @@
-"""Merge in a process of its own: `python -m tasks.merging.worker --config FILE`, started by tasks.merging.steps."""
+"""The merge process: `python -m tasks.merging.worker --config FILE`, started by tasks.merging.steps."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ from tasks.processes import serve_worker
 
 
 def merge(config: dict[str, Any]) -> dict[str, Any]:
-    """Merge config["checkpoint"] into config["base"] and write config["out"] as the merging settings say."""
-    from tasks.merging.checkpoints import merge_checkpoint
-    from tasks.merging.model_directory import Form
+    """Merge config["checkpoint"] into config["base"] and write config["out"] with the merging settings in config."""
+    from tasks.merging.merge import merge_checkpoint
+    from tasks.merging.model_directory import MergeOptions
 
     base, checkpoint, out = (Path(config[name]) for name in ("base", "checkpoint", "out"))
-    form = Form(config["dtype"], config["format"], config["verify"])
-    return merge_checkpoint(base, checkpoint, out, form).model_dump(mode="json")
+    options = MergeOptions(config["dtype"], config["format"], config["verify"])
+    return merge_checkpoint(base, checkpoint, out, options).model_dump(mode="json")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an adapter must have to be put on a base: a projector, and the base's names and shapes."""
+"""Check that an adapter fits a base: it brings a projector, and the base has its names and shapes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tasks.model.llava.tensor_names import EMBEDDING, HEAD, PROJECTOR_PREFIX, Pr
 
 @dataclass(frozen=True)
 class Base:
-    """What counts of a base: its weights' shapes by canonical name, and whether the head is the embedding."""
+    """Shapes of a base's weights by canonical name, and whether head and embedding are tied."""
 
     name: Path
     shapes: Mapping[str, tuple[int, ...]]
@@ -19,47 +19,47 @@ class Base:
 
 
 def require_projector(adapter: Adapter, projector: Projector, names: Collection[str] = ()) -> None:
-    """Raise ModelError unless the adapter brings a projector, or none where the base's is asked for.
+    """Raise ModelError unless the adapter has a projector, or none if the base's is to be used.
 
-    `names` are those of the base's projector, where they are known: one that was trained in full must be complete.
+    `names` are the base's projector tensors, if known: a projector that was trained in full must be complete.
     """
-    ours = sorted(name for name in adapter.changed if name.startswith(PROJECTOR_PREFIX))
-    matrices = [name for name in ours if name.endswith(".weight")]
+    found = sorted(name for name in adapter.changed if name.startswith(PROJECTOR_PREFIX))
+    matrices = [name for name in found if name.endswith(".weight")]
     in_full = any(name in adapter.trained for name in matrices)
-    lacking = [] if matrices else [f"{PROJECTOR_PREFIX}linear_1.weight"]
-    lacking += sorted(set(names) - set(ours)) if in_full else []
-    if lacking and projector == "adapter":
+    missing = [] if matrices else [f"{PROJECTOR_PREFIX}linear_1.weight"]
+    missing += sorted(set(names) - set(found)) if in_full else []
+    if missing and projector == "adapter":
         raise ModelError(
-            f"{adapter.folder.name} lacks the projector ({lacking[0]}): give the final adapter of that run, or, where "
-            "training left the base's projector as it was, as plain PEFT does, give --projector base."
+            f"{adapter.folder.name} lacks the projector ({missing[0]}): give the final adapter of that run, or, if "
+            "training left the base's projector unchanged, as plain PEFT does, give --projector base."
         )
-    if not lacking and names and projector == "base":
-        raise ModelError(f"{adapter.folder.name} has a projector of its own ({ours[0]}): leave --projector base out.")
+    if not missing and names and projector == "base":
+        raise ModelError(f"{adapter.folder.name} has its own projector ({found[0]}): leave --projector base out.")
 
 
 def require_fitting(adapter: Adapter, base: Base) -> None:
-    """Raise ModelError where the adapter changes what the base does not have, or has in another shape."""
+    """Raise ModelError if the adapter changes a tensor that the base lacks or has in another shape."""
     _require_untied(adapter, base)
     shapes = base.shapes
     trained_on = f" ({adapter.settings.base_name})" if adapter.settings.base_name else ""
-    way_out = f"give the base model that it was trained on{trained_on}"
+    advice = f"give the base model that it was trained on{trained_on}"
     for name, shape in adapter.shapes:
         if name not in shapes:
-            raise ModelError(f"{adapter.folder} changes {name}, which {base.name} does not have: {way_out}.")
+            raise ModelError(f"{adapter.folder} changes {name}, which {base.name} does not have: {advice}.")
         if shape != shapes[name]:
             resized = name in (EMBEDDING, HEAD) and shape[1:] == shapes[name][1:]
             more = f"; if training resized the vocabulary, that is the base after resize_token_embeddings({shape[0]})"
             raise ModelError(
                 f"{name} is {list(shape)} in {adapter.folder} and {list(shapes[name])} in {base.name}: "
-                f"{way_out}{more if resized else ''}."
+                f"{advice}{more if resized else ''}."
             )
     for name, rows in adapter.tokens.items():
         if name not in shapes or max(rows.numbers, default=0) >= shapes[name][0] or rows.width != shapes[name][1]:
-            raise ModelError(f"{adapter.folder} changes rows of {name} that {base.name} does not have: {way_out}.")
+            raise ModelError(f"{adapter.folder} changes rows of {name} that {base.name} does not have: {advice}.")
 
 
 def _require_untied(adapter: Adapter, base: Base) -> None:
-    """Raise ModelError where one of embedding and head changes and the base has one weight for both."""
+    """Raise ModelError if embedding or head changes and the base has one weight for both."""
     changed = {*adapter.pairs, *adapter.trained, *(adapter.tokens if HEAD in adapter.tokens else ())}
     found = sorted(changed & {EMBEDDING, HEAD})
     if base.tied and found:

@@ -1,6 +1,6 @@
-"""A LoRA adapter as PEFT writes it, ours or the original LLaVA's, by canonical names; nothing of it is read yet.
+"""Read the headers of a LoRA adapter as PEFT writes it, ours or the original LLaVA's; names become canonical.
 
-Merging and answering read adapters here, so that both do the same.
+Merging and answering both read adapters here, so both treat them alike.
 """
 
 import re
@@ -12,15 +12,16 @@ import torch
 
 from tasks.errors import ModelError
 from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_rows
-from tasks.model.llava.tensor_names import PEFT_PREFIX, canonical_name, older_names
+from tasks.model.configuration import lacks
+from tasks.model.llava.tensor_names import PEFT_PREFIX, canonical_name, older_module_names
 from tasks.model.lora_config import LoraSettings, read_lora_config
 from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, read_float, read_tensors
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
-# as PEFT wrote it before it took to safetensors
+# the file of PEFT versions before safetensors
 TORCH_WEIGHTS = "adapter_model.bin"
-# The tensors of one changed weight, by what they are: the LoRA matrices of a layer or an embedding, DoRA's lengths,
-# the rows of single tokens, or the weight anew. State dicts have the adapter's name within.
+# The tensors that change one weight: LoRA matrices of a layer or an embedding, DoRA's magnitudes, rows of single
+# tokens, or the weight trained in full. In state dicts the names contain the adapter's name.
 _PARTS = tuple(
     (part, re.compile(rf"(?P<module>.+)\.{pattern}"))
     for part, pattern in (
@@ -32,16 +33,16 @@ _PARTS = tuple(
         ("tokens", r"token_adapter\.trainable_tokens_delta(\.[^.]+)?"),
     )
 )
-WHOLE = "whole"
-# what PEFT wraps a module in whose weights are trained
+FULL = "full"
+# the level that PEFT adds to a module whose weights are trained
 _WRAPPED = re.compile(r"\.(modules_to_save\.[^.]+|base_layer)(?=\.)")
-# the base's own weights, which whole state dicts show beside the trained ones
+# the base's unchanged weights, which full state dicts also contain
 _UNTRAINED = re.compile(r"\.(original_module|token_adapter\.base_layer|trainable_tokens_original)\.")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What training changed, by the canonical name of the weight: LoRA pairs, tensors trained in full, single rows."""
+    """The trained changes by canonical name of the weight: LoRA pairs, tensors trained in full, rows of tokens."""
 
     folder: Path
     settings: LoraSettings
@@ -57,17 +58,17 @@ class Adapter:
 
     @property
     def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
-        """The weights that were trained, and of which shape each is; of single rows the base's is not known."""
+        """Name and shape of each changed weight, except where only rows were trained: those do not tell its shape."""
         pairs = [(name, pair.shape) for name, pair in self.pairs.items()]
         return pairs + [(name, tensor.shape) for name, tensor in self.trained.items()]
 
     @property
     def changed(self) -> set[str]:
-        """Canonical names of all weights that are others than the base's."""
+        """Canonical names of all weights that differ from the base's."""
         return {*self.pairs, *self.trained, *self.tokens}
 
     def rows_of(self, name: str, base: FloatRows, with_pair: bool = True) -> FloatRows:
-        """The rows of a weight as training made it of the base's; without its LoRA product where asked."""
+        """The rows of a weight after training, given the base's; `with_pair=False` leaves out the LoRA product."""
         rows = stored_rows(self.trained[name]) if name in self.trained else base
         if name in self.tokens:
             rows = self.tokens[name].put_into(rows)
@@ -75,7 +76,7 @@ class Adapter:
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Read an adapter's settings and headers; ModelError when it is incomplete, damaged or of an unsupported kind."""
+    """Read an adapter's settings and tensor headers; ModelError if incomplete, damaged or of an unsupported kind."""
     settings = read_lora_config(folder)
     weights: dict[str, dict[str, StoredTensor]] = {}
     for file in _files(folder):
@@ -83,8 +84,8 @@ def read_adapter(folder: Path) -> Adapter:
             if not _UNTRAINED.search(tensor.name):
                 weight, part = _part_of(tensor)
                 parts = weights.setdefault(weight, {})
-                parts[part] = _one_of(weight, parts.get(part, tensor), tensor)
-    trained = {weight: parts.pop(WHOLE) for weight, parts in weights.items() if WHOLE in parts}
+                parts[part] = _more_exact(weight, parts.get(part, tensor), tensor)
+    trained = {weight: parts.pop(FULL) for weight, parts in weights.items() if FULL in parts}
     tokens = {weight: _rows(folder, weight, parts, settings) for weight, parts in weights.items() if "tokens" in parts}
     parts_of = {weight: parts for weight, parts in weights.items() if parts and weight not in tokens}
     names = _names_in_settings(parts_of, settings)
@@ -96,32 +97,32 @@ def _files(folder: Path) -> Iterator[Path]:
     """The files that hold an adapter's tensors."""
     weights = next((folder / name for name in (ADAPTER_WEIGHTS, TORCH_WEIGHTS) if (folder / name).is_file()), None)
     if weights is None:
-        raise ModelError(f"{folder} lacks {ADAPTER_WEIGHTS}: fetch the checkpoint again, or take another.")
+        raise lacks(folder, ADAPTER_WEIGHTS, "fetch the checkpoint again, or take another")
     yield weights
     if (folder / NON_LORA_WEIGHTS).is_file():
         yield folder / NON_LORA_WEIGHTS
 
 
 def _part_of(tensor: StoredTensor) -> tuple[str, str]:
-    """The weight that an adapter's tensor changes, and which part of the change it is."""
+    """The canonical name of the weight that a tensor changes, and the part of the change that it is."""
     for part, pattern in _PARTS:
         match = pattern.fullmatch(tensor.name)
         if match is not None:
             return canonical_name(f"{_WRAPPED.sub('', match['module'])}.weight"), part
     if "lora_" in tensor.name:
-        raise ModelError(f"{tensor.name} in {tensor.file} is no LoRA matrix that rsvlm knows: use PEFT itself.")
-    return canonical_name(_WRAPPED.sub("", tensor.name)), WHOLE
+        raise ModelError(f"{tensor.name} in {tensor.file} is an unknown kind of LoRA tensor: use PEFT itself.")
+    return canonical_name(_WRAPPED.sub("", tensor.name)), FULL
 
 
-def _one_of(weight: str, one: StoredTensor, other: StoredTensor) -> StoredTensor:
-    """Of two files' copies of the same values the more exact one."""
+def _more_exact(weight: str, one: StoredTensor, other: StoredTensor) -> StoredTensor:
+    """Of two copies of one tensor the one in the wider dtype; raises ModelError if their values differ."""
     if one is other:
         return one
     narrow, wide = sorted((one, other), key=lambda tensor: ITEM_BYTES[tensor.dtype])
     rounded = [read_float(tensor).to(FLOATS[narrow.dtype]) for tensor in (narrow, wide)]
     if not torch.equal(*rounded):
         raise ModelError(
-            f"{weight} is in {one.file.name} and in {other.file.name} of {one.file.parent}, with different values: "
+            f"{weight} is in {one.file.name} and in {other.file.name} of {one.file.parent} with different values: "
             "remove the wrong one."
         )
     return wide
@@ -141,14 +142,14 @@ def _rows(folder: Path, weight: str, parts: dict[str, StoredTensor], settings: L
 
 
 def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], settings: LoraSettings) -> dict[str, str]:
-    """How the settings call the module of each weight: as its file does, or as the version did whose ranks fit all.
+    """The module name of each weight in the settings' patterns: of the naming scheme whose ranks fit all matrices.
 
-    A tool that renames an adapter's tensors leaves the patterns as they were.
+    The patterns may use another scheme than the file, since tools that rename tensors leave the patterns unchanged.
     """
     ranks = {weight: parts.get("A", parts.get("embedding_A")) for weight, parts in parts_of.items()}
     stored = {weight: _module(next(iter(parts.values()))) for weight, parts in parts_of.items()}
     canonical = {weight: weight.removesuffix(".weight") for weight in parts_of}
-    older = [{weight: older_names(name)[version] for weight, name in canonical.items()} for version in (0, 1)]
+    older = [{weight: older_module_names(name)[i] for weight, name in canonical.items()} for i in (0, 1)]
     for names in (stored, canonical, *older):
         if all(a is None or a.shape[:1] == (settings.rank_of(names[weight]),) for weight, a in ranks.items()):
             return names
@@ -156,7 +157,7 @@ def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], setti
 
 
 def _module(tensor: StoredTensor) -> str:
-    """The module's name in an adapter's file."""
+    """The name of a tensor's module in the adapter's file."""
     return _WRAPPED.sub("", tensor.name.removeprefix(PEFT_PREFIX).partition(".lora_")[0])
 
 
@@ -168,7 +169,7 @@ def _pair(
     for part in (*names, *(("magnitude",) if settings.dora else ())):
         if part not in parts:
             name = part if part == "magnitude" else f"lora_{part}"
-            raise ModelError(f"{folder} lacks {name} of {weight}: fetch the checkpoint again, or merge another.")
+            raise lacks(folder, f"{name} of {weight}", "fetch the checkpoint again, or merge another")
     if "magnitude" in parts and not settings.dora:
         raise ModelError(f"{folder} holds a magnitude of {weight} and says use_dora = false: fetch it again.")
     if settings.dora and embedding:

@@ -1,23 +1,28 @@
-"""Put an adapter, ours or the original LLaVA's, on a base model of either layout."""
+"""Apply an adapter, ours or the original LLaVA's, to a base model of either layout."""
 
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.model.llava.tensor_names import PEFT_PREFIX, PROJECTOR_PREFIX, Projector, canonical_name
-from tasks.model.non_lora import read_non_lora
+from tasks.model.weights import read_tensors
 from tasks.paths import NON_LORA_WEIGHTS
 
 if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+    from transformers import PreTrainedModel
+
     from tasks.model.adapter_files import Adapter
     from tasks.model.adapter_weights import LoraPair
 
 
 def require_adapter(folder: Path, projector: Projector = "adapter") -> "Adapter":
-    """Read an adapter, before a base is loaded for minutes; ModelError where no base could make a model of it."""
+    """Read an adapter before minutes are spent on loading a base; ModelError if it fits no base."""
     from tasks.model.adapter_checks import require_projector
     from tasks.model.adapter_files import read_adapter
 
@@ -26,13 +31,15 @@ def require_adapter(folder: Path, projector: Projector = "adapter") -> "Adapter"
     return adapter
 
 
-def apply_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> Any:
-    """Put an adapter on a base model; raises ModelError when it is damaged or does not fit."""
+def apply_adapter(
+    model: "PreTrainedModel", folder: Path, projector: Projector = "adapter"
+) -> "PreTrainedModel | PeftModel":
+    """Read an adapter and apply it to a base model; raises ModelError if it is damaged or does not fit."""
     return put_on(model, fitting_adapter(model, folder, projector))
 
 
-def fitting_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> "Adapter":
-    """The adapter in a folder; raises ModelError when it is damaged or is not one of this base model."""
+def fitting_adapter(model: "PreTrainedModel", folder: Path, projector: Projector = "adapter") -> "Adapter":
+    """Read an adapter and check it against a base model; raises ModelError if it is damaged or does not fit."""
     from tasks.model.adapter_checks import Base, require_fitting, require_projector
 
     adapter = require_adapter(folder, projector)
@@ -43,30 +50,29 @@ def fitting_adapter(model: Any, folder: Path, projector: Projector = "adapter") 
     return adapter
 
 
-def put_on(model: Any, adapter: "Adapter") -> Any:
-    """A base model with an adapter of its own: LoRA of linear layers by PEFT, the rest in the place of the weights."""
+def put_on(model: "PreTrainedModel", adapter: "Adapter") -> "PreTrainedModel | PeftModel":
+    """Apply an adapter: LoRA of linear layers through PEFT, all other changes directly in the model's parameters."""
     import torch
 
     pairs = _linear_pairs(model, adapter)
     for name, parameter in replaced_parameters(model, adapter).items():
 
-        def base(first: int, last: int, parameter: Any = parameter) -> torch.Tensor:
-            rows: torch.Tensor = parameter.detach()[first:last].to(torch.float32, copy=True)
-            return rows
+        def base(first: int, last: int, parameter: torch.Tensor = parameter) -> torch.Tensor:
+            return parameter.detach()[first:last].to(torch.float32, copy=True)
 
         changed = adapter.rows_of(name, base, with_pair=name.removesuffix(".weight") not in pairs)
         parameter.data.copy_(changed(0, len(parameter)))
     return (_with_lora(model, adapter, pairs) if pairs else model).eval()
 
 
-def replaced_parameters(model: Any, adapter: "Adapter") -> dict[str, Any]:
+def replaced_parameters(model: "PreTrainedModel", adapter: "Adapter") -> "dict[str, torch.nn.Parameter]":
     """The base's parameters whose values an adapter replaces, by name."""
     names = adapter.changed - {f"{module}.weight" for module in _linear_pairs(model, adapter)}
     names |= {*adapter.trained, *adapter.tokens}
     return {name: parameter for name, parameter in model.named_parameters() if name in names}
 
 
-def _linear_pairs(model: Any, adapter: "Adapter") -> dict[str, "LoraPair"]:
+def _linear_pairs(model: "PreTrainedModel", adapter: "Adapter") -> dict[str, "LoraPair"]:
     """LoRA matrices of linear layers, by the layer's name."""
     from torch.nn import Linear
 
@@ -74,8 +80,8 @@ def _linear_pairs(model: Any, adapter: "Adapter") -> dict[str, "LoraPair"]:
     return {name: pair for name, pair in modules.items() if isinstance(model.get_submodule(name), Linear)}
 
 
-def _with_lora(model: Any, adapter: "Adapter", pairs: Mapping[str, "LoraPair"]) -> Any:
-    """PEFT's model with these matrices and no others; what adapter_config.json says of names counts no more."""
+def _with_lora(model: "PreTrainedModel", adapter: "Adapter", pairs: Mapping[str, "LoraPair"]) -> "PeftModel":
+    """Build PEFT's model with exactly these matrices, whatever adapter_config.json targets."""
     from peft import LoraConfig, PeftModel
 
     settings = adapter.settings
@@ -87,7 +93,7 @@ def _with_lora(model: Any, adapter: "Adapter", pairs: Mapping[str, "LoraPair"]) 
         inference_mode=True,
     )
     with warnings.catch_warnings():
-        # PEFT asks transformers for a name that the next major version drops
+        # PEFT uses a name that the next major version of transformers removes
         warnings.simplefilter("ignore", FutureWarning)
         tuned = PeftModel(model, config, autocast_adapter_dtype=False)
     for name, pair in pairs.items():
@@ -95,7 +101,7 @@ def _with_lora(model: Any, adapter: "Adapter", pairs: Mapping[str, "LoraPair"]) 
     return tuned
 
 
-def _fill(layer: Any, pair: "LoraPair") -> None:
+def _fill(layer: "LoraLayer", pair: "LoraPair") -> None:
     from tasks.model.tensor_files import read_float
 
     (name,) = layer.active_adapters
@@ -106,11 +112,16 @@ def _fill(layer: Any, pair: "LoraPair") -> None:
         layer.lora_magnitude_vector[name].weight.data.copy_(read_float(pair.magnitude))
 
 
-def load_projector(model: Any, adapter: Path) -> None:
-    """Read non_lora_trainables.bin into a PEFT model; raises ModelError when a name or shape does not fit."""
+def read_non_lora(adapter: Path) -> "dict[str, torch.Tensor]":
+    """Read an adapter's non_lora_trainables.bin (tensors trained in full) by name; ModelError if it is damaged."""
+    return read_tensors(adapter / NON_LORA_WEIGHTS)
+
+
+def load_projector(model: "PeftModel", adapter: Path) -> None:
+    """Load non_lora_trainables.bin into a PEFT model; raises ModelError if a name or shape does not fit."""
     weights = {PEFT_PREFIX + canonical_name(name): value for name, value in read_non_lora(adapter).items()}
     known = model.state_dict()
-    strange = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
-    if strange:
-        raise ModelError(f"{adapter}/{NON_LORA_WEIGHTS} does not fit the base model, first at {strange[0]}.")
+    misfits = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
+    if misfits:
+        raise ModelError(f"{adapter}/{NON_LORA_WEIGHTS} does not fit the base model, first at {misfits[0]}.")
     model.load_state_dict(weights, strict=False)

@@ -1,44 +1,44 @@
-"""Find a model by its directory or its name on the Hugging Face hub."""
+"""Find a model by its directory or its name on the Hugging Face hub, and upload one."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, StoreError
 
 HUB_NAME = re.compile(r"(?!\.)[\w.-]+/(?!\.)[\w.-]+")
-# a name on the hub, or the directory's name alone; anything else is a path
+# a name on the hub, or only its last part; anything else is a path
 NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 WANTED = ("*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.txt")
 
 
 def beside(name: str, folders: Sequence[Path]) -> Path | None:
-    """The directory of a model in one of some folders, by its name or the last part of it; None where it is in none."""
-    for place in (place for folder in folders for place in (folder / name, folder / Path(name).name)):
-        if name and (place / "config.json").is_file():
-            return place.absolute()
+    """The directory of a model in one of the folders, by its name or the name's last part; None if there is none."""
+    for path in (path for folder in folders for path in (folder / name, folder / Path(name).name)):
+        if name and (path / "config.json").is_file():
+            return path.absolute()
     return None
 
 
 def directory_of(name: str, folders: Sequence[Path]) -> Path | None:
-    """A directory by its path, or by its name in one of some folders; None where there is none."""
+    """A directory by its path, or by its name in one of the folders; None if there is none."""
     if name and Path(name).is_dir():
         return Path(name).absolute()
     return beside(name, folders) if NAME.fullmatch(name) else None
 
 
 def local_model(name: str, folders: Sequence[Path] = ()) -> Path | None:
-    """The directory of a model that is on this machine, by its path or its name; None where it is not.
+    """The directory of a model on this machine, by its path or its name; None if it is not here.
 
-    A name is looked for in `folders`, then in the hub's cache. Nothing is downloaded.
+    A name is looked up in `folders`, then in the hub's cache. Nothing is downloaded.
     """
     return directory_of(name, folders) or _cached(name)
 
 
 def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
-    """The directory of a model, looked for as `local_model` does; else it is downloaded into the hub's cache.
+    """The directory of a model, found as `local_model` does, or downloaded into the hub's cache.
 
-    Raises ModelError when it is neither a directory nor a name that the hub gives.
+    Raises ModelError if the name is no directory and cannot be downloaded from the hub.
     """
     found = directory_of(name, folders)
     if found is not None:
@@ -49,12 +49,12 @@ def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        # completes what is in the cache in part
+        # also completes a partial download
         return Path(snapshot_download(name, allow_patterns=list(WANTED)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{name} is no directory here and cannot be had from the hub ({type(error).__name__}): download it on a "
-            "machine with access and set model.base to its directory."
+            f"{name} is no directory here and cannot be downloaded from the hub ({type(error).__name__}): download it "
+            "on a machine with access and set model.base to its directory."
         ) from None
 
 
@@ -68,3 +68,23 @@ def _cached(name: str) -> Path | None:
         return Path(snapshot_download(name, allow_patterns=list(WANTED), local_files_only=True))
     except (LocalEntryNotFoundError, OSError):
         return None
+
+
+def push_to_hub(folder: Path, repository: str, endpoint: str | None = None) -> str:
+    """Upload a model directory to a private repository and return its URL; files already there are not sent again.
+
+    The token is that of `hf auth login` or HF_TOKEN. Raises StoreError if the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
+
+    hub = HfApi(endpoint=endpoint)
+    try:
+        hub.create_repo(repository, private=True, exist_ok=True)
+        done = hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload by rsvlm")
+    except (HTTPError, HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise StoreError(
+            f"{folder} cannot be pushed to {repository} on the hub ({type(error).__name__}: {error}): "
+            "set HF_TOKEN to a token that may write there, or leave merging.push_to_hub empty."
+        ) from None
+    return str(done.commit_url)

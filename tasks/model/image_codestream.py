@@ -1,6 +1,6 @@
-"""What OpenJPEG makes of the parameters of a JPEG 2000 codestream before it decodes: ISO/IEC 15444-1, annex A.
+"""Memory that OpenJPEG allocates from the parameters of a JPEG 2000 codestream (ISO/IEC 15444-1, annex A).
 
-Precincts and code-blocks take memory for what is claimed, whether there is data for them or not.
+Precincts and code-blocks are allocated as claimed, whether there is data for them or not.
 """
 
 import os
@@ -10,24 +10,24 @@ from typing import BinaryIO
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 CODING, COMPONENT_CODING, TILE_PART, START_OF_DATA, END = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
-# All that OpenJPEG knows: behind another one it looks for the next, and would find it inside what is skipped here.
+# All markers known to OpenJPEG. After an unknown one it searches for the next, also inside what is skipped here.
 KNOWN = (
     *(CODING, COMPONENT_CODING, TILE_PART, START_OF_DATA, END),
     *(0xFF50, 0xFF51, 0xFF55, 0xFF57, 0xFF58, 0xFF59, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F),
     *(0xFF60, 0xFF61, 0xFF63, 0xFF64, 0xFF74, 0xFF75, 0xFF77, 0xFF78),
 )
-# Segments, chunks or bytes between them that are looked at one by one, here and by Pillow: a second's work at most.
+# segments, chunks or bytes between them that are read one by one, here and by Pillow: at most a second of work
 MAX_PARTS = 200_000
 
-# in bytes, measured: of a tile, of each of its components, of a precinct in one band, and of a code-block
+# measured bytes: per tile, per component of a tile, per precinct in one band, per code-block
 TILE_BYTES, COMPONENT_BYTES, PRECINCT_BYTES, BLOCK_BYTES = 6_000, 1_200, 300, 500
-# of a layer of a precinct, in the iterator over packets
+# per layer of a precinct, in the packet iterator
 LAYER_BYTES = 2
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How a component is coded: exponents of the code-blocks' sides, and of the precincts' for each resolution."""
+    """Coding of a component: log2 of the code-blocks' sides, and of the precincts' sides for each resolution."""
 
     layers: int
     block: tuple[int, int]
@@ -35,9 +35,9 @@ class Coding:
 
 
 def codestream_bytes(file: BinaryIO) -> int:
-    """The memory that a decoder takes beside the pixels; the file stands at the codestream's start.
+    """Bytes that a decoder takes in addition to the pixels; the file must be positioned at the codestream's start.
 
-    Raises ValueError or IndexError where it is damaged.
+    Raises ValueError or IndexError if it is damaged.
     """
     start = file.tell()
     file.seek(start + len(CODESTREAM) + 4)
@@ -47,13 +47,13 @@ def codestream_bytes(file: BinaryIO) -> int:
     if width < 1 or height < 1:
         raise ValueError("a JPEG 2000 image without pixels")
     tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
-    # tiles are decoded one after the other; any of them may have the coding that takes most
+    # tiles are decoded one after the other; any of them may have the most expensive coding
     coding = max((_coding_bytes(coding, width, height) for coding in _codings(file, start, components)), default=0)
     return tiles * (TILE_BYTES + COMPONENT_BYTES * components) + components * coding
 
 
 def _coding_bytes(coding: Coding, width: int, height: int) -> int:
-    """The memory of one component of one tile."""
+    """Bytes for one component of one tile."""
     total = 0
     levels = len(coding.precincts) - 1
     for resolution, precinct in enumerate(coding.precincts):
@@ -63,7 +63,7 @@ def _coding_bytes(coding: Coding, width: int, height: int) -> int:
         bands, half = (1, 0) if resolution == 0 else (3, 1)
         precincts, blocks = 1, 1
         for side, exponent, block in zip(sides, precinct, coding.block, strict=True):
-            # a grid starts anywhere, so there may be one more
+            # the grid is not aligned to the tile, so there may be one more
             precincts *= (side >> exponent) + 2
             blocks *= (side >> half >> min(block, max(exponent - half, 0))) + 2
         total += bands * (precincts * PRECINCT_BYTES + blocks * BLOCK_BYTES) + precincts * coding.layers * LAYER_BYTES
@@ -71,7 +71,7 @@ def _coding_bytes(coding: Coding, width: int, height: int) -> int:
 
 
 def _codings(file: BinaryIO, start: int, components: int) -> Iterator[Coding]:
-    """Those of the main header and of all tile-parts."""
+    """The codings in the main header and in all tile-parts."""
     layers = 1
     for marker, content in _segments(file, start):
         if marker == CODING:
@@ -91,7 +91,7 @@ def _coding(style: int, content: bytes, layers: int) -> Coding:
 
 
 def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
-    """Markers and contents of all headers; raises ValueError for more than any image has, and for unknown ones."""
+    """Markers and contents of all headers; raises ValueError for too many, and for unknown ones."""
     position, part, size = start + 2, 0, file.seek(0, os.SEEK_END)
     for _ in parts():
         file.seek(position)
@@ -101,7 +101,7 @@ def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
         if marker not in KNOWN:
             raise ValueError(f"a JPEG 2000 image with the unknown marker {marker:#06x}")
         if marker == START_OF_DATA:
-            # a part without a length is the last
+            # a part without a length is the last one
             if not part:
                 return
             position, part = part, 0
@@ -117,6 +117,6 @@ def _segments(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def parts() -> Iterator[int]:
-    """Count what is looked at in an image; raises ValueError for more than any image has."""
+    """Count the parts that are read of an image; raises ValueError after MAX_PARTS."""
     yield from range(MAX_PARTS)
     raise ValueError(f"more than {MAX_PARTS:,} parts")

@@ -1,6 +1,6 @@
-"""The directories of a TIFF or of EXIF data, read by hand: Pillow unpacks all that they name.
+"""Memory needed for the directories of a TIFF or of EXIF data: Pillow unpacks everything that they refer to.
 
-A directory may name the same megabytes in each of its 65,535 entries, and a tile may be larger than its image.
+A directory may refer to the same megabytes in each of its 65,535 entries, and a tile may be larger than its image.
 """
 
 import io
@@ -10,10 +10,10 @@ from typing import BinaryIO, Literal
 TIFF = (b"MM\x00\x2a", b"II\x2a\x00", b"MM\x2a\x00", b"II\x00\x2a", b"MM\x00\x2b", b"II\x2b\x00")
 EXIF = b"Exif\x00\x00"
 
-# type of a value: bytes of one
+# type code of a value: its size in bytes
 UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 TEXTS = (1, 2, 6, 7)
-# what is kept of a value that is a number
+# memory that Pillow takes for a number
 NUMBER_BYTES = 16
 WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 259, 277, 278, 322, 323
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 34665, 34853, 40965
@@ -23,27 +23,27 @@ ZSTD_WINDOW = 1 << 27
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file of directories is laid out: its byte order, and whether it is a BigTIFF."""
+    """The byte order of a file, and whether it is a BigTIFF."""
 
     order: Literal["big", "little"]
     wide: bool
 
     def number(self, data: bytes) -> int:
-        """A number as this file writes it."""
+        """Decode an unsigned integer."""
         return int.from_bytes(data, self.order)
 
 
 def exif_bytes(exif: bytes) -> int:
-    """How many bytes Pillow unpacks of EXIF data; 0 where it is none."""
+    """Bytes that Pillow unpacks from EXIF data; 0 if it is no EXIF data."""
     while exif.startswith(EXIF):
         exif = exif[len(EXIF) :]
     return _directories(io.BytesIO(exif))[0] if exif.startswith(TIFF) else 0
 
 
 def tiff_bytes(file: BinaryIO) -> tuple[int, int]:
-    """How many bytes of directories are unpacked of a TIFF, and how many its largest strip or tile takes.
+    """Bytes unpacked from a TIFF's directories, and bytes for its largest strip or tile (0 if uncompressed).
 
-    That is 0 where nothing is compressed. Raises ValueError for LZMA, whose dictionary may be of 4 GB.
+    Raises ValueError for LZMA, whose dictionary may take 4 GB.
     """
     unpacked, tags = _directories(file)
     if TILE_WIDTH in tags:
@@ -57,13 +57,13 @@ def tiff_bytes(file: BinaryIO) -> tuple[int, int]:
         # read row by row
         return unpacked, 0
     pixel_bytes = max(1, tags.get(BITS, 1) * tags.get(SAMPLES, 1) // 8)
-    # a JPEG's coefficients take twice its samples, and its colours four bytes more
+    # a JPEG's coefficients take twice its samples, and colour conversion four bytes more
     block = pixels * (3 * pixel_bytes + 4 if compression in JPEG_IN_TIFF else pixel_bytes)
     return unpacked, block + (ZSTD_WINDOW if compression == ZSTD else 0)
 
 
 def _directories(file: BinaryIO) -> tuple[int, dict[int, int]]:
-    """Bytes unpacked of the first directory and those below it, and the largest first value of each tag."""
+    """Bytes unpacked from the first directory and its subdirectories, and the largest first value of each tag."""
     file.seek(0)
     head = file.read(16)
     layout = Layout("big" if head.startswith(b"MM") else "little", head[2] == 43)

@@ -1,6 +1,6 @@
-"""What an image's header makes a decoder hold before its size can be asked: read by hand, within a few kilobytes.
+"""The memory that merely opening an image takes, computed from its header with a few kilobytes of memory.
 
-Metadata is unpacked, and decoders of WebP and JPEG 2000 take memory for what is claimed, as soon as a file is opened.
+On opening a file, Pillow unpacks metadata, and decoders of WebP and JPEG 2000 allocate what the header claims.
 """
 
 import os
@@ -18,13 +18,13 @@ JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 GIF = (b"GIF87a", b"GIF89a")
 EXTENSION, IMAGE = 0x21, 0x2C
 
-# Pillow copies all comments of a GIF for each block that it adds.
+# Pillow copies all comments of a GIF again for each block
 GIF_EXTENSION_BYTES = 500_000
 
 
 @dataclass(frozen=True)
 class Header:
-    """Bytes: of metadata that is unpacked, taken when a decoder is opened, and of the largest strip or tile."""
+    """Sizes in bytes: unpacked metadata, memory taken on opening the decoder, and the largest strip or tile."""
 
     metadata: int = 0
     opening: int = 0
@@ -32,7 +32,7 @@ class Header:
 
 
 def header_of(file: BinaryIO) -> Header:
-    """Look at the start of an image file; raises ValueError, OSError or IndexError where it is damaged."""
+    """Read the header of an image file; raises ValueError, OSError or IndexError if it is damaged."""
     file.seek(0)
     head = file.read(32)
     if head.startswith(PNG):
@@ -74,7 +74,7 @@ def _jpeg_metadata(file: BinaryIO) -> int:
     total, exif, index = 0, b"", b""
     for marker, content in _jpeg_segments(file):
         total += len(content)
-        # several segments are joined
+        # Pillow joins several segments
         if marker == APP1 and content.startswith(EXIF):
             exif += content[len(EXIF) :]
         if marker == APP2 and content.startswith(b"MPF\x00"):
@@ -83,13 +83,13 @@ def _jpeg_metadata(file: BinaryIO) -> int:
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Markers and contents up to the first scan, found as Pillow finds them: it is to see nothing that is not seen."""
+    """Markers and contents up to the first scan, searched exactly as Pillow searches, so that none is missed."""
     from PIL.JpegImagePlugin import MARKER
 
     file.seek(2)
-    before, seen = 0, parts()
+    before, count = 0, parts()
     while byte := file.read(1):
-        next(seen)
+        next(count)
         before, marker = byte[0], before * 256 + byte[0]
         if marker < 0xFF00 or marker == 0xFFFF:
             continue
@@ -101,16 +101,16 @@ def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _require_short_extensions(file: BinaryIO, flags: int) -> None:
-    """Raise ValueError where too much stands before a GIF's first image."""
+    """Raise ValueError if too many bytes precede a GIF's first image."""
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    most = position + GIF_EXTENSION_BYTES
+    limit = position + GIF_EXTENSION_BYTES
     file.seek(position)
     while (kind := file.read(1)) and kind[0] != IMAGE:
         if kind[0] == EXTENSION:
             file.read(1)
             while length := file.read(1)[0]:
                 file.seek(length, os.SEEK_CUR)
-        if file.tell() > most:
+        if file.tell() > limit:
             raise ValueError(f"more than {GIF_EXTENSION_BYTES:,} bytes before the first image of a GIF")
 
 
@@ -124,6 +124,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 
 
 def _codestream(file: BinaryIO) -> int:
+    """The offset of the codestream in a JP2 file."""
     position = 0
     file.seek(position)
     head = file.read(16)
@@ -132,7 +133,7 @@ def _codestream(file: BinaryIO) -> int:
         if head[4:8] == b"jp2c":
             return position + (16 if head[:4] == b"\x00\x00\x00\x01" else 8)
         if length < 8:
-            raise ValueError("a box of JPEG 2000 without a length")
+            raise ValueError("a JPEG 2000 box without a length")
         position += length
         file.seek(position)
         head = file.read(16)

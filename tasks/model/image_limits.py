@@ -1,4 +1,4 @@
-"""Which images are taken: one decision for all who read images, from the header, before a pixel takes memory."""
+"""Limits on images, checked from the header before pixels are decoded; all code that reads images uses them."""
 
 import os
 import stat
@@ -9,26 +9,26 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tasks.errors import DataError
+from tasks.errors import TooLargeError
 from tasks.model.image_directories import exif_bytes
 from tasks.model.image_headers import Header, header_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Pillow reads many more, some of them with programs of their own
+# Pillow reads many more, some of them with external programs
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 
-# What an image may take while it is read: with what a process needs besides it stays below 600 MB.
+# memory for reading an image; with the rest of a process it stays below 600 MB
 MEMORY_BYTES = 500_000_000
 FILE_BYTES = 200_000_000
 METADATA_BYTES = 4_000_000
-# Of a longer one a model would see less than a row of pixels.
+# longest side to shortest; beyond it a model would see less than one row of pixels
 MAX_RATIO = 400
 
-# Bytes that a decoded pixel takes, itself or in a copy that is turned or turned to RGB.
+# bytes per decoded pixel, including a rotated or RGB copy
 PIXEL_BYTES = 9
-# Bytes for each pixel while it is decoded: the coefficients of a progressive JPEG, the canvases of WebP, whole numbers.
+# bytes per pixel while decoding: coefficients of a progressive JPEG, canvases of WebP, integers of JPEG 2000
 JPEG_BYTES = {"L": 3, "RGB": 10, "CMYK": 12}
 WEBP_BYTES = 22
 JPEG2000_BYTES, JPEG2000_BAND_BYTES = 4, 8
@@ -36,32 +36,24 @@ NARROW_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 HEX_EXIF = "Raw profile type exif"
 
 
-class TooLargeError(DataError):
-    """An image is beyond the limits; `reason` goes on where its name ends, and says what to do."""
-
-    def __init__(self, name: str | Path, reason: str):
-        super().__init__(f"{name} {reason}")
-        self.reason = reason
-
-
 @contextmanager
 def opened_file(path: str | Path) -> Iterator[BufferedReader]:
-    """A file to read; raises OSError for what is none, such as a named pipe, which would be waited for without end."""
-    with open(path, "rb", opener=_without_waiting) as file:
+    """Open a file for reading; raises OSError if it is no regular file: a named pipe could block forever."""
+    with open(path, "rb", opener=_nonblocking) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")
         yield file
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager
 def opened_image(file: BinaryIO, name: str | Path) -> Iterator["Image"]:
-    """An image of which no pixel was read yet, and which takes less than 600 MB when it is.
+    """Open an image without decoding it; decoding will then take less than 600 MB.
 
-    Raises TooLargeError where it would not, and what Pillow raises for a damaged file.
+    Raises TooLargeError if it would take more, and Pillow's errors for a damaged file.
     """
     from PIL import Image
 
@@ -81,7 +73,7 @@ def opened_image(file: BinaryIO, name: str | Path) -> Iterator["Image"]:
 
 
 def require_small_file(file: BinaryIO, name: str | Path) -> int:
-    """Its size in bytes; raises TooLargeError for a file that is too large whatever it holds."""
+    """The file's size in bytes; raises TooLargeError if it exceeds FILE_BYTES."""
     size = file.seek(0, os.SEEK_END)
     if size > FILE_BYTES:
         reason = f"has {size / 1e6:,.0f} MB, and {FILE_BYTES / 1e6:,.0f} MB are the most: cut it into tiles first."
@@ -101,7 +93,7 @@ def _header(file: BinaryIO, name: str | Path) -> Header:
 
 
 def require_small_exif(image: "Image", name: str | Path) -> None:
-    """Raise TooLargeError where EXIF data unpacks to more than it may; to be called before Pillow is asked for it."""
+    """Raise TooLargeError if EXIF data unpacks to more than METADATA_BYTES; call it before Pillow parses EXIF."""
     exif = image.info.get("exif") or b""
     if not exif and HEX_EXIF in image.info:
         exif = bytes.fromhex("".join(image.info[HEX_EXIF].split("\n")[3:]))
@@ -111,7 +103,7 @@ def require_small_exif(image: "Image", name: str | Path) -> None:
 def _require_small_metadata(size: int, name: str | Path) -> None:
     if size > METADATA_BYTES:
         most = f"{METADATA_BYTES / 1e6:,.0f} MB are the most"
-        raise TooLargeError(name, f"holds {size / 1e6:,.1f} MB of metadata, and {most}: save it without.")
+        raise TooLargeError(name, f"holds {size / 1e6:,.1f} MB of metadata, and {most}: save it without metadata.")
 
 
 def _require_small(image: "Image", header: Header, file_bytes: int, name: str | Path) -> None:
@@ -125,7 +117,7 @@ def _require_small(image: "Image", header: Header, file_bytes: int, name: str | 
 
 
 def _decoding(image: "Image", header: Header, file_bytes: int) -> int:
-    """The memory that an image takes at most, in bytes."""
+    """The most memory that decoding takes, in bytes."""
     pixels, bands = image.width * image.height, len(image.getbands())
     match image.format:
         case "JPEG" | "MPO":
@@ -137,9 +129,9 @@ def _decoding(image: "Image", header: Header, file_bytes: int) -> int:
             return pixels * (JPEG2000_BYTES + JPEG2000_BAND_BYTES * bands) + file_bytes
         case "TIFF":
             needed = max(pixels * PIXEL_BYTES, pixels * NARROW_MODES.get(image.mode, 4) + header.block)
-            # what unpacks it holds the file
+            # the decompressor holds the file
             return needed + (file_bytes if header.block else 0)
-    # a GIF's comments are kept
+    # Pillow keeps a GIF's comments
     return pixels * PIXEL_BYTES + (file_bytes if image.format == "GIF" else 0)
 
 

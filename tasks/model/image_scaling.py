@@ -1,13 +1,15 @@
-"""What an image processor makes of an image, to the bit, without the square that it pads or the length that it crops.
+"""Pad, scale and crop an image exactly as its processor does, without the memory of the padded square.
 
-Pillow scales across and then down, each row and each column by itself: so some rows at a time do, and some columns.
+Pillow scales horizontally, then vertically, each row and column independently: so strips of rows, then of columns, give
+the same values.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from transformers import BaseImageProcessor
 
 STRIP_PIXELS = 1 << 20
 COLUMNS = 16
@@ -15,7 +17,7 @@ COLUMNS = 16
 
 @dataclass(frozen=True)
 class Scaling:
-    """An image is framed in a colour, scaled, and cut to the middle, `side` pixels square."""
+    """Pad an image to `frame` (width, height), scale it to `target`, and crop the central square of `side` pixels."""
 
     frame: tuple[int, int]
     target: tuple[int, int]
@@ -24,19 +26,19 @@ class Scaling:
     resample: int
 
 
-def scale_for(image: "Image", image_processor: Any) -> "Image":
-    """An RGB image as a CLIP's processor pads, scales and crops it, so that only normalising is left to it.
+def scale_for(image: "Image", image_processor: "BaseImageProcessor") -> "Image":
+    """Pad, scale and crop an RGB image as a CLIP processor does, so that only normalising is left to the processor.
 
-    Returned as it is where the processor does something else than that.
+    Returns the image unchanged if the processor uses other steps.
     """
     scaling = _scaling_of(image.size, image_processor)
     return image if scaling is None else _scale_down(_scale_across(image, scaling), scaling)
 
 
-def _scaling_of(size: tuple[int, int], image_processor: Any) -> Scaling | None:
+def _scaling_of(size: tuple[int, int], image_processor: "BaseImageProcessor") -> Scaling | None:
     side = image_processor.size.get("shortest_edge")
-    cut = image_processor.crop_size if image_processor.do_center_crop else None
-    if not (side and image_processor.do_resize and cut == {"height": side, "width": side}):
+    crop = image_processor.crop_size if image_processor.do_center_crop else None
+    if not (side and image_processor.do_resize and crop == {"height": side, "width": side}):
         return None
     colour = tuple(int(mean * 255) for mean in image_processor.image_mean)
     if image_processor.do_pad:
@@ -55,7 +57,7 @@ def _scale_across(image: "Image", scaling: Scaling) -> "Image":
     rows = max(1, STRIP_PIXELS // max(width, target))
     for top in range(0, image.height, rows):
         bottom = min(image.height, top + rows)
-        strip = _framed(image.crop((0, top, image.width, bottom)), (width, bottom - top), scaling.colour)
+        strip = _padded(image.crop((0, top, image.width, bottom)), (width, bottom - top), scaling.colour)
         strip = strip.resize((target, bottom - top), scaling.resample)
         scaled.paste(strip.crop((left, 0, left + scaling.side, bottom - top)), (0, top))
     return scaled
@@ -69,17 +71,17 @@ def _scale_down(image: "Image", scaling: Scaling) -> "Image":
     scaled = Image.new("RGB", (scaling.side, scaling.side))
     for left in range(0, scaling.side, COLUMNS):
         right = min(scaling.side, left + COLUMNS)
-        strip = _framed(image.crop((left, 0, right, image.height)), (right - left, height), scaling.colour)
+        strip = _padded(image.crop((left, 0, right, image.height)), (right - left, height), scaling.colour)
         strip = strip.resize((right - left, target), scaling.resample)
         scaled.paste(strip.crop((0, top, right - left, top + scaling.side)), (left, 0))
     return scaled
 
 
-def _framed(image: "Image", size: tuple[int, int], colour: tuple[int, ...]) -> "Image":
+def _padded(image: "Image", size: tuple[int, int], colour: tuple[int, ...]) -> "Image":
     from PIL import Image
 
     if image.size == size:
         return image
-    framed = Image.new("RGB", size, colour)
-    framed.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
-    return framed
+    padded = Image.new("RGB", size, colour)
+    padded.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return padded

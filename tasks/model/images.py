@@ -1,9 +1,9 @@
-"""Images as the model sees them: read rightly, padded to a square, scaled and normalised as CLIP wants."""
+"""Read images correctly, then pad, scale and normalise them as CLIP expects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.model.image_limits import TooLargeError, opened_file, opened_image, require_small_exif
@@ -12,31 +12,31 @@ from tasks.model.image_scaling import scale_for
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
+    from transformers import BaseImageProcessor
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
-# Pixels whose exact values are held at once: a copy of all in float64 would be eight times the image.
+# pixels converted at once: a float64 copy of the whole image would take eight times its memory
 STRIP_PIXELS = 1 << 20
 ORIENTATION = 0x0112
 
 
 def read_image(path: Path) -> "Image":
-    """Read an image as RGB, upright as its EXIF says; raises DataError when it is missing, too large or no image.
+    """Read an image as 8-bit RGB, upright by its EXIF; raises DataError if it is missing, too large or no image.
 
-    16-bit and float images are scaled from their own range to 0..255, where a plain conversion would clip them
-    to white.
+    16-bit and float images are scaled from their own range to 0..255; a plain conversion would clip them to white.
     """
     with _readable(path):
         with opened_file(path) as file, opened_image(file, path) as image:
             image.load()
             require_small_exif(image, path)
-        # each step lets go of the one before
+        # separate assignments: each frees the image before it
         image = upright(image)
         image = eight_bit(image)
         return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def require_image(path: Path) -> None:
-    """Raise DataError, by the header alone, for what is missing, no image or larger than `read_image` takes."""
+    """Raise DataError, from the header alone, if the image is missing, too large for `read_image` or no image."""
     with _readable(path), opened_file(path) as file, opened_image(file, path):
         pass
 
@@ -50,15 +50,15 @@ def _readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: check the images folder and the record's path.") from None
     except Exception as error:
-        # decoders raise whatever they stumble over in a damaged file
+        # for a damaged file, decoders raise errors of many types
         raise DataError(f"{path} is no readable image ({error}): fetch it again or drop its record.") from None
 
 
 def upright(image: "Image") -> "Image":
-    """The image turned as its EXIF says; itself where it is upright."""
+    """The image rotated or flipped as its EXIF says; the same object if it is upright."""
     from PIL.Image import Transpose
 
-    ways = {
+    transposes = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -67,17 +67,17 @@ def upright(image: "Image") -> "Image":
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    way = ways.get(image.getexif().get(ORIENTATION, 1))
-    return image if way is None else image.transpose(way)
+    transpose = transposes.get(image.getexif().get(ORIENTATION, 1))
+    return image if transpose is None else image.transpose(transpose)
 
 
 def eight_bit(image: "Image") -> "Image":
-    """An image whose values are 0..255: one of 16 bits or floats is scaled from its own range.
+    """Scale a 16-bit or float image from its own range to 0..255; other images are unchanged.
 
-    Raises ValueError where no pixel holds a number.
+    Raises ValueError if all pixels are NaN or infinite.
     """
     if image.mode not in SIXTEEN_BIT_MODES:
-        # a palette entry that is transparent would otherwise turn black or warn
+        # a transparent palette entry would otherwise turn black or warn
         return image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
     import numpy as np
     from PIL import Image
@@ -85,7 +85,7 @@ def eight_bit(image: "Image") -> "Image":
     low, high = _range_of(image)
     scaled = Image.new("L", image.size)
     for top, values in _strips(image):
-        # what a sensor did not see is often written as NaN: it is shown dark, and says nothing of the range
+        # NaN often marks pixels without a measurement: they become dark and do not affect the range
         shades = (np.where(np.isfinite(values), values, low) - low) / (high - low or 1.0) * 255
         scaled.paste(Image.fromarray(shades.round().astype(np.uint8)), (0, top))
     return scaled
@@ -101,7 +101,7 @@ def _range_of(image: "Image") -> tuple[float, float]:
 
 
 def _strips(image: "Image") -> Iterator[tuple[int, "np.ndarray"]]:
-    """The exact values of some rows after the other, and where they begin."""
+    """Strips of rows: the number of the first row, and float64 values (rows, width)."""
     import numpy as np
 
     rows = max(1, STRIP_PIXELS // image.width)
@@ -109,8 +109,8 @@ def _strips(image: "Image") -> Iterator[tuple[int, "np.ndarray"]]:
         yield top, np.asarray(image.crop((0, top, image.width, min(image.height, top + rows))), dtype=np.float64)
 
 
-def pixels_of(image: "Image", image_processor: Any) -> "np.ndarray":
-    """Pixel values for the vision tower, float32, channels x height x width."""
-    # a 1 x 1 or 3 x 3 image would be taken for channels first: say how the array lies
+def pixels_of(image: "Image", image_processor: "BaseImageProcessor") -> "np.ndarray":
+    """Pixel values for the vision tower: float32 (channels, height, width)."""
+    # explicit, since a 1 x 1 or 3 x 3 image would be taken for channels first
     batch = image_processor(scale_for(image, image_processor), input_data_format="channels_last", return_tensors="np")
     return batch["pixel_values"][0]

@@ -1,7 +1,7 @@
-"""Where tensors lie in safetensors and torch files, and their rows read from there.
+"""Locate tensors in safetensors and torch files, and read rows of them without loading the rest.
 
 Safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps
-(https://huggingface.co/docs/safetensors). A torch file is a zip archive that holds the tensors' bytes unpacked.
+(https://huggingface.co/docs/safetensors). A torch file is a zip archive that stores the tensors' bytes uncompressed.
 """
 
 import math
@@ -32,7 +32,7 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file; `begin` counts bytes from the start of the file."""
+    """A tensor in a file; `dtype` is the safetensors code, `begin` the offset in bytes from the start of the file."""
 
     file: Path
     name: str
@@ -46,12 +46,12 @@ class StoredTensor:
 
     @property
     def rows(self) -> int:
-        """Length of the first dimension; 1 for a single number."""
+        """Length of the first dimension; 1 for a scalar."""
         return self.shape[0] if self.shape else 1
 
 
 def read_tensors(file: Path) -> list[StoredTensor]:
-    """All tensors of a .safetensors or torch file by their bytes' order; ModelError when it is not whole."""
+    """Read the headers of all tensors in a .safetensors or torch file, ordered by offset; ModelError if incomplete."""
     if file.suffix == ".safetensors":
         return _in_safetensors(file)
     return _in_torch_file(file)
@@ -72,7 +72,7 @@ def _in_safetensors(file: Path) -> list[StoredTensor]:
     except FileNotFoundError:
         raise ModelError(f"{file} does not exist: copy the whole directory again.") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ModelError(f"{file} is no whole safetensors file ({error}): copy it again.") from None
+        raise ModelError(f"{file} is no complete safetensors file ({error}): copy it again.") from None
     _require_no_gaps(file, start, tensors)
     return tensors
 
@@ -91,23 +91,23 @@ def _require_no_gaps(file: Path, start: int, tensors: Sequence[StoredTensor]) ->
 
 
 def _in_torch_file(file: Path) -> list[StoredTensor]:
-    """The tensors of a torch file, none of which is read."""
-    # says what is wrong with it; nothing is unpickled but tensors, and they stay on the disk
+    """Read the headers of a torch file's tensors, not their values."""
+    # for its error messages; it unpickles tensors only, memory-mapped
     read_torch_file(file)
     if not zipfile.is_zipfile(file):
-        raise ModelError(f"{file} was written by torch before 1.6: load it and save it again with a newer one.")
+        raise ModelError(f"{file} was written by torch before 1.6: load it and save it again with a newer version.")
     tensors = []
-    # on this device a tensor is no more than its place in the file
+    # a tensor on this device has no values, but still its offset in the file
     for name, value in torch.load(file, map_location="meta", weights_only=True).items():
         if value.dtype not in TORCH_CODES or not value.is_contiguous():
-            raise ModelError(f"{name} in {file} is of type {value.dtype} or no plain block: save the model again.")
+            raise ModelError(f"{name} in {file} is of dtype {value.dtype} or not contiguous: save the model again.")
         begin = value.untyped_storage()._checkpoint_offset + value.storage_offset() * value.element_size()
         tensors.append(StoredTensor(file, name, TORCH_CODES[value.dtype], tuple(value.shape), begin))
     return sorted(tensors, key=lambda tensor: tensor.begin)
 
 
 def read_bytes(tensor: StoredTensor, first: int = 0, last: int | None = None) -> bytearray:
-    """The bytes of a tensor's rows from `first` to before `last`, by default of all."""
+    """The bytes of rows first..last-1 of a tensor, by default of all rows."""
     row_bytes = tensor.size_bytes // max(tensor.rows, 1)
     content = bytearray(((tensor.rows if last is None else last) - first) * row_bytes)
     handle = os.open(tensor.file, os.O_RDONLY)
@@ -121,25 +121,30 @@ def read_bytes(tensor: StoredTensor, first: int = 0, last: int | None = None) ->
 
 
 def require_float(tensor: StoredTensor) -> None:
-    """Raise ModelError for a tensor whose type is none of fp32, fp16 and bf16."""
+    """Raise ModelError for a tensor that is not float32, float16 or bfloat16."""
     if tensor.dtype not in FLOATS:
         raise ModelError(
-            f"{tensor.name} in {tensor.file} is of type {tensor.dtype}: only F32, F16 and BF16 can be merged; "
+            f"{tensor.name} in {tensor.file} is of dtype {tensor.dtype}: only F32, F16 and BF16 can be merged; "
             "save the model in one of these, or use an unquantised one."
         )
 
 
 def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
-    """Rows of a tensor as fp32; ModelError when its type is none of fp32, fp16 and bf16."""
+    """Rows first..last-1 of a tensor (all by default) as float32 (rows, ...); ModelError if it is no float tensor."""
     require_float(tensor)
     content = read_bytes(tensor, first, last)
     if not content:
         return torch.empty(tensor.shape)
-    stored = torch.frombuffer(content, dtype=FLOATS[tensor.dtype])
-    return stored.reshape(-1, *tensor.shape[1:]).float() if tensor.shape else stored.reshape(()).float()
+    values = float_view(content, tensor.dtype).float()
+    return values.reshape(-1, *tensor.shape[1:]) if tensor.shape else values.reshape(())
+
+
+def float_view(content: bytearray, dtype: str) -> torch.Tensor:
+    """Stored bytes as a 1-D tensor of that safetensors dtype (F32, F16 or BF16), without a copy."""
+    return torch.frombuffer(content, dtype=FLOATS[dtype])
 
 
 def is_finite(values: torch.Tensor) -> bool:
-    """Whether no value is NaN or infinite."""
-    # both ends of the range show either; forty times as fast as asking for every value
+    """Whether no value of a float tensor is NaN or infinite."""
+    # minimum and maximum are enough, and forty times as fast as isfinite on every value
     return not values.numel() or all(torch.isfinite(end) for end in torch.aminmax(values))

@@ -1,23 +1,26 @@
-"""The weight files of a model directory, and the tensors in them: mapped from the disk, read when they are used."""
+"""Find the weight files of a model directory and memory-map the tensors in them."""
 
 import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import DataError, ModelError, shortened
 from tasks.files import read_json
 
-# In the order in which transformers' from_pretrained looks for them: safetensors first, which can run no code, and of
-# each kind the single file before the index. A directory with both kinds is therefore read in one way only; a single
-# file beside an index of other files is refused, since readers other than transformers (vLLM, LLaVA) take the index.
+if TYPE_CHECKING:
+    import torch
+
+# In the order of transformers' from_pretrained: safetensors first, which cannot run code, and for each kind the single
+# file before the index. So a directory with both kinds is unambiguous; a single file beside an index of other files is
+# refused, since other programs (vLLM, LLaVA) use the index.
 KINDS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The files that hold a model's weights, and the index that names them where there is one."""
+    """The files that hold a model's weights, and their index if there is one."""
 
     files: list[Path]
     index: Path | None
@@ -29,9 +32,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def find_weights(folder: Path) -> WeightFiles:
-    """Decide which files are the weights of a directory, for everything that reads them, by transformers' order.
+    """Find the weight files of a directory in transformers' order; all code that reads weights uses this.
 
-    Raises ModelError when there are none, one is missing, an index is damaged, or it is not clear which are meant.
+    Raises ModelError if there are none, one is missing, the index is damaged, or the choice is ambiguous.
     """
     for stem, suffix in KINDS:
         single, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
@@ -43,7 +46,7 @@ def find_weights(folder: Path) -> WeightFiles:
 
 
 def _lacking(folder: Path) -> str:
-    """Which file is missing: the index where there are shards."""
+    """The missing file: the index if there are shards."""
     for stem, suffix in KINDS:
         if next(folder.glob(f"{stem}-*-of-*{suffix}"), None) is not None:
             return f"its shards lack {stem}{suffix}.index.json"
@@ -55,13 +58,13 @@ def _indexed(index: Path, single: Path) -> list[Path]:
         content = read_json(index)
         names = sorted(set(content["weight_map"].values()))
         if not single.is_file():
-            # transformers reads no index without it
+            # transformers requires it
             content["metadata"].keys()
     except (DataError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{index} is damaged: copy it again.") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
-            raise ModelError(f"{index} names {shortened(name)}, which does not stand beside it: copy the model again.")
+            raise ModelError(f"{index} names {shortened(name)}, which is not in the same folder: copy the model again.")
     if not names:
         raise ModelError(f"{index} names no files: copy it again.")
     if single.is_file() and names != [single.name]:
@@ -72,10 +75,10 @@ def _indexed(index: Path, single: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def read_tensors(file: Path) -> dict[str, Any]:
-    """The tensors of a .safetensors or torch file by name; raises ModelError when it is damaged or holds more.
+def read_tensors(file: Path) -> "dict[str, torch.Tensor]":
+    """Memory-map the tensors of a .safetensors or torch file by name; ModelError if damaged or not only tensors.
 
-    A torch file is never unpickled: it may hold tensors by name and nothing else.
+    A torch file is read with weights_only, which runs no code from it.
     """
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
@@ -94,7 +97,7 @@ def read_tensors(file: Path) -> dict[str, Any]:
     return weights
 
 
-def _read_safetensors(file: Path) -> dict[str, Any]:
+def _read_safetensors(file: Path) -> "dict[str, torch.Tensor]":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tasks.data.filtering import OF_SOURCE
-from tasks.data.image_files import faults_in, look_at_images
+from tasks.data.image_checks import check_images, faults_in
 from tasks.data.preparing import choose_records, find_raw
+from tasks.data.record_checks import SOURCE_PREFIX
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
 from tasks.image_paths import image_file
 from tasks.model.llava.prompt import IGNORE_INDEX
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, ok, stops, warning
 from tasks.settings import DataConfig, TrainingConfig
@@ -71,7 +71,7 @@ def look_at_records(config: DataConfig) -> tuple[Finding, RecordSample | None]:
 
 def _other_sources(dropped: Mapping[str, int]) -> str:
     """Which sources the file holds besides, by the names that data.sources takes."""
-    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(OF_SOURCE)]
+    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(SOURCE_PREFIX)]
     return f" ({'; '.join(others)})" if others else ""
 
 
@@ -108,7 +108,7 @@ def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
     """Images of the sample, each decoded whole."""
     names = sorted({record["image"] for record in sample.records})
     missing = [name for name in names if not image_file(sample.images, name).is_file()]
-    faults = faults_in(look_at_images(sample.images, [name for name in names if name not in missing], workers=1))
+    faults = faults_in(check_images(sample.images, [name for name in names if name not in missing], workers=1))
     found = []
     if len(missing) == len(names):
         found.append(stops("images", f"none of {len(names)} images is below {sample.images}, first {missing[0]}: put "
@@ -144,16 +144,16 @@ def validation_findings(sample: RecordSample, training: TrainingConfig) -> list[
 
 
 def token_findings(
-    sample: RecordSample, reader: Reader, training: TrainingConfig
+    sample: RecordSample, processor: Processor, training: TrainingConfig
 ) -> tuple[list[Finding], Lengths | None]:
     """The sample's lengths against model_max_length: how many records are parted, cut or left out."""
     limit, split = training.model_max_length, training.split_long_conversations
-    whole, _ = make_samples(sample.records, reader, 10**9, split)
-    samples, dropped = make_samples(sample.records, reader, limit, split)
+    whole, _ = make_samples(sample.records, processor, 10**9, split)
+    samples, dropped = make_samples(sample.records, processor, limit, split)
     if not samples:
-        least = reader.image_tokens + 40
+        least = processor.image_tokens + 40
         return [stops("tokens", f"no record of the sample fits into model_max_length={limit}, of which the image alone "
-                      f"takes {reader.image_tokens}: set it above {least}")], None  # fmt: skip
+                      f"takes {processor.image_tokens}: set it above {least}")], None  # fmt: skip
     over = sum(one.length > limit for one in whole)
     lost = dropped[TOO_LONG] + dropped[CUT]
     lengths = Lengths(round(mean(one.length for one in samples)), round(mean(map(_answer_places, samples))))

@@ -27,7 +27,7 @@ def deepspeed_findings(training: TrainingConfig, facts: MachineFacts) -> list[Fi
         found.append(
             stops("DeepSpeed", f"{file} is not understood ({facts.zero_fault}): correct it, or choose another")
         )
-    batch = training.per_device_train_batch_size * training.micro_batches_a_step
+    batch = training.per_device_train_batch_size * training.micro_batches_per_step
     text = (
         f"{training.deepspeed}, {training.per_device_train_batch_size} samples x "
         f"{training.gradient_accumulation_steps} micro-batches x {training.world_size} processes = {batch} a step"
@@ -43,7 +43,7 @@ def batch_faults(config: dict[str, Any], training: TrainingConfig, file: Path) -
     expected = {
         "train_micro_batch_size_per_gpu": samples,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
-        "train_batch_size": samples * training.micro_batches_a_step,
+        "train_batch_size": samples * training.micro_batches_per_step,
     }
     return [
         stops("DeepSpeed", f'{name} of {file} is {config[name]}, but the settings make it {value}: write "auto" there')

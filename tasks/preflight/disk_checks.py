@@ -42,7 +42,7 @@ def saves_of(training: TrainingConfig, records: int | None) -> int:
     """How many checkpoints a run writes; one where that cannot be known."""
     steps = training.max_steps
     if steps < 0:
-        a_step = training.per_device_train_batch_size * training.micro_batches_a_step
+        a_step = training.per_device_train_batch_size * training.micro_batches_per_step
         steps = math.ceil(training.num_train_epochs * math.ceil((records or 0) / a_step))
     return steps // training.save_steps + 1 if training.save_strategy == "steps" else 1
 

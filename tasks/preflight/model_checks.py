@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks.errors import UserError
-from tasks.model.base_checks import require_loadable, require_plain_weights
-from tasks.model.configuration import read_model_config, readable, require_model_config
-from tasks.model.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.configuration import read_model_config, readable
 from tasks.model.hub import HUB_NAME, directory_of, local_model
-from tasks.model.llava.original_layout import is_original, local_tower, tower_error, tower_name
+from tasks.model.llava.base_loading import require_loadable, require_plain_weights
+from tasks.model.llava.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.llava.model_config import require_model_config
+from tasks.model.llava.original_config import tower_name
+from tasks.model.llava.original_layout import is_original, local_tower, tower_error
 from tasks.model.llava.prompt import IMAGE_INDEX
-from tasks.model.loading import Reader, load_reader, tokenizer_of
+from tasks.model.loading import Processor, load_processor, tokenizer_of
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, ok, size_text, stops, warning
@@ -26,11 +28,11 @@ BASE, TOWER = "base model", "vision tower"
 
 @dataclass(frozen=True)
 class Base:
-    """The base model as far as it is known: its directory where it is on this machine, its sizes, its reader."""
+    """The base model as far as it is known: its directory where it is on this machine, its sizes, its processor."""
 
     folder: Path | None
     shape: ModelShape | None
-    reader: Reader | None = None
+    processor: Processor | None = None
 
 
 def look_at_base(config: ModelConfig, workspace: Path, merged: Layout = "transformers") -> tuple[list[Finding], Base]:
@@ -72,34 +74,34 @@ def _look_at(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Fi
     else:
         base, found = _read(folder, config, tower, merged), []
     size = sum(path.stat().st_size for path in weight_files(folder))
-    assert base.shape and base.reader
+    assert base.shape and base.processor
     text = f"{base.shape.parameters:,} parameters, {size_text(size)} in {folder}"
-    tokenizer = ok("tokenizer", f"{len(base.reader.tokenizer)} tokens, {base.reader.image_tokens} an image")
+    tokenizer = ok("tokenizer", f"{len(base.processor.tokenizer)} tokens, {base.processor.image_tokens} an image")
     return [ok(BASE, text), tokenizer, *found], base
 
 
 def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: torch comes with them
-    from tasks.merging.config_files import companions, require_whole
+    from tasks.merging.config_files import find_config_files, require_undamaged
+    from tasks.model.llava.model_tensors import read_base
     from tasks.model.llava.original_config import original_config
-    from tasks.model.model_tensors import read_base
 
     require_select_layer(folder, config, tower)
-    reader = load_reader(folder, tower=tower)
+    processor = load_processor(folder, tower=tower)
     require_loadable(folder, tower)
     base = read_base(folder, tower)
-    require_whole(companions(base, folder))
+    require_undamaged(find_config_files(base, folder))
     if merged == "llava" and base.layout != merged:
         original_config(base.config, pads=True, tower="")
     with readable("configuration", folder):
-        return Base(folder, read_shape(require_model_config(folder, tower)), reader)
+        return Base(folder, read_shape(require_model_config(folder, tower)), processor)
 
 
 def _read_without_tower(folder: Path, written: dict[str, Any]) -> Base:
     """Sizes and tokenizer where the tower is still to be fetched, and the image's processor with it."""
     with readable("configuration", folder):
         shape = read_shape(written)
-    return Base(folder, shape, Reader(tokenizer_of(folder, original=True), None, IMAGE_INDEX, shape.image_tokens))
+    return Base(folder, shape, Processor(tokenizer_of(folder, original=True), None, IMAGE_INDEX, shape.image_tokens))
 
 
 def _is_half_fetched(name: str, folder: Path, models: Path) -> bool:

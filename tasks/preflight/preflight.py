@@ -61,15 +61,15 @@ def path_findings(workspace: Path) -> list[Finding]:
 
 
 def _tokens(sample: RecordSample | None, base: Base, training: TrainingConfig) -> tuple[list[Finding], Lengths | None]:
-    if sample is None or base.reader is None:
+    if sample is None or base.processor is None:
         lacking = "data" if sample is None else "tokenizer"
         return [ok("tokens", f"not looked at: the {lacking} is made or fetched first")], None
-    return token_findings(sample, base.reader, training)
+    return token_findings(sample, base.processor, training)
 
 
 def _step_findings(training: TrainingConfig, records: int | None) -> list[Finding]:
     """An epoch that is less than one step: every step would be of a part of its samples."""
-    a_step = training.per_device_train_batch_size * training.micro_batches_a_step
+    a_step = training.per_device_train_batch_size * training.micro_batches_per_step
     if records is None or records >= a_step:
         return []
     return [warning("batch", f"a step takes {a_step} samples and there are about {records} records to train on: lower "

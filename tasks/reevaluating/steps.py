@@ -11,16 +11,13 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.events import emit_event
 
-from tasks.content_keys import SHARED_CODE
-from tasks.data.few_images import view_few_images
 from tasks.errors import UserError
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.headline import HeadlineChange, headline_changes, headline_scores
 from tasks.evaluation.report_folder import read_metrics
 from tasks.manifests import content_digest
 from tasks.orchestration.artifacts import artifact_key, harmless
-from tasks.orchestration.caching import step
-from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
+from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
     FIRST,
@@ -182,12 +179,6 @@ def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str
     with harmless():
         create_table_artifact(rows, key=artifact_key(name, run.name), description=about)
         create_image_artifact(address, key=artifact_key(f"{name}-plot", run.name), description=about)
-
-
-@step("view-few-images", ignore=["out"], code=["tasks.data", *SHARED_CODE])
-def view_few_images_step(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
-    """Have a few images of a dataset's test set as a test set of its own."""
-    return view_few_images(dataset, count, seed, out)
 
 
 @task(name="find-checkpoints", retries=3, retry_delay_seconds=RETRY_DELAYS_S)

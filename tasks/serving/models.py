@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.model.adapters import fitting_adapter, put_on, replaced_parameters, require_adapter
 from tasks.model.llava.tensor_names import Projector
-from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_reader
+from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_processor
 
 BASE, TUNED = "base", "tuned"
 
@@ -68,7 +68,7 @@ def load_served_models(
         return (ServedModel("model", load_model(model, dtype=dtype)),)
     require_adapter(adapter, projector)
     device = choose_device()
-    readers = [load_reader(model), load_reader(model, adapter)]
+    processors = [load_processor(model), load_processor(model, adapter)]
     loaded = load_base(model, choose_dtype(dtype, device))
     lora = fitting_adapter(loaded, adapter, projector)
     replaced = [
@@ -79,7 +79,7 @@ def load_served_models(
     weights = SharedWeights(tuned, replaced)
     return tuple(
         ServedModel(
-            name, LoadedModel(**vars(reader), model=tuned, device=device), partial(weights.activate, name == TUNED)
+            name, LoadedModel(**vars(processor), model=tuned, device=device), partial(weights.activate, name == TUNED)
         )
-        for name, reader in zip((BASE, TUNED), readers, strict=True)
+        for name, processor in zip((BASE, TUNED), processors, strict=True)
     )

@@ -1,6 +1,6 @@
 """The configuration of an experiment: one frozen section per stage, one file per section."""
 
-from tasks.settings.base import Section, told_bounds
+from tasks.settings.base import Section, bounds_text
 from tasks.settings.data import Address, DataConfig, SampleConfig
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.experiment import ExperimentConfig, without_locations
@@ -24,6 +24,6 @@ __all__ = [
     "Section",
     "StoreConfig",
     "TrainingConfig",
-    "told_bounds",
+    "bounds_text",
     "without_locations",
 ]

@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of."""
+"""Base class of all sections of the configuration."""
 
 from typing import Any
 
@@ -16,9 +16,10 @@ def _own_name(name: str, _field: FieldInfo | ComputedFieldInfo) -> str:
 
 
 class Section(BaseModel):
-    """Values that do not change once read; unknown keys are refused.
+    """Frozen settings; unknown keys are refused.
 
-    Its JSON schema is a form in Prefect's UI, which enforces bounds and does not show them: so descriptions tell them.
+    The JSON schema is the run form in Prefect's UI, which enforces bounds but does not show them, so they are appended
+    to the descriptions.
     """
 
     model_config = ConfigDict(
@@ -29,13 +30,13 @@ class Section(BaseModel):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         found = handler(schema)
         for field in handler.resolve_ref_schema(found).get("properties", {}).values():
-            if (bounds := told_bounds(field)) and not field.get("description", "").endswith(bounds):
+            if (bounds := bounds_text(field)) and not field.get("description", "").endswith(bounds):
                 field["description"] = f"{field.get('description', '')} {bounds}".lstrip()
         return found
 
 
-def told_bounds(field: JsonSchemaValue) -> str:
-    """The bounds of a number as a sentence, from its JSON schema; empty where it has none."""
+def bounds_text(field: JsonSchemaValue) -> str:
+    """The bounds of a number in its JSON schema as a sentence; empty if it has none."""
     kinds: list[dict[str, Any]] = [field, *field.get("anyOf", ())]
     limits = next((kind for kind in kinds if any(bound in kind for bound in BOUNDS)), {})
     low = f"above {limits['exclusiveMinimum']:g}" if "exclusiveMinimum" in limits else _plain(limits, "minimum")

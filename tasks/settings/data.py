@@ -1,4 +1,4 @@
-"""Settings of the data: where it comes from, what of it is kept, and how it is divided."""
+"""Settings of the data: its source, its filters and its split."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -9,82 +9,85 @@ from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.settings.base import Section
 
 Protocol = Literal["grouped", "reference"]
-# a set that is always empty would end every run
+# a share of 0 would end every run: a set would be empty
 Fraction = Annotated[float, Field(gt=0, le=1)]
-# in the schema too: Prefect's server refuses an address with a secret before it stores it
+# the schema has a pattern too, so that Prefect's server refuses a URL with a secret before storing it
 Address = Annotated[str, WithJsonSchema({"type": "string", "pattern": PLAIN_ADDRESS})]
 
 
 class SampleConfig(Section):
-    """The embedded sample data: overhead scenes that rsvlm draws itself."""
+    """Sample data: overhead scenes that rsvlm draws itself."""
 
-    scenes: int = Field(400, ge=20, le=20_000, description="Scenes to draw.")
+    scenes: int = Field(400, ge=20, le=20_000, description="Number of scenes to draw.")
     image_size: int = Field(64, ge=48, le=256, description="Side of a scene in pixels.")
-    seed: int = Field(28, ge=0, description="Seed of the drawing.")
+    seed: int = Field(28, ge=0, description="Random seed of the scenes.")
 
 
 class DataConfig(Section):
-    """Where the data is and how it is divided."""
+    """Location, filters and split of the data."""
 
-    # where the data comes from says nothing of what it is
+    # fields that do not change the content of the data
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"root", "sample", "fetch", "archives", "mirrors"})
 
     root: Path | None = Field(
         None,
-        description="Data folder with instructions_raw.json or dataset.json and imagenes/. "
-        "Empty: draw the embedded sample data in the workspace.",
+        description="Data folder with instructions_raw.json or dataset.json and imagenes/. Empty: draw sample data in "
+        "the workspace.",
     )
-    sample: SampleConfig = Field(SampleConfig(), description="The sample that is drawn when root is empty.")
+    sample: SampleConfig = Field(SampleConfig(), description="Sample data that is drawn if root is empty.")
     sources: tuple[str, ...] = Field(
         ("NWPU", "RSICD", "LR", "DOTA"),
         min_length=1,
-        description="Sources whose records are kept, by their names in tasks/sources.py; also known: UCM, UAV, "
-        "and the next one.",
+        description="Sources whose records are kept, by their names in tasks/sources.py; UCM, UAV and the name in "
+        "unnamed_source are also known.",
     )
     unnamed_source: str = Field(
         "unnamed",
         min_length=1,
-        description="Name of the source of images whose paths have no folder, such as P0000_0002.png.",
+        description="Source name for images whose paths have no folder, such as P0000_0002.png.",
     )
     fetch: bool = Field(
-        False, description="Fetch what the data folder lacks, from the sources' origins or as the next two say."
+        False,
+        description="Download what the data folder lacks, from the sources' own servers or from archives and mirrors.",
     )
     archives: dict[str, Address | tuple[Address, ...]] = Field(
         {},
-        description="What you have of a source: path or address of its archive or folder, or a list of them, by name; "
-        "instructions: of the instruction file. ${NAME} in it is read from the environment where the run works.",
+        description="Local copies by source name: path or URL of an archive or folder, or a list of them; the name "
+        "`instructions` stands for the instruction file. ${NAME} is replaced by the environment variable "
+        "on the machine of the run.",
     )
     mirrors: dict[str, Address | tuple[Address, ...]] = Field(
         {},
-        description="Where a source is tried first: https, s3, hf or file address, or a list of them, by name; with "
-        "${NAME} for what is secret.",
+        description="URLs to try first, by source name: https, s3, hf or file, or a list of them. Write ${NAME} for "
+        "secrets.",
     )
     train: Fraction = Field(0.7, description="Share of each source for training.")
-    test: Fraction = Field(0.2, description="Share of each source for the test; the rest validates.")
-    seed: int = Field(28, ge=0, description="Seed of the split and of the reduction.")
+    test: Fraction = Field(0.2, description="Share of each source for testing; the rest is for validation.")
+    seed: int = Field(28, ge=0, description="Random seed of the split and of the reduced test set.")
     protocol: Protocol = Field(
         "grouped",
-        description="grouped: all records of one image in one set. reference: the partition of the reference "
-        "scripts, by record.",
+        description="grouped: all records of an image are in the same set. reference: split by record, as the "
+        "reference scripts do.",
     )
     broken_images: Literal["refuse", "drop"] = Field(
-        "refuse", description="What an image that is no image does: end the run, or drop its records, counted."
+        "refuse", description="Images that cannot be read: refuse ends the run, drop removes and counts their records."
     )
     record_faults: Literal["repair", "drop"] = Field(
         "repair",
-        description="What a record with a fault does (`<image>` missing or doubled, roles out of order or "
-        "other than human and gpt, an empty answer, an id twice): it is mended, or dropped; both counted.",
+        description="Malformed records (`<image>` missing or repeated, roles out of order or other than human and "
+        "gpt, an empty answer, a repeated id): repair or drop them. Both are counted.",
     )
     near_duplicates: Literal["together", "ignore"] = Field(
         "together",
-        description="Images that show the same: kept in one set by the grouped protocol, or not looked for.",
+        description="Near-duplicate images: together keeps them in the same set (protocol grouped only), ignore skips "
+        "the search.",
     )
-    subset_size: int = Field(150, ge=1, description="Records of the test set a subset, in sets/filter.")
+    subset_size: int = Field(150, ge=1, description="Test records per subset file in sets/filter.")
     test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered.")
 
     @property
     def content(self) -> dict[str, Any]:
-        """What decides the sets of given records and images."""
+        """The fields that determine the sets, given records and images."""
         return self.model_dump(mode="json", exclude=set(self.LOCATIONS))
 
     @field_validator("archives", "mirrors")
@@ -98,5 +101,5 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":
         if self.train + self.test > 1 + 1e-9:
-            raise ValueError(f"train {self.train} and test {self.test} make more than 1: lower one of them")
+            raise ValueError(f"train {self.train} and test {self.test} add up to more than 1: lower one of them")
         return self

@@ -1,4 +1,4 @@
-"""The section `inference`: what a model is asked, and how it answers."""
+"""The section `inference`: prompts, decoding and engine."""
 
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -31,63 +31,69 @@ def _add_engine_choices(schema: dict[str, Any]) -> None:
 
 
 class InferenceConfig(Section):
-    """How the test set is answered; settings that are not in `content` change the speed, not the answers."""
+    """How the test set is answered; fields outside `content` change only the speed, not the answers."""
 
     batch_size: int | None = Field(
         None,
         ge=1,
         le=4096,
-        description="Maximum questions per batch; empty: as memory allows, at most 256 on a GPU and 64 on a CPU. "
-        "Halved when memory runs out.",
+        description="Maximum number of questions per batch. Empty: as many as memory allows, up to 256 on a GPU and "
+        "64 on a CPU. Halved after an out-of-memory error.",
     )
     image_workers: int = Field(2, ge=1, le=64, description="Threads that prepare images while the model computes.")
     workers: int = Field(
         1,
         ge=1,
         le=1024,
-        description="Processes that share the subsets; each takes one GPU.",
+        description="Processes that share the subsets, one per GPU; more than one process needs as many GPUs.",
     )
     ray_address: str | None = Field(
-        None, description="Ray cluster for these processes, e.g. ray://host:10001 or auto; empty: this machine."
+        None, description="Ray cluster for these processes, e.g. ray://host:10001 or auto. Empty: this machine."
     )
     max_new_tokens: int = Field(128, ge=1, le=4096, description="Maximum length of an answer in tokens.")
     temperature: float = Field(0.0, ge=0, le=5, description="Sampling temperature; 0: greedy decoding.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: total probability of the tokens sampled from.")
-    seed: int = Field(28, ge=0, description="Seed of sampling; each question derives its own seed from it.")
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Nucleus (top-p) sampling: sample from the most likely tokens whose probabilities add up to this "
+        "value.",
+    )
+    seed: int = Field(28, ge=0, description="Random seed of sampling; each question derives its own seed from it.")
     history: History = Field(
         "independent",
-        description="What a later turn sees of the earlier ones: nothing, the model's own answers (predicted), or the "
-        "reference answers.",
+        description="Earlier turns in the prompt of a later question: independent (none), predicted (the model's own "
+        "answers) or reference (the reference answers).",
     )
-    caption_turns: CaptionTurns = Field("first", description="Caption prompts of a record that are asked.")
+    caption_turns: CaptionTurns = Field("first", description="Caption turns of a record to answer: the first or all.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Number type of the weights; auto: bfloat16 on a GPU, float32 on a CPU."
+        "auto", description="Data type of the weights during inference; auto: bfloat16 on a GPU, float32 on a CPU."
     )
     engine: Annotated[str, AfterValidator(_known_engine)] = Field(
         DEFAULT_ENGINE,
-        description=f"What answers. {'; '.join(map(_describe, ENGINES))}.",
+        description=f"Inference engine. {'; '.join(map(_describe, ENGINES))}.",
         json_schema_extra=_add_engine_choices,
     )
-    cache: bool = Field(True, description="Cache answers in the store, and ask no question whose answer is cached.")
+    cache: bool = Field(True, description="Cache answers in the store and reuse cached answers.")
     equality_sample: int = Field(
         16,
         ge=0,
         le=1000,
-        description="Questions asked again one at a time where an answer may depend on its batch, to count equal "
-        "answers.",
+        description="Number of questions to answer again one at a time if an answer may depend on its batch, to count "
+        "how many answers stay the same.",
     )
 
     @property
     def content(self) -> dict[str, Any]:
-        """The settings that decide the answers."""
+        """The fields that determine the answers."""
         kept = {"history", "caption_turns", "dtype", "engine"}
         return {**self.model_dump(mode="json", include=kept), **self.decoding}
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """The settings that decide how tokens are chosen; `top_p` and `seed` count only with sampling."""
-        sampled = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
-        return {"max_new_tokens": self.max_new_tokens, **sampled}
+        """The fields that determine decoding; seed and top_p are included only if tokens are sampled."""
+        sampling = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
+        return {"max_new_tokens": self.max_new_tokens, **sampling}
 
     @property
     def adapter_engine(self) -> str:

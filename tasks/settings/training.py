@@ -1,4 +1,4 @@
-"""Settings of the fine-tuning, by the argument names of LLaVA and transformers."""
+"""Settings of fine-tuning, with the argument names of LLaVA and transformers."""
 
 from typing import Any, ClassVar, Literal
 
@@ -8,10 +8,10 @@ from tasks.settings.base import Section
 
 
 class TrainingConfig(Section):
-    """How the model is tuned; the names are LLaVA's and transformers' own.
+    """How the model is fine-tuned, with the argument names of LLaVA and transformers.
 
-    A training whose fields WITHOUT_EFFECT on the weights are changed is the same training and goes on, and so does
-    one whose samples a step are divided otherwise among nodes, processes and accumulation.
+    A training can be resumed if only fields in WITHOUT_EFFECT have changed, or if the micro-batches of a step are
+    divided differently among machines, processes and accumulation steps (DIVISION).
     """
 
     WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset(
@@ -20,120 +20,141 @@ class TrainingConfig(Section):
     )
     DIVISION: ClassVar[frozenset[str]] = frozenset({"nnodes", "nproc_per_node", "gradient_accumulation_steps"})
 
-    lora_enable: bool = Field(True, description="Tune LoRA adapters; off: all weights of the language model.")
-    lora_r: int = Field(128, ge=1, le=1024, description="Rank of the adapters; worth searching: 8 to 64.")
-    lora_alpha: float = Field(256, gt=0, description="Scale of the adapters; the update is multiplied by alpha / r.")
-    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
+    lora_enable: bool = Field(True, description="Train LoRA adapters; off: train all weights of the language model.")
+    lora_r: int = Field(128, ge=1, le=1024, description="Rank of the LoRA adapters. Typical search range: 8 to 64.")
+    lora_alpha: float = Field(
+        256, gt=0, description="LoRA alpha: the adapter's update is multiplied by lora_alpha / lora_r."
+    )
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the input of the LoRA adapters.")
     mm_projector_lr: float | None = Field(
-        2e-5, gt=0, le=1, description="Learning rate of the projector; empty: learning_rate."
+        2e-5, gt=0, le=1, description="Learning rate of the projector. Empty: learning_rate."
     )
     unfreeze_mm_vision_tower: bool = Field(False, description="Train the vision tower as well.")
     split_long_conversations: bool = Field(
-        True, description="Cut records longer than model_max_length into several samples, between turns."
+        True, description="Split records longer than model_max_length into several samples, between turns."
     )
     num_train_epochs: float = Field(
         10.1,
         gt=0,
         le=1000,
-        description="Passes over the training set, fractions allowed; worth searching: 1 to 10.",
+        description="Passes over the training set; fractions are allowed. Typical search range: 1 to 10.",
     )
     max_steps: int = Field(
-        -1, ge=-1, description="Optimiser steps, at least 1, instead of num_train_epochs; -1: as that says."
+        -1,
+        ge=-1,
+        description="Optimizer steps, 1 or more, instead of num_train_epochs; -1: train for num_train_epochs.",
     )
-    per_device_train_batch_size: int = Field(2, ge=1, le=4096, description="Samples a device and micro-batch.")
-    per_device_eval_batch_size: int = Field(4, ge=1, le=4096, description="Samples a device when validating.")
+    per_device_train_batch_size: int = Field(2, ge=1, le=4096, description="Samples per device and micro-batch.")
+    per_device_eval_batch_size: int = Field(
+        4, ge=1, le=4096, description="Samples per device and batch during validation."
+    )
     gradient_accumulation_steps: int = Field(
-        10, ge=1, le=4096, description="Micro-batches an optimiser step; worth searching: 1 to 10."
+        10, ge=1, le=4096, description="Micro-batches per device and optimizer step. Typical search range: 1 to 10."
     )
     learning_rate: float = Field(
-        1e-5, gt=0, le=1, description="Highest learning rate of the adapters; worth searching: 2e-5 to 4e-3."
+        1e-5,
+        gt=0,
+        le=1,
+        description="Peak learning rate of the trained weights, except the projector's if mm_projector_lr is set. "
+        "Typical search range: 2e-5 to 4e-3.",
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW weight decay.")
     warmup_ratio: float = Field(
         0.03,
         ge=0,
         le=1,
-        description="Share of the steps, rounded up, in which the rate rises from 0; 1: all. A single step has none.",
+        description="Share of the steps with linear warmup of the learning rate, rounded up to whole steps. A "
+        "training of a single step has no warmup.",
     )
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
-        "cosine", description="Course of the learning rate after the warm-up."
+        "cosine", description="Learning rate schedule after the warmup."
     )
     adam_beta2: float = Field(
-        0.999, gt=0, lt=1, description="Memory of AdamW's second moment; lower for runs of a few hundred steps."
+        0.999, gt=0, lt=1, description="AdamW beta2. Lower values suit trainings of a few hundred steps."
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Maximum norm for gradient clipping.")
     eval_strategy: Literal["no", "steps", "epoch"] = Field(
         "no",
         validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
-        description="When the loss on the validation set is taken; with steps or epoch also at the end.",
+        description="When to compute the validation loss: never, every eval_steps or after each epoch; steps and "
+        "epoch also validate at the end.",
     )
-    eval_steps: int = Field(300, ge=1, description="Optimiser steps between validations.")
+    eval_steps: int = Field(300, ge=1, description="Optimizer steps between validations.")
     eval_answers: int = Field(
         0,
         ge=0,
         le=10_000,
-        description="Captions and as many questions of the validation set that are asked at each validation, for CIDEr "
-        "and accuracy; 0: none.",
+        description="Number of captions and of questions of the validation set to answer at each validation, for "
+        "CIDEr and accuracy; 0: none.",
     )
     metric_for_best_model: Literal["loss", "cider", "accuracy"] = Field(
-        "loss", description="By which score of a validation the best checkpoint is told, the one in the folder best."
+        "loss", description="Metric that selects the best checkpoint, which is kept in the folder best."
     )
-    save_strategy: Literal["steps", "no"] = Field("steps", description="When checkpoints are written; the end always.")
-    save_steps: int = Field(300, ge=1, description="Optimiser steps between checkpoints.")
-    save_total_limit: int | None = Field(1, ge=1, description="Checkpoints kept on the disk; empty: all.")
-    logging_steps: int = Field(1, ge=1, description="Optimiser steps between log lines; the last step is one always.")
+    save_strategy: Literal["steps", "no"] = Field(
+        "steps", description="steps: save a checkpoint every save_steps and at the end; no: only at the end."
+    )
+    save_steps: int = Field(300, ge=1, description="Optimizer steps between checkpoints.")
+    save_total_limit: int | None = Field(1, ge=1, description="Maximum number of checkpoints on disk. Empty: keep all.")
+    logging_steps: int = Field(
+        1, ge=1, description="Optimizer steps between log lines; the last step is always logged."
+    )
     bf16: bool = Field(True, description="Compute in bfloat16.")
-    tf32: bool = Field(True, description="Let a GPU multiply float32 in TF32; without a GPU of no effect.")
+    tf32: bool = Field(True, description="Use TF32 for float32 matrix products on a GPU; no effect on a CPU.")
     model_max_length: int = Field(
-        2048, ge=64, le=131_072, description="Longest sample in tokens, image tokens included."
+        2048, ge=64, le=131_072, description="Maximum length of a sample in tokens, image tokens included."
     )
-    gradient_checkpointing: bool = Field(True, description="Compute activations again to save memory.")
-    group_by_modality_length: bool = Field(
-        True, description="Batch samples of similar length; off: in an order that length has no part in."
-    )
+    gradient_checkpointing: bool = Field(True, description="Recompute activations in the backward pass to save memory.")
+    group_by_modality_length: bool = Field(True, description="Batch samples of similar length; off: random order.")
     length_grouping: Literal["tokens", "reference"] = Field(
         "tokens",
-        description="How they are grouped: by tokens, those of the image included, or as LLaVA does, by words.",
+        description="Length measure for grouping: tokens, including image tokens, or reference: words, as LLaVA "
+        "counts them.",
     )
-    dataloader_num_workers: int = Field(4, ge=0, le=256, description="Processes that prepare batches.")
+    dataloader_num_workers: int = Field(4, ge=0, le=256, description="Data loader processes per device.")
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] | None = Field(
-        None, description="DeepSpeed configuration of infra/deepspeed; empty: none."
+        None, description="DeepSpeed configuration in infra/deepspeed. Empty: no DeepSpeed."
     )
-    nproc_per_node: int = Field(1, ge=1, le=64, description="Training processes on a machine, one a GPU.")
-    nnodes: int = Field(1, ge=1, le=1024, description="Machines that train together; they share the workspace's files.")
-    node_rank: int = Field(0, ge=0, description="Which of them this one is, from 0; 0 prepares and keeps everything.")
+    nproc_per_node: int = Field(1, ge=1, le=64, description="Training processes per machine, one per GPU.")
+    nnodes: int = Field(
+        1, ge=1, le=1024, description="Number of machines that train together; they share the workspace's file system."
+    )
+    node_rank: int = Field(
+        0, ge=0, description="Index of this machine, from 0; machine 0 prepares the data and saves the checkpoints."
+    )
     rdzv_endpoint: str | None = Field(
         None,
         pattern=r"^[\w.-]+:\d+$",
-        description="Where several machines meet, HOST:PORT of machine 0; empty: one alone.",
+        description="Rendezvous endpoint of several machines: HOST:PORT of machine 0. Empty: a single machine.",
     )
-    use_cpu: bool = Field(False, description="Train on the CPU even where a GPU is present.")
+    use_cpu: bool = Field(False, description="Train on the CPU even if a GPU is present.")
     seed: int = Field(
-        42, ge=0, le=2**32 - 1, description="Seed of the adapters' first values and of the order of samples."
+        42, ge=0, le=2**32 - 1, description="Random seed of the LoRA initialization and of the sample order."
     )
-    report_to: tuple[Literal["wandb"], ...] = Field((), description="Where curves are sent besides the log.")
+    report_to: tuple[Literal["wandb"], ...] = Field(
+        (), description="Experiment trackers for training curves, besides the log."
+    )
     wandb_mode: Literal["auto", "online", "offline", "disabled"] = Field(
         "auto",
-        description="auto: online where a key is found, else files for a later `wandb sync`. The environment's "
-        "WANDB_MODE goes before it.",
+        description="Weights & Biases mode. auto: online if an API key is found, else offline files for a later "
+        "`wandb sync`. The environment variable WANDB_MODE overrides this setting.",
     )
-    run_timeout_h: float = Field(240, gt=0, description="Hours after which the training process is ended.")
+    run_timeout_h: float = Field(240, gt=0, description="Time limit of the training process in hours.")
 
     @field_validator("report_to", mode="before")
     @classmethod
-    def _reports_as_transformers_names_them(cls, value: Any) -> Any:
-        # on the command line of transformers it is one word, and none is one too
+    def _accept_the_forms_of_transformers(cls, value: Any) -> Any:
+        # transformers also accepts a single word, and the word none
         words = [value] if isinstance(value, str) else value
         return [word for word in words if word != "none"] if isinstance(words, (list, tuple)) else words
 
     @model_validator(mode="after")
-    def _steps_are_some(self) -> "TrainingConfig":
+    def _max_steps_is_not_zero(self) -> "TrainingConfig":
         if self.max_steps == 0:
-            raise ValueError("max_steps is 0: set it to 1 or more, or to -1 to train as num_train_epochs says")
+            raise ValueError("max_steps is 0: set it to 1 or more, or to -1 to train for num_train_epochs")
         return self
 
     @model_validator(mode="after")
-    def _validation_is_asked_for(self) -> "TrainingConfig":
+    def _metrics_need_validation(self) -> "TrainingConfig":
         if self.eval_answers and self.eval_strategy == "no":
             raise ValueError(f"eval_answers is {self.eval_answers}: set eval_strategy to steps or epoch")
         if self.metric_for_best_model != "loss" and not self.eval_answers:
@@ -141,25 +162,26 @@ class TrainingConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _nodes_can_meet(self) -> "TrainingConfig":
+    def _machines_have_an_endpoint(self) -> "TrainingConfig":
         if self.nnodes > 1 and self.rdzv_endpoint is None:
             raise ValueError(f"nnodes is {self.nnodes}: set rdzv_endpoint to HOST:PORT of machine 0")
         if self.node_rank >= self.nnodes:
-            raise ValueError(f"node_rank is {self.node_rank}, but machines count from 0 to nnodes - 1")
+            raise ValueError(f"node_rank is {self.node_rank}, but it must be between 0 and nnodes - 1")
         return self
 
     @property
     def world_size(self) -> int:
-        """Training processes on all machines together."""
+        """Training processes on all machines."""
         return self.nnodes * self.nproc_per_node
 
     @property
-    def micro_batches_a_step(self) -> int:
-        """Micro-batches of all processes that make one optimiser step."""
+    def micro_batches_per_step(self) -> int:
+        """Micro-batches per optimizer step, over all processes."""
         return self.world_size * self.gradient_accumulation_steps
 
     @property
     def content(self) -> dict[str, Any]:
-        """What decides the trained weights."""
+        """The fields that determine the trained weights."""
         kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION})
-        return {**kept, "micro_batches_a_step": self.micro_batches_a_step}
+        # the key is part of saved trainings' identity and must not change
+        return {**kept, "micro_batches_a_step": self.micro_batches_per_step}

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from tasks.errors import UserError
+from tasks.errors import RunOwned
 from tasks.paths import RunFolder
 from tasks.processes import INHERITED_FDS
 from tasks.records import Value
@@ -23,10 +23,6 @@ from tasks.records import Value
 Notify = Callable[[str], None]
 # roles of this context in run folders; the flows that a flow calls, and their tasks, inherit them
 _ROLES: ContextVar[Mapping[Path, Literal["owner", "guest"]]] = ContextVar("roles", default=MappingProxyType({}))
-
-
-class RunOwned(UserError):
-    """Another process owns the run."""
 
 
 class Owner(Value):

@@ -5,17 +5,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tasks.errors import SHOWN_CHARACTERS, StoreError
+from tasks.errors import SHOWN_CHARACTERS, DamagedManifest, StoreError
 from tasks.files import write_json
 from tasks.json_text import decode_json
 from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 from tasks.storage.object_store import ObjectStore
-
-
-class DamagedManifest(StoreError):
-    """A manifest in the store is damaged; only its own folder is affected."""
 
 
 def join(*parts: str) -> str:

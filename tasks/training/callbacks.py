@@ -45,7 +45,7 @@ class Readings(TrainerCallback):
         passed_s, steps = max(now - self.last[0], 1e-9), step - self.last[1]
         all_s, all_steps = now - self.started[0], step - self.started[1]
         self.last = (now, step)
-        samples = steps * self.config.per_device_train_batch_size * self.config.micro_batches_a_step
+        samples = steps * self.config.per_device_train_batch_size * self.config.micro_batches_per_step
         readings = {"samples_per_second": samples / passed_s, "seconds_left": _left_s(all_s, all_steps, state)}
         if "tokens" in logs:
             readings["tokens_per_second"] = logs["tokens"] / passed_s

@@ -9,8 +9,8 @@ from typing import Any
 from safetensors import safe_open
 
 from tasks.errors import TrainingError
+from tasks.model.adapters import read_non_lora
 from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.non_lora import read_non_lora
 from tasks.model.weights import weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.training.trainable import true_shape

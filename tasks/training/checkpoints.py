@@ -3,35 +3,17 @@
 import re
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text, written_atomically
 from tasks.manifests import broken_files, read_manifest
-from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, ORIGIN, RESUME_ONLY, TRAINER_STATE
+from tasks.model.checkpoint_origin import CheckpointOrigin
+from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COMPLETE, NON_LORA_WEIGHTS, RESUME_ONLY, TRAINER_STATE
 from tasks.storage.checkpoints.staging import has_all_files, read_marker
 from tasks.training.trainable import PROJECTOR, TOWER
 
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where checkpoints come from: the names of run and base, the training's fingerprint, and what it was given.
-
-    `base_weights` is the fingerprint of the base's weights, `dataset` the digest of the prepared sets; `settings` those
-    that decide the weights, by section.
-    """
-
-    run: str
-    base: str
-    training: str
-    base_weights: str
-    dataset: str
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
 MODEL_CARD = """---
 base_model: {base}
 library_name: {library}
@@ -100,7 +82,7 @@ def add_to_adapter(checkpoint: Path, weights: Mapping[str, Any], trained: Collec
         save_file({**load_file(checkpoint / ADAPTER_WEIGHTS), **kept}, file, {"format": "pt"})
 
 
-def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) -> None:
+def write_model_card(checkpoint: Path, step: int, origin: CheckpointOrigin, lora: bool) -> None:
     """Write README.md: what this is and how it came to be."""
     text = MODEL_CARD.format(
         base=origin.base,
@@ -113,11 +95,6 @@ def write_model_card(checkpoint: Path, step: int, origin: Origin, lora: bool) ->
         more=ADAPTER_MORE if lora else "",
     )
     write_text(checkpoint / "README.md", text)
-
-
-def write_origin(checkpoint: Path, origin: Origin) -> None:
-    """Write origin.json, by which merging knows the base, a merged model's card the data, and resuming the settings."""
-    write_json(checkpoint / ORIGIN, asdict(origin))
 
 
 def mark_complete(checkpoint: Path, step: int, training: str) -> None:

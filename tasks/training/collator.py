@@ -12,15 +12,15 @@ from torch.utils.data import Dataset
 from tasks.image_paths import image_file
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.training.samples import Sample
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
     """Samples with their images; each item has input_ids, labels and, with an image, pixel_values."""
 
-    def __init__(self, samples: Sequence[Sample], images: Path, reader: Reader):
-        self.samples, self.images, self.reader = samples, images, reader
+    def __init__(self, samples: Sequence[Sample], images: Path, processor: Processor):
+        self.samples, self.images, self.processor = samples, images, processor
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -30,17 +30,17 @@ class SampleDataset(Dataset[dict[str, Any]]):
         item: dict[str, Any] = self._tokens(sample)
         if IMAGE_INDEX in sample.encoded.input_ids and sample.image is not None:
             image = read_image(image_file(self.images, sample.image))
-            item["pixel_values"] = torch.from_numpy(pixels_of(image, self.reader.image_processor))
+            item["pixel_values"] = torch.from_numpy(pixels_of(image, self.processor.image_processor))
         return item
 
     def _tokens(self, sample: Sample) -> dict[str, list[int]]:
-        count = self.reader.image_tokens
+        count = self.processor.image_tokens
         labels = [
             label
             for token, label in zip(sample.encoded.input_ids, sample.encoded.labels, strict=True)
             for label in ([IGNORE_INDEX] * count if token == IMAGE_INDEX else [label])
         ]
-        ids = expand_images(sample.encoded.input_ids, self.reader.image_token_id, count)
+        ids = expand_images(sample.encoded.input_ids, self.processor.image_token_id, count)
         return {"input_ids": ids, "labels": labels}
 
 
@@ -53,10 +53,10 @@ class BlankImage:
     size: tuple[int, int]
 
 
-def blank_image(reader: Reader) -> BlankImage:
-    """A blank image as the reader's model takes images."""
-    size = reader.image_processor.crop_size
-    return BlankImage(reader.image_token_id, reader.image_tokens, (size["height"], size["width"]))
+def blank_image(processor: Processor) -> BlankImage:
+    """A blank image as the processor's model takes images."""
+    size = processor.image_processor.crop_size
+    return BlankImage(processor.image_token_id, processor.image_tokens, (size["height"], size["width"]))
 
 
 class Collator:

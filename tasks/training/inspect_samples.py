@@ -8,7 +8,7 @@ from typing import Any
 from tasks.errors import DataError
 from tasks.files import written_atomically
 from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.training.collator import SampleDataset
 from tasks.training.samples import Limit, Part, Sample, parts_of
 
@@ -17,12 +17,12 @@ LONGEST_FILE_NAME = 200
 
 @dataclass(frozen=True)
 class Inspector:
-    """Shows records as a training with this reader, images folder and limit would feed them.
+    """Shows records as a training with this processor, images folder and limit would feed them.
 
     With `pixels`, a folder, each record's image is written there as <id>.npy, float32, channels x height x width.
     """
 
-    reader: Reader
+    processor: Processor
     images: Path
     limit: Limit
     pixels: Path | None = None
@@ -32,7 +32,7 @@ class Inspector:
 
         A record that is split shows its samples one after another, and in `parts` how many ids each has.
         """
-        parts, lost = parts_of(record, self.reader, self.limit)
+        parts, lost = parts_of(record, self.processor, self.limit)
         samples = [part.sample for part in parts]
         shown = {
             "id": record["id"],
@@ -49,7 +49,7 @@ class Inspector:
         return shown
 
     def _text(self, part: Part) -> str:
-        end = self.reader.tokenizer.eos_token
+        end = self.processor.tokenizer.eos_token
         return "".join(round_text(number, *texts) + end for number, texts in enumerate(part.rounds))
 
     def _fault_of_image(self, sample: Sample) -> str | None:
@@ -57,7 +57,7 @@ class Inspector:
         if sample.image is None:
             return None
         try:
-            pixels = SampleDataset([sample], self.images, self.reader)[0]["pixel_values"]
+            pixels = SampleDataset([sample], self.images, self.processor)[0]["pixel_values"]
         except DataError as error:
             return str(error)
         if self.pixels is not None:

@@ -14,7 +14,7 @@ from tasks.model.llava.prompt import (
     encode_round,
     place_image,
 )
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.prompt_text import with_placeholder, without_placeholder
 
 Round = tuple[str, str]
@@ -49,13 +49,13 @@ class Limit:
 
 
 def make_samples(
-    records: Iterable[dict[str, Any]], reader: Reader, max_length: int, split_long: bool
+    records: Iterable[dict[str, Any]], processor: Processor, max_length: int, split_long: bool
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode all records; returns the samples and how many records, parts or turns were dropped for which reason."""
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        parts, lost = parts_of(record, reader, Limit(max_length, split_long))
+        parts, lost = parts_of(record, processor, Limit(max_length, split_long))
         samples += [part.sample for part in parts]
         dropped += lost
     return samples, dropped
@@ -69,26 +69,26 @@ class Part:
     rounds: Sequence[Round]
 
 
-def parts_of(record: dict[str, Any], reader: Reader, limit: Limit) -> tuple[list[Part], Counter[str]]:
+def parts_of(record: dict[str, Any], processor: Processor, limit: Limit) -> tuple[list[Part], Counter[str]]:
     """The samples of one record, most often one, and what of it was dropped for which reason."""
     rounds, lost = _learnable_rounds(record)
-    whole = [_part(record, rounds, reader)] if rounds else []
+    whole = [_part(record, rounds, processor)] if rounds else []
     if not whole or whole[0].sample.length <= limit.tokens:
         return whole, lost
     if not limit.split:
-        cut = _cut(whole[0], reader, limit.tokens)
+        cut = _cut(whole[0], processor, limit.tokens)
         return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
-    parts = [_part(record, some, reader) for some in _split(record, rounds, reader, limit.tokens)]
+    parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
     fitting = [part for part in parts if part.sample.length <= limit.tokens]
     return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
 
 
-def _part(record: dict[str, Any], rounds: Sequence[Round], reader: Reader) -> Part:
+def _part(record: dict[str, Any], rounds: Sequence[Round], processor: Processor) -> Part:
     turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
     has_image = _has_image(record)
-    encoded = encode_conversation(reader.tokenizer, turns, has_image)
+    encoded = encode_conversation(processor.tokenizer, turns, has_image)
     words = words_of([text for _, text in turns], has_image)
-    sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, reader), words)
+    sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, processor), words)
     return Part(sample, rounds)
 
 
@@ -102,18 +102,18 @@ def _has_image(record: dict[str, Any]) -> bool:
     return record.get("image") is not None
 
 
-def _length(encoded: EncodedConversation, reader: Reader) -> int:
-    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (reader.image_tokens - 1)
+def _length(encoded: EncodedConversation, processor: Processor) -> int:
+    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (processor.image_tokens - 1)
 
 
-def _cut(part: Part, reader: Reader, max_length: int) -> list[Part]:
+def _cut(part: Part, processor: Processor, max_length: int) -> list[Part]:
     """The beginning of a sample, as the reference cuts it; nothing where that holds no answer or half an image."""
     ids = part.sample.encoded.input_ids
-    kept = max(0, max_length - (reader.image_tokens - 1) * ids.count(IMAGE_INDEX))
+    kept = max(0, max_length - (processor.image_tokens - 1) * ids.count(IMAGE_INDEX))
     encoded = EncodedConversation(ids[:kept], part.sample.encoded.labels[:kept])
     if not encoded.supervised_tokens:
         return []
-    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, reader)))]
+    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
 
 
 def _learnable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]]:
@@ -154,7 +154,7 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
 
 
 def _split(
-    record: dict[str, Any], rounds: Sequence[Round], reader: Reader, max_length: int
+    record: dict[str, Any], rounds: Sequence[Round], processor: Processor, max_length: int
 ) -> Iterator[Sequence[Round]]:
     """The record's rounds in as few parts as fit; each part shows the image first."""
     part: list[Round] = []
@@ -162,7 +162,7 @@ def _split(
     has_image = _has_image(record)
     for question, answer in rounds:
         later = (_without_image(question), answer) if has_image else (question, answer)
-        added = _length(encode_round(reader.tokenizer, 1, *later, has_image), reader)
+        added = _length(encode_round(processor.tokenizer, 1, *later, has_image), processor)
         if part and length + added <= max_length:
             part.append(later)
             length += added
@@ -170,7 +170,7 @@ def _split(
         if part:
             yield part
         part = [(_with_image(question), answer) if has_image else later]
-        length = _part(record, part, reader).sample.length
+        length = _part(record, part, processor).sample.length
     yield part
 
 

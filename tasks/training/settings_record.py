@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
 from tasks.settings import NAME, ExperimentConfig
 from tasks.training.checkpoints import whole_checkpoints

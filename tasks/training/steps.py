@@ -14,8 +14,8 @@ from prefect.transactions import get_transaction
 from tasks.content_keys import SHARED_CODE
 from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
-from tasks.model.configured_base import base_folders, configured_base
 from tasks.model.hub import find_model
+from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.orchestration.artifacts import ProgressArtifact, artifact_key, harmless
 from tasks.orchestration.caching import KEPT, step
 from tasks.orchestration.run_log import lines_to

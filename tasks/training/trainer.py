@@ -9,20 +9,19 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 
 from tasks.model.adapters import load_projector
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import padding_id
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.paths import ADAPTER_CONFIG, COMPLETE
 from tasks.settings import TrainingConfig
 from tasks.training.checkpoint_checks import fault_of, require_learned, whole_trainables
 from tasks.training.checkpoints import (
-    Origin,
     add_to_adapter,
     mark_complete,
     rotate,
     write_model_card,
     write_non_lora,
-    write_origin,
 )
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.full_weights import load_weights, note_ties, published_weights
@@ -48,13 +47,13 @@ class LlavaTrainer(Trainer):
         self,
         *,
         config: TrainingConfig,
-        reader: Reader,
-        origin: Origin,
+        processor: Processor,
+        origin: CheckpointOrigin,
         on_complete: Callable[[Path], None],
         **options: Any,
     ):
         super().__init__(
-            data_collator=Collator(padding_id(reader.tokenizer), blank_image(reader)),
+            data_collator=Collator(padding_id(processor.tokenizer), blank_image(processor)),
             compute_metrics=validation_loss,
             **options,
         )
@@ -63,7 +62,7 @@ class LlavaTrainer(Trainer):
         self.add_callback(self.unlogged)
         self.counted = TokenCount()
         self.answer_scores: AnswerScores | None = None
-        self.config, self.reader, self.origin, self.on_complete = config, reader, origin, on_complete
+        self.config, self.processor, self.origin, self.on_complete = config, processor, origin, on_complete
         # where the projector starts, until it is seen to have moved
         self.start: dict[str, Any] | None = whole_trainables(self.model, PROJECTOR)
         # transformers would weigh micro-batches by their tokens; the reference takes the plain mean
@@ -153,7 +152,7 @@ class LlavaTrainer(Trainer):
                 write(folder, state_dict or {}, non_lora_names(self.model))
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
-        save_reader(self.reader, folder)
+        save_processor(self.processor, folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.unlogged.gather()

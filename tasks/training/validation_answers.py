@@ -23,7 +23,7 @@ from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
 from tasks.model.images import pixels_of, read_image
 from tasks.model.llava.prompt import encode_prompt, padding_id
-from tasks.model.loading import Reader
+from tasks.model.loading import Processor
 from tasks.prompt_text import with_placeholder
 from tasks.training.job import TrainingOrder
 from tasks.training.training_records import VALIDATION, read_set
@@ -98,7 +98,7 @@ def require_scored(asked: Sequence[Asked], metric: str) -> None:
         )
 
 
-def answer_scores(order: TrainingOrder, reader: Reader) -> "AnswerScores | None":
+def answer_scores(order: TrainingOrder, processor: Processor) -> "AnswerScores | None":
     """What asks and scores the questions of an order, or None where its settings ask for none."""
     config = order.training
     if config.eval_answers == 0:
@@ -106,14 +106,16 @@ def answer_scores(order: TrainingOrder, reader: Reader) -> "AnswerScores | None"
     records = read_set(order.dataset.path, VALIDATION)
     asked = choose_questions(records, config.eval_answers, config.seed)
     require_scored(asked, config.metric_for_best_model)
-    return AnswerScores(asked, image_captions(records), order.dataset.images, reader)
+    return AnswerScores(asked, image_captions(records), order.dataset.images, processor)
 
 
 class AnswerScores:
     """Asks the questions of a validation and scores the answers: CIDEr of captions, accuracy of the others."""
 
-    def __init__(self, asked: Sequence[Asked], captions: Mapping[str, Sequence[str]], images: Path, reader: Reader):
-        self._asked, self._images, self._reader = asked, images, reader
+    def __init__(
+        self, asked: Sequence[Asked], captions: Mapping[str, Sequence[str]], images: Path, processor: Processor
+    ):
+        self._asked, self._images, self._processor = asked, images, processor
         self._space = CiderSpace([[caption_words(text) for text in group] for group in captions.values()])
 
     def take(self, model: Any, accelerator: Any, batch_size: int) -> dict[str, float]:
@@ -138,7 +140,7 @@ class AnswerScores:
         return {name: sum(values) / len(values) for name, values in each.items()}
 
     def _answer(self, model: Any, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
-        tokenizer = self._reader.tokenizer
+        tokenizer = self._processor.tokenizer
         for start in range(0, len(numbers), batch_size):
             batch = self._batch([self._asked[number] for number in numbers[start : start + batch_size]])
             inputs = {name: value.to(model.device) for name, value in batch.items()}
@@ -156,7 +158,7 @@ class AnswerScores:
         """Prompts padded on the left, with their mask and images."""
         prompts = [self._prompt(one.question) for one in asked]
         lacking = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
-        rows = [[padding_id(self._reader.tokenizer)] * n + ids for n, ids in zip(lacking, prompts, strict=True)]
+        rows = [[padding_id(self._processor.tokenizer)] * n + ids for n, ids in zip(lacking, prompts, strict=True)]
         mask = [[0] * n + [1] * len(ids) for n, ids in zip(lacking, prompts, strict=True)]
         pixels = [torch.from_numpy(self._pixels(one.image)) for one in asked]
         return {
@@ -166,12 +168,12 @@ class AnswerScores:
         }
 
     def _prompt(self, question: str) -> list[int]:
-        reader = self._reader
+        processor = self._processor
         turns = [("human", with_placeholder(question))]
-        return encode_prompt(reader.tokenizer, turns, reader.image_token_id, reader.image_tokens)
+        return encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
 
     def _pixels(self, image: str) -> Any:
-        return pixels_of(read_image(image_file(self._images, image)), self._reader.image_processor)
+        return pixels_of(read_image(image_file(self._images, image)), self._processor.image_processor)
 
 
 def caption_words(text: str) -> str:

@@ -15,17 +15,17 @@ from accelerate import PartialState
 
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
-from tasks.model.base_checks import require_loadable
-from tasks.model.configured_base import require_select_layer
-from tasks.model.fingerprint import weights_fingerprint
-from tasks.model.loading import Reader, choose_dtype, load_base, load_reader
+from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint
+from tasks.model.llava.base_loading import require_loadable
+from tasks.model.llava.configured_base import require_select_layer
+from tasks.model.loading import Processor, choose_dtype, load_base, load_processor
 from tasks.paths import FINAL
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import training_arguments
 from tasks.training.attention import choose_attention, this_machine
 from tasks.training.callbacks import Readings
-from tasks.training.checkpoints import Origin, best_step, is_last, publish_final, step_of
+from tasks.training.checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingOrder
 from tasks.training.loss_guard import LossGuard
@@ -86,8 +86,8 @@ def _finish(order: TrainingOrder, checkpoint: Path, arguments: Any) -> dict[str,
 def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     """The trainer of an order: base model, adapters, sets and how checkpoints are kept."""
     dtype = choose_dtype("bfloat16" if order.training.bf16 else "float32", arguments.device)
-    reader = _reader(order)
-    sets = {name: _dataset(order, name, reader) for name in ("data_train", "data_val")}
+    processor = _processor(order)
+    sets = {name: _dataset(order, name, processor) for name in ("data_train", "data_val")}
     attention, reason = choose_attention(this_machine(order.training.use_cpu), half=order.training.bf16)
     say(f"attention: {attention}, because {reason}")
     model = prepare_trainable(load_base(order.base.path, dtype, attn_implementation=attention).train(), order.training)
@@ -95,7 +95,7 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     say(f"{trained:,} of {total:,} parameters are trained")
     trainer = LlavaTrainer(
         config=order.training,
-        reader=reader,
+        processor=processor,
         origin=origin_of(order),
         on_complete=lambda folder: _announce(folder, order.staging),
         model=model,
@@ -106,7 +106,7 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     )
     # before the callbacks that send its readings
     trainer.callback_handler.callbacks.insert(0, Readings(order.training))
-    trainer.answer_scores = answer_scores(order, reader)
+    trainer.answer_scores = answer_scores(order, processor)
     from transformers import PrinterCallback, ProgressCallback
 
     for callback in (PrinterCallback, ProgressCallback):
@@ -114,9 +114,9 @@ def build_trainer(order: TrainingOrder, arguments: Any) -> LlavaTrainer:
     return trainer
 
 
-def origin_of(order: TrainingOrder) -> Origin:
+def origin_of(order: TrainingOrder) -> CheckpointOrigin:
     """What every checkpoint of an order tells of where it comes from."""
-    return Origin(
+    return CheckpointOrigin(
         run=order.run,
         base=order.base.path.name,
         training=order.fingerprint,
@@ -126,18 +126,18 @@ def origin_of(order: TrainingOrder) -> Origin:
     )
 
 
-def _reader(order: TrainingOrder) -> Reader:
-    """The base's reader, with images padded or cropped as the order says; it is saved with every checkpoint."""
+def _processor(order: TrainingOrder) -> Processor:
+    """The base's processor, with images padded or cropped as the order says; it is saved with every checkpoint."""
     require_select_layer(order.base.path, order.model)
-    reader = load_reader(order.base.path)
-    reader.image_processor.do_pad = order.model.image_aspect_ratio == "pad"
-    return reader
+    processor = load_processor(order.base.path)
+    processor.image_processor.do_pad = order.model.image_aspect_ratio == "pad"
+    return processor
 
 
-def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
+def _dataset(order: TrainingOrder, name: str, processor: Processor) -> SampleDataset:
     config = order.training
     records = read_set(order.dataset.path, name)
-    samples, dropped = make_samples(records, reader, config.model_max_length, config.split_long_conversations)
+    samples, dropped = make_samples(records, processor, config.model_max_length, config.split_long_conversations)
     for reason, count in sorted(dropped.items()):
         say(f"{name}: dropped {count} samples: {reason}")
     say(f"{name}: {len(records)} records, {len(samples)} samples")
@@ -147,7 +147,7 @@ def _dataset(order: TrainingOrder, name: str, reader: Reader) -> SampleDataset:
         require_validation(samples, config)
         # so that a batch is padded little; the mean does not depend on the order
         samples.sort(key=lambda sample: sample.length, reverse=True)
-    return SampleDataset(samples, order.dataset.images, reader)
+    return SampleDataset(samples, order.dataset.images, processor)
 
 
 def _announce(checkpoint: Path, staging: Path | None) -> None:

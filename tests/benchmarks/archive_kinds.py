@@ -60,9 +60,7 @@ def make_7z() -> bytes:
 
 
 def make_rar() -> bytes:
-    entries = [RAR["file_block"](RAR["RarEntry"](name, data)) for name, data in FILES.items()]
-    blocks = [RAR["block"](RAR["MAIN"], 0, RAR["vint"](0)), *entries, RAR["block"](RAR["END"], 4, RAR["vint"](0))]
-    return bytes(RAR["SIGNATURE"] + b"".join(blocks))
+    return bytes(RAR["rar_bytes"]([RAR["RarEntry"](name, data) for name, data in FILES.items()]))
 
 
 def with_tar_sums(whole: bytes) -> bytes:

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from rows import Row
 
-from tasks.data.archives import reading
-from tasks.data.archives.admission import Limits
+from tasks.data.archives import unpacking
+from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
-LIMITS = Limits(entries=2000, total_bytes=64 << 20, name_characters=1 << 20, header_bytes=16 << 20)
+LIMITS = ArchiveLimits(entries=2000, total_bytes=64 << 20, name_characters=1 << 20, header_bytes=16 << 20)
 MUTATIONS_EACH = 500
 MEMORY_BYTES, GROWTH_MIB = 2 << 30, 600
 Change = tuple[str, int, int, bytes]
@@ -115,7 +115,7 @@ def wrong_content(out: Path, kind: Kind, stored: bytes | None) -> str:
 def try_kind(name: str, number: int) -> dict[str, object]:
     """Try mutations of one kind in this process, whose address space is limited from here on."""
     # each in a process of its own would take hours; this one is limited as theirs is
-    reading.IN_CHILD = frozenset()
+    unpacking.IN_CHILD = frozenset()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     tally, kind = Tally(), KINDS[name]
     with tempfile.TemporaryDirectory(prefix="rsvlm-hostile-") as place:

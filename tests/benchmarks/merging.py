@@ -15,7 +15,7 @@ import torch
 from rows import Row
 from safetensors.torch import load_file, save_file
 
-from tasks.model.products import product
+from tasks.model.adapter_weights import product
 
 LAYERS = (2, 4)
 ROUNDS = 3

@@ -11,14 +11,14 @@ from deployments.configuration import load_config
 from tasks.data.duplicates.audit import audit_file
 from tasks.data.preparing import prepare_dataset, raw_data
 from tasks.data.set_files import set_paths
+from tasks.data.set_statistics import count_tokens
 from tasks.data.synthetic.dataset import draw_sample
-from tasks.data.token_counts import count_tokens
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.files import digest_of, read_json, write_json, write_text
 from tasks.inference.request import AnswerStore, PredictRequest
 from tasks.manifests import atomic_folder, write_manifest
-from tasks.model.configured_base import configured_base
+from tasks.model.llava.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
 from tasks.preflight.preflight import look_ahead
 from tasks.processes import run_worker

@@ -16,7 +16,7 @@ from rows import Row
 from transformers import TrainerCallback
 
 from tasks.model.llava.tiny import create_tiny
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.arguments import training_arguments
@@ -178,5 +178,5 @@ def text_records() -> list[dict[str, Any]]:
 def encoded(records: list[dict[str, Any]], folder: Path) -> list[Sample]:
     """Samples as a 7B model would take them, by a toy tokenizer."""
     create_tiny(folder / "model", (turn["value"] for one in records for turn in one["conversations"]), seed=28)
-    reader = replace(load_reader(folder / "model"), image_tokens=SEVEN_B_IMAGE_TOKENS)
-    return make_samples(records, reader, 2048, True)[0]
+    processor = replace(load_processor(folder / "model"), image_tokens=SEVEN_B_IMAGE_TOKENS)
+    return make_samples(records, processor, 2048, True)[0]

@@ -1,4 +1,4 @@
-"""From a preset or YAML file and overrides to a configuration, and what is refused on the way."""
+"""Configurations from presets, YAML files and overrides, and their errors."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tasks.errors import ConfigError
 
 
 def refusal(preset: str, *overrides: str) -> str:
-    """The one sentence that refuses it."""
+    """The error message."""
     with pytest.raises(ConfigError) as refused:
         load_config(preset, overrides)
     message = str(refused.value)
@@ -38,7 +38,7 @@ def test_the_resolved_configuration_can_be_run_again(tmp_path: Path):
     assert load_config(write_yaml(tmp_path / "again.yaml", config.as_yaml())) == config
 
 
-def test_overrides_replace_values_and_the_last_one_holds():
+def test_overrides_replace_values_and_the_last_one_wins():
     assert load_config("demo", ["training.lora_r=8", "training.lora_r=64"]).training.lora_r == 64
 
 
@@ -62,12 +62,12 @@ def test_a_value_is_written_as_in_yaml(override: str, section: str, name: str, v
     assert getattr(getattr(load_config("demo", [override]), section), name) == value
 
 
-def test_no_is_a_word_in_a_file_too(tmp_path: Path):
+def test_no_is_read_as_a_word_from_a_file(tmp_path: Path):
     path = write_yaml(tmp_path / "mine.yaml", "training:\n  eval_strategy: no\n  bf16: false\n")
     assert load_config(path).training.eval_strategy == "no" and load_config(path).training.bf16 is False
 
 
-def test_the_old_name_of_a_setting_is_taken_too():
+def test_the_old_name_of_a_setting_is_accepted():
     config = load_config("llava-1.5-7b-lora", ["training.evaluation_strategy=epoch"])
     assert config.training.eval_strategy == "epoch"
 
@@ -82,11 +82,11 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_one():
-    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is no setting: did you mean lora_r?"
+    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is not a setting: did you mean lora_r?"
 
 
 def test_an_unknown_section_is_refused_with_the_known_ones():
-    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is no setting: known here are data, model, training")
+    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is not a setting: known settings: data, model, training")
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_an_unknown_section_is_refused_with_the_known_ones():
         ("training=3", "training"),
     ],
 )
-def test_a_value_out_of_bounds_is_refused_with_its_place(override: str, told: str):
+def test_a_value_out_of_bounds_is_refused_with_its_name(override: str, told: str):
     message = refusal("demo", override)
     assert message.startswith(told) and "got" in message
 
 
-def test_shares_that_make_more_than_one_are_refused():
+def test_shares_that_add_up_to_more_than_one_are_refused():
     assert "lower one of them" in refusal("demo", "data.train=0.9", "data.test=0.2")
 
 
@@ -116,23 +116,23 @@ def test_a_setting_below_a_value_is_refused():
     assert refusal("demo", "training.lora_r.x=1") == "--set training.lora_r.x=1: lora_r is a value, not a section."
 
 
-def test_a_value_that_is_no_yaml_is_refused():
+def test_a_value_that_is_not_yaml_is_refused():
     assert refusal("demo", "data.sources=[LR") == "--set data.sources=[LR: the value is not valid YAML."
 
 
 @pytest.mark.parametrize("text", ["training: [", "- a\n- b\n", "training:\n\tlora_r: 1\n"])
-def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path: Path, text: str):
+def test_a_file_that_is_not_a_configuration_is_refused_by_name(tmp_path: Path, text: str):
     path = write_yaml(tmp_path / "broken.yaml", text)
     assert path in refusal(path)
 
 
-def test_a_run_is_named_after_its_preset_and_told_apart_by_its_overrides():
+def test_a_run_is_named_after_its_preset_with_a_digest_of_its_overrides():
     assert default_name("demo", load_config("demo")) == "demo"
     changed = default_name("demo", load_config("demo", ["training.lora_r=8"]))
     assert changed.startswith("demo-") and changed != default_name("demo", load_config("demo", ["training.lora_r=4"]))
 
 
-def test_every_setting_is_described_for_the_run_form():
+def test_every_setting_has_a_description():
     from tasks.settings import ExperimentConfig
 
     schema = ExperimentConfig.model_json_schema()
@@ -141,17 +141,17 @@ def test_every_setting_is_described_for_the_run_form():
     assert bare == []
 
 
-def test_the_ranges_worth_searching_are_told():
+def test_typical_search_ranges_are_in_the_descriptions():
     from tasks.settings import TrainingConfig
 
-    told = {name: field.description or "" for name, field in TrainingConfig.model_fields.items()}
-    for name, range_told in (
+    descriptions = {name: field.description or "" for name, field in TrainingConfig.model_fields.items()}
+    for name, search_range in (
         ("lora_r", "8 to 64"),
         ("num_train_epochs", "1 to 10"),
         ("gradient_accumulation_steps", "1 to 10"),
         ("learning_rate", "2e-5 to 4e-3"),
     ):
-        assert f"worth searching: {range_told}" in told[name]
+        assert f"Typical search range: {search_range}" in descriptions[name]
 
 
 @pytest.mark.parametrize(

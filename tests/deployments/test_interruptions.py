@@ -1,4 +1,4 @@
-"""Runs on a real server whose machine, worker or server goes away, and that are cancelled; on SQLite and PostgreSQL."""
+"""Runs on a real server that lose machine, worker or server, or are cancelled; on SQLite and PostgreSQL."""
 
 import os
 import re
@@ -22,7 +22,7 @@ TRAINING = "tasks.training.worker"
 
 
 def shorten_silence(orchestra: Any) -> None:
-    """Have the server call runs dead after little more than a minute, not five."""
+    """Let the server mark runs as crashed after little more than a minute, not five."""
     (automation,) = [each for each in orchestra.all("automations") if each["name"] == DEAD]
     changed = {key: automation[key] for key in ("name", "description", "enabled", "trigger", "actions")}
     changed["trigger"]["within"] = SILENCE_S
@@ -52,10 +52,10 @@ def runs(orchestra: Any, small: Any) -> SimpleNamespace:
     return SimpleNamespace(lost=lost, healthy=healthy, checkpoint=orchestra.saved("lost")[-1])
 
 
-def test_a_dead_run_is_called_crashed_and_a_healthy_one_is_not(orchestra: Any, runs: SimpleNamespace) -> None:
+def test_a_dead_run_is_marked_as_crashed_and_a_healthy_one_is_not(orchestra: Any, runs: SimpleNamespace) -> None:
     crashed = f"prefect.flow-run.{runs.lost}"
     (event,) = orchestra.until(lambda: orchestra.events("prefect.flow-run.Crashed", crashed), "the death of a run")
-    assert event["payload"]["validated_state"]["message"] == "Nothing was heard of it for 5 minutes."
+    assert event["payload"]["validated_state"]["message"] == "No heartbeat for 5 minutes."
     started = datetime.fromisoformat(orchestra.ask("GET", f"flow_runs/{runs.healthy}")["start_time"])
     # had nothing been heard of the other, it would be called dead by then; the server looks every five seconds
     called_dead = started + timedelta(seconds=SILENCE_S + 10)
@@ -63,9 +63,7 @@ def test_a_dead_run_is_called_crashed_and_a_healthy_one_is_not(orchestra: Any, r
     assert orchestra.state(runs.healthy) == "RUNNING"
 
 
-def test_a_crashed_run_is_started_again_and_goes_on_from_its_last_checkpoint(
-    orchestra: Any, runs: SimpleNamespace
-) -> None:
+def test_a_crashed_run_is_restarted_and_resumes_from_its_last_checkpoint(orchestra: Any, runs: SimpleNamespace) -> None:
     orchestra.start_worker("gpu")
     orchestra.until(lambda: orchestra.saved("lost")[-1] > runs.checkpoint, "another checkpoint")
     steps = [int(number) for number in re.findall(r"^step (\d+)/", "\n".join(orchestra.log("lost")), re.MULTILINE)]
@@ -96,9 +94,7 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     assert said
 
 
-def test_a_training_goes_on_without_its_worker_and_a_server_and_ends_as_it_should(
-    orchestra: Any, runs: SimpleNamespace
-) -> None:
+def test_a_training_continues_without_worker_and_server_and_completes(orchestra: Any, runs: SimpleNamespace) -> None:
     # its worker was killed with the other run; another one is there now
     orchestra.stop_server()
     send(signal.SIGCONT, orchestra.processes_of(runs.healthy, TRAINING))
@@ -110,6 +106,6 @@ def test_a_training_goes_on_without_its_worker_and_a_server_and_ends_as_it_shoul
     assert not orchestra.events("prefect.flow-run.Crashed", f"prefect.flow-run.{runs.healthy}")
 
 
-def test_no_part_of_a_run_that_has_ended_is_called_running_for_ever(orchestra: Any, runs: SimpleNamespace) -> None:
+def test_no_subflow_of_an_ended_run_stays_running(orchestra: Any, runs: SimpleNamespace) -> None:
     going = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
     orchestra.until(lambda: not orchestra.all("flow_runs", flow_runs=going), "the end of all runs")

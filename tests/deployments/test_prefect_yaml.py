@@ -1,4 +1,4 @@
-"""prefect.yaml names deployments of all flows, which start with values that the flows take."""
+"""prefect.yaml has deployments of all flows, with parameters that the flows accept."""
 
 from datetime import UTC, datetime
 from importlib import import_module
@@ -50,7 +50,7 @@ def test_all_flows_are_deployed() -> None:
     assert len(FLOWS) >= 10
 
 
-def test_a_dead_run_of_any_flow_is_seen() -> None:
+def test_dead_runs_of_all_flows_are_detected() -> None:
     assert set(OUR_FLOWS) == FLOWS
 
 
@@ -62,7 +62,7 @@ def test_an_experiment_is_deployed_in_three_sizes() -> None:
     }
 
 
-def test_no_two_deployments_have_one_name() -> None:
+def test_names_of_deployments_are_unique() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
@@ -104,7 +104,7 @@ def test_a_checkpoint_that_is_saved_starts_its_archive() -> None:
 
 
 @pytest.mark.parametrize(("what", "images", "starts"), [(ARCHIVED, 8, True), (ARCHIVED, 0, False), (SAVED, 8, False)])
-def test_only_an_archived_checkpoint_that_is_to_be_scored_starts_its_scores(
+def test_only_an_archived_checkpoint_of_a_run_with_scoring_starts_score_checkpoint(
     what: str, images: int, starts: bool
 ) -> None:
     (scores,) = [each for each in DEPLOYMENTS if flow_of(each) == "score-checkpoint"]
@@ -127,7 +127,7 @@ def test_only_an_archived_checkpoint_that_is_to_be_scored_starts_its_scores(
     assert trigger["parameters"] == {"run": "{{ event.payload.run }}", "step": "{{ event.payload.step }}"}
 
 
-def test_scores_wait_for_a_gpu_one_at_a_time_in_a_queue_of_their_own() -> None:
+def test_score_runs_wait_for_a_gpu_in_a_separate_queue() -> None:
     (scores,) = [each for each in DEPLOYMENTS if flow_of(each) == "score-checkpoint"]
     assert (scores["work_pool"]["name"], scores["work_pool"]["work_queue_name"]) == ("gpu", "scores")
     assert scores["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}

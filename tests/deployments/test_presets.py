@@ -60,7 +60,7 @@ def written_in(preset: str) -> dict[str, Any]:
     return yaml.safe_load((PRESETS / f"{preset}.yaml").read_text(encoding="utf-8"))
 
 
-def test_the_presets_are_those_that_are_promised():
+def test_the_set_of_presets_is_fixed():
     assert preset_names() == sorted(["demo", "real-cpu", *CHANGES])
 
 
@@ -73,7 +73,7 @@ def test_a_preset_loads_and_every_value_of_its_file_arrives(preset: str):
 
 
 @pytest.mark.parametrize("preset", preset_names())
-def test_a_preset_says_in_its_first_lines_how_it_is_run(preset: str):
+def test_a_preset_shows_its_command_in_its_first_lines(preset: str):
     comment = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8").split("\ndata:\n")[0].split("\nmodel:\n")[0]
     assert f"rsvlm run {preset}" in comment
 

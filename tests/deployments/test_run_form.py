@@ -1,4 +1,4 @@
-"""The run form of Prefect's UI, made from the settings: each field says what it is, its bounds and its choices."""
+"""The run form in Prefect's UI: each field has a description, bounds and choices."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tasks.settings.base import BOUNDS
 
 
 def form_fields() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every field of every section as the form has it."""
+    """Every field of every section, as in the form."""
     schema = ExperimentConfig.model_json_schema()
     for name, section in {"": schema, **schema["$defs"]}.items():
         yield from ((f"{name}.{field}", values) for field, values in section["properties"].items())
@@ -32,7 +32,7 @@ def test_a_field_has_its_own_name_and_a_description(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_number_with_bounds_tells_them(name: str) -> None:
+def test_bounds_of_a_number_are_in_its_description(name: str) -> None:
     field = FIELDS[name]
     kinds = [field, *field.get("anyOf", ())]
     for bound in (kind[bound] for kind in kinds for bound in BOUNDS if bound in kind):
@@ -63,7 +63,7 @@ def test_a_field_shows_its_default(name: str) -> None:
         ({}, "Rank."),
     ],
 )
-def test_bounds_are_told_as_a_sentence(bounds: dict[str, Any], told: str) -> None:
+def test_bounds_are_written_as_a_sentence(bounds: dict[str, Any], told: str) -> None:
     class Example(Section):
         rank: float | None = Field(None, description="Rank.", **bounds)
 

@@ -1,4 +1,4 @@
-"""A run that nobody has named on the form, and one of a name that is taken; on a real server."""
+"""A run with an empty name in the form, and one whose name is in use; on a real server."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ DEPLOYED_WITH = ()
 
 @pytest.fixture(scope="module")
 def sets(orchestra: Any, small: Any) -> str:
-    """A deployment that prepares data and offers settings and an empty name."""
+    """A deployment of prepare-data with default settings and an empty name."""
     there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora")
     assert there["parameters"]["name"] == ""
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
@@ -23,7 +23,7 @@ def sets(orchestra: Any, small: Any) -> str:
     return "prepare-data/sets"
 
 
-def test_a_run_that_nobody_names_is_called_as_its_deployment_with_a_digest_where_settings_are_others(
+def test_an_unnamed_run_gets_the_name_of_its_deployment_with_a_digest_of_changed_settings(
     orchestra: Any, small: Any, sets: str
 ) -> None:
     other = small("", seed=9)["config"]
@@ -37,7 +37,7 @@ def test_a_run_that_nobody_names_is_called_as_its_deployment_with_a_digest_where
     assert titles == [f"prepare-data-{name}" for name in names]
 
 
-def test_a_run_that_a_terminal_owns_is_refused_to_the_form_in_a_sentence(orchestra: Any, sets: str) -> None:
+def test_a_run_owned_by_a_terminal_is_refused_to_the_form_in_one_sentence(orchestra: Any, sets: str) -> None:
     terminal = Owner(user="ana", host="lab", pid=1, since="today")
     with owned(orchestra.run_folder("sets"), terminal, print):
         run = orchestra.start(sets)

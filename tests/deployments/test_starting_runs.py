@@ -1,4 +1,4 @@
-"""Runs that people, programs, events and a schedule start on a real server; on SQLite and on PostgreSQL."""
+"""Runs started by the form, programs, events and a schedule on a real server; on SQLite and on PostgreSQL."""
 
 import re
 import subprocess
@@ -77,7 +77,7 @@ def test_deploying_again_doubles_nothing_and_removes_nothing(orchestra: Any, dep
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
 
 
-def test_what_is_no_longer_defined_is_removed_where_that_is_asked_for(deployed_again: SimpleNamespace) -> None:
+def test_prune_removes_what_is_no_longer_defined(deployed_again: SimpleNamespace) -> None:
     left = list(deployed_again.first["deployments"])
     left.remove("old")
     assert deployed_again.third["deployments"] == left
@@ -144,7 +144,7 @@ def test_an_experiment_is_started_from_python(orchestra: Any, experiment: Simple
     assert (report / "report.html").is_file()
 
 
-def test_results_lie_in_the_bucket_and_its_keys_nowhere(
+def test_results_are_in_the_bucket_and_its_keys_are_not_stored(
     orchestra: Any, experiment: SimpleNamespace, bucket: SimpleNamespace
 ) -> None:
     pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
@@ -182,7 +182,7 @@ def submit(orchestra: Any, browser: Any) -> None:
             return
 
 
-def test_an_experiment_is_started_from_the_form_and_another_machine_finds_what_the_first_has_made(
+def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     orchestra: Any, small: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
 ) -> None:
     on_another_machine(orchestra, "second")
@@ -225,7 +225,7 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     browser.picture(tmp_path / "page.png")
 
 
-def test_of_a_burst_of_events_every_checkpoint_is_archived(
+def test_every_checkpoint_of_a_burst_of_events_is_archived(
     orchestra: Any, small: Any, experiment: SimpleNamespace
 ) -> None:
     announce_many(orchestra, small)
@@ -251,7 +251,7 @@ def brought_about(orchestra: Any, effect: Callable[[], Any], *event: Any, **labe
     return orchestra.until(effect, "what an event brings about, sent again")
 
 
-def test_an_archived_checkpoint_is_scored_where_that_is_wanted(orchestra: Any, experiment: SimpleNamespace) -> None:
+def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, experiment: SimpleNamespace) -> None:
     archived, told = "rsvlm.checkpoint.archived", {"run": "from-afar", "step": 2}
     orchestra.emit((archived, "rsvlm.checkpoint.from-afar.1", {**told, "step": 1}))
     wanted = (archived, "rsvlm.checkpoint.from-afar.2", told)
@@ -278,7 +278,9 @@ def announce_many(orchestra: Any, small: Any) -> None:
     )
 
 
-def test_a_score_that_drops_is_told(orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace) -> None:
+def test_a_dropped_score_sends_a_notification(
+    orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace
+) -> None:
     payload = {"run": "from-afar", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
     brought_about(orchestra, lambda: told.bodies, "rsvlm.score.dropped", "rsvlm.run.from-afar", payload)
     for word in ("rsvlm: a score has dropped", "rsvlm.run.from-afar", "final", "LR", "accuracy", "0.8", "0.6"):

@@ -1,4 +1,4 @@
-"""Prefect's embedded server ends with the command that started it, however that ends."""
+"""Prefect's embedded server ends with the command that started it, even if that is killed."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.embedded import as_sentence
+from flows.embedded import startup_error
 
 PATIENCE_S = 120
 
 
 def processes_of(home: Path) -> list[int]:
-    """All processes that were given this home."""
+    """All processes with this PREFECT_HOME."""
     mark, found = f"PREFECT_HOME={home}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -28,7 +28,7 @@ def processes_of(home: Path) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["its server starts", "its server answers"])
-def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: Path) -> None:
+def test_a_killed_command_leaves_no_server(moment: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = tmp_path / "log"
@@ -54,7 +54,7 @@ def test_a_command_that_is_killed_alone_leaves_no_server(moment: str, tmp_path: 
             os.kill(pid, signal.SIGKILL)
 
 
-def test_a_server_that_does_not_start_in_time_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_in_time_is_reported_in_one_sentence(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     ended = subprocess.run(
         [sys.executable, "-m", "flows.cli", "train", "demo", "--workspace", str(tmp_path / "workspace")],
@@ -64,7 +64,7 @@ def test_a_server_that_does_not_start_in_time_is_told_in_a_sentence(tmp_path: Pa
         check=False,
     )
     assert ended.returncode == 2, ended.stderr
-    assert "error: Prefect's own server" in ended.stderr and "within 1 s" in ended.stderr
+    assert "error: Prefect's embedded server" in ended.stderr and "within 1 s" in ended.stderr
     assert "Traceback" not in ended.stderr
     wait_for(lambda: not processes_of(tmp_path))
 
@@ -81,9 +81,9 @@ def wait_for(is_so) -> None:
     ("error", "limit_s"),
     [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],
 )
-def test_a_server_that_is_too_slow_is_one_sentence(
+def test_a_server_that_is_too_slow_is_reported_in_one_sentence(
     error: Exception, limit_s: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "77")
-    assert f"did not answer within {limit_s} s: the machine is busy" in str(as_sentence(error))
-    assert as_sentence(bug := RuntimeError("a bug")) is bug
+    assert f"did not answer within {limit_s} s: the machine is busy" in str(startup_error(error))
+    assert startup_error(bug := RuntimeError("a bug")) is bug

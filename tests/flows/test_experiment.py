@@ -1,4 +1,4 @@
-"""A whole experiment as a flow: everything at its place, nothing made twice, nothing lost."""
+"""A complete experiment as a flow: every output at its path, no step repeated, nothing lost."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +21,12 @@ FINISHED = (
     *("reports/base", "reports/final"),
 )
 STORED = ("data", "merged", "predictions", "reports", "checkpoints/checkpoint-1", "checkpoints/checkpoint-2")
-# What every run writes anew.
+# What every run writes again.
 OF_THE_RUN = ("experiment.yaml", "comparison.json", "logs")
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Which file stands where, and when it was written."""
+    """Size and modification time of every file."""
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
@@ -47,7 +47,7 @@ def first(
     small_experiment: Callable[..., ExperimentConfig],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SimpleNamespace:
-    """One finished experiment, named `first`; other runs in its workspace have names of their own."""
+    """One finished experiment, named `first`; other runs in its workspace have other names."""
     workspace = tmp_path_factory.mktemp("workspace")
     result = run_as(small_experiment(), "first", workspace)
     return SimpleNamespace(
@@ -63,7 +63,7 @@ def folder_of(first: SimpleNamespace, name: str) -> RunFolder:
     return Workspace(first.workspace).run(name)
 
 
-def test_every_stage_leaves_a_whole_folder_at_its_place(first: SimpleNamespace) -> None:
+def test_every_stage_writes_a_complete_folder_to_its_path(first: SimpleNamespace) -> None:
     for name in FINISHED:
         assert verified_manifest(first.folder.root / name), name
     for name in ("training/checkpoint-2/COMPLETE.json", "reports/comparison.json", "experiment.yaml", "logs/log.txt"):
@@ -74,7 +74,7 @@ def test_every_stage_leaves_a_whole_folder_at_its_place(first: SimpleNamespace) 
     assert (first.folder.predictions("base") / "subsets" / "filter_001_final.json").is_file()
 
 
-def test_the_store_holds_all_of_it_with_manifests(first: SimpleNamespace) -> None:
+def test_the_store_has_all_results_with_manifests(first: SimpleNamespace) -> None:
     for name in STORED:
         assert verified_manifest(first.store / "first" / name), name
     stored = (first.store / "first" / "experiment.yaml").read_text()
@@ -82,7 +82,7 @@ def test_the_store_holds_all_of_it_with_manifests(first: SimpleNamespace) -> Non
     assert not list(first.folder.staging.iterdir())
 
 
-def test_answers_and_scores_are_those_of_the_test_set(first: SimpleNamespace) -> None:
+def test_answers_and_scores_cover_the_test_set(first: SimpleNamespace) -> None:
     test_set = read_json(first.result.dataset.path / "filtered_test.json")
     for label in ("base", "final"):
         final = read_json(first.folder.predictions(label) / "final.json")
@@ -93,7 +93,7 @@ def test_answers_and_scores_are_those_of_the_test_set(first: SimpleNamespace) ->
     assert set(metrics["vqa"]) == {"LR", "DOTA"}
 
 
-def test_the_log_tells_of_the_training(first: SimpleNamespace) -> None:
+def test_the_log_has_the_output_of_the_training(first: SimpleNamespace) -> None:
     assert "step 2/2: loss " in first.folder.log.read_text()
 
 
@@ -116,7 +116,7 @@ def test_saved_and_archived_checkpoints_are_announced(first: SimpleNamespace) ->
         found = {(event["event"], event["resource"]["prefect.resource.id"]) for event in answer["events"]}
 
 
-def test_prefect_shows_what_was_found_before_how_far_training_is_its_loss_and_the_result(
+def test_prefect_shows_preflight_progress_loss_and_result(
     first: SimpleNamespace,
 ) -> None:
     import httpx
@@ -133,7 +133,7 @@ def test_prefect_shows_what_was_found_before_how_far_training_is_its_loss_and_th
     assert first.folder.loss_curve.read_text().startswith("<svg")
 
 
-def test_the_same_again_makes_nothing(first: SimpleNamespace) -> None:
+def test_a_repeated_run_repeats_no_step(first: SimpleNamespace) -> None:
     before = state(first.folder.root), state(first.workspace / "data"), state(first.store)
     log = first.folder.log.read_text()
     assert run_as(first.build(), "first", first.workspace) == first.result
@@ -142,7 +142,7 @@ def test_the_same_again_makes_nothing(first: SimpleNamespace) -> None:
     assert not first.folder.superseded.exists()
 
 
-def test_deleted_and_damaged_results_are_made_again(first: SimpleNamespace) -> None:
+def test_deleted_and_damaged_results_are_created_again(first: SimpleNamespace) -> None:
     (first.folder.merged / "model.safetensors").unlink()
     (first.folder.predictions("final") / "final.json").write_text("[]")
     untouched = state(first.folder.predictions("base")), state(first.folder.training)
@@ -153,7 +153,7 @@ def test_deleted_and_damaged_results_are_made_again(first: SimpleNamespace) -> N
     assert (state(first.folder.predictions("base")), state(first.folder.training)) == untouched
 
 
-def test_another_run_of_the_same_settings_has_all_without_making_it(first: SimpleNamespace) -> None:
+def test_another_run_with_the_same_settings_reuses_all_results(first: SimpleNamespace) -> None:
     run_as(first.build(), "twin", first.workspace)
     twin = folder_of(first, "twin")
     assert all(verified_manifest(twin.root / name) for name in FINISHED)
@@ -162,7 +162,7 @@ def test_another_run_of_the_same_settings_has_all_without_making_it(first: Simpl
         assert verified_manifest(first.store / "twin" / name), name
 
 
-def test_a_changed_training_makes_it_and_what_follows_again_and_keeps_the_old(first: SimpleNamespace) -> None:
+def test_a_changed_training_repeats_it_and_later_steps_and_keeps_the_old_results(first: SimpleNamespace) -> None:
     run_as(first.build(), "changed", first.workspace)
     changed = folder_of(first, "changed")
     kept = {name: verified_manifest(changed.root / name) for name in FINISHED}
@@ -183,7 +183,7 @@ def test_a_changed_training_makes_it_and_what_follows_again_and_keeps_the_old(fi
     assert len(list(old.glob("experiment-*.yaml"))) == 1
 
 
-def test_sets_of_other_settings_of_one_name_are_set_aside(first: SimpleNamespace) -> None:
+def test_sets_with_other_settings_are_moved_aside(first: SimpleNamespace) -> None:
     from flows.prepare_data import prepare_data_flow
 
     for seed in (6, 7):
@@ -201,14 +201,14 @@ def test_an_experiment_without_lora_merges_and_answers_and_its_checkpoints_are_s
     result = run_as(first.build(**changes), "full", first.workspace)
     assert (result.checkpoint.path / "model.safetensors").is_file()
     assert verified_manifest(result.merged.path)
-    assert "all of its language model tuned" in (result.merged.path / "README.md").read_text()
+    assert "with its full language model fine-tuned" in (result.merged.path / "README.md").read_text()
     assert verified_manifest(result.scores["final"].path)
     scores = folder_of(first, "full").root / "checkpoint-scores"
     assert [line["model"] for line in read_json_lines(scores / "checkpoint-scores.jsonl")] == ["checkpoint-2"]
     assert not list(scores.rglob("model.safetensors"))
 
 
-def test_an_audit_of_the_sets_says_which_answers_are_scored(first: SimpleNamespace) -> None:
+def test_an_audit_of_the_sets_selects_the_scored_answers(first: SimpleNamespace) -> None:
     from flows.evaluate_model import evaluate_model_flow
 
     config = first.build(evaluation={"only_clean": True})
@@ -222,7 +222,7 @@ def test_an_audit_of_the_sets_says_which_answers_are_scored(first: SimpleNamespa
         assert (test_set["images"], test_set["records"]) == ("clean", found["clean"])
 
 
-def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -> None:
+def test_the_training_flow_returns_its_final_checkpoint(first: SimpleNamespace) -> None:
     from flows.train_lora import train_lora_flow
 
     checkpoint = train_lora_flow(first.build(), "alone", first.workspace, resume=False)
@@ -230,7 +230,7 @@ def test_training_alone_ends_with_its_final_checkpoint(first: SimpleNamespace) -
     assert checkpoint.sha256 == first.result.checkpoint.sha256
 
 
-def test_a_checkpoint_that_was_left_behind_is_archived_later_and_once(first: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_not_archived_is_archived_later_and_once(first: SimpleNamespace, tmp_path: Path) -> None:
     from flows.archive_checkpoint import archive_checkpoint_flow
     from tasks.storage.checkpoints.staging import stage_checkpoint
     from tasks.storage.runs import open_run
@@ -260,7 +260,7 @@ def test_a_checkpoint_that_is_pulled_from_the_store_merges(first: SimpleNamespac
     assert (tmp_path / "merged" / weights).read_bytes() == (first.folder.merged / weights).read_bytes()
 
 
-def test_any_archived_step_is_merged_and_goes_back_to_the_store(first: SimpleNamespace) -> None:
+def test_any_archived_step_is_merged_and_uploaded_to_the_store(first: SimpleNamespace) -> None:
     from flows.merge_lora import merge_lora_flow
 
     merged = merge_lora_flow(first.build(), "first", first.workspace, step=1)

@@ -17,14 +17,14 @@ def fetch(tmp_path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.slow
-def test_a_source_is_fetched_or_a_person_is_told_what_to_fetch(tmp_path):
+def test_a_source_is_downloaded_or_its_manual_download_is_explained(tmp_path):
     (tmp_path / "raw.json").write_text(json.dumps([RECORD]))
     with zipfile.ZipFile(tmp_path / "LR.zip", "w") as file:
         file.writestr("some/folder/1.tif", "image")
     given = ("--archive", f"instructions={tmp_path / 'raw.json'}", "--archive", f"LR={tmp_path / 'LR.zip'}")
     done = fetch(tmp_path, "--sources", "LR", *given)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "LR: 1 images, 0 that records ask for are missing"
+    assert done.stdout.splitlines()[-1] == "LR: 1 images, 0 images of records are missing"
     assert (tmp_path / "data" / "imagenes" / "LR" / "Train" / "1.tif").read_text() == "image"
 
     told = fetch(tmp_path, "--sources", "LR,UCM")
@@ -32,7 +32,7 @@ def test_a_source_is_fetched_or_a_person_is_told_what_to_fetch(tmp_path):
     assert "UCM: download" in told.stderr and "Traceback" not in told.stderr
 
 
-def test_a_place_without_a_name_is_refused(tmp_path):
+def test_an_archive_without_a_source_name_is_refused(tmp_path):
     told = fetch(tmp_path, "--archive", "LR.zip")
     assert told.returncode == 2
-    assert "NAME=PLACE" in told.stderr
+    assert "NAME=PATH_OR_URL" in told.stderr

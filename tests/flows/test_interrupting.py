@@ -36,7 +36,7 @@ PHASES = {
 
 
 class Terminal:
-    """A command in a terminal of its own, as a shell starts it."""
+    """A command in its own terminal, as a shell starts it."""
 
     def __init__(self, home: Path, *command: str):
         self.home, self.said = home, ""
@@ -48,7 +48,7 @@ class Terminal:
             os.execve(sys.executable, [sys.executable, "-m", "flows.cli", *command], env)
 
     def until(self, is_so: Callable[[], object]) -> None:
-        """Read what it says until something is so."""
+        """Read the output until a condition holds."""
         end = time.monotonic() + PATIENCE_S
         while not is_so():
             assert time.monotonic() < end, self.said[-3000:]
@@ -64,7 +64,7 @@ class Terminal:
         os.kill(self.pid, signal.SIGTERM)
 
     def ended(self) -> tuple[int, float]:
-        """Its exit code, and the seconds until then from now on."""
+        """The exit code, and the seconds until the process ended."""
         started, end = time.monotonic(), time.monotonic() + PATIENCE_S
         while self._read():
             if time.monotonic() > end:
@@ -74,7 +74,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(status), time.monotonic() - started
 
     def _read(self) -> bool:
-        """Read what is there, for a moment; False at the end of the output."""
+        """Read available output; False at its end."""
         if select.select([self._terminal], [], [], 0.1)[0]:
             # a terminal without a process is an error of input and output
             with suppress(OSError):
@@ -85,7 +85,7 @@ class Terminal:
         return True
 
     def processes(self) -> list[int]:
-        """All processes that it has started, and itself, by the home that they were given."""
+        """The process and all its children, found by their PREFECT_HOME."""
         mark, found = f"PREFECT_HOME={self.home}".encode(), []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -109,7 +109,7 @@ def require_in_order(terminal: Terminal, stop: Callable[[Terminal], None] = Term
 
 @pytest.fixture(scope="module")
 def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terminal]]:
-    """Start a command on one workspace and one database."""
+    """Start commands that share a workspace and a database."""
     folder = tmp_path_factory.mktemp("interrupted")
     started: list[Terminal] = []
 
@@ -128,28 +128,28 @@ def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_while_the_server_starts(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "server", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
-    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+    assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
-def test_while_the_toy_model_is_made(run: Callable[..., Terminal]) -> None:
+def test_while_the_toy_model_is_trained(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
-    assert "no checkpoint is saved yet; go on with `rsvlm run demo " in require_in_order(terminal)
+    assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
 def test_sigterm_outside_a_training_ends_it_as_ctrl_c_does(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
-    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
+    assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
-    assert "go on with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
+    assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
 
 
-def test_while_it_trains_and_then_goes_on_as_it_says(run: Callable[..., Terminal]) -> None:
+def test_during_training_and_the_printed_command_resumes(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "trained", max_steps=4000)
     terminal.until_said(TRAINING)
-    found = re.search(r"interrupted: checkpoint-(\d+) is saved; go on with `rsvlm (.*)`", require_in_order(terminal))
+    found = re.search(r"interrupted: checkpoint-(\d+) is saved; continue with `rsvlm (.*)`", require_in_order(terminal))
     assert found and found[2].endswith("--resume")
     again = run("train", "--name", "trained", "--resume", max_steps=4000)
     again.until_said(f"resuming from checkpoint-{found[1]}")
@@ -163,7 +163,7 @@ def test_in_each_later_phase(phase: str, run: Callable[..., Terminal]) -> None:
     assert "checkpoint-" in require_in_order(terminal)
 
 
-def test_a_second_one_ends_it_at_once(run: Callable[..., Terminal]) -> None:
+def test_a_second_ctrl_c_ends_it_at_once(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "at-once", max_steps=4000)
     terminal.until_said(TRAINING)
     # so that it cannot save in time
@@ -180,7 +180,7 @@ def test_a_second_one_ends_it_at_once(run: Callable[..., Terminal]) -> None:
         assert time.monotonic() < end
 
 
-def test_what_was_interrupted_in_every_phase_ends_as_it_should(run: Callable[..., Terminal]) -> None:
+def test_a_run_interrupted_in_every_phase_completes(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "phases", max_steps=12)
     code, _ = terminal.ended()
     assert code == 0, terminal.said[-3000:]

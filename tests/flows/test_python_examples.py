@@ -1,4 +1,4 @@
-"""The examples of docs/python.md run as they stand there, on a smaller experiment."""
+"""The examples of docs/python.md run unchanged, on a smaller experiment."""
 
 import re
 from collections.abc import Callable

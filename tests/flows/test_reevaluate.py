@@ -1,4 +1,4 @@
-"""Re-evaluation of a very small run: what has not changed is not asked, what is worse sounds the alarm."""
+"""Re-evaluation of a very small run: unchanged models are skipped, a lower score raises the alarm."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def archived(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """A finished run in its store, and its first re-evaluation. Ten test images a source: five could show nothing."""
+    """A finished run in its store, and its first re-evaluation. Five test images per source are too few."""
     from flows.experiment import experiment_flow
     from flows.reevaluate import reevaluate_flow
 
@@ -42,7 +42,7 @@ def store_of(archived: SimpleNamespace):  # type: ignore[no-untyped-def]
 
 
 def keep_better_report(archived: SimpleNamespace, folder: Path) -> None:
-    """Have the history say that the final model once knew every answer of the test set."""
+    """Write a history in which the final model once had every answer right."""
     from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
     from tasks.storage.folder_upload import archive_folder
 
@@ -86,7 +86,7 @@ def test_the_first_evaluation_finds_the_stored_models_and_compares_with_the_expe
     assert all(set(each.scores) == {"NWPU", "RSICD", "LR", "DOTA"} for each in archived.first)
 
 
-def test_what_has_not_changed_is_not_asked_again(archived: SimpleNamespace) -> None:
+def test_unchanged_models_are_not_evaluated_again(archived: SimpleNamespace) -> None:
     from flows.reevaluate import reevaluate_flow
 
     log = archived.run.log.read_text()
@@ -96,9 +96,7 @@ def test_what_has_not_changed_is_not_asked_again(archived: SimpleNamespace) -> N
     assert len(read_history(store_of(archived), "watched")) == before
 
 
-def test_a_model_that_is_worse_than_at_its_last_report_sounds_the_alarm(
-    archived: SimpleNamespace, tmp_path: Path
-) -> None:
+def test_a_model_with_a_lower_score_raises_the_alarm(archived: SimpleNamespace, tmp_path: Path) -> None:
     import httpx
     from prefect.events.worker import EventsWorker
     from prefect.settings import PREFECT_API_URL
@@ -130,7 +128,7 @@ def test_the_history_is_a_table_and_a_picture(archived: SimpleNamespace) -> None
     assert picture.startswith("<svg") and "newest: NWPU CIDEr" in picture
 
 
-def test_a_run_that_is_not_there_is_said_in_a_sentence(archived: SimpleNamespace) -> None:
+def test_a_missing_run_is_reported_in_one_sentence(archived: SimpleNamespace) -> None:
     from flows.reevaluate import reevaluate_flow
 
     with pytest.raises(ConfigError, match="There is no run nowhere"):

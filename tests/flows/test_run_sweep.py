@@ -1,4 +1,4 @@
-"""A sweep of a very small experiment, killed twice: it ends with what the reports say when they are read again."""
+"""A sweep of a very small experiment, killed twice: its leaderboard matches the reports."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def swept(
 
 
 def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
-    """Start the sweep and kill it as soon as its `number`-th training has said its first step."""
+    """Start the sweep and kill it as soon as its `number`-th training has logged its first step."""
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 
     environment = {
@@ -89,14 +89,14 @@ def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
     return finished_points(root / "workspace" / "sweeps" / "small"), lines
 
 
-def test_a_killed_sweep_goes_on_with_the_point_that_was_broken_off(swept: SimpleNamespace) -> None:
+def test_a_killed_sweep_continues_with_the_interrupted_point(swept: SimpleNamespace) -> None:
     assert [finished for finished, _ in swept.killed] == [0, 1]
     assert finished_points(swept.result.folder) == POINTS
     runs = {path.name for path in (swept.workspace / "runs").iterdir()}
     assert runs == {row.run for row in swept.result.rows} and len(runs) == POINTS
 
 
-def test_a_killed_sweep_tries_the_points_of_one_that_is_not_killed(swept: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_killed_sweep_tries_the_same_points_as_an_uninterrupted_one(swept: SimpleNamespace, tmp_path: Path) -> None:
     from tasks.sweeping.study import open_points
 
     with open_points(tmp_path / "small", sweep_of()) as points:
@@ -108,7 +108,7 @@ def test_a_killed_sweep_tries_the_points_of_one_that_is_not_killed(swept: Simple
         assert [trial.params for trial in points.finished()] == drawn
 
 
-def test_the_leaderboard_says_what_a_new_computation_from_the_reports_says(swept: SimpleNamespace) -> None:
+def test_the_leaderboard_matches_scores_computed_from_the_reports(swept: SimpleNamespace) -> None:
     from tasks.evaluation.comparison import compare_rows, verdict_of
     from tasks.evaluation.metrics.bootstrap import holm
 
@@ -132,7 +132,7 @@ def test_the_leaderboard_says_what_a_new_computation_from_the_reports_says(swept
     assert scores == pytest.approx([row["score"] for row in rows]) and scores == sorted(scores, reverse=True)
 
 
-def test_points_are_chosen_by_the_validation_set_and_only_the_best_is_asked_the_test_set(
+def test_points_are_selected_on_validation_and_only_the_best_is_tested(
     swept: SimpleNamespace,
 ) -> None:
     runs = swept.workspace / "runs"
@@ -168,7 +168,7 @@ def test_only_the_best_keeps_its_merged_model(swept: SimpleNamespace) -> None:
     assert list((swept.workspace / "runs").glob("*/.merged.*.part")) == []
 
 
-def test_the_example_of_the_docs_runs_and_the_same_sweep_again_tries_nothing(
+def test_the_example_of_the_docs_runs_and_a_repeated_sweep_tries_no_point(
     swept: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from deployments.sweeps import load_sweep

@@ -1,4 +1,4 @@
-"""Checkpoints of a very small run in a bucket are scored by a few images, once each, in any order."""
+"""Checkpoints of a very small run in a bucket are scored on a few images, once each, in any order."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret", "
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[dict[str, Any]]:
-    """The settings of a store on an S3 server of this module's own."""
+    """The settings of a store on this module's S3 server."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -41,7 +41,7 @@ def trained(
     bucket: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SimpleNamespace:
-    """A training of two checkpoints on an embedded server, which no event reaches: its end scores what is left."""
+    """A training of two checkpoints on an embedded server, without events: its end scores the checkpoints."""
     from flows.train_lora import train_lora_flow
 
     def build(images: int, **changes: Any) -> ExperimentConfig:
@@ -95,7 +95,7 @@ def test_the_images_are_of_the_validation_set(trained: SimpleNamespace) -> None:
     assert {record["image"] for record in asked} <= images and len({record["image"] for record in asked}) == 4
 
 
-def test_what_was_scored_is_not_asked_again(trained: SimpleNamespace) -> None:
+def test_scored_checkpoints_are_not_answered_again(trained: SimpleNamespace) -> None:
     from flows.score_checkpoint import score_checkpoint_flow
 
     log, before = trained.folder.log.read_text(), scores_in_store(trained)
@@ -104,7 +104,7 @@ def test_what_was_scored_is_not_asked_again(trained: SimpleNamespace) -> None:
     assert scores_in_store(trained) == before
 
 
-def test_the_events_of_its_archive_ask_for_scores(trained: SimpleNamespace) -> None:
+def test_archive_events_request_scores(trained: SimpleNamespace) -> None:
     import httpx
     from prefect.events.worker import EventsWorker
     from prefect.settings import PREFECT_API_URL
@@ -136,7 +136,7 @@ def test_prefect_shows_a_table_and_a_curve(trained: SimpleNamespace) -> None:
     assert artifacts["checkpoint-scores-plot-seen"].startswith("data:image/svg+xml;base64,")
 
 
-def test_other_images_begin_another_curve_which_grows_in_any_order(trained: SimpleNamespace) -> None:
+def test_other_images_start_another_curve_which_grows_in_any_order(trained: SimpleNamespace) -> None:
     from flows.score_checkpoint import score_checkpoint_flow
     from tasks.storage.runs import open_run
 
@@ -150,7 +150,7 @@ def test_other_images_begin_another_curve_which_grows_in_any_order(trained: Simp
     assert earlier.protocol == later.protocol != scores_in_store(trained)[0].protocol
 
 
-def test_switched_off_or_of_a_run_that_is_elsewhere_nothing_is_done(trained: SimpleNamespace) -> None:
+def test_nothing_is_scored_if_switched_off_or_the_run_is_missing(trained: SimpleNamespace) -> None:
     from flows.score_checkpoint import score_checkpoint_flow
     from tasks.storage.runs import open_run
 
@@ -160,17 +160,17 @@ def test_switched_off_or_of_a_run_that_is_elsewhere_nothing_is_done(trained: Sim
     assert score_checkpoint_flow("elsewhere", 1, trained.workspace) == []
 
 
-def test_a_training_does_not_fail_by_its_scores(trained: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_training_does_not_fail_when_scoring_fails(trained: SimpleNamespace, tmp_path: Path) -> None:
     from prefect import flow
 
-    from flows.score_checkpoint import score_what_is_left
+    from flows.score_checkpoint import score_remaining
     from tasks.storage.runs import open_run
 
     run = open_run(trained.build(1, data={**DATA, "root": str(tmp_path / "gone")}), "failing", trained.workspace)
 
     @flow
     def training() -> str:
-        score_what_is_left(run)
+        score_remaining(run)
         return "trained"
 
     assert training() == "trained"

@@ -1,4 +1,4 @@
-"""Secrets in addresses of mirrors and archives stay out of all that a run writes, and out of Prefect's database."""
+"""Secrets in URLs of mirrors and archives do not appear in a run's files or in Prefect's database."""
 
 import base64
 import io
@@ -37,7 +37,7 @@ RECORD = {
 
 
 class Keeper:
-    """A server that gives an archive to who knows the secret; on the way to a signed address, where asked."""
+    """A server that requires a secret for an archive, optionally with a redirect to a signed URL."""
 
     def __init__(self) -> None:
         buffer = io.BytesIO()
@@ -90,7 +90,7 @@ def keeper() -> Iterator[Keeper]:
 
 
 def written_below(folder: Path) -> bytes:
-    """All that all files of a folder hold, and their names."""
+    """Content and names of all files of a folder."""
     return b"\n".join(
         str(path).encode() + (path.read_bytes() if path.is_file() else b"") for path in sorted(folder.rglob("*"))
     )

@@ -1,4 +1,4 @@
-"""A Prefect server that is configured and does not answer as one: a sentence in ten seconds, whatever the command."""
+"""A configured server that does not answer like Prefect: one sentence within ten seconds, for every command."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ TRAIN = ("train", "demo")
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[str]:
-    """A web server that answers everything alike."""
+    """A web server with the same response to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -41,14 +41,14 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Something that takes connections and is no web server."""
+    """A server that accepts connections and does not speak HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         Thread(target=serve, args=(listener,), daemon=True).start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _silent(listener: socket.socket) -> None:
-    """Nobody accepts: the connection is made, and nothing comes."""
+    """Connections are established, and nothing is sent."""
 
 
 def _banner(listener: socket.socket) -> None:
@@ -90,7 +90,7 @@ DEAD = {
 
 
 def dead_end(command: tuple[str, ...], address: str | None, home: Path) -> tuple[str, float]:
-    """What a command says, and after how many seconds, to a server at an address; None: that of the home's profile."""
+    """Error output and seconds of a command with a server at an address; None: the address of the profile."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     env |= {"PREFECT_HOME": str(home)} | ({"PREFECT_API_URL": f"http://{address}/api"} if address else {})
     started = time.monotonic()
@@ -104,7 +104,7 @@ def dead_end(command: tuple[str, ...], address: str | None, home: Path) -> tuple
 
 
 @pytest.mark.parametrize("kind", DEAD)
-def test_a_server_that_does_not_answer_is_told_in_ten_seconds(kind: str, tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_reported_in_ten_seconds(kind: str, tmp_path: Path) -> None:
     with DEAD[kind]() as address:
         said, seconds = dead_end((*TRAIN, "--workspace", str(tmp_path / "w")), address, tmp_path)
     assert seconds < LIMIT_S
@@ -112,13 +112,13 @@ def test_a_server_that_does_not_answer_is_told_in_ten_seconds(kind: str, tmp_pat
     assert not (tmp_path / "w").exists()
 
 
-def test_every_command_that_needs_the_server_tells_it(tmp_path: Path) -> None:
+def test_every_command_that_needs_the_server_reports_it(tmp_path: Path) -> None:
     place = ("--workspace", str(tmp_path / "w"))
     for command in (("run", "demo", *place), ("data", "fetch", "--root", str(tmp_path / "data")), ("deploy", *place)):
         assert dead_end(command, "127.0.0.1:1", tmp_path)[1] < LIMIT_S
 
 
-def test_what_to_do_is_said_for_where_the_server_is_configured(tmp_path: Path) -> None:
+def test_the_remedy_matches_where_the_server_is_configured(tmp_path: Path) -> None:
     said, _ = dead_end((*TRAIN, "--workspace", str(tmp_path / "w")), "127.0.0.1:1", tmp_path)
     assert "`export PREFECT_API_URL=http" in said and "`unset PREFECT_API_URL`" in said
     (tmp_path / "profiles.toml").write_text(

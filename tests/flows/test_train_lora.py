@@ -1,4 +1,4 @@
-"""`--resume` goes on with one training alone: another one is refused, and nothing of it is moved or written over."""
+"""`--resume` continues only the same training: another one is refused, and nothing is moved or overwritten."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Build = Callable[..., ExperimentConfig]
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file but locks and logs, and when it was written."""
+    """Modification times of all files except locks and logs."""
     return {
         str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -33,7 +33,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture(scope="module")
 def trained(prefect_server: Path, small_experiment: Build, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Two steps on a data folder of its own."""
+    """Two steps on a separate data folder."""
     from flows.train_lora import train_lora_flow
     from tasks.data.synthetic.dataset import draw_sample
     from tasks.settings import SampleConfig
@@ -50,7 +50,7 @@ def trained(prefect_server: Path, small_experiment: Build, tmp_path_factory: pyt
 
 
 def refused(trained: SimpleNamespace, config: ExperimentConfig) -> str:
-    """What a resume with other settings says."""
+    """The error of a resume with other settings."""
     from flows.train_lora import train_lora_flow
 
     with pytest.raises(UserError) as error:
@@ -96,7 +96,7 @@ def test_a_resume_with_another_base_moves_nothing(trained: SimpleNamespace, tmp_
     assert state(trained.run.root) == before
 
 
-def test_a_resume_with_the_same_base_elsewhere_goes_on(trained: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_resume_with_the_same_base_at_another_path_continues(trained: SimpleNamespace, tmp_path: Path) -> None:
     from flows.train_lora import train_lora_flow
 
     moved = copytree(trained.build().model.base, tmp_path / "moved")
@@ -105,7 +105,7 @@ def test_a_resume_with_the_same_base_elsewhere_goes_on(trained: SimpleNamespace,
     assert state(trained.run.training) == before
 
 
-def test_without_a_resume_a_training_of_other_settings_is_set_aside(trained: SimpleNamespace) -> None:
+def test_without_a_resume_a_training_with_other_settings_is_moved_aside(trained: SimpleNamespace) -> None:
     from flows.train_lora import train_lora_flow
 
     config, place = trained.build(), ("other", trained.workspace)
@@ -116,11 +116,11 @@ def test_without_a_resume_a_training_of_other_settings_is_set_aside(trained: Sim
 
 
 def start(base: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
-    """`rsvlm train demo` in a process of its own."""
+    """`rsvlm train demo` in a child process."""
     settings = [
         *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
         *("training.lora_r=4", "training.lora_alpha=8", "training.save_steps=1000", "training.max_steps=300"),
-        # no log line tells of the training until long after it is interrupted
+        # no log line reports the training until long after it is interrupted
         *(f"model.base={base}", "training.logging_steps=300", *more),
     ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -136,7 +136,7 @@ def start(base: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
 
 
 def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
-    """Send SIGTERM when a process prints a sign; returns all that it said."""
+    """Send SIGTERM when a process prints a sign; returns its output."""
     said, sent = "", False
     with process:
         assert process.stdout is not None
@@ -149,9 +149,7 @@ def interrupt(process: "subprocess.Popen[str]", sign: str) -> str:
     return said
 
 
-def test_an_interrupted_training_is_gone_on_with_by_its_own_settings_alone(
-    tiny_model_dir: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_training_resumes_only_with_its_own_settings(tiny_model_dir: Path, tmp_path: Path) -> None:
     said = interrupt(
         start(tiny_model_dir, tmp_path, "training.per_device_train_batch_size=4"), "the first step is made"
     )

@@ -1,4 +1,4 @@
-"""A run goes on from wherever it is started: what is complete is taken, wherever it stands and whoever made it."""
+"""A run continues from complete results, at any path and from any Prefect database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ STORED = tuple(f"store/demo/{name}" for name in ("data", "merged", "predictions"
 
 @contextmanager
 def results_in(home: Path) -> Iterator[None]:
-    """Another user's Prefect: a database of results and a home directory of their own."""
+    """Another user's Prefect: a separate database of results and home directory."""
     from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
     settings = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
@@ -49,14 +49,14 @@ def run_in(workspace: Path, home: Path, config: ExperimentConfig) -> ExperimentR
 
 
 def digests(workspace: Path) -> dict[str, tuple[str, str]]:
-    """Fingerprint and content of all that the stages made and stored; all of it is whole."""
+    """Fingerprint and content of all outputs of the stages, each of them complete."""
     manifests = {name: verified_manifest(workspace / name) for name in (*MADE, *STORED)}
     assert all(manifests.values()), [name for name, manifest in manifests.items() if manifest is None]
     return {name: (each.fingerprint, content_digest(each)) for name, each in manifests.items() if each}
 
 
 def written(workspace: Path) -> dict[str, int]:
-    """When each folder was finished: what is made again is finished later."""
+    """Time at which each folder was finished."""
     return {name: (workspace / name / "MANIFEST.json").stat().st_mtime_ns for name in MADE}
 
 
@@ -71,12 +71,12 @@ def first(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SimpleNamespace]:
     """A finished run of all stages, its toy base of a few lessons only, and the database of its results."""
-    import flows.base_model
+    import flows.shared
 
     folder = tmp_path_factory.mktemp("first")
     config = small_experiment(model={"base": "tiny"}, evaluation={"clean_beside": True})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flows.base_model, "LESSONS", {"scenes": 60, "image_size": 64, "seed": 7})
+        patch.setattr(flows.shared, "LESSONS", {"scenes": 60, "image_size": 64, "seed": 7})
         run_in(folder / "workspace", folder / "prefect", config)
         made = digests(folder / "workspace")
         yield SimpleNamespace(workspace=folder / "workspace", prefect=folder / "prefect", config=config, made=made)
@@ -134,7 +134,7 @@ def test_another_workspace_fed_from_the_cache_then_with_an_empty_database_then_w
     assert log.read_text() == "", "a child process has worked"
 
 
-def test_what_is_made_elsewhere_from_nothing_is_known_by_the_same(first: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_run_from_scratch_elsewhere_has_the_same_fingerprints(first: SimpleNamespace, tmp_path: Path) -> None:
     run_in(tmp_path / "second", tmp_path / "prefect", first.config)
     second = digests(tmp_path / "second")
     # an adapter's own file tells the directory of its base, and with it what is made of an adapter
@@ -145,7 +145,7 @@ def test_what_is_made_elsewhere_from_nothing_is_known_by_the_same(first: SimpleN
     assert second["runs/demo/training/final"][0] == first.made["runs/demo/training/final"][0]
 
 
-def test_without_the_hidden_keys_the_training_is_not_repeated_and_the_rest_is_set_aside(
+def test_without_the_hidden_keys_training_is_kept_and_the_rest_is_moved_aside(
     first: SimpleNamespace, copied: Path, tmp_path: Path
 ) -> None:
     for key in copied.rglob(f".*{KEY_SUFFIX}"):

@@ -1,4 +1,4 @@
-"""Manifests against their schemas, and what files name against what is there; no image is built here."""
+"""Manifests match their schemas, and named files exist; no image is built."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ def pods(value: Any) -> list[dict[str, Any]]:
 
 
 def parse(command: list[str]) -> Any:
-    """What the command line makes of a command; wrong words end the test."""
+    """The parsed arguments of a command; wrong arguments fail the test."""
     assert command[0] == "rsvlm"
     return build_parser().parse_args(command[1:])
 
@@ -46,11 +46,11 @@ def parse(command: list[str]) -> Any:
 @pytest.mark.parametrize(
     "manifest", [each for each in documents() if "ray.io" not in each["apiVersion"]], ids=lambda each: each["kind"]
 )
-def test_a_manifest_holds_against_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
+def test_a_manifest_is_valid_against_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
-def test_the_pods_of_the_ray_cluster_hold_against_the_schema_of_kubernetes() -> None:
+def test_the_pods_of_the_ray_cluster_are_valid_against_the_schema_of_kubernetes() -> None:
     # KubeRay's own kinds are not in Kubernetes' schemas: of them only the pods are checked
     found = pods(documents("ray.yaml"))
     assert len(found) == 2
@@ -59,7 +59,7 @@ def test_the_pods_of_the_ray_cluster_hold_against_the_schema_of_kubernetes() -> 
         kubernetes_validate.validate(made, KUBERNETES, strict=True)
 
 
-def test_the_machines_of_the_training_job_meet_at_the_first_pod() -> None:
+def test_the_rendezvous_of_the_training_job_is_the_first_pod() -> None:
     service, job = documents("training-job.yaml")
     (container,) = pods(job)[0]["containers"]
     options = parse([word.replace("$(JOB_COMPLETION_INDEX)", "1") for word in container["command"]])
@@ -83,7 +83,7 @@ def test_the_ray_job_asks_for_as_many_processes_as_there_are_gpus() -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_an_image_copies_what_is_there_and_runs_as_nobody_special(path: Path) -> None:
+def test_an_image_copies_existing_files_and_runs_without_root(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").split("\n")
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
     assert copied and all((REPO / name).exists() for name in copied)
@@ -100,7 +100,7 @@ def test_an_image_has_what_every_flow_needs(path: Path) -> None:
     assert {"s3", "sweep"} <= extras <= EXTRAS
 
 
-def test_versions_in_the_manifests_are_those_of_the_constraints() -> None:
+def test_versions_in_the_manifests_match_the_constraints() -> None:
     (worker,) = [each for each in documents("worker.yaml") if each["kind"] == "Deployment"]
     assert pods(worker)[0]["containers"][0]["image"].startswith(f"prefecthq/prefect:{PINS['prefect']}-")
     (ray,) = documents("ray.yaml")
@@ -114,7 +114,7 @@ def test_the_training_image_brings_flash_attention_and_a_compiler_for_deepspeed(
 
 
 def test_compose_has_a_server_on_postgresql_a_store_a_bucket_and_a_worker() -> None:
-    # `docker compose config` is not at hand where this is tested: the structure is looked at instead
+    # `docker compose config` is not available where this is tested: the structure is looked at instead
     services = COMPOSE["services"]
     assert set(services) == {"database", "server", "store", "bucket", "deploy", "worker"}
     assert services["server"]["environment"]["PREFECT_API_DATABASE_CONNECTION_URL"].startswith("postgresql+asyncpg://")

@@ -1,4 +1,4 @@
-"""The base job templates hold against Prefect's own check, and what they make against Kubernetes' schema."""
+"""Base job templates are valid for Prefect, and the jobs they create for Kubernetes' schema."""
 
 from typing import Any, get_args
 
@@ -19,7 +19,7 @@ def defaults_of(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def job(**values: Any) -> dict[str, Any]:
-    """The job that a Kubernetes worker makes of a run."""
+    """The job that a Kubernetes worker creates for a run."""
     template = template_of("kubernetes")
     given = {"name": "a-run", "labels": {}, "command": ["prefect", "flow-run", "execute"], "env": [], **values}
     made: dict[str, Any] = apply_values(
@@ -34,7 +34,7 @@ def pod(**values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pool_type", TYPES)
-def test_prefect_takes_the_template(pool_type: str) -> None:
+def test_prefect_accepts_the_template(pool_type: str) -> None:
     WorkPoolCreate(name="pool", type=pool_type, base_job_template=template_of(pool_type))
 
 
@@ -51,14 +51,14 @@ def test_runs_send_heartbeats(pool_type: str) -> None:
     assert defaults_of(template_of(pool_type))["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
-def test_a_job_holds_against_the_schema_of_kubernetes() -> None:
+def test_a_job_is_valid_against_the_schema_of_kubernetes() -> None:
     kubernetes_validate.validate(job(), KUBERNETES, strict=True)
     kubernetes_validate.validate(
         job(node_selector={"pool": "a100"}, cpu_request="8", memory_limit="64Gi"), KUBERNETES, strict=True
     )
 
 
-def test_the_schema_refuses_what_is_no_job() -> None:
+def test_the_schema_refuses_an_invalid_job() -> None:
     wrong = job()
     wrong["spec"]["template"]["spec"]["containers"] = "rsvlm"
     with pytest.raises(kubernetes_validate.ValidationError):

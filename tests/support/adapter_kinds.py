@@ -1,4 +1,4 @@
-"""Adapters of every kind that people bring: what PEFT is told, and what is then changed in the files."""
+"""Kinds of adapters: the settings for PEFT, and changes to the saved files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Change = Callable[[Path], object]
 
 
 def rewrite(folder: Path, rename: Callable[[str], str]) -> None:
-    """Give tensors and patterns of an adapter other names, as if another version had trained it."""
+    """Rename tensors and patterns of an adapter, as if another version had trained it."""
     save_file({rename(name): value for name, value in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
     config = read_json(folder / CONFIG)
     for key in ("rank_pattern", "alpha_pattern"):
@@ -57,7 +57,7 @@ def old_patterns(folder: Path) -> None:
 
 
 def old_patterns_alone(folder: Path) -> None:
-    """Renamed by a tool that left the settings as they were."""
+    """Rename the tensors only, as a tool that leaves the settings unchanged."""
     config = read_json(folder / CONFIG)
     rewrite(folder, before_4_52)
     new = load_file(folder / WEIGHTS)
@@ -137,11 +137,11 @@ KINDS: dict[str, tuple[dict[str, Any], str, Change | None]] = {
 
 
 REFUSED = {
-    "IA3": ({"peft_type": "IA3"}, "only LoRA can be merged or asked here"),
-    "LoHa": ({"peft_type": "LOHA"}, "only LoRA can be merged or asked here"),
-    "prefix tuning": ({"peft_type": "PREFIX_TUNING"}, "only LoRA can be merged or asked here"),
-    "aLoRA": ({"alora_invocation_tokens": [3]}, "cannot be merged or asked here: use PEFT itself"),
-    "lora_bias": ({"lora_bias": True}, "cannot be merged or asked here: use PEFT itself"),
+    "IA3": ({"peft_type": "IA3"}, "rsvlm merges and runs only LoRA"),
+    "LoHa": ({"peft_type": "LOHA"}, "rsvlm merges and runs only LoRA"),
+    "prefix tuning": ({"peft_type": "PREFIX_TUNING"}, "rsvlm merges and runs only LoRA"),
+    "aLoRA": ({"alora_invocation_tokens": [3]}, "which rsvlm cannot merge or run: use PEFT itself"),
+    "lora_bias": ({"lora_bias": True}, "which rsvlm cannot merge or run: use PEFT itself"),
     "PiSSA as it was trained": ({"init_lora_weights": "pissa"}, "path_initial_model_for_weight_conversion"),
     "CorDA as it was trained": ({"init_lora_weights": "corda"}, "path_initial_model_for_weight_conversion"),
     "OLoRA as it was trained": ({"init_lora_weights": "olora"}, "path_initial_model_for_weight_conversion"),

@@ -1,4 +1,4 @@
-"""Base and adapter with something changed in their files, and the rule for what cannot be merged."""
+"""Damage files of a base or an adapter, and require that merging refuses them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,16 @@ PROJECTOR = "non_lora_trainables.bin"
 Change = Callable[[dict[str, torch.Tensor]], object]
 B_MATRIX = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_B.weight"
 BIAS = "base_model.model.model.multi_modal_projector.linear_1.bias"
+
+
+class Code:
+    """An object whose unpickling creates a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.trace,))
 
 
 def refused(base: Path, adapter: Path, match: str) -> None:
@@ -38,7 +48,9 @@ def change_projector(adapter: Path, change: Change) -> None:
 
 
 def change_json(file: Path, **values: object) -> None:
-    write_json(file, {**read_json(file), **values})
+    """Set values of a JSON object, or remove those that are None."""
+    changed = {**read_json(file), **values}
+    write_json(file, {name: value for name, value in changed.items() if value is not None})
 
 
 def cut(file: Path) -> None:

@@ -1,12 +1,10 @@
-"""RAR 5 archives written byte by byte, valid and invalid ones."""
+"""Rar archives that no tool writes, built byte by byte."""
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 SIGNATURE = b"Rar!\x1a\x07\x01\x00"
 MAIN, FILE, END = 1, 2, 5
@@ -60,19 +58,12 @@ def file_block(entry: RarEntry) -> bytes:
     return block(FILE, 2 | bool(extra), header) + entry.data
 
 
-@pytest.fixture
-def make_rar() -> Callable[[Path, Sequence[RarEntry]], Path]:
-    """A function that writes a rar 5 archive of stored entries."""
-
-    def make(path: Path, entries: Sequence[RarEntry]) -> Path:
-        blocks = [block(MAIN, 0, vint(0)), *map(file_block, entries), block(END, 4, vint(0))]
-        path.write_bytes(SIGNATURE + b"".join(blocks))
-        return path
-
-    return make
+def rar_bytes(entries: Sequence[RarEntry]) -> bytes:
+    """The bytes of a rar 5 archive of stored entries."""
+    return SIGNATURE + b"".join([block(MAIN, 0, vint(0)), *map(file_block, entries), block(END, 4, vint(0))])
 
 
-@pytest.fixture
-def rar_entry() -> type[RarEntry]:
-    """The type of an entry for `make_rar`."""
-    return RarEntry
+def write_rar(path: Path, entries: Sequence[RarEntry]) -> Path:
+    """Write a rar 5 archive of stored entries; returns its path."""
+    path.write_bytes(rar_bytes(entries))
+    return path

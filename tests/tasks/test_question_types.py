@@ -57,7 +57,7 @@ RAW = REAL / "instructions_raw.json"
         ("Which part of the scene is covered by trees?", "top", "other"),
     ],
 )
-def test_the_words_tell_the_type(question, answer, kind):
+def test_question_type_follows_from_the_words(question, answer, kind):
     assert question_type(question, answer) == kind
 
 
@@ -74,7 +74,7 @@ def types_of(records) -> dict[str, set[str]]:
     return dict(found)
 
 
-def test_every_real_question_has_its_type():
+def test_every_real_question_has_a_type():
     if not RAW.exists():
         pytest.skip("golden values not present")
     records = [r for r in json.loads(RAW.read_bytes()) if source_of(r["image"]) in ("LR", "DOTA", "UCM")]
@@ -85,7 +85,7 @@ def test_every_real_question_has_its_type():
     }
 
 
-def test_every_question_of_the_sample_has_its_type():
+def test_every_sample_question_has_a_type():
     assert types_of(record for record, _ in sample_records(SampleConfig())) == {
         "LR": {"presence", "comparison", "rural_urban", "count"},
         "DOTA": {"presence", "count"},

@@ -26,22 +26,22 @@ def task_of(row: dict) -> str:
     return task
 
 
-def test_the_first_folder_of_the_image_is_the_source():
+def test_source_is_the_first_folder_of_the_image_path():
     assert source_of("NWPU/NWPU_images/airport/airport_1.jpg") == "NWPU"
     assert source_of("./LR//Train/1.tif") == "LR"
 
 
 @pytest.mark.parametrize("image", ["P0000_0002.png", "./P0000_0002.png", ".\\P0000_0002.png"])
-def test_images_without_a_folder_are_of_one_source_that_can_be_named(image):
+def test_images_without_a_folder_belong_to_the_unnamed_source(image):
     assert source_of(image) == "unnamed"
     assert source_of(image, "GeoChat") == "GeoChat" and source_of("LR/1.tif", "GeoChat") == "LR"
 
 
-def test_the_default_sources_are_those_of_the_configuration():
+def test_default_sources_are_those_of_the_configuration():
     assert DataConfig().sources == DEFAULT_SOURCES
 
 
-def test_the_source_tells_the_task_whatever_is_asked():
+def test_source_task_precedes_the_words_of_the_prompt():
     assert task_of(record("NWPU/a.jpg", "How many planes?")) == "captioning"
     assert task_of(record("DOTA/a.png", "Describe the image.")) == "vqa"
 
@@ -58,13 +58,13 @@ def test_the_source_tells_the_task_whatever_is_asked():
         ("Does this picture contain trees?", "vqa"),
     ],
 )
-def test_the_first_prompt_tells_the_task_where_the_source_holds_both(prompt, task):
+def test_first_prompt_decides_the_task_of_a_mixed_source(prompt, task):
     assert task_of(record("UCM/images/1.jpg", prompt)) == task
     assert task_of(record("elsewhere/1.jpg", prompt)) == task
 
 
-def test_a_source_is_one_entry_of_the_registry(tmp_path, monkeypatch):
-    """Its folder, its task and how its questions are typed are taken from there by all that works on records."""
+def test_new_source_needs_one_registry_entry(tmp_path, monkeypatch):
+    """All code that works on records takes folder, task and question types from the entry."""
     floods = re.compile("flooded")
     entry = replace(SOURCES["LR"], name="FLOOD", folder="FLOOD/images", questions=(("presence", floods),))
     monkeypatch.setitem(SOURCES, "FLOOD", entry)
@@ -83,12 +83,12 @@ def test_a_source_is_one_entry_of_the_registry(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("setting", ["data.sources=[NWPUX]", "data.sources=[LR,nwpu]"])
-def test_a_source_that_nobody_knows_is_named(setting):
-    with pytest.raises(ConfigError, match=r"is no source: did you mean NWPU\?|is no source: known are NWPU"):
+def test_unknown_source_is_refused_with_a_suggestion(setting):
+    with pytest.raises(ConfigError, match=r"is not a known source: (did you mean NWPU\?|use one of NWPU)"):
         load_config("demo", [setting])
 
 
-def test_records_of_the_real_file_are_told_apart():
+def test_sources_and_tasks_of_the_real_records():
     if not RAW.exists():
         pytest.skip("golden values not present")
     tasks = Counter((source_of(r["image"]), task_of(r)) for r in json.loads(RAW.read_bytes()))

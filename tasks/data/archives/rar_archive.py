@@ -1,37 +1,36 @@
-"""Rar archives, by UnRAR's own library in the package unrar2-cffi: listed and judged, then unpacked in one pass."""
+"""Rar archives, by UnRAR's library in the package unrar2-cffi: list and check all entries, then unpack in one pass."""
 
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import NewFile
+from tasks.data.archives.entries import Entry, EntryChecker, Kind, NewFile
 from tasks.errors import DataError
 
 SPLIT_FLAGS, ENCRYPTED_FLAG, FOLDER_FLAG = 0x03, 0x04, 0x20
 END_OF_ARCHIVE = 10
 UNIX = 3
-# Half of what the reader's process gets; the four sources' archives need some MB.
+# Half of the child process's memory; the archives of the four sources need some MB.
 LARGEST_DICTIONARY_KB = 1 << 20
-# The block that ends an archive of rar 5, always the same bytes; without it the file was cut between two entries.
+# The final block of a rar 5 archive, always the same bytes; without it the file was cut between two entries.
 SIGNATURE_5, END_BLOCK_5 = b"Rar!\x1a\x07\x01\x00", b"\x1d\x77\x56\x51\x03\x05\x04\x00"
 TAIL_BYTES = 1 << 16
 
 
-def unpack_rar(archive: Path, folder: Path, gate: Gate) -> None:
+def unpack_rar(archive: Path, folder: Path, checker: EntryChecker) -> None:
     """Unpack a rar archive into an empty folder; raises DataError where the package for it is missing."""
     unrar = _library()
     _require_end_block(archive)
-    with _opened(unrar, archive, gate) as file:
+    with _opened(unrar, archive, checker) as file:
         for header in _headers(unrar, file):
-            _admit(header, gate)
+            _check(header, checker)
             header.skip()
-    fresh = Gate(archive, folder, gate.limits)
+    fresh = EntryChecker(archive, folder, checker.limits)
     with _opened(unrar, archive, fresh) as file:
         for header in _headers(unrar, file):
             entry = _entry_of(header)
-            path = folder / fresh.admit(entry)
+            path = folder / fresh.check(entry)
             if entry.kind == "folder":
                 path.mkdir(parents=True, exist_ok=True)
                 header.skip()
@@ -51,15 +50,15 @@ def _library() -> Any:
     return unrarlib
 
 
-def _opened(unrar: Any, archive: Path, gate: Gate) -> Any:
+def _opened(unrar: Any, archive: Path, checker: EntryChecker) -> Any:
     try:
         return unrar.RarArchive.open_for_processing(archive)
     except unrar.BadRarPassword:
-        gate.refuse("is encrypted", "give an archive without a password")
+        checker.refuse("is encrypted", "give an archive without a password")
 
 
 def _headers(unrar: Any, file: Any) -> Iterator[Any]:
-    # the package's own iteration takes damage for the end
+    # the package's iterator mistakes damage for the end
     while True:
         data = unrar.RARHeaderDataEx()
         code = unrar.RARReadHeaderEx(file.handle, data)
@@ -70,12 +69,12 @@ def _headers(unrar: Any, file: Any) -> Iterator[Any]:
         yield unrar.RarHeader(file, data)
 
 
-def _admit(header: Any, gate: Gate) -> None:
+def _check(header: Any, checker: EntryChecker) -> None:
     if header.Flags & SPLIT_FLAGS:
-        gate.refuse("is one of several volumes", "repack them as one archive")
+        checker.refuse("is one of several volumes", "repack them as one archive")
     if header.headerDataEx.DictSize > LARGEST_DICTIONARY_KB:
-        gate.refuse("wants more than 1 GB of memory", "repack it with a smaller dictionary")
-    gate.admit(_entry_of(header))
+        checker.refuse("needs more than 1 GB of memory", "repack it with a smaller dictionary")
+    checker.check(_entry_of(header))
 
 
 def _entry_of(header: Any) -> Entry:
@@ -97,7 +96,7 @@ def _write(header: Any, path: Path, size_bytes: int) -> None:
     with NewFile(str(path), size_bytes) as file:
 
         def keep(chunk: bytes) -> None:
-            # an exception cannot pass through the C library: the first is kept, and the rest of the file skipped
+            # an exception cannot pass through the C library: keep the first one and skip the rest of the file
             try:
                 if not errors:
                     file.write(chunk)
@@ -115,4 +114,4 @@ def _require_end_block(archive: Path) -> None:
             return
         file.seek(max(0, archive.stat().st_size - TAIL_BYTES))
         if END_BLOCK_5 not in file.read():
-            raise EOFError("the block that ends it is missing")
+            raise EOFError("the final block is missing")

@@ -1,4 +1,4 @@
-"""7z archives, by py7zr: its threads unpack one block each."""
+"""7z archives, by py7zr, whose threads unpack one block each."""
 
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import NewFile
+from tasks.data.archives.entries import Entry, EntryChecker, Kind, NewFile
 
 if TYPE_CHECKING:
     from py7zr.py7zr import ArchiveFile
 
 
 class _Target(Py7zIO):
-    """A new file in the shape that py7zr writes to."""
+    """A new file with the interface that py7zr writes to."""
 
     def __init__(self, path: Path, size_bytes: int):
         self._file = NewFile(str(path), size_bytes)
@@ -39,7 +38,7 @@ class _Target(Py7zIO):
 
 
 class _Targets(WriterFactory):
-    """Gives each entry its admitted file."""
+    """Opens the checked path of each entry."""
 
     def __init__(self, folder: Path, sizes: dict[str, int]):
         self._folder, self._sizes = folder, sizes
@@ -49,19 +48,19 @@ class _Targets(WriterFactory):
         return _Target(self._folder / path, self._sizes[path])
 
 
-def unpack_seven_zip(archive: Path, folder: Path, gate: Gate) -> None:
+def unpack_seven_zip(archive: Path, folder: Path, checker: EntryChecker) -> None:
     """Unpack a 7z archive into an empty folder."""
     try:
         file = py7zr.SevenZipFile(archive)
     except py7zr.PasswordRequired:
-        gate.refuse("is encrypted", "give an archive without a password")
+        checker.refuse("is encrypted", "give an archive without a password")
     with file:
         if file.needs_password():
-            gate.refuse("is encrypted", "give an archive without a password")
+            checker.refuse("is encrypted", "give an archive without a password")
         sizes: dict[str, int] = {}
         for member in file.files:
             entry = Entry(member.filename, _size_of(member), _kind_of(member))
-            path = gate.admit(entry)
+            path = checker.check(entry)
             if entry.kind == "folder":
                 (folder / path).mkdir(parents=True, exist_ok=True)
             else:

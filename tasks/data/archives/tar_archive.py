@@ -1,4 +1,4 @@
-"""Tar archives, plain or compressed: one pass, each entry judged before its bytes are written."""
+"""Tar archives, plain or compressed: one pass, each entry checked before its bytes are written."""
 
 import bz2
 import gzip
@@ -8,17 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
-from tasks.data.archives.admission import Entry, Gate, Kind
-from tasks.data.archives.writing import CHUNK_BYTES, write_stream
+from tasks.data.archives.entries import CHUNK_BYTES, Entry, EntryChecker, Kind, write_stream
 from tasks.files import link_or_copy
 
-# Tools pad a tar to full records of 10 KiB, some to more; megabytes behind its end are no padding.
+# Tools pad a tar to full records of 10 KiB, some to more; megabytes after its end are not padding.
 LONGEST_TAIL_BYTES = 16 << 20
-
-
-# A header that describes the next one: of some hundred bytes for a long name, and read whole into memory.
+# A header that describes the next one: some hundred bytes for a long name, read into memory at once.
 LONGEST_HEADER_BYTES = 32 << 10
-DESCRIBING = frozenset(
+EXTENSION_HEADERS = frozenset(
     {
         *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
         *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -29,7 +26,7 @@ XZ_MEMORY_BYTES = 256 << 20
 
 
 class BoundedTarInfo(tarfile.TarInfo):
-    """A header that is whole and small: tarfile takes any broken one but the first for the end, and reads any size."""
+    """A header that is checked for damage and size: tarfile mistakes damage for the end, and reads any size."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "BoundedTarInfo":
@@ -39,10 +36,10 @@ class BoundedTarInfo(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
                 raise
-            raise tarfile.ReadError(f"no whole header where one should be ({error})") from None
+            raise tarfile.ReadError(f"a damaged header ({error})") from None
         if header.size < 0:
             raise tarfile.ReadError("a header of negative size")
-        if header.type in DESCRIBING and header.size > LONGEST_HEADER_BYTES:
+        if header.type in EXTENSION_HEADERS and header.size > LONGEST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {header.size} bytes")
         if header.type == tarfile.GNUTYPE_SPARSE:
             _refuse_sparse()
@@ -54,11 +51,11 @@ class BoundedTarInfo(tarfile.TarInfo):
 
 
 def _refuse_sparse() -> NoReturn:
-    raise tarfile.ReadError("a sparse file, which is not read here")
+    raise tarfile.ReadError("a sparse file, which is not supported")
 
 
 class XzReader:
-    """An xz or lzma file, read with bounded memory, which lzma.open has no option for."""
+    """An xz file, read with bounded memory, which lzma.open has no option for."""
 
     def __init__(self, path: Path):
         self._file = path.open("rb")
@@ -68,7 +65,7 @@ class XzReader:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
     def read(self, size: int) -> bytes:
-        """Read at most `size` bytes; none at the end of the last stream."""
+        """Read at most `size` bytes; empty at the end of the last stream."""
         while True:
             data = self._decoder.unused_data if self._decoder.eof else b""
             if self._decoder.eof:
@@ -107,29 +104,29 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def unpack_tar(archive: Path, folder: Path, gate: Gate, compression: str) -> None:
-    """Unpack a tar archive of a compression named in OPENERS into an empty folder."""
+def unpack_tar(archive: Path, folder: Path, checker: EntryChecker, compression: str) -> None:
+    """Unpack a tar archive into an empty folder; `compression` is a key of OPENERS."""
     with OPENERS[compression](archive) as stream:
         with tarfile.open(
             fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, tarinfo=BoundedTarInfo, errors="surrogateescape"
         ) as file:
             while (member := file.next()) is not None:
-                _unpack_member(file, member, folder, gate)
-                # tarfile would keep all of them
+                _unpack_member(file, member, folder, checker)
+                # tarfile would keep all of them in memory
                 file.members = []  # type: ignore[attr-defined]
-        _require_end(stream, gate)
+        _require_end(stream, checker)
 
 
-def _unpack_member(file: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, gate: Gate) -> None:
-    _require_consistent(file, member, gate)
-    # tar stores a file with two names once, and the second time as a hard link
-    twin = folder / gate.inside(member.linkname) if member.islnk() else None
+def _unpack_member(file: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, checker: EntryChecker) -> None:
+    _require_consistent(file, member, checker)
+    # tar stores the second name of a file as a hard link
+    twin = folder / checker.relative_path(member.linkname) if member.islnk() else None
     if twin and not twin.is_file():
-        gate.refuse(f"links {member.name!r} to what it does not hold", "repack it with the files themselves")
+        checker.refuse(f"links {member.name!r} to a file that it does not hold", "repack it with the files themselves")
     kind: Kind = "file" if twin else _kind_of(member)
-    # what a link itself says of its size means nothing
+    # the size in the header of a link is meaningless
     size_bytes = twin.stat().st_size if twin else member.size
-    path = folder / gate.admit(Entry(member.name, size_bytes, kind, header_bytes=member.offset_data - member.offset))
+    path = folder / checker.check(Entry(member.name, size_bytes, kind, header_bytes=member.offset_data - member.offset))
     if kind == "folder":
         path.mkdir(parents=True, exist_ok=True)
         return
@@ -142,16 +139,16 @@ def _unpack_member(file: tarfile.TarFile, member: tarfile.TarInfo, folder: Path,
     write_stream(str(path), source, member.size)
 
 
-def _require_consistent(file: tarfile.TarFile, member: tarfile.TarInfo, gate: Gate) -> None:
-    """Refuse a file whose size is not that of its bytes: pax headers can give it another."""
-    # where tarfile goes on for the next header
+def _require_consistent(file: tarfile.TarFile, member: tarfile.TarInfo, checker: EntryChecker) -> None:
+    """Refuse a file whose declared size differs from its stored size, as pax headers can make it."""
+    # tarfile continues there with the next header
     stored_bytes = file.offset - member.offset_data
     if member.issparse() or (
         member.isreg() and stored_bytes != -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     ):
-        gate.refuse(f"says of {member.name[:60]!r} two different sizes", "repack it, without sparse files")
+        checker.refuse(f"declares two sizes for {member.name[:60]!r}", "repack it, without sparse files")
     if sum(len(key) + len(value) for key, value in file.pax_headers.items()) > LONGEST_HEADER_BYTES:
-        gate.refuse(f"has headers for all files of more than {LONGEST_HEADER_BYTES} bytes", "repack it")
+        checker.refuse(f"has global headers of more than {LONGEST_HEADER_BYTES} bytes", "repack it")
 
 
 def _kind_of(member: tarfile.TarInfo) -> Kind:
@@ -162,10 +159,10 @@ def _kind_of(member: tarfile.TarInfo) -> Kind:
     return "file" if member.isreg() else "device"
 
 
-def _require_end(stream: Any, gate: Gate) -> None:
-    """Read to the end of the file: only there do compressed streams prove their checksum."""
+def _require_end(stream: Any, checker: EntryChecker) -> None:
+    """Read to the end of the file: a compressed stream is verified only there."""
     tail = 0
     while chunk := stream.read(CHUNK_BYTES):
         tail += len(chunk)
         if tail > LONGEST_TAIL_BYTES:
-            gate.refuse("goes on behind its end", "it is damaged or made to do harm")
+            checker.refuse("goes on after its end", "it is damaged or malicious")

@@ -1,4 +1,4 @@
-"""Zip archives: several processes unpack a share of the entries each."""
+"""Zip archives: each of several processes unpacks a share of the entries."""
 
 import io
 import stat
@@ -7,65 +7,64 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.data.archives.admission import TRUSTED, Entry, Gate, Kind
-from tasks.data.archives.writing import write_stream
+from tasks.data.archives.entries import TRUSTED, Entry, EntryChecker, Kind, write_stream
 from tasks.processes import map_in_processes
 
 ENCRYPTED_FLAG = 0x1
 # Starting a process costs as much as unpacking many thousand small files.
-ALONE_BELOW = 10_000
+IN_PROCESSES_FROM = 10_000
 LARGEST_DIRECTORY_BYTES = 256 << 20
 DIRECTORY_ENTRY = b"PK\x01\x02"
-# LZMA, the third that zipfile knows, takes as much memory as the archive asks for
+# without LZMA, which zipfile also reads, but with as much memory as the archive asks for
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 
 
-class _Listed(io.FileIO):
-    """An archive of which zipfile reads the directory: refused before it makes an object of each of its entries."""
+class _CheckedFile(io.FileIO):
+    """An archive file that refuses a huge directory before zipfile creates an object for each entry."""
 
-    def __init__(self, archive: Path, gate: Gate):
+    def __init__(self, archive: Path, checker: EntryChecker):
         super().__init__(archive)
-        self._gate = gate
+        self._checker = checker
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read what zipfile asks for at once: the directory, or a few bytes that lead to it."""
+        """Read at most `size` bytes: the whole directory, or the few bytes that locate it."""
         if size is not None and size > LARGEST_DIRECTORY_BYTES:
-            self._gate.refuse(f"has a directory of more than {LARGEST_DIRECTORY_BYTES} bytes", TRUSTED)
+            self._checker.refuse(f"has a directory of more than {LARGEST_DIRECTORY_BYTES} bytes", TRUSTED)
         data = super().read(size)
-        if data.count(DIRECTORY_ENTRY) > self._gate.limits.entries:
-            self._gate.refuse(f"holds more than {self._gate.limits.entries} files and folders", TRUSTED)
+        if data.count(DIRECTORY_ENTRY) > self._checker.limits.entries:
+            self._checker.refuse(f"holds more than {self._checker.limits.entries} files and folders", TRUSTED)
         return data
 
 
-def unpack_zip(archive: Path, folder: Path, gate: Gate, workers: int) -> None:
+def unpack_zip(archive: Path, folder: Path, checker: EntryChecker, workers: int) -> None:
     """Unpack a zip archive into an empty folder."""
-    with _Listed(archive, gate) as listed, zipfile.ZipFile(listed) as file:
+    with _CheckedFile(archive, checker) as listed, zipfile.ZipFile(listed) as file:
         infos = file.infolist()
-        # entries that share their bytes are how a small archive becomes petabytes
-        if sum(info.compress_size for info in infos) > gate.packed_bytes:
-            gate.refuse("has entries that overlap", "it is damaged or made to do harm")
-        targets = _admitted(infos, folder, gate)
+        # with overlapping entries a small archive can unpack to petabytes
+        if sum(info.compress_size for info in infos) > checker.packed_bytes:
+            checker.refuse("has entries that overlap", "it is damaged or malicious")
+        targets = _checked(infos, folder, checker)
     for parent in {target.rpartition("/")[0] for _, target in targets}:
         Path(parent).mkdir(parents=True, exist_ok=True)
-    if workers < 2 or len(targets) < ALONE_BELOW:
+    if workers < 2 or len(targets) < IN_PROCESSES_FROM:
         _unpack_share(archive, targets)
         return
-    # One share a worker, since each reads the whole directory; neighbours stay together, which keeps reading local.
+    # one contiguous share per worker: each worker reads the whole directory, and reads stay local
     size = -(-len(targets) // workers)
     shares = [targets[start : start + size] for start in range(0, len(targets), size)]
     map_in_processes(partial(_unpack_share, archive), shares, workers)
 
 
-def _admitted(infos: Sequence[zipfile.ZipInfo], folder: Path, gate: Gate) -> list[tuple[int, str]]:
-    """Index and target of each file; folders are made."""
+def _checked(infos: Sequence[zipfile.ZipInfo], folder: Path, checker: EntryChecker) -> list[tuple[int, str]]:
+    """Index and target of each file; creates the folders."""
     targets: list[tuple[int, str]] = []
     for index, info in enumerate(infos):
-        # zipfile cuts a name at its first NUL; what the archive says is judged
+        # zipfile cuts a name at its first NUL; check the name in the archive
         name = info.orig_filename if "\0" in info.orig_filename else info.filename
         if info.compress_type not in METHODS:
-            gate.refuse(f"is packed by a method that is not read here ({info.compress_type})", "repack it with deflate")
+            checker.refuse(f"uses the unsupported compression method {info.compress_type}", "repack it with deflate")
         entry = Entry(name, info.file_size, _kind_of(info), bool(info.flag_bits & ENCRYPTED_FLAG))
-        path = f"{folder}/{gate.admit(entry)}"
+        path = f"{folder}/{checker.check(entry)}"
         if entry.kind == "folder":
             Path(path).mkdir(parents=True, exist_ok=True)
         else:

@@ -1,4 +1,4 @@
-"""Audit a dataset for leakage: read every image once, compare, and write audit.json, audit.html and the clean test."""
+"""Audit a dataset for leakage: check and compare all images; write audit.json, audit.html and the clean test set."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,22 @@ from typing import Any
 from tasks.data.duplicates.leakage import clean_records, leakage_of
 from tasks.data.duplicates.near_duplicates import find_pairs
 from tasks.data.examples_page import page, thumbnail
-from tasks.data.image_files import look_at_images
-from tasks.data.records_file import Record, RecordsFile, read_records
+from tasks.data.image_checks import check_images
+from tasks.data.records_file import RecordsFile
 from tasks.data.set_files import inputs_of, set_paths
 from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
 from tasks.image_paths import image_key
 from tasks.paths import AUDIT
+from tasks.record_reader import Record, read_records
 
 SHOWN_PAIRS = 60
-LEAKING = "shows the same as an image of the training set"
+LEAKING = "image is a near-duplicate of a training image"
 
 
 @dataclass(frozen=True)
-class Audited:
-    """Where the report stands, and what it says."""
+class AuditResult:
+    """The paths of an audit's files, and its findings."""
 
     report: Path
     page: Path
@@ -31,68 +32,68 @@ class Audited:
     findings: Mapping[str, Any]
 
 
-def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None = None) -> Audited:
-    """Audit the images of a file of records, and of the sets of a folder where one is given.
+def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None = None) -> AuditResult:
+    """Audit the images of an instruction file and, where `sets_folder` is given, of its sets; write to `out`.
 
-    Raises DataError for files that hold no records, a folder without sets, and an `out` that is no folder of ours.
+    Raises DataError for files without records, a folder without sets, and an `out` that holds anything but an audit.
     """
     if not images.is_dir():
-        raise DataError(f"{images} is no folder: give the folder that the records' image paths begin in.")
+        raise DataError(f"{images} is not a folder: give the folder that image paths start from.")
     sets = _read_sets(sets_folder) if sets_folder else {}
     records = [*read_records(dataset), *(record for chosen in sets.values() for record in chosen)]
-    _require_ours(out)
-    states = look_at_images(images, dict.fromkeys(image_key(record["image"]) for record in records), with_look=True)
+    _require_replaceable(out)
+    states = check_images(images, dict.fromkeys(image_key(record["image"]) for record in records), with_hash=True)
     findings = leakage_of(states, find_pairs(states), sets)
     write_json(out / AUDIT, findings)
-    write_text(out / "audit.html", _page(findings, images))
+    write_text(out / "audit.html", _audit_page(findings, images))
     clean = (
         _write_clean(sets_folder, sets["test"], findings, out) if sets_folder and "test_images" in findings else None
     )
-    return Audited(out / AUDIT, out / "audit.html", clean, findings)
+    return AuditResult(out / AUDIT, out / "audit.html", clean, findings)
 
 
-def images_of(findings: Mapping[str, Any]) -> str:
-    """How many images were looked at, in words; what cannot be read is compared with nothing."""
-    unreadable = f", {findings['unreadable']} of which cannot be read" if findings["unreadable"] else ""
+def describe_images(findings: Mapping[str, Any]) -> str:
+    """The number of images as text; images that cannot be read are not compared."""
+    unreadable = f", {findings['unreadable']} of them unreadable" if findings["unreadable"] else ""
     return f"{findings['images']} images{unreadable}"
 
 
 def _read_sets(folder: Path) -> dict[str, list[Record]]:
     found = {name: path for name, path in set_paths(folder).items() if path.is_file()}
     if "train" not in found or "test" not in found:
-        raise DataError(f"{folder} has no data_train.json and data_test.json: give a folder made by a split.")
+        raise DataError(f"{folder} lacks data_train.json or data_test.json: give a folder written by a split.")
     return {name: read_records(path) for name, path in found.items()}
 
 
-def _require_ours(out: Path) -> None:
+def _require_replaceable(out: Path) -> None:
     report = out / AUDIT
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or report.is_file())):
-        raise DataError(f"{out} exists and is no audit: give another folder, or move it away.")
+        raise DataError(f"{out} exists and is not an audit: give another folder, or move it away.")
     found = read_json(report) if report.is_file() else None
     if report.is_file() and not (isinstance(found, dict) and "pairs_across_sets" in found):
-        raise DataError(f"{report} is no audit of ours: give another folder, or move it away.")
+        raise DataError(f"{report} is not an audit by rsvlm: give another folder, or move it away.")
 
 
 def _write_clean(folder: Path, test: Sequence[Record], findings: Mapping[str, Any], out: Path) -> Path:
     kept = clean_records(test, findings)
     path = out / "clean_test.json"
-    # made anew with each audit: it is this report in another shape
+    # rewritten by each audit: it is another form of this report
     path.unlink(missing_ok=True)
     dropped = {LEAKING: len(test) - len(kept)} if len(kept) < len(test) else {}
     RecordsFile(path, inputs_of(set_paths(folder)["test"]), {"audit": "clean"}).write(kept, dropped)
     return path
 
 
-def _page(findings: Mapping[str, Any], images: Path) -> str:
-    lines = [f"<p>{images_of(findings)}, {len(findings['pairs'])} pairs that show the same, "]
+def _audit_page(findings: Mapping[str, Any], images: Path) -> str:
+    lines = [f"<p>{describe_images(findings)}, {len(findings['pairs'])} near-duplicate pairs, "]
     lines.append(f"{findings['pairs_across_sources']} across sources, {findings['pairs_across_sets']} across sets.</p>")
     if test := findings.get("test_images"):
         lines.append(f"<p><b>{test['clean']} of {test['images']} test images are clean.</b></p>")
     for title, key in (("Captions", "captions"), ("Question-answer pairs", "question_answer_pairs")):
         for source, numbers in findings.get(key, {}).items():
             lines.append(
-                f"<p>{title} of {html.escape(source)}: {numbers['in_training']} of {numbers['number']} of the test "
-                "stand word for word in training.</p>"
+                f"<p>{title} of {html.escape(source)}: {numbers['in_training']} of {numbers['number']} in the test set "
+                "occur word for word in training.</p>"
             )
     shown = sorted(findings["pairs"], key=lambda pair: pair["sets"]["first"] == pair["sets"]["second"])[:SHOWN_PAIRS]
     return page(
@@ -105,6 +106,6 @@ def _pair(pair: Mapping[str, Any], images: Path) -> str:
         f"<p>{html.escape(pair[key])} <span class=q>{html.escape(', '.join(pair['sets'][key]))}</span></p>"
         for key in ("first", "second")
     )
-    alike = "identical files" if pair["identical"] else f"{pair['distance_bits']} bits, r {pair['correlation']}"
+    similarity = "identical files" if pair["identical"] else f"{pair['distance_bits']} bits, r {pair['correlation']}"
     pictures = "".join(thumbnail(images / pair[key]) for key in ("first", "second"))
-    return f"<article>{pictures}<div>{names}<p class=q>{alike}</p></div></article>"
+    return f"<article>{pictures}<div>{names}<p class=q>{similarity}</p></div></article>"

@@ -1,4 +1,4 @@
-"""What of the test stands in training: images that show the same, and captions or question-answer pairs by the word."""
+"""Leakage of the test set into training: near-duplicate images, and repeated captions or question-answer pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -6,17 +6,17 @@ from typing import Any
 
 from tasks.data.duplicates.near_duplicates import Pair
 from tasks.data.image_checks import ImageState
-from tasks.data.records_file import Record
 from tasks.image_paths import image_key
-from tasks.prompt_text import without_placeholder
+from tasks.prompt_text import Task, without_placeholder
+from tasks.record_reader import Record
 from tasks.sources import source_of
-from tasks.turn_tasks import Task, turn_tasks
+from tasks.turn_tasks import answered_turns
 
 Sets = Mapping[str, Sequence[Record]]
 
 
 def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Sets) -> dict[str, Any]:
-    """The report as JSON; `states` and `pairs` are by image_key, `sets` may be empty."""
+    """The content of audit.json; `states` and `pairs` name images by image_key, `sets` may be empty."""
     sets_of = _sets_by_image(sets)
     crossing = [pair for pair in pairs if _crosses(pair, sets_of)]
     report: dict[str, Any] = {
@@ -35,7 +35,7 @@ def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Se
 
 
 def clean_records(test: Sequence[Record], report: Mapping[str, Any]) -> list[Record]:
-    """The records of a test set whose images are clean by this report."""
+    """The records of a test set whose images do not leak, by this report."""
     leaking = set(report["test_images"]["leaking"])
     return [record for record in test if image_key(record["image"]) not in leaking]
 
@@ -59,7 +59,7 @@ def _pair_row(pair: Pair, sets_of: Mapping[str, set[str]]) -> dict[str, Any]:
 
 
 def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[Pair]) -> dict[str, Any]:
-    """The test's images that neither stand in training nor show the same as one that does."""
+    """The test images that are neither in training nor near-duplicates of a training image."""
     test = {name for name, names in sets_of.items() if "test" in names}
     leaking = {name for name in test if "train" in sets_of[name]}
     for pair in crossing:
@@ -81,7 +81,7 @@ def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[
 
 
 def _repeated(sets: Sets, task: Task, key_of: Callable[[str, str], tuple[str, ...]]) -> dict[str, dict[str, float]]:
-    """By source, how many texts of the test stand in training word for word."""
+    """By source, the number of texts of the test set that occur word for word in training."""
     known = {key_of(*pair) for record in sets["train"] for pair in _pairs(record, task)}
     numbers: dict[str, dict[str, float]] = {}
     for record in sets["test"]:
@@ -98,9 +98,7 @@ def _repeated(sets: Sets, task: Task, key_of: Callable[[str, str], tuple[str, ..
 
 def _pairs(record: Record, task: Task) -> list[tuple[str, str]]:
     """The questions of a task with their answers."""
-    values = [turn["value"] for turn in record["conversations"]]
-    asked = zip(turn_tasks(record), values[::2], values[1::2], strict=False)
-    return [(question, answer) for of_turn, question, answer in asked if of_turn == task]
+    return [(turn.question, turn.answer) for turn in answered_turns(record) if turn.task == task]
 
 
 def _plain(text: str) -> str:

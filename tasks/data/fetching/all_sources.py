@@ -1,57 +1,89 @@
-"""All sources of a data folder at once, and what a person must do for those that cannot be had."""
+"""Fetch all sources of a data folder in parallel with progress bars, and list what a person must download."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
-from tasks.data.fetching.http_file import HttpFetcher, Progress
-from tasks.data.fetching.many import at_once
+from tasks.data.fetching.http_file import HttpFetcher, ProgressCallback
 from tasks.data.fetching.request import FetchRequest, SourceImages
-from tasks.data.fetching.source import INSTRUCTIONS_NAME, obtain_instructions, obtain_source
-from tasks.data.fetching.urls import require_address
-from tasks.data.records_file import read_records
+from tasks.data.fetching.source import INSTRUCTIONS_NAME, fetch_instructions, fetch_source, map_in_threads
+from tasks.data.fetching.urls import require_url
 from tasks.errors import DataError
-from tasks.record_faults import image_fault
+from tasks.record_reader import image_fault, read_records
 from tasks.sources import SOURCES, require_known
+
+ReportShare = Callable[[str, float], None]
 
 SOURCES_AT_ONCE = 4
 
 
 class ByHandNeeded(DataError):
-    """Some sources can only be had by a person."""
+    """Some sources must be downloaded by a person."""
 
     def __init__(self, sources: Sequence[SourceImages]):
         self.sources = [source for source in sources if source.by_hand]
         what = "".join(f"\n  {source.by_hand}" for source in self.sources)
-        super().__init__(f"{len(self.sources)} source(s) must be fetched by hand; then do the same again:{what}")
+        super().__init__(f"{len(self.sources)} source(s) must be downloaded by hand; then run this again:{what}")
 
 
-def require_obtainable(sources: Sequence[str], request: FetchRequest) -> None:
-    """Raise ConfigError for a source that nobody knows, and DataError for a path given of one at which nothing stands.
+def require_fetchable(sources: Sequence[str], request: FetchRequest) -> None:
+    """Raise ConfigError for an unknown source or URL, and DataError for a given path that does not exist.
 
-    What is in the data folder already may need its path no more.
+    Sources that are already in the data folder are not checked: their paths may be gone.
     """
     require_known([*sources, *(name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)])
     folder = request.folder
-    kept = {name: (folder.images / SOURCES[name].folder,) for name in sources}
-    for name, places in {INSTRUCTIONS_NAME: (folder.raw, folder.dataset), **kept}.items():
-        if not any(place.exists() for place in places):
-            for address in chain.from_iterable(request.ways(name, ())):
-                require_address(address)
+    images = {name: (folder.images / SOURCES[name].folder,) for name in sources}
+    for name, paths in {INSTRUCTIONS_NAME: (folder.raw, folder.dataset), **images}.items():
+        if not any(path.exists() for path in paths):
+            for url in chain.from_iterable(request.url_sets(name, ())):
+                require_url(url)
 
 
-def obtain_all(
-    sources: Sequence[str], request: FetchRequest, progress_of: Callable[[str], Progress]
+def fetch_all(
+    sources: Sequence[str], request: FetchRequest, progress_of: Callable[[str], ProgressCallback]
 ) -> list[SourceImages]:
-    """Have the instruction file and all sources in the data folder, several at once.
+    """Fetch the instruction file and then all sources, several at once, into the data folder.
 
-    A source that a person must fetch is told in its result; all else that goes wrong is raised when all have ended,
-    but before anything is fetched what require_obtainable raises.
+    The result of a source that a person must download says so. Other errors are raised after all sources have ended;
+    those of require_fetchable before anything is fetched.
     """
-    require_obtainable(sources, request)
+    require_fetchable(sources, request)
 
     def fetcher_of(name: str) -> HttpFetcher:
-        return HttpFetcher(request.patience, progress_of(name))
+        return HttpFetcher(request.retry_policy, progress_of(name))
 
-    raw = obtain_instructions(request, fetcher_of)
+    raw = fetch_instructions(request, fetcher_of)
     images = {record["image"] for record in read_records(raw, unfiltered=True) if image_fault(record) is None}
-    return list(at_once(lambda name: obtain_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))
+    return list(map_in_threads(lambda name: fetch_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))
+
+
+@contextmanager
+def progress_bars(report: ReportShare) -> Iterator[Callable[[str], ProgressCallback]]:
+    """Yield a function that makes the progress callback of a file from its name.
+
+    A terminal shows one bar per file. `report` gets the name and the share, 0 to 1, at each whole percent.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
+
+        def make(name: str) -> ProgressCallback:
+            bar = bars.add_task(name, total=None)
+            reported = -1
+
+            def on_progress(done_bytes: int, total_bytes: int | None) -> None:
+                nonlocal reported
+                bars.update(bar, completed=done_bytes, total=total_bytes)
+                percent = done_bytes * 100 // total_bytes if total_bytes else reported
+                if percent != reported:
+                    reported = percent
+                    report(name, percent / 100)
+
+            return on_progress
+
+        yield make

@@ -1,4 +1,4 @@
-"""What a server's answer to a request for (the rest of) a file means."""
+"""What to do with a server's response to a request for a file or for the rest of one."""
 
 import re
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from typing import Literal
 
 from tasks.data.fetching.partial_file import Remote
 
-Step = Literal["whole", "rest", "complete", "afresh", "again", "refused"]
+Step = Literal["replace", "append", "complete", "restart", "retry", "refused"]
 
 LONGEST_WAIT_S = 600.0
-# answers that may be another one in a moment
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# statuses that may change in a moment
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 OK, PARTIAL, RANGE_REFUSED = 200, 206, 416
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """What to do with an answer.
+class ResponseAction:
+    """What to do after a response.
 
-    whole: its body is the file; rest: its body goes on where the part ends; complete: there is nothing more;
-    afresh: the part is of another file, forget it; again: ask later, after `wait_s` where it is given;
-    refused: it will not be had here.
+    replace: the body is the whole file; append: the body continues the partial file; complete: the partial file is
+    complete; restart: the partial file belongs to another version, discard it; retry: request again, after `wait_s`
+    seconds where given; refused: this URL does not give the file.
     """
 
     step: Step
@@ -31,22 +31,23 @@ class Meaning:
     wait_s: float | None = None
 
 
-def meaning_of(status: int, headers: Mapping[str, str], url: str, known: Remote | None, offset: int) -> Meaning:
-    """Read an answer to a request for the bytes from `offset` on of the file `known`, or for all where it is None."""
+def action_for(status: int, headers: Mapping[str, str], url: str, known: Remote | None, offset: int) -> ResponseAction:
+    """Interpret a response to a request for the bytes of `known` from `offset` on, or for all where it is None."""
     remote = Remote(url, headers.get("etag"), headers.get("last-modified"), _total(status, headers))
     if status == OK:
-        # asked for what follows the end, a server without ranges sends the whole file again
-        had = known is not None and known.size_bytes == remote.size_bytes == offset
-        return Meaning("complete") if had else Meaning("whole", remote)
+        # a server without ranges sends the whole file again when bytes after its end are requested
+        is_complete = known is not None and known.size_bytes == remote.size_bytes == offset
+        return ResponseAction("complete") if is_complete else ResponseAction("replace", remote)
     if status == PARTIAL and known:
-        return Meaning("rest", remote) if _goes_on(headers, remote, known, offset) else Meaning("afresh")
+        continues = _continues(headers, remote, known, offset)
+        return ResponseAction("append", remote) if continues else ResponseAction("restart")
     if status == RANGE_REFUSED and known:
-        # here a server tells how long the file is, also one that lied before
+        # this response states the true length even if an earlier one did not
         size_bytes = known.size_bytes if remote.size_bytes is None else remote.size_bytes
-        return Meaning("complete" if size_bytes == offset and _same(remote, known) else "afresh")
-    if status in PASSING:
-        return Meaning("again", wait_s=_asked_wait(headers))
-    return Meaning("refused")
+        return ResponseAction("complete" if size_bytes == offset and _same(remote, known) else "restart")
+    if status in TRANSIENT:
+        return ResponseAction("retry", wait_s=_retry_after_s(headers))
+    return ResponseAction("refused")
 
 
 def _total(status: int, headers: Mapping[str, str]) -> int | None:
@@ -57,25 +58,25 @@ def _total(status: int, headers: Mapping[str, str]) -> int | None:
     return int(found[3]) if found and found[3] != "*" else None
 
 
-def _goes_on(headers: Mapping[str, str], remote: Remote, known: Remote, offset: int) -> bool:
+def _continues(headers: Mapping[str, str], remote: Remote, known: Remote, offset: int) -> bool:
     found = CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
     return bool(found and found[1] == str(offset)) and _same(remote, known)
 
 
 def _same(remote: Remote, known: Remote) -> bool:
-    """Whether nothing that is told twice differs; the size may, since the first answer may have lied."""
+    """Whether no validator differs; the size may differ, since the first response may have been wrong."""
     for now, before in ((remote.etag, known.etag), (remote.last_modified, known.last_modified)):
         if now and before and now != before:
             return False
     return True
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float | None:
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     asked = headers.get("retry-after", "")
     if asked.isdigit():
         return min(float(asked), LONGEST_WAIT_S)
     try:
-        # both times are the server's, so that a wrong clock here plays no part
+        # both times are the server's, so that a wrong local clock does not matter
         wait = parsedate_to_datetime(asked) - parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, TypeError):
         return None

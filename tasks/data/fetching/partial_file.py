@@ -1,29 +1,27 @@
-"""A file on its way: `<name>.part` with the bytes so far, and `<name>.part.json` that says of which remote file.
+"""A partly downloaded file: `<name>.part` holds the bytes so far, `<name>.part.json` identifies the remote file.
 
-The final name never stands for half a file. One process at a time: the part is locked while it is fetched.
+The final name exists only for a complete file. The part is locked, so that one process at a time downloads it.
 """
 
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.data.archives.entries import free_bytes
 from tasks.errors import DataError
 from tasks.files import read_json, sync, write_json
-
-KEEP_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What tells one state of a remote file from another: its address, validator and size where it tells one.
+    """The identity of one version of a remote file: its URL, validators and size, as far as the server gives them.
 
-    The address is without its query, which may be a secret or a signature that the next try has anew.
+    The URL is without its query, which may be a secret or a signature that differs in the next attempt.
     """
 
     url: str
@@ -33,25 +31,25 @@ class Remote:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may hold: a strong ETag or the time of the last change."""
+        """The value for If-Range: a strong ETag or the time of the last change."""
         strong = self.etag if self.etag and not self.etag.startswith("W/") else None
         return strong or self.last_modified
 
 
 class PartialFile:
-    """The part of one target; use `opened_part`."""
+    """The partial file of one target; opened by `open_part`."""
 
     def __init__(self, target: Path, file: IO[bytes]):
         self.target, self._file = target, file
-        self.path, self._state = part_of(target), state_of(target)
+        self.path, self._state = part_path(target), state_path(target)
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are."""
+        """The bytes downloaded so far."""
         return self.path.stat().st_size
 
     def resumable(self, url: str) -> Remote | None:
-        """The remote file that the bytes so far belong to, if it can be asked for the rest of just that file."""
+        """The remote file of the bytes so far, if its remaining bytes can be requested safely, else None."""
         try:
             remote = Remote(**read_json(self._state))
         except (DataError, TypeError):
@@ -59,7 +57,7 @@ class PartialFile:
         return remote if remote.url == url and remote.validator and self.size_bytes else None
 
     def begin(self, remote: Remote) -> None:
-        """Forget the bytes so far: what comes now belongs to `remote`."""
+        """Discard the bytes so far; the next ones belong to `remote`."""
         self._state.unlink(missing_ok=True)
         self._file.truncate(0)
         write_json(self._state, asdict(remote))
@@ -76,54 +74,54 @@ class PartialFile:
             raise DataError(f"The disk is full while fetching {self.target.name}: make room and try again.") from None
 
     def discard(self) -> None:
-        """Forget everything that was fetched."""
+        """Discard everything downloaded so far."""
         self._state.unlink(missing_ok=True)
         self._file.truncate(0)
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Give the file its final name, and write beside it what it is."""
+        """Rename the complete file to its final name, and write its record next to it."""
         sync(self.path)
-        write_json(record_of(self.target), record)
+        write_json(record_path(self.target), record)
         self.path.rename(self.target)
         self._state.unlink(missing_ok=True)
 
 
 def require_space(target: Path, missing_bytes: int) -> None:
-    """Raise DataError when the disk has no room for what is missing of a target."""
-    free_bytes = shutil.disk_usage(target.parent).free - KEEP_FREE_BYTES
-    if missing_bytes > free_bytes:
-        free_gb = max(free_bytes, 0) / 1e9
+    """Raise DataError when the disk has no room for the missing bytes of a target."""
+    free = free_bytes(target.parent)
+    if missing_bytes > free:
+        free_gb = max(free, 0) / 1e9
         raise DataError(
             f"{target.name} needs {missing_bytes / 1e9:.1f} GB more, {free_gb:.1f} GB are free "
             f"at {target.parent}: make room, or choose another data folder."
         )
 
 
-def part_of(target: Path) -> Path:
-    """Where the bytes so far stand."""
+def part_path(target: Path) -> Path:
+    """The path of the bytes so far."""
     return target.with_name(f"{target.name}.part")
 
 
-def state_of(target: Path) -> Path:
-    """Where it is told what they belong to."""
+def state_path(target: Path) -> Path:
+    """The path of the identity of the remote file."""
     return target.with_name(f"{target.name}.part.json")
 
 
-def record_of(target: Path) -> Path:
-    """Where it is told what a fetched file is."""
+def record_path(target: Path) -> Path:
+    """The path of the record of a complete file: URL, SHA-256 and size."""
     return target.with_name(f"{target.name}.fetched.json")
 
 
 @contextmanager
-def opened_part(target: Path) -> Iterator[PartialFile]:
-    """The part of a target, locked; raises DataError while another process has it."""
+def open_part(target: Path) -> Iterator[PartialFile]:
+    """Open and lock the partial file of a target; raises DataError while another process holds it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # unbuffered: what has arrived is not lost when the process is killed
-    with part_of(target).open("ab", buffering=0) as file:
+    # unbuffered: received bytes are kept when the process is killed
+    with part_path(target).open("ab", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise DataError(f"{target} is being fetched by another process: wait for it, or end it.") from None
+            raise DataError(f"{target} is being fetched by another process: wait for it, or stop it.") from None
         part = PartialFile(target, file)
         try:
             yield part

@@ -1,58 +1,59 @@
-"""What is asked for of a data folder's sources, and the folder in which downloads stand until they are laid out."""
+"""What to fetch into a data folder and from where, and the folders in which downloads stay until they are laid out."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 
-from tasks.data.fetching.http_file import Patience
-from tasks.data.fetching.urls import Place
+from tasks.data.fetching.http_file import RetryPolicy
+from tasks.data.fetching.urls import LocalPath
 from tasks.files import digest_of, sha256_of, write_json
 from tasks.paths import DataFolder
 from tasks.records import Value
 from tasks.secret_addresses import without_secrets
-from tasks.sources import Way
+from tasks.sources import UrlSet
 
 
 class FetchRequest(Value):
-    """A data folder and what the user has or knows of its sources, by name."""
+    """A data folder, and the user's archives and mirrors by source name."""
 
     root: Path
-    archives: Mapping[str, str | Way] = {}
-    mirrors: Mapping[str, str | Way] = {}
+    archives: Mapping[str, str | UrlSet] = {}
+    mirrors: Mapping[str, str | UrlSet] = {}
     endpoint_url: str | None = None
-    patience: Patience = Patience()
+    retry_policy: RetryPolicy = RetryPolicy()
 
     @property
     def folder(self) -> DataFolder:
+        """The paths of the data folder."""
         return DataFolder(self.root)
 
-    def ways(self, name: str, origin: tuple[Way, ...]) -> tuple[Way, ...]:
-        """The ways to have a source, in the order in which they are tried."""
+    def url_sets(self, name: str, published: tuple[UrlSet, ...]) -> tuple[UrlSet, ...]:
+        """The URL sets of a source, in the order in which they are tried."""
         if name in self.archives:
-            # what the user points to is what is wanted: nothing else is tried instead
-            return (_as_way(self.archives[name]),)
-        return (_as_way(self.mirrors[name]), *origin) if name in self.mirrors else origin
+            # the user's own archive is never replaced by another one
+            return (_as_url_set(self.archives[name]),)
+        return (_as_url_set(self.mirrors[name]), *published) if name in self.mirrors else published
 
     def downloads(self, name: str) -> Path:
-        """Where what is fetched for a source stands until it is laid out."""
+        """The folder for a source's downloads until they are laid out."""
         return self.root / "downloads" / name
 
-    def download(self, name: str, address: str) -> Path:
-        """The folder of one address: two of them may end in the same name."""
-        return self.downloads(name) / digest_of(address)[:8]
+    def download(self, name: str, url: str) -> Path:
+        """The folder for one URL: two of them may end in the same file name."""
+        return self.downloads(name) / digest_of(url)[:8]
 
-    def note(self, name: str) -> Path:
-        """What is kept of a source once its archives are gone: where they came from and what they were."""
+    def provenance_path(self, name: str) -> Path:
+        """The path of a source's provenance, which is kept after its archives are removed."""
         return self.downloads(name).with_suffix(".json")
 
 
-def _as_way(given: str | Sequence[str]) -> Way:
+def _as_url_set(given: str | Sequence[str]) -> UrlSet:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
 class SourceImages(Value):
-    """A source in the data folder; `by_hand` says what a person must do where it could not be had."""
+    """The number of a source's images in the data folder; `by_hand` says what a person must do to get the rest."""
 
     name: str
     images: int
@@ -61,29 +62,33 @@ class SourceImages(Value):
     by_hand: str | None = None
 
 
-def write_note(
-    request: FetchRequest, name: str, way: Way, places: Sequence[Place], numbers: Mapping[str, int] | None = None
+def write_provenance(
+    request: FetchRequest,
+    name: str,
+    urls: UrlSet,
+    paths: Sequence[LocalPath],
+    numbers: Mapping[str, int] | None = None,
 ) -> None:
-    """Record what a source was made of; the archives themselves go."""
+    """Record the URLs of a source, and SHA-256 and size in bytes of its archives."""
     files = [
-        {"address": without_secrets(address), "sha256": sha256_of(place.path), "size_bytes": place.path.stat().st_size}
-        if place.path.is_file()
-        else {"address": without_secrets(address)}
-        for address, place in zip(way, places, strict=True)
+        {"address": without_secrets(url), "sha256": sha256_of(found.path), "size_bytes": found.path.stat().st_size}
+        if found.path.is_file()
+        else {"address": without_secrets(url)}
+        for url, found in zip(urls, paths, strict=True)
     ]
-    write_json(request.note(name), {"source": name, **(numbers or {}), "from": files})
+    write_json(request.provenance_path(name), {"source": name, **(numbers or {}), "from": files})
 
 
-def clear_downloads(request: FetchRequest, name: str, ways: Iterable[Way]) -> None:
-    """Remove what was fetched from some addresses, whole or in part."""
-    for way in ways:
-        for address in way:
-            rmtree(request.download(name, address), ignore_errors=True)
+def clear_downloads(request: FetchRequest, name: str, url_sets: Iterable[UrlSet]) -> None:
+    """Remove the complete and partial downloads of some URLs."""
+    for urls in url_sets:
+        for url in urls:
+            rmtree(request.download(name, url), ignore_errors=True)
     remove_empty(request, name)
 
 
 def remove_empty(request: FetchRequest, name: str) -> None:
-    """Remove the folders of a source's downloads that hold nothing."""
+    """Remove the empty folders of a source's downloads."""
     downloads = request.downloads(name)
     for folder in (*downloads.glob("*"), downloads, downloads.parent):
         with contextlib.suppress(OSError):

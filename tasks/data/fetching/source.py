@@ -1,164 +1,181 @@
-"""Have a source: as the user gives it, from a mirror, or from its origin, whichever comes first; laid out and noted."""
+"""Fetch one source from the user's archive, a mirror or its published URLs, and lay it out in the data folder."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
-from tasks.data.archives.admission import NoRoomError
+from tasks.data.archives.entries import NoRoomError
 from tasks.data.archives.unpacking import archive_kind
-from tasks.data.fetching.http_file import FetchError, HttpFetcher
-from tasks.data.fetching.layout import LaidOut, files_of, lay_out, wanted_names
-from tasks.data.fetching.many import at_once
-from tasks.data.fetching.request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_note
-from tasks.data.fetching.urls import Place, obtain
-from tasks.data.records_file import read_records
-from tasks.errors import DataError
+from tasks.data.fetching.http_file import HttpFetcher
+from tasks.data.fetching.layout import LaidOutCounts, files_of, lay_out, wanted_names
+from tasks.data.fetching.request import FetchRequest, SourceImages, clear_downloads, remove_empty, write_provenance
+from tasks.data.fetching.urls import LocalPath, fetch_url
+from tasks.errors import DataError, FetchError
 from tasks.files import link_or_copy, read_json
+from tasks.record_reader import read_records
 from tasks.secret_addresses import without_secrets
-from tasks.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, Way
+from tasks.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, UrlSet
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# makes the fetcher of a file from the name that its progress is shown under
+FetcherOf = Callable[[str], HttpFetcher]
 
 INSTRUCTIONS_NAME = "instructions"
 FILES_AT_ONCE = 3
 
-# makes a fetcher for a file, which is shown by that name
-FetcherOf = Callable[[str], HttpFetcher]
 
+def fetch_instructions(request: FetchRequest, fetcher_of: FetcherOf) -> Path:
+    """The instruction file of the data folder, downloaded where there is none.
 
-def obtain_instructions(request: FetchRequest, fetcher_of: FetcherOf) -> Path:
-    """The instruction file of the data folder, fetched when there is none.
-
-    Raises FetchError, with what to do by hand, when it cannot be had.
+    Raises FetchError, which says what to do by hand, when no URL gives it.
     """
     folder = request.folder
     for file in (folder.raw, folder.dataset):
         if file.is_file():
             return file
-    ways = request.ways(INSTRUCTIONS_NAME, (INSTRUCTIONS,))
+    url_sets = request.url_sets(INSTRUCTIONS_NAME, (INSTRUCTIONS,))
     reasons: list[str] = []
-    for way in ways:
+    for urls in url_sets:
         try:
-            place = _have_instructions(way, request, fetcher_of)
+            found = _download_instructions(urls, request, fetcher_of)
         except FetchError as error:
             reasons.append(str(error))
             continue
         folder.root.mkdir(parents=True, exist_ok=True)
-        write_note(request, INSTRUCTIONS_NAME, way[:1], [place])
-        if place.ours:
-            place.path.rename(folder.raw)
+        write_provenance(request, INSTRUCTIONS_NAME, urls[:1], [found])
+        if found.fetched:
+            found.path.rename(folder.raw)
         else:
-            link_or_copy(place.path, folder.raw)
-        clear_downloads(request, INSTRUCTIONS_NAME, ways)
+            link_or_copy(found.path, folder.raw)
+        clear_downloads(request, INSTRUCTIONS_NAME, url_sets)
         return folder.raw
     remove_empty(request, INSTRUCTIONS_NAME)
     raise FetchError(
-        f"The instruction file cannot be had ({'; '.join(reasons)}): download it from {INSTRUCTIONS_BY_HAND} and put "
-        f"it at {folder.raw}, or point to it with --archive {INSTRUCTIONS_NAME}=PATH."
+        f"The instruction file cannot be fetched ({'; '.join(reasons)}): download it from {INSTRUCTIONS_BY_HAND} and "
+        f"put it at {folder.raw}, or give its path with --archive {INSTRUCTIONS_NAME}=PATH."
     )
 
 
-def obtain_source(name: str, request: FetchRequest, images: Collection[str], fetcher_of: FetcherOf) -> SourceImages:
-    """Have a source's images in the data folder; `images` are the paths that records refer to.
+def fetch_source(name: str, request: FetchRequest, images: Collection[str], fetcher_of: FetcherOf) -> SourceImages:
+    """Fetch a source's images into the data folder; `images` are the paths that records refer to.
 
-    What is there already is not fetched again. Raises DataError when what came is not this source.
+    Images that are already there are not fetched again. Raises DataError when the user's archive is not this source.
     """
     source = SOURCES[name]
     wanted = wanted_names(source, images)
-    if done := _there(source, request, wanted):
+    if done := _already_there(source, request, wanted):
         return done
-    ways = request.ways(name, source.origin.ways)
+    url_sets = request.url_sets(name, source.distribution.url_sets)
     reasons: list[str] = []
-    for way in ways:
+    for urls in url_sets:
         try:
-            places = _have(way, name, request, fetcher_of)
-            _require_archives(places, way, name, request)
-            laid = _lay_out(source, way, places, request, wanted)
+            paths = _download(urls, name, request, fetcher_of)
+            _require_archives(paths, urls, name, request)
+            counts = _lay_out(source, urls, paths, request, wanted)
         except FetchError as error:
             reasons.append(str(error))
             continue
-        write_note(request, name, way, places, asdict(laid))
-        clear_downloads(request, name, ways)
+        write_provenance(request, name, urls, paths, asdict(counts))
+        clear_downloads(request, name, url_sets)
         return _counted(source, request, wanted)
     remove_empty(request, name)
     result = _counted(source, request, wanted)
-    return result.model_copy(update={"by_hand": _instructions(source, reasons)})
+    return result.model_copy(update={"by_hand": _advice(source, reasons)})
 
 
-def _have_instructions(way: Way, request: FetchRequest, fetcher_of: FetcherOf) -> Place:
-    [place] = _have(way[:1], INSTRUCTIONS_NAME, request, fetcher_of)
+def _download_instructions(urls: UrlSet, request: FetchRequest, fetcher_of: FetcherOf) -> LocalPath:
+    [found] = _download(urls[:1], INSTRUCTIONS_NAME, request, fetcher_of)
     try:
-        read_records(place.path, unfiltered=True)
+        read_records(found.path, unfiltered=True)
     except DataError as error:
-        if not place.ours:
+        if not found.fetched:
             raise
-        clear_downloads(request, INSTRUCTIONS_NAME, [way])
+        clear_downloads(request, INSTRUCTIONS_NAME, [urls])
         raise FetchError(str(error)) from None
-    return place
+    return found
 
 
-def _have(way: Way, name: str, request: FetchRequest, fetcher_of: FetcherOf) -> list[Place]:
-    def have(numbered: tuple[int, str]) -> Place:
-        number, address = numbered
-        fetcher = fetcher_of(name if len(way) == 1 else f"{name} {number}")
-        return obtain(address, request.download(name, address), fetcher, request.endpoint_url)
+def _download(urls: UrlSet, name: str, request: FetchRequest, fetcher_of: FetcherOf) -> list[LocalPath]:
+    def download(numbered: tuple[int, str]) -> LocalPath:
+        number, url = numbered
+        fetcher = fetcher_of(name if len(urls) == 1 else f"{name} {number}")
+        return fetch_url(url, request.download(name, url), fetcher, request.endpoint_url)
 
-    return list(at_once(have, [*enumerate(way, start=1)], FILES_AT_ONCE))
+    return list(map_in_threads(download, [*enumerate(urls, start=1)], FILES_AT_ONCE))
 
 
-def _require_archives(places: Sequence[Place], way: Way, name: str, request: FetchRequest) -> None:
-    for place, address in zip(places, way, strict=True):
-        if place.ours and place.path.is_file() and archive_kind(place.path) is None:
+def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Sequence[Result]:
+    """Call `work` for all items in a number of threads; the first error is raised when all calls have ended.
+
+    All calls may end: a good download is not thrown away because another one fails.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        # each in a copy of the caller's context, which holds the current Prefect run
+        futures = [pool.submit(copy_context().run, work, item) for item in items]
+    return [future.result() for future in futures]
+
+
+def _require_archives(paths: Sequence[LocalPath], urls: UrlSet, name: str, request: FetchRequest) -> None:
+    for found, url in zip(paths, urls, strict=True):
+        if found.fetched and found.path.is_file() and archive_kind(found.path) is None:
             # a page that asks to sign in comes with status 200
-            clear_downloads(request, name, [(address,)])
-            raise FetchError(f"what came from {without_secrets(address)} is no archive, but perhaps a page for people")
+            clear_downloads(request, name, [(url,)])
+            raise FetchError(f"{without_secrets(url)} gave a file that is not an archive, perhaps a web page")
 
 
 def _lay_out(
-    source: Source, way: Way, places: Sequence[Place], request: FetchRequest, wanted: Mapping[str, str]
-) -> LaidOut:
+    source: Source, urls: UrlSet, paths: Sequence[LocalPath], request: FetchRequest, wanted: Mapping[str, str]
+) -> LaidOutCounts:
     try:
-        return lay_out(source, [place.path for place in places], request.folder.images, wanted)
+        return lay_out(source, [found.path for found in paths], request.folder.images, wanted)
     except NoRoomError:
         raise
     except DataError as error:
-        if not all(place.ours for place in places):
+        if not all(found.fetched for found in paths):
             raise
-        # what came is damaged or another thing: next time it is fetched anew
-        clear_downloads(request, source.name, [way])
+        # the download is damaged or something else: download it again the next time
+        clear_downloads(request, source.name, [urls])
         raise FetchError(str(error)) from None
 
 
-def _there(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages | None:
-    """The source, when it stands in the data folder already."""
+def _already_there(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages | None:
+    """The source, when its images are in the data folder."""
     counted = _counted(source, request, wanted)
     if wanted:
-        return counted if counted.images and (not counted.missing or _tried(source, request, counted.images)) else None
-    return counted if counted.images and counted.images >= (source.origin.images or 1) else None
+        complete = counted.images and (not counted.missing or _exhausted(source, request, counted.images))
+        return counted if complete else None
+    return counted if counted.images and counted.images >= (source.distribution.images or 1) else None
 
 
-def _tried(source: Source, request: FetchRequest, images: int) -> bool:
-    """Whether these images are all that the place holds: what it lacked of what records ask for, it lacks again."""
-    if not request.note(source.name).is_file():
+def _exhausted(source: Source, request: FetchRequest, images: int) -> bool:
+    """Whether the source was fetched from these URLs and gave just these images: fetching again adds nothing."""
+    if not request.provenance_path(source.name).is_file():
         return False
-    given = request.ways(source.name, ()) if source.name in request.archives else ()
+    given = request.url_sets(source.name, ()) if source.name in request.archives else ()
     try:
-        note = read_json(request.note(source.name))
-        known = tuple(file["address"] for file in note["from"])
+        provenance = read_json(request.provenance_path(source.name))
+        known = tuple(file["address"] for file in provenance["from"])
     except (DataError, KeyError, TypeError):
-        # damaged: it is written anew
+        # a damaged file is written again
         return False
-    return bool(note["images"] == images and all(tuple(map(without_secrets, way)) == known for way in given))
+    same_urls = all(tuple(map(without_secrets, urls)) == known for urls in given)
+    return bool(provenance["images"] == images and same_urls)
 
 
 def _counted(source: Source, request: FetchRequest, wanted: Mapping[str, str]) -> SourceImages:
     folder = request.folder.images / source.folder
     names = {path.relative_to(folder).as_posix() for path in files_of(folder)} if folder.is_dir() else set()
     missing = sum(name not in names for name in wanted.values())
-    return SourceImages(name=source.name, images=len(names), expected=source.origin.images, missing=missing)
+    return SourceImages(name=source.name, images=len(names), expected=source.distribution.images, missing=missing)
 
 
-def _instructions(source: Source, reasons: Collection[str]) -> str:
+def _advice(source: Source, reasons: Collection[str]) -> str:
     tried = f" (tried: {'; '.join(reasons)})" if reasons else ""
     return (
-        f"{source.name}: download {source.origin.by_hand}, and point to the archive or the folder as it is, "
+        f"{source.name}: download {source.distribution.by_hand}, and give the path of the archive or folder "
         f"with --archive {source.name}=PATH or data.archives.{source.name}=PATH{tried}"
     )

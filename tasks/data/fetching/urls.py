@@ -1,4 +1,4 @@
-"""From an address to files on this disk: https, s3, hf, file, and shares of Google Drive, MEGA and OneDrive."""
+"""Get the file or folder behind a URL: https, s3, hf, file, and shares of Google Drive, MEGA and OneDrive."""
 
 import re
 import shutil
@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tasks.data.fetching.http_file import FetchError, HttpFetcher, Link, matches
-from tasks.data.fetching.hub_file import fetch_hub_file
+from tasks.data.fetching.http_file import HttpFetcher, Link, ProgressCallback, matches_checksum
 from tasks.data.fetching.partial_file import require_space
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError, DataError, FetchError
 from tasks.processes import ProcessFailed, run_streamed
 from tasks.secret_addresses import resolved, scrubbed, without_secrets
 
 DRIVE, MEGA, ONEDRIVE = ("drive.google.com",), ("mega.nz", "mega.co.nz"), ("onedrive.live.com",)
-# as pip has it: https://host/file.zip#sha256=...
+# as in pip: https://host/file.zip#sha256=...
 CHECKSUM = re.compile(r"#(sha256|md5)=([0-9a-fA-F]+)$")
 LOCAL, REMOTE = ("", "file"), ("http", "https", "s3", "hf")
 LINK_LIVES_S = 24 * 3600
@@ -24,65 +24,61 @@ MEGA_LIMIT_S = 24 * 3600
 
 
 @dataclass(frozen=True)
-class Place:
-    """A file or folder on this disk; `ours` when it was fetched and is not the user's own."""
+class LocalPath:
+    """A file or folder on this machine; `fetched` when it was downloaded and does not belong to the user."""
 
     path: Path
-    ours: bool
+    fetched: bool
 
 
-def obtain(address: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | None = None) -> Place:
-    """Have what an address means; what is fetched goes below `folder`, what is here is used where it stands.
+def fetch_url(url: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | None = None) -> LocalPath:
+    """Download a URL into `folder`; a local path is used where it is.
 
-    A checksum may stand behind the address, as `#sha256=...` or `#md5=...`; ${NAME} in it is read from the environment
-    and shown nowhere. Raises FetchError when it cannot be had,
-    DataError when what is here has another checksum, and ConfigError for an address of no known kind.
+    The URL may end with a checksum, `#sha256=...` or `#md5=...`; ${NAME} in it is read from the environment and never
+    shown. Raises FetchError when the URL does not give the file, DataError when a local file has another checksum, and
+    ConfigError for an unsupported URL.
     """
-    require_address(address)
-    url = resolved(address)
-    found = CHECKSUM.search(url)
+    require_url(url)
+    plain = resolved(url)
+    found = CHECKSUM.search(plain)
     checksum = f"{found[1]}:{found[2]}" if found else None
-    link = Link(CHECKSUM.sub("", url), without_secrets(address))
+    link = Link(CHECKSUM.sub("", plain), without_secrets(url))
     scheme = urlsplit(link.url).scheme
     if scheme in LOCAL:
-        return Place(_local(link.url, checksum), ours=False)
-    ways: dict[str, Callable[[], Path]] = {
+        return LocalPath(_local(link.url, checksum), fetched=False)
+    fetchers: dict[str, Callable[[], Path]] = {
         "http": lambda: _http(link, folder, fetcher, checksum),
         "https": lambda: _http(link, folder, fetcher, checksum),
         "s3": lambda: _s3(link, folder, fetcher, checksum, endpoint_url),
         "hf": lambda: fetch_hub_file(link, folder, fetcher.on_progress),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = ways[scheme]()
-    if checksum and path.is_file() and not matches(path, checksum):
+    path = fetchers[scheme]()
+    if checksum and path.is_file() and not matches_checksum(path, checksum):
         path.unlink()
-        raise FetchError(f"{link.shown} holds other content than expected ({checksum}): tell who keeps it.")
-    return Place(path, ours=True)
+        raise FetchError(f"{link.shown} has other content than its checksum ({checksum}): ask its owner.")
+    return LocalPath(path, fetched=True)
 
 
-def require_address(address: str) -> None:
-    """Raise ConfigError for an address of no known kind or that refers to what is not set, and DataError for a path at
-    which nothing stands.
-    """
-    url = CHECKSUM.sub("", resolved(address))
-    scheme = urlsplit(url).scheme
+def require_url(url: str) -> None:
+    """Raise ConfigError for an unsupported URL or an unset ${NAME} in it, and DataError for a missing local path."""
+    plain = CHECKSUM.sub("", resolved(url))
+    scheme = urlsplit(plain).scheme
     if scheme not in (*LOCAL, *REMOTE):
-        raise ConfigError(
-            f"{without_secrets(address)} is no address that can be fetched: use https, s3, hf or file, or a path."
-        )
-    if scheme in LOCAL and not (path := _path_of(url)).exists():
+        raise ConfigError(f"{without_secrets(url)} is not a supported URL: use https, s3, hf or file, or a path.")
+    if scheme in LOCAL and not (path := _path_of(plain)).exists():
         raise DataError(f"{path} does not exist: give the path of an archive or a folder.")
 
 
-def _path_of(address: str) -> Path:
-    parts = urlsplit(address)
-    return Path(unquote(parts.path) if parts.scheme else address).expanduser().absolute()
+def _path_of(url: str) -> Path:
+    parts = urlsplit(url)
+    return Path(unquote(parts.path) if parts.scheme else url).expanduser().absolute()
 
 
-def _local(address: str, checksum: str | None) -> Path:
-    path = _path_of(address)
-    if checksum and path.is_file() and not matches(path, checksum):
-        raise DataError(f"{path} holds other content than expected ({checksum}): give the right file.")
+def _local(url: str, checksum: str | None) -> Path:
+    path = _path_of(url)
+    if checksum and path.is_file() and not matches_checksum(path, checksum):
+        raise DataError(f"{path} has other content than its checksum ({checksum}): give the right file.")
     return path
 
 
@@ -94,24 +90,24 @@ def _http(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None) 
         return _mega(link, folder)
     if parts.hostname in ONEDRIVE:
         link = replace(link, url=_onedrive_download(link.url))
-    # by the address as it is shown: a reference in it is no name, and what it stands for may be secret
+    # from the URL as it is shown: the value of a ${NAME} in it may be secret
     name = PurePosixPath(unquote(urlsplit(link.shown).path)).name or "download"
     return fetcher.fetch(link, folder / name, checksum).path
 
 
-def _onedrive_download(address: str) -> str:
-    """The address behind the download button of a public share."""
-    query = parse_qs(urlsplit(address).query)
+def _onedrive_download(url: str) -> str:
+    """The URL of the download button of a public share."""
+    query = parse_qs(urlsplit(url).query)
     item, key = query.get("id", [""])[0], query.get("authkey", [""])[0]
     owner = item.partition("!")[0]
     return f"https://onedrive.live.com/download?cid={owner}&resid={quote(item)}&authkey={quote(key)}"
 
 
-def _drive(name: str, folder: Path, fetcher: HttpFetcher) -> Path:
+def _drive(file_id: str, folder: Path, fetcher: HttpFetcher) -> Path:
     import gdown
     import requests
 
-    target = folder / f"{name}.download"
+    target = folder / f"{file_id}.download"
     if target.exists():
         return target
 
@@ -121,12 +117,12 @@ def _drive(name: str, folder: Path, fetcher: HttpFetcher) -> Path:
 
     try:
         gdown.download(
-            id=name, output=str(target), quiet=True, use_cookies=False, resume=True, progress=on_progress,
+            id=file_id, output=str(target), quiet=True, use_cookies=False, resume=True, progress=on_progress,
             timeout=(20, 60), retries=5,
         )  # fmt: skip
     except (gdown.DownloadError, requests.RequestException, OSError) as error:
         reason = " ".join(scrubbed(str(error)).split())[:200]
-        raise FetchError(f"Google Drive does not give the file {name} ({reason}): try again later.") from None
+        raise FetchError(f"Google Drive does not give the file {file_id} ({reason}): try again later.") from None
     return target
 
 
@@ -134,11 +130,11 @@ def _mega(link: Link, folder: Path) -> Path:
     program = shutil.which("megadl")
     if program is None:
         raise FetchError("MEGA needs the program megadl, which is not installed: install megatools.")
-    place = folder / "mega"
-    place.mkdir(exist_ok=True)
+    target = folder / "mega"
+    target.mkdir(exist_ok=True)
     try:
         run_streamed(
-            [program, "--path", str(place), link.url],
+            [program, "--path", str(target), link.url],
             lambda line: print(scrubbed(line), file=sys.stderr),
             timeout_s=MEGA_LIMIT_S,
         )
@@ -146,11 +142,11 @@ def _mega(link: Link, folder: Path) -> Path:
         raise FetchError(
             f"megadl ended with {error.code} ({scrubbed(' '.join(error.lines[-2:]))}): try again later."
         ) from None
-    return place
+    return target
 
 
 def _s3(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None, endpoint_url: str | None) -> Path:
-    """A signed link makes it a download like any other, which can be gone on with."""
+    """Download an object by a signed link, which can be resumed as any HTTP download."""
     from tasks.settings import StoreConfig
     from tasks.storage.s3_store import S3Store
 
@@ -158,3 +154,54 @@ def _s3(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None, en
     key = unquote(parts.path).strip("/")
     signed = S3Store(parts.netloc, "", StoreConfig(endpoint_url=endpoint_url)).signed_link(key, LINK_LIVES_S)
     return fetcher.fetch(replace(link, url=signed), folder / PurePosixPath(key).name, checksum).path
+
+
+HUB_FILE = re.compile(r"(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)")
+# the hub's ETag of a large file is its checksum
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def fetch_hub_file(link: Link, folder: Path, on_progress: ProgressCallback) -> Path:
+    """Download `hf://[datasets/]OWNER/NAME[@REVISION]/path` into `folder`, and verify the checksum that the hub gives.
+
+    The hub's client resumes and retries. Raises ConfigError for a URL without a file, and FetchError when the download
+    fails.
+    """
+    found = HUB_FILE.fullmatch(link.url.removeprefix("hf://"))
+    if not found:
+        raise ConfigError(f"{link.shown} does not name a file: write hf://datasets/OWNER/NAME/path/in/it.")
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    kind = {"datasets": "dataset", "spaces": "space"}.get(found["kind"])
+    location: dict[str, Any] = {"repo_type": kind, "revision": found["revision"]}
+    try:
+        path = Path(
+            hf_hub_download(
+                found["repo"], found["file"], local_dir=folder, tqdm_class=_callback_bar(on_progress), **location
+            )
+        )
+        etag = get_hf_file_metadata(hf_hub_url(found["repo"], found["file"], **location)).etag or ""
+    except Exception as error:
+        # the hub's client raises its own errors, those of httpx, and OSError
+        reason = " ".join(scrubbed(str(error)).split())[:200]
+        raise FetchError(f"{link.shown} cannot be fetched ({reason}): check the network and the name.") from None
+    if SHA256.fullmatch(etag) and not matches_checksum(path, f"sha256:{etag}"):
+        path.unlink()
+        raise FetchError(f"{link.shown} has other content than the hub's checksum (sha256 {etag}): try again.")
+    return path
+
+
+def _callback_bar(on_progress: ProgressCallback) -> Any:
+    """A tqdm class for the hub's client that reports progress to a callback and shows nothing."""
+    from huggingface_hub.utils import tqdm
+
+    class CallbackBar(tqdm):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            on_progress(int(self.n), int(self.total) if self.total else None)
+            return None
+
+    return CallbackBar

@@ -1,6 +1,6 @@
-"""True captions of a sample scene, in the manner of the two captioning sources.
+"""Correct captions of a synthetic scene, in the style of the two captioning sources.
 
-Each names the class and what the picture shows: how many of what, in which colour and where.
+Each caption names the class and the objects in the picture: how many, of which colour and where.
 """
 
 import random
@@ -19,7 +19,7 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Phrases:
-    """What a scene's captions are made of; `number` is how many the subject counts."""
+    """The phrases of a scene's captions; `number` is the count of the subject."""
 
     place: str
     number: int
@@ -30,7 +30,7 @@ class Phrases:
 
     @property
     def subject(self) -> str:
-        """How many of what."""
+        """The subject with its number word."""
         return counted(self.number, self.noun)
 
     @property
@@ -45,7 +45,7 @@ class Phrases:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number word and a noun in the right number: "no cars", "one car", "six cars", "many cars" above six."""
+    """A number word and a noun in singular or plural: "no cars", "one car", "six cars", and above six "many cars"."""
     word = NUMBERS[number] if number < len(NUMBERS) else "many"
     return f"{word} {noun if number == 1 else plural(noun)}"
 
@@ -56,7 +56,7 @@ def plural(noun: str) -> str:
 
 
 def at_side(side: str) -> str:
-    """Where something lies: "at the top", "on the left"."""
+    """A side with its preposition: "at the top", "on the left"."""
     return f"{'at' if side in ('top', 'bottom') else 'on'} the {side}"
 
 
@@ -148,7 +148,7 @@ PHRASES: Mapping[str, Callable[[Scene], Phrases]] = {
 
 
 def nwpu_captions(scene: Scene, rng: random.Random) -> list[str]:
-    """Five captions that begin with the place, in the order in which `rng` shuffles them."""
+    """Five captions that start with the place, shuffled."""
     p = PHRASES[scene.land_use](scene)
     captions = [
         f"{p.place} with {p.subject} {p.where}",
@@ -162,7 +162,7 @@ def nwpu_captions(scene: Scene, rng: random.Random) -> list[str]:
 
 
 def rsicd_captions(scene: Scene, rng: random.Random) -> list[str]:
-    """Five captions that begin with the objects, in the order in which `rng` shuffles them."""
+    """Five captions that start with the objects, shuffled."""
     p = PHRASES[scene.land_use](scene)
     captions = [
         f"{p.subject} {p.verb} {p.where} {p.inside}",

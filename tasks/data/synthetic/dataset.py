@@ -1,8 +1,8 @@
-"""The embedded sample data: overhead scenes that rsvlm draws, with true captions and answers, as a data folder.
+"""The embedded sample data: a data folder of synthetic overhead scenes with correct captions and answers.
 
     draw_sample(Path("data"), SampleConfig())
 
-Everything follows from the seed: the same seed gives the same bytes on every machine.
+The data depends on the seed alone: the same seed gives the same bytes on every machine.
 """
 
 import os
@@ -19,16 +19,16 @@ from tasks.data.synthetic.layouts import LAYOUTS
 from tasks.data.synthetic.lessons import lesson
 from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
-from tasks.errors import OccupiedError
 from tasks.files import digest_of, write_json
-from tasks.manifests import atomic_folder, read_manifest, verified_manifest, write_manifest
+from tasks.manifests import atomic_folder, require_free_folder, verified_manifest, write_manifest
 from tasks.paths import DataFolder
 from tasks.prompt_text import with_placeholder
+from tasks.record_reader import Record
 from tasks.settings import SampleConfig
 
-# Raised when scenes or texts change, so that a sample drawn by an older version is not taken for this one.
+# Incremented when scenes or texts change, so that an older sample is drawn again.
 VERSION = 3
-# modification time of every drawn image
+# modification time of every drawn image, seconds since 1970
 DRAWN_AT_S = 1_600_000_000
 SHARES = (("NWPU", 0.3), ("RSICD", 0.3), ("LR", 0.2), ("DOTA", 0.2))
 RURAL_URBAN = (
@@ -44,30 +44,29 @@ RURAL_URBAN = (
 WITH_OBJECTS = ("airport", "harbor", "storage tanks", "parking lot", "river", "beach", "sparse residential")
 LAND_USES = {"NWPU": tuple(LAYOUTS), "RSICD": tuple(LAYOUTS), "LR": RURAL_URBAN, "DOTA": WITH_OBJECTS}
 
-Record = dict[str, Any]
 Drawn = tuple[Record, Scene]
 
 
 def draw_sample(root: Path, config: SampleConfig) -> None:
     """Draw the sample data folder: instructions_raw.json and imagenes/ in the layout of the four sources.
 
-    Does nothing where the same sample already stands whole; raises OccupiedError where something else stands.
+    A complete folder of the same sample is kept; raises OccupiedError where `root` holds other content.
     """
     _draw_folder(root, {"kind": "sample", **config.model_dump()}, sample_records(config), config.image_size)
 
 
 def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
-    """Draw a data folder of other scenes with simpler text, on which the toy base model is pre-trained.
+    """Draw a data folder of other scenes with simpler texts, which the toy base model is pre-trained on.
 
-    Scenes come from a random stream of their own and never coincide with those of a sample.
-    Does nothing where the same lessons already stand whole; raises OccupiedError where something else stands.
+    The scenes have a separate random stream and never coincide with those of a sample. A complete folder of the same
+    lessons is kept; raises OccupiedError where `root` holds other content.
     """
     settings = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
     _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
 
 
 def sample_records(config: SampleConfig) -> Iterator[Drawn]:
-    """The sample's records in order, each with the scene that it is about."""
+    """Yield the sample's records in order, each with its scene."""
     drawn = []
     for source, number in _division(config.scenes).items():
         drawn += [_sample_record(source, index, config.seed) for index in range(number)]
@@ -77,7 +76,7 @@ def sample_records(config: SampleConfig) -> Iterator[Drawn]:
 
 
 def lesson_records(scenes: int, seed: int) -> Iterator[Drawn]:
-    """The lessons' records in order, each with the scene that it is about."""
+    """Yield the lessons' records in order, each with its scene."""
     for index in range(scenes):
         rng = _stream(f"lessons:{seed}:{index}")
         land_use = tuple(LAYOUTS)[index % len(LAYOUTS)]
@@ -88,7 +87,7 @@ def lesson_records(scenes: int, seed: int) -> Iterator[Drawn]:
 
 
 def _stream(name: str) -> random.Random:
-    return random.Random(name)  # noqa: S311 - drawings are no secrets
+    return random.Random(name)  # noqa: S311 - not a secret
 
 
 def _division(scenes: int) -> dict[str, int]:
@@ -128,20 +127,21 @@ def _record(source: str, land_use: str, index: int, exchanges: Sequence[Exchange
 
 
 def _image_path(source: str, land_use: str, index: int) -> str:
-    place = land_use.replace(" ", "_")
+    name = land_use.replace(" ", "_")
     return {
-        "NWPU": f"NWPU/NWPU_images/{place}/{place}_{index + 1:03d}.jpg",
-        "RSICD": f"RSICD/images/{place.replace('_', '')}_{index + 1}.jpg",
+        "NWPU": f"NWPU/NWPU_images/{name}/{name}_{index + 1:03d}.jpg",
+        "RSICD": f"RSICD/images/{name.replace('_', '')}_{index + 1}.jpg",
         "LR": f"LR/Train/{index}.tif",
         "DOTA": f"DOTA/images/P{index:04d}.png",
     }[source]
 
 
-def _draw_folder(root: Path, settings: Record, drawn: Iterator[Drawn], image_size: int) -> None:
+def _draw_folder(root: Path, settings: dict[str, Any], drawn: Iterator[Drawn], image_size: int) -> None:
     fingerprint = digest_of({"version": VERSION, **settings})
     if verified_manifest(root, fingerprint):
         return
-    _require_free(root, fingerprint)
+    refusal = f"{root} holds other data than the sample to be drawn there: give another folder, or move it away."
+    require_free_folder(root, fingerprint, refusal)
     with atomic_folder(root) as part:
         folder = DataFolder(part)
         records = []
@@ -152,22 +152,12 @@ def _draw_folder(root: Path, settings: Record, drawn: Iterator[Drawn], image_siz
         write_manifest(part, fingerprint, settings)
 
 
-def _require_free(root: Path, fingerprint: str) -> None:
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    manifest = read_manifest(root) if root.is_dir() else None
-    if manifest is None or manifest.fingerprint != fingerprint:
-        raise OccupiedError(
-            f"{root} holds other data than the sample to be drawn there: give another folder, or remove it."
-        )
-
-
 def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # whole colour resolution: a car is a few pixels wide
+    # full chroma resolution: a car is a few pixels wide
     if path.suffix == ".jpg":
         image.save(path, quality=92, subsampling=0)
     else:
         image.save(path)
-    # images are known by their times as well: a scene that is drawn again is still the same
+    # the digest of images includes their times: a scene that is drawn again must keep its own
     os.utime(path, (DRAWN_AT_S, DRAWN_AT_S))

@@ -1,4 +1,4 @@
-"""Paint a scene of the embedded sample: larger than asked, then reduced, so that edges are smooth."""
+"""Draw a synthetic scene: larger than requested, then reduced, so that edges are smooth."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,12 +36,12 @@ PALETTE: Mapping[str, Colour] = {
     "dark green": (28, 86, 36),
 }
 SHADOW: Colour = (52, 58, 50)
-# Smooth edges need four dots a pixel; large pictures are smooth enough with two.
+# factor 4 for smooth edges; large images are smooth enough with 2
 FINE_BELOW_PX = 128
 
 
 def paint(scene: Scene, size: int) -> Image.Image:
-    """The scene as an RGB image, `size` pixels wide and high."""
+    """Draw the scene as an RGB image, `size` pixels wide and high."""
     factor = 4 if size < FINE_BELOW_PX else 2
     image = Image.new("RGB", (size * factor, size * factor), _tinted(PALETTE[scene.ground], scene.tint))
     brush = Brush(image)
@@ -71,14 +71,14 @@ def _darker(colour: Colour, share: float = 0.72) -> Colour:
 
 
 class Brush:
-    """Shapes in units of the scene on an image of any size."""
+    """Draws shapes, given in scene units, on an image of any size."""
 
     def __init__(self, image: Image.Image):
         self.scale = image.width / SIDE
         self.draw = ImageDraw.Draw(image)
 
     def patch(self, patch: Patch) -> None:
-        """A patch in its colour; a field with its furrows."""
+        """Draw a patch in its colour; a field with its furrows."""
         colour = PALETTE[patch.colour]
         self.polygon([*patch.points], colour)
         if patch.kind == "field":
@@ -90,21 +90,21 @@ class Brush:
                 self.rectangle((left, y, right, y + 1), _darker(colour, 0.85))
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self.draw.polygon([(x * self.scale, y * self.scale) for x, y in points], fill=colour)
 
     def rectangle(self, box: Box, colour: Colour) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         left, top, right, bottom = box
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
     def ellipse(self, box: Box, colour: Colour) -> None:
-        """A filled ellipse."""
+        """Draw a filled ellipse."""
         left, top, right, bottom = (edge * self.scale for edge in box)
         self.draw.ellipse((left, top, right, bottom), fill=colour)
 
     def shape(self, thing: Thing, outline: Sequence[tuple[float, float]], colour: Colour) -> None:
-        """A polygon given around the thing's centre, turned with it."""
+        """Draw a polygon relative to the thing's centre, rotated with it."""
         points = list(outline)
         for _ in range(thing.turns % 4):
             points = [(-y, x) for x, y in points]

@@ -1,4 +1,4 @@
-"""How a scene of each land-use class is laid out: at random, with its main feature at the top, then turned."""
+"""Random layouts of each land-use class, with the main feature at the top, then rotated."""
 
 import math
 import random
@@ -17,7 +17,7 @@ def _quarter(rng: random.Random) -> int:
 
 
 def airport(rng: random.Random) -> Scene:
-    """Planes beside a runway, with or without a terminal and cars."""
+    """Planes next to a runway, with or without a terminal and cars."""
     plot = Plot(rng, rng.choice(LANDS))
     plot.band("runway", "asphalt", (0, 4, 64, 15))
     plot.dashes(9.5)
@@ -41,7 +41,7 @@ def harbor(rng: random.Random) -> Scene:
 
 
 def storage_tanks(rng: random.Random) -> Scene:
-    """Round tanks of one colour beside a road with or without cars."""
+    """Round tanks of one colour next to a road with or without cars."""
     plot = Plot(rng, rng.choice(LANDS))
     plot.band("road", "asphalt", (0, 3, 64, 13))
     plot.scatter("tank", rng.randint(1, 6), cells((2, 16, 62, 62), 4, 3), ["white", "red"])
@@ -112,7 +112,7 @@ def sparse_residential(rng: random.Random) -> Scene:
 
 
 def forest(rng: random.Random) -> Scene:
-    """Crowns all over, with or without a road, a pond and a house."""
+    """Tree crowns everywhere, with or without a road, a pond and a house."""
     plot = Plot(rng, rng.choice(("dark green wood", "light green wood")))
     plot.band("wood", plot.ground, (0, 0, 64, 64))
     feature = rng.choice(("road", "pond", "none"))
@@ -123,13 +123,13 @@ def forest(rng: random.Random) -> Scene:
     plot.scatter("pond", int(feature == "pond"), free, ["blue"])
     plot.scatter("house", rng.randint(0, 1), free, ["red"])
     taken += [thing.box for thing in plot.things]
-    crowns = [cell for cell in cells((0, 0, 64, 64), 8, 8) if not any(_touch(cell, box) for box in taken)]
+    crowns = [cell for cell in cells((0, 0, 64, 64), 8, 8) if not any(_overlap(cell, box) for box in taken)]
     plot.scatter("crown", len(crowns), crowns, [plot.ground])
     return plot.finish("forest", _quarter(rng), {"feature": feature})
 
 
 def beach(rng: random.Random) -> Scene:
-    """Sand beside the sea, with or without umbrellas, ships and trees."""
+    """Sand next to the sea, with or without umbrellas, ships and trees."""
     plot = Plot(rng, rng.choice(("yellow sand", "white sand")))
     phase = rng.uniform(0, 6.28)
     for colour, depth in (("white", 29.5), ("blue water", 27)):
@@ -142,7 +142,7 @@ def beach(rng: random.Random) -> Scene:
 
 
 def parking_lot(rng: random.Random) -> Scene:
-    """Cars of one colour in two rows of slots, beside a lawn with or without trees."""
+    """Cars of one colour in two rows of slots, next to a lawn with or without trees."""
     plot = Plot(rng, rng.choice(("gray ground", "black ground")))
     plot.band("lawn", "green grass", (0, 0, 64, 11))
     for upper in (15, 46):
@@ -154,7 +154,7 @@ def parking_lot(rng: random.Random) -> Scene:
     return plot.finish("parking lot", _quarter(rng))
 
 
-def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 

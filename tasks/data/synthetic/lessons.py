@@ -1,7 +1,8 @@
-"""Simple lessons about scenes: what a base model learns before it is tuned, in words that no source uses.
+"""Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
-A lesson names the class, tells which objects are there and counts them; it knows neither the captions
-nor the question forms of the four sources.
+A lesson names the class, says which objects are present and counts them, without the captions and the question forms of
+the four sources. The toy model starts from random weights and knows no language: some lessons repeat words of overhead
+scenes, so that tuning has words to choose from, as with a real base model.
 """
 
 import random
@@ -9,8 +10,33 @@ from collections.abc import Mapping
 
 from tasks.data.synthetic.captions import PHRASES
 from tasks.data.synthetic.questions import Exchange
-from tasks.data.synthetic.vocabulary import WORDS
 from tasks.data.synthetic.world import Scene
+
+WORDS = tuple(
+    # as text, since a list of 350 quoted words is unreadable
+    """
+    a an the this that these those it its one two three four five six seven eight nine ten many several some few
+    lots numerous no none any all both each other another more less than equal same different number amount count
+    0 1 2 3 4 5 6 7 8 9 10 11 12 yes no true false rural urban area areas place scene picture image photo view
+    airport airports plane planes airplane airplanes aircraft runway runways terminal terminals apron harbor harbors
+    port ports ship ships boat boats quay pier piers dock docked sea water waters ocean waves river rivers bank banks
+    lake pond ponds bridge bridges stream beach beaches sand sandy coast shore umbrella umbrellas forest forests tree
+    trees wood woods wooden meadow meadows grass grassland lawn lawns farmland farmlands field fields crop crops farm
+    ground soil land bareland desert mountain mountains hill rock rocks island road roads street streets path highway
+    viaduct railway station track tracks rail train cars car vehicle vehicles small large truck parking lot lots
+    marked garage residential house houses building buildings home roof roofs commercial industrial factory factories
+    plant storage tank tanks oil school church center square park playground stadium football baseball basketball
+    tennis court courts diamond pool pools swimming resort garden golf course town city village dense sparse medium
+    crowded scattered arranged neatly lined rows row parked moored standing lying located surrounded covered divided
+    crossed separated connected made built planted next near beside between around along across behind above below
+    under over through with without and or in on at of to by from into for as is are was be has have there here where
+    what which how who do does can see seen contain contains present shown represent describe name count tell left
+    right top bottom middle center corner side sides edge red green blue white black gray brown yellow orange pink
+    dark light bright teal golden big little long short wide narrow round circular rectangular square curved straight
+    irregular old new clean empty full busy quiet calm clear beautiful
+    """.split()  # noqa: SIM905
+)
+
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "airport": ("an airport", "an airport from above"),
@@ -24,7 +50,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "beach": ("a beach", "a beach from above"),
     "parking lot": ("a parking lot", "a parking lot from above"),
 }
-# What is asked about: names that mean the same, and the kinds of the world that they cover.
+# Synonyms in questions, and the kinds of objects that they cover.
 THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("plane", "airplane"): ("plane",),
     ("ship", "boat"): ("ship",),
@@ -43,18 +69,18 @@ THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 }
 SIGHTS = ("Can you see any {}s here?", "Look for {}s.", "Any {}s?", "Are {}s visible here?", "Is a {} visible here?")
 TALLIES = ("Count the {}s.", "Tell the number of {}s you see.", "How many {}s?", "Number of {}s?")
-# Share of lessons that only repeat words: more of them would crowd out what is to be seen.
+# Share of lessons that only repeat words; more would displace lessons about images.
 REPETITIONS = 0.06
 PROMPTS = ("Describe the image.", "Name this place.", "What does this image represent?")
 
 
 def name_of_place(scene: Scene, rng: random.Random) -> Exchange:
-    """The class and nothing else."""
+    """A prompt for the class alone."""
     return rng.choice(PROMPTS), rng.choice(NAMES[scene.land_use])
 
 
 def sights(scene: Scene, rng: random.Random, number: int = 4) -> list[Exchange]:
-    """Whether some objects can be seen, those that are there and those that are not alike."""
+    """Questions whether objects are visible, half of them about objects that are absent."""
     there = [names for names, kinds in THINGS.items() if scene.count(*kinds)]
     absent = [names for names in THINGS if names not in there]
     asked = rng.sample(there, min(number // 2, len(there))) + rng.sample(absent, number // 2)
@@ -65,7 +91,7 @@ def sights(scene: Scene, rng: random.Random, number: int = 4) -> list[Exchange]:
 
 
 def tallies(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
-    """The numbers of some objects, most of them there; a forest's trees are too many to count."""
+    """Questions for the numbers of objects, most of them present; the trees of a forest are not counted."""
     counts = {
         names: scene.count(*kinds) for names, kinds in THINGS.items() if names != ("tree",) or not scene.count("crown")
     }
@@ -76,7 +102,7 @@ def tallies(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]
 
 
 def facts(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
-    """What is there, where it lies and what else there is, in pieces of which no caption is made of one alone."""
+    """Prompts for single phrases of a caption: subject, location, setting, and other objects."""
     phrases = PHRASES[scene.land_use](scene)
     asked = {
         "Say what is there.": phrases.subject,
@@ -88,13 +114,13 @@ def facts(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
 
 
 def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
-    """Some words to be said again: language, which the image has no part in."""
+    """A prompt to repeat some words, which does not depend on the image."""
     words = " ".join(rng.choices(WORDS, k=number))
     return [(f"Say these words: {words}", words)]
 
 
 def lesson(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """Several exchanges in mixed order: the place, things seen, counts, facts. Each adds to what one image teaches."""
+    """Several exchanges about one image, shuffled: the class, visible objects, counts and facts."""
     if rng.random() < REPETITIONS:
         return repetition(rng)
     exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene, rng)]

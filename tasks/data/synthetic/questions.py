@@ -1,4 +1,4 @@
-"""True questions and answers about a sample scene, in the manner of RSVQA-LR and of RSIVQA-DOTA."""
+"""Questions with correct answers about a synthetic scene, in the style of RSVQA-LR and RSIVQA-DOTA."""
 
 import random
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from tasks.data.synthetic.world import Scene
 Exchange = tuple[str, str]
 
 URBAN = ("dense residential", "parking lot")
-# What a question names, and the kinds of the world that it covers. Crowns of a forest are not countable.
+# Names in questions, and the kinds of objects that they cover. Crowns of a forest are not countable.
 LOW_RESOLUTION: Mapping[str, tuple[str, ...]] = {
     "building": ("house", "terminal"),
     "road": ("road",),
@@ -32,7 +32,7 @@ DETECTED: Mapping[str, tuple[str, ...]] = {
 
 
 def counts_of(scene: Scene, names: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
-    """How many of each there are, without what cannot be counted in this scene."""
+    """Count the objects of each name, without those that cannot be counted in this scene."""
     counts = {name: scene.count(*kinds) for name, kinds in names.items()}
     if scene.land_use == "forest":
         counts.pop("tree", None)
@@ -40,7 +40,7 @@ def counts_of(scene: Scene, names: Mapping[str, tuple[str, ...]]) -> dict[str, i
 
 
 def _balanced(counts: Mapping[str, int], each: int, rng: random.Random) -> list[str]:
-    """Up to `each` names that are there and about as many that are not."""
+    """Up to `each` names of objects that are present and about as many of absent ones."""
     there = [name for name, count in counts.items() if count]
     absent = [name for name, count in counts.items() if not count]
     shown = rng.sample(there, min(each, len(there)))
@@ -52,20 +52,20 @@ def _article(name: str) -> str:
 
 
 def low_resolution(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 16 questions in mixed order: rural or urban, presence, counts and comparisons."""
+    """About 16 shuffled questions: rural or urban, presence, counts and comparisons."""
     counts = counts_of(scene, LOW_RESOLUTION)
     presence = [_presence(name, counts[name], rng) for name in _balanced(counts, 3, rng)]
     numbers = [_number(name, counts[name], rng) for name in _countable(counts, 4, rng)]
     comparisons = dict(_comparison(*_pair(counts, rng), counts, rng) for _ in range(6))
     setting = "urban" if scene.land_use in URBAN else "rural"
     exchanges = [("Is it a rural or an urban area", setting), *presence, *numbers, *comparisons.items()]
-    # any question may come first: each is asked alone later
+    # shuffled, since each question is later asked on its own
     rng.shuffle(exchanges)
     return exchanges
 
 
 def _countable(counts: Mapping[str, int], most: int, rng: random.Random) -> list[str]:
-    """Up to `most` names to be counted; where fewer are there, or by the way, one that is not."""
+    """Up to `most` names to count; one of an absent object where few are present, or with probability 0.4."""
     there = [name for name, count in counts.items() if count]
     absent = [name for name, count in counts.items() if not count]
     chosen = rng.sample(there, min(most, len(there)))
@@ -75,7 +75,7 @@ def _countable(counts: Mapping[str, int], most: int, rng: random.Random) -> list
 
 
 def _pair(counts: Mapping[str, int], rng: random.Random) -> tuple[str, str]:
-    """Two names, of which one at least is there."""
+    """Two names, at least one of a present object."""
     one = rng.choice([name for name, count in counts.items() if count])
     return one, rng.choice([name for name in counts if name != one])
 
@@ -95,7 +95,7 @@ def _comparison(one: str, other: str, counts: Mapping[str, int], rng: random.Ran
     if kind == "equal":
         question = f"Is the number of {one}s equal to the number of {other}s?"
         return question, "yes" if counts[one] == counts[other] else "no"
-    # as often true as false, where the two differ: a guess from the words alone shall not pay
+    # true as often as false where the counts differ, so that guessing from the words alone does not help
     if (counts[one] > counts[other]) != ((kind == "more") == (rng.random() < 0.5)):
         one, other = other, one
     holds = counts[one] > counts[other] if kind == "more" else counts[one] < counts[other]
@@ -103,7 +103,7 @@ def _comparison(one: str, other: str, counts: Mapping[str, int], rng: random.Ran
 
 
 def detected(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """About 10 questions in mixed order: how many of some kinds, one of which may be absent, and presence."""
+    """About 10 shuffled questions: counts of some kinds, one of which may be absent, and presence."""
     counts = counts_of(scene, DETECTED)
     countable = {name: count for name, count in counts.items() if name != "harbor"}
     exchanges = [

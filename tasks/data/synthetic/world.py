@@ -1,6 +1,6 @@
-"""The world of the embedded sample: what stands where in a scene, so that every text about it can be checked.
+"""Synthetic scenes as objects with positions, so that every text about them can be checked.
 
-A scene is 64 units wide and high whatever its size in pixels; x runs to the right, y downwards.
+A scene is 64 units wide and high, whatever its size in pixels; x points to the right, y downwards.
 """
 
 import random
@@ -14,7 +14,7 @@ TEXTURE_SIDE = 16
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-# Width and height of each kind, in units, before it is turned.
+# Width and height of each kind, in units, before rotation.
 SIZES: Mapping[str, tuple[float, float]] = {
     "plane": (12, 12),
     "ship": (13, 6),
@@ -32,7 +32,7 @@ SIZES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Patch:
-    """A flat part of the ground, such as a road or a field; kind "" is a mere marking."""
+    """A flat area of the ground, such as a road or a field; kind "" is a marking."""
 
     kind: str
     colour: str
@@ -41,7 +41,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Thing:
-    """An object by its centre, in units; `turns` are quarter turns clockwise."""
+    """An object, by its centre in units; `turns` are quarter turns clockwise."""
 
     kind: str
     x: float
@@ -58,7 +58,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One overhead scene of a land-use class; `side` is where its main feature lies."""
+    """One overhead scene of a land-use class; `side` is the side of its main feature."""
 
     land_use: str
     ground: str
@@ -70,12 +70,12 @@ class Scene:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, *kinds: str) -> int:
-        """How many patches and things of these kinds there are."""
+        """The number of patches and things of these kinds."""
         patches = sum(patch.kind in kinds for patch in self.patches)
         return patches + sum(thing.kind in kinds for thing in self.things)
 
     def colour_of(self, kind: str) -> str:
-        """The colour of the first thing of a kind, or "" where there is none."""
+        """The colour of the first thing of a kind, or "" if there is none."""
         return next((thing.colour for thing in self.things if thing.kind == kind), "")
 
 
@@ -91,7 +91,7 @@ def cells(zone: Box, columns: int, rows: int) -> list[Box]:
 
 
 class Plot:
-    """A scene in the making, drawn with its main feature at the top and turned when it is finished."""
+    """Builds a scene with its main feature at the top, and rotates it at the end."""
 
     def __init__(self, rng: random.Random, ground: str):
         self.rng, self.ground = rng, ground
@@ -99,23 +99,23 @@ class Plot:
         self.things: list[Thing] = []
 
     def band(self, kind: str, colour: str, box: Box) -> None:
-        """Lay a rectangle."""
+        """Add a rectangle."""
         left, top, right, bottom = box
         self.area(kind, colour, [(left, top), (right, top), (right, bottom), (left, bottom)])
 
     def area(self, kind: str, colour: str, points: Sequence[Point]) -> None:
-        """Lay a polygon."""
+        """Add a polygon."""
         self.patches.append(Patch(kind, colour, tuple(points)))
 
     def dashes(self, y: float) -> None:
-        """Mark the middle of a road that runs from left to right."""
+        """Add the centre line of a horizontal road."""
         for start in range(2, 64, 10):
             self.band("", "white", (start, y - 0.6, start + 5, y + 0.6))
 
     def scatter(
         self, kind: str, count: int, free: list[Box], colours: Sequence[str], turns: tuple[int, ...] = (0,)
     ) -> None:
-        """Put `count` things of one colour into free cells, one a cell; a taken cell leaves the list."""
+        """Add `count` things of one colour, one per free cell; used cells are removed from `free`."""
         colour = self.rng.choice(colours)
         for cell in self.rng.sample(free, count):
             free.remove(cell)
@@ -126,18 +126,18 @@ class Plot:
             self.things.append(Thing(kind, x, y, turn, colour))
 
     def _within(self, low: float, high: float, size: float) -> float:
-        # crowns are wider than their cells and shift as well, so that a forest is no chessboard
+        # crowns are wider than their cells and shift too, so that a forest does not look like a grid
         slack = abs(high - low - size) / 2
         return (low + high) / 2 + self.rng.uniform(-slack, slack)
 
     def finish(self, land_use: str, turns: int, facts: Mapping[str, str] | None = None) -> Scene:
-        """The scene, turned clockwise by quarter turns."""
+        """The finished scene, rotated clockwise by quarter turns."""
         patches = tuple(
-            Patch(patch.kind, patch.colour, tuple(_turned(point, turns) for point in patch.points))
+            Patch(patch.kind, patch.colour, tuple(_rotated(point, turns) for point in patch.points))
             for patch in self.patches
         )
         things = tuple(
-            Thing(thing.kind, *_turned((thing.x, thing.y), turns), (thing.turns + turns) % 4, thing.colour)
+            Thing(thing.kind, *_rotated((thing.x, thing.y), turns), (thing.turns + turns) % 4, thing.colour)
             for thing in self.things
         )
         return Scene(
@@ -152,7 +152,7 @@ class Plot:
         )
 
 
-def _turned(point: Point, turns: int) -> Point:
+def _rotated(point: Point, turns: int) -> Point:
     x, y = point
     for _ in range(turns % 4):
         x, y = SIDE - y, x

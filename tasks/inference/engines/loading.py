@@ -111,8 +111,8 @@ def _prompt_content(request: PredictRequest) -> Callable[[Question], Any]:
     if not ENGINES[request.config.engine].needs_model:
         return lambda question: [question.image, question.turns]
     from tasks.model.llava.prompt import encode_prompt
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
 
     # now, not with the first question: a missing tokenizer is reported before anything is written
-    reader = load_reader(request.model, request.adapter)
-    return lambda question: encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
+    processor = load_processor(request.model, request.adapter)
+    return lambda question: encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)

@@ -11,7 +11,7 @@ import torch
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import Turn, encode_prompt
-from tasks.model.loading import LoadedModel, Reader
+from tasks.model.loading import LoadedModel, Processor
 
 
 def encode_question(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: int) -> list[int]:
@@ -26,12 +26,12 @@ def encode_question(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: 
     return [*ids[:index], *[token] * loaded.image_tokens, *ids[index + 1 :]]
 
 
-def require_fitting(ids: Sequence[int], reader: Reader, positions: int, max_new_tokens: int) -> None:
+def require_fitting(ids: Sequence[int], processor: Processor, positions: int, max_new_tokens: int) -> None:
     """Raise DataError unless prompt and answer fit into `positions`; `ids` hold the image as one token."""
-    images = ids.count(reader.image_token_id)
+    images = ids.count(processor.image_token_id)
     if images != 1:
         raise DataError(f"the dialogue holds {images} image placeholders instead of one")
-    tokens, longest = len(ids) - 1 + reader.image_tokens, positions - max_new_tokens
+    tokens, longest = len(ids) - 1 + processor.image_tokens, positions - max_new_tokens
     if tokens > longest:
         raise DataError(
             f"the prompt has {tokens} tokens, and the model takes {longest} besides {max_new_tokens} for the answer: "

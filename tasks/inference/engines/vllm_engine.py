@@ -15,11 +15,11 @@ from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image
 from tasks.inference.engines.decoding import Decoding, decode_answer
 from tasks.inference.engines.prompts import require_fitting
 from tasks.inference.request import PredictRequest
-from tasks.model.configuration import require_model_config
 from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.records import Answer, Question
 
 # answers are written to disk after each batch of this many questions
@@ -45,7 +45,7 @@ class VllmEngine:
 
         self._params = vllm.SamplingParams
         self._images, self._decoding = images, decoding
-        self._reader = load_reader(model)
+        self._processor = load_processor(model)
         self._positions = int(require_model_config(model)["text_config"].get("max_position_embeddings", 2048))
         self._llm = vllm.LLM(
             model=str(model),
@@ -75,18 +75,18 @@ class VllmEngine:
         outputs = self._llm.generate([prompt for _, prompt in asked], params, use_tqdm=False) if asked else []
         for (question, _), output in zip(asked, outputs, strict=True):
             ids = list(output.outputs[0].token_ids)
-            text = decode_answer(self._reader.tokenizer, ids)
+            text = decode_answer(self._processor.tokenizer, ids)
             outcomes.append(Answer(key=question.key, text=text, tokens=len(ids)))
         return outcomes
 
     def _prompt(self, question: Question, images: dict[str, Any]) -> dict[str, Any]:
         """Token ids, with the image as the one token that vLLM expands, and the image itself."""
-        name, reader = question.image or "", self._reader
+        name, processor = question.image or "", self._processor
         if name not in images:
             # scaled down to the model's input: all images of a batch are in memory at once
-            images[name] = scale_for(read_image(image_file(self._images, name)), reader.image_processor)
-        ids = encode_prompt(reader.tokenizer, question.turns, reader.image_token_id, 1)
-        require_fitting(ids, reader, self._positions, self._decoding.max_new_tokens)
+            images[name] = scale_for(read_image(image_file(self._images, name)), processor.image_processor)
+        ids = encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
+        require_fitting(ids, processor, self._positions, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
 
     def _params_of(self, question: Question) -> Any:

@@ -1,22 +1,26 @@
-"""The one prompt template, v1 of LLaVA 1.5: the same for training, answering and chat.
+"""The prompt of LLaVA 1.5 (template v1): one implementation for training, answering and chat.
 
     SYSTEM USER: <image>\\nquestion ASSISTANT: answer</s>USER: question ASSISTANT: answer</s>
 
-A turn is a pair of "human" or "gpt" and its text. Source: conversation `vicuna_v1` and `preprocess_v1` of the
-LLaVA reference; its tokens are reproduced one for one.
+A turn is a pair of a role, "human" or "gpt", and a text. The tokens equal those of the LLaVA reference (conversation
+`vicuna_v1`, function `preprocess_v1`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
+# the id of an image in input_ids, and the label of a token without loss
 IMAGE_INDEX = -200
 IGNORE_INDEX = -100
 
@@ -25,7 +29,7 @@ Turn = tuple[str, str]
 
 @dataclass(frozen=True)
 class EncodedConversation:
-    """Token ids of a conversation, IMAGE_INDEX for an image, and labels: IGNORE_INDEX but for the answers."""
+    """Token ids, IMAGE_INDEX for an image, and as many labels: IGNORE_INDEX except for the answers."""
 
     input_ids: list[int]
     labels: list[int]
@@ -36,16 +40,18 @@ class EncodedConversation:
 
 
 def place_image(text: str) -> str:
-    """Put the image first in its turn, on a line of its own, as the reference does before training."""
+    """Move the image to the beginning of its turn, on a separate line, as the reference does before training."""
     return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
 
 
-def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool = True) -> EncodedConversation:
-    """Tokens and labels of whole rounds, question and answer; raises DataError when the roles do not alternate.
+def encode_conversation(
+    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], has_image: bool = True
+) -> EncodedConversation:
+    """Encode rounds of question and answer; raises DataError if the roles do not alternate.
 
-    Without an image, "<image>" is text like any other.
+    Without an image, "<image>" is encoded as ordinary text.
     """
-    # some tokenizers, as Qwen's, have no token for the beginning: nothing stands there then
+    # some tokenizers, such as Qwen's, have no start token
     ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     labels = [IGNORE_INDEX] * len(ids)
     for number, (question, answer) in enumerate(_rounds(turns)):
@@ -55,26 +61,30 @@ def encode_conversation(tokenizer: Any, turns: Sequence[Turn], has_image: bool =
     return EncodedConversation(ids, labels)
 
 
-def padding_id(tokenizer: Any) -> int:
-    """The token that fills up a batch; where a tokenizer has none, another one: it is masked and never looked at."""
+def padding_id(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The token that pads a batch; any other token if the tokenizer has none, since padding is masked."""
     ids = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
     return int(next(token for token in ids if token is not None))
 
 
 def encode_round(
-    tokenizer: Any, number: int, question: str, answer: str, has_image: bool = True
+    tokenizer: "PreTrainedTokenizerBase", number: int, question: str, answer: str, has_image: bool = True
 ) -> EncodedConversation:
-    """Tokens and labels of the round `number`, 0 for the first: each is encoded for itself."""
+    """Encode one round independently of the others; `number` is 0 for the first."""
     prompt_ids = _encode(tokenizer, round_text(number, question), number > 0, has_image)
-    whole_ids = _encode(tokenizer, round_text(number, question, answer), number > 0, has_image)
-    ids = [*whole_ids, tokenizer.eos_token_id]
+    round_ids = _encode(tokenizer, round_text(number, question, answer), number > 0, has_image)
+    ids = [*round_ids, tokenizer.eos_token_id]
     return EncodedConversation(ids, [IGNORE_INDEX] * len(prompt_ids) + ids[len(prompt_ids) :])
 
 
 def encode_prompt(
-    tokenizer: Any, turns: Sequence[Turn], image_token_id: int, image_tokens: int, has_image: bool = True
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: Sequence[Turn],
+    image_token_id: int,
+    image_tokens: int,
+    has_image: bool = True,
 ) -> list[int]:
-    """Ids of a dialogue that ends with a question, up to "ASSISTANT:", each image as `image_tokens` ids."""
+    """Encode a dialogue that ends with a question, up to "ASSISTANT:", each image as `image_tokens` ids."""
     *before, (role, question) = turns
     if role != "human":
         raise DataError("A prompt must end with a human turn.")
@@ -85,7 +95,7 @@ def encode_prompt(
 
 
 def expand_images(ids: Sequence[int], image_token_id: int, image_tokens: int) -> list[int]:
-    """Replace each IMAGE_INDEX by as many image tokens as the vision tower yields."""
+    """Replace each IMAGE_INDEX by `image_tokens` copies of the image token."""
     expanded: list[int] = []
     for token in ids:
         expanded += [image_token_id] * image_tokens if token == IMAGE_INDEX else [token]
@@ -101,15 +111,15 @@ def _rounds(turns: Sequence[Turn]) -> list[tuple[str, str]]:
 
 
 def round_text(number: int, question: str, answer: str | None = None) -> str:
-    """The text of the round `number`, 0 for the first, with its answer or up to it."""
-    # the reference leaves the space out as well where nothing is asked
+    """The text of a round, 0 for the first, with its answer or up to it."""
+    # the reference leaves out the spaces of an empty question
     asked = f"USER: {question} ASSISTANT:" if question else "USER:ASSISTANT:"
     text = f"{SYSTEM if number == 0 else ''}{asked}"
     return text if answer is None else f"{text} {answer}"
 
 
-def _encode(tokenizer: Any, text: str, continued: bool, has_image: bool) -> list[int]:
-    """Ids of a round; `continued` rounds stand right after an end token, without the tokenizer's first space."""
+def _encode(tokenizer: "PreTrainedTokenizerBase", text: str, continued: bool, has_image: bool) -> list[int]:
+    """Ids of a round; a `continued` round follows an end token, without the space that a tokenizer adds at a start."""
     if not has_image and IMAGE_PLACEHOLDER in text:
         return _encode_literally(tokenizer, text, continued)
     ids: list[int] = []
@@ -122,21 +132,21 @@ def _encode(tokenizer: Any, text: str, continued: bool, has_image: bool) -> list
     return ids
 
 
-def _ids(tokenizer: Any, text: str, **options: bool) -> list[int]:
-    # without a warning about the length: what is too long is dealt with where it matters
+def _ids(tokenizer: "PreTrainedTokenizerBase", text: str, **options: bool) -> list[int]:
+    # not verbose: callers handle texts that are too long
     return list(tokenizer.encode(text, add_special_tokens=False, verbose=False, **options))
 
 
-def _lost_space(tokenizer: Any, text: str) -> str:
-    """The space that a tokenizer takes for its own where a text begins with one; sentencepiece keeps both."""
+def _lost_space(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
+    """The leading space that a tokenizer drops, since it adds one itself; sentencepiece keeps both."""
     if not text.startswith(" "):
         return ""
     with_space, without = (_ids(tokenizer, some) for some in (" a", "a"))
     return " " if with_space == without else ""
 
 
-def _encode_literally(tokenizer: Any, text: str, continued: bool) -> list[int]:
-    """Ids of a round in which <image> is text, though the tokenizer has a token of that name."""
-    # a line break is never one token with what follows, and takes the first space upon itself
+def _encode_literally(tokenizer: "PreTrainedTokenizerBase", text: str, continued: bool) -> list[int]:
+    """Ids of a round in which <image> is text, although the tokenizer has a token of that name."""
+    # a line break never merges with the next token, and absorbs the added space
     start = "\n" if continued else ""
     return _ids(tokenizer, start + text, split_special_tokens=True)[len(_ids(tokenizer, start)) :]

@@ -1,16 +1,23 @@
-"""The real architecture at toy size: CLIP tower, two-layer GELU projector, LLaMA, select layer -2.
+"""Create a toy LLaVA: the real architecture (CLIP tower, two-layer GELU projector, LLaMA, select layer -2), tiny.
 
-It answers in seconds on a CPU and takes the same road as a 7B model from loading to merging.
+It answers within seconds on a CPU and goes through the same code as a 7B model, from loading to merging.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from tasks.model.llava.original_config import SELECT_LAYER
+from tasks.model.llava.prompt import IMAGE_PLACEHOLDER
+
+if TYPE_CHECKING:
+    from transformers import LlavaConfig, PreTrainedTokenizerFast
+    from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 PATCH_SIZE = 8
 VOCABULARY_SIZE = 1024
 MAX_LENGTH = 2048
-SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
+SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>", IMAGE_PLACEHOLDER)
 
 
 def create_tiny(
@@ -21,11 +28,11 @@ def create_tiny(
     patch_size: int = PATCH_SIZE,
     scale: float = 1.0,
 ) -> None:
-    """Write an untrained toy LLaVA in transformers layout: model, tokenizer of `texts`, image processor.
+    """Write an untrained toy LLaVA in transformers' layout: model, tokenizer trained on `texts`, image processor.
 
-    `image_size` is the side of the tower's input in pixels, `patch_size` that of one image token; the seed decides
-    all weights. Matrices are multiplied by `scale`: new weights say the same whatever they are shown, ten times as
-    large ones say something else of each image and question.
+    `image_size` is the side of the tower's input in pixels, `patch_size` that of one patch; the seed determines all
+    weights. Matrices are multiplied by `scale`: at 1.0 an untrained model gives the same answer to every input, at
+    10.0 its answers depend on image and question.
     """
     import torch
     from transformers import LlavaForConditionalGeneration
@@ -49,7 +56,7 @@ def create_tiny(
     _image_processor(image_size).save_pretrained(folder)
 
 
-def _tiny_config(tokenizer: Any, image_size: int, patch_size: int) -> Any:
+def _tiny_config(tokenizer: "PreTrainedTokenizerFast", image_size: int, patch_size: int) -> "LlavaConfig":
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
     vision = CLIPVisionConfig(
@@ -75,15 +82,15 @@ def _tiny_config(tokenizer: Any, image_size: int, patch_size: int) -> Any:
     return LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_PLACEHOLDER),
         image_seq_length=(image_size // patch_size) ** 2,
-        vision_feature_layer=-2,
+        vision_feature_layer=SELECT_LAYER,
         projector_hidden_act="gelu",
     )
 
 
-def _byte_level_tokenizer(texts: Iterable[str]) -> Any:
-    """Byte-pair merges over bytes: short for texts like those given, and nothing is ever unknown."""
+def _byte_level_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
+    """Train byte-level BPE on `texts`: no text is ever unknown."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -110,7 +117,7 @@ def _byte_level_tokenizer(texts: Iterable[str]) -> Any:
     )
 
 
-def _image_processor(image_size: int) -> Any:
+def _image_processor(image_size: int) -> "LlavaImageProcessorPil":
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
     return LlavaImageProcessorPil(

@@ -1,46 +1,50 @@
-"""The tokenizer of a model directory of either layout, equal to the one that the model was trained with."""
+"""Load the tokenizer of a model directory of either layout, equal to the one that the model was trained with."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
-from tasks.model.llava.original_layout import IMAGE_PIECE, IMAGE_PIECE_ID
+from tasks.model.configuration import COPY_PUBLISHED, TOKENIZER_CONFIG, require_file
+from tasks.model.llava.original_config import IMAGE_PIECE, IMAGE_PIECE_ID
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 SENTENCEPIECE, FAST = "tokenizer.model", "tokenizer.json"
 
 
-def load_tokenizer(folder: Path, config: Any = None) -> Any:
-    """The tokenizer of a transformers LLaVA directory; `config` is taken in the place of the directory's own."""
+def load_tokenizer(folder: Path, config: "PreTrainedConfig | None" = None) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a transformers LLaVA directory; `config` replaces the directory's config.json."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
     if (folder / SENTENCEPIECE).is_file() and not (folder / FAST).is_file():
         _set_pieces(tokenizer, *_pieces(folder / SENTENCEPIECE))
-    return _with_its_spaces(tokenizer)
+    return _with_saved_spaces(tokenizer)
 
 
-def load_original_tokenizer(folder: Path) -> Any:
-    """The sentencepiece tokenizer of an original LLaVA directory, with <image> in the place of an unused piece."""
+def load_original_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load the sentencepiece tokenizer of an original LLaVA directory, with <image> replacing an unused piece."""
     from transformers import AddedToken, LlamaTokenizer, PreTrainedConfig
 
     if (folder / FAST).is_file() and not (folder / SENTENCEPIECE).is_file():
-        # transformers takes an empty one where it does not know a type, as LLaVA's own, and warns at length
+        # the original's model type is unknown to transformers, which would warn at length: give it an empty config
         return load_tokenizer(folder, PreTrainedConfig())
-    for name in (SENTENCEPIECE, "tokenizer_config.json"):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder} lacks {name}: copy it from where the model was published.")
+    for name in (SENTENCEPIECE, TOKENIZER_CONFIG):
+        require_file(folder, name)
     tokenizer = LlamaTokenizer.from_pretrained(folder)
     ids, merges = _pieces(folder / SENTENCEPIECE)
     if ids.pop(IMAGE_PIECE, None) != IMAGE_PIECE_ID:
-        raise ModelError(f"{folder}/{SENTENCEPIECE} is not LLaMA's: copy it from where the model was published.")
+        raise ModelError(f"{folder}/{SENTENCEPIECE} is not LLaMA's: {COPY_PUBLISHED}.")
     _set_pieces(tokenizer, {**ids, IMAGE_PLACEHOLDER: IMAGE_PIECE_ID}, merges)
     tokenizer.add_tokens(AddedToken(IMAGE_PLACEHOLDER, normalized=False, special=True), special_tokens=True)
-    return _with_its_spaces(tokenizer)
+    return _with_saved_spaces(tokenizer)
 
 
 def require_readable(file: Path) -> None:
-    """Raise ModelError where a tokenizer.json or tokenizer.model is damaged; no tokenizer is made of it."""
+    """Raise ModelError if a tokenizer.json or tokenizer.model is damaged."""
     if file.name == SENTENCEPIECE:
         _read_pieces(file)
         return
@@ -50,22 +54,25 @@ def require_readable(file: Path) -> None:
         Tokenizer.from_file(str(file))
     # the library raises a bare Exception
     except Exception as error:
-        raise ModelError(f"{file} is damaged ({error}): copy it from where the model was published.") from None
+        raise _damaged(file, error) from None
 
 
-def _with_its_spaces(tokenizer: Any) -> Any:
-    """The same tokenizer, which will also be saved with its way of putting spaces."""
-    # transformers saves only what it was called with, and reads the file for `legacy` by a way of its own
+def _damaged(file: Path, error: Exception) -> ModelError:
+    return ModelError(f"{file} is damaged ({error}): {COPY_PUBLISHED}.")
+
+
+def _with_saved_spaces(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """The same tokenizer, changed so that saving keeps its handling of spaces (`legacy`)."""
+    # transformers saves only constructor arguments, and reads `legacy` from the file in another way
     if hasattr(tokenizer, "legacy"):
         tokenizer.init_kwargs["legacy"] = tokenizer.legacy
     return tokenizer
 
 
 def _pieces(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Pieces by id, and the merges in the order of their scores.
+    """The id of each piece, and the merges ordered by score.
 
-    transformers takes the merges in the order of the ids, where runs of spaces come first; by their scores they
-    come last.
+    transformers orders merges by id, which puts runs of spaces first; by score they come last.
     """
     from transformers.convert_slow_tokenizer import generate_merges
 
@@ -75,13 +82,13 @@ def _pieces(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     return ids, generate_merges(ids, [(piece, model.get_score(number)) for piece, number in ids.items()])
 
 
-def _read_pieces(file: Path) -> Any:
+def _read_pieces(file: Path) -> "SentencePieceProcessor":
     from sentencepiece import SentencePieceProcessor
 
     try:
         return SentencePieceProcessor(model_file=str(file))
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"{file} is damaged ({error}): copy it from where the model was published.") from None
+        raise _damaged(file, error) from None
 
 
 def _set_pieces(tokenizer: Any, ids: dict[str, int], merges: list[tuple[str, str]]) -> None:

@@ -110,10 +110,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         config("text_config", "quantization_config", quant_method="awq"), f"{QUANTISED} .awq.",
     ),
     "GPTQ from before config.json": (lambda f: (f / "quantize_config.json").write_text("{}"), f"{QUANTISED} .GPTQ."),
-    "bytes for weights": (weights_as(torch.uint8, "q_proj"), "q_proj.* (is uint8|is of type U8)"),
-    "eight bits a number": (weights_as(torch.float8_e4m3fn, "up_proj"), "up_proj.* (is float8|is of type F8_E4M3)"),
-    "double precision": (weights_as(torch.float64, "linear_1"), "linear_1.* (is float64|of type F64).* save the model"),
-    "a shard that is missing": (lose_half, "model-00002-of-00002.safetensors', which does not stand beside it"),
+    "bytes for weights": (weights_as(torch.uint8, "q_proj"), "q_proj.* (is uint8|is of dtype U8)"),
+    "eight bits a number": (weights_as(torch.float8_e4m3fn, "up_proj"), "up_proj.* (is float8|is of dtype F8_E4M3)"),
+    "double precision": (weights_as(torch.float64, "linear_1"), "linear_1.* (float64|dtype F64).* save the model"),
+    "a shard that is missing": (lose_half, "model-00002-of-00002.safetensors', which is not in the same folder"),
     "two sets of weights": (other_index, "it is not clear which are the model's weights"),
     "an adapter beside a model": (lambda f: (f / "adapter_config.json").write_text("{}"), "holds an adapter"),
     "an adapter alone": (adapter_alone, "holds an adapter"),
@@ -128,14 +128,14 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "an image token below it": (config(image_token_index=-200, image_token_id=-200), "image_token_index .* is -200"),
     "a tokenizer that pads beyond it": (pad_beyond, "pads with <filler>, which is .* and beyond the model's"),
     "a tokenizer without an end": (tokenizer(eos_token=None), "has no token for the end"),
-    "a type that is none": (config(dtype="auto"), "The configuration of .* cannot be read .*'auto'"),
-    "pixels that are no numbers": (
+    "an invalid dtype": (config(dtype="auto"), "The configuration of .* cannot be read .*'auto'"),
+    "pixels that are NaN": (
         lambda f: change(f / "preprocessor_config.json", image_std=[0, 0, 0]),
         "image handling .* image_std may hold a zero",
     ),
     "features of two layers": (
         config(vision_feature_layer=[-2, -3]),
-        "linear_1.* shape|for several layers of its tower",
+        "linear_1.* shape|with several layers of its vision tower",
     ),
     "a language model that nobody knows": (config("text_config", model_type="nonsense"), "Unrecognized model type"),
 }

@@ -32,17 +32,17 @@ def test_a_checkpoint_is_one_json_line(store: Path, capsys: pytest.CaptureFixtur
     }
 
 
-def test_verify_ends_with_1_when_one_is_not_whole(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_ends_with_1_when_a_checkpoint_is_incomplete(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / "demo/checkpoints/checkpoint-5/adapter_model.safetensors").write_text("weighty")
     assert main(["checkpoints", "verify", str(store)]) == 1
     assert json.loads(capsys.readouterr().out)["whole"] is False
 
 
-def test_nothing_to_list_is_said_and_nothing_to_verify_ends_with_2(
+def test_an_empty_list_is_reported_and_an_empty_verification_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["checkpoints", "list", str(tmp_path)]) == 0
-    assert capsys.readouterr().err == "there is no checkpoint below this address\n"
+    assert capsys.readouterr().err == "there is no checkpoint at this address\n"
     assert main(["checkpoints", "verify", str(tmp_path)]) == 2
     assert "nothing was verified" in capsys.readouterr().err
 
@@ -52,12 +52,12 @@ def test_pull_prints_the_folder(store: Path, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "checkpoint-5")
 
 
-def test_a_store_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_store_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "list", (tmp_path / "typo").as_uri()]) == 2
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_an_address_of_no_server_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_url_without_a_server_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "list", "s3://bucket/prefix", "--endpoint-url", "bogus"]) == 2
     assert (
         capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_an_address_of_no_server_ends_with_2(capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_what_an_interrupted_run_left_is_archived_by_hand_and_once(
+def test_checkpoints_of_an_interrupted_run_are_archived_by_hand_and_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "workspace" / "runs" / "demo"
@@ -91,6 +91,6 @@ def test_a_note_that_a_kill_left_half_written_is_gone_after_the_next_archiving(t
     assert list(half.parent.iterdir()) == []
 
 
-def test_a_folder_that_is_no_runs_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_archiving_a_folder_that_is_not_a_run_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoints", "archive", str(tmp_path)]) == 2
-    assert "no run's folder" in capsys.readouterr().err
+    assert "is not the folder of a run" in capsys.readouterr().err

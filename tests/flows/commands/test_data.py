@@ -32,14 +32,14 @@ def read(path: Path):
     return json.loads(path.read_bytes())
 
 
-def test_filter_keeps_the_default_sources_and_says_what_it_dropped(raw, tmp_path, capsys):
+def test_filter_keeps_the_default_sources_and_prints_dropped_records(raw, tmp_path, capsys):
     assert rsvlm("data", "filter", raw, tmp_path / "kept.json") == 0
     assert read(tmp_path / "kept.json") == [r for r in read(raw) if not r["id"].startswith("UCM")]
-    said = capsys.readouterr().out
-    assert "NWPU 20, LR 20 (written)" in said and "dropped 20: source UCM not selected" in said
+    output = capsys.readouterr().out
+    assert "NWPU 20, LR 20 (written)" in output and "dropped 20: source UCM not selected" in output
 
 
-def test_filter_keeps_the_sources_asked_for(raw, tmp_path):
+def test_filter_keeps_the_chosen_sources(raw, tmp_path):
     assert rsvlm("data", "filter", raw, tmp_path / "kept.json", "--sources", "UCM") == 0
     manifest = read(tmp_path / "kept.manifest.json")
     assert manifest["kept"] == {"UCM": 20}
@@ -52,7 +52,7 @@ def test_split_writes_three_sets(raw, tmp_path):
     assert read(tmp_path / "sets" / "data_test.manifest.json")["kept"] == {"NWPU": 4, "LR": 4, "UCM": 4}
 
 
-def test_split_by_the_reference_protocol_reports_what_is_lost(raw, tmp_path, capsys):
+def test_split_by_the_reference_protocol_reports_lost_records(raw, tmp_path, capsys):
     shares = ("--train", "0.77", "--test", "0.23", "--protocol", "reference")
     assert rsvlm("data", "split", raw, tmp_path / "sets", *shares) == 0
     assert "dropped 3: left over by the reference protocol" in capsys.readouterr().out
@@ -64,21 +64,21 @@ def test_reduce_keeps_a_share(raw, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
-        ("--archive=NWPUU=a.zip", "error: NWPUU is no source: did you mean NWPU?"),
+        ("--archive=NWPUU=a.zip", "error: NWPUU is not a known source: did you mean NWPU?"),
         ("--archive=NWPU={0}/none.zip", "error: {0}/none.zip does not exist: give the path of an archive or a folder."),
         ("--mirror=instructions={0}/none.json#md5=0", "error: {0}/none.json does not exist: give"),
         (
             "--archive=NWPU=gopher://host/a.zip",
-            "error: gopher://host/a.zip is no address that can be fetched: use https",
+            "error: gopher://host/a.zip is not a supported URL: use https",
         ),
     ],
 )
-def test_a_wrong_name_or_path_is_told_before_a_server_is_started(tmp_path, given, said):
+def test_fetch_refuses_a_wrong_name_or_path_before_a_server_is_started(tmp_path, given, message):
     command = [sys.executable, "-X", "importtime", "-m", "flows.cli", "data", "fetch", "--root", str(tmp_path / "data")]
     ended = subprocess.run([*command, given.format(tmp_path)], capture_output=True, text=True)
-    assert ended.returncode == 2 and said.format(tmp_path) in ended.stderr
+    assert ended.returncode == 2 and message.format(tmp_path) in ended.stderr
     assert not re.search(r"\| +prefect$", ended.stderr, re.MULTILINE) and not (tmp_path / "data").exists()
 
 
@@ -98,15 +98,15 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_the_same_command_again_does_nothing_and_says_so(command, tmp_path, capsys):
+def test_repeated_command_keeps_its_files_and_says_so(command, tmp_path, capsys):
     assert rsvlm(*command) == 0
     before = times(tmp_path / "out")
     assert rsvlm(*command) == 0
     assert times(tmp_path / "out") == before
-    assert "already there" in capsys.readouterr().out
+    assert "kept: already written" in capsys.readouterr().out
 
 
-def test_what_another_input_made_is_not_overwritten(command, raw, tmp_path, capsys):
+def test_files_of_another_input_are_not_overwritten(command, raw, tmp_path, capsys):
     assert rsvlm(*command) == 0
     before = times(tmp_path / "out")
     raw.write_text(json.dumps(read(raw)[:30]))
@@ -125,7 +125,7 @@ def without_turns(records: list[dict]) -> str:
 
 
 @pytest.mark.parametrize("damage", [damaged, without_turns, lambda records: '{"records": 3}'])
-def test_bad_input_ends_with_2_and_leaves_nothing(command, raw, tmp_path, capsys, damage):
+def test_invalid_input_exits_with_2_and_leaves_nothing(command, raw, tmp_path, capsys, damage):
     raw.write_text(damage(read(raw)))
     assert rsvlm(*command) == 2
     error = capsys.readouterr().err
@@ -133,7 +133,7 @@ def test_bad_input_ends_with_2_and_leaves_nothing(command, raw, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
-def test_a_record_without_image_is_named(raw, tmp_path, capsys):
+def test_split_names_a_record_without_image(raw, tmp_path, capsys):
     records = read(raw)
     records[5].pop("image")
     raw.write_text(json.dumps(records))
@@ -141,31 +141,31 @@ def test_a_record_without_image_is_named(raw, tmp_path, capsys):
     assert "record 5 (id 'UCM_1') has no image" in capsys.readouterr().err
 
 
-def test_a_missing_file_ends_with_2(tmp_path, capsys):
+def test_missing_file_exits_with_2(tmp_path, capsys):
     assert rsvlm("data", "filter", tmp_path / "none.json", tmp_path / "out.json") == 2
     assert "none.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sources", ["", "NWPU,RSICDD", "DOTA"])
-def test_sources_that_keep_nothing_or_that_nobody_knows_end_with_2(raw, tmp_path, sources):
+def test_empty_or_unknown_sources_exit_with_2(raw, tmp_path, sources):
     assert rsvlm("data", "filter", raw, tmp_path / "out.json", "--sources", sources) == 2
     assert not (tmp_path / "out.json").exists()
 
 
-def test_shares_and_ratios_out_of_bounds_end_with_2(raw, tmp_path):
+def test_shares_and_ratios_out_of_bounds_exit_with_2(raw, tmp_path):
     assert rsvlm("data", "split", raw, tmp_path / "out", "--train", "0.9", "--test", "0.2") == 2
     assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0") == 2
 
 
 @pytest.mark.parametrize("name", ["data_test.json", "data_test.manifest.json"])
-def test_one_file_of_the_user_stops_the_whole_split(raw, tmp_path, name):
+def test_split_writes_nothing_where_one_file_exists(raw, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("[]")
     assert rsvlm("data", "split", raw, tmp_path / "out") == 2
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
-def test_a_split_that_was_stopped_half_way_is_finished(raw, tmp_path):
+def test_interrupted_split_is_completed(raw, tmp_path):
     assert rsvlm("data", "split", raw, tmp_path / "out") == 0
     whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     (tmp_path / "out" / "data_val.json").unlink()

@@ -208,7 +208,7 @@ DAMAGES = {
     ),
     "record of another tool": (
         lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
-        "FILE, record 1 has no conversations, but 'question_id, answer'; write the file anew with id, image and "
+        "FILE, record 1 has no conversations, but 'question_id, answer'; rewrite the file with id, image and "
         "conversations in each record.",
     ),
     "wrong type of id": (

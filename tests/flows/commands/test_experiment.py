@@ -27,14 +27,14 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_config_shows_what_an_override_makes_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_shows_a_preset_with_its_overrides(capsys: pytest.CaptureFixture[str]) -> None:
     assert rsvlm("config", "demo", "--set", "training.lora_r=8") == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["training"]["lora_r"] == 8
     assert shown["model"]["base"] == "tiny"
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_repeated_key_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  lora_r: 4\ndata:\n  seed: 1\ntraining:\n  seed: 2\n")
     assert rsvlm("config", tmp_path / "mine.yaml") == 2
     assert "mine.yaml is not valid YAML: training is given twice at line 1" in capsys.readouterr().err
@@ -43,14 +43,14 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("file", "name"), [("mine.YML", "mine"), ("my süß run.yaml", "my-s-run"), ("_-.yaml", "experiment")]
 )
-def test_a_file_of_any_name_gives_a_run_a_name(tmp_path: Path, file: str, name: str) -> None:
+def test_a_file_with_any_name_gives_a_valid_run_name(tmp_path: Path, file: str, name: str) -> None:
     (tmp_path / file).write_text("training:\n  lora_r: 4\n")
     config = load_config(str(tmp_path / file))
     assert default_name(str(tmp_path / file), config) == name
     require_run_name(name)
 
 
-def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_config_is_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rsvlm("config", "llava-1.5-7b-lora") == 0
     shown = capsys.readouterr().out
     (tmp_path / "mine.yaml").write_text(shown)
@@ -63,11 +63,14 @@ def test_what_config_shows_is_an_experiment_itself(tmp_path: Path, capsys: pytes
     ("arguments", "sentence"),
     [
         (["nonsense"], "nonsense is neither a preset nor a YAML file"),
-        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is no setting: did you mean lora_r?"),
+        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is not a setting: did you mean lora_r?"),
         (["demo", "--set", "training.lora_r=0"], "training.lora_r: Input should be greater than or equal to 1; got 0."),
         (["demo", "--set", "lora_r"], "--set lora_r: write it as section.name=value."),
         (["demo", "--set", "data.sources=NWPU"], "data.sources: Input should be a list, written [A,B]; got 'NWPU'."),
-        (["demo", "--set", "store.uri=/a"], "store.uri: got '/a', which does not fit: file:///folder or s3://bucket/"),
+        (
+            ["demo", "--set", "store.uri=/a"],
+            "store.uri: got '/a', which does not match: file:///folder or s3://bucket/",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(
@@ -79,7 +82,7 @@ def test_a_wrong_configuration_is_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_settings_that_do_not_go_together_are_told_without_all_that_stands_beside_them(
+def test_incompatible_settings_are_reported_without_the_rest_of_the_section(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert rsvlm("config", "demo", "--set", "training.nnodes=2") == 2
@@ -88,13 +91,13 @@ def test_settings_that_do_not_go_together_are_told_without_all_that_stands_besid
     assert capsys.readouterr().err.endswith("only with training.eval_strategy steps or epoch.\n")
 
 
-def test_spaces_around_the_sign_of_an_override_do_no_harm(capsys: pytest.CaptureFixture[str]) -> None:
+def test_spaces_around_the_sign_of_an_override_are_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert rsvlm("config", "demo", "--set", "training.lora_r = 8") == 0
     assert yaml.safe_load(capsys.readouterr().out)["training"]["lora_r"] == 8
 
 
 @pytest.mark.parametrize("command", ["run", "train"])
-def test_a_workspace_that_is_none_is_told_before_a_server_starts(
+def test_an_invalid_workspace_is_reported_before_a_server_starts(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -105,7 +108,7 @@ def test_a_workspace_that_is_none_is_told_before_a_server_starts(
 
 @pytest.mark.parametrize("command", ["run", "train", "preflight"])
 @pytest.mark.parametrize("name", ["a b", "../a", ".a", "a" * 101])
-def test_a_name_that_is_none_is_told_before_a_server_starts(
+def test_an_invalid_name_is_reported_before_a_server_starts(
     command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert rsvlm(command, "demo", "--name", name, "--workspace", tmp_path / "workspace") == 2
@@ -114,12 +117,12 @@ def test_a_name_that_is_none_is_told_before_a_server_starts(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_data_folder_is_told_before_a_server_starts(
+def test_a_missing_data_folder_is_reported_before_a_server_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workspace = tmp_path / "workspace"
     assert rsvlm("run", "real-cpu", "--set", f"data.root={tmp_path}/none", "--workspace", workspace) == 2
-    assert "/none is no folder: set data.root" in capsys.readouterr().err
+    assert "/none is not a folder: set data.root" in capsys.readouterr().err
     assert not workspace.exists()
 
 

@@ -68,7 +68,11 @@ def test_field_answers(field: Path, tmp_path: Path, name: str, vqa: dict[str, fl
 
 @pytest.mark.parametrize(
     ("name", "reason", "kept"),
-    [("text_only", "no image: text alone", 1), ("two_images", "several images", 0), ("system_turn", "turn of an", 0)],
+    [
+        ("text_only", "no image: text alone", 1),
+        ("two_images", "several images", 0),
+        ("system_turn", "turn of a", 0),
+    ],
 )
 def test_field_records_that_are_dropped_and_counted(
     field: Path, tmp_path: Path, name: str, reason: str, kept: int

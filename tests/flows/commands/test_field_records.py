@@ -28,14 +28,14 @@ UNUSABLE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an image that is null": (lambda row: row.update(image=None), "no image: text alone"),
     "two images": (lambda row: row.update(image=["A/1.png", "B/1.png"]), "several images"),
     "images": (lambda row: row.update(images=[row.pop("image"), "B/1.png"]), "several images"),
-    "one image in a list": (lambda row: row.update(image=[row["image"]]), "image that is not given as one path"),
+    "one image in a list": (lambda row: row.update(image=[row["image"]]), "image is not a single path"),
     "a system turn": (
         lambda row: row["conversations"].insert(0, {"from": "system", "value": "You see satellite images."}),
-        "turn of another role than human and gpt",
+        "turn of a role other than human and gpt",
     ),
     "a tool's turn": (
         lambda row: row["conversations"].append({"from": "observation", "value": "{}"}),
-        "turn of another role than human and gpt",
+        "turn of a role other than human and gpt",
     ),
 }
 
@@ -114,11 +114,11 @@ def test_a_system_turn_is_a_fault_of_its_record(
     manifest = read(tmp_path / "sets" / "MANIFEST.json")["details"]
     assert sum(manifest["records"][name] for name in ("train", "val", "test")) == records
     counted = manifest["dropped" if policy == "drop" else "repaired"]
-    assert counted == {"turn of another role than human and gpt": 1}
+    assert counted == {"turn of a role other than human and gpt": 1}
     assert manifest["tasks"] == {"LR": {"captioning": 0, "vqa": records, "guessed": 0}}
 
 
-def test_records_dropped_for_one_reason_in_two_places_are_counted_together(
+def test_records_dropped_for_one_reason_by_filter_and_checks_are_counted_together(
     write: Any, tmp_path: Path, images: Path, record: Any
 ) -> None:
     from deployments.configuration import load_config
@@ -127,7 +127,7 @@ def test_records_dropped_for_one_reason_in_two_places_are_counted_together(
     rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
     for row in rows[:3]:
         row["conversations"][1]["value"] = ""
-    # an answer without a question: known only where turns are put in order
+    # an answer without a question: only the check of the turn order finds it
     rows[3]["conversations"] = rows[3]["conversations"][1:]
     config = load_config("real-cpu", ["data.sources=[LR]", "data.near_duplicates=ignore"]).data
     chosen = choose_records(write("raw.json", rows), images, config)

@@ -33,7 +33,7 @@ def test_names_without_folders_are_one_source_that_is_split_by_image(
     manifest = read(tmp_path / "sets" / "data_test.manifest.json")
     assert manifest["kept"] == {source: 18}
     assert manifest["tasks"] == {source: {"captioning": 6, "vqa": 12, "guessed": 0}}
-    assert f"{source}: 30 captions and 60 answers asked for\n" in capsys.readouterr().out
+    assert f"{source}: 30 caption prompts and 60 questions\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ratio", ["0.01", "0.1", "0.5"])
@@ -127,4 +127,4 @@ def test_what_the_reference_protocol_loses_is_named_and_nothing_left_is_refused(
     assert rsvlm("data", "reduce", test, tmp_path / "part.json", *options, "0.1") == 0
     assert "dropped 3: source RSICD has no record in the share" in capsys.readouterr().out
     assert rsvlm("data", "reduce", test, tmp_path / "none.json", *options, "0.01") == 2
-    assert "is none by the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
+    assert "is empty by the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()

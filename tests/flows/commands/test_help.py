@@ -32,13 +32,13 @@ def test_every_argument_is_explained(command: argparse.ArgumentParser) -> None:
 
 
 @COMMANDS
-def test_a_default_is_told(command: argparse.ArgumentParser) -> None:
+def test_a_default_is_in_the_help(command: argparse.ArgumentParser) -> None:
     given = [action for action in command._actions if action.default not in (None, False, [], (), argparse.SUPPRESS)]
     assert [action.dest for action in given if "default" not in str(action.help)] == []
 
 
 @COMMANDS
-def test_what_an_argument_takes_is_told_in_a_word_of_its_own(command: argparse.ArgumentParser) -> None:
+def test_the_metavar_of_an_argument_names_its_value(command: argparse.ArgumentParser) -> None:
     taking = [action for action in command._actions if action.nargs != 0 and not action.choices]
     # argparse would show `--out OUT` and `out_dir`
     bare = [action.dest for action in taking if action.metavar is None]

@@ -70,7 +70,7 @@ def test_any_text_is_shown_in_any_encoding(
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["\ud800", "ü"]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_a_reader_that_closes_the_output_is_not_an_error(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     (tmp_path / "many.json").write_text(json.dumps(json.loads(data.read_text()) * 300))
     command = [sys.executable, "-m", "flows.cli", "inspect", "--model", str(tiny_model_dir), "--images", str(tmp_path)]
     with subprocess.Popen(

@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
-def test_an_experiment_needs_folders_alone(tmp_path: Path) -> None:
+def test_an_experiment_runs_offline_from_folders(tmp_path: Path) -> None:
     for name, source in MODELS.items():
         copytree(ORACLE / "models" / source, tmp_path / "models" / name, copy_function=_copy)
     file = tmp_path / "models" / "llava-v1.5-7b" / "config.json"

@@ -42,7 +42,7 @@ def test_the_7b_run_without_gpu_base_and_data_says_all_of_it_at_once(tmp_path: P
     ended = preflight(tmp_path, "llava-1.5-7b-lora", "--set", "training.nproc_per_node=4")
     assert ended.returncode == 2
     for sentence in (
-        "data is no folder: set data.root",
+        "data is not a folder: set data.root",
         "`hf download liuhaotian/llava-v1.5-7b --local-dir DIR`, then set model.base=DIR",
         "`hf download openai/clip-vit-large-patch14-336 --local-dir DIR`",
         "there is no GPU, and this model needs one",
@@ -56,4 +56,4 @@ def test_the_7b_run_without_gpu_base_and_data_says_all_of_it_at_once(tmp_path: P
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
     ended = preflight(tmp_path, "demo", "--set", "training.lora_rank=8")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: training.lora_rank is no setting: did you mean lora_r?")
+    assert ended.stderr.startswith("error: training.lora_rank is not a setting: did you mean lora_r?")

@@ -1,11 +1,22 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.data.image_checks import END_OF_JPEG, OTHER_KIND, state_of
+from tasks.data.image_checks import (
+    EMPTY,
+    END_OF_JPEG,
+    MISSING,
+    OTHER_KIND,
+    UNREADABLE,
+    check_image,
+    check_images,
+    faults_in,
+    images_digest,
+)
 from tasks.files import sha256_of
 from tasks.model.image_limits import MAX_RATIO
 
@@ -32,58 +43,58 @@ JPEGS = {
 
 
 def damaged(data: bytes, generator: np.random.Generator) -> bytes:
-    """A file that was cut, or in which a byte, three bytes or a stretch of them changed."""
+    """A file that is cut, or in which one byte, three bytes or 50 consecutive bytes changed."""
     changed = bytearray(data)
-    place = int(generator.integers(2, len(data) - 60))
+    offset = int(generator.integers(2, len(data) - 60))
     kind = generator.integers(4)
     if kind == 0:
-        return data[:place]
+        return data[:offset]
     if kind == 1:
-        changed[place : place + 50] = generator.bytes(50)
+        changed[offset : offset + 50] = generator.bytes(50)
     for where in generator.integers(2, len(data) if kind == 2 else 700, 3 if kind == 2 else 1):
         changed[where] ^= int(generator.integers(1, 256))
     return bytes(changed)
 
 
 def broken_for_pillow(data: bytes) -> bool:
-    """Whether a decode to all pixels in all colours fails, or the end is not where it should be."""
+    """Whether a full decode fails, or the end marker is missing from the second half."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
     except Exception:
         return True
-    # damage to the size makes an image as long as none is read
+    # damage to the size can make an extreme aspect ratio, which is refused
     return max(image.size) > MAX_RATIO * min(image.size) or data.rfind(END_OF_JPEG) < len(data) // 2
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-def test_the_same_damaged_jpegs_are_found_as_by_a_decode_to_all_pixels(tmp_path, kind):
+def test_partial_decode_finds_the_same_damaged_jpegs_as_a_full_decode(tmp_path, kind):
     generator = np.random.default_rng(28)
     files = [damaged(JPEGS[kind], generator) for _ in range(80)]
     path = tmp_path / "a.jpg"
     found = {False: [], True: []}
     for data in files:
         path.write_bytes(data)
-        for with_look, faults in found.items():
-            faults.append(state_of(str(path), with_look).fault is not None)
+        for with_hash, faults in found.items():
+            faults.append(check_image(str(path), with_hash).fault is not None)
     expected = [broken_for_pillow(data) for data in files]
     assert found == {False: expected, True: expected}
-    # damage that no decoder notices is there too: otherwise "always broken" would pass
+    # some damage is invisible to every decoder: otherwise "always broken" would pass
     assert 20 <= sum(expected) <= 60
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_image_is_described(tmp_path, kind):
+def test_valid_image_is_described(tmp_path, kind):
     path = tmp_path / f"a.{kind.lower()}"
     path.write_bytes(KINDS[kind])
-    state = state_of(str(path), with_look=True)
+    state = check_image(str(path), with_hash=True)
     assert (state.fault, state.note, state.kind) == (None, None, kind)
     assert (state.width, state.height, state.size_bytes) == (80, 60, len(KINDS[kind]))
-    assert state.sha256 == sha256_of(path) and state.look is not None
+    assert state.sha256 == sha256_of(path) and state.hash_pixels is not None
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "I", "F", "CMYK"])
-def test_every_mode_is_read_and_looked_at(tmp_path, mode):
+def test_every_image_mode_gets_hash_pixels(tmp_path, mode):
     values = (np.arange(60 * 80, dtype=np.float32).reshape(60, 80) * 13) % 60_000
     image = Image.fromarray(values)
     image = (
@@ -93,12 +104,64 @@ def test_every_mode_is_read_and_looked_at(tmp_path, mode):
     )
     image = image if mode in ("I;16", "I", "F") else image.convert(mode)
     image.save(tmp_path / "a.tif")
-    state = state_of(str(tmp_path / "a.tif"), with_look=True)
-    assert state.fault is None and state.look is not None
+    state = check_image(str(tmp_path / "a.tif"), with_hash=True)
+    assert state.fault is None and state.hash_pixels is not None
 
 
-def test_a_file_of_another_kind_than_its_name_is_noticed(tmp_path):
+def test_format_that_does_not_match_the_name_is_noted(tmp_path):
     path = Path(tmp_path / "a.jpg")
     path.write_bytes(KINDS["PNG"])
-    state = state_of(str(path), with_look=False)
+    state = check_image(str(path), with_hash=False)
     assert (state.fault, state.note, state.kind) == (None, OTHER_KIND, "PNG")
+
+
+def image_faults(images: Path, names: list[str]) -> dict[str, str]:
+    return faults_in(check_images(images, names))
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    for name in ("A/1.jpg", "A/2.png", "A/3.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 10), (9, 99, 199)).save(tmp_path / name)
+    return tmp_path
+
+
+def test_valid_images_have_no_fault(images):
+    assert image_faults(images, ["A/1.jpg", "A/2.png", "A/3.tif"]) == {}
+
+
+def test_missing_empty_and_unreadable_images_have_different_faults(images):
+    whole = (images / "A/1.jpg").read_bytes()
+    (images / "A/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "A/text.jpg").write_text("no image")
+    (images / "A/empty.png").touch()
+    names = ["A/1.jpg", "A/cut.jpg", "A/text.jpg", "A/empty.png", "A/none.jpg", "A"]
+    assert image_faults(images, names) == {
+        "A/cut.jpg": UNREADABLE,
+        "A/text.jpg": UNREADABLE,
+        "A/empty.png": EMPTY,
+        "A/none.jpg": MISSING,
+        "A": MISSING,
+    }
+
+
+def test_many_images_are_checked_by_several_processes(images):
+    for number in range(310):
+        os.link(images / "A/1.jpg", images / f"A/many_{number}.jpg")
+    (images / "A/many_7.jpg").unlink()
+    (images / "A/many_9.jpg").unlink()
+    (images / "A/many_9.jpg").write_bytes(b"broken")
+    faults = image_faults(images, [f"A/many_{number}.jpg" for number in range(310)])
+    assert faults == {"A/many_7.jpg": MISSING, "A/many_9.jpg": UNREADABLE}
+
+
+def test_images_digest_changes_with_the_named_images_only(images):
+    names = ["A/1.jpg", "A/2.png", "A/none.jpg"]
+    before = images_digest(images, names)
+    os.utime(images / "A/3.tif", ns=(1, 1))
+    assert images_digest(images, reversed(names)) == before
+    os.utime(images / "A/2.png", ns=(1, 1))
+    changed = images_digest(images, names)
+    Image.new("RGB", (5, 5)).save(images / "A/none.jpg")
+    assert len({before, changed, images_digest(images, names)}) == 3

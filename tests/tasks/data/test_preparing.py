@@ -25,8 +25,7 @@ def drawn(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(drawn, tmp_path) -> DataFolder:
-    shutil.copytree(drawn, tmp_path / "data")
-    return DataFolder(tmp_path / "data")
+    return DataFolder(shutil.copytree(drawn, tmp_path / "data"))
 
 
 def prepare(folder: DataFolder, out: Path, **changes) -> DatasetRef:
@@ -47,7 +46,7 @@ def change_raw(folder: DataFolder, change) -> None:
     folder.raw.write_text(json.dumps(records))
 
 
-def test_the_sets_are_written_with_their_manifests(folder, tmp_path):
+def test_sets_are_written_with_their_manifests(folder, tmp_path):
     ref = prepare(folder, tmp_path / "sets", test_ratio=0.5)
     assert {path.name for path in (tmp_path / "sets").iterdir()} == {
         "MANIFEST.json",
@@ -64,21 +63,21 @@ def test_the_sets_are_written_with_their_manifests(folder, tmp_path):
     assert sum(numbers[:3]) == 60
 
 
-def test_records_are_those_of_the_raw_file(folder, tmp_path):
+def test_prepared_records_are_those_of_the_raw_file(folder, tmp_path):
     prepare(folder, tmp_path / "sets")
     prepared = [record for name in SETS[:3] for record in read(tmp_path / "sets" / f"{name}.json")]
     raw = read(folder.raw)
     assert sorted(prepared, key=lambda r: r["id"]) == sorted(raw, key=lambda r: r["id"])
 
 
-def test_the_same_again_does_nothing(folder, tmp_path):
+def test_repeated_preparation_does_nothing(folder, tmp_path):
     first = prepare(folder, tmp_path / "sets")
     before = (tmp_path / "sets" / "MANIFEST.json").stat().st_mtime_ns
     assert prepare(folder, tmp_path / "sets") == first
     assert (tmp_path / "sets" / "MANIFEST.json").stat().st_mtime_ns == before
 
 
-def test_a_damaged_set_is_made_again(folder, tmp_path):
+def test_damaged_set_is_prepared_again(folder, tmp_path):
     first = prepare(folder, tmp_path / "sets")
     (tmp_path / "sets" / "data_test.json").write_text("[]")
     assert prepare(folder, tmp_path / "sets") == first
@@ -91,7 +90,7 @@ def test_sets_of_other_settings_are_not_overwritten(folder, tmp_path):
         prepare(folder, tmp_path / "sets", seed=29)
 
 
-def test_a_folder_of_the_user_is_not_overwritten(folder, tmp_path):
+def test_user_folder_is_not_overwritten(folder, tmp_path):
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "notes.txt").write_text("mine")
     with pytest.raises(OccupiedError, match="holds other sets"):
@@ -99,7 +98,7 @@ def test_a_folder_of_the_user_is_not_overwritten(folder, tmp_path):
     assert [path.name for path in (tmp_path / "sets").iterdir()] == ["notes.txt"]
 
 
-def test_missing_and_broken_images_cost_their_records_and_are_counted(folder, tmp_path, capsys):
+def test_records_of_missing_and_broken_images_are_dropped_and_counted(folder, tmp_path, capsys):
     images = [record["image"] for record in read(folder.raw) if record["id"].startswith("NWPU")]
     (folder.images / images[0]).unlink()
     (folder.images / images[1]).write_text("no image")
@@ -110,7 +109,7 @@ def test_missing_and_broken_images_cost_their_records_and_are_counted(folder, tm
     assert "dropped 1: image cannot be read" in capsys.readouterr().out
 
 
-def test_a_source_whose_images_are_all_broken_is_an_error_that_leaves_nothing(folder, tmp_path):
+def test_source_with_only_broken_images_is_refused_and_leaves_nothing(folder, tmp_path):
     for path in (folder.images / "DOTA").rglob("*.png"):
         path.write_text("no image")
     with pytest.raises(DataError, match=r"No record of DOTA is left \(image cannot be read: 12\)"):
@@ -118,13 +117,13 @@ def test_a_source_whose_images_are_all_broken_is_an_error_that_leaves_nothing(fo
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_records_of_other_sources_are_counted(folder, tmp_path):
+def test_dropped_records_of_other_sources_are_counted(folder, tmp_path):
     prepare(folder, tmp_path / "sets", sources=("NWPU", "LR"))
     dropped = manifest_of(tmp_path / "sets", "data_train")["dropped"]
     assert dropped == {"source RSICD not selected": 18, "source DOTA not selected": 12}
 
 
-def test_records_that_a_model_of_this_family_cannot_see_are_dropped_and_counted(folder, tmp_path):
+def test_records_without_a_single_image_are_dropped_and_counted(folder, tmp_path):
     def change(records):
         records[3].pop("image")
         records[4]["image"] = [records[4]["image"], records[5]["image"]]
@@ -138,13 +137,13 @@ def test_records_that_a_model_of_this_family_cannot_see_are_dropped_and_counted(
     assert dropped == {"no image: text alone": 2, "several images": 1}
 
 
-def test_images_without_folders_are_a_source_of_the_name_that_is_given(folder, tmp_path):
+def test_images_without_folders_belong_to_the_configured_source(folder, tmp_path):
     def flatten(records):
         for row in records:
-            place = folder.images / row["image"]
+            old_path = folder.images / row["image"]
             row["image"] = row["image"].replace("/", "_")
-            if place.exists():
-                place.rename(folder.images / row["image"])
+            if old_path.exists():
+                old_path.rename(folder.images / row["image"])
 
     change_raw(folder, flatten)
     with pytest.raises(DataError, match="No record of NWPU, RSICD, LR, DOTA is left \\(source unnamed not selected"):
@@ -157,18 +156,18 @@ def test_images_without_folders_are_a_source_of_the_name_that_is_given(folder, t
     assert "<h2>Mine</h2>" in (tmp_path / "sets" / "samples.html").read_text()
 
 
-def test_the_part_that_is_answered_has_an_image_of_each_source(folder, tmp_path):
+def test_reduced_test_set_has_an_image_of_each_source(folder, tmp_path):
     prepare(folder, tmp_path / "sets", test_ratio=0.001)
     kept = manifest_of(tmp_path / "sets", "filtered_test")["kept"]
     assert set(kept) == {"NWPU", "RSICD", "LR", "DOTA"} and min(kept.values()) >= 1
 
 
-def test_without_a_share_for_it_there_is_no_validation_set(folder, tmp_path):
+def test_no_validation_set_without_a_share_for_it(folder, tmp_path):
     ref = prepare(folder, tmp_path / "sets", train=0.8, test=0.2)
     assert ref.records["val"] == 0 and not list((tmp_path / "sets").glob("data_val*"))
 
 
-def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):
+def test_changed_image_changes_the_dataset_content(folder, tmp_path):
     first = prepare(folder, tmp_path / "one")
     image = folder.images / read(folder.raw)[0]["image"]
     image.write_bytes(image.read_bytes() + b"\0")
@@ -176,13 +175,13 @@ def test_a_changed_image_changes_what_the_dataset_stands_for(folder, tmp_path):
     assert first.content != second.content
 
 
-def test_what_is_lost_by_the_reference_protocol_is_counted(folder, tmp_path):
+def test_records_lost_by_the_reference_protocol_are_counted(folder, tmp_path):
     prepare(folder, tmp_path / "sets", protocol="reference", train=0.75, test=0.25)
     assert manifest_of(tmp_path / "sets", "data_train")["dropped"] == {"left over by the reference protocol": 2}
 
 
 @pytest.mark.parametrize("name", ["instructions_raw.json", "instructions_raw.jsonl", "dataset.jsonl"])
-def test_the_raw_file_may_be_of_json_lines(folder, tmp_path, name):
+def test_raw_file_may_be_json_lines(folder, tmp_path, name):
     plain = prepare(folder, tmp_path / "plain")
     rows = read(folder.raw)
     folder.raw.unlink()
@@ -192,7 +191,7 @@ def test_the_raw_file_may_be_of_json_lines(folder, tmp_path, name):
     assert read(tmp_path / "lines" / "data_test.json") == read(tmp_path / "plain" / "data_test.json")
 
 
-def test_the_raw_file_may_have_two_names(folder):
+def test_raw_file_may_have_two_names(folder):
     assert find_raw(folder.root) == folder.raw
     folder.raw.rename(folder.dataset)
     assert find_raw(folder.root) == folder.dataset
@@ -201,18 +200,18 @@ def test_the_raw_file_may_have_two_names(folder):
 @pytest.mark.parametrize(
     ("remove", "message"),
     [
-        (lambda f: shutil.rmtree(f.root), "is no folder"),
-        (lambda f: shutil.rmtree(f.images), "has no folder imagenes"),
-        (lambda f: f.raw.unlink(), "has neither"),
+        (lambda f: shutil.rmtree(f.root), "is not a folder"),
+        (lambda f: shutil.rmtree(f.images), "lacks the folder imagenes"),
+        (lambda f: f.raw.unlink(), "lacks instructions_raw.json and dataset.json"),
     ],
 )
-def test_what_a_data_folder_lacks_is_named(folder, remove, message):
+def test_missing_part_of_a_data_folder_is_named(folder, remove, message):
     remove(folder)
     with pytest.raises(DataError, match=message):
         find_raw(folder.root)
 
 
-def test_a_data_folder_is_the_same_until_its_file_or_its_settings_change(folder):
+def test_data_folder_digest_depends_on_file_and_settings(folder):
     first = raw_data(folder.root, DataConfig())
     assert raw_data(folder.root, DataConfig()) == first
     assert raw_data(folder.root, DataConfig(seed=1)).content != first.content
@@ -220,7 +219,7 @@ def test_a_data_folder_is_the_same_until_its_file_or_its_settings_change(folder)
     assert raw_data(folder.root, DataConfig()).content != first.content
 
 
-def test_broken_images_end_it_unless_they_are_to_be_dropped(folder, tmp_path, capsys):
+def test_broken_images_end_the_preparation_unless_dropped(folder, tmp_path, capsys):
     name = read(folder.raw)[0]["image"]
     (folder.images / name).write_text("no image")
     with pytest.raises(DataError, match=r"1 image\(s\) cannot be read"):
@@ -229,7 +228,7 @@ def test_broken_images_end_it_unless_they_are_to_be_dropped(folder, tmp_path, ca
     assert not (tmp_path / "sets").exists()
 
 
-def test_every_image_stands_with_its_hash_in_the_version(folder, tmp_path):
+def test_version_lists_every_image_with_its_hash(folder, tmp_path):
     prepare(folder, tmp_path / "sets")
     rows = [json.loads(line) for line in (tmp_path / "sets" / "images.jsonl").read_text().split("\n") if line]
     assert sorted(row["image"] for row in rows) == sorted(record["image"] for record in read(folder.raw))
@@ -237,7 +236,7 @@ def test_every_image_stands_with_its_hash_in_the_version(folder, tmp_path):
         assert row["sha256"] == sha256_of(folder.images / row["image"])
 
 
-def test_files_that_no_record_asks_for_are_listed(folder, tmp_path):
+def test_unreferenced_files_are_listed(folder, tmp_path):
     spare = folder.images / "LR" / "Train" / "spare.tif"
     shutil.copy(next((folder.images / "LR" / "Train").iterdir()), spare)
     prepare(folder, tmp_path / "sets")
@@ -245,7 +244,7 @@ def test_files_that_no_record_asks_for_are_listed(folder, tmp_path):
     assert report["unreferenced"] == ["LR/Train/spare.tif"] and report["faults"] == []
 
 
-def test_faulty_records_are_mended_or_dropped_and_counted(folder, tmp_path):
+def test_faulty_records_are_repaired_or_dropped_and_counted(folder, tmp_path):
     def harm(records):
         records[0]["conversations"][0]["value"] = "no mark here"
         records.append(records[1])
@@ -253,13 +252,13 @@ def test_faulty_records_are_mended_or_dropped_and_counted(folder, tmp_path):
     change_raw(folder, harm)
     prepare(folder, tmp_path / "sets")
     manifest = manifest_of(tmp_path / "sets", "data_train")
-    assert manifest["repaired"] == {"<image> missing": 1} and manifest["dropped"] == {"record stands twice": 1}
+    assert manifest["repaired"] == {"<image> missing": 1} and manifest["dropped"] == {"duplicate record": 1}
     prepare(folder, tmp_path / "dropped", record_faults="drop")
     dropped = manifest_of(tmp_path / "dropped", "data_train")["dropped"]
-    assert dropped == {"record stands twice": 1, "<image> missing": 1}
+    assert dropped == {"duplicate record": 1, "<image> missing": 1}
 
 
-def test_images_that_show_the_same_are_in_one_set(folder, tmp_path):
+def test_near_duplicates_are_in_one_set(folder, tmp_path):
     copies = [record for record in read(folder.raw) if record["id"].startswith("NWPU")][:8]
 
     def add_copies(records):
@@ -272,29 +271,30 @@ def test_images_that_show_the_same_are_in_one_set(folder, tmp_path):
     prepare(folder, tmp_path / "sets", train=0.5, test=0.3)
     set_of = {r["image"]: name for name in SETS[:3] for r in read(tmp_path / "sets" / f"{name}.json")}
     assert all(set_of[r["image"]] == set_of[r["image"].replace(".jpg", "_copy.jpg")] for r in copies)
-    assert read(tmp_path / "sets" / "MANIFEST.json")["details"]["noticed"] == {"image shows the same as another": 8}
+    details = read(tmp_path / "sets" / "MANIFEST.json")["details"]
+    assert details["noticed"] == {"image is a near-duplicate of another": 8}
 
 
-def test_the_version_tells_its_numbers_and_shows_samples(folder, tmp_path):
+def test_version_has_statistics_and_an_examples_page(folder, tmp_path):
     prepare(folder, tmp_path / "sets")
     numbers = read(tmp_path / "sets" / "statistics.json")
     assert sum(source["records"] for source in numbers["train"].values()) == 42
     assert numbers["train"]["NWPU"]["captions"]["number"] > 0 and numbers["train"]["LR"]["questions"]["number"] > 0
-    page = (tmp_path / "sets" / "samples.html").read_text()
-    assert "data:image/jpeg;base64," in page and "<h2>DOTA</h2>" in page
+    assert "data:image/jpeg;base64," in (page := (tmp_path / "sets" / "samples.html").read_text())
+    assert "<h2>DOTA</h2>" in page
 
 
-def test_sets_stand_in_the_data_folder_where_it_may_be_written(folder, tmp_path):
-    data = raw_data(folder.root, DataConfig())
-    assert choose_sets_folder(data, tmp_path / "fallback") == folder.sets
+def test_sets_are_in_the_data_folder_if_it_is_writable(folder, tmp_path):
+    data, fallback = raw_data(folder.root, DataConfig()), tmp_path / "fallback"
+    assert choose_sets_folder(data, fallback) == folder.sets
     folder.root.chmod(0o555)
     try:
-        assert choose_sets_folder(data, tmp_path / "fallback") == tmp_path / "fallback"
+        assert choose_sets_folder(data, fallback) == fallback
     finally:
         folder.root.chmod(0o755)
 
 
-def test_other_sets_in_the_data_folder_are_left_alone(folder, tmp_path):
+def test_other_sets_in_the_data_folder_are_kept(folder, tmp_path):
     prepare(folder, folder.sets, seed=1)
     assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=1)), tmp_path / "fallback") == folder.sets
     assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=2)), tmp_path / "fallback") == tmp_path / "fallback"

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.records_file import RecordsFile, encoded, read_records
+from tasks.data.records_file import (
+    RecordsFile,
+    RecordSlice,
+    encoded,
+    joined,
+    read_slices,
+)
 from tasks.errors import DataError
+from tasks.record_reader import iterate_records, read_records
 
 TURNS = [{"from": "human", "value": "<image>\nHow many?"}, {"from": "gpt", "value": "2"}]
 RECORD = {"image": "LR/Train/1.tif", "id": "LR_1", "extra": {"b": 1, "a": [1.5, None]}, "conversations": TURNS}
@@ -16,70 +23,7 @@ def written(path: Path, value) -> Path:
     return path
 
 
-def test_records_keep_their_keys_values_and_order(tmp_path):
-    content = encoded([RECORD, {**RECORD, "id": "LR_2"}])
-    (tmp_path / "a.json").write_bytes(content)
-    records = read_records(tmp_path / "a.json")
-    assert records == [RECORD, {**RECORD, "id": "LR_2"}]
-    assert [list(record) for record in records] == [list(RECORD)] * 2
-
-
-def test_texts_of_any_kind_survive(tmp_path):
-    text = 'U+2028 \u2028, half a pair \ud83d, "quotes" and \x00'
-    content = encoded([{**RECORD, "extra": text}])
-    (tmp_path / "a.json").write_bytes(content)
-    assert read_records(tmp_path / "a.json")[0]["extra"] == text
-
-
-def test_a_cut_off_file_is_refused(tmp_path):
-    (tmp_path / "a.json").write_bytes(encoded([RECORD])[:-30])
-    with pytest.raises(DataError, match="cut off or damaged"):
-        read_records(tmp_path / "a.json")
-
-
-def test_a_file_that_is_no_list_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no list of records"):
-        read_records(written(tmp_path / "a.json", {"records": []}))
-
-
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"image": None}, "has no image"),
-        ({"image": ""}, "has no image"),
-        ({"id": ""}, "has no id"),
-        ({"conversations": []}, "has no conversations; "),
-        ({"conversations": "[]"}, "has conversations that are no list of turns"),
-        ({"conversations": [{"from": "system", "value": "x"}]}, "has a turn from 'system'"),
-        ({"image": ["LR/1.tif", "LR/2.tif"]}, "has 2 images"),
-        ({"conversations": [{"from": "human"}]}, "has a turn"),
-    ],
-)
-def test_a_wrong_record_is_named(tmp_path, change, fault):
-    wrong = {**RECORD, **change}
-    with pytest.raises(DataError, match=rf"record 1 \(id '{wrong['id']}'\) {fault}"):
-        read_records(written(tmp_path / "a.json", [RECORD, wrong]))
-
-
-@pytest.mark.parametrize("name", [1.5, True, ["a"], {"$oid": "a"}])
-def test_an_id_that_is_no_text_and_no_whole_number_is_named(tmp_path, name):
-    with pytest.raises(DataError, match=r"record 0 \(id .+\) has an id that is neither a text nor a whole number;"):
-        read_records(written(tmp_path / "a.json", [{**RECORD, "id": name}]))
-
-
-def test_a_file_of_another_tool_is_to_be_written_anew(tmp_path):
-    other = written(tmp_path / "a.json", [{"question_id": 1, "text": "Is there a road?"}])
-    with pytest.raises(DataError, match="has no id, but 'question_id, text'; write the file anew with id, image and "):
-        read_records(other)
-
-
-def test_a_record_without_the_key_image_is_named(tmp_path):
-    wrong = {"id": "LR_7", "conversations": TURNS}
-    with pytest.raises(DataError, match=r"record 0 \(id 'LR_7'\) has no image"):
-        read_records(written(tmp_path / "a.json", [wrong]))
-
-
-def test_the_manifest_says_what_the_file_holds(tmp_path):
+def test_manifest_counts_records_and_names_inputs(tmp_path):
     RecordsFile(tmp_path / "a.json", {"raw.json": "0"}, {"seed": 1}).write([RECORD], {"for a reason": 3})
     assert json.loads((tmp_path / "a.manifest.json").read_bytes()) == {
         "version": 1,
@@ -95,23 +39,90 @@ def test_the_manifest_says_what_the_file_holds(tmp_path):
 
 def test_other_content_is_never_overwritten(tmp_path):
     written(tmp_path / "a.json", ["mine"])
-    with pytest.raises(DataError, match="holds something else"):
+    with pytest.raises(DataError, match="exists with other content"):
         RecordsFile(tmp_path / "a.json", {}, {}).write([RECORD], {})
     assert json.loads((tmp_path / "a.json").read_bytes()) == ["mine"]
     assert not (tmp_path / "a.manifest.json").exists()
 
 
 @pytest.mark.parametrize("content", ['{"mine": 1}', "[]", "no JSON"])
-def test_what_stands_at_the_manifests_place_is_never_overwritten(tmp_path, content):
+def test_other_file_at_the_manifest_path_is_never_overwritten(tmp_path, content):
     (tmp_path / "a.manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"a\.manifest\.json exists and is no manifest"):
+    with pytest.raises(DataError, match=r"a\.manifest\.json exists and is not a manifest"):
         RecordsFile(tmp_path / "a.json", {}, {}).write([], {})
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.manifest.json", content)]
 
 
-def test_a_file_without_its_manifest_is_finished(tmp_path):
+def test_file_without_its_manifest_gets_one(tmp_path):
     (tmp_path / "a.json").write_bytes(encoded([RECORD]))
     file = RecordsFile(tmp_path / "a.json", {}, {})
-    assert file.made_before() is None
+    assert file.up_to_date_manifest() is None
     file.write([RECORD], {})
-    assert file.made_before()
+    assert file.up_to_date_manifest()
+
+
+RECORDS = [
+    {
+        "id": number,
+        "image": f"RSICD/images/{number}.jpg",
+        "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": text}],
+    }
+    for number, text in enumerate(('a "quoted" sea', "ein Fluß \u2028 and a line", "\U0001f6a2 ship, \\ and ]", ""))
+]
+
+
+def text_file(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("layout", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+def test_slice_holds_the_text_of_its_record_on_one_line(tmp_path, layout):
+    path = text_file(tmp_path / "a.json", json.dumps(RECORDS, **layout))
+    found = [(record, RecordSlice(record, text).content) for record, text in iterate_records(path)]
+    assert [record for record, _ in found] == RECORDS == [json.loads(content) for _, content in found]
+    assert not any(b"\n" in content for _, content in found)
+
+
+def test_joined_slices_give_the_same_file_as_encoded_records(tmp_path):
+    path = text_file(tmp_path / "a.json", json.dumps(RECORDS, ensure_ascii=False))
+    slices = read_slices(path)
+    assert [one["image"] for one in slices] == [record["image"] for record in RECORDS]
+    assert joined(one.content for one in slices) == encoded(RECORDS)
+
+
+def test_slice_keeps_a_lone_surrogate(tmp_path):
+    path = text_file(tmp_path / "a.json", json.dumps([{**RECORDS[0], "note": "\ud800"}], indent=1))
+    assert json.loads(read_slices(path)[0].content)["note"] == "\ud800"
+
+
+@pytest.mark.parametrize("text", ["[]", " [ ] \n", "\ufeff[]"])
+def test_file_may_hold_no_record(tmp_path, text):
+    assert read_slices(text_file(tmp_path / "a.json", text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "{}",
+        "7",
+        "[1]",
+        "[{}]",
+        json.dumps(RECORDS)[:-1],
+        json.dumps(RECORDS) + "x",
+        json.dumps(RECORDS)[:-1] + ",]",
+        json.dumps(RECORDS)[1:],
+        json.dumps(RECORDS).replace('}, {"id"', '} {"id"', 1),
+        json.dumps([{**RECORDS[0], "image": ""}]),
+        "[" * 100_000,
+    ],
+)
+def test_slices_are_refused_with_the_same_message_as_records(tmp_path, text):
+    path = text_file(tmp_path / "a.json", text)
+    with pytest.raises(DataError) as refusal:
+        read_records(path)
+    with pytest.raises(DataError) as again:
+        read_slices(path)
+    assert str(again.value) == str(refusal.value)

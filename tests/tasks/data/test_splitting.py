@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.locations import SHARED
 
-from tasks.data.filtering import filter_records
+from tasks.data.record_checks import filter_records
 from tasks.data.splitting import Split, reduce_records, split_records
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
@@ -20,7 +20,7 @@ def record(image: str, name: str = "") -> dict:
 
 
 def records_of(**sizes: list[int]) -> list[dict]:
-    """For each source as many images as sizes, each with that many records; mixed, as in a real file."""
+    """Records of one image per size with that many records, for each source; shuffled, as in a real file."""
     records = [
         record(f"{source}/{image}.jpg", f"{source}_{image}_{copy}")
         for source, groups in sizes.items()
@@ -39,7 +39,7 @@ def lines(records: list[dict]) -> str:
     return sha256("\n".join(record["image"] for record in records).encode()).hexdigest()
 
 
-def test_the_reference_partition_of_the_real_records():
+def test_reference_partition_of_the_real_records():
     if not (SHARED / "golden" / "reference_split.json").exists():
         pytest.skip("golden values not present")
     golden = json.loads((SHARED / "golden" / "reference_split.json").read_bytes())["train=0.7 test=0.2"]
@@ -53,7 +53,7 @@ def test_the_reference_partition_of_the_real_records():
         assert lines(records) == golden[name]["sha256_of_image_lines"]
 
 
-def test_the_reference_partition_in_small():
+def test_reference_partition_of_a_small_example():
     records = [record(f"{source}/{n}") for n in range(5) for source in ("A", "B")]
     split = split_records(records, 0.6, 0.2, 28, "reference")
     assert [[r["image"] for r in part] for part in sets_of(split)] == REFERENCE_SETS
@@ -62,7 +62,7 @@ def test_the_reference_partition_in_small():
 REFERENCE_SETS = [["A/2", "A/3", "A/4", "B/0", "B/2", "B/3"], ["A/0", "B/1"], ["A/1", "B/4"]]
 
 
-def test_the_reference_protocol_loses_what_int_leaves_over_and_says_how_many():
+def test_reference_protocol_counts_the_records_lost_by_rounding():
     split = split_records(records_of(A=[1] * 7, B=[1] * 3), 0.7, 0.3, 28, "reference")
     assert [len(part) for part in sets_of(split)] == [6, 0, 2]
     assert split.lost == 2
@@ -74,7 +74,7 @@ shares = st.sampled_from([(0.7, 0.2), (0.8, 0.2), (0.5, 0.25), (0.0, 1.0), (1.0,
 
 @settings(deadline=None, max_examples=60)
 @given(a=sizes, b=sizes, share=shares, seed=st.integers(0, 5))
-def test_no_image_is_in_two_sets_and_nothing_is_lost(a, b, share, seed):
+def test_split_keeps_all_records_of_an_image_in_one_set(a, b, share, seed):
     records = records_of(A=a, B=b)
     split = split_records(records, *share, seed, "grouped")
     images = [{image_key(r["image"]) for r in part} for part in sets_of(split)]
@@ -85,7 +85,7 @@ def test_no_image_is_in_two_sets_and_nothing_is_lost(a, b, share, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(number=st.integers(1, 60), pairs=st.integers(0, 10), share=shares, seed=st.integers(0, 5))
-def test_shares_are_within_one_record_where_group_sizes_allow(number, pairs, share, seed):
+def test_shares_are_within_one_record_if_group_sizes_allow(number, pairs, share, seed):
     records = records_of(A=[1] * number, B=[2] * pairs + [1] * max(3, pairs))
     split = split_records(records, *share, seed, "grouped")
     totals = Counter(source_of(r["image"]) for r in records)
@@ -95,7 +95,7 @@ def test_shares_are_within_one_record_where_group_sizes_allow(number, pairs, sha
         assert all(abs(counts[source] - totals[source] * ratio) <= 1 + 1e-9 for source in totals)
 
 
-def test_one_image_written_in_two_ways_is_one_image():
+def test_two_spellings_of_one_path_are_one_image():
     records = [record("A/x/1.jpg", "one"), record("A/./x//1.jpg", "two"), *(record(f"A/{n}.jpg") for n in range(8))]
     split = split_records(records, 0.5, 0.5, 3, "grouped")
     sides = [i for i, part in enumerate(sets_of(split)) for r in part if r["id"] in ("one", "two")]
@@ -108,13 +108,13 @@ def test_images_with_many_records_are_spread_over_the_sets():
     assert [abs(have - want) <= 2 for have, want in zip(doubles, (70, 10, 20), strict=True)] == [True] * 3
 
 
-def test_a_set_does_not_depend_on_the_order_of_the_records():
+def test_sets_do_not_depend_on_the_order_of_the_records():
     records = records_of(A=[1, 2, 1, 3] * 5)
     split, mirrored = (split_records(r, 0.7, 0.2, 28, "grouped") for r in (records, records[::-1]))
     assert [r["id"] for r in split.test] == [r["id"] for r in mirrored.test[::-1]]
 
 
-def test_the_grouped_partition_is_the_same_on_every_machine():
+def test_grouped_partition_is_the_same_on_every_machine():
     split = split_records([record(f"A/{n}") for n in range(10)], 0.6, 0.2, 28, "grouped")
     assert [[r["image"] for r in part] for part in sets_of(split)] == GROUPED_SETS
 
@@ -122,7 +122,7 @@ def test_the_grouped_partition_is_the_same_on_every_machine():
 GROUPED_SETS = [["A/0", "A/1", "A/4", "A/5", "A/7", "A/8"], ["A/6", "A/9"], ["A/2", "A/3"]]
 
 
-def test_another_seed_gives_another_partition():
+def test_other_seed_gives_another_partition():
     records = records_of(A=[1] * 40)
     tests = [split_records(records, 0.7, 0.2, seed, "grouped").test for seed in (1, 2)]
     assert tests[0] != tests[1]
@@ -130,26 +130,26 @@ def test_another_seed_gives_another_partition():
 
 def test_records_of_a_set_keep_their_order():
     records = records_of(A=[1, 2] * 10, B=[1] * 9)
-    place = {r["id"]: n for n, r in enumerate(records)}
+    position = {r["id"]: n for n, r in enumerate(records)}
     for part in sets_of(split_records(records, 0.7, 0.2, 28, "grouped")):
-        places = [place[r["id"]] for r in part]
-        assert places == sorted(places)
+        positions = [position[r["id"]] for r in part]
+        assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("train, test", [(0.9, 0.2), (-0.1, 0.5), (0.5, 1.5)])
-def test_shares_that_do_not_fit_are_refused(train, test):
+def test_invalid_shares_are_refused(train, test):
     with pytest.raises(ConfigError, match="at most 1"):
         split_records([record("A/1")], train, test, 28, "grouped")
 
 
 @pytest.mark.parametrize("protocol", ["grouped", "reference"])
-def test_a_reduction_keeps_the_share_of_each_source(protocol):
+def test_reduction_keeps_the_share_of_each_source(protocol):
     records = records_of(A=[1] * 50, B=[1] * 30)
     kept = reduce_records(records, 0.3, 28, protocol)
     assert Counter(source_of(r["image"]) for r in kept) == {"A": 15, "B": 9}
 
 
-def test_a_grouped_reduction_cuts_no_image():
+def test_grouped_reduction_divides_no_image():
     records = records_of(A=[3] * 10)
     kept = reduce_records(records, 0.3, 28, "grouped")
     assert set(Counter(r["image"] for r in kept).values()) == {3}
@@ -157,7 +157,7 @@ def test_a_grouped_reduction_cuts_no_image():
 
 
 @given(a=sizes, b=sizes, ratio=st.sampled_from([0.001, 0.05, 0.3, 0.9]), seed=st.integers(0, 5))
-def test_a_grouped_reduction_keeps_an_image_of_each_source_whole(a, b, ratio, seed):
+def test_grouped_reduction_keeps_an_image_of_each_source(a, b, ratio, seed):
     records = records_of(A=a, B=b)
     counts, kept = (
         Counter(r["image"] for r in some) for some in (records, reduce_records(records, ratio, seed, "grouped"))
@@ -166,12 +166,12 @@ def test_a_grouped_reduction_keeps_an_image_of_each_source_whole(a, b, ratio, se
     assert all(counts[image] == number for image, number in kept.items())
 
 
-def test_a_full_reduction_keeps_everything_in_order():
+def test_full_reduction_keeps_all_records_in_order():
     records = records_of(A=[1, 2] * 5)
     assert reduce_records(records, 1.0, 28, "grouped") == records
 
 
 @pytest.mark.parametrize("ratio", [0, 1.1, -1])
-def test_a_ratio_out_of_bounds_is_refused(ratio):
+def test_ratio_out_of_bounds_is_refused(ratio):
     with pytest.raises(ConfigError, match="ratio"):
         reduce_records([record("A/1")], ratio, 28, "grouped")

@@ -6,7 +6,7 @@ from tasks.settings import DataConfig, SampleConfig
 SAMPLE = SampleConfig(scenes=20, image_size=48)
 
 
-def test_steps_hand_over_references_to_whole_folders(tmp_path):
+def test_steps_return_references_to_complete_folders(tmp_path):
     sample = draw_sample_folder.fn(SAMPLE, tmp_path / "data")
     lessons = draw_lessons_folder.fn(20, 48, 28, tmp_path / "lessons")
     config = DataConfig(train=0.5, test=0.5)
@@ -15,7 +15,7 @@ def test_steps_hand_over_references_to_whole_folders(tmp_path):
     assert sets.images == tmp_path / "data" / "imagenes"
 
 
-def test_a_changed_image_is_another_input(tmp_path):
+def test_changed_image_changes_the_cache_key(tmp_path):
     draw_sample_folder.fn(SAMPLE, tmp_path / "data")
     config = DataConfig()
     keys = []

@@ -66,7 +66,7 @@ def test_answered_questions_are_not_asked_again(records):
         ("", "has no image"),
         (7, "image 7"),
         (["a.png", "b.png"], "2 images"),
-        (["a.png"], "one"),
+        (["a.png"], "single path"),
     ],
 )
 def test_a_record_without_one_image_is_refused_and_the_others_are_asked(records, image, reason):
@@ -100,10 +100,10 @@ def test_a_text_only_record_is_refused(records):
     assert [refusal.record for refusal in plan_questions(records, "first").refusals] == [0]
 
 
-def test_a_record_of_another_tool_is_refused_with_the_keys_it_needs(records):
+def test_refusal_of_a_record_of_another_tool_advises_to_rewrite_the_file(records):
     (refusal,) = plan_questions([*records, {"question_id": 1, "text": "Is there a road?"}], "first").refusals
     assert refusal.reason == (
-        "it has no conversations, but 'question_id, text': write the file anew with id, image and conversations "
+        "it has no conversations, but 'question_id, text': rewrite the file with id, image and conversations "
         "in each record"
     )
 

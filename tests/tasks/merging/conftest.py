@@ -1,4 +1,4 @@
-"""A toy base model and an adapter of it, made by transformers and PEFT themselves."""
+"""A toy base model and an adapter for it, created by transformers and PEFT."""
 
 import warnings
 from pathlib import Path
@@ -12,14 +12,14 @@ TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|d
 
 
 def load(folder: Path, dtype: str = "auto") -> Any:
-    """A model as any user loads it."""
+    """Load a model with plain transformers."""
     from transformers import LlavaForConditionalGeneration
 
     return LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype)
 
 
 def tuned_model(base: Path, **settings: Any) -> Any:
-    """The base with LoRA matrices and a projector that look trained: random, from a seed."""
+    """The base with random LoRA matrices and a random projector, from a fixed seed."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -38,7 +38,7 @@ def tuned_model(base: Path, **settings: Any) -> Any:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save what training saves for merging."""
+    """Save the files that training saves for merging."""
     import torch
 
     with warnings.catch_warnings():
@@ -51,7 +51,7 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def toy() -> SimpleNamespace:
-    """The functions above, for tests: a test file cannot import its conftest."""
+    """The functions above, since a test file cannot import its conftest."""
     return SimpleNamespace(load=load, tuned_model=tuned_model, save_adapter=save_adapter)
 
 
@@ -73,11 +73,11 @@ def made_adapter(made_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def base(made_base: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
+    """A writable copy."""
     return copytree(made_base, tmp_path / "base")
 
 
 @pytest.fixture
 def adapter(made_adapter: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
+    """A writable copy."""
     return copytree(made_adapter, tmp_path / "checkpoint-400")

@@ -1,4 +1,4 @@
-"""The merged model is PEFT's merge, and its directory is a whole model or absent."""
+"""The merged model equals PEFT's merge, and its directory is complete or absent."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
 from tasks.manifests import read_manifest, verified_manifest
-from tasks.merging.input_hashes import hashed_meanwhile
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
+from tasks.merging.provenance import hashing
 from tasks.model.llava.tensor_names import canonical_name, published_name
 
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
@@ -31,7 +31,7 @@ def round_to_bf16(folder: Path) -> None:
 
 
 def shard(folder: Path) -> None:
-    """Spread the base over two files and an index, as large models come."""
+    """Split the base into two shards with an index, as large models are published."""
     tensors = load_file(folder / "model.safetensors")
     names = {name: f"model-0000{1 + ('layers.1' in name)}-of-00002.safetensors" for name in tensors}
     for file in set(names.values()):
@@ -58,7 +58,7 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         {"modules_to_save": ["embed_tokens", "lm_head"]},
     ],
 )
-def test_the_merge_is_that_of_peft(toy: SimpleNamespace, base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_the_merge_equals_peft(toy: SimpleNamespace, base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     tuned = toy.tuned_model(base, **settings)
     toy.save_adapter(tuned, tmp_path / "adapter")
     merge_adapter(base, tmp_path / "adapter", tmp_path / "out")
@@ -77,10 +77,10 @@ def test_bf16_weights_are_rounded_once(toy: SimpleNamespace, base: Path, tmp_pat
         assert ((found[name].float() - exact).abs() <= exact.abs() * 2**-8 + 1e-8).all(), name
 
 
-def test_the_asked_type_is_written_and_declared(
+def test_the_requested_dtype_is_written_and_declared(
     toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
+    merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
     assert toy.load(tmp_path / "out").dtype == torch.bfloat16
 
@@ -93,7 +93,7 @@ def test_shards_stay_shards(toy: SimpleNamespace, base: Path, adapter: Path, tmp
     assert_same(toy.load(tmp_path / "out").state_dict(), expected, 1e-6)
 
 
-def test_what_is_not_trained_passes_bit_for_bit(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_untrained_tensors_are_copied_bit_for_bit(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     before, after = (load_file(folder / "model.safetensors") for folder in (base, tmp_path / "out"))
     # the names of published files, whatever version wrote the base's
@@ -104,11 +104,11 @@ def test_what_is_not_trained_passes_bit_for_bit(base: Path, adapter: Path, tmp_p
     assert len(changed) == 3 * 7 + 4
 
 
-def test_the_directory_holds_all_that_loading_needs(base: Path, adapter: Path, tmp_path: Path) -> None:
-    from tasks.model.loading import load_reader
+def test_the_directory_contains_all_files_for_loading(base: Path, adapter: Path, tmp_path: Path) -> None:
+    from tasks.model.loading import load_processor
 
     merge_adapter(base, adapter, tmp_path / "out")
-    assert load_reader(tmp_path / "out").image_tokens == 16
+    assert load_processor(tmp_path / "out").image_tokens == 16
     assert {"README.md", "provenance.json", "generation_config.json", "MANIFEST.json"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
@@ -121,21 +121,21 @@ def test_a_tokenizer_that_the_base_lacks_comes_from_the_adapter(base: Path, adap
     assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
-def test_images_are_handled_as_in_training(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_image_settings_come_from_the_checkpoint(base: Path, adapter: Path, tmp_path: Path) -> None:
     trained_with = {**read_json(base / "preprocessor_config.json"), "do_pad": False}
     write_json(adapter / "preprocessor_config.json", trained_with)
     merge_adapter(base, adapter, tmp_path / "out")
     assert read_json(tmp_path / "out" / "preprocessor_config.json") == trained_with
 
 
-def test_the_same_merge_again_does_nothing(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_repeating_a_merge_writes_nothing(base: Path, adapter: Path, tmp_path: Path) -> None:
     first = merge_adapter(base, adapter, tmp_path / "out")
     written = (tmp_path / "out" / "model.safetensors").stat().st_ino
     assert merge_adapter(base, adapter, tmp_path / "out") == first
     assert (tmp_path / "out" / "model.safetensors").stat().st_ino == written
 
 
-def test_a_damaged_result_is_made_again(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_damaged_result_is_rebuilt(base: Path, adapter: Path, tmp_path: Path) -> None:
     first = merge_adapter(base, adapter, tmp_path / "out")
     with (tmp_path / "out" / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
@@ -148,11 +148,11 @@ def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: 
     merge_adapter(base, adapter, tmp_path / "out")
     before = read_manifest(tmp_path / "out")
     with pytest.raises(OccupiedError, match="already holds something else"):
-        merge_adapter(base, adapter, tmp_path / "out", Form("bfloat16"))
+        merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert read_manifest(tmp_path / "out") == before
 
 
-def test_the_folder_of_somebody_else_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_foreign_folder_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     with pytest.raises(OccupiedError, match="already holds something else"):
@@ -160,7 +160,7 @@ def test_the_folder_of_somebody_else_is_not_overwritten(base: Path, adapter: Pat
     assert (tmp_path / "out" / "thesis.tex").exists()
 
 
-def test_provenance_names_every_input_by_its_hash(made_base: Path, base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_provenance_lists_the_hash_of_every_input(made_base: Path, base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     provenance = read_json(tmp_path / "out" / "provenance.json")
     assert set(provenance["base"]["files"]) == {"config.json", "model.safetensors"}
@@ -176,16 +176,16 @@ def test_provenance_names_every_input_by_its_hash(made_base: Path, base: Path, a
     assert provenance["settings"] == settings
 
 
-def test_a_file_longer_than_what_is_asked_of_the_disk_at_a_time_is_hashed_whole(tmp_path: Path) -> None:
+def test_a_file_longer_than_the_readahead_is_hashed_completely(tmp_path: Path) -> None:
     file = tmp_path / "shard"
     with file.open("wb") as opened:
         opened.truncate(3 << 26)
         opened.seek(-5, 2)
         opened.write(b"end")
-    with hashed_meanwhile({"base": {"shard": file}}) as hashes:
-        assert hashes.all() == {"base": {"shard": sha256_of(file)}}
+    with hashing({"base": {"shard": file}}) as hashes:
+        assert hashes.wait() == {"base": {"shard": sha256_of(file)}}
 
 
-def test_an_unknown_type_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no type of weights"):
-        merge_adapter(base, adapter, tmp_path / "out", Form("int4"))
+def test_an_unknown_dtype_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no dtype for weights"):
+        merge_adapter(base, adapter, tmp_path / "out", MergeOptions("int4"))

@@ -1,4 +1,4 @@
-"""A toy model that may be damaged, and an adapter of it made by PEFT."""
+"""A writable toy model, and an adapter for it created by PEFT."""
 
 import warnings
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def model_dir(tiny_model_dir: Path, tmp_path: Path) -> Path:
-    """A copy of the toy model that a test may damage."""
+    """A writable copy of the toy model."""
     return copytree(tiny_model_dir, tmp_path / "model")
 
 
@@ -37,5 +37,5 @@ def made_adapter(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def adapter(made_adapter: Path, tmp_path: Path) -> Path:
-    """A copy of the adapter that a test may damage."""
+    """A writable copy of the adapter."""
     return copytree(made_adapter, tmp_path / "checkpoint-1")

@@ -1,4 +1,4 @@
-"""The headers of JPEG 2000 are walked as OpenJPEG walks them: nothing that it finds is passed over."""
+"""Headers of JPEG 2000 are read as OpenJPEG reads them: none that it finds is missed."""
 
 import io
 
@@ -32,7 +32,7 @@ def memory(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("marker", [0xFF70, 0xFF30, 0xFFFF, 0xFF00, 0xFF66, 0xFF91, 0x0000, 0x1234])
-def test_behind_an_unknown_marker_nothing_is_believed(marker: int) -> None:
+def test_an_unknown_marker_is_refused(marker: int) -> None:
     data = codestream()
     at = data.index(CODING_MARKER)
     # by its length it reaches over the coding parameters; a decoder that does not know it finds them inside
@@ -41,7 +41,7 @@ def test_behind_an_unknown_marker_nothing_is_believed(marker: int) -> None:
         memory(data[:at] + marker.to_bytes(2) + length.to_bytes(2) + data[at:])
 
 
-def test_what_pillow_writes_has_known_markers_alone() -> None:
+def test_pillow_writes_only_known_markers() -> None:
     assert memory(codestream()) < 200_000
     for options in ({"plt": True}, {"tile_size": (64, 64)}, {"quality_layers": [40, 20, 10]}, {"comment": "a harbor"}):
         assert memory(codestream(**options)) < 1_000_000
@@ -57,6 +57,6 @@ def test_coding_parameters_of_a_single_component_count() -> None:
     assert memory(data[:end] + own + data[end:]) > 100_000_000
 
 
-def test_more_headers_than_any_image_has_are_refused() -> None:
+def test_too_many_headers_are_refused() -> None:
     with pytest.raises(ValueError, match="more than 200,000 parts"):
         memory(in_front_of_coding(segment(COMMENT, b"") * MAX_PARTS))

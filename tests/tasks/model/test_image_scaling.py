@@ -1,4 +1,4 @@
-"""What is scaled in strips and columns is what the image processor makes of the whole."""
+"""Scaling in strips gives the same pixels as the image processor on the whole image."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SIZES = [(300, 1), (1, 300), (1, 1), (3, 3), (SIDE, SIDE), (SIDE, 20), (20, SIDE
 
 @pytest.mark.parametrize("pads", [True, False], ids=["padded", "cropped"])
 @pytest.mark.parametrize("strip", [1, 1000, 1 << 20])
-def test_an_image_is_scaled_to_the_bit_as_by_its_processor(
+def test_scaling_in_strips_equals_the_processors_pixels_exactly(
     pads: bool, strip: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_scaling, "STRIP_PIXELS", strip)

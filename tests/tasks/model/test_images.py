@@ -1,4 +1,4 @@
-"""Images are seen as CLIP and LLaVA see them, and rightly where the reference is wrong."""
+"""Pixels equal those of CLIP and LLaVA, and are correct where the reference is wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.images import pixels_of, read_image
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 
 SOURCES = ORACLE / "images" / "src"
 # 16 bits clipped to white, EXIF rotation ignored, 3x3 read channels first, 1x1 not read at all
@@ -25,7 +25,7 @@ def right_in_reference() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def processor(tiny_model_dir: Path) -> Any:
-    return load_reader(tiny_model_dir).image_processor
+    return load_processor(tiny_model_dir).image_processor
 
 
 def colours(pixels: np.ndarray, row: int, column: int) -> list[int]:
@@ -41,7 +41,7 @@ def golden() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("pads", "suffix"), [(True, ""), (False, ":square")], ids=["padded", "square"])
 @pytest.mark.parametrize("path", right_in_reference(), ids=lambda path: path.name)
-def test_pixels_are_the_references(path: Path, pads: bool, suffix: str, golden: dict[str, np.ndarray]) -> None:
+def test_pixels_equal_the_reference(path: Path, pads: bool, suffix: str, golden: dict[str, np.ndarray]) -> None:
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
     processor = LlavaImageProcessorPil.from_pretrained(ORACLE / "models" / "tiny-clip-vit-56", do_pad=pads)
@@ -68,7 +68,7 @@ def test_a_wide_image_is_padded_with_the_mean_colour(processor: Any) -> None:
         assert np.abs(np.subtract(colours(pixels, row, 32), MEAN_COLOUR)).max() <= 1
 
 
-def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
+def test_a_16_bit_image_is_scaled_to_its_range(tmp_path: Path) -> None:
     values = np.linspace(1000, 40000, 64 * 64).reshape(64, 64).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     seen = np.asarray(read_image(tmp_path / "deep.png"))
@@ -76,12 +76,12 @@ def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
     assert len(np.unique(seen)) == 256
 
 
-def test_an_image_of_floats_keeps_its_shades(tmp_path: Path) -> None:
+def test_a_float_image_is_scaled_to_its_range(tmp_path: Path) -> None:
     Image.fromarray(np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)).save(tmp_path / "float.tif")
     assert len(np.unique(np.asarray(read_image(tmp_path / "float.tif")))) == 256
 
 
-def test_pixels_without_a_number_are_dark_and_the_others_keep_their_shades(tmp_path: Path) -> None:
+def test_nan_pixels_become_dark_and_do_not_affect_the_range(tmp_path: Path) -> None:
     values = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     values[0, :3] = np.nan, np.inf, -np.inf
     Image.fromarray(values).save(tmp_path / "gaps.tif")
@@ -90,13 +90,13 @@ def test_pixels_without_a_number_are_dark_and_the_others_keep_their_shades(tmp_p
     assert not shades[0, :3].any()
 
 
-def test_an_image_without_a_single_number_is_named(tmp_path: Path) -> None:
+def test_an_image_of_only_nan_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32)).save(tmp_path / "nothing.tif")
     with pytest.raises(DataError, match=r"nothing\.tif is no readable image \(no pixel holds a number\)"):
         read_image(tmp_path / "nothing.tif")
 
 
-def test_an_image_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
+def test_an_image_is_rotated_as_its_exif_says(tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20), (255, 0, 0))
     image.paste((0, 0, 255), (20, 0, 40, 20))
     exif = Image.Exif()
@@ -115,25 +115,25 @@ def test_a_tiny_image_keeps_its_colours(processor: Any, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"not an image at all"])
-def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.jpg").write_bytes(content)
     with pytest.raises(DataError, match=r"broken\.jpg is no readable image"):
         read_image(tmp_path / "broken.jpg")
 
 
-def test_an_image_that_is_cut_off_is_named(tmp_path: Path) -> None:
+def test_a_truncated_image_is_refused(tmp_path: Path) -> None:
     Image.effect_noise((64, 64), 50).save(tmp_path / "whole.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:700])
     with pytest.raises(DataError, match=r"half\.jpg is no readable image"):
         read_image(tmp_path / "half.jpg")
 
 
-def test_a_missing_image_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jpg does not exist"):
         read_image(tmp_path / "none.jpg")
 
 
-def test_an_image_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
+def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
     with pytest.raises(DataError, match=r"huge\.png"):
         read_image(tmp_path / "huge.png")

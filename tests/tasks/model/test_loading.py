@@ -1,8 +1,7 @@
-"""A directory is a model that answers, or one sentence says why not."""
+"""A directory loads as a model, or is refused with one sentence."""
 
 import json
 import logging
-import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,26 +10,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.changed_files import Code, change_json, cut
 
 from tasks.errors import ModelError
-from tasks.model.configuration import require_model_config
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
-from tasks.model.loading import load_base, load_model, load_reader
+from tasks.model.loading import load_base, load_model, load_processor
 
 
-def change_config(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    config.update(values)
-    (folder / "config.json").write_text(
-        json.dumps({name: value for name, value in config.items() if value is not None})
-    )
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def test_a_model_comes_with_all_that_turns_records_into_its_input(tiny_model_dir: Path) -> None:
+def test_load_model_also_loads_its_processor(tiny_model_dir: Path) -> None:
     loaded = load_model(tiny_model_dir, dtype="float32")
     assert loaded.image_tokens == 64
     assert loaded.tokenizer.convert_ids_to_tokens(loaded.image_token_id) == "<image>"
@@ -38,10 +26,10 @@ def test_a_model_comes_with_all_that_turns_records_into_its_input(tiny_model_dir
     assert not loaded.model.training
 
 
-def test_the_tokenizer_of_an_original_layout_of_ours_is_read_without_a_warning_of_its_type(
+def test_a_tokenizer_json_in_the_original_layout_is_read_without_a_warning(
     model_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    change_config(model_dir, model_type="llava_llama")
+    change_json(model_dir / "config.json", model_type="llava_llama")
     library = logging.getLogger("transformers")
     library.addHandler(caplog.handler)
     try:
@@ -53,69 +41,69 @@ def test_the_tokenizer_of_an_original_layout_of_ours_is_read_without_a_warning_o
     assert tokenizer.convert_tokens_to_ids("<image>") == load_tokenizer(model_dir).convert_tokens_to_ids("<image>")
 
 
-def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
+def test_a_directory_without_config_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no config\.json"):
         require_model_config(tmp_path)
 
 
 @pytest.mark.parametrize("content", ['{"model_type": ', "\udcff", "[]", "{}"])
-def test_a_damaged_configuration_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_damaged_config_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content, errors="surrogateescape")
     with pytest.raises(ModelError):
         require_model_config(tmp_path)
 
 
-def test_another_kind_of_model_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, model_type="llama")
+def test_a_model_that_is_no_llava_is_refused(model_dir: Path) -> None:
+    change_json(model_dir / "config.json", model_type="llama")
     with pytest.raises(ModelError, match="of type 'llama', not a LLaVA"):
         load_base(model_dir, torch.float32)
 
 
-def test_a_configuration_without_the_tower_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, vision_config=None)
+def test_a_config_without_vision_config_is_refused(model_dir: Path) -> None:
+    change_json(model_dir / "config.json", vision_config=None)
     with pytest.raises(ModelError, match="lacks 'vision_config'"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "preprocessor_config.json"])
-def test_a_model_without_what_reads_its_input_is_refused(model_dir: Path, name: str) -> None:
+def test_a_model_without_tokenizer_or_image_processor_is_refused(model_dir: Path, name: str) -> None:
     (model_dir / name).unlink()
     with pytest.raises(ModelError, match=f"lacks {name}"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
-def test_a_tokenizer_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+def test_a_damaged_tokenizer_is_refused(model_dir: Path, content: str) -> None:
     (model_dir / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=f"The tokenizer of {model_dir} cannot be read .*: copy it from where"):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_image_handling_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+def test_a_damaged_processor_config_is_refused(model_dir: Path, content: str) -> None:
     (model_dir / "processor_config.json").write_text(content)
     with pytest.raises(
         ModelError,
         match=r"(The image handling of .* cannot be read .*|processor_config.* holds no settings): copy ",
     ):
-        load_reader(model_dir)
+        load_processor(model_dir)
 
 
-def test_weights_that_are_cut_off_are_refused(model_dir: Path) -> None:
-    truncate(model_dir / "model.safetensors")
+def test_truncated_weights_are_refused(model_dir: Path) -> None:
+    cut(model_dir / "model.safetensors")
     with pytest.raises(ModelError, match=r"model\.safetensors is cut off or damaged"):
         load_base(model_dir, torch.float32)
 
 
 @pytest.mark.parametrize("content", ["[", "[]", "{}"])
-def test_an_index_that_is_damaged_is_one_sentence(model_dir: Path, content: str) -> None:
+def test_a_damaged_index_is_refused(model_dir: Path, content: str) -> None:
     (model_dir / "model.safetensors").rename(model_dir / "model-00001-of-00001.safetensors")
     (model_dir / "model.safetensors.index.json").write_text(content)
     with pytest.raises(ModelError, match=f"{model_dir}/model.safetensors.index.json is damaged: copy it again"):
         load_base(model_dir, torch.float32)
 
 
-def test_a_tensor_that_is_missing_is_not_made_up(model_dir: Path) -> None:
+def test_a_missing_tensor_is_refused(model_dir: Path) -> None:
     file = model_dir / "model.safetensors"
     weights = {name: value for name, value in load_file(file).items() if "linear_2.bias" not in name}
     save_file(weights, file, {"format": "pt"})
@@ -124,7 +112,7 @@ def test_a_tensor_that_is_missing_is_not_made_up(model_dir: Path) -> None:
 
 
 def test_a_tensor_of_another_shape_is_refused(model_dir: Path) -> None:
-    change_config(model_dir, image_seq_length=64)
+    change_json(model_dir / "config.json", image_seq_length=64)
     file = model_dir / "model.safetensors"
     weights = load_file(file)
     name = next(name for name in weights if name.endswith("linear_2.bias"))
@@ -143,7 +131,7 @@ def test_a_model_with_fewer_positions_than_an_image_has_tokens_is_refused(model_
         load_base(model_dir, torch.float32)
 
 
-def test_an_adapter_brings_its_matrices_and_its_projector(model_dir: Path, adapter: Path) -> None:
+def test_an_adapter_provides_lora_matrices_and_projector(model_dir: Path, adapter: Path) -> None:
     state = load_model(model_dir, adapter, "float32").model.state_dict()
     assert any("lora_B" in name and value.any() for name, value in state.items())
     projector = [value for name, value in state.items() if "multi_modal_projector" in name]
@@ -166,8 +154,7 @@ def test_an_incomplete_adapter_is_refused(model_dir: Path, adapter: Path, name: 
 
 
 def other_rank(adapter: Path) -> None:
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 8}))
+    change_json(adapter / "adapter_config.json", r=8)
 
 
 def other_projector(adapter: Path) -> None:
@@ -181,8 +168,8 @@ def other_projector(adapter: Path) -> None:
     [
         other_rank,
         other_projector,
-        lambda adapter: truncate(adapter / "adapter_model.safetensors"),
-        lambda adapter: truncate(adapter / "non_lora_trainables.bin"),
+        lambda adapter: cut(adapter / "adapter_model.safetensors"),
+        lambda adapter: cut(adapter / "non_lora_trainables.bin"),
         lambda adapter: (adapter / "adapter_config.json").write_text("{"),
         lambda adapter: (adapter / "adapter_config.json").write_text("{}"),
         lambda adapter: (adapter / "adapter_config.json").write_text("[]"),
@@ -195,35 +182,23 @@ def test_an_adapter_that_does_not_fit_is_refused(model_dir: Path, adapter: Path,
         load_model(model_dir, adapter, "float32")
 
 
-class Code:
-    """What unpickling would run."""
-
-    def __init__(self, target: Path):
-        self.target = target
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.target),)
-
-
-def test_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path, tmp_path: Path) -> None:
+def test_pickled_code_in_a_checkpoint_is_not_run(model_dir: Path, adapter: Path, tmp_path: Path) -> None:
     (adapter / "non_lora_trainables.bin").write_bytes(pickle.dumps(Code(tmp_path / "ran"), protocol=2))
     with pytest.raises(ModelError, match="holds more than tensors"):
         load_model(model_dir, adapter, "float32")
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("said", "pads"), [(None, True), (True, True), (False, False)])
-def test_images_are_padded_as_the_directory_says_and_else_as_llava_was_trained(
-    model_dir: Path, said: bool | None, pads: bool
+@pytest.mark.parametrize(("written", "pads"), [(None, True), (True, True), (False, False)])
+def test_images_are_padded_as_the_directory_says_and_by_default(
+    model_dir: Path, written: bool | None, pads: bool
 ) -> None:
-    file = model_dir / "preprocessor_config.json"
-    settings = {**json.loads(file.read_text()), "do_pad": said}
-    file.write_text(json.dumps({name: value for name, value in settings.items() if value is not None}))
-    assert load_reader(model_dir).image_processor.do_pad is pads
+    change_json(model_dir / "preprocessor_config.json", do_pad=written)
+    assert load_processor(model_dir).image_processor.do_pad is pads
 
 
-def test_an_adapter_brings_its_image_handling(model_dir: Path, adapter: Path) -> None:
+def test_an_adapters_image_settings_replace_the_bases(model_dir: Path, adapter: Path) -> None:
     settings = json.loads((model_dir / "preprocessor_config.json").read_text())
     (adapter / "preprocessor_config.json").write_text(json.dumps({**settings, "do_pad": False}))
-    assert load_reader(model_dir).image_processor.do_pad
+    assert load_processor(model_dir).image_processor.do_pad
     assert not load_model(model_dir, adapter, "float32").image_processor.do_pad

@@ -1,4 +1,4 @@
-"""One function says which files are a directory's weights, as transformers does; what is not clear nobody reads."""
+"""All code reads the weight files that transformers would read; ambiguous directories are refused."""
 
 import json
 from collections.abc import Callable
@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
-from tasks.model.fingerprint import weights_fingerprint
+from tasks.model.checkpoint_origin import weights_fingerprint
+from tasks.model.llava.model_tensors import read_base
 from tasks.model.loading import load_base
-from tasks.model.model_tensors import read_base
 from tasks.model.tensor_files import read_float
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig
@@ -31,7 +31,7 @@ def write(tensors: dict[str, Any], file: Path) -> None:
 
 
 class Folder:
-    """A model directory whose weights are written as a test says; each set of them has a head of its own number."""
+    """A model directory with weight files that a test chooses; each set has a head filled with one number."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -83,7 +83,7 @@ READ: dict[str, tuple[Callable[[Folder], Any], float]] = {
 
 
 @pytest.mark.parametrize("kind", READ)
-def test_everything_reads_the_files_that_transformers_reads(
+def test_all_readers_use_the_weight_files_that_transformers_uses(
     folder: Folder, tiny_model_dir: Path, tmp_path: Path, kind: str
 ) -> None:
     from transformers import LlavaForConditionalGeneration
@@ -116,35 +116,35 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
     ),
     "a shard that is missing": (
         lambda f: (f.shards("safetensors", 1), (f.path / "model-00002-of-00002.safetensors").unlink()),
-        "names 'model-00002-of-00002.safetensors', which does not stand beside it",
+        "names 'model-00002-of-00002.safetensors', which is not in the same folder",
     ),
     "a shard that is missing, beside a torch file": (
         lambda f: (f.shards("safetensors", 1), f.single("bin", 2),
                    (f.path / "model-00001-of-00002.safetensors").unlink()),
-        "names 'model-00001-of-00002.safetensors', which does not stand beside it",
+        "names 'model-00001-of-00002.safetensors', which is not in the same folder",
     ),
     "a shard that is a dead link": (
         lambda f: (f.path / "x.safetensors").symlink_to("nowhere") or f.index("safetensors", indexed("x.safetensors")),
-        "names 'x.safetensors', which does not stand beside it",
+        "names 'x.safetensors', which is not in the same folder",
     ),
     "shards without their index": (
         lambda f: (f.shards("safetensors", 1), (f.path / "model.safetensors.index.json").unlink()),
         "its shards lack model.safetensors.index.json",
     ),
-    "a file above": (lambda f: f.index("safetensors", indexed("../model.safetensors")), "does not stand beside it"),
-    "a file below": (lambda f: f.index("bin", indexed("a/pytorch_model.bin")), "does not stand beside it"),
-    "a file by its whole path": (lambda f: f.index("safetensors", indexed("/etc/hostname")), "does not stand beside"),
-    "a number for a file": (lambda f: f.index("safetensors", indexed(7)), "does not stand beside it"),  # type: ignore[arg-type]
+    "a file above": (lambda f: f.index("safetensors", indexed("../model.safetensors")), "is not in the same folder"),
+    "a file below": (lambda f: f.index("bin", indexed("a/pytorch_model.bin")), "is not in the same folder"),
+    "an absolute path": (lambda f: f.index("safetensors", indexed("/etc/hostname")), "is not in the same folder"),
+    "a number for a file": (lambda f: f.index("safetensors", indexed(7)), "is not in the same folder"),  # type: ignore[arg-type]
     "an index of nothing": (lambda f: f.index("safetensors", {"metadata": {}, "weight_map": {}}), "names no files"),
     "an index without what transformers needs": (
         lambda f: (f.shards("safetensors", 1), f.index("safetensors", {"weight_map": indexed(SHARD)["weight_map"]})),
         "index.json is damaged",
     ),
     "an index that is a list": (lambda f: f.index("safetensors", []), "index.json is damaged"),
-    "two names of one weight, with other values": (
+    "two tensors for one weight": (
         lambda f: (f.tensors.update({HEAD: torch.ones_like(f.tensors[f"language_model.{HEAD}"])}),
                    write(f.tensors, f.path / "model.safetensors")),
-        "lm_head.weight stands twice in",
+        "lm_head.weight is in .* twice",
     ),
     "no weights": (lambda f: None, "holds no weights"),
     "a quantised file alone": (lambda f: (f.path / "model.gguf").write_bytes(b"GGUF"), "holds no weights"),
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[Callable[[Folder], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_not_clear_or_not_there_is_refused_by_everything_that_reads(folder: Folder, kind: str) -> None:
+def test_ambiguous_or_missing_weight_files_are_refused_by_all_readers(folder: Folder, kind: str) -> None:
     make, sentence = REFUSED[kind]
     make(folder)
     for read in (lambda path: load_base(path, torch.float32), read_base, weights_fingerprint):

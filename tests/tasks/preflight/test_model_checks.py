@@ -9,10 +9,10 @@ import pytest
 from support.locations import ORACLE
 
 from tasks.errors import ModelError
-from tasks.model.configured_base import base_folders, configured_base
 from tasks.model.hub import find_model
+from tasks.model.llava.configured_base import base_folders, configured_base
 from tasks.model.llava.original_layout import find_tower
-from tasks.model.loading import load_reader
+from tasks.model.loading import load_processor
 from tasks.preflight.model_checks import look_at_base
 from tasks.settings import ModelConfig
 
@@ -102,7 +102,7 @@ def test_a_node_without_a_network_finds_base_and_tower(node: Path, place: str, n
     assert [one.text for one in found if one.level != "ok"] == []
     models = node / "workspace" / "models"
     used = configured_base(find_model(config.base, base_folders(models)), config, models).path
-    assert load_reader(used).image_tokens == looked.reader.image_tokens == 16
+    assert load_processor(used).image_tokens == looked.processor.image_tokens == 16
 
 
 @with_golden
@@ -112,7 +112,7 @@ def test_a_tower_that_is_nowhere_is_named_with_the_place_for_it(node: Path, name
     found, looked = look_at_base(ModelConfig(base=str(base), vision_tower=named), node)
     (stop,) = [one for one in found if one.level == "stops"]
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
-    assert looked.reader is not None and len(looked.reader.tokenizer) == 32000
+    assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
     with pytest.raises(
         ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
     ):
@@ -150,8 +150,8 @@ def test_what_the_hub_still_has_to_give_stops_nothing(
 
 def test_settings_that_do_not_fit_the_base_stop(node: Path, tiny_model_dir: Path) -> None:
     for settings, sentence in (
-        ({"vision_tower": TOWER_NAME}, "brings its vision tower along: leave model.vision_tower empty"),
-        ({"mm_vision_select_layer": -1}, "was made for layer -2: set model.mm_vision_select_layer=-2"),
+        ({"vision_tower": TOWER_NAME}, "contains its vision tower: leave model.vision_tower empty"),
+        ({"mm_vision_select_layer": -1}, "was trained with layer -2: set model.mm_vision_select_layer=-2"),
     ):
         config = ModelConfig.model_validate({"base": str(tiny_model_dir), **settings})
         (found,), _ = look_at_base(config, node)

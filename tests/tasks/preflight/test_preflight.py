@@ -175,15 +175,15 @@ def test_data_that_is_drawn_or_fetched_first_is_not_looked_at(tmp_path: Path) ->
 
 
 def test_tokens_are_held_against_the_limit(data_folder: DataFolder, tiny_model_dir: Path) -> None:
-    from tasks.model.loading import load_reader
+    from tasks.model.loading import load_processor
 
-    root, reader = data_folder(turns=12), load_reader(tiny_model_dir)
+    root, processor = data_folder(turns=12), load_processor(tiny_model_dir)
     _, sample = look_at_records(DataConfig(root=root, sources=("NWPU",)))
     assert sample is not None
 
     def found(limit: int, split: bool) -> tuple[str, str]:
         training = TrainingConfig(model_max_length=limit, split_long_conversations=split)
-        (finding,), _ = token_findings(sample, reader, training)
+        (finding,), _ = token_findings(sample, processor, training)
         return finding.level, finding.text
 
     assert found(2048, split=True)[0] == "ok"

@@ -5,8 +5,8 @@ import pytest
 
 from tasks.errors import ModelError
 from tasks.inference.engines.decoding import Decoding
+from tasks.model.adapters import read_non_lora
 from tasks.model.loading import load_model
-from tasks.model.non_lora import read_non_lora
 from tasks.serving.conversation import Conversation
 from tasks.serving.models import ServedModel, load_served_models
 

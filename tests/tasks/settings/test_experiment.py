@@ -1,4 +1,4 @@
-"""Settings take what users of LLaVA and transformers write, and refuse what cannot work."""
+"""Settings accept the forms that users of LLaVA and transformers write, and refuse invalid values."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from tasks.settings import DataConfig, TrainingConfig
     ("written", "meant"),
     [("wandb", ("wandb",)), ("none", ()), (["none"], ()), (["wandb"], ("wandb",)), ([], ()), (("wandb",), ("wandb",))],
 )
-def test_reports_are_named_as_transformers_names_them(written: Any, meant: tuple[str, ...]) -> None:
+def test_report_to_accepts_the_forms_of_transformers(written: Any, meant: tuple[str, ...]) -> None:
     assert TrainingConfig.model_validate({"report_to": written}).report_to == meant
 
 
 @pytest.mark.parametrize("written", ["tensorboard", ["wandb", "x"], 3, None])
-def test_other_reports_are_refused(written: Any) -> None:
+def test_other_trackers_are_refused(written: Any) -> None:
     with pytest.raises(ValidationError, match="report_to"):
         TrainingConfig.model_validate({"report_to": written})
 
 
 @pytest.mark.parametrize("shares", [{"train": 0, "test": 1}, {"train": 1, "test": 0}])
-def test_a_share_that_leaves_a_set_empty_is_refused(shares: dict[str, float]) -> None:
+def test_shares_that_leave_a_set_empty_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         DataConfig.model_validate(shares)

@@ -106,7 +106,7 @@ points: 3
         ("preset: demo\nsearch: {training.lora_r: [8]}\nsampler: best", "sampler"),
         (
             "preset: demo\npoint: 3\nsearch: {training.lora_r: [8]}",
-            "point is no setting of a sweep: known here are .*points",
+            "point is not a setting of a sweep: known settings: .*points",
         ),
         (
             "preset: demo\nsearch: {training.lora_r: 8}",

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tasks.merging.merge import merge_adapter
-from tasks.merging.model_directory import Form
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.llava.prompt import encode_conversation, encode_prompt, expand_images
-from tasks.model.loading import load_model, load_reader
+from tasks.model.loading import load_model, load_processor
 from tasks.preflight.model_checks import look_at_base
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
@@ -93,9 +93,11 @@ def test_a_base_of_another_family_is_trained_merged_and_asked(
     assert {one.level for one in found} == {"ok"}
     order = order_for(tmp_path / "run", eval_strategy="epoch", eval_answers=2)
     work(order.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
-    merged = merge_adapter(base, tmp_path / "run" / "final", tmp_path / "merged", Form(verify=True)).path
-    reader = load_reader(merged)
-    prompt = encode_prompt(reader.tokenizer, [("human", "<image>\nA?")], reader.image_token_id, reader.image_tokens)
+    merged = merge_adapter(base, tmp_path / "run" / "final", tmp_path / "merged", MergeOptions(verify=True)).path
+    processor = load_processor(merged)
+    prompt = encode_prompt(
+        processor.tokenizer, [("human", "<image>\nA?")], processor.image_token_id, processor.image_tokens
+    )
     answers = []
     for loaded in (load_model(merged, dtype="float32"), load_model(base, tmp_path / "run" / "final", "float32")):
         pixels = torch.zeros(1, 3, 64, 64)
@@ -107,15 +109,15 @@ def test_a_base_of_another_family_is_trained_merged_and_asked(
 def test_the_prompt_template_gives_the_tokens_of_training(tiny_model_dir: Path, tmp_path: Path, kind: str) -> None:
     from transformers import AutoTokenizer
 
-    from tasks.model.llava.processor_files import save_reader
+    from tasks.model.llava.processor_files import save_processor
 
-    reader = load_reader(make_base(tmp_path / "base", tiny_model_dir, kind))
-    save_reader(reader, tmp_path / "saved")
+    processor = load_processor(make_base(tmp_path / "base", tiny_model_dir, kind))
+    save_processor(processor, tmp_path / "saved")
     theirs = AutoTokenizer.from_pretrained(tmp_path / "saved")
     turns = [("human", "<image>\nWhat is it?"), ("gpt", "A sea."), ("human", "Two?"), ("gpt", "No.")]
     messages = [{"role": "user" if who == "human" else "assistant", "content": text} for who, text in turns]
-    ids = encode_conversation(reader.tokenizer, turns).input_ids
-    if reader.tokenizer.bos_token_id is not None:
-        assert ids[0] == reader.tokenizer.bos_token_id
+    ids = encode_conversation(processor.tokenizer, turns).input_ids
+    if processor.tokenizer.bos_token_id is not None:
+        assert ids[0] == processor.tokenizer.bos_token_id
     found = theirs.apply_chat_template(messages, tokenize=True, return_dict=False)
-    assert found == expand_images(ids, reader.image_token_id, 1)
+    assert found == expand_images(ids, processor.image_token_id, 1)

@@ -7,9 +7,9 @@ import torch
 
 from tasks.files import read_json, write_json
 from tasks.manifests import write_manifest
+from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.paths import COMPLETE
 from tasks.training.checkpoints import (
-    Origin,
     distrust_damaged,
     drop_unfinished,
     mark_complete,
@@ -147,7 +147,7 @@ def test_what_was_trained_in_full_is_written_and_nothing_else(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("lora", "library"), [(True, "peft"), (False, "transformers")])
 def test_a_card_says_what_it_is(tmp_path: Path, lora: bool, library: str) -> None:
-    write_model_card(tmp_path, 4, Origin("demo", "llava-1.5-7b-hf", "order", "weights", "data"), lora)
+    write_model_card(tmp_path, 4, CheckpointOrigin("demo", "llava-1.5-7b-hf", "order", "weights", "data"), lora)
     card = (tmp_path / "README.md").read_text()
     assert "base_model: llava-1.5-7b-hf" in card
     assert f"library_name: {library}" in card

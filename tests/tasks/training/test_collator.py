@@ -8,17 +8,17 @@ from PIL import Image
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import IGNORE_INDEX
-from tasks.model.loading import Reader, load_base, load_reader
+from tasks.model.loading import Processor, load_base, load_processor
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.samples import make_samples
 
 
 @pytest.fixture(scope="module")
-def reader(tiny_model_dir: Path) -> Reader:
-    return load_reader(tiny_model_dir)
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)
 
 
-def dataset(reader: Reader, images: Path, answers: list[str], image: str | None = "a.png") -> SampleDataset:
+def dataset(processor: Processor, images: Path, answers: list[str], image: str | None = "a.png") -> SampleDataset:
     records = [
         {
             "id": str(number),
@@ -28,55 +28,55 @@ def dataset(reader: Reader, images: Path, answers: list[str], image: str | None 
         for number, answer in enumerate(answers)
     ]
     Image.new("RGB", (20, 10), (255, 0, 0)).save(images / "a.png")
-    return SampleDataset(make_samples(records, reader, 2048, True)[0], images, reader)
+    return SampleDataset(make_samples(records, processor, 2048, True)[0], images, processor)
 
 
-def test_the_image_has_as_many_tokens_as_the_tower_has_patches(reader: Reader, tmp_path: Path) -> None:
-    samples = dataset(reader, tmp_path, ["yes"])
+def test_the_image_has_as_many_tokens_as_the_tower_has_patches(processor: Processor, tmp_path: Path) -> None:
+    samples = dataset(processor, tmp_path, ["yes"])
     item = samples[0]
-    assert item["input_ids"].count(reader.image_token_id) == reader.image_tokens == 64
+    assert item["input_ids"].count(processor.image_token_id) == processor.image_tokens == 64
     assert len(item["input_ids"]) == len(item["labels"]) == samples.samples[0].length
     assert item["pixel_values"].shape == (3, 64, 64)
 
 
-def test_only_the_answer_and_its_end_are_learned(reader: Reader, tmp_path: Path) -> None:
-    item = dataset(reader, tmp_path, ["rural"])[0]
+def test_only_the_answer_and_its_end_are_learned(processor: Processor, tmp_path: Path) -> None:
+    item = dataset(processor, tmp_path, ["rural"])[0]
     learned = [label for label in item["labels"] if label != IGNORE_INDEX]
-    assert reader.tokenizer.decode(learned) == " rural</s>"
+    assert processor.tokenizer.decode(learned) == " rural</s>"
     assert item["input_ids"][-len(learned) :] == learned
 
 
-def test_a_record_without_an_image_has_no_pixels(reader: Reader, tmp_path: Path) -> None:
-    item = dataset(reader, tmp_path, ["yes"], image=None)[0]
+def test_a_record_without_an_image_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
+    item = dataset(processor, tmp_path, ["yes"], image=None)[0]
     assert "pixel_values" not in item
-    assert reader.image_token_id not in item["input_ids"]
+    assert processor.image_token_id not in item["input_ids"]
 
 
-def test_shorter_items_are_padded_on_the_right_and_the_padding_is_masked(reader: Reader, tmp_path: Path) -> None:
-    samples = dataset(reader, tmp_path, ["yes", "a harbour with many ships beside the sea"])
+def test_shorter_items_are_padded_on_the_right_and_the_padding_is_masked(processor: Processor, tmp_path: Path) -> None:
+    samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"])
     short, long = samples[0], samples[1]
-    batch = Collator(reader.tokenizer.pad_token_id)([short, long])
+    batch = Collator(processor.tokenizer.pad_token_id)([short, long])
     width, used = len(long["input_ids"]), len(short["input_ids"])
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape == (2, width)
     assert batch["input_ids"][0, :used].tolist() == short["input_ids"]
-    assert set(batch["input_ids"][0, used:].tolist()) == {reader.tokenizer.pad_token_id}
+    assert set(batch["input_ids"][0, used:].tolist()) == {processor.tokenizer.pad_token_id}
     assert set(batch["labels"][0, used:].tolist()) == {IGNORE_INDEX}
     assert batch["attention_mask"].sum(dim=1).tolist() == [used, width]
     assert batch["pixel_values"].shape == (2, 3, 64, 64)
 
 
-def test_a_batch_without_images_has_no_pixels(reader: Reader, tmp_path: Path) -> None:
-    samples = dataset(reader, tmp_path, ["yes", "no"], image=None)
+def test_a_batch_without_images_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
+    samples = dataset(processor, tmp_path, ["yes", "no"], image=None)
     assert "pixel_values" not in Collator(3)([samples[0], samples[1]])
 
 
 def test_a_blank_image_gives_the_projector_a_gradient_of_zero_and_changes_no_loss(
-    reader: Reader, tiny_model_dir: Path, tmp_path: Path
+    processor: Processor, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     model = load_base(tiny_model_dir, torch.float32)
-    samples = dataset(reader, tmp_path, ["yes", "a harbour with many ships beside the sea"], image=None)
-    items, padding_id = [samples[0], samples[1]], reader.tokenizer.pad_token_id
-    bare, blank = Collator(padding_id)(items), Collator(padding_id, blank_image(reader))(items)
+    samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"], image=None)
+    items, padding_id = [samples[0], samples[1]], processor.tokenizer.pad_token_id
+    bare, blank = Collator(padding_id)(items), Collator(padding_id, blank_image(processor))(items)
     expected = model(**bare).loss
     found = model(**blank).loss
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
@@ -86,25 +86,25 @@ def test_a_blank_image_gives_the_projector_a_gradient_of_zero_and_changes_no_los
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
 
-def test_no_blank_image_is_added_to_images(reader: Reader, tmp_path: Path) -> None:
-    items = [dataset(reader, tmp_path, ["yes"])[0], dataset(reader, tmp_path, ["no"], image=None)[0]]
-    padding_id = reader.tokenizer.pad_token_id
-    ours, plain = Collator(padding_id, blank_image(reader))(items), Collator(padding_id)(items)
+def test_no_blank_image_is_added_to_images(processor: Processor, tmp_path: Path) -> None:
+    items = [dataset(processor, tmp_path, ["yes"])[0], dataset(processor, tmp_path, ["no"], image=None)[0]]
+    padding_id = processor.tokenizer.pad_token_id
+    ours, plain = Collator(padding_id, blank_image(processor))(items), Collator(padding_id)(items)
     assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
 
-def test_padding_changes_no_loss(reader: Reader, tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_padding_changes_no_loss(processor: Processor, tiny_model_dir: Path, tmp_path: Path) -> None:
     model = load_base(tiny_model_dir, torch.float32)
-    samples = dataset(reader, tmp_path, ["yes", "a harbour with many ships beside the sea"])
-    collate = Collator(reader.tokenizer.pad_token_id)
+    samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"])
+    collate = Collator(processor.tokenizer.pad_token_id)
     with torch.no_grad():
         alone = model(**collate([samples[0]])).logits[0]
         padded = model(**collate([samples[0], samples[1]])).logits[0, : alone.shape[0]]
     torch.testing.assert_close(padded, alone, atol=1e-5, rtol=0)
 
 
-def test_an_image_that_cannot_be_read_is_named(reader: Reader, tmp_path: Path) -> None:
-    samples = dataset(reader, tmp_path, ["yes"])
+def test_an_image_that_cannot_be_read_is_named(processor: Processor, tmp_path: Path) -> None:
+    samples = dataset(processor, tmp_path, ["yes"])
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png is no readable image"):
         samples[0]

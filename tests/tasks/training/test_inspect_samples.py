@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tasks.errors import DataError
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Processor, load_processor
 from tasks.training.collator import SampleDataset
 from tasks.training.inspect_samples import Inspector
 from tasks.training.samples import Limit, make_samples
@@ -18,8 +18,8 @@ KEYS = {"id", "prompt", "input_ids", "labels", "supervised_tokens", "dropped"}
 
 
 @pytest.fixture(scope="module")
-def reader(tiny_model_dir: Path) -> Reader:
-    return load_reader(tiny_model_dir)
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def record(*texts: str, record_id: str = "LR_1", image: str | None = "a.png") ->
     return {"id": record_id, "image": image, "conversations": turns}
 
 
-def show(reader: Reader, images: Path, shown: dict[str, Any], longest: int = 2048) -> dict[str, Any]:
-    return Inspector(reader, images, Limit(longest, split=True)).show(shown)
+def show(processor: Processor, images: Path, shown: dict[str, Any], longest: int = 2048) -> dict[str, Any]:
+    return Inspector(processor, images, Limit(longest, split=True)).show(shown)
 
 
-def test_ids_and_labels_are_those_of_the_training_sample(reader: Reader, images: Path) -> None:
+def test_ids_and_labels_are_those_of_the_training_sample(processor: Processor, images: Path) -> None:
     some = record("<image>\nRural?", "yes", "Ships?", "two")
-    line, (sample,) = show(reader, images, some), make_samples([some], reader, 2048, True)[0]
+    line, (sample,) = show(processor, images, some), make_samples([some], processor, 2048, True)[0]
     assert line.keys() == KEYS
     assert (line["input_ids"], line["labels"]) == (sample.encoded.input_ids, sample.encoded.labels)
     assert line["input_ids"].count(-200) == 1
@@ -50,21 +50,21 @@ def test_ids_and_labels_are_those_of_the_training_sample(reader: Reader, images:
     assert line["dropped"] is None
 
 
-def test_a_record_that_is_not_learned_says_why(reader: Reader, images: Path) -> None:
-    line = show(reader, images, record("<image>\nRural?", ""))
+def test_a_record_that_is_not_learned_says_why(processor: Processor, images: Path) -> None:
+    line = show(processor, images, record("<image>\nRural?", ""))
     assert line["dropped"] == "no answer to learn from; question with an empty answer"
     assert (line["input_ids"], line["labels"], line["prompt"], line["supervised_tokens"]) == ([], [], "", 0)
 
 
-def test_what_a_record_loses_is_counted(reader: Reader, images: Path) -> None:
-    line = show(reader, images, record("<image>\nRural?", "yes", "Ships?", ""))
+def test_what_a_record_loses_is_counted(processor: Processor, images: Path) -> None:
+    line = show(processor, images, record("<image>\nRural?", "yes", "Ships?", ""))
     assert line["dropped"] is None
     assert line["left_out"] == {"question with an empty answer": 1}
 
 
-def test_a_long_record_shows_its_samples_one_after_another(reader: Reader, images: Path) -> None:
+def test_a_long_record_shows_its_samples_one_after_another(processor: Processor, images: Path) -> None:
     some = record(*["How many ships are there in this picture?", "there are two ships"] * 30)
-    line, samples = show(reader, images, some, 400), make_samples([some], reader, 400, True)[0]
+    line, samples = show(processor, images, some, 400), make_samples([some], processor, 400, True)[0]
     assert len(samples) > 1
     assert line["parts"] == [len(sample.encoded.input_ids) for sample in samples]
     assert line["input_ids"] == [token for sample in samples for token in sample.encoded.input_ids]
@@ -72,16 +72,16 @@ def test_a_long_record_shows_its_samples_one_after_another(reader: Reader, image
     assert line["prompt"].count("A chat between") == line["input_ids"].count(-200) == len(samples)
 
 
-def test_a_missing_image_is_a_reason(reader: Reader, images: Path) -> None:
-    line = show(reader, images, record("<image>\nRural?", "yes", image="none.png"))
+def test_a_missing_image_is_a_reason(processor: Processor, images: Path) -> None:
+    line = show(processor, images, record("<image>\nRural?", "yes", image="none.png"))
     assert "none.png does not exist" in line["dropped"]
 
 
-def test_pixels_are_those_of_the_training_item(reader: Reader, images: Path, tmp_path: Path) -> None:
+def test_pixels_are_those_of_the_training_item(processor: Processor, images: Path, tmp_path: Path) -> None:
     some = record("<image>\nRural?", "yes")
-    Inspector(reader, images, Limit(2048, split=True), tmp_path / "pixels").show(some)
+    Inspector(processor, images, Limit(2048, split=True), tmp_path / "pixels").show(some)
     written = np.load(tmp_path / "pixels" / "LR_1.npy")
-    fed = SampleDataset(make_samples([some], reader, 2048, True)[0], images, reader)[0]["pixel_values"]
+    fed = SampleDataset(make_samples([some], processor, 2048, True)[0], images, processor)[0]["pixel_values"]
     assert (written.dtype, written.shape) == (np.float32, (3, 64, 64))
     assert torch.equal(torch.from_numpy(written), fed)
 
@@ -90,17 +90,17 @@ def test_pixels_are_those_of_the_training_item(reader: Reader, images: Path, tmp
     ("record_id", "name"),
     [("a b", "a b.npy"), ("../../up", "..%2F..%2Fup.npy"), ("/etc/x", "%2Fetc%2Fx.npy"), ("50%", "50%25.npy")],
 )
-def test_no_id_leaves_the_folder(reader: Reader, images: Path, tmp_path: Path, record_id: str, name: str) -> None:
+def test_no_id_leaves_the_folder(processor: Processor, images: Path, tmp_path: Path, record_id: str, name: str) -> None:
     folder = tmp_path / "below" / "pixels"
-    inspector = Inspector(reader, images, Limit(2048, split=True), folder)
+    inspector = Inspector(processor, images, Limit(2048, split=True), folder)
     inspector.show(record("<image>\nRural?", "yes", record_id=record_id))
     assert [path.name for path in (tmp_path / "below").rglob("*.npy")] == [name]
     assert (folder / name).is_file()
 
 
-def test_pixels_of_another_image_are_not_overwritten(reader: Reader, images: Path, tmp_path: Path) -> None:
+def test_pixels_of_another_image_are_not_overwritten(processor: Processor, images: Path, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(images / "b.png")
-    inspector = Inspector(reader, images, Limit(2048, split=True), tmp_path / "pixels")
+    inspector = Inspector(processor, images, Limit(2048, split=True), tmp_path / "pixels")
     for _ in range(2):
         inspector.show(record("<image>\nRural?", "yes"))
     with pytest.raises(DataError, match=r"LR_1\.npy holds other pixels"):
@@ -109,10 +109,10 @@ def test_pixels_of_another_image_are_not_overwritten(reader: Reader, images: Pat
 
 @pytest.mark.parametrize("pixels", [None, "pixels"])
 def test_an_image_that_cannot_be_read_is_a_reason(
-    reader: Reader, images: Path, tmp_path: Path, pixels: str | None
+    processor: Processor, images: Path, tmp_path: Path, pixels: str | None
 ) -> None:
     (images / "bad.png").write_bytes(b"no image")
-    inspector = Inspector(reader, images, Limit(2048, split=True), tmp_path / pixels if pixels else None)
+    inspector = Inspector(processor, images, Limit(2048, split=True), tmp_path / pixels if pixels else None)
     line = inspector.show(record("<image>\nRural?", "yes", image="bad.png"))
     assert "bad.png is no readable image" in line["dropped"]
     assert not list((tmp_path / "pixels").glob("*"))

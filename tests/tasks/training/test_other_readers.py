@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from support.locations import ORACLE, SUPPORT
 
 from tasks.files import read_json, write_json
-from tasks.merging.checkpoints import merge_checkpoint
-from tasks.merging.model_directory import Form
+from tasks.merging.merge import merge_checkpoint
+from tasks.merging.model_directory import MergeOptions
 from tasks.model.images import pixels_of
 from tasks.model.llava.prompt import encode_prompt
 from tasks.model.llava.tiny import create_tiny
@@ -166,7 +166,7 @@ def written(order_for: OrderFor, tmp_path_factory: pytest.TempPathFactory) -> di
             add(f"tuned in full and merged: {kind}", merge_checkpoint(base, tuned, root / f"{kind}-full").path)
     plain = root / "names of transformers 5"
     original = merge_checkpoint(
-        plain, root / f"training-{plain.name}-0" / "final", root / "llava", Form(layout="llava")
+        plain, root / f"training-{plain.name}-0" / "final", root / "llava", MergeOptions(layout="llava")
     )
     add("merged: original layout", merge_checkpoint(original.path, trained(original.path), root / "again").path)
     if ORACLE.is_dir():

@@ -9,7 +9,7 @@ import pytest
 from support.locations import ORACLE
 
 from tasks.model.llava.prompt import IMAGE_INDEX
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Processor, load_processor
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,
@@ -25,8 +25,8 @@ from tasks.training.samples import (
 
 
 @pytest.fixture(scope="module")
-def reader(tiny_model_dir: Path) -> Reader:
-    return load_reader(tiny_model_dir)
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)
 
 
 def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[str, Any]:
@@ -42,52 +42,52 @@ def long_record(rounds: int) -> dict[str, Any]:
     return record(*texts)
 
 
-def text_of(sample: Sample, reader: Reader) -> str:
-    return reader.tokenizer.decode([token for token in sample.encoded.input_ids if token != IMAGE_INDEX])
+def text_of(sample: Sample, processor: Processor) -> str:
+    return processor.tokenizer.decode([token for token in sample.encoded.input_ids if token != IMAGE_INDEX])
 
 
-def learned(sample: Sample, reader: Reader) -> list[str]:
+def learned(sample: Sample, processor: Processor) -> list[str]:
     """The answers that the labels hold."""
     ids = [label for label in sample.encoded.labels if label != -100]
-    return [part.strip() for part in reader.tokenizer.decode(ids).split("</s>") if part]
+    return [part.strip() for part in processor.tokenizer.decode(ids).split("</s>") if part]
 
 
-def test_a_record_is_one_sample(reader: Reader) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], reader, 2048, True)
-    assert [learned(sample, reader) for sample in samples] == [["yes", "two"]]
+def test_a_record_is_one_sample(processor: Processor) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], processor, 2048, True)
+    assert [learned(sample, processor) for sample in samples] == [["yes", "two"]]
     assert (samples[0].record_id, samples[0].image, dropped) == ("LR_1", "a.png", {})
-    assert samples[0].length == len(samples[0].encoded.input_ids) + reader.image_tokens - 1
+    assert samples[0].length == len(samples[0].encoded.input_ids) + processor.image_tokens - 1
 
 
-def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(reader: Reader) -> None:
-    samples, dropped = make_samples([long_record(60)], reader, 400, True)
+def test_a_long_record_is_cut_between_turns_and_nothing_is_lost(processor: Processor) -> None:
+    samples, dropped = make_samples([long_record(60)], processor, 400, True)
     assert len(samples) > 2
     assert all(sample.length <= 400 for sample in samples)
-    answers = [answer for sample in samples for answer in learned(sample, reader)]
+    answers = [answer for sample in samples for answer in learned(sample, processor)]
     assert answers == [f"there are {i} of them" for i in range(60)]
     assert dropped == {}
 
 
-def test_each_part_shows_the_image_and_begins_with_the_system_text(reader: Reader) -> None:
-    samples, _ = make_samples([long_record(60)], reader, 400, True)
+def test_each_part_shows_the_image_and_begins_with_the_system_text(processor: Processor) -> None:
+    samples, _ = make_samples([long_record(60)], processor, 400, True)
     for sample in samples:
         assert sample.encoded.input_ids.count(IMAGE_INDEX) == 1
-        assert text_of(sample, reader).startswith("<s>A chat between a curious user")
-        assert text_of(sample, reader).count("A chat between") == 1
+        assert text_of(sample, processor).startswith("<s>A chat between a curious user")
+        assert text_of(sample, processor).count("A chat between") == 1
 
 
-def test_parts_are_as_few_as_fit(reader: Reader) -> None:
-    samples, _ = make_samples([long_record(60)], reader, 400, True)
+def test_parts_are_as_few_as_fit(processor: Processor) -> None:
+    samples, _ = make_samples([long_record(60)], processor, 400, True)
     one_more = make_samples(
-        [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], reader, 400, True
+        [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], processor, 400, True
     )
-    room = one_more[0][0].length - make_samples([record("Ships?", "two")], reader, 400, True)[0][0].length
+    room = one_more[0][0].length - make_samples([record("Ships?", "two")], processor, 400, True)[0][0].length
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
 
 
-def test_without_splitting_a_long_record_is_cut_and_counted(reader: Reader) -> None:
-    samples, dropped = make_samples([long_record(60)], reader, 400, False)
-    whole = make_samples([long_record(60)], reader, 10_000, False)[0][0].encoded
+def test_without_splitting_a_long_record_is_cut_and_counted(processor: Processor) -> None:
+    samples, dropped = make_samples([long_record(60)], processor, 400, False)
+    whole = make_samples([long_record(60)], processor, 10_000, False)[0][0].encoded
     assert [sample.length for sample in samples] == [400]
     kept = len(samples[0].encoded.input_ids)
     assert samples[0].encoded.input_ids == whole.input_ids[:kept]
@@ -96,47 +96,47 @@ def test_without_splitting_a_long_record_is_cut_and_counted(reader: Reader) -> N
 
 
 @pytest.mark.parametrize("limit", [40, 140])
-def test_what_is_cut_before_its_first_answer_is_dropped_and_counted(reader: Reader, limit: int) -> None:
-    samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], reader, limit, False)
+def test_what_is_cut_before_its_first_answer_is_dropped_and_counted(processor: Processor, limit: int) -> None:
+    samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], processor, limit, False)
     assert (samples, dropped) == ([], {TOO_LONG: 1})
 
 
-def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(reader: Reader) -> None:
+def test_one_round_that_is_too_long_is_dropped_and_the_others_stay(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Tell all.", "ship " * 500, "Ships?", "two")
-    samples, dropped = make_samples([record(*texts)], reader, 400, True)
-    assert [learned(sample, reader) for sample in samples] == [["yes"], ["two"]]
+    samples, dropped = make_samples([record(*texts)], processor, 400, True)
+    assert [learned(sample, processor) for sample in samples] == [["yes"], ["two"]]
     assert dropped == {TOO_LONG: 1}
 
 
-def test_an_empty_answer_is_left_out_and_the_others_are_learned(reader: Reader) -> None:
+def test_an_empty_answer_is_left_out_and_the_others_are_learned(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Ships?", "", "Planes?", "one")
-    samples, dropped = make_samples([record(*texts)], reader, 2048, True)
-    assert learned(samples[0], reader) == ["yes", "one"]
-    assert "Ships?" not in text_of(samples[0], reader)
+    samples, dropped = make_samples([record(*texts)], processor, 2048, True)
+    assert learned(samples[0], processor) == ["yes", "one"]
+    assert "Ships?" not in text_of(samples[0], processor)
     assert dropped == {EMPTY_ANSWER: 1}
 
 
-def test_the_image_stays_when_its_own_round_is_left_out(reader: Reader) -> None:
-    samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], reader, 2048, True)
+def test_the_image_stays_when_its_own_round_is_left_out(processor: Processor) -> None:
+    samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
 
 
-def test_a_record_of_empty_answers_is_dropped_and_counted(reader: Reader) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], reader, 2048, True)
+def test_a_record_of_empty_answers_is_dropped_and_counted(processor: Processor) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], processor, 2048, True)
     assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
 
 
-def test_a_last_question_without_an_answer_is_counted(reader: Reader) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], reader, 2048, True)
-    assert learned(samples[0], reader) == ["yes"]
+def test_a_last_question_without_an_answer_is_counted(processor: Processor) -> None:
+    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], processor, 2048, True)
+    assert learned(samples[0], processor) == ["yes"]
     assert dropped == {UNANSWERED: 1}
 
 
 @pytest.mark.parametrize("roles", ["hhg", "hgg", "ghh"])
-def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Reader, roles: str) -> None:
+def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(processor: Processor, roles: str) -> None:
     good = record("<image>\nRural?", "yes")
-    samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], reader, 2048, True)
-    assert [learned(sample, reader) for sample in samples] == [["yes"]]
+    samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], processor, 2048, True)
+    assert [learned(sample, processor) for sample in samples] == [["yes"]]
     assert dropped == {WRONG_ROLES: 1}
 
 
@@ -149,38 +149,38 @@ def test_a_record_whose_roles_are_out_of_order_is_dropped_and_counted(reader: Re
     ],
     ids=["named nowhere", "named in two turns", "named twice and in an answer"],
 )
-def test_the_one_image_is_shown_once(reader: Reader, texts: tuple[str, ...]) -> None:
-    samples, _ = make_samples([record(*texts)], reader, 2048, True)
+def test_the_one_image_is_shown_once(processor: Processor, texts: tuple[str, ...]) -> None:
+    samples, _ = make_samples([record(*texts)], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
-    assert learned(samples[0], reader) == ["yes", "two"]
+    assert learned(samples[0], processor) == ["yes", "two"]
 
 
-def test_a_text_that_no_tokenizer_takes_is_counted(reader: Reader) -> None:
-    assert make_samples([record("<image>\nRural?", "yes \ud83d")], reader, 2048, True) == ([], {HALF_CHARACTER: 1})
+def test_a_text_that_no_tokenizer_takes_is_counted(processor: Processor) -> None:
+    assert make_samples([record("<image>\nRural?", "yes \ud83d")], processor, 2048, True) == ([], {HALF_CHARACTER: 1})
 
 
-def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(reader: Reader) -> None:
-    samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], reader, 2048, True)
-    assert [learned(sample, reader) for sample in samples] == [["yes"]]
-    assert "hello" not in text_of(samples[0], reader)
+def test_an_answer_before_the_first_question_is_left_out_as_the_reference_does(processor: Processor) -> None:
+    samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], processor, 2048, True)
+    assert [learned(sample, processor) for sample in samples] == [["yes"]]
+    assert "hello" not in text_of(samples[0], processor)
     assert dropped == {UNASKED: 1}
 
 
-def test_a_record_without_an_image_shows_none(reader: Reader) -> None:
-    samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], reader, 2048, True)
+def test_a_record_without_an_image_shows_none(processor: Processor) -> None:
+    samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], processor, 2048, True)
     assert IMAGE_INDEX not in samples[0].encoded.input_ids
-    assert "What is <image> in LLaVA?" in text_of(samples[0], reader)
+    assert "What is <image> in LLaVA?" in text_of(samples[0], processor)
 
 
-def test_the_image_stays_in_the_turn_that_names_it(reader: Reader) -> None:
-    samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], reader, 2048, True)
+def test_the_image_stays_in_the_turn_that_names_it(processor: Processor) -> None:
+    samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], processor, 2048, True)
     ids = samples[0].encoded.input_ids
-    assert "Hello" in reader.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
+    assert "Hello" in processor.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
 
 
 @pytest.fixture(scope="module")
-def original() -> Reader:
-    return load_reader(ORACLE / "models" / "tiny-llava-v1.5")
+def original() -> Processor:
+    return load_processor(ORACLE / "models" / "tiny-llava-v1.5")
 
 
 def truncated() -> dict[str, Any]:
@@ -189,7 +189,7 @@ def truncated() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", truncated())
 def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_answer(
-    original: Reader, name: str
+    original: Processor, name: str
 ) -> None:
     lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")
     case = next((case for case in map(json.loads, filter(None, lines)) if case["id"] == name), None)
@@ -198,10 +198,10 @@ def test_long_records_are_cut_as_the_reference_cuts_them_and_otherwise_lose_no_a
     golden = truncated()[name]
     for image_tokens in (16, 576):
         expected = golden[f"expanded_{image_tokens}"]
-        reader = replace(original, image_tokens=image_tokens)
-        cut, _ = make_samples([case], reader, 2048, split_long=False)
+        processor = replace(original, image_tokens=image_tokens)
+        cut, _ = make_samples([case], processor, 2048, split_long=False)
         assert sum(sample.encoded.supervised_tokens for sample in cut) == expected["n_supervised"]
         assert [sample.length for sample in cut] == ([expected["n"]] if cut else [])
-        split, dropped = make_samples([case], reader, 2048, split_long=True)
+        split, dropped = make_samples([case], processor, 2048, split_long=True)
         learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
         assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]

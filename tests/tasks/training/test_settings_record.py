@@ -8,8 +8,9 @@ import pytest
 
 from tasks.errors import OccupiedError
 from tasks.files import write_json
+from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
 from tasks.settings import ExperimentConfig
-from tasks.training.checkpoints import Origin, mark_complete, write_origin
+from tasks.training.checkpoints import mark_complete
 from tasks.training.job import TrainingOrder
 from tasks.training.settings_record import require_same_settings, settings_of, settings_of_order, trained_settings
 
@@ -28,7 +29,7 @@ def trained(training: Path, settings: dict[str, dict[str, Any]]) -> Path:
     """A complete checkpoint of these settings."""
     folder = training / "checkpoint-2"
     folder.mkdir(parents=True)
-    write_origin(folder, Origin("run", "toy", "order", "weights", "data", settings))
+    write_origin(folder, CheckpointOrigin("run", "toy", "order", "weights", "data", settings))
     mark_complete(folder, 2, "order")
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from tasks.model.configuration import require_model_config
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.preflight.memory_estimate import all_parameters, trained_parameters
 from tasks.preflight.model_shape import published_shape

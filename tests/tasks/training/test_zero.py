@@ -14,7 +14,7 @@ from support.locations import ORACLE
 from tasks.errors import TrainingError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
-from tasks.model.configured_base import model_digest
+from tasks.model.llava.configured_base import model_digest
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import ModelRef
 from tasks.storage.checkpoints.paths import archive_checkpoint

@@ -1,10 +1,13 @@
-"""Archives made to do harm, or broken on the way: each is refused in one sentence, and nothing of it stays."""
+"""Malicious and damaged archives are refused with a one-line message, and nothing of them is kept."""
 
 import bz2
 import gzip
 import io
+import json
 import lzma
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -13,16 +16,18 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.locations import REPO
+from support.rar_archives import RarEntry, write_rar
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
 OUT, LINK, DEVICE = "leads out of its folder", "holds a link", "device, pipe or socket"
 TWICE, MIXED, BOMB = "two entries for one name", "as a file and as a folder", "times its size"
 LOCKED, BROKEN = "is encrypted", "damaged or cut off"
-# what a small archive must not become
-LIMITS = Limits(ratio_from_bytes=1 << 20)
+# more than a small archive may unpack to
+LIMITS = ArchiveLimits(ratio_from_bytes=1 << 20)
 ZEROS = bytes(4 << 20)
 
 Build = Callable[[Path], None]
@@ -65,7 +70,7 @@ def through_a_link(path: Path) -> None:
 
 
 def sevened(name: str, data: bytes = b"data", password: str | None = None, hide: bool = False) -> Build:
-    """A 7z archive whose name is patched in: py7zr itself would not write a hostile one."""
+    """A 7z archive with a patched entry name: py7zr does not write hostile names."""
 
     def build(path: Path) -> None:
         with py7zr.SevenZipFile(path, "w", password=password, header_encryption=hide) as file:
@@ -104,7 +109,7 @@ def squeezed(compress: Callable[[bytes], bytes], share: float = 1) -> Callable[[
 
 
 def overlapping(whole: bytes) -> bytes:
-    """Repeat the directory's entry under other names: all share the bytes of one."""
+    """Repeat the directory entry under other names that share the bytes of one file."""
     start = whole.index(b"PK\x01\x02")
     entry, end = whole[start : whole.index(b"PK\x05\x06")], whole[whole.index(b"PK\x05\x06") :]
     entries = b"".join(entry.replace(b"name", b"n%03d" % number) for number in range(200))
@@ -113,7 +118,7 @@ def overlapping(whole: bytes) -> bytes:
 
 
 def flagged(whole: bytes) -> bytes:
-    """Set the bit that says encrypted in both headers of the only entry."""
+    """Set the encryption bit in both headers of the only entry."""
     changed = bytearray(whole)
     changed[6] |= 1
     changed[whole.index(b"PK\x01\x02") + 8] |= 1
@@ -197,20 +202,20 @@ def require_refused(tmp_path: Path, archive: Path, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_and_leaves_nothing(tmp_path, name):
+def test_hostile_archive_is_refused_and_leaves_nothing(tmp_path, name):
     build, message = HOSTILE[name]
     build(tmp_path / "bad.archive")
     require_refused(tmp_path, tmp_path / "bad.archive", message)
 
 
-def test_a_7z_archive_that_is_cut_is_refused(tmp_path):
+def test_cut_7z_archive_is_refused(tmp_path):
     sevened("a.jpg", bytes(range(256)) * 99)(tmp_path / "bad.7z")
     whole = (tmp_path / "bad.7z").read_bytes()
     (tmp_path / "bad.7z").write_bytes(whole[: len(whole) // 2])
     require_refused(tmp_path, tmp_path / "bad.7z", BROKEN)
 
 
-def test_a_7z_archive_with_a_symlink_is_refused(tmp_path):
+def test_7z_archive_with_a_symlink_is_refused(tmp_path):
     (tmp_path / "link").symlink_to("/etc/passwd")
     with py7zr.SevenZipFile(tmp_path / "bad.7z", "w") as file:
         file.write(tmp_path / "link", "link")
@@ -233,14 +238,32 @@ def test_a_7z_archive_with_a_symlink_is_refused(tmp_path):
         ({"name": "FIRST.jpg"}, TWICE),
     ],
 )
-def test_a_hostile_rar_archive_is_refused_and_leaves_nothing(tmp_path, make_rar, rar_entry, changes, message):
-    archive = make_rar(tmp_path / "bad.rar", [rar_entry("first.jpg", b"whole"), rar_entry(**changes)])
+def test_hostile_rar_archive_is_refused_and_leaves_nothing(tmp_path, changes, message):
+    archive = write_rar(tmp_path / "bad.rar", [RarEntry("first.jpg", b"whole"), RarEntry(**changes)])
     require_refused(tmp_path, archive, message)
 
 
 @pytest.mark.parametrize("left", [9, 30])
-def test_a_rar_archive_that_is_cut_is_refused(tmp_path, make_rar, rar_entry, left):
-    entries = [rar_entry(f"{number}.jpg", b"x" * 40) for number in range(3)]
-    archive = make_rar(tmp_path / "bad.rar", entries)
+def test_cut_rar_archive_is_refused(tmp_path, left):
+    entries = [RarEntry(f"{number}.jpg", b"x" * 40) for number in range(3)]
+    archive = write_rar(tmp_path / "bad.rar", entries)
     archive.write_bytes(archive.read_bytes()[:-left])
     require_refused(tmp_path, archive, BROKEN)
+
+
+PROGRAM = REPO / "tests" / "benchmarks" / "hostile_archives.py"
+KINDS = ("zip", "tar", "tar of gnu", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "7z", "rar")
+MUTATIONS = 60
+MEMORY_MIB = 600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_archive_is_refused_or_unpacked_correctly(kind):
+    command = [sys.executable, str(PROGRAM), kind, str(MUTATIONS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == 0, found["first_wrong"]
+    assert found["refused"] + found["unpacked"] >= MUTATIONS - 1 and found["refused"]
+    assert found["growth_mib"] < MEMORY_MIB

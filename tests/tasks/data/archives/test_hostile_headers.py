@@ -1,4 +1,4 @@
-"""Archives whose headers lie or never end: refused by what they declare, and read with bounded memory."""
+"""Archives with false or endless headers are refused, and read with bounded memory."""
 
 import lzma
 import struct
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.rar_archives import RarEntry, write_rar
 
-from tasks.data.archives.admission import Limits
+from tasks.data.archives.entries import ArchiveLimits
 from tasks.data.archives.unpacking import unpack
 from tasks.errors import DataError
 
-LIMITS = Limits(entries=1000, name_characters=20_000, header_bytes=1 << 20, ratio_from_bytes=1 << 20)
+LIMITS = ArchiveLimits(entries=1000, name_characters=20_000, header_bytes=1 << 20, ratio_from_bytes=1 << 20)
 HUGE = 2 << 30
-# what an interpreter with the readers takes, and far less than what any of these archives asks for
+# enough for an interpreter with the readers, and far less than any of these archives asks for
 MEMORY_BYTES = 400 << 20
 UNPACK = """
 import resource, sys
@@ -34,14 +35,14 @@ except DataError as error:
 
 
 def block(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "") -> bytes:
-    """A header as it stands in a tar, of whatever size it claims."""
+    """A header block of a tar archive that declares any size."""
     info = tarfile.TarInfo(name)
     info.type, info.size, info.linkname = kind, size, link
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def pax(kind: bytes = tarfile.XHDTYPE, **values: str) -> bytes:
-    """A pax header with some values; a dot in a keyword is written as two underscores."""
+    """A pax header; two underscores in a keyword become a dot."""
     body = b""
     for key, value in values.items():
         line = f" {key.replace('__', '.')}={value}\n"
@@ -56,7 +57,7 @@ def padded(data: bytes) -> bytes:
 
 FILE = block("a.jpg", size=4) + padded(b"data")
 SPARSE = {"GNU__sparse__major": "1", "GNU__sparse__minor": "0", "GNU__sparse__name": "a", "GNU__sparse__realsize": "9"}
-SIZES = "two different sizes"
+SIZES = "declares two sizes"
 MANY_LINKS = b"".join(block(f"{n}", tarfile.LNKTYPE, link="a") for n in range(500))
 TARS: dict[str, tuple[bytes, str]] = {
     "negative size": (block("a", size=-512) + FILE, "negative"),
@@ -80,7 +81,7 @@ TARS: dict[str, tuple[bytes, str]] = {
     "headers upon headers": (b"".join(pax(comment="x" * 2000) + block(f"{n}") for n in range(500)), "headers of more"),
     "headers of all": (
         b"".join(pax(tarfile.XGLTYPE, **{f"k{n}": "x" * 9000}) + block(f"{n}") for n in range(5)),
-        "headers for all files",
+        "global headers",
     ),
     "folders": (b"".join(block(f"d{n}", tarfile.DIRTYPE) for n in range(1001)), "more than 1000 files and folders"),
     "one folder again and again": (block("d", tarfile.DIRTYPE) * 1001, "more than 1000 files and folders"),
@@ -100,40 +101,40 @@ TARS: dict[str, tuple[bytes, str]] = {
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[[Path, str], None]:
-    """A function that holds an archive to be refused with a message, and to leave nothing."""
+    """A function that requires an archive to be refused with a message and to leave nothing."""
 
-    def hold(archive: Path, message: str) -> None:
+    def require(archive: Path, message: str) -> None:
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(DataError, match=message) as refusal:
             unpack(archive, tmp_path / "out", LIMITS)
         assert "\n" not in str(refusal.value)
         assert sorted(tmp_path.rglob("*")) == before
 
-    return hold
+    return require
 
 
 @pytest.mark.parametrize("compress", [bytes, lzma.compress], ids=["tar", "tar.xz"])
 @pytest.mark.parametrize("name", TARS)
-def test_a_tar_whose_headers_lie_or_never_end_is_refused(tmp_path, refused, name, compress):
+def test_tar_with_false_or_endless_headers_is_refused(tmp_path, refused, name, compress):
     content, message = TARS[name]
     (tmp_path / "bad.tar").write_bytes(compress(content + bytes(1024)))
     refused(tmp_path / "bad.tar", message)
 
 
-def test_what_a_hard_link_says_of_its_size_means_nothing(tmp_path):
+def test_size_in_the_header_of_a_hard_link_is_ignored(tmp_path):
     (tmp_path / "a.tar").write_bytes(FILE + block("b.jpg", tarfile.LNKTYPE, 1 << 40, "a.jpg") + bytes(1024))
     assert unpack(tmp_path / "a.tar", tmp_path / "out", LIMITS).total_bytes == 8
     assert (tmp_path / "out" / "b.jpg").read_bytes() == b"data"
 
 
-def test_a_zip_of_too_many_folders_is_refused(tmp_path, refused):
+def test_zip_with_too_many_folders_is_refused(tmp_path, refused):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
         for number in range(1001):
             file.mkdir(f"{number}")
     refused(tmp_path / "bad.zip", "more than 1000 files and folders")
 
 
-def test_a_zip_whose_directory_is_of_gigabytes_is_refused_before_it_is_read(tmp_path, refused):
+def test_zip_with_a_directory_of_gigabytes_is_refused_before_it_is_read(tmp_path, refused):
     with (tmp_path / "bad.zip").open("wb") as file:
         file.write(b"PK\x03\x04")
         file.truncate(HUGE)
@@ -142,22 +143,22 @@ def test_a_zip_whose_directory_is_of_gigabytes_is_refused_before_it_is_read(tmp_
     refused(tmp_path / "bad.zip", "has a directory of more than")
 
 
-def test_a_zip_whose_first_entry_lies_before_its_start_is_refused(tmp_path, refused):
+def test_zip_with_an_entry_before_its_start_is_refused(tmp_path, refused):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
         file.writestr("a", bytes(200))
     whole = (tmp_path / "bad.zip").read_bytes()
-    # what is cut out of the data moves all that zipfile looks for, to a negative place that the system refuses
+    # removing data shifts all offsets: zipfile seeks to a negative one, which the system refuses
     (tmp_path / "bad.zip").write_bytes(whole[:50] + whole[150:])
     refused(tmp_path / "bad.zip", "damaged or cut off")
 
 
-def test_a_zip_packed_by_a_method_without_a_memory_limit_is_refused(tmp_path, refused):
+def test_zip_method_without_a_memory_limit_is_refused(tmp_path, refused):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a", b"data")
-    refused(tmp_path / "bad.zip", "by a method that is not read here")
+    refused(tmp_path / "bad.zip", "unsupported compression method")
 
 
-def test_a_7z_of_too_many_folders_is_refused(tmp_path, refused):
+def test_7z_with_too_many_folders_is_refused(tmp_path, refused):
     (tmp_path / "d").mkdir()
     with py7zr.SevenZipFile(tmp_path / "bad.7z", "w") as file:
         for number in range(1001):
@@ -165,12 +166,12 @@ def test_a_7z_of_too_many_folders_is_refused(tmp_path, refused):
     refused(tmp_path / "bad.7z", "more than 1000 files and folders")
 
 
-def test_a_rar_of_too_many_folders_on_the_way_is_refused(tmp_path, refused, make_rar, rar_entry):
-    entries = [rar_entry(f"{number}/a/b.jpg", b"x") for number in range(400)]
-    refused(make_rar(tmp_path / "bad.rar", entries), "more than 1000 files and folders")
+def test_rar_with_too_many_implied_folders_is_refused(tmp_path, refused):
+    entries = [RarEntry(f"{number}/a/b.jpg", b"x") for number in range(400)]
+    refused(write_rar(tmp_path / "bad.rar", entries), "more than 1000 files and folders")
 
 
-def test_an_xz_that_asks_for_much_memory_is_refused(tmp_path, refused):
+def test_xz_that_needs_much_memory_is_refused(tmp_path, refused):
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
     squeezed = lzma.compress(FILE, lzma.FORMAT_XZ, filters=filters, check=lzma.CHECK_CRC32)
     # the dictionary's size is one byte of the block's header, which carries its own checksum
@@ -184,7 +185,7 @@ def test_an_xz_that_asks_for_much_memory_is_refused(tmp_path, refused):
 
 
 def endless(start: bytes) -> Callable[[Path], None]:
-    """A gzipped tar that goes on for 2 GB behind its start, of which each 10 MB are 10 kB in the file."""
+    """A gzipped tar whose start is followed by 2 GB, 10 kB in the file per 10 MB."""
 
     def build(path: Path) -> None:
         import gzip
@@ -205,7 +206,7 @@ def endless(start: bytes) -> Callable[[Path], None]:
     ],
     ids=["pax", "long name", "sparse map"],
 )
-def test_a_header_of_gigabytes_is_refused_in_little_memory(tmp_path, start):
+def test_header_of_gigabytes_is_refused_with_bounded_memory(tmp_path, start):
     endless(start)(tmp_path / "bad.tar.gz")
     command = [sys.executable, "-c", UNPACK, str(tmp_path / "bad.tar.gz"), str(tmp_path / "out"), str(MEMORY_BYTES)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

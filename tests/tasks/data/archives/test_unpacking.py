@@ -5,10 +5,10 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.rar_archives import RarEntry, write_rar
 
-from tasks.data.archives.admission import Limits
-from tasks.data.archives.reading import Unpacked
-from tasks.data.archives.unpacking import archive_kind, unpack
+from tasks.data.archives.entries import ArchiveLimits
+from tasks.data.archives.unpacking import UnpackedCounts, archive_kind, unpack
 from tasks.errors import DataError
 
 FILES = {"set/a/1.jpg": b"one" * 500, "set/b/2.jpg": b"two", "set/empty.txt": b"", "naïve name.txt": b"3"}
@@ -67,16 +67,16 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_each_kind_is_known_by_its_content_and_unpacked_whole(tmp_path, kind):
+def test_each_kind_is_recognised_by_content_and_unpacked(tmp_path, kind):
     archive = MAKERS[kind](laid_out(tmp_path / "source"), tmp_path / "any name")
     assert archive_kind(archive) == kind
-    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), len(FILES) + FOLDERS, TOTAL)
+    assert unpack(archive, tmp_path / "out") == UnpackedCounts(len(FILES), len(FILES) + FOLDERS, TOTAL)
     assert content(tmp_path / "out") == FILES
 
 
-def test_a_rar_archive_is_unpacked_whole(tmp_path, make_rar, rar_entry):
-    archive = make_rar(tmp_path / "a.rar", [rar_entry(name, data) for name, data in FILES.items()])
-    assert unpack(archive, tmp_path / "out") == Unpacked(len(FILES), len(FILES) + FOLDERS, TOTAL)
+def test_rar_archive_is_unpacked(tmp_path):
+    archive = write_rar(tmp_path / "a.rar", [RarEntry(name, data) for name, data in FILES.items()])
+    assert unpack(archive, tmp_path / "out") == UnpackedCounts(len(FILES), len(FILES) + FOLDERS, TOTAL)
     assert content(tmp_path / "out") == FILES
 
 
@@ -90,7 +90,7 @@ def test_many_files_are_unpacked_by_several_processes(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_share_of_many_files_leaves_nothing(tmp_path):
+def test_damage_in_one_share_leaves_nothing(tmp_path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
         for number in range(10_050):
             file.writestr(f"{number}.txt", f"content {number}")
@@ -101,7 +101,7 @@ def test_a_damaged_share_of_many_files_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["many.zip"]
 
 
-def test_a_file_that_tar_stores_once_under_two_names_comes_out_twice(tmp_path):
+def test_tar_hard_link_is_unpacked_as_a_file(tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "1.jpg").write_bytes(b"same")
     os.link(tmp_path / "source" / "1.jpg", tmp_path / "source" / "2.jpg")
@@ -111,7 +111,7 @@ def test_a_file_that_tar_stores_once_under_two_names_comes_out_twice(tmp_path):
     assert content(tmp_path / "out") == {"s/1.jpg": b"same", "s/2.jpg": b"same"}
 
 
-def test_an_existing_folder_is_left_as_it_is(tmp_path):
+def test_existing_folder_is_not_changed(tmp_path):
     archive = make_zip(laid_out(tmp_path / "source"), tmp_path / "a.zip")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
@@ -120,8 +120,8 @@ def test_an_existing_folder_is_left_as_it_is(tmp_path):
     assert content(tmp_path / "out") == {"mine.txt": b"mine"}
 
 
-@pytest.mark.parametrize("limits", [Limits(entries=3), Limits(total_bytes=TOTAL - 1)])
-def test_an_archive_beyond_the_limits_is_refused(tmp_path, limits):
+@pytest.mark.parametrize("limits", [ArchiveLimits(entries=3), ArchiveLimits(total_bytes=TOTAL - 1)])
+def test_archive_beyond_the_limits_is_refused(tmp_path, limits):
     archive = make_tar(laid_out(tmp_path / "source"), tmp_path / "a.tar")
     with pytest.raises(DataError, match="if you trust it"):
         unpack(archive, tmp_path / "out", limits)
@@ -129,12 +129,12 @@ def test_an_archive_beyond_the_limits_is_refused(tmp_path, limits):
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_archive_is_refused(tmp_path, data):
+def test_file_that_is_not_an_archive_is_refused(tmp_path, data):
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(DataError, match="no zip, tar, rar or 7z"):
+    with pytest.raises(DataError, match="not a zip, tar, rar or 7z"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_a_missing_archive_is_named(tmp_path):
-    with pytest.raises(DataError, match="is no file"):
+def test_missing_archive_is_named(tmp_path):
+    with pytest.raises(DataError, match="is not a file"):
         unpack(tmp_path / "none.zip", tmp_path / "out")

@@ -10,13 +10,13 @@ from tasks.errors import DataError
 
 
 def record(number: int, image: str, *texts: str) -> dict:
-    turns = [{"from": ("human", "gpt")[place % 2], "value": text} for place, text in enumerate(texts)]
+    turns = [{"from": ("human", "gpt")[position % 2], "value": text} for position, text in enumerate(texts)]
     return {"id": str(number), "image": image, "conversations": turns}
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Training and test with one image in both under two names, one copy, and two that are clean."""
+    """Training and test set: one image in both under two names, one copy, two clean images."""
     for number in range(5):
         values = np.random.default_rng(number).integers(0, 220, (6, 6, 3), dtype=np.uint8)
         image = Image.fromarray(values).resize((80, 80), Image.Resampling.BICUBIC)
@@ -58,52 +58,52 @@ def test_copies_across_sets_and_sources_are_reported(folder):
     assert found["pairs_across_sets"] == found["pairs_across_sources"] == 1
 
 
-def test_the_report_says_which_test_images_are_clean(folder):
+def test_report_lists_the_clean_test_images(folder):
     test = audit(folder).findings["test_images"]
     assert test["leaking"] == ["NWPU/NWPU_images/a/0.jpg", "RSICD/images/1.jpg"]
     assert (test["images"], test["clean"]) == (5, 3)
     assert test["by_source"]["NWPU"] == {"images": 2, "clean": 1}
 
 
-def test_texts_that_stand_in_training_are_counted_by_source(folder):
+def test_texts_repeated_in_training_are_counted_by_source(folder):
     found = audit(folder).findings
     assert found["captions"]["NWPU"] == {"number": 2, "in_training": 2, "share": 1.0}
     assert found["captions"]["RSICD"] == {"number": 2, "in_training": 0, "share": 0.0}
     assert found["question_answer_pairs"]["LR"] == {"number": 2, "in_training": 1, "share": 0.5}
 
 
-def test_the_clean_part_of_the_test_is_a_test_set(folder):
+def test_clean_part_is_written_as_a_test_set(folder):
     clean = json.loads(audit(folder).clean_test.read_text())
     assert [one["id"] for one in clean] == ["5", "6", "7", "8"]
     manifest = json.loads((folder / "out" / "clean_test.manifest.json").read_text())
-    assert manifest["dropped"] == {"shows the same as an image of the training set": 2}
+    assert manifest["dropped"] == {"image is a near-duplicate of a training image": 2}
 
 
-def test_without_sets_only_images_are_compared(folder):
+def test_audit_without_sets_compares_images_only(folder):
     audited = audit(folder, sets=False)
     assert audited.clean_test is None and "captions" not in audited.findings
     assert len(audited.findings["pairs"]) == 1
 
 
-def test_the_page_shows_the_pairs(folder):
+def test_page_shows_the_pairs(folder):
     page = audit(folder).page.read_text()
     assert page.count("data:image/jpeg") == 2 and "3 of 5 test images are clean" in page
 
 
-def test_the_same_again_gives_the_same(folder):
+def test_repeated_audit_gives_the_same_report(folder):
     first = audit(folder).report.read_bytes()
     assert audit(folder).report.read_bytes() == first
 
 
-def test_a_folder_of_the_user_is_not_written_to(folder):
+def test_user_folder_is_not_written_to(folder):
     (folder / "out").mkdir()
     (folder / "out" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="is no audit"):
+    with pytest.raises(DataError, match="is not an audit"):
         audit(folder)
     assert [path.name for path in (folder / "out").iterdir()] == ["notes.txt"]
 
 
-def test_a_folder_without_sets_is_named(folder):
+def test_folder_without_sets_is_named(folder):
     (folder / "sets" / "data_test.json").unlink()
-    with pytest.raises(DataError, match=r"has no data_train\.json and data_test\.json"):
+    with pytest.raises(DataError, match=r"lacks data_train\.json or data_test\.json"):
         audit(folder)

@@ -5,9 +5,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from support.locations import REAL
 
-from tasks.data.duplicates.near_duplicates import Pair, find_pairs, groups_of
-from tasks.data.image_checks import ImageState
-from tasks.data.image_files import look_at_images
+from tasks.data.duplicates.near_duplicates import Pair, find_pairs, group_leaders
+from tasks.data.image_checks import ImageState, check_images
 
 REAL_IMAGENES = REAL / "imagenes"
 COPIES = {
@@ -38,57 +37,57 @@ def pair(first: str, second: str) -> Pair:
 
 
 @pytest.mark.parametrize("change", COPIES)
-def test_a_copy_is_found(tmp_path, change):
+def test_copy_is_found(tmp_path, change):
     for number in range(20):
         drawn(number).save(tmp_path / f"{number}.png")
         COPIES[change](drawn(number)).save(tmp_path / f"{number}_copy.jpg", quality=60)
     names = [path.name for path in sorted(tmp_path.iterdir())]
-    found = {frozenset((one.first, one.second)) for one in find_pairs(look_at_images(tmp_path, names, True))}
+    found = {frozenset((one.first, one.second)) for one in find_pairs(check_images(tmp_path, names, True))}
     assert found == {frozenset((f"{number}.png", f"{number}_copy.jpg")) for number in range(20)}
 
 
 @pytest.mark.parametrize("change", OTHERS)
-def test_a_flipped_or_turned_image_is_no_copy(tmp_path, change):
+def test_flipped_or_rotated_image_is_not_a_copy(tmp_path, change):
     for number in range(20):
         drawn(number).save(tmp_path / f"{number}.png")
         OTHERS[change](drawn(number)).save(tmp_path / f"{number}_other.png")
     names = [path.name for path in sorted(tmp_path.iterdir())]
-    assert find_pairs(look_at_images(tmp_path, names, True)) == []
+    assert find_pairs(check_images(tmp_path, names, True)) == []
 
 
-def test_equal_files_are_identical_and_paired_with_the_first_only(tmp_path):
+def test_equal_files_are_paired_with_the_first_only(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         drawn(1).save(tmp_path / name)
-    found = find_pairs(look_at_images(tmp_path, ["a.png", "b.png", "c.png"], True))
+    found = find_pairs(check_images(tmp_path, ["a.png", "b.png", "c.png"], True))
     assert [(one.first, one.second, one.identical) for one in found] == [
         ("a.png", "b.png", True),
         ("a.png", "c.png", True),
     ]
 
 
-def test_blank_images_of_two_greys_are_not_the_same(tmp_path):
+def test_blank_images_of_two_greys_are_not_duplicates(tmp_path):
     for grey in (10, 200):
         Image.new("L", (50, 50), grey).save(tmp_path / f"{grey}.png")
-    assert find_pairs(look_at_images(tmp_path, ["10.png", "200.png"], True)) == []
+    assert find_pairs(check_images(tmp_path, ["10.png", "200.png"], True)) == []
 
 
-def test_broken_images_are_left_out():
+def test_broken_images_are_ignored():
     assert (
         find_pairs({"a": ImageState("image file missing"), "b": ImageState("image cannot be read", sha256="0")}) == []
     )
 
 
-def test_one_outline_with_other_detail_is_not_the_same(tmp_path):
+def test_same_outline_with_other_detail_is_not_a_duplicate(tmp_path):
     for number in range(20):
         outline = np.random.default_rng(number).integers(60, 200, (4, 4)).repeat(24, 0).repeat(24, 1)
         for name in "ab":
             detail = np.random.default_rng([number, ord(name)]).integers(-25, 25, (32, 32)).repeat(3, 0).repeat(3, 1)
             Image.fromarray((outline + detail).astype(np.uint8)).save(tmp_path / f"{number}{name}.png")
     names = [path.name for path in sorted(tmp_path.iterdir())]
-    assert find_pairs(look_at_images(tmp_path, names, True)) == []
+    assert find_pairs(check_images(tmp_path, names, True)) == []
 
 
-def test_a_copy_is_found_where_brightening_left_little(tmp_path):
+def test_copy_is_found_though_brightening_clipped_most_pixels(tmp_path):
     for number in range(20):
         bright = Image.fromarray((120 + np.asarray(drawn(number)) // 2).astype(np.uint8))
         bright.save(tmp_path / f"{number}.png")
@@ -96,12 +95,12 @@ def test_a_copy_is_found_where_brightening_left_little(tmp_path):
         assert np.mean(np.asarray(white).min(axis=2) == 255) > 0.5
         white.save(tmp_path / f"{number}_copy.jpg", quality=80)
     names = [path.name for path in sorted(tmp_path.iterdir())]
-    found = {frozenset((one.first, one.second)) for one in find_pairs(look_at_images(tmp_path, names, True))}
+    found = {frozenset((one.first, one.second)) for one in find_pairs(check_images(tmp_path, names, True))}
     assert found == {frozenset((f"{number}.png", f"{number}_copy.jpg")) for number in range(20)}
 
 
-def test_groups_join_what_is_the_same_by_way_of_others():
-    groups = groups_of(["a", "b", "c", "d", "e"], [pair("d", "c"), pair("b", "d")])
+def test_groups_join_indirect_duplicates():
+    groups = group_leaders(["a", "b", "c", "d", "e"], [pair("d", "c"), pair("b", "d")])
     assert groups == {"a": "a", "b": "b", "c": "b", "d": "b", "e": "e"}
 
 
@@ -121,7 +120,7 @@ PLANTED: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
 
 
 @pytest.mark.slow
-def test_all_planted_copies_are_found_among_real_images_and_nothing_else(tmp_path):
+def test_exactly_the_planted_copies_are_found_among_real_images(tmp_path):
     if not REAL_IMAGENES.is_dir():
         pytest.skip("golden values not present")
     names = [path.relative_to(REAL_IMAGENES).as_posix() for path in sorted(REAL_IMAGENES.rglob("*")) if path.is_file()]
@@ -133,14 +132,12 @@ def test_all_planted_copies_are_found_among_real_images_and_nothing_else(tmp_pat
         for kind, (change, quality) in {**PLANTED, **others}.items():
             copy = f"{name.replace('/', '_')} {kind}.jpg"
             change(image).save(tmp_path / copy, quality=quality)
-            # a flipped image is one of its own
+            # a flipped image is not a duplicate
             origin[copy] = f"{name} {kind}" if kind in OTHERS else name
             if kind in PLANTED:
                 wanted.add(frozenset((name, copy)))
-    states = {
-        **look_at_images(REAL_IMAGENES, names, True),
-        **look_at_images(tmp_path, sorted(set(origin) - set(names)), True),
-    }
+    copies = sorted(set(origin) - set(names))
+    states = {**check_images(REAL_IMAGENES, names, True), **check_images(tmp_path, copies, True)}
     pairs = find_pairs(states)
     assert len(wanted) == 66 * len(PLANTED)
     assert wanted - {frozenset((one.first, one.second)) for one in pairs} == set()

@@ -1,5 +1,12 @@
-"""A real HTTP server that misbehaves on request."""
+from collections.abc import Iterator
 
-from support.misbehaving_server import server
+import pytest
+from support.faulty_server import FaultyServer
 
-__all__ = ["server"]
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    """A faulty HTTP server."""
+    running = FaultyServer()
+    yield running
+    running.close()

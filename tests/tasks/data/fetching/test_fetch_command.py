@@ -1,4 +1,4 @@
-"""`rsvlm data fetch` in a process of its own: past a bad server, past a kill, and with a person's help."""
+"""`rsvlm data fetch` in a child process: with a faulty server, after a kill, and with a person's help."""
 
 import io
 import json
@@ -33,13 +33,13 @@ PROGRESS = ("instructions", "nwpu", "rsicd", "lr", "dota-1", "dota-2", "dota-3")
 
 
 def image(name: str) -> bytes:
-    """Bytes that no archive makes smaller."""
+    """Incompressible bytes."""
     return name.encode() + os.urandom(IMAGE_BYTES)
 
 
 @pytest.fixture
 def images() -> dict[str, bytes]:
-    """What all sources hold, by the path that records have."""
+    """The images of all sources, by their path in records."""
     names = [pattern.format(number) for pattern in FOLDERS.values() for number in range(IMAGES)]
     return {name: image(name) for name in names}
 
@@ -85,9 +85,9 @@ def start(prefect_server: Path, tmp_path: Path) -> Callable[..., "subprocess.Pop
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    said, _ = process.communicate(timeout=FETCH_ENDS_S)
-    assert process.returncode == 0, said
-    return said
+    output, _ = process.communicate(timeout=FETCH_ENDS_S)
+    assert process.returncode == 0, output
+    return output
 
 
 def laid_out(root: Path) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def laid_out(root: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_all_sources_come_from_a_server_that_fails_in_every_way(server, start, images, tmp_path):
+def test_all_sources_are_fetched_from_a_faulty_server(server, start, images, tmp_path):
     nwpu, rsicd, lr = zipped(of(images, "NWPU")), tarred(of(images, "RSICD")), zipped(of(images, "LR"))
     dota = [*of(images, "DOTA").items()]
     parts = [zipped(dict(dota[number::3])) for number in range(3)]
@@ -114,9 +114,9 @@ def test_all_sources_come_from_a_server_that_fails_in_every_way(server, start, i
     mirrors = [word for name, path in names for word in ("--mirror", f"{name}={server.url(path)}")]
 
     before = datetime.now(UTC)
-    said = finish(start(*mirrors))
+    output = finish(start(*mirrors))
     for name in FOLDERS:
-        assert f"{name}: {IMAGES} images, 0 that records ask for are missing" in said
+        assert f"{name}: {IMAGES} images, 0 images of records are missing" in output
     assert laid_out(tmp_path / "data") == images
     assert progress_shown_since(before) == {f"fetch-{name}": 100 for name in PROGRESS}
     assert not any(served.acts for served in server.files.values())
@@ -126,7 +126,7 @@ def test_all_sources_come_from_a_server_that_fails_in_every_way(server, start, i
 
 
 def progress_shown_since(start: datetime) -> dict[str, float]:
-    """The progress that Prefect shows, by its artifact's key; other tests have shown theirs on the same server."""
+    """The progress artifacts since `start` by key; other tests use the same server."""
     from prefect.settings import PREFECT_API_URL
 
     found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={}).json()
@@ -134,7 +134,7 @@ def progress_shown_since(start: datetime) -> dict[str, float]:
     return {one["key"]: one["data"] for one in shown}
 
 
-def test_a_killed_fetch_goes_on_where_it_was(server, start, images, tmp_path):
+def test_killed_fetch_resumes(server, start, images, tmp_path):
     (tmp_path / "raw.json").write_bytes(records_of(of(images, "NWPU") | of(images, "LR")))
     whole = {name: zipped(of(images, name)) for name in ("NWPU", "LR")}
     before_kill = {name: 7 * len(content) // 10 for name, content in whole.items()}
@@ -164,14 +164,14 @@ def test_a_killed_fetch_goes_on_where_it_was(server, start, images, tmp_path):
 def size_of_part(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*.part"):
-        # what is written beside is renamed when it is whole
+        # the temporary file is renamed when it is complete
         with suppress(FileNotFoundError):
             size += path.stat().st_size
     return size
 
 
 def waiting_run(process: "subprocess.Popen[str]", leaves: bool) -> Any:
-    """The flow run that waits for a person, once there is one; its process stays, or leaves meanwhile."""
+    """Wait for the flow run that waits for a person; its process stays, or ends for a suspended run."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
 
@@ -186,7 +186,7 @@ def waiting_run(process: "subprocess.Popen[str]", leaves: bool) -> Any:
 
 
 def asked_for(run: Any) -> dict[str, Any]:
-    """The fields of the form that a waiting run shows."""
+    """The fields of a waiting run's form."""
     from prefect.settings import PREFECT_API_URL
 
     key = run.state.state_details.run_input_keyset["schema"]
@@ -195,32 +195,32 @@ def asked_for(run: Any) -> dict[str, Any]:
     return dict(fields)
 
 
-def give(run: Any, **places: str) -> None:
+def give(run: Any, **paths: str) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        client.resume_flow_run(run.id, run_input=places)
+        client.resume_flow_run(run.id, run_input=paths)
 
 
 @pytest.fixture
 def ucm(tmp_path: Path) -> SimpleNamespace:
-    """A data folder's records of a source that only a person can have, and its archive."""
+    """A data folder with records of a source that must be downloaded by hand, and its archive."""
     name = "UCM/images/1.jpg"
     (tmp_path / "raw.json").write_bytes(records_of({name: b""}))
     (tmp_path / "UCM.zip").write_bytes(zipped({name: b"image"}))
     return SimpleNamespace(records=str(tmp_path / "raw.json"), archive=str(tmp_path / "UCM.zip"), name=name)
 
 
-def test_a_run_waits_for_what_only_a_person_can_have_and_goes_on(start, ucm, tmp_path):
+def test_run_waits_for_a_path_and_continues(start, ucm, tmp_path):
     process = start("--sources", "UCM", "--archive", f"instructions={ucm.records}")
     run = waiting_run(process, leaves=False)
     assert asked_for(run)["UCM"]["description"].startswith("UCM: download https://")
     give(run, UCM=ucm.archive)
-    assert "UCM: 1 images, 0 that records ask for are missing" in finish(process)
+    assert "UCM: 1 images, 0 images of records are missing" in finish(process)
     assert laid_out(tmp_path / "data") == {ucm.name: b"image"}
 
 
-def test_a_run_of_a_deployment_leaves_its_machine_while_it_waits(prefect_server, ucm, tmp_path):
+def test_waiting_deployment_run_releases_its_machine(prefect_server, ucm, tmp_path):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
 

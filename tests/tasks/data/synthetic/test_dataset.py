@@ -66,12 +66,12 @@ def overlap(one: Thing, other: Thing) -> bool:
     return a[0] < b[2] - 1e-6 and b[0] < a[2] - 1e-6 and a[1] < b[3] - 1e-6 and b[1] < a[3] - 1e-6
 
 
-def test_the_same_seed_gives_the_same_bytes(sample, tmp_path):
+def test_same_seed_gives_the_same_bytes(sample, tmp_path):
     draw_sample(tmp_path / "again", SMALL)
     assert bytes_below(tmp_path / "again") == bytes_below(sample)
 
 
-def test_another_seed_gives_other_images(sample, tmp_path):
+def test_other_seed_gives_other_images(sample, tmp_path):
     draw_sample(tmp_path / "other", SMALL.model_copy(update={"seed": 6}))
     assert not image_digests(tmp_path / "other") & image_digests(sample)
 
@@ -82,7 +82,7 @@ def test_lessons_and_sample_share_no_image(sample, tmp_path):
     assert not image_digests(tmp_path / "lessons") & image_digests(sample)
 
 
-def test_lessons_use_none_of_the_questions_and_captions_of_the_sample(drawn):
+def test_lessons_use_no_question_or_caption_of_the_sample(drawn):
     sample_texts = {text for record, _ in drawn for exchange in exchanges(record) for text in exchange}
     lessons = [exchange for record, _ in lesson_records(300, 28) for exchange in exchanges(record)]
     assert {prompt for prompt, _ in lessons} & sample_texts == {"What does this image represent?"}
@@ -94,20 +94,20 @@ def test_some_lessons_have_several_turns():
     assert max(len(exchanges(record)) for record, _ in lesson_records(100, 28)) > 1
 
 
-def test_a_sample_drawn_before_is_left_alone(sample):
+def test_complete_sample_is_kept(sample):
     before = (sample / "MANIFEST.json").stat().st_mtime_ns
     draw_sample(sample, SMALL)
     assert (sample / "MANIFEST.json").stat().st_mtime_ns == before
 
 
-def test_a_folder_with_other_data_is_refused(tmp_path):
+def test_folder_with_other_data_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OccupiedError, match="holds other data"):
         draw_sample(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_damaged_sample_is_drawn_again(tmp_path):
+def test_damaged_sample_is_drawn_again(tmp_path):
     draw_sample(tmp_path / "data", SMALL)
     whole = bytes_below(tmp_path / "data")
     next((tmp_path / "data" / "imagenes" / "DOTA").rglob("*.png")).write_bytes(b"damaged")
@@ -115,7 +115,7 @@ def test_a_damaged_sample_is_drawn_again(tmp_path):
     assert bytes_below(tmp_path / "data") == whole
 
 
-def test_every_record_has_its_image_of_the_size_asked_for(sample):
+def test_every_record_has_an_image_of_the_requested_size(sample):
     for record in json.loads((sample / "instructions_raw.json").read_bytes()):
         with Image.open(sample / "imagenes" / record["image"]) as image:
             assert image.convert("RGB").size == (48, 48)
@@ -131,11 +131,11 @@ def test_records_have_the_schema_of_the_published_file(drawn):
     assert len({record["id"] for record, _ in drawn}) == len({r["image"] for r, _ in drawn}) == 400
 
 
-def test_the_sources_divide_the_scenes(drawn):
+def test_sources_share_the_scenes(drawn):
     assert [len(of_source(drawn, name)) for name in ("NWPU", "RSICD", "LR", "DOTA")] == [120, 120, 80, 80]
 
 
-def test_things_do_not_overlap_and_stand_inside_the_scene(drawn):
+def test_things_do_not_overlap_and_are_inside_the_scene(drawn):
     for _, scene in drawn:
         things = [thing for thing in scene.things if thing.kind != "crown"]
         for number, thing in enumerate(things):
@@ -148,7 +148,7 @@ def test_every_class_is_drawn_for_both_captioning_sources(drawn):
         assert {scene.land_use for _, scene in of_source(drawn, source)} == set(LAYOUTS)
 
 
-def test_five_different_captions_in_lower_case_without_final_stop(drawn):
+def test_five_distinct_lower_case_captions_without_final_stop(drawn):
     for record, _ in of_source(drawn, "NWPU", "RSICD"):
         captions = [answer for _, answer in exchanges(record)]
         assert len(set(captions)) == 5
@@ -158,7 +158,7 @@ def test_five_different_captions_in_lower_case_without_final_stop(drawn):
 NUMBERED = re.compile(rf"\b({'|'.join(NUMBERS)}|many) (?:[a-z]+ )*?({'|'.join(KINDS)})s?\b")
 
 
-def test_numbers_in_captions_are_those_of_the_scene(drawn):
+def test_numbers_in_captions_match_the_scene(drawn):
     captions = of_source(drawn, "NWPU", "RSICD")
     for record, scene in captions:
         for _, caption in exchanges(record):
@@ -170,7 +170,7 @@ def test_numbers_in_captions_are_those_of_the_scene(drawn):
                 assert count > 6 if word == "many" else count == NUMBERS.index(word), caption
 
 
-def test_sides_in_captions_are_where_the_main_feature_lies(drawn):
+def test_sides_in_captions_match_the_main_feature(drawn):
     main = {
         "airport": "runway",
         "harbor": "quay",
@@ -180,22 +180,22 @@ def test_sides_in_captions_are_where_the_main_feature_lies(drawn):
     }
     for record, scene in of_source(drawn, "NWPU", "RSICD"):
         text = " ".join(answer for _, answer in exchanges(record))
-        said = set(re.findall(r"(?:at|on) the (top|bottom|left|right)", text))
+        stated = set(re.findall(r"(?:at|on) the (top|bottom|left|right)", text))
         if scene.land_use in main:
             patch = next(patch for patch in scene.patches if patch.kind == main[scene.land_use])
             x, y = (sum(axis) / len(patch.points) for axis in zip(*patch.points, strict=True))
             sides = {"left": SIDE / 2 - x, "right": x - SIDE / 2, "top": SIDE / 2 - y, "bottom": y - SIDE / 2}
-            assert said == {max(sides, key=lambda side: sides[side])}
+            assert stated == {max(sides, key=lambda side: sides[side])}
 
 
-def test_answers_of_low_resolution_scenes_are_true(drawn):
+def test_answers_of_low_resolution_scenes_are_correct(drawn):
     for record, scene in of_source(drawn, "LR"):
         counts = counts_of(scene, LOW_RESOLUTION)
         for question, answer in exchanges(record):
             assert answer == true_answer(question, counts, scene), question
 
 
-def test_answers_of_detection_scenes_are_true(drawn):
+def test_answers_of_detection_scenes_are_correct(drawn):
     for record, scene in of_source(drawn, "DOTA"):
         counts = counts_of(scene, DETECTED)
         for question, answer in exchanges(record):
@@ -225,7 +225,7 @@ ABOUT_A_THING = [
 ]
 
 
-def test_lessons_are_true():
+def test_lessons_are_correct():
     checked = 0
     for record, scene in lesson_records(300, 3):
         for question, answer in exchanges(record):
@@ -237,11 +237,11 @@ def test_lessons_are_true():
     assert checked > 1000
 
 
-def test_facts_of_lessons_stand_in_the_scenes_captions():
+def test_facts_of_lessons_occur_in_the_captions_of_the_scene():
     for record, scene in lesson_records(100, 3):
         captions = " ".join(nwpu_captions(scene, random.Random(0)))
-        said = [answer for question, answer in exchanges(record) if question.startswith("Say w")]
-        assert all(answer in captions for answer in said)
+        stated = [answer for question, answer in exchanges(record) if question.startswith("Say w")]
+        assert all(answer in captions for answer in stated)
 
 
 def test_yes_and_no_are_both_frequent_in_questions(drawn):

@@ -1,4 +1,4 @@
-"""The original LLaVA's directories are read as they are: same logits, same adapters, one sentence where it fails."""
+"""Original LLaVA directories load unconverted: same logits, same adapters, one sentence if it fails."""
 
 import json
 import re
@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.changed_files import change_json
 from support.locations import ORACLE
 
 from tasks.errors import ModelError
-from tasks.model.configuration import require_model_config
+from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
 from tasks.model.llava.tensor_names import canonical_name
-from tasks.model.loading import LoadedModel, load_base, load_model, load_reader
+from tasks.model.loading import LoadedModel, load_base, load_model, load_processor
 
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
@@ -32,7 +33,7 @@ def original() -> LoadedModel:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """Model and tower that a test may damage, beside each other."""
+    """Writable copies of model and tower, side by side."""
     copytree(TOWER, tmp_path / TOWER.name, copy_function=copy_writable)
     return copytree(ORIGINAL, tmp_path / "any-name", copy_function=copy_writable)
 
@@ -41,14 +42,9 @@ def copy_writable(source: str, target: str) -> None:
     Path(target).write_bytes(Path(source).read_bytes())
 
 
-def change_config(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **values}))
-
-
 @pytest.fixture(scope="module")
 def forward(original: LoadedModel) -> SimpleNamespace:
-    """Our forward pass over the reference's batch, and the reference's values."""
+    """Our forward pass on the reference's batch, and the reference's values."""
     golden = np.load(ORACLE / "forward.npz")
     rows = [ids[mask] for ids, mask in zip(golden["input_ids"], golden["attention_mask"], strict=True)]
     ids = [expand_images(row.tolist(), original.image_token_id, original.image_tokens) for row in rows]
@@ -70,16 +66,16 @@ def close(found: torch.Tensor, golden: np.ndarray) -> None:
     torch.testing.assert_close(found, torch.from_numpy(golden), atol=1e-4, rtol=0)
 
 
-def test_projected_images_are_the_references(forward: SimpleNamespace) -> None:
+def test_projected_features_equal_the_reference(forward: SimpleNamespace) -> None:
     close(forward.projected, forward.golden["projected_features"])
 
 
 @pytest.mark.parametrize(("layer", "name"), [(1, "hidden_1"), (2, "hidden_2"), (3, "last_hidden")])
-def test_hidden_states_are_the_references(forward: SimpleNamespace, layer: int, name: str) -> None:
+def test_hidden_states_equal_the_reference(forward: SimpleNamespace, layer: int, name: str) -> None:
     close(forward.output.hidden_states[layer][forward.mask], forward.golden[name][forward.mask.numpy()])
 
 
-def test_logits_are_the_references(forward: SimpleNamespace) -> None:
+def test_logits_equal_the_reference(forward: SimpleNamespace) -> None:
     golden, logits = forward.golden, forward.output.logits
     assert logits.shape[-1] == 32000
     columns = logits[:, :, torch.from_numpy(golden["vocab_columns"])]
@@ -88,7 +84,7 @@ def test_logits_are_the_references(forward: SimpleNamespace) -> None:
     close(logits[torch.arange(len(last)), last], golden["logits_full_at_last"])
 
 
-def test_the_loss_is_the_references(forward: SimpleNamespace) -> None:
+def test_loss_equals_the_reference(forward: SimpleNamespace) -> None:
     labels = torch.from_numpy(forward.golden["expanded_labels"])
     loss = torch.nn.functional.cross_entropy(
         forward.output.logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORE_INDEX
@@ -96,7 +92,7 @@ def test_the_loss_is_the_references(forward: SimpleNamespace) -> None:
     assert abs(float(loss) - float(forward.golden["loss"])) < 1e-4
 
 
-def test_an_adapter_of_the_original_is_put_on_the_language_model_alone() -> None:
+def test_an_original_adapter_changes_only_the_language_model() -> None:
     state = load_model(ORIGINAL, ADAPTER, "float32").model.state_dict()
     golden = load_file(ORACLE / "lora" / "final.safetensors")
     assert sum("lora_" in name for name in state) == 2 * 7 * 3
@@ -109,10 +105,10 @@ def test_an_adapter_of_the_original_is_put_on_the_language_model_alone() -> None
 def test_an_adapter_of_the_original_fits_the_same_base_in_transformers_layout(
     original: LoadedModel, tmp_path: Path
 ) -> None:
-    from tasks.model.llava.processor_files import save_reader
+    from tasks.model.llava.processor_files import save_processor
 
     original.model.save_pretrained(tmp_path / "base")
-    save_reader(original, tmp_path / "base")
+    save_processor(original, tmp_path / "base")
     found = load_model(tmp_path / "base", ADAPTER, "float32").model.state_dict()
     expected = load_model(ORIGINAL, ADAPTER, "float32").model.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -126,7 +122,7 @@ def test_an_adapter_in_a_torch_file_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_what_is_saved_is_loaded_by_transformers_alone(original: LoadedModel, tmp_path: Path) -> None:
+def test_a_saved_model_loads_with_plain_transformers(original: LoadedModel, tmp_path: Path) -> None:
     from transformers import LlavaForConditionalGeneration
 
     original.model.save_pretrained(tmp_path)
@@ -135,7 +131,7 @@ def test_what_is_saved_is_loaded_by_transformers_alone(original: LoadedModel, tm
     assert again.config.image_token_id == original.image_token_id
 
 
-def test_weights_in_safetensors_are_read_as_those_in_torch_files(copied: Path, original: LoadedModel) -> None:
+def test_weights_in_safetensors_equal_those_in_torch_files(copied: Path, original: LoadedModel) -> None:
     weights: dict[str, Any] = {}
     for file in copied.glob("pytorch_model-*.bin"):
         weights |= torch.load(file, weights_only=True)
@@ -146,7 +142,7 @@ def test_weights_in_safetensors_are_read_as_those_in_torch_files(copied: Path, o
     assert all(torch.equal(value, original.model.state_dict()[name]) for name, value in found.items())
 
 
-def test_a_tower_that_was_trained_with_the_model_comes_before_the_published_one(copied: Path) -> None:
+def test_a_tower_in_the_models_shards_overrides_the_published_one(copied: Path) -> None:
     shard = copied / "pytorch_model-00002-of-00002.bin"
     tower = {f"model.vision_tower.vision_tower.{n}": v + 1 for n, v in load_file(TOWER / "model.safetensors").items()}
     torch.save(torch.load(shard, weights_only=True) | tower, shard)
@@ -155,19 +151,19 @@ def test_a_tower_that_was_trained_with_the_model_comes_before_the_published_one(
         assert torch.equal(found[canonical_name(name)], value)
 
 
-def test_a_tower_stands_in_the_model_beside_it_or_where_its_path_says(copied: Path, tmp_path: Path) -> None:
+def test_the_tower_is_found_in_the_model_beside_it_or_by_its_path(copied: Path, tmp_path: Path) -> None:
     beside = tmp_path / TOWER.name
-    change_config(copied, mm_vision_tower=f"somebody/{TOWER.name}")
+    change_json(copied / "config.json", mm_vision_tower=f"somebody/{TOWER.name}")
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
     beside.rename(copied / "tower")
-    change_config(copied, mm_vision_tower="tower")
+    change_json(copied / "config.json", mm_vision_tower="tower")
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
     (copied / "tower").rename(tmp_path / "elsewhere")
-    change_config(copied, mm_vision_tower=str(tmp_path / "elsewhere"))
+    change_json(copied / "config.json", mm_vision_tower=str(tmp_path / "elsewhere"))
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
 
 
-def test_a_published_clip_may_bring_its_text_tower_along(copied: Path, tmp_path: Path, original: LoadedModel) -> None:
+def test_the_text_tower_of_a_published_clip_is_ignored(copied: Path, tmp_path: Path, original: LoadedModel) -> None:
     tower = tmp_path / TOWER.name
     config = json.loads((tower / "config.json").read_text())
     (tower / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": config}))
@@ -193,19 +189,37 @@ def cut_shard(folder: Path) -> None:
     ("harm", "sentence"),
     [
         (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory beside"),
-        (lambda folder: change_config(folder, mm_projector_type="linear"), "mm_projector_type = 'linear', which is"),
-        (lambda folder: change_config(folder, image_aspect_ratio="anyres"), "image_aspect_ratio = 'anyres', which is"),
         (
-            lambda folder: change_config(folder, mm_hidden_size=1024),
+            lambda folder: change_json(folder / "config.json", mm_projector_type="linear"),
+            "mm_projector_type = 'linear', which is",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", image_aspect_ratio="anyres"),
+            "image_aspect_ratio = 'anyres', which is",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", mm_hidden_size=1024),
             "a vision tower of width 1024, and",
         ),
-        (lambda folder: change_config(folder.parent / TOWER.name, model_type="siglip"), "not LLaVA 1.5's CLIP: give"),
-        (lambda folder: change_config(folder, quantization_config={"bits": 4}), "holds quantised weights"),
+        (
+            lambda folder: change_json(folder.parent / TOWER.name / "config.json", model_type="siglip"),
+            "not LLaVA 1.5's CLIP: give",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", quantization_config={"bits": 4}),
+            "holds quantised weights",
+        ),
         (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
-        (lambda folder: change_config(folder, pad_token_id=32000), "pad_token_id .* is 32000, outside the 32000 rows"),
-        (lambda folder: change_config(folder, model_type="llava_mpt"), "a model of type 'llava_mpt', not a LLaVA"),
+        (
+            lambda folder: change_json(folder / "config.json", pad_token_id=32000),
+            "pad_token_id .* is 32000, outside the 32000 rows",
+        ),
+        (
+            lambda folder: change_json(folder / "config.json", model_type="llava_mpt"),
+            "a model of type 'llava_mpt', not a LLaVA",
+        ),
         (cut_shard, "is cut off or damaged"),
-        (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "does not stand beside it"),
+        (lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), "is not in the same folder"),
         (lambda folder: (folder / "pytorch_model.bin.index.json").unlink(), "holds no weights"),
     ],
     ids=[
@@ -213,13 +227,15 @@ def cut_shard(folder: Path) -> None:
         "index",
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(copied: Path, harm: Callable[[Path], Any], sentence: str) -> None:
+def test_a_damaged_original_model_is_refused_in_one_sentence(
+    copied: Path, harm: Callable[[Path], Any], sentence: str
+) -> None:
     harm(copied)
     with pytest.raises(ModelError, match=sentence):
         load_base(copied, torch.float32)
 
 
-def test_a_tensor_that_is_missing_is_not_made_up(copied: Path) -> None:
+def test_a_missing_tensor_is_refused(copied: Path) -> None:
     shard = copied / "pytorch_model-00002-of-00002.bin"
     weights = torch.load(shard, weights_only=True)
     torch.save({name: value for name, value in weights.items() if name != "lm_head.weight"}, shard)
@@ -231,21 +247,21 @@ def test_a_tensor_that_is_missing_is_not_made_up(copied: Path) -> None:
 def test_a_model_without_its_tokenizer_is_refused(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(ModelError, match=f"lacks {name}"):
-        load_reader(copied)
+        load_processor(copied)
 
 
 @pytest.mark.parametrize(("aspect", "pads"), [("pad", True), (None, False), ("square", False)])
 def test_images_are_padded_as_the_directory_says(copied: Path, aspect: str | None, pads: bool) -> None:
-    change_config(copied, image_aspect_ratio=aspect)
-    assert load_reader(copied).image_processor.do_pad is pads
+    change_json(copied / "config.json", image_aspect_ratio=aspect)
+    assert load_processor(copied).image_processor.do_pad is pads
 
 
-def test_an_adapter_says_how_images_are_padded(copied: Path, tmp_path: Path) -> None:
-    change_config(copied, image_aspect_ratio="square")
-    assert load_reader(copied, ADAPTER).image_processor.do_pad
+def test_an_original_adapter_decides_how_images_are_padded(copied: Path, tmp_path: Path) -> None:
+    change_json(copied / "config.json", image_aspect_ratio="square")
+    assert load_processor(copied, ADAPTER).image_processor.do_pad
 
 
-def test_the_image_token_is_made_of_no_text(original: LoadedModel) -> None:
+def test_no_text_is_encoded_as_the_image_token(original: LoadedModel) -> None:
     texts = ["<0xFF>", "\u00ff", "漢字 🚢", "\u2028", "".join(map(chr, range(256)))]
     ids = original.tokenizer(texts, add_special_tokens=False)["input_ids"]
     assert original.image_token_id not in {token for row in ids for token in row}

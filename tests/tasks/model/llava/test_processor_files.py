@@ -1,4 +1,4 @@
-"""A saved model says itself how it is prompted and how its images are handled."""
+"""A saved model contains its chat template and its image settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,26 +11,26 @@ from PIL import Image
 
 from tasks.files import read_json
 from tasks.model.images import pixels_of
-from tasks.model.llava.processor_files import save_reader
+from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Processor, load_processor
 
 
 @pytest.fixture
 def saved(tiny_model_dir: Path, tmp_path: Path) -> Path:
     folder = copytree(tiny_model_dir, tmp_path / "model")
-    save_reader(load_reader(folder), folder)
+    save_processor(load_processor(folder), folder)
     return folder
 
 
 def theirs(folder: Path) -> Any:
-    """What another program takes that follows the model's card."""
+    """The processor as the model card loads it."""
     from transformers import LlavaProcessor
 
     return LlavaProcessor.from_pretrained(folder, backend="pil")
 
 
-def test_others_prompt_it_with_our_template(saved: Path) -> None:
+def test_the_chat_template_gives_our_prompt_tokens(saved: Path) -> None:
     processor = theirs(saved)
     said = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is it rural?"}]},
@@ -42,25 +42,25 @@ def test_others_prompt_it_with_our_template(saved: Path) -> None:
     assert prompt == f"<s>{first}</s>{round_text(1, 'How many ships?')}"
 
 
-def test_others_show_it_the_same_pixels_and_as_many_image_tokens(saved: Path) -> None:
-    reader, image = load_reader(saved), Image.linear_gradient("L").resize((50, 20)).convert("RGB")
+def test_transformers_processor_gives_our_pixels_and_image_tokens(saved: Path) -> None:
+    processor, image = load_processor(saved), Image.linear_gradient("L").resize((50, 20)).convert("RGB")
     seen = theirs(saved)(images=image, text="USER: <image>\nRural?", return_tensors="np")
-    np.testing.assert_array_equal(seen["pixel_values"][0], pixels_of(image, reader.image_processor))
-    assert (seen["input_ids"] == reader.image_token_id).sum() == reader.image_tokens
+    np.testing.assert_array_equal(seen["pixel_values"][0], pixels_of(image, processor.image_processor))
+    assert (seen["input_ids"] == processor.image_token_id).sum() == processor.image_tokens
 
 
 @pytest.mark.parametrize("pads", [True, False])
-def test_padding_is_kept_and_said_alike_in_both_files(saved: Path, pads: bool) -> None:
-    reader = load_reader(saved)
-    reader.image_processor.do_pad = pads
-    save_reader(reader, saved)
-    assert load_reader(saved).image_processor.do_pad is pads
+def test_padding_is_saved_alike_in_both_files(saved: Path, pads: bool) -> None:
+    processor = load_processor(saved)
+    processor.image_processor.do_pad = pads
+    save_processor(processor, saved)
+    assert load_processor(saved).image_processor.do_pad is pads
     assert read_json(saved / "preprocessor_config.json")["do_pad"] is pads
     assert read_json(saved / "processor_config.json")["image_processor"]["do_pad"] is pads
 
 
-def test_a_tower_whose_class_token_is_read_has_one_token_more(saved: Path) -> None:
-    reader: Reader = replace(load_reader(saved), image_tokens=65)
-    save_reader(reader, saved)
+def test_using_the_class_token_adds_one_image_token(saved: Path) -> None:
+    processor: Processor = replace(load_processor(saved), image_tokens=65)
+    save_processor(processor, saved)
     seen = theirs(saved)(images=Image.new("RGB", (9, 9)), text="USER: <image>\nRural?", return_tensors="np")
-    assert (seen["input_ids"] == reader.image_token_id).sum() == 65
+    assert (seen["input_ids"] == processor.image_token_id).sum() == 65

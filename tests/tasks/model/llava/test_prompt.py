@@ -1,4 +1,4 @@
-"""The prompt is LLaVA 1.5's, token for token."""
+"""The prompt equals LLaVA 1.5's, token for token."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tasks.model.llava.prompt import (
     place_image,
 )
 from tasks.model.llava.tokenizer import load_original_tokenizer
-from tasks.model.loading import Reader, load_reader
+from tasks.model.loading import Processor, load_processor
 
 DIALOGUE: list[Turn] = [
     ("human", "<image>\nIs it rural?"),
@@ -67,8 +67,8 @@ def turns_of(case: dict[str, Any]) -> list[Turn]:
 
 
 @pytest.fixture(scope="module")
-def reader(tiny_model_dir: Path) -> Reader:
-    return load_reader(tiny_model_dir)
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def llama() -> Any:
     return load_original_tokenizer(ORACLE / "models" / "tiny-llava-v1.5")
 
 
-def test_small_values_are_pinned(reader: Reader) -> None:
-    encoded = encode_conversation(reader.tokenizer, DIALOGUE)
-    before = [1, *reader.tokenizer.encode(SYSTEM + "USER: ", add_special_tokens=False)]
+def test_ids_and_labels_of_a_small_conversation(processor: Processor) -> None:
+    encoded = encode_conversation(processor.tokenizer, DIALOGUE)
+    before = [1, *processor.tokenizer.encode(SYSTEM + "USER: ", add_special_tokens=False)]
     question = [203, 298, 356, 375, 35, 404, 30]  # \n Is it rural? ASSISTANT:
     second = [302, 30, 225, 378, 392, 399, 35, 404, 30]  # USER: How many ships? ASSISTANT:
     ids = [*before, IMAGE_INDEX, *question, 375, 2, *second, 388, 2]  # rural</s>, two</s>
@@ -91,32 +91,32 @@ def test_small_values_are_pinned(reader: Reader) -> None:
     assert encoded.supervised_tokens == 4
 
 
-def test_a_prompt_is_the_conversation_up_to_the_answer(reader: Reader) -> None:
-    whole = encode_conversation(reader.tokenizer, DIALOGUE).input_ids
-    asked = encode_prompt(reader.tokenizer, DIALOGUE[:3], reader.image_token_id, 5)
-    assert asked == expand_images(whole[:-2], reader.image_token_id, 5)
-    assert asked.count(reader.image_token_id) == 5
+def test_a_prompt_equals_the_conversation_up_to_the_answer(processor: Processor) -> None:
+    whole = encode_conversation(processor.tokenizer, DIALOGUE).input_ids
+    asked = encode_prompt(processor.tokenizer, DIALOGUE[:3], processor.image_token_id, 5)
+    assert asked == expand_images(whole[:-2], processor.image_token_id, 5)
+    assert asked.count(processor.image_token_id) == 5
 
 
-def test_the_image_goes_to_the_front_of_its_turn() -> None:
+def test_the_image_moves_to_the_beginning_of_its_turn() -> None:
     assert place_image("What is <image> this?") == "<image>\nWhat is  this?"
     assert place_image("<image>") == "<image>"
     assert place_image("no picture") == "no picture"
 
 
 @pytest.mark.parametrize("roles", [["gpt", "human"], ["human"], ["human", "human"], ["human", "gpt", "gpt", "human"]])
-def test_turns_that_do_not_alternate_are_refused(reader: Reader, roles: list[str]) -> None:
+def test_turns_that_do_not_alternate_are_refused(processor: Processor, roles: list[str]) -> None:
     with pytest.raises(DataError, match="alternate"):
-        encode_conversation(reader.tokenizer, [(role, "text") for role in roles])
+        encode_conversation(processor.tokenizer, [(role, "text") for role in roles])
 
 
-def test_a_prompt_must_end_with_a_question(reader: Reader) -> None:
+def test_a_prompt_must_end_with_a_question(processor: Processor) -> None:
     with pytest.raises(DataError, match="end with a human turn"):
-        encode_prompt(reader.tokenizer, DIALOGUE, reader.image_token_id, 1)
+        encode_prompt(processor.tokenizer, DIALOGUE, processor.image_token_id, 1)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_training_tokens_are_the_references(llama: Any, case: dict[str, Any]) -> None:
+def test_training_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -> None:
     name, turns = case["id"], [(turn["from"], turn["value"]) for turn in case["conversations"]]
     if name in REFUSED:
         with pytest.raises(DataError):
@@ -128,7 +128,7 @@ def test_training_tokens_are_the_references(llama: Any, case: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_a_question_is_asked_as_the_reference_asks_it(llama: Any, case: dict[str, Any]) -> None:
+def test_prompt_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -> None:
     turns = turns_of(case)
     last = max(number for number, (role, _) in enumerate(turns) if role == "human")
     assert encode_prompt(llama, turns[: last + 1], IMAGE_INDEX, 1) == case["infer_ids"]
@@ -137,7 +137,7 @@ def test_a_question_is_asked_as_the_reference_asks_it(llama: Any, case: dict[str
     assert encode_prompt(llama, shown, IMAGE_INDEX, 1) == case["infer_first_ids"]
 
 
-def test_every_answer_that_is_not_empty_is_learned(llama: Any) -> None:
+def test_every_nonempty_answer_is_supervised(llama: Any) -> None:
     for case in cases():
         if case["id"] not in REFUSED:
             encoded = encode_conversation(llama, turns_of(case), has_image(case))
@@ -146,12 +146,12 @@ def test_every_answer_that_is_not_empty_is_learned(llama: Any) -> None:
             assert all(answer.strip() in learned for answer in answers), case["id"]
 
 
-def test_without_an_image_its_name_is_text(reader: Reader) -> None:
+def test_without_an_image_the_placeholder_is_text(processor: Processor) -> None:
     turns = [("human", "What is <image>?"), ("gpt", "a name"), ("human", "And <image>?"), ("gpt", "the same")]
-    encoded = encode_conversation(reader.tokenizer, turns, has_image=False)
+    encoded = encode_conversation(processor.tokenizer, turns, has_image=False)
     assert IMAGE_INDEX not in encoded.input_ids
-    assert reader.image_token_id not in encoded.input_ids
-    text = reader.tokenizer.decode(encoded.input_ids)
+    assert processor.image_token_id not in encoded.input_ids
+    text = processor.tokenizer.decode(encoded.input_ids)
     assert text.endswith("USER: What is <image>? ASSISTANT: a name</s>USER: And <image>? ASSISTANT: the same</s>")
 
 

@@ -1,8 +1,8 @@
-"""Each tensor has one name, whichever layout wrote it."""
+"""Tensor names of all layouts convert to one canonical name, and back."""
 
 import pytest
 
-from tasks.model.llava.tensor_names import canonical_name, older_names, published_name
+from tasks.model.llava.tensor_names import canonical_name, older_module_names, published_name
 
 Q_PROJ = "model.language_model.layers.7.self_attn.q_proj.weight"
 LINEAR_2 = "model.multi_modal_projector.linear_2.bias"
@@ -31,7 +31,7 @@ PATCHES = "model.vision_tower.embeddings.patch_embedding.weight"
         (PATCHES, PATCHES),
     ],
 )
-def test_a_tensor_has_one_name(name: str, canonical: str) -> None:
+def test_names_of_all_layouts_map_to_one_canonical_name(name: str, canonical: str) -> None:
     assert canonical_name(name) == canonical
 
 
@@ -47,14 +47,20 @@ def test_a_tensor_has_one_name(name: str, canonical: str) -> None:
         ("model.vision_tower.encoder.layer.0.norm1.weight", "vision_tower.encoder.layer.0.norm1.weight"),
     ],
 )
-def test_a_published_file_has_one_name_for_each_tensor(canonical: str, published: str) -> None:
+def test_published_and_canonical_names_convert_both_ways(canonical: str, published: str) -> None:
     assert published_name(canonical) == published
     assert canonical_name(published) == canonical
 
 
 @pytest.mark.parametrize(
-    "module", ["model.language_model.layers.7.mlp.up_proj", "lm_head", "model.vision_tower.encoder"]
+    "module",
+    [
+        "model.language_model.layers.7.mlp.up_proj",
+        "lm_head",
+        "model.multi_modal_projector.linear_2",
+        "model.vision_tower.encoder",
+    ],
 )
-def test_what_a_module_was_called_earlier_has_the_same_name_as_today(module: str) -> None:
-    for name in older_names(module):
+def test_older_module_names_map_back_to_the_canonical_name(module: str) -> None:
+    for name in older_module_names(module):
         assert canonical_name(f"{name}.weight") == f"{module}.weight"

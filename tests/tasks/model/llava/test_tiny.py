@@ -7,7 +7,7 @@ from transformers.models.llava.image_processing_pil_llava import LlavaImageProce
 
 from tasks.files import sha256_of
 from tasks.model.llava.tiny import create_tiny
-from tasks.model.loading import load_base, load_reader
+from tasks.model.loading import load_base, load_processor
 
 TEXTS = ["a river and a bridge", "two planes"]
 
@@ -16,7 +16,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in folder.iterdir()}
 
 
-def test_one_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
         create_tiny(tmp_path / name, TEXTS, seed, image_size=32)
     first, again, other = (digests(tmp_path / name) for name in ("first", "again", "other"))
@@ -24,7 +24,7 @@ def test_one_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert {name for name in first if first[name] != other[name]} == {"model.safetensors"}
 
 
-def test_drawing_a_model_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
+def test_creating_a_model_does_not_change_the_global_random_state(tmp_path: Path) -> None:
     import torch
 
     torch.manual_seed(5)
@@ -34,7 +34,7 @@ def test_drawing_a_model_leaves_the_callers_random_numbers_alone(tmp_path: Path)
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_its_parts_are_those_of_the_real_model(tiny_model_dir: Path) -> None:
+def test_the_toy_has_the_parts_of_the_real_model(tiny_model_dir: Path) -> None:
     import torch
 
     model = load_base(tiny_model_dir, torch.float32)
@@ -46,8 +46,8 @@ def test_its_parts_are_those_of_the_real_model(tiny_model_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["Größe 10 °C", "漢字 🚢", "tab\tand  two spaces", "\u2028"])
-def test_no_text_is_unknown_to_its_tokenizer(tiny_model_dir: Path, text: str) -> None:
-    tokenizer = load_reader(tiny_model_dir).tokenizer
+def test_the_toys_tokenizer_encodes_any_text(tiny_model_dir: Path, text: str) -> None:
+    tokenizer = load_processor(tiny_model_dir).tokenizer
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.unk_token_id not in ids
     assert tokenizer.decode(ids) == text
@@ -55,4 +55,4 @@ def test_no_text_is_unknown_to_its_tokenizer(tiny_model_dir: Path, text: str) ->
 
 def test_images_are_read_by_pil_even_where_torchvision_is_installed(tiny_model_dir: Path) -> None:
     # transformers itself imports torchvision where it finds it; none of our files does (tests/test_imports.py)
-    assert type(load_reader(tiny_model_dir).image_processor) is LlavaImageProcessorPil
+    assert type(load_processor(tiny_model_dir).image_processor) is LlavaImageProcessorPil

@@ -1,4 +1,4 @@
-"""Text becomes the pieces that sentencepiece makes of it, also after the tokenizer was saved and read again."""
+"""Text is encoded as by sentencepiece, also after the tokenizer was saved and loaded."""
 
 import random
 from pathlib import Path
@@ -30,14 +30,14 @@ def texts() -> list[str]:
     return ["x" + "".join(drawn.choices(BITS, k=drawn.randint(1, 12))) for _ in range(2000)]
 
 
-def test_pieces_are_those_of_sentencepiece(tokenizer: Any, texts: list[str]) -> None:
+def test_ids_equal_those_of_sentencepiece(tokenizer: Any, texts: list[str]) -> None:
     from sentencepiece import SentencePieceProcessor
 
     pieces = SentencePieceProcessor(model_file=str(FOLDERS["new"] / "tokenizer.model"))
     assert tokenizer(texts, add_special_tokens=False)["input_ids"] == pieces.encode(texts)
 
 
-def test_a_tokenizer_is_the_same_when_it_was_saved_and_read(tokenizer: Any, texts: list[str], tmp_path: Path) -> None:
+def test_a_saved_tokenizer_gives_the_same_ids(tokenizer: Any, texts: list[str], tmp_path: Path) -> None:
     for name in ("once", "twice"):
         tokenizer.save_pretrained(tmp_path / name)
         again = load_tokenizer(tmp_path / name)
@@ -47,12 +47,12 @@ def test_a_tokenizer_is_the_same_when_it_was_saved_and_read(tokenizer: Any, text
         tokenizer = again
 
 
-def test_a_tokenizer_of_transformers_layout_without_its_fast_file_has_the_same_pieces(texts: list[str]) -> None:
+def test_a_tokenizer_without_tokenizer_json_gives_the_same_ids(texts: list[str]) -> None:
     found = load_tokenizer(FOLDERS["legacy"])
     expected = load_original_tokenizer(FOLDERS["legacy"])
     assert found(texts)["input_ids"] == expected(texts)["input_ids"]
 
 
-def test_later_rounds_begin_as_legacy_says(tokenizer: Any) -> None:
+def test_later_rounds_begin_as_the_legacy_setting_says(tokenizer: Any) -> None:
     pieces = tokenizer.convert_ids_to_tokens(encode_round(tokenizer, 1, "Q", "a").input_ids)
     assert pieces[:2] == (["▁US", "ER"] if tokenizer.legacy else ["USER", ":"])

@@ -1,0 +1,162 @@
+"""Decorators of rsvlm's flows: an interrupted run ends as Cancelled, and a run's folder has one owner at a time."""
+
+import getpass
+import inspect
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
+
+import prefect
+from prefect import Flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled
+from pydantic import BaseModel, ValidationError
+
+from deployments.configuration import name_after
+from tasks.errors import RunStopped
+from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
+from tasks.paths import Workspace
+from tasks.settings import ExperimentConfig
+from tasks.storage.owner import Owner, owned
+from tasks.storage.runs import require_run_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Work = TypeVar("Work", bound=Callable[..., Any])
+INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: start it again to continue from what is complete."
+UNNAMED = "experiment"
+
+
+def flow(**options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """`prefect.flow` for runs that can be interrupted: the state is Cancelled, and the caller gets RunStopped."""
+
+    def decorate(work: Callable[P, R]) -> Flow[P, R]:
+        return cast("Flow[P, R]", prefect.flow(**options)(_cancellable(work)))
+
+    return decorate
+
+
+def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
+    @wraps(work)
+    def cancellable(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            if stop_requested():
+                raise Interrupted
+            with handling_sigterm():
+                return work(*args, **kwargs)
+        except Interrupted:
+            stopped = RunStopped(INTERRUPTED)
+        except RunStopped as error:
+            stopped = error
+        return cast("R", Cancelled(message=str(stopped), data=stopped))
+
+    return cancellable
+
+
+def owns_run(work: Work) -> Work:
+    """Own the run while a flow of `config`, `name` and `workspace` works; an empty name gets its default.
+
+    The flows that it calls work in the same run. Raises RunOwned if another process owns it.
+    """
+    signature = inspect.signature(work)
+
+    @wraps(work)
+    def owning(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        values = given.arguments
+        values["name"] = name_of_run(values)
+        machine = values["config"].training.node_rank
+        with owning_run(values["name"], values["workspace"], machine):
+            return work(*given.args, **given.kwargs)
+
+    return cast("Work", owning)
+
+
+def owning_run(name: str, workspace: Path, machine: int = 0) -> AbstractContextManager[None]:
+    """Own a run by its name; in a training on several machines each machine owns it under its number."""
+    require_run_name(name)
+    return owned(Workspace(workspace.absolute()).run(name), this_flow_run(), get_run_logger().warning, machine)
+
+
+def this_flow_run() -> Owner:
+    """Who holds the locks of this flow run: user, machine, process and flow run."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return Owner(
+        user=_user(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        flow_run=run.name if run else None,
+        flow_run_id=str(run.id) if run else None,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # a container's user often has a number only
+        return f"user {os.getuid()}"
+
+
+def run_title(template: str) -> Callable[[], str]:
+    """For `flow_run_name`: the template filled with the flow's parameters; an empty run name gets its default."""
+
+    def title() -> str:
+        context = FlowRunContext.get()
+        assert context is not None and context.parameters is not None
+        return template.format(**{**context.parameters, "name": name_of_run(context.parameters)})
+
+    return title
+
+
+def name_of_run(parameters: Mapping[str, Any]) -> str:
+    """The name among a flow's parameters, or the default for its settings."""
+    more = {"sweep": parameters["sweep"]} if "sweep" in parameters else {}
+    return parameters["name"] or default_run_name(parameters["config"], **more)
+
+
+def default_run_name(config: ExperimentConfig, **more: BaseModel) -> str:
+    """The deployment's name, with a digest appended if the settings differ from the defaults of its form.
+
+    The deployments in prefect.yaml are named after their presets, so the form and the command line name a run alike.
+    `more` are further settings of the flow, by parameter.
+    """
+    context = FlowRunContext.get()
+    deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
+    given = _plain(config.of_first_machine(), more)
+    if deployment_id is None:
+        return name_after(UNNAMED, given, None)
+    deployment = _deployment(deployment_id)
+    return name_after(deployment.name, given, _form_defaults(deployment.parameters, more))
+
+
+def _form_defaults(parameters: dict[str, Any], more: dict[str, BaseModel]) -> Any:
+    """The settings in a deployment's form; None if they belong to another version."""
+    try:
+        config = ExperimentConfig.model_validate(parameters["config"])
+        return _plain(config, {name: type(value).model_validate(parameters[name]) for name, value in more.items()})
+    except (KeyError, ValidationError):
+        return None
+
+
+def _plain(config: ExperimentConfig, more: dict[str, BaseModel]) -> Any:
+    plain = config.as_plain()
+    # without `more` the digest is the one of the command line
+    return [plain, {name: value.model_dump(mode="json") for name, value in more.items()}] if more else plain
+
+
+@cache
+def _deployment(deployment_id: UUID) -> DeploymentResponse:
+    with get_client(sync_client=True) as client:
+        return client.read_deployment(deployment_id)

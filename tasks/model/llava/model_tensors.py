@@ -1,0 +1,154 @@
+"""The tensors of a LLaVA directory by canonical name: where they are stored in either layout, and where to write them.
+
+transformers   as llava-hf publishes it, with the tower in the shards
+llava          the original: model.mm_projector in the shards, the tower in a separate folder
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tasks.errors import DataError, ModelError
+from tasks.files import read_json
+from tasks.model.configuration import COPY_PUBLISHED, lacks, read_model_config
+from tasks.model.llava.base_loading import require_plain_weights
+from tasks.model.llava.model_config import require_model_config
+from tasks.model.llava.original_config import with_defaults
+from tasks.model.llava.original_layout import duplicate_error, find_tower, is_original
+from tasks.model.llava.tensor_names import (
+    BUFFERS,
+    EMBEDDING,
+    HEAD,
+    PROJECTOR_PREFIX,
+    TOWER_PREFIX,
+    canonical_name,
+    is_tower_tensor,
+    original_name,
+    original_tower_name,
+    published_name,
+)
+from tasks.model.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
+from tasks.model.weights import find_weights, weight_files
+
+Layout = Literal["transformers", "llava"]
+TOWER_FOLDER = "vision_tower"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A LLaVA directory: its configuration in transformers' form, config.json as written, and its stored tensors.
+
+    `tower` is the directory of a separate vision tower (original layout); its tensors are in `tensors`.
+    """
+
+    folder: Path
+    layout: Layout
+    written: dict[str, Any]
+    config: dict[str, Any]
+    tensors: dict[str, StoredTensor]
+    tower: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the tensors."""
+        return sorted({tensor.file for tensor in self.tensors.values()})
+
+    @property
+    def projector(self) -> set[str]:
+        """Canonical names of the projector's tensors."""
+        return {name for name in self.tensors if name.startswith(PROJECTOR_PREFIX)}
+
+    @property
+    def tied(self) -> bool:
+        """Whether head and embedding share one weight, by transformers 5's rule: not if the files hold two values."""
+        if not with_defaults(self.config).get("tie_word_embeddings"):
+            return False
+        head, embedding = self.tensors.get(HEAD), self.tensors.get(EMBEDDING)
+        return head is None or embedding is None or read_bytes(head) == read_bytes(embedding)
+
+
+def read_base(folder: Path, tower: Path | None = None) -> BaseModel:
+    """Read configuration and tensor headers; raises ModelError if incomplete, damaged or not a LLaVA 1.5.
+
+    `tower` overrides the vision tower that an original model names.
+    """
+    written, config = read_model_config(folder), require_model_config(folder, tower)
+    require_plain_weights(folder, written)
+    for key in ("text_config", "vision_config"):
+        if not isinstance(config.get(key), dict):
+            raise ModelError(f"{folder}/config.json has no {key}: {COPY_PUBLISHED}.")
+    tensors = _tensors(folder, "")
+    _require_indexed(folder, tensors)
+    original = is_original(written)
+    separate = original and not any(name.startswith(TOWER_PREFIX) for name in tensors)
+    tower = (tower or find_tower(folder, written)) if separate else None
+    if tower is not None:
+        tensors |= {name: value for name, value in _tensors(tower, TOWER_PREFIX).items() if is_tower_tensor(name)}
+    for name, tensor in tensors.items():
+        if not name.endswith(BUFFERS):
+            require_float(tensor)
+    base = BaseModel(folder, "llava" if original else "transformers", written, config, tensors, tower)
+    if not base.projector:
+        raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
+    return base
+
+
+def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
+    tensors: dict[str, StoredTensor] = {}
+    for file in weight_files(folder):
+        for tensor in read_tensors(file):
+            name = canonical_name(prefix + tensor.name)
+            if tensors.setdefault(name, tensor) is not tensor:
+                raise duplicate_error(folder, tensor.name)
+    return tensors
+
+
+def _require_indexed(folder: Path, tensors: Mapping[str, StoredTensor]) -> None:
+    """Raise ModelError if a tensor that the index names is not in its file."""
+    index = find_weights(folder).index
+    if index is None:
+        return
+    try:
+        named = set(read_json(index)["weight_map"].items())
+    except (DataError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index} is damaged: copy it again.") from None
+    lost = sorted(named - {(tensor.name, tensor.file.name) for tensor in tensors.values()})
+    if lost:
+        raise lacks(folder, f"{lost[0][0]} in {lost[0][1]}")
+
+
+class Slot(NamedTuple):
+    """Where to write a tensor: the file, relative to the directory, and the tensor's name in it."""
+
+    file: str
+    name: str
+
+
+def slots(model: BaseModel, layout: Layout) -> dict[str, Slot]:
+    """Where each tensor is written in a directory of that layout, by canonical name; shards stay shards.
+
+    In transformers' layout the names are those that llava-hf publishes, whichever version wrote the model's files.
+    """
+    if layout == model.layout:
+        tensors = {name: tensor for name, tensor in model.tensors.items() if tensor.file.parent == model.folder}
+    else:
+        tensors = {name: tensor for name, tensor in model.tensors.items() if not name.endswith(BUFFERS)}
+    files = _renumbered(tensors.values())
+    if layout == "transformers":
+        return {name: Slot(files[tensor.file], published_name(name)) for name, tensor in tensors.items()}
+    if layout == model.layout:
+        return {name: Slot(files[tensor.file], tensor.name) for name, tensor in tensors.items()}
+    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(TOWER_PREFIX)}
+    files, tower_file = _renumbered(rest.values()), f"{TOWER_FOLDER}/{SINGLE}"
+    tower = {name: Slot(tower_file, original_tower_name(name)) for name in tensors if name not in rest}
+    return tower | {name: Slot(files[tensor.file], original_name(name)) for name, tensor in rest.items()}
+
+
+def _renumbered(tensors: Iterable[StoredTensor]) -> dict[Path, str]:
+    """One new file name for each old file."""
+    old = sorted({tensor.file for tensor in tensors})
+    if len(old) == 1:
+        return {old[0]: SINGLE}
+    return {file: f"model-{i:05d}-of-{len(old):05d}.safetensors" for i, file in enumerate(old, 1)}
