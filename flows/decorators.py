@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployments.configuration import name_after
 from tasks.errors import RunStopped
-from tasks.interrupting import Interrupted, hearing_sigterm, is_asked
+from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
 from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
@@ -48,9 +48,9 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
     @wraps(work)
     def cancellable(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            if is_asked():
+            if stop_requested():
                 raise Interrupted
-            with hearing_sigterm():
+            with handling_sigterm():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)

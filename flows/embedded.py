@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, user_message
-from tasks.interrupting import is_asked, listen, shielded
+from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def open_prefect() -> None:
     prepare_prefect()
     require_configured_server()
     if is_configured():
-        listen(kill_children)
+        handle_signals(kill_children)
     else:
         _start_server()
 
 
 def _start_server() -> None:
-    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
+    """Start Prefect's embedded server, sigint_blocked from the terminal's Ctrl-C until the flows have ended."""
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
@@ -68,12 +68,12 @@ def _start_server() -> None:
         if server.server_process is not None:
             server.server_process.kill()
 
-    listen(kill_children, kill)
+    handle_signals(kill_children, kill)
     failed: list[Exception] = []
 
     def start() -> None:
         try:
-            with shielded():
+            with sigint_blocked():
                 server.start()
         except Exception as error:
             failed.append(error)
@@ -136,7 +136,7 @@ def _stop_when_we_die(server: "SubprocessASGIServer") -> None:
 
 def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:
     """After Ctrl-C, stop the server within STOP_S seconds."""
-    if is_asked() and server.server_process is not None:
+    if stop_requested() and server.server_process is not None:
         server.server_process.terminate()
         with suppress(subprocess.TimeoutExpired):
             server.server_process.wait(STOP_S)
@@ -146,7 +146,7 @@ def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:
 
 def _filter_record(record: logging.LogRecord) -> bool:
     """Remove the traceback of a user error; drop crash records after Ctrl-C, since nothing has crashed."""
-    if is_asked() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
+    if stop_requested() and (record.levelno >= logging.ERROR or "Crashed(" in record.getMessage()):
         return False
     error = record.exc_info[1] if record.exc_info else None
     if user_message(error):

@@ -10,8 +10,8 @@ from flows.decorators import flow, owning_run
 from flows.merge_lora import merge_lora_flow
 from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
+from tasks.content_keys import content_digest_of
 from tasks.errors import ConfigError
-from tasks.orchestration.caching import content_digest_of
 from tasks.paths import Workspace
 from tasks.records import ModelRef
 from tasks.reevaluating.history import Evaluation

@@ -12,11 +12,12 @@ from flows.answer_and_score import Answerer, answer, score
 from flows.decorators import flow
 from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
+from tasks.content_keys import content_digest_of
 from tasks.data.dataset_views import settings_for_few_images
 from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
 from tasks.merging.steps import merge_adapter_step
-from tasks.orchestration.caching import content_digest_of, make
+from tasks.orchestration.caching import make
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
@@ -28,8 +29,8 @@ from tasks.reevaluating.steps import (
     show_checkpoint_scores,
 )
 from tasks.settings import ExperimentConfig, MergingConfig
+from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
-from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint
 from tasks.storage.owner import beside_owner
 from tasks.storage.runs import Run, read_config, reopen_run
 

@@ -12,7 +12,7 @@ from tasks.data.steps import draw_lessons_folder, prepare_sets
 from tasks.orchestration.caching import free_folder, make
 from tasks.records import FolderRef, ModelRef
 from tasks.settings import DataConfig, ModelConfig
-from tasks.storage.owner import turn
+from tasks.storage.owner import hold_lock
 from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
 
@@ -34,7 +34,7 @@ def make_shared(work: Task[..., Ref], folder: Path, **parameters: Any) -> Ref:
 
 def taking_turns(shared: Path) -> AbstractContextManager[None]:
     """Hold the lock of a shared folder; wait while another run of the workspace holds it."""
-    return turn(shared.with_name(f".{shared.name}.lock"), this_flow_run(), get_run_logger().warning)
+    return hold_lock(shared.with_name(f".{shared.name}.lock"), this_flow_run(), get_run_logger().warning)
 
 
 def obtain_base(model: ModelConfig, run: Run) -> ModelRef:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, hashes, JSON and JSON lines."""
+"""Atomic writes, hashes, JSON and JSON lines: a file is complete or absent."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it there when the block ends without an error.
+    """Yield a temporary path next to `path` and rename it to `path` when the block ends without an error.
 
-    The file is synced before it is renamed, so that its final name never stands for half a file.
+    The file is synced before it is renamed, so that `path` is never half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -27,7 +27,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        # mkstemp makes private files; what the user asked for gets the mode any new file has.
+        # mkstemp creates private files; the result gets the mode of any new file
         part.chmod(0o666 & ~_umask())
         sync(part)
         part.replace(path)
@@ -36,7 +36,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Remove all below a folder that killed processes left half-written; nobody else may be writing there."""
+    """Remove all half-written files that killed processes left under a folder; no other process may write there."""
     for part in folder.rglob(".*.part"):
         if part.is_file():
             part.unlink(missing_ok=True)
@@ -49,24 +49,24 @@ def _umask() -> int:
 
 
 def sync(path: Path) -> None:
-    """Force a file's bytes to the disk."""
+    """Flush a file's bytes to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with written_atomically(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
-    """Write `value` as JSON, whole or not at all; keys keep their order."""
+    """Write `value` as JSON, atomically; keys keep their order."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
 def read_json(path: Path, allow_nan: bool = False) -> Any:
-    """Read a JSON file; raises DataError when it is missing, cut off or not JSON as `parse_json` takes it."""
+    """Read a JSON file; raises DataError when it is missing, cut off or refused by `parse_json`."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -77,7 +77,7 @@ def read_json(path: Path, allow_nan: bool = False) -> Any:
 
 
 def fits_utf8(value: Any) -> bool:
-    """Whether UTF-8 can hold a JSON-able value: JSON may hold half a character (a lone surrogate), UTF-8 may not."""
+    """Whether UTF-8 can encode a JSON-able value: a lone surrogate, half a character, is valid in JSON only."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -86,20 +86,20 @@ def fits_utf8(value: Any) -> bool:
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
-    """Write one JSON value a line, whole or not at all."""
+    """Write one JSON value per line, atomically."""
     with written_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Read one JSON value a line; a last line without its line break was cut by a kill and is left out.
+    """Read one JSON value per line; a last line without a line break was cut off by a kill and is left out.
 
-    Raises DataError, with the line's number, for one that is damaged.
+    Raises DataError, with the line number, for a damaged line.
     """
     if not path.exists():
         return []
-    # split on \n alone: texts may hold U+2028 and its like, which splitlines would cut at
+    # split on \n only: texts may contain U+2028, at which splitlines would split
     *lines, _unfinished = path.read_bytes().split(b"\n")
     return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
 
@@ -114,7 +114,7 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_or_none(path: Path) -> str | None:
-    """The SHA-256 of a file's bytes, in hex; None where there is no file."""
+    """The SHA-256 of a file's bytes, in hex; None if there is no file."""
     return sha256_of(path) if path.is_file() else None
 
 
@@ -124,8 +124,15 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def read_tail(path: Path, size_bytes: int) -> bytes:
+    """The last bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size_bytes))
+        return file.read()
+
+
 def link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where the file system has no links between the two places."""
+    """Hard-link a file, or copy it if the file system has no links between the two paths."""
     import shutil
 
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Paths of images as records name them: below the folder of images, whatever is written there."""
+"""Image paths in records: relative to the images folder, and never outside it."""
 
 import os
 import posixpath
@@ -8,13 +8,13 @@ from typing import Any
 
 from tasks.errors import DataError, shortened
 
-# the most that Linux takes
-MOST_CHARACTERS = 4096
+# the limit of Linux
+MAX_CHARACTERS = 4096
 
 
 def image_key(image: str) -> str:
-    """The image that a path means: the same file written in two ways has one key."""
-    # asked for millions of times, and nearly always of a path that is tidy already
+    """A normalised path: different spellings of the same path have one key."""
+    # called millions of times, nearly always with a path that is normalised already
     if not image or "\\" in image or "//" in image or "/." in image or image[0] == "." or image[-1] == "/":
         return posixpath.normpath(image.replace("\\", "/"))
     return image
@@ -23,37 +23,37 @@ def image_key(image: str) -> str:
 def leaves_folder(image: str) -> bool:
     """Whether a path is absolute, leads out of the folder that it starts from, or is that folder itself.
 
-    Links below the folder may lead elsewhere: a data set may lie on another disk.
+    Links in the folder may lead elsewhere: a data set may be on another disk.
     """
     key = image_key(image)
     return key.startswith(("/", "../")) or key in (".", "..") or key[1:2] == ":"
 
 
 def fault_of_image(image: str) -> str | None:
-    """Why a path cannot be that of an image below the folder of images, or None."""
+    """What is wrong with an image path, as the end of a sentence; None if it is valid."""
     if leaves_folder(image):
         return f"names the image {shortened(image)}, outside the images folder"
-    if "\0" in image or len(image) > MOST_CHARACTERS:
-        return "names an image by what no path can be"
+    if "\0" in image or len(image) > MAX_CHARACTERS:
+        return "names an image by an impossible path"
     try:
         os.fsencode(image)
     except UnicodeEncodeError:
-        return "names an image by what no path can be"
+        return "names an image by an impossible path"
     return None
 
 
 def image_file(images: Path, image: str) -> Path:
-    """The file of an image below the folder of images; raises DataError for a path that leads elsewhere."""
+    """The file of an image in the images folder; raises DataError for an invalid path or one that leads elsewhere."""
     if fault := fault_of_image(image):
         raise DataError(
-            f"A record {fault}: give it a path below {images}, or drop it with `rsvlm data filter --sources all`."
+            f"A record {fault}: give it a path under {images}, or drop it with `rsvlm data filter --sources all`."
         )
-    # not as it is written: by a link and .. that could lead out
+    # normalised: a link followed by .. could lead out of the folder
     return images / image_key(image)
 
 
 def require_images_inside(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Raise DataError, naming the first record of a file whose image cannot lie in the images folder."""
+    """Raise DataError, naming the first record of a file whose image path is invalid."""
     for index, record in enumerate(records):
         image = record.get("image")
         if image and isinstance(image, str) and (fault := fault_of_image(image)):

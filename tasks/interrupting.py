@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: the first ends what is at work in order, a second one ends everything at once.
+"""Ctrl-C and SIGTERM: the first stops the work gracefully, a second one ends everything immediately.
 
-A terminal sends Ctrl-C to the whole process group. Workers lead groups of their own; what else this process starts and
-must outlive the first Ctrl-C, to be ended in order, is started inside `shielded`.
+A terminal sends Ctrl-C to the whole process group. Workers lead groups of their own. Any other process that this one
+starts, and that must outlive the first Ctrl-C so that it can be stopped in order, is started inside `sigint_blocked`.
 """
 
 import os
@@ -18,75 +18,75 @@ STOPPING = b"\nStopping; press Ctrl-C again to end at once, with nothing more sa
 
 
 class _State:
-    listens = False
-    asked = False
-    in_order: Callable[[], None] | None = None
-    at_once: tuple[Callable[[], None], ...] = ()
+    handles_signals = False
+    stop_requested = False
+    stop_gracefully: Callable[[], None] | None = None
+    before_exit: tuple[Callable[[], None], ...] = ()
 
 
-def listen(*at_once: Callable[[], None]) -> None:
-    """From now on the first Ctrl-C or SIGTERM raises Interrupted; the second calls each of `at_once` and exits."""
-    _State.listens, _State.at_once = True, at_once
+def handle_signals(*before_exit: Callable[[], None]) -> None:
+    """From now on the first Ctrl-C or SIGTERM raises Interrupted; the second calls each of `before_exit` and exits."""
+    _State.handles_signals, _State.before_exit = True, before_exit
     for number in (signal.SIGINT, signal.SIGTERM):
-        # a program started in the background of a script ignores Ctrl-C, and is to go on doing so
+        # a program started in the background of a script ignores Ctrl-C and must go on ignoring it
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _hear)
+            signal.signal(number, _on_signal)
 
 
 @contextmanager
-def hearing_sigterm() -> Iterator[None]:
-    """For a flow, for which Prefect sets a handler of its own: SIGTERM is heard here where `listen` was called."""
-    if not _State.listens or current_thread() is not main_thread():
+def handling_sigterm() -> Iterator[None]:
+    """Handle SIGTERM as `handle_signals` does, if it was called, also inside a flow, where Prefect sets a handler."""
+    if not _State.handles_signals or current_thread() is not main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _hear)
+    before = signal.signal(signal.SIGTERM, _on_signal)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def listens() -> bool:
-    """Whether this process is a command that ends in order."""
-    return _State.listens
+def handles_signals() -> bool:
+    """Whether this process is a command that stops gracefully: `handle_signals` was called."""
+    return _State.handles_signals
 
 
-def is_asked() -> bool:
-    """Whether Ctrl-C has been pressed, or SIGTERM sent while no training was at work."""
-    return _State.asked
+def stop_requested() -> bool:
+    """Whether Ctrl-C was pressed, or SIGTERM sent while no training was running."""
+    return _State.stop_requested
 
 
-def _hear(number: int, frame: FrameType | None) -> None:
-    if _State.asked:
-        end_at_once(number, frame)
-    _State.asked = True
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    if _State.stop_requested:
+        exit_immediately(number, frame)
+    _State.stop_requested = True
     os.write(2, STOPPING)
-    if _State.in_order is None:
+    if _State.stop_gracefully is None:
         raise Interrupted
-    _State.in_order()
+    _State.stop_gracefully()
 
 
-def end_at_once(number: int, frame: FrameType | None) -> None:
-    """A handler for the second signal: ends what the command has started, and the command."""
-    for end in _State.at_once:
+def exit_immediately(number: int, frame: FrameType | None) -> None:
+    """Signal handler for the second signal: end what the command has started, and the command."""
+    for end in _State.before_exit:
         end()
-    # no handler of the interpreter's end may hold it up
+    # no exit handler of the interpreter may delay it
     os._exit(INTERRUPTED_EXIT)
 
 
 @contextmanager
-def ending_in_order(stop: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, the first Ctrl-C calls `stop` and raises nothing by itself."""
-    _State.in_order = stop
+def stopping_gracefully(stop: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the first Ctrl-C calls `stop` instead of raising Interrupted."""
+    _State.stop_gracefully = stop
     try:
         yield
     finally:
-        _State.in_order = None
+        _State.stop_gracefully = None
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
-    """Processes that this thread starts in the block never hear a terminal's Ctrl-C: the signal stays blocked there."""
+def sigint_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: processes started in the block inherit that and ignore a terminal's Ctrl-C."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""JSON from elsewhere: what Python's reader takes or stumbles over, and no file of ours may hold, is refused."""
+"""Strict parsing of JSON from outside: NaN, huge numbers and deep nesting are refused with a reason."""
 
 import json
 from math import isfinite
@@ -6,16 +6,16 @@ from typing import Any, NoReturn
 
 from tasks.errors import DataError
 
-# more than any file of rsvlm or of a published model has; whoever goes through values in a loop can count on it
-MOST_LEVELS = 100
-# a whole number of as many digits is still within the range of a float
-MOST_DIGITS = 300
+# deeper than any file of rsvlm or of a published model; recursive code may rely on it
+MAX_LEVELS = 100
+# an integer of this many digits is still in the range of a float
+MAX_DIGITS = 300
 TOO_DEEP = "more than {} levels of nesting"
 CONTAINERS = frozenset((dict, list))
 
 
 def parse_json(text: str | bytes, name: object, allow_nan: bool = False) -> Any:
-    """The value of a JSON text; raises DataError, with `name` for where it stands, when `decode_json` refuses it."""
+    """The value of a JSON text; raises DataError, with `name` as the text's location, if `decode_json` refuses it."""
     try:
         return decode_json(text, allow_nan)
     except ValueError as error:
@@ -25,25 +25,25 @@ def parse_json(text: str | bytes, name: object, allow_nan: bool = False) -> Any:
 
 
 def decode_json(text: str | bytes, allow_nan: bool = False) -> Any:
-    """The value of a JSON text; raises ValueError, with the reason, when it is not one.
+    """The value of a JSON text; raises ValueError, with the reason, if it is not valid.
 
-    Refused as well: numbers that no float holds, nesting beyond MOST_LEVELS and, unless `allow_nan`, NaN and Infinity.
-    Of a key that stands twice the last value counts, as everywhere in Python.
+    Numbers out of a float's range, nesting deeper than MAX_LEVELS and, unless `allow_nan`, NaN and Infinity are
+    refused as well. If a key is repeated, its last value counts, as in Python's own parser.
     """
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
     try:
         value = (WITH_NAN if allow_nan else STRICT).decode(text)
     except RecursionError:
-        raise ValueError(TOO_DEEP.format(MOST_LEVELS)) from None
+        raise ValueError(TOO_DEEP.format(MAX_LEVELS)) from None
     require_shallow(value)
     return value
 
 
-def require_shallow(value: Any, most_levels: int = MOST_LEVELS) -> None:
-    """Raise ValueError when lists and objects stand in each other more than `most_levels` deep."""
+def require_shallow(value: Any, max_levels: int = MAX_LEVELS) -> None:
+    """Raise ValueError if lists and objects are nested more than `max_levels` deep."""
     level = [value] if type(value) in CONTAINERS else []
-    for _ in range(most_levels):
+    for _ in range(max_levels):
         level = [
             inner
             for outer in level
@@ -52,25 +52,25 @@ def require_shallow(value: Any, most_levels: int = MOST_LEVELS) -> None:
         ]
         if not level:
             return
-    raise ValueError(TOO_DEEP.format(most_levels))
+    raise ValueError(TOO_DEEP.format(max_levels))
 
 
-def _whole(text: str) -> int:
-    if len(text) > MOST_DIGITS:
+def _parse_int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} digits")
     return int(text)
 
 
-def _fraction(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not isfinite(number):
-        raise ValueError(f"a number beyond all bounds, {text[:20]}")
+        raise ValueError(f"a number out of range, {text[:20]}")
     return number
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")
 
 
-STRICT = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, parse_constant=_no_number)
-WITH_NAN = json.JSONDecoder(parse_int=_whole)
+STRICT = json.JSONDecoder(parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant)
+WITH_NAN = json.JSONDecoder(parse_int=_parse_int)

@@ -1,4 +1,4 @@
-"""MANIFEST.json: what a finished folder holds. It is written last; without it the folder does not exist."""
+"""MANIFEST.json lists the files of a finished folder. It is written last; a folder without it is unfinished."""
 
 import fcntl
 import os
@@ -18,19 +18,19 @@ from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_jso
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 
-# to put a folder at its place, where others do the same
+# attempts to rename a folder to its final path while other processes do the same
 TRIES = 5
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files of a folder but its manifest, sorted by relative path."""
+    """All files under a folder except its manifest, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
 def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file of a folder but its manifest, by relative path.
+    """Size in bytes and SHA-256 of every file of a folder except its manifest, by relative path.
 
-    Every byte is read but for the files whose hash is `known`, from writing them.
+    `known` has hashes of files, by relative path, that need not be read again.
     """
     names = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
     return {
@@ -42,14 +42,14 @@ def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[s
 def write_manifest(
     folder: Path, fingerprint: str, details: dict[str, Any] | None = None, known: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Hash every file of `folder` and write its manifest; `fingerprint` tells inputs and settings."""
+    """Hash every file of `folder` and write its manifest; `fingerprint` identifies inputs and settings."""
     manifest = Manifest(fingerprint=fingerprint, files=hashed_files(folder, known), details=details or {})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder, or None when it has none or a damaged one: the folder is not finished."""
+    """The manifest of a folder; None if it is missing or damaged, which means that the folder is not finished."""
     if not (folder / MANIFEST).is_file():
         return None
     try:
@@ -59,12 +59,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def content_digest(manifest: Manifest) -> str:
-    """One digest for all files of a folder, wherever the folder stands."""
+    """One digest of all files of a folder, independent of its path."""
     return digest_of({path: entry["sha256"] for path, entry in manifest.files.items()})
 
 
 def folder_digest(folder: Path) -> str:
-    """One digest for the content of any folder: as its manifest says, or else of every byte of its files."""
+    """One digest of the content of any folder: from its manifest, or else from every byte of its files."""
     manifest = read_manifest(folder)
     if manifest is not None:
         return content_digest(manifest)
@@ -72,16 +72,16 @@ def folder_digest(folder: Path) -> str:
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Files of the manifest that are missing or whose bytes changed; every byte is read."""
-    return [name for name, entry in manifest.files.items() if not _is_whole(folder / name, entry)]
+    """Files of the manifest that are missing or have changed; every byte is read."""
+    return [name for name, entry in manifest.files.items() if not _is_intact(folder / name, entry)]
 
 
-def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
+def _is_intact(path: Path, entry: dict[str, Any]) -> bool:
     return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
 
 
-def whole_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | None:
-    """The manifest when the folder is finished, undamaged and, where asked, of this fingerprint; else None."""
+def verified_manifest(folder: Path, fingerprint: str | None = None) -> Manifest | None:
+    """The manifest of a finished, undamaged folder with this fingerprint, if one is given; else None."""
     manifest = read_manifest(folder)
     if manifest is None or (fingerprint is not None and manifest.fingerprint != fingerprint):
         return None
@@ -98,22 +98,22 @@ def require_free_folder(folder: Path, fingerprint: str, refusal: str) -> None:
 
 
 @contextmanager
-def made_beside(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that is renamed to `folder` when the block ends without an error.
 
-    What stood there before is removed only then; callers move aside what the user may want to keep. What another
-    process has meanwhile made there of the same content stays, as it may be read already. What a killed process left
-    half-made beside `folder` is removed first.
+    An older `folder` is removed only then; callers move aside what the user may want to keep. A folder of the same
+    content that another process has created meanwhile stays, as it may be in use. Unfinished folders of killed
+    processes are removed first.
     """
     _remove_abandoned(folder)
     with _own_part(folder) as part:
         yield part
-        _put(part, folder)
+        _rename(part, folder)
 
 
 @contextmanager
 def _own_part(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, locked and removed afterwards."""
+    """A new temporary folder next to `folder`, locked, and removed afterwards."""
     with ExitStack() as stack:
         part = None
         while part is None:
@@ -122,21 +122,21 @@ def _own_part(folder: Path) -> Iterator[Path]:
 
 
 def _locked_part(folder: Path, stack: ExitStack) -> Path | None:
-    """A new folder, or None where another process took it for abandoned before it was locked."""
+    """A new folder; None if another process took it for abandoned before it was locked."""
     part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
     part.mkdir(parents=True)
     stack.callback(rmtree, part, ignore_errors=True)
     try:
-        # the lock ends with its process, however that ends: whoever holds none is dead
+        # the lock is released when its process ends for any reason: a folder without one is abandoned
         stack.enter_context(_locked(part))
     except (FileNotFoundError, BlockingIOError):
         return None
     return part if part.exists() else None
 
 
-def _put(part: Path, folder: Path) -> None:
+def _rename(part: Path, folder: Path) -> None:
     for tries_left in reversed(range(TRIES)):
-        if _is_made_already(folder, part):
+        if _has_same_content(folder, part):
             return
         if folder.exists():
             rmtree(folder, ignore_errors=tries_left > 0)
@@ -149,7 +149,7 @@ def _put(part: Path, folder: Path) -> None:
                 raise
 
 
-def _is_made_already(folder: Path, part: Path) -> bool:
+def _has_same_content(folder: Path, part: Path) -> bool:
     there, new = read_manifest(folder), read_manifest(part)
     return there is not None and there == new and not broken_files(folder, there)
 
@@ -160,13 +160,13 @@ def _remove_abandoned(folder: Path) -> None:
             with _locked(part):
                 rmtree(part, ignore_errors=True)
         except OSError:
-            # somebody is at work there, has just finished, or it is not ours to remove
+            # another process uses it, has just finished, or this user may not remove it
             continue
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; OSError when another process does."""
+    """Hold the lock of a folder; raises OSError if another process holds it."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,12 +176,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def copy_folder(source: Path, target: Path, transfer: Callable[[Path, Path], None] = link_or_copy) -> None:
-    """Put the files of a finished folder, its manifest last, under another name.
+    """Copy the files that a finished folder's manifest lists to `target`, the manifest last.
 
-    What was put beside them later, such as the sets in a sample's folder, is no part of it and stays where it is.
+    Files that were added later, such as the sets in a sample's folder, are not copied.
     """
     manifest = read_manifest(source)
     assert manifest, f"{source} is not finished"
-    with made_beside(target) as part:
+    with atomic_folder(target) as part:
         for name in [*manifest.files, MANIFEST]:
             transfer(source / name, part / name)

@@ -1,6 +1,6 @@
-"""Addresses without secrets in them: what is secret is referred to as ${NAME} and read where a request is made.
+"""Keep secrets out of addresses: settings refer to them as ${NAME}, which is replaced only when a request is sent.
 
-Addresses are settings: they travel as parameters of flows, into Prefect's database, logs and manifests.
+Addresses are settings, and so parameters of flows: they get into Prefect's database, logs and manifests.
 """
 
 import os
@@ -13,14 +13,14 @@ from tasks.errors import ConfigError
 ANY_ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
-# what these say is which file is meant; any other parameter may be a token or a signature
+# query parameters that only choose a file; any other may be a token or a signature
 _PLAIN_NAMES = (
     "id|export|confirm|download|dl|raw|format|file|filename|files|name|path|persistentId|version|revision|ref"
     "|cid|resid|usp"
 )
 _PARAMETER = rf"(?:(?:{_PLAIN_NAMES})(?:=[^&#]*)?|[^&#=]+=(?:{REFERENCE})+|{REFERENCE})"
-# A path, or an address whose login, query and fragment hold no more than references. Also the pattern of the JSON
-# schema, by which Prefect's server refuses an address before it is stored.
+# A path, or an address whose login, query and fragment contain only references. It is also the pattern in the JSON
+# schema, by which Prefect's server refuses an address before it stores it.
 PLAIN_ADDRESS = (
     rf"^(?:(?![hH][tT][tT][pP][sS]?:|[A-Za-z][A-Za-z0-9+.\-]*://)[\s\S]*|[A-Za-z][A-Za-z0-9+.\-]*://"
     rf"(?:(?:[^/?#@:]*:)?{REFERENCE}@)?[^/?#@]*(?:/[^?#]*)?(?:\?{_PARAMETER}(?:&{_PARAMETER})*)?"
@@ -30,19 +30,19 @@ _IS_PLAIN = re.compile(PLAIN_ADDRESS)
 
 
 def require_no_secret(address: str) -> str:
-    """The address; raises ValueError, which does not repeat it, where a login or its query may be a secret."""
+    """Return the address; raises ValueError, which does not repeat it, if its login or query may be a secret."""
     if not _IS_PLAIN.match(address):
         raise ValueError(
-            f"{without_secrets(address)} is given with a login, a query or a fragment that may be secret: put that "
-            "into an environment variable where the run works, and write '${NAME}' in its place"
+            f"{without_secrets(address)} has a login, a query or a fragment that may be secret: put that into an "
+            "environment variable where the run works, and write '${NAME}' instead"
         )
     return address
 
 
 def resolved(address: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The address with the value of each variable that it refers to; never to be stored, logged or raised.
+    """The address with each ${NAME} replaced by the variable's value; never store, log or raise the result.
 
-    Raises ConfigError for a variable that is not set.
+    Raises ConfigError if a variable is not set.
     """
 
     def value_of(found: re.Match[str]) -> str:
@@ -59,12 +59,12 @@ def resolved(address: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def without_secrets(address: str) -> str:
-    """An address as it may be shown: without login, query and fragment."""
+    """An address without login, query and fragment, for messages."""
     try:
         parts = urlsplit(address)
     except ValueError:
         return "the address"
-    # a path, with a drive's letter perhaps
+    # a path, perhaps with a drive letter
     if len(parts.scheme) < 2:
         return address
     if parts.scheme in ("http", "https") and not parts.netloc:
@@ -73,5 +73,5 @@ def without_secrets(address: str) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """A text of somebody else's, an error say, with each address in it as it may be shown."""
+    """A foreign text, such as an error message, with the secrets removed from each address in it."""
     return ANY_ADDRESS.sub(lambda found: without_secrets(found[0]), text)

@@ -2,9 +2,9 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[1]
+from support.locations import REPO
+
 OURS = [
     path for package in ("flows", "tasks", "deployments", "tests") for path in sorted((REPO / package).rglob("*.py"))
 ]

@@ -12,11 +12,11 @@ from typing import Annotated, Any, NamedTuple
 import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
+from support.locations import REPO
 
 from flows.cli import build_parser
 from tasks.settings import ExperimentConfig
 
-REPO = Path(__file__).resolve().parents[1]
 PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
 OURS = [path for room in ("flows", "tasks", "deployments") for path in sorted((REPO / room).rglob("*.py"))]
 SECTIONS = "|".join(ExperimentConfig.model_fields)

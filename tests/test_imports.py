@@ -7,8 +7,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
-REPO = Path(__file__).resolve().parents[1]
 PACKAGES = ("flows", "tasks", "deployments")
 SOURCES = sorted(path for package in PACKAGES for path in (REPO / package).rglob("*.py"))
 SLOW_TO_IMPORT = ("torch", "prefect", "transformers", "pydantic")

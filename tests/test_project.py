@@ -3,12 +3,11 @@
 import re
 import tomllib
 from importlib.metadata import requires
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.locations import REPO
 
-REPO = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NEEDS_A_GPU_TO_BUILD = {"flash-attn"}
 

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.locations import REPO
+
 from flows.cli import build_parser
 
-REPO = Path(__file__).resolve().parents[1]
 README, COMMANDS, CONTRIBUTING = (
     (REPO / name).read_text(encoding="utf-8") for name in ("README.md", "docs/commands.md", "CONTRIBUTING.md")
 )

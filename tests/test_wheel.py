@@ -8,9 +8,9 @@ from shutil import copy, copytree, ignore_patterns
 from zipfile import ZipFile
 
 import pytest
+from support.locations import REPO
 
 pytestmark = pytest.mark.slow
-REPO = Path(__file__).resolve().parents[1]
 PACKAGES = ("flows", "tasks", "deployments")
 READ = """
 import flows.cli

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tasks.storage.checkpoints.listing import StoredCheckpoint
+    from tasks.storage.checkpoints.listing import ListedCheckpoint
     from tasks.storage.object_store import ObjectStore
     from tasks.storage.runs import Run
 
@@ -67,7 +67,7 @@ def run_verify(options: argparse.Namespace) -> int:
     return 0 if all(complete) else INCOMPLETE
 
 
-def _print_lines(checkpoints: "Iterable[StoredCheckpoint]") -> list[bool]:
+def _print_lines(checkpoints: "Iterable[ListedCheckpoint]") -> list[bool]:
     """Print one line per checkpoint; returns whether each is complete."""
     complete = []
     for checkpoint in checkpoints:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import RunStopped
-from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, is_asked
+from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
 
 if TYPE_CHECKING:
     from tasks.settings import ExperimentConfig
@@ -151,7 +151,7 @@ def resume_hint(options: argparse.Namespace, saved: Callable[[], str]) -> Iterat
     try:
         yield
     except (KeyboardInterrupt, RunStopped):
-        if not is_asked():
+        if not stop_requested():
             raise
         stopped = True
         raise Interrupted(f"{saved()}; continue with `{_resume_command(options)}`.") from None

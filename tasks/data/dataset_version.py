@@ -16,7 +16,7 @@ from tasks.data.set_statistics import statistics_of
 from tasks.data.splitting import Split, leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
-from tasks.manifests import made_beside, write_manifest
+from tasks.manifests import atomic_folder, write_manifest
 from tasks.paths import FILTERED_TEST_SET
 from tasks.record_reader import Record
 from tasks.records import Manifest
@@ -75,7 +75,7 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
     sets = {"train": split.train, "val": split.val, "test": split.test, FILTERED_TEST: reduced}
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, selected)
         _write_subsets(part, reduced, config.subset_size, selected)
         _write_findings(part, images, states, selected, sets)

@@ -12,7 +12,7 @@ from tasks.data.set_files import set_paths
 from tasks.errors import ConfigError
 from tasks.files import digest_of, link_or_copy, read_json, write_json
 from tasks.image_paths import image_key
-from tasks.manifests import content_digest, made_beside, write_manifest
+from tasks.manifests import atomic_folder, content_digest, write_manifest
 from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
@@ -57,7 +57,7 @@ def choose_images(records: Records, count: int, seed: int) -> list[Mapping[str, 
 
 
 def _write_view(dataset: DatasetRef, records: Records, fingerprint: str, out: Path) -> DatasetRef:
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
         write_json(part / FILTERED_TEST_SET, records)
         manifest = write_manifest(part, fingerprint)

@@ -22,7 +22,7 @@ from tasks.model.image_limits import (
     require_small_exif,
     require_small_file,
 )
-from tasks.process_pools import map_in_processes
+from tasks.processes import map_in_processes
 from tasks.record_reader import Record
 from tasks.sources import SOURCES
 

@@ -11,7 +11,7 @@ from tasks.data.image_checks import images_digest
 from tasks.data.record_checks import check_records, filter_records
 from tasks.data.set_files import inputs_of
 from tasks.errors import DataError
-from tasks.manifests import content_digest, read_manifest, require_free_folder, whole_manifest
+from tasks.manifests import content_digest, read_manifest, require_free_folder, verified_manifest
 from tasks.paths import DataFolder
 from tasks.record_reader import read_records
 from tasks.records import DatasetRef, ImagesRef, Manifest
@@ -70,7 +70,7 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
     invalid records, broken images and chosen sources without records, and OccupiedError when `out` holds other content.
     """
     selected = choose_records(raw, images, config)
-    manifest = whole_manifest(out, selected.fingerprint)
+    manifest = verified_manifest(out, selected.fingerprint)
     if manifest is None:
         refusal = f"{out} holds other sets than those to be prepared: give another folder, or move it away."
         require_free_folder(out, selected.fingerprint, refusal)

@@ -14,6 +14,7 @@ from prefect.runtime import deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import Field, create_model
 
+from tasks.content_keys import SHARED_CODE
 from tasks.data.dataset_views import view_few_images, view_validation
 from tasks.data.duplicates.audit import audit_file
 from tasks.data.fetching.all_sources import ByHandNeeded, fetch_all, progress_bars
@@ -23,7 +24,7 @@ from tasks.data.set_files import set_paths
 from tasks.data.set_statistics import count_tokens
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample
 from tasks.files import digest_of, write_json
-from tasks.manifests import content_digest, folder_digest, made_beside, write_manifest
+from tasks.manifests import atomic_folder, content_digest, folder_digest, write_manifest
 from tasks.orchestration.caching import step
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import Address, DataConfig, SampleConfig
@@ -32,51 +33,51 @@ WAIT_FOR_PERSON_S = 7 * 24 * 3600
 POLL_INTERVAL_S = 5
 
 
-@step(name="draw-sample")
+@step("draw-sample", ignore=["out"], code=SHARED_CODE)
 def draw_sample_folder(config: SampleConfig, out: Path) -> FolderRef:
     """Draw the embedded sample data folder at `out`."""
     draw_sample(out, config)
     return FolderRef(path=out, sha256=folder_digest(out))
 
 
-@step(name="draw-lessons")
+@step("draw-lessons", ignore=["out"], code=SHARED_CODE)
 def draw_lessons_folder(scenes: int, image_size: int, seed: int, out: Path) -> FolderRef:
     """Draw the data folder at `out` that the toy base model is pre-trained on."""
     draw_lessons(out, scenes, image_size, seed)
     return FolderRef(path=out, sha256=folder_digest(out))
 
 
-@step(name="prepare-sets")
+@step("prepare-sets", ignore=["out"], code=SHARED_CODE)
 def prepare_sets(data: RawData, config: DataConfig, out: Path) -> DatasetRef:
     """Filter, split and reduce the records of a data folder into the folder `out`."""
     return prepare_dataset(data.raw, data.images, config, out)
 
 
-@step(name="count-tokens")
+@step("count-tokens", ignore=["out"], code=SHARED_CODE)
 def count_tokens_of_sets(dataset: DatasetRef, base: ModelRef, out: Path) -> FolderRef:
     """Count the tokens of a dataset's sets by a model's tokenizer, and write them into the folder `out`."""
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         write_json(part / "tokens.json", count_tokens(dataset.path, base.path, dataset.unnamed_source))
         manifest = write_manifest(part, digest_of([dataset.content, base.content]))
     return FolderRef(path=out, sha256=content_digest(manifest))
 
 
-@step(name="view-validation")
+@step("view-validation", ignore=["out"], code=SHARED_CODE)
 def view_validation_step(dataset: DatasetRef, out: Path) -> DatasetRef:
     """Write a dataset whose test set is the validation set of `dataset`."""
     return view_validation(dataset, out)
 
 
-@step(name="view-few-images")
+@step("view-few-images", ignore=["out"], code=SHARED_CODE)
 def view_few_images_step(dataset: DatasetRef, count: int, seed: int, out: Path) -> DatasetRef:
     """Write a dataset whose test set has only `count` images of each source."""
     return view_few_images(dataset, count, seed, out)
 
 
-@step(name="audit-sets")
+@step("audit-sets", ignore=["out"], code=SHARED_CODE)
 def audit_sets(dataset: DatasetRef, out: Path) -> FolderRef:
     """Find leakage of a dataset's test set into its training set, and write the report into the folder `out`."""
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)
         manifest = write_manifest(part, dataset.content)
     return FolderRef(path=out, sha256=content_digest(manifest))

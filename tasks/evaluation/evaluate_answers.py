@@ -19,7 +19,7 @@ from tasks.evaluation.scoring import score_records
 from tasks.evaluation.tables import score_rows
 from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
 from tasks.image_paths import image_key
-from tasks.manifests import content_digest, made_beside, read_manifest, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.paths import METRICS, PER_ANSWER, REPORT_PAGE, SCORES
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
@@ -77,7 +77,7 @@ def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> Re
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
     fingerprint = inputs.fingerprint(config)
-    manifest = whole_manifest(out, fingerprint)
+    manifest = verified_manifest(out, fingerprint)
     if manifest is None:
         _require_free(out, fingerprint)
         manifest = _write_report(inputs, out, config, fingerprint)
@@ -132,7 +132,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     context = PageContext(protocol, inputs.images, clean_scores, read_curve(inputs.checkpoints, protocol))
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
         write_json_lines(part / SCORES, score_rows(names[0], metrics))

@@ -10,7 +10,7 @@ from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.scores import Metrics, Protocol
 from tasks.evaluation.tables import AnswerRow
 from tasks.files import read_json, read_json_lines
-from tasks.manifests import content_digest, whole_manifest
+from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL, METRICS, PER_ANSWER
 from tasks.records import ReportRef
 
@@ -45,7 +45,7 @@ def read_metrics(folder: Path) -> Metrics:
 def read_report(folder: Path) -> ModelReport:
     """A complete report, or that of the final model in a run's `reports` folder; raises DataError."""
     path = folder if (folder / METRICS).exists() else folder / FINAL
-    manifest = whole_manifest(path)
+    manifest = verified_manifest(path)
     if manifest is None:
         raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
     metrics, rows = read_metrics(path), read_json_lines(path / PER_ANSWER)
@@ -67,7 +67,7 @@ def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     folders = sorted(
         (folder for folder in reports.glob("checkpoint-*") if CHECKPOINT.fullmatch(folder.name)), key=_step
     )
-    manifests = [(folder, whole_manifest(folder)) for folder in folders]
+    manifests = [(folder, verified_manifest(folder)) for folder in folders]
     return [
         ReportRef(path=folder, sha256=content_digest(manifest), model=folder.name)
         for folder, manifest in manifests

@@ -12,19 +12,21 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
+from tasks.content_keys import SHARED_CODE
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.evaluation.report_folder import read_metrics
 from tasks.evaluation.scores import Comparison
 from tasks.files import write_json
-from tasks.orchestration.caching import artifact_key, harmless, step
+from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.orchestration.caching import step
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, REPORT_PAGE, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportRef
 from tasks.settings import EvaluationConfig
 
 
-@step(name="evaluate-answers")
+@step("evaluate-answers", ignore=["out"], code=SHARED_CODE)
 def evaluate_answers(
     dataset: DatasetRef,
     answers: Sequence[PredictionsRef],

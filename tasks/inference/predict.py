@@ -18,7 +18,7 @@ from tasks.inference.inputs_record import InputsRecord, require_same_engine, req
 from tasks.inference.job import Job, is_only_claimed, read_job, remove_share_logs
 from tasks.inference.output_files import cut_subsets, join_answers, write_joined
 from tasks.inference.request import PredictRequest, Share
-from tasks.manifests import content_digest, whole_manifest, write_manifest
+from tasks.manifests import content_digest, verified_manifest, write_manifest
 from tasks.records import Answer, Manifest, PredictionsRef
 from tasks.worker_lines import answers_line
 
@@ -68,7 +68,7 @@ def predict(request: PredictRequest, listener: Listener = Listener()) -> Predict
     """
     job = read_job(request)
     with _report_full_disk(request.out):
-        manifest = whole_manifest(request.out, job.fingerprint) or _answer(job, listener)
+        manifest = verified_manifest(request.out, job.fingerprint) or _answer(job, listener)
     return PredictionsRef(
         path=request.out, sha256=content_digest(manifest), model=request.name, answers=len(job.plan.keys)
     )
@@ -77,7 +77,7 @@ def predict(request: PredictRequest, listener: Listener = Listener()) -> Predict
 def claim(request: PredictRequest) -> int:
     """Claim the folder before several processes share the work; returns the number of questions left to ask."""
     job = read_job(request)
-    if whole_manifest(request.out, job.fingerprint):
+    if verified_manifest(request.out, job.fingerprint):
         return 0
     known = job.known_answers()
     recorded = _require_usable(job, known)

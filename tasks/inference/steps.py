@@ -9,10 +9,13 @@ from typing import Any
 from prefect import task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from tasks.content_keys import SHARED_CODE
 from tasks.errors import ConfigError
 from tasks.inference.predict import claim
 from tasks.inference.request import AnswerStore, PredictionSpec, PredictRequest, Share
-from tasks.orchestration.caching import ProgressArtifact, lines_to, step
+from tasks.orchestration.artifacts import ProgressArtifact
+from tasks.orchestration.caching import step
+from tasks.orchestration.run_log import lines_to
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
@@ -25,7 +28,7 @@ WORKER = "tasks.inference.worker"
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
-@step("answer-subsets")
+@step("answer-subsets", ignore=["run", "out"], code=SHARED_CODE)
 def answer_subsets(
     model: ModelRef,
     dataset: DatasetRef,

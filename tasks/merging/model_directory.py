@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
-from tasks.manifests import broken_files, content_digest, made_beside, read_manifest, write_manifest
+from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
 from tasks.merging.config_files import require_undamaged, write_config_files
 from tasks.merging.model_card import model_card
 from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
@@ -72,7 +72,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
                 return ModelRef(path=out, sha256=content_digest(present))
         new.check()
         require_undamaged(new.inputs["companions"])
-        with made_beside(out) as part:
+        with atomic_folder(out) as part:
             for slot in slots(new.source, new.options.layout).values():
                 (part / slot.file).parent.mkdir(exist_ok=True)
             write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from prefect import task
 
+from tasks.content_keys import MODEL_CODE
 from tasks.model.hub import push_to_hub
-from tasks.orchestration.caching import lines_to, step
+from tasks.orchestration.caching import step
+from tasks.orchestration.run_log import lines_to
 from tasks.processes import run_worker
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import MergingConfig
 
 
-@step(name="merge-adapter")
+@step("merge-adapter", ignore=["out", "log"], code=["tasks.prompt_text", *MODEL_CODE])
 def merge_adapter_step(
     base: ModelRef, checkpoint: CheckpointRef, config: MergingConfig, out: Path, log: Path
 ) -> ModelRef:

@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from tasks.errors import DataError, UserError
 from tasks.files import digest_of, read_json, write_json
-from tasks.orchestration.caching import artifact_key
+from tasks.orchestration.artifacts import artifact_key
 from tasks.paths import FINAL, MANIFEST
 from tasks.preflight.preflight import run_preflight
 from tasks.settings import ExperimentConfig

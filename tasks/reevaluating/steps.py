@@ -16,7 +16,7 @@ from tasks.evaluation.comparison import compare
 from tasks.evaluation.headline import HeadlineChange, headline_changes, headline_scores
 from tasks.evaluation.report_folder import read_metrics
 from tasks.manifests import content_digest
-from tasks.orchestration.caching import artifact_key, harmless
+from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
@@ -39,7 +39,7 @@ from tasks.reevaluating.pages import (
     write_scores,
 )
 from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
-from tasks.storage.checkpoints.stored_checkpoints import StoredCheckpoint, fetch_model, find_checkpoints
+from tasks.storage.checkpoints.listing import StoredCheckpoint, fetch_model, find_checkpoints
 from tasks.storage.folder_upload import archive_folder
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest

@@ -9,7 +9,7 @@ from tasks.json_text import decode_json
 from tasks.manifests import content_digest
 from tasks.paths import TRAINER_STATE
 from tasks.records import ModelRef, Value
-from tasks.storage.checkpoints.paths import Place, places_below
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest, sound_manifest
 from tasks.storage.runs import Run
@@ -31,7 +31,9 @@ def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection
     found = [StoredModel(label="base", weights=base.sha256)]
     if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
         found.append(StoredModel(label="final", weights=content_digest(merged)))
-    places = [place for place in places_below(store, join(run, "checkpoints")) if sound_manifest(store, place.folder)]
+    places = [
+        place for place in checkpoint_paths(store, join(run, "checkpoints")) if sound_manifest(store, place.folder)
+    ]
     if places:
         newest = places[-1]
         best = _best_of(store, places)
@@ -42,13 +44,13 @@ def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection
     return [model for model in found if model.label in labels]
 
 
-def _checkpoint(store: ObjectStore, label: Label, place: Place, base: ModelRef) -> StoredModel:
+def _checkpoint(store: ObjectStore, label: Label, place: CheckpointPath, base: ModelRef) -> StoredModel:
     manifest = read_remote_manifest(store, place.folder)
     assert manifest is not None, place.folder
     return StoredModel(label=label, weights=f"{content_digest(manifest)} on {base.sha256}", step=place.step)
 
 
-def _best_of(store: ObjectStore, places: list[Place]) -> Place | None:
+def _best_of(store: ObjectStore, places: list[CheckpointPath]) -> CheckpointPath | None:
     """The checkpoint that the newest one's trainer_state.json names as the best; None where it no longer exists."""
     try:
         step = decode_json(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}", allow_nan=True)[

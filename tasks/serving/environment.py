@@ -54,12 +54,12 @@ def login_from_pipe() -> Login | None:
 
 def _write_pipe(text: str) -> int:
     """Write a short text into a new pipe; returns the descriptor that a child process can read it from."""
-    read_end, write_end = os.pipe()
+    read_tail, write_end = os.pipe()
     # a login fits into the pipe's buffer: writing does not wait for a reader
     with os.fdopen(write_end, "w", encoding="utf-8") as file:
         file.write(text)
-    os.set_inheritable(read_end, True)
-    return read_end
+    os.set_inheritable(read_tail, True)
+    return read_tail
 
 
 def _is_needed(name: str) -> bool:

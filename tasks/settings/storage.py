@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tasks.settings.base import Section
+from tasks.store_kinds import store_examples, store_pattern
 
 
 class KeepRule(Section):
@@ -58,9 +59,8 @@ class StoreConfig(Section):
 
     uri: str | None = Field(
         None,
-        pattern=r"^(file:///|s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?$)",
-        description="file:///folder or s3://bucket/prefix, without credentials. Empty: the folder `store` of the "
-        "workspace.",
+        pattern=store_pattern(),
+        description=f"{store_examples()}, without credentials. Empty: the folder `store` of the workspace.",
     )
     endpoint_url: str | None = Field(
         None,

@@ -1,7 +1,7 @@
-"""A run has one owner at a time, and what all runs share is made by one at a time.
+"""One process at a time owns a run, and one at a time creates what all runs share.
 
-The locks are the kernel's (flock): they end with the process that holds them, however that ends, so that the lock of a
-dead owner is free. The file says who holds it. Over NFS this needs Linux on all sides, 2.6.12 or later.
+The locks are the kernel's (flock): they are released when their process ends for any reason, so that the lock of a
+dead owner is free. The file names the holder. Over NFS this needs Linux 2.6.12 or later on all machines.
 """
 
 import fcntl
@@ -17,16 +17,16 @@ from pydantic import ValidationError
 
 from tasks.errors import RunOwned
 from tasks.paths import RunFolder
-from tasks.processes import HANDED_DOWN
+from tasks.processes import INHERITED_FDS
 from tasks.records import Value
 
-Tell = Callable[[str], None]
-# the run folders that this context works in; the flows that a flow calls, and their tasks, inherit it
+Notify = Callable[[str], None]
+# roles of this context in run folders; the flows that a flow calls, and their tasks, inherit them
 _ROLES: ContextVar[Mapping[Path, Literal["owner", "guest"]]] = ContextVar("roles", default=MappingProxyType({}))
 
 
 class Owner(Value):
-    """Who holds a lock."""
+    """The process that holds a lock."""
 
     user: str
     host: str
@@ -41,12 +41,12 @@ class Owner(Value):
 
 
 @contextmanager
-def owned(folder: RunFolder, owner: Owner, tell: Tell, machine: int = 0) -> Iterator[None]:
-    """Own a run while the block runs; what the block calls owns it too.
+def owned(folder: RunFolder, owner: Owner, notify: Notify, machine: int = 0) -> Iterator[None]:
+    """Own a run while the block runs; everything that the block calls owns it too.
 
-    Raises RunOwned when another process does. `tell` is told of a dead owner whose lock is taken over, and of whom the
-    block waits for: the processes that a dead owner has started and that have not ended yet, and an earlier process of
-    the same flow run. The machines of one training own the run together, each by its number.
+    Raises RunOwned if another process owns it. `notify` gets a message about a dead owner whose lock is taken over,
+    and about processes that the block waits for: running children of a dead owner, and an earlier process of the same
+    flow run. The machines of one training own the run together, each with its number.
     """
     if folder.root in _ROLES.get():
         yield
@@ -55,31 +55,31 @@ def owned(folder: RunFolder, owner: Owner, tell: Tell, machine: int = 0) -> Iter
         file = stack.enter_context(_opened(folder.owner_lock(machine)))
         if not _try_lock(file):
             _require_same_flow_run(folder, owner, _holder(file))
-            tell(f"An earlier process of this flow run, {_holder(file)}, has not ended: waiting for it.")
+            notify(f"An earlier process of this flow run, {_holder(file)}, has not ended: waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
         if dead := _holder(file):
-            tell(f"The last owner of {folder.root}, {dead}, ended without saying so: this run goes on from there.")
+            notify(f"The last owner of {folder.root}, {dead}, did not end properly: this run continues from there.")
         stack.enter_context(_signed(file, owner))
-        # children hold this one and not the other, which tells whether the owner itself is alive
-        stack.enter_context(turn(folder.children_lock(machine), owner, tell))
+        # children hold this lock but not the other, which shows whether the owner itself is alive
+        stack.enter_context(hold_lock(folder.children_lock(machine), owner, notify))
         stack.enter_context(_role(folder, "owner"))
         yield
 
 
 @contextmanager
 def beside_owner(folder: RunFolder) -> Iterator[None]:
-    """Work in a run's folder beside its owner: what the block calls leaves the run's settings as they are."""
+    """Work in a run's folder while another process owns it: the block does not change the run's settings."""
     with _role(folder, "guest"):
         yield
 
 
 def is_guest(folder: RunFolder) -> bool:
-    """Whether this context works beside the owner of a run."""
+    """Whether this context works in a run that another process owns."""
     return _ROLES.get().get(folder.root) == "guest"
 
 
 def require_not_owned(folder: RunFolder, machine: int = 0) -> None:
-    """Raise RunOwned when a process owns the run; nothing is written."""
+    """Raise RunOwned if a process owns the run; nothing is written."""
     lock = folder.owner_lock(machine)
     if not lock.is_file():
         return
@@ -89,21 +89,21 @@ def require_not_owned(folder: RunFolder, machine: int = 0) -> None:
 
 
 @contextmanager
-def turn(lock: Path, owner: Owner, tell: Tell) -> Iterator[None]:
-    """Wait for whoever holds `lock`, and hold it while the block runs.
+def hold_lock(lock: Path, owner: Owner, notify: Notify) -> Iterator[None]:
+    """Wait until `lock` is free and hold it while the block runs.
 
-    The children that the block starts hold it as well: it is free when the last of them has ended.
+    Children that the block starts hold it as well: it is free when the last of them has ended.
     """
     with _opened(lock) as file:
         if not _try_lock(file):
-            tell(f"Waiting for {_holder(file) or 'another process'}, or what it has started, to leave {lock.parent}.")
+            notify(f"Waiting for {_holder(file) or 'another process'}, or its children, to leave {lock.parent}.")
             fcntl.flock(file, fcntl.LOCK_EX)
-        before = HANDED_DOWN.set((*HANDED_DOWN.get(), file.fileno()))
+        before = INHERITED_FDS.set((*INHERITED_FDS.get(), file.fileno()))
         try:
             with _signed(file, owner):
                 yield
         finally:
-            HANDED_DOWN.reset(before)
+            INHERITED_FDS.reset(before)
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _role(folder: RunFolder, role: Literal["owner", "guest"]) -> Iterator[None]:
 
 def _opened(lock: Path) -> FileIO:
     lock.parent.mkdir(parents=True, exist_ok=True)
-    # for writing: NFS gives an exclusive lock to no reader; the file stays, or two could lock two files of one name
+    # writable: NFS locks no read-only file exclusively; never deleted, or two processes could lock different files
     return lock.open("a+b", buffering=0)
 
 
@@ -130,7 +130,7 @@ def _try_lock(file: FileIO) -> bool:
 
 
 def _holder(file: FileIO) -> Owner | None:
-    """Who has signed a lock file; None where nobody has, or has not yet written it all."""
+    """The process named in a lock file; None if there is none or its name is not completely written yet."""
     file.seek(0)
     try:
         return Owner.model_validate_json(file.read())
@@ -150,7 +150,7 @@ def _signed(file: FileIO, owner: Owner) -> Iterator[None]:
 
 
 def _require_same_flow_run(folder: RunFolder, owner: Owner, holder: Owner | None) -> None:
-    """Prefect starts a flow run again that it has not heard of: that one waits for itself, any other is refused."""
+    """Raise RunOwned unless the holder is the same flow run, which Prefect restarts when it loses contact with it."""
     if holder is None or holder.flow_run_id is None or holder.flow_run_id != owner.flow_run_id:
         raise _refusal(folder, holder)
 
@@ -158,5 +158,5 @@ def _require_same_flow_run(folder: RunFolder, owner: Owner, holder: Owner | None
 def _refusal(folder: RunFolder, holder: Owner | None) -> RunOwned:
     return RunOwned(
         f"The run {folder.root.name} in {folder.root.parents[1]} is owned by {holder or 'another process'}: "
-        "wait for its end, or give this run another name."
+        "wait until it ends, or give this run another name."
     )

@@ -1,4 +1,4 @@
-"""A run's places: its folder in the workspace and its name in the store."""
+"""A run's folder in the workspace and its name in the store."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,7 @@ from tasks.files import digest_of, write_text
 from tasks.paths import EXPERIMENT, RunFolder, Workspace
 from tasks.records import Value
 from tasks.settings import ArchiveConfig, ExperimentConfig, StoreConfig, without_locations
-from tasks.storage.credentials import Credentials
-from tasks.storage.object_store import ObjectStore, open_store
+from tasks.storage.object_store import Credentials, ObjectStore, open_store
 from tasks.storage.owner import is_guest
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
@@ -21,10 +20,10 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Run(Value):
-    """Where one run works and keeps what it made; `store_name` is its folder in the store.
+    """The locations and archive settings of one run; `store_name` is its folder in the store.
 
-    `resume` says what becomes of an unfinished training there: one of the same settings goes on, and one of other
-    settings is set aside (None) or refused (True); with False the same settings are refused.
+    `resume` decides about an unfinished training in the folder: one with the same settings is continued, and one with
+    other settings is moved aside (None) or refused (True); with False the same settings are refused.
     """
 
     name: str
@@ -45,16 +44,16 @@ class Run(Value):
 
     @property
     def archives(self) -> bool:
-        """Whether its checkpoints go to the store."""
+        """Whether checkpoints are copied to the store."""
         return self.archive.checkpoints
 
     def store(self, credentials: Credentials | None = None) -> ObjectStore:
-        """The store of this run, opened; `credentials` None: those of boto3's usual chain."""
+        """Open the store of this run; `credentials` None: boto3's usual chain."""
         return open_store(self.store_uri, config=self.store_config, credentials=credentials)
 
 
 def require_run_name(name: str) -> None:
-    """Raise ConfigError for a name that could not be a run's folder, on any disk and in any store."""
+    """Raise ConfigError unless a name can be a folder on every file system and in every store."""
     if not RUN_NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot name a run: use letters, digits, dots, dashes and underscores, 100 at most, and begin "
@@ -63,69 +62,69 @@ def require_run_name(name: str) -> None:
 
 
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
-    """Write experiment.yaml in the run's folder; twice is the same as once.
+    """Write experiment.yaml in the run's folder; repeating it changes nothing.
 
-    An experiment.yaml of other settings is kept below `superseded`; who works beside the run's owner writes nothing.
+    An experiment.yaml with other settings is moved to `superseded`. A guest, beside the run's owner, writes nothing.
     The name in the store is the one last claimed.
     """
     require_run_name(name)
-    places = Workspace(workspace.absolute())
-    folder, text = places.run(name), config.of_first_machine().as_yaml()
+    root = Workspace(workspace.absolute())
+    folder, text = root.run(name), config.of_first_machine().as_yaml()
     if is_guest(folder):
-        return _run_of(config, name, places)
+        return _run_of(config, name, root)
     if folder.experiment.exists() and (old := folder.experiment.read_text(encoding="utf-8")) != text:
         write_text(folder.superseded / f"experiment-{digest_of(old)[:8]}.yaml", old)
     write_text(folder.experiment, text)
-    return _run_of(config, name, places)
+    return _run_of(config, name, root)
 
 
 def reopen_run(name: str, workspace: Path) -> Run | None:
-    """A run that was opened before, by its name in the workspace or in the store; None where there is none.
+    """A run that was opened before, by its name in the workspace or in the store; None if there is none.
 
-    Nothing is written: many may look at the same time.
+    Nothing is written: any number of processes may call it at the same time.
     """
-    places = Workspace(workspace.absolute())
-    for folder in (places.run(name), *map(RunFolder, sorted((places.root / "runs").glob("*")))):
+    root = Workspace(workspace.absolute())
+    for folder in (root.run(name), *map(RunFolder, sorted((root.root / "runs").glob("*")))):
         if folder.root.name != name and _claimed_name(folder) != name:
             continue
         if folder.experiment.is_file():
-            return _run_of(read_config(folder), folder.root.name, places)
+            return _run_of(read_config(folder), folder.root.name, root)
     return None
 
 
 def read_config(folder: RunFolder) -> ExperimentConfig:
-    """The configuration of a run that was opened before; raises ConfigError where its file is damaged."""
+    """The configuration of a run that was opened before; raises ConfigError if its file is damaged."""
     try:
         return ExperimentConfig.model_validate(read_yaml_file(folder.experiment))
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigError(
-            f"{folder.experiment} is not as a run wrote it ({'.'.join(map(str, fault['loc']))}: {fault['msg']}): "
+            f"{folder.experiment} is not valid ({'.'.join(map(str, fault['loc']))}: {fault['msg']}): "
             "write it again with `rsvlm config`."
         ) from None
 
 
-def _run_of(config: ExperimentConfig, name: str, places: Workspace) -> Run:
+def _run_of(config: ExperimentConfig, name: str, workspace: Workspace) -> Run:
     return Run(
         name=name,
-        workspace_root=places.root,
-        store_uri=config.store.uri or places.store.as_uri(),
+        workspace_root=workspace.root,
+        store_uri=config.store.uri or workspace.store.as_uri(),
         store_config=config.store,
-        store_name=_claimed_name(places.run(name)),
+        store_name=_claimed_name(workspace.run(name)),
         archive=config.archive,
     )
 
 
 def _claimed_name(folder: RunFolder) -> str:
-    """A run's name in the store: the one last claimed, or else its own."""
+    """A run's name in the store: the one last claimed, or else its own name."""
     return folder.store_name.read_text(encoding="utf-8").strip() if folder.store_name.exists() else folder.root.name
 
 
 def claim_store(run: Run, made_from: str, store: ObjectStore) -> Run:
-    """Take a name in the store for what this run makes of its settings and `made_from`, a digest of all else.
+    """Claim a name in the store for the results of this run's settings and `made_from`, a digest of all other inputs.
 
-    Where the run's name holds what was made otherwise, a longer name is taken: nothing stored is overwritten. How the
-    store is reached and what stays there changes nothing that is made.
+    If the run's name is taken by results of other settings or inputs, a longer name is claimed: nothing stored is
+    overwritten. Settings of the store and of retention do not count.
     """
     text = run.folder.experiment.read_text(encoding="utf-8") + f"{MADE_FROM}{made_from}\n"
     name = _claim(store, run.name, text)
@@ -135,7 +134,7 @@ def claim_store(run: Run, made_from: str, store: ObjectStore) -> Run:
 
 
 def _claim(store: ObjectStore, name: str, text: str) -> str:
-    """The run's name in the store; with a digest where something else has taken the name already."""
+    """Claim and return the run's name in the store, with a digest appended if other work has taken the name."""
     work = _work(text)
     if store.create_text(f"{name}/{EXPERIMENT}", text) or _work(store.read_text(f"{name}/{EXPERIMENT}") or "") == work:
         return name
@@ -145,13 +144,13 @@ def _claim(store: ObjectStore, name: str, text: str) -> str:
 
 
 def _work(text: str) -> list[Any]:
-    """What a stored experiment.yaml says about the work: its settings but for locations, and what it is of."""
+    """What identifies the work of a stored experiment.yaml: its settings without locations, and `made_from`."""
     try:
         settings = parse_yaml(text)
     except ValueError:
         settings = None
     if not isinstance(settings, dict) or not all(isinstance(section, dict) for section in settings.values()):
-        # damaged, or nothing: it is the work of no other text
+        # damaged or empty: it equals no other text
         settings = {"text": text}
     _before, _mark, made_from = text.rpartition(MADE_FROM)
     return [without_locations(settings), made_from.strip()]

@@ -1,19 +1,19 @@
-"""Whether a server compares what it receives with the SHA-256 that the request was signed over.
+"""Find out whether an S3 server compares the bytes it receives with the SHA-256 in the request's signature.
 
-AWS and Ceph's gateway do and refuse the rest; not every server does, and none says so. It is asked once, by a small
-file whose bytes are changed after they were signed for.
+AWS and Ceph's gateway do and refuse other bytes; not every server does, and none says so. The probe sends one small
+file whose bytes are changed after the request was signed.
 """
 
 from threading import Lock
 from typing import Any
 
-PROOF = ".sha256-proof"
+PROBE = ".sha256-proof"
 SIGNED, SENT = b"signed for", b"other data"
 REFUSALS = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest", "SignatureDoesNotMatch"})
 
 
-class Proof:
-    """Asks the server of a boto3 client, at most once; `key` is where the small file would come to stand."""
+class ChecksumProbe:
+    """Probes the server of a boto3 client, at most once, with a small file at `key`."""
 
     def __init__(self, client: Any, bucket: str, key: str) -> None:
         self._client, self._place = client, {"Bucket": bucket, "Key": key}
@@ -22,7 +22,7 @@ class Proof:
         client.meta.events.register("before-send.s3.PutObject", _change)
 
     def server_checks(self) -> bool:
-        """Whether other bytes than those that were signed for are refused; the client's own errors pass through."""
+        """Whether the server refuses bytes that differ from the signed ones; the client's own errors pass through."""
         with self._lock:
             if self._checks is None:
                 self._checks = self._is_refused()
@@ -39,11 +39,11 @@ class Proof:
         return False
 
 
-def is_proof(address: str) -> bool:
-    """Whether a request to this address is the one that is to be refused."""
-    return address.partition("?")[0].endswith(f"/{PROOF}")
+def is_probe(address: str) -> bool:
+    """Whether an address is that of the probe, whose request should be refused."""
+    return address.partition("?")[0].endswith(f"/{PROBE}")
 
 
 def _change(request: Any, **_: Any) -> None:
-    if is_proof(request.url):
+    if is_probe(request.url):
         request.body = SENT

@@ -1,6 +1,6 @@
-"""A store in a bucket of S3 or of a server that speaks its language. The only file that imports boto3.
+"""A store in a bucket of S3 or of an S3-compatible server. The only file that imports boto3.
 
-Credentials come from boto3's usual chain or from the caller, and are never part of a message.
+Credentials come from boto3's usual chain or from the caller and appear in no message.
 """
 
 import base64
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -26,21 +27,20 @@ from botocore.exceptions import (
 from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.settings import StoreConfig
-from tasks.storage.credentials import Credentials
-from tasks.storage.s3_checksum_probe import PROOF, Proof, is_proof
-from tasks.storage.s3_upload import MIB, TRIES, Limits, Sender, Throttle
-from tasks.storage.stored_files import FILES_AT_ONCE, StoredFile
+from tasks.storage.object_store import CONCURRENT_FILES, Credentials, StoredFile
+from tasks.storage.s3_checksum_probe import PROBE, ChecksumProbe, is_probe
+from tasks.storage.s3_upload import MIB, TRIES, S3Uploader, Throttle, UploadLimits
 
 # the largest object that a server copies in one request
 COPY_LIMIT_BYTES = 5 << 30
 MISSING = frozenset({"404", "NoSuchKey", "NotFound", "InvalidRange"})
 # 412: there is one; 409: another writer is creating it at this moment
 TAKEN = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
-DAMAGED_ON_THE_WAY = frozenset(
+DAMAGED_IN_TRANSIT = frozenset(
     {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 )
 PAUSE_S = 0.1
-WAYS_OUT = {
+ADVICE = {
     "NoSuchBucket": "the bucket does not exist: create it, or correct store.uri",
     "AccessDenied": "access is denied: give these credentials list, read and write rights",
     "403": "access is denied: give these credentials list, read and write rights",
@@ -51,14 +51,14 @@ WAYS_OUT = {
     "RequestTimeTooSkewed": "this machine's clock is off: set it, then do the same again",
     "QuotaExceeded": "the bucket is full: delete what is not needed, or have its quota raised",
     "AuthorizationHeaderMalformed": "the region is another: set store.region to the bucket's",
-    "PermanentRedirect": "the bucket lies elsewhere: set store.region and store.endpoint_url to where it is",
-    "XAmzContentSHA256Mismatch": "other bytes arrived than were sent: check the network and what stands between",
-    "SlowDown": "the server has too much to do: do the same again later, or lower store.parts_in_flight",
+    "PermanentRedirect": "the bucket is elsewhere: set store.region and store.endpoint_url to where it is",
+    "XAmzContentSHA256Mismatch": "other bytes arrived than were sent: check the network and any proxies",
+    "SlowDown": "the server is overloaded: do the same again later, or lower store.parts_in_flight",
 }
 
 
 class S3Store:
-    """Objects of `bucket` below `prefix`, reached as `config` says and with `credentials` or boto3's own."""
+    """Objects under `prefix` in `bucket`; `credentials` None: boto3's usual chain."""
 
     def __init__(
         self, bucket: str, prefix: str, config: StoreConfig | None = None, credentials: Credentials | None = None
@@ -67,14 +67,14 @@ class S3Store:
         self._transfer = TransferConfig(
             multipart_chunksize=self._config.part_mib * MIB, max_concurrency=self._config.parts_in_flight
         )
-        with self._refusals("its settings"):
+        with self._store_errors("its settings"):
             self._client = _client(self._config, credentials)
         rate = self._config.bandwidth_mib_s
-        limits = Limits(
+        limits = UploadLimits(
             self._config.part_mib * MIB, self._config.parts_in_flight, Throttle(rate * MIB if rate else None)
         )
-        self._proof = Proof(self._client, bucket, self._full(PROOF))
-        self._sender = Sender(self._client, bucket, limits, self._proof)
+        self._probe = ChecksumProbe(self._client, bucket, self._full(PROBE))
+        self._uploader = S3Uploader(self._client, bucket, limits, self._probe)
 
     @property
     def uri(self) -> str:
@@ -82,21 +82,21 @@ class S3Store:
 
     def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
         try:
-            with self._refusals(key):
-                sent = self._sender.send(source, self._full(key), sha256)
-                is_checked = self._proof.server_checks() and not self._config.read_back
+            with self._store_errors(key):
+                sent = self._uploader.send(source, self._full(key), sha256)
+                is_checked = self._probe.server_checks() and not self._config.read_back
         except OSError as error:
             raise StoreError(f"{source} could not be read ({error.strerror}): it stays where it is.") from error
         if not is_checked and (found := self.hash_of(key)) != sent:
             self.delete(key)
             raise StoreError(
-                f"{self.uri}/{key} did not arrive whole: its SHA-256 is {str(found)[:12]}..., "
+                f"{self.uri}/{key} did not arrive intact: its SHA-256 is {str(found)[:12]}..., "
                 f"not {sent[:12]}...; store it again."
             )
         return sent
 
     def copy_file(self, source: StoredFile, key: str, sha256: str) -> bool:
-        with self._refusals(key):
+        with self._store_errors(key):
             place = {"Bucket": self.bucket, "Key": self._full(source.key)}
             try:
                 version = self._client.head_object(**place)["ETag"]
@@ -113,29 +113,29 @@ class S3Store:
                 if _code(error) in MISSING | TAKEN:
                     return False
                 raise
-        told = answer["CopyObjectResult"]
-        if source.version and told["ETag"].strip('"') == source.version:
+        copied = answer["CopyObjectResult"]
+        if source.version and copied["ETag"].strip('"') == source.version:
             return True
-        # not every server tells a checksum; of a single request, it is that of the whole object
-        checksum = told.get("ChecksumSHA256", "-")
+        # not every server returns a checksum; one without a dash is that of the complete object
+        checksum = copied.get("ChecksumSHA256", "-")
         if (self.hash_of(key) if "-" in checksum else base64.b64decode(checksum).hex()) == sha256:
             return True
         self.delete(key)
         return False
 
-    def read_end(self, source: StoredFile, size_bytes: int) -> bytes | None:
-        with self._refusals(source.key):
+    def read_tail(self, source: StoredFile, size_bytes: int) -> bytes | None:
+        with self._store_errors(source.key):
             start = max(0, source.size - size_bytes)
             body = self._body(source.key, Range=f"bytes={start}-{source.size - 1}")
             return None if body is None else bytes(body.read())
 
     def drop_unfinished(self, folder: str) -> None:
-        with self._refusals(folder):
-            self._sender.drop_unfinished(self._full(folder) + "/")
+        with self._store_errors(folder):
+            self._uploader.drop_unfinished(self._full(folder) + "/")
 
     def get_file(self, key: str, target: Path, sha256: str) -> None:
         try:
-            with written_atomically(target) as part, self._refusals(key):
+            with written_atomically(target) as part, self._store_errors(key):
                 self._client.download_file(self.bucket, self._full(key), str(part), Config=self._transfer)
                 if (found := sha256_of(part)) != sha256:
                     raise StoreError(
@@ -144,12 +144,12 @@ class S3Store:
                     )
         except OSError as error:
             raise StoreError(
-                f"{target} could not be written ({error.strerror}): free space or choose another place."
+                f"{target} could not be written ({error.strerror}): free space or choose another path."
             ) from error
 
     def hash_of(self, key: str) -> str | None:
         digest = hashlib.sha256()
-        with self._refusals(key):
+        with self._store_errors(key):
             body = self._body(key)
             if body is None:
                 return None
@@ -167,7 +167,7 @@ class S3Store:
         start = self._full(folder).rstrip("/") + "/" if self._full(folder) else ""
         cut = len(self._full(""))
         pages = self._client.get_paginator("list_objects_v2")
-        with self._refusals(folder or "its listing"):
+        with self._store_errors(folder or "its listing"):
             return [
                 (entry["Key"][cut:].lstrip("/"), entry)
                 for page in pages.paginate(Bucket=self.bucket, Prefix=start)
@@ -175,12 +175,12 @@ class S3Store:
             ]
 
     def read_text(self, key: str) -> str | None:
-        with self._refusals(key):
+        with self._store_errors(key):
             body = self._body(key)
             return None if body is None else body.read().decode("utf-8", errors="replace")
 
     def create_text(self, key: str, text: str) -> bool:
-        with self._refusals(key):
+        with self._store_errors(key):
             for _ in range(TRIES):
                 try:
                     self._client.put_object(
@@ -190,19 +190,19 @@ class S3Store:
                     if _code(error) in TAKEN:
                         return False
                     raise
-                if self._proof.server_checks() or self.read_text(key) == text:
+                if self._probe.server_checks() or self.read_text(key) == text:
                     return True
-                # what this call has just made is damaged, and no one can have believed it
+                # this call has just created a damaged text, which nobody can have used yet
                 self.delete(key)
         raise StoreError(f"{self.uri}/{key} did not arrive as it was sent, {TRIES} times: check the network.")
 
     def delete(self, key: str) -> None:
-        with self._refusals(key):
+        with self._store_errors(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
     def signed_link(self, key: str, lives_s: int) -> str:
-        """An address at which anyone may read a file for some seconds."""
-        with self._refusals(key):
+        """An address at which anyone may read a file for `lives_s` seconds."""
+        with self._store_errors(key):
             place = {"Bucket": self.bucket, "Key": self._full(key)}
             return str(self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=lives_s))
 
@@ -218,27 +218,33 @@ class S3Store:
             raise
 
     @contextmanager
-    def _refusals(self, key: str) -> Iterator[None]:
+    def _store_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except (ClientError, BotoCoreError, Boto3Error) as error:
-            raise StoreError(f"s3://{self.bucket} failed at {key}: {_way_out(error)}.") from error
+            raise StoreError(f"s3://{self.bucket} failed at {key}: {_advice(error)}.") from error
+
+
+def open_bucket(address: SplitResult, config: StoreConfig, credentials: Credentials | None = None) -> S3Store | None:
+    """The store of an s3://bucket/prefix address; None for one without a bucket or with a login, query or fragment."""
+    is_plain = address.netloc and not ("@" in address.netloc or address.query or address.fragment)
+    return S3Store(address.netloc, address.path.strip("/"), config, credentials) if is_plain else None
 
 
 def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
-    # a session of its own: boto3's default one keeps the first credentials that it ever saw
+    # a new session: boto3's default one keeps the first credentials it ever saw
     keys = credentials.as_session() if credentials else {}
     session = boto3.Session(**keys)  # type: ignore[arg-type]
     style = config.addressing
     if style == "auto" and config.endpoint_url:
-        # servers other than AWS seldom have a host name a bucket
+        # servers other than AWS rarely have a host name per bucket
         style = "path"
     settings = Config(
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
-        max_pool_connections=config.parts_in_flight + FILES_AT_ONCE,
-        # the SHA-256 of what is sent is signed, over TLS too, so that the server refuses what arrives otherwise
+        max_pool_connections=config.parts_in_flight + CONCURRENT_FILES,
+        # the SHA-256 of the body is signed, over TLS too, so that the server refuses damaged bytes
         s3={"addressing_style": style, "payload_signing_enabled": True},
         # servers other than AWS refuse trailing checksums
         request_checksum_calculation="when_required",
@@ -251,22 +257,22 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
         verify=str(config.ca_bundle) if config.ca_bundle else None,
         config=settings,
     )
-    client.meta.events.register("needs-retry.s3", _pause_s_if_damaged)
+    client.meta.events.register("needs-retry.s3", _retry_delay_s_if_damaged)
     return client
 
 
-def _pause_s_if_damaged(response: Any, attempts: int, request_dict: Any, **_: Any) -> float | None:
-    """Seconds until a request is sent again that the server received otherwise than it was signed; None: not at all."""
+def _retry_delay_s_if_damaged(response: Any, attempts: int, request_dict: Any, **_: Any) -> float | None:
+    """Seconds until a request whose body arrived damaged is sent again; None: it is not."""
     code = response[1].get("Error", {}).get("Code") if response else None
-    is_worth_it = attempts < TRIES and not is_proof(request_dict["url"])
-    return PAUSE_S if code in DAMAGED_ON_THE_WAY and is_worth_it else None
+    may_retry = attempts < TRIES and not is_probe(request_dict["url"])
+    return PAUSE_S if code in DAMAGED_IN_TRANSIT and may_retry else None
 
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _way_out(error: Exception) -> str:
+def _advice(error: Exception) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
     if isinstance(error, SSLError):
@@ -275,5 +281,5 @@ def _way_out(error: Exception) -> str:
         return "the server cannot be reached: check the network and store.endpoint_url, then do the same again"
     if isinstance(error, ClientError):
         code = _code(error)
-        return WAYS_OUT.get(code, f"the server answered {code}: do the same again later, or ask its keeper")
+        return ADVICE.get(code, f"the server answered {code}: do the same again later, or ask its administrator")
     return f"{type(error).__name__}: check the network and the settings, then do the same again"

@@ -1,8 +1,8 @@
-"""How a file gets into a bucket: in parts, several at a time, each refused by the server when it arrives otherwise.
+"""Upload a file to a bucket in concurrent parts, each verified by the server.
 
-Each request is signed over the SHA-256 of what it carries. Where a server does not compare it, the ETag of a part, the
-MD5 of what arrived, is compared here, and the caller reads the file back. What an earlier, killed sender brought there
-already is found by these ETags and not sent again.
+Each request is signed over the SHA-256 of its body. If a server does not compare it, the ETag of each part, the MD5 of
+the bytes received, is compared here, and the caller reads the file back. Parts and files that an earlier, killed
+upload has stored are recognised by these ETags and not sent again.
 """
 
 import hashlib
@@ -15,55 +15,55 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import Any, BinaryIO
 
 from tasks.errors import StoreError
-from tasks.storage.s3_checksum_probe import Proof
+from tasks.storage.s3_checksum_probe import ChecksumProbe
 
 MIB = 1 << 20
-MOST_PARTS = 10_000
-# a byte that is changed on its way is sent again, a line that always changes them is given up
+MAX_PARTS = 10_000
+# attempts per part: bytes changed in transit are sent again, but not on a connection that always changes them
 TRIES = 4
-# to ask for a smaller file takes as long as to send it again
+# asking whether a smaller file exists takes as long as sending it again
 WORTH_ASKING_BYTES = MIB
 
 
 class Throttle:
-    """Lets bytes pass at a rate, whoever sends them; no rate: at once."""
+    """Limits the rate of all senders together; None: no limit."""
 
-    def __init__(self, bytes_a_second: float | None) -> None:
-        self._rate, self._lock, self._free_at_s = bytes_a_second, Lock(), 0.0
+    def __init__(self, bytes_per_s: float | None) -> None:
+        self._rate, self._lock, self._free_at_s = bytes_per_s, Lock(), 0.0
 
     def take(self, size_bytes: int) -> None:
-        """Wait for the turn of so many bytes."""
+        """Wait until this many bytes may be sent."""
         if self._rate is None:
             return
         with self._lock:
-            turn_s = max(self._free_at_s, time.monotonic())
-            self._free_at_s = turn_s + size_bytes / self._rate
-        time.sleep(max(0.0, turn_s - time.monotonic()))
+            start_s = max(self._free_at_s, time.monotonic())
+            self._free_at_s = start_s + size_bytes / self._rate
+        time.sleep(max(0.0, start_s - time.monotonic()))
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Size of parts, how many are under way at once, and the rate of all of them together."""
+class UploadLimits:
+    """Size of parts in bytes, the number of concurrent parts, and the rate of all of them together."""
 
     part_bytes: int
     parts_in_flight: int
     throttle: Throttle
 
 
-class Sender:
-    """Sends files to one bucket with a boto3 client; the client's own errors pass through."""
+class S3Uploader:
+    """Uploads files to one bucket with a boto3 client; the client's own errors pass through."""
 
-    def __init__(self, client: Any, bucket: str, limits: Limits, proof: Proof) -> None:
-        self._client, self._bucket, self._limits, self._proof = client, bucket, limits, proof
+    def __init__(self, client: Any, bucket: str, limits: UploadLimits, probe: ChecksumProbe) -> None:
+        self._client, self._bucket, self._limits, self._probe = client, bucket, limits, probe
         # of all files together
         self._slots = BoundedSemaphore(limits.parts_in_flight)
 
     def send(self, source: Path, key: str, sha256: str | None) -> str:
-        """Put a file and return its SHA-256; StoreError when it is not the one that is given."""
+        """Upload a file and return its SHA-256; StoreError if it differs from `sha256`."""
         with source.open("rb") as file:
             size = source.stat().st_size
-            part_bytes = max(self._limits.part_bytes, -(-size // MOST_PARTS))
-            if found := self._standing(file, key, size, part_bytes):
+            part_bytes = max(self._limits.part_bytes, -(-size // MAX_PARTS))
+            if found := self._existing(file, key, size, part_bytes):
                 _require_unchanged(source, found, sha256)
                 return found
             file.seek(0)
@@ -75,8 +75,8 @@ class Sender:
             self._put_checked(data, key, self._client.put_object)
             return found
 
-    def _standing(self, file: BinaryIO, key: str, size: int, part_bytes: int) -> str | None:
-        """The SHA-256 of a file that stands there whole, from a sender that was killed later; None: it does not."""
+    def _existing(self, file: BinaryIO, key: str, size: int, part_bytes: int) -> str | None:
+        """The SHA-256 of the file if the key has it completely, from an upload that was killed later; else None."""
         if size < WORTH_ASKING_BYTES:
             return None
         try:
@@ -85,18 +85,18 @@ class Sender:
             return None
         if there["ContentLength"] != size:
             return None
-        whole, etags = hashlib.sha256(), []
+        digest, etags = hashlib.sha256(), []
         while data := file.read(part_bytes):
-            whole.update(data)
+            digest.update(data)
             etags.append(_md5(data))
-        made = _etag_of(etags) if size > self._limits.part_bytes else etags[0]
-        return whole.hexdigest() if there["ETag"].strip('"') == made else None
+        expected = _etag_of(etags) if size > self._limits.part_bytes else etags[0]
+        return digest.hexdigest() if there["ETag"].strip('"') == expected else None
 
     def _send_in_parts(self, file: BinaryIO, key: str, part_bytes: int, sha256: str | None) -> str:
         upload, present = self._unfinished_upload(key)
         if upload is None:
             upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         failed = Event()
         parts: list[Future[str]] = []
 
@@ -114,9 +114,9 @@ class Sender:
                 part = pool.submit(self._send_part, key, upload, len(parts) + 1, data, present)
                 part.add_done_callback(finish)
                 parts.append(part)
-                whole.update(data)
+                digest.update(data)
         etags = [part.result() for part in parts]
-        found = whole.hexdigest()
+        found = digest.hexdigest()
         if found != (sha256 or found):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
             _require_unchanged(Path(file.name), found, sha256)
@@ -124,27 +124,27 @@ class Sender:
         return found
 
     def _send_part(self, key: str, upload: str, number: int, data: bytes, present: dict[int, str]) -> str:
-        # what is there already is known by its MD5: a part of another file is sent over
+        # a part that is there is recognised by its MD5; a part of another file is overwritten
         if (etag := present.get(number)) and etag == _md5(data):
             return etag
         return self._put_checked(data, key, self._client.upload_part, UploadId=upload, PartNumber=number)
 
-    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **place: Any) -> str:
-        """The ETag of what was put; sent again when it tells that other bytes arrived."""
-        place = {"Bucket": self._bucket, "Key": key, **place}
+    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **target: Any) -> str:
+        """Put data and return its ETag; it is sent again if the ETag shows that other bytes arrived."""
+        target = {"Bucket": self._bucket, "Key": key, **target}
         for _ in range(TRIES):
             self._limits.throttle.take(len(data))
-            answer = put(Body=data, **place)
+            answer = put(Body=data, **target)
             etag = str(answer["ETag"].strip('"'))
-            if self._proof.server_checks() or _is_encrypted(answer) or etag == _md5(data):
+            if self._probe.server_checks() or _is_encrypted(answer) or etag == _md5(data):
                 return etag
         raise StoreError(
-            f"s3://{self._bucket}/{key} did not arrive whole: the server received other bytes than were sent, "
-            f"{TRIES} times; check the network and what stands between, then store it again."
+            f"s3://{self._bucket}/{key} did not arrive intact: the server received other bytes than were sent, "
+            f"{TRIES} times; check the network and any proxies, then store it again."
         )
 
     def _unfinished_upload(self, key: str) -> tuple[str | None, dict[int, str]]:
-        """The upload of this key that got furthest, and the ETags of its parts by number."""
+        """The unfinished upload of this key with the most parts, and the ETags of its parts by number."""
         found = [(self._parts_of(key, upload), upload) for upload in self._uploads(key) if upload[0] == key]
         if not found:
             return None, {}
@@ -168,7 +168,7 @@ class Sender:
                 for part in page.get("Parts", ())
             }
         except self._client.exceptions.NoSuchUpload:
-            # another sender of the same file has finished it in this moment
+            # another process has just finished uploading the same file
             return {}
 
     def _complete(self, key: str, upload: str, etags: list[str]) -> None:
@@ -178,12 +178,12 @@ class Sender:
                 Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
         except self._client.exceptions.NoSuchUpload:
-            # completed by a request whose answer was lost, or by another sender of the same file
+            # completed by a request whose response was lost, or by another process with the same file
             if not self._has_etag(key, etags):
                 raise
 
     def _has_etag(self, key: str, etags: list[str]) -> bool:
-        """Whether an object's ETag is the one that these parts make."""
+        """Whether an object has the ETag that results from these parts."""
         try:
             found = self._client.head_object(Bucket=self._bucket, Key=key)["ETag"].strip('"')
         except self._client.exceptions.ClientError:
@@ -191,7 +191,7 @@ class Sender:
         return bool(found == _etag_of(etags))
 
     def drop_unfinished(self, prefix: str) -> None:
-        """End all uploads below a prefix that were never completed; their parts cost money and are not listed."""
+        """Abort all unfinished uploads under a prefix; their parts cost money and appear in no listing."""
         for key, upload in self._uploads(prefix):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
 
@@ -201,13 +201,13 @@ def _md5(data: bytes) -> str:
 
 
 def _etag_of(etags: list[str]) -> str:
-    """The ETag of an object that was put in parts of these ETags."""
+    """The ETag of an object that was uploaded in parts with these ETags."""
     digests = b"".join(bytes.fromhex(etag) for etag in etags)
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
 def _is_encrypted(answer: Any) -> bool:
-    """Whether the server says that it encrypts in a way that makes its ETags no MD5."""
+    """Whether the response says that the object is encrypted so that its ETag is not an MD5."""
     return answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from tasks.orchestration.caching import artifact_key, harmless
+from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.paths import LEADERBOARD_PAGE
 from tasks.sweeping.leaderboard import LeaderboardRow
 from tasks.sweeping.pages import table_rows

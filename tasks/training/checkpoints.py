@@ -7,7 +7,7 @@ from tasks.files import link_or_copy, read_json, sync, write_json, write_text
 from tasks.manifests import broken_files, read_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.paths import COMPLETE, RESUME_ONLY, TRAINER_STATE, checkpoint_folders, checkpoint_name, checkpoint_step
-from tasks.storage.checkpoints.staging import read_marker, whole_on_disk
+from tasks.storage.checkpoints.staging import has_all_files, read_marker
 
 MODEL_CARD = """---
 base_model: {base}
@@ -50,7 +50,7 @@ def step_of(checkpoint: Path) -> int:
 
 def complete_checkpoints(training: Path) -> list[Path]:
     """Complete checkpoints in a training folder, oldest first; those that have since lost a file are left out."""
-    return [path for _, path in checkpoint_folders(training) if whole_on_disk(path)]
+    return [path for _, path in checkpoint_folders(training) if has_all_files(path)]
 
 
 def write_model_card(checkpoint: Path, step: int, origin: CheckpointOrigin, lora: bool) -> None:
@@ -124,7 +124,7 @@ def publish_final(checkpoint: Path, final: Path) -> None:
 def remove_incomplete(training: Path) -> None:
     """Remove incomplete checkpoints: saving again would write into files that are hard-linked elsewhere."""
     for _, path in checkpoint_folders(training):
-        if not whole_on_disk(path):
+        if not has_all_files(path):
             shutil.rmtree(path)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tasks.errors import DataError, TrainingError, TrainingStopped
 from tasks.interrupting import Interrupted
-from tasks.manifests import content_digest, whole_manifest
+from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL, checkpoint_name
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef, Manifest
@@ -79,7 +79,7 @@ def train(
 
 def _finished(job: TrainingJob) -> Manifest | None:
     """The manifest of a job's final checkpoint, if it is complete and belongs to this job."""
-    manifest = whole_manifest(job.out / FINAL)
+    manifest = verified_manifest(job.out / FINAL)
     return manifest if manifest is not None and job.matches(manifest.fingerprint) else None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
-from tasks.interrupting import Interrupted, end_at_once, ending_in_order, listens
+from tasks.interrupting import Interrupted, exit_immediately, handles_signals, stopping_gracefully
 
 # The stop files of the trainings that this process runs.
 _stop_files: set[Path] = set()
@@ -38,7 +38,7 @@ def stoppable(file: Path) -> Iterator[StopRequest]:
     request = StopRequest(file)
     _stop_files.add(file)
     try:
-        with _on_sigterm(request), ending_in_order(request.stop):
+        with _on_sigterm(request), stopping_gracefully(request.stop):
             yield request
     finally:
         _stop_files.discard(file)
@@ -62,7 +62,7 @@ def _on_sigterm(request: StopRequest) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, end_at_once if listens() else before)
+        signal.signal(signal.SIGTERM, exit_immediately if handles_signals() else before)
         request.stop()
 
     signal.signal(signal.SIGTERM, handle)

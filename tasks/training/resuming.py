@@ -9,7 +9,7 @@ from tasks.manifests import read_manifest
 from tasks.paths import COMPLETE, FINAL, MANIFEST, checkpoint_name
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
-from tasks.storage.checkpoints.paths import Place, places_below
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
 from tasks.training.checkpoints import complete_checkpoints, remove_incomplete, step_of, training_fingerprint
@@ -74,7 +74,7 @@ def fetch_newer(job: TrainingJob, store: ObjectStore, runs: Iterable[str]) -> Pa
     require_own(job)
     remove_incomplete(job.out)
     on_disk = max((step_of(path) for path in complete_checkpoints(job.out)), default=-1)
-    places = [place for run in dict.fromkeys(runs) for place in places_below(store, join(run, "checkpoints"))]
+    places = [place for run in dict.fromkeys(runs) for place in checkpoint_paths(store, join(run, "checkpoints"))]
     newer = sorted((place for place in places if place.step > on_disk), key=lambda place: place.step, reverse=True)
     own = [(place, manifest) for place in newer if (manifest := _manifest_of(job, store, place))]
     for place, manifest in own:
@@ -93,7 +93,7 @@ def fetch_newer(job: TrainingJob, store: ObjectStore, runs: Iterable[str]) -> Pa
     return None
 
 
-def _manifest_of(job: TrainingJob, store: ObjectStore, place: Place) -> Manifest | None:
+def _manifest_of(job: TrainingJob, store: ObjectStore, place: CheckpointPath) -> Manifest | None:
     """The manifest of a stored checkpoint if it is complete and belongs to this job."""
     manifest = sound_manifest(store, place.folder)
     marker = store.read_text(join(place.folder, COMPLETE))

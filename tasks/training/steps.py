@@ -11,11 +11,14 @@ from prefect.artifacts import create_image_artifact, create_link_artifact
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
+from tasks.content_keys import SHARED_CODE
 from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
 from tasks.model.hub import find_model
 from tasks.model.llava.configured_base import base_folders, configured_base
-from tasks.orchestration.caching import KEPT, ProgressArtifact, artifact_key, harmless, lines_to, step
+from tasks.orchestration.artifacts import ProgressArtifact, artifact_key, harmless
+from tasks.orchestration.caching import KEPT, step
+from tasks.orchestration.run_log import lines_to
 from tasks.paths import TRAINER_STATE
 from tasks.records import CheckpointRef, DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
@@ -36,14 +39,14 @@ def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> 
     return configured_base(toy.path if toy else find_model(model.base, base_folders(models)), model, models)
 
 
-@step("pretrain-toy-base")
+@step("pretrain-toy-base", ignore=["out", "log"], code=["tasks.evaluation.metrics", *SHARED_CODE])
 def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
     """Train the toy base model on lessons."""
     with lines_to(log) as on_line:
         return pretrain_toy(lessons, out, on_line)
 
 
-@step("train-adapter", tags=[KEPT])
+@step("train-adapter", ignore=["run", "out"], tags=[KEPT])
 def train_adapter(
     base: ModelRef, dataset: DatasetRef, model: ModelConfig, training: TrainingConfig, run: Run, out: Path
 ) -> CheckpointRef:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import link_or_copy, read_json
-from tasks.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, content_digest, verified_manifest, write_manifest
 from tasks.model.llava.prompt import SYSTEM
 from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
@@ -49,7 +49,7 @@ TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
 def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
     """Create the toy base model in a child process, unless `out` holds it already, made from the same lessons."""
     job = _job(lessons, out, out)
-    manifest = whole_manifest(out)
+    manifest = verified_manifest(out)
     if manifest is None or not job.matches(manifest.fingerprint):
         run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
         manifest = write_manifest(out, job.fingerprint)
@@ -65,7 +65,7 @@ def work(config: dict[str, Any]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     create_tiny(scratch / "untrained", _texts(lessons), SEED)
     train(_job(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
-    with made_beside(out) as part:
+    with atomic_folder(out) as part:
         for path in (scratch / FINAL).iterdir():
             if path.name not in TRAINING_FILES:
                 link_or_copy(path, part / path.name)

@@ -17,13 +17,13 @@ from tasks.data.synthetic.dataset import draw_sample
 from tasks.files import sha256_of
 from tasks.inference.predict import predict
 from tasks.inference.request import PredictRequest
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, MANIFEST
 from tasks.settings import ExperimentConfig, InferenceConfig
 from tasks.storage.checkpoints.listing import verify_checkpoints
 from tasks.storage.checkpoints.paths import archive_checkpoint
-from tasks.storage.checkpoints.staging import stage_checkpoint, whole_on_disk
+from tasks.storage.checkpoints.staging import has_all_files, stage_checkpoint
 from tasks.storage.object_store import open_store
 from tasks.storage.runs import open_run
 from tasks.training.checkpoints import mark_complete
@@ -129,7 +129,7 @@ class Killed:
         """Folders that look complete and are not; every byte is read."""
         found = [
             str(path.parent)
-            for marker, is_whole in ((MANIFEST, whole_manifest), (COMPLETE, whole_on_disk))
+            for marker, is_whole in ((MANIFEST, verified_manifest), (COMPLETE, has_all_files))
             for path in self.world.rglob(marker)
             if is_marker(path.relative_to(self.world).as_posix()) and not is_whole(path.parent)
         ]

@@ -17,7 +17,7 @@ from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.files import digest_of, read_json, write_json, write_text
 from tasks.inference.request import AnswerStore, PredictRequest
-from tasks.manifests import made_beside, write_manifest
+from tasks.manifests import atomic_folder, write_manifest
 from tasks.model.llava.configured_base import configured_base
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, TRAIN_SET, TRAINER_STATE
 from tasks.preflight.preflight import run_preflight
@@ -41,7 +41,7 @@ def main(yaml: str, workspace: Path) -> None:
     write_json(run.folder.preflight, report.model_dump(mode="json"))
     dataset = prepare(config, run)
     base = configured_base(Path(config.model.base), config.model, run.workspace.models)
-    with made_beside(run.folder.tokens) as part:
+    with atomic_folder(run.folder.tokens) as part:
         write_json(part / "tokens.json", count_tokens(dataset.path, base.path))
         write_manifest(part, digest_of([dataset.content, base.content]))
     run = claim_store(run, digest_of([dataset.content, base.content]), run.store())
@@ -92,7 +92,7 @@ def score(
 ) -> ReportRef:
     """Score the answers of one model, beside the base model's."""
     if not run.folder.audit.exists():
-        with made_beside(run.folder.audit) as part:
+        with atomic_folder(run.folder.audit) as part:
             audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)
             write_manifest(part, dataset.content)
     files = EvaluationFiles(

@@ -1,249 +1,25 @@
-"""A real Prefect server and real workers, as processes that can be killed and restarted."""
+"""A small experiment to start on a server, and a receiver of notifications."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
+from support.prefect_servers import orchestra
 
 from deployments.configuration import load_config
-from tasks.paths import COMPLETE, RunFolder
 
-REPO = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-PATIENCE_S = 500
+__all__ = ["orchestra"]
+
 SMALL = (
     *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
     *("training.max_steps=2", "training.save_steps=1", "training.logging_steps=1", "training.lora_r=4"),
     *("training.lora_alpha=8", "training.per_device_train_batch_size=4"),
     *("inference.max_new_tokens=2", "evaluation.bootstrap_draws=10", "evaluation.gallery=2"),
 )
-# each question costs the server processor time that its runs need
-ASK_EVERY_S = 0.5
-ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def server_settings() -> dict[str, str]:
-    """The command in the documentation that starts a server."""
-    lines = (REPO / "infra" / "prefect-server.env").read_text(encoding="utf-8").split("\n")
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
-def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Wait until a condition holds and return its value; requests that time out are repeated."""
-    end, found = time.monotonic() + patience_s, None
-    while not found:
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        with suppress(httpx.TransportError):
-            found = is_so()
-        if not found:
-            time.sleep(ASK_EVERY_S)
-    return found
-
-
-def _read(file: Path) -> bytes:
-    """The content of a process's file; empty if the process has ended."""
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
-
-
-class Orchestra:
-    """A server, its workers, and a client that asks over HTTP as any other program would."""
-
-    until = staticmethod(until)
-
-    def __init__(self, folder: Path, database: str | None):
-        self.folder, self.database, self.port = folder, database, free_port()
-        self.workspace = folder / "workspace"
-        self.api = f"http://127.0.0.1:{self.port}/api"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        self.env = {
-            **inherited,
-            **server_settings(),
-            "PREFECT_HOME": str(folder / "home"),
-            "PREFECT_API_URL": self.api,
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
-            **({"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}),
-        }
-        self.server: subprocess.Popen[bytes] | None = None
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
-
-    def _start(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
-        with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                [str(BIN / "prefect"), *command],
-                env=self.env,
-                cwd=self.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def start_server(self) -> None:
-        self.server = self._start("server", "server", "start", "--port", str(self.port))
-        until(self._answers, "the server")
-
-    def _answers(self) -> bool:
-        return httpx.get(f"{self.api}/health", timeout=5).is_success
-
-    def stop_server(self) -> None:
-        assert self.server is not None
-        os.killpg(self.server.pid, signal.SIGTERM)
-        self.server.wait(PATIENCE_S)
-
-    def start_worker(self, pool: str) -> None:
-        self.workers[pool] = self._start(f"worker-{pool}", "worker", "start", "--pool", pool, "--limit", "4")
-
-    def processes(self) -> list[int]:
-        """All processes of this orchestra, found by their server's URL."""
-        mark = f"PREFECT_API_URL={self.api}".encode()
-        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _read(folder / "environ")]
-
-    def processes_of(self, run: str, named: str = "") -> list[int]:
-        """The processes of a run, optionally those with a text in their command."""
-        mark, name = f"PREFECT__FLOW_RUN_ID={run}".encode(), named.encode()
-        return [
-            pid
-            for pid in self.processes()
-            if mark in _read(Path(f"/proc/{pid}/environ")) and name in _read(Path(f"/proc/{pid}/cmdline"))
-        ]
-
-    def lose_worker(self, pool: str) -> None:
-        """Kill a worker; its runs continue."""
-        worker = self.workers.pop(pool)
-        worker.kill()
-        worker.wait()
-
-    def deploy(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "flows.cli", "deploy", "--workspace", str(self.workspace), *options],
-            env=self.env,
-            cwd=REPO,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def ask(self, method: str, path: str, /, **body: Any) -> Any:
-        """The API's response; a busy server (SQLite allows one writer) is retried, as clients do."""
-
-        def asked() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)
-            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
-
-        answer = until(asked, f"an answer to {path}")
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    def all(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        """All objects of a kind on the server."""
-        found: list[dict[str, Any]] = self.ask("POST", f"{what}/filter", **{"limit": 200, **body})
-        return found
-
-    def start(self, deployment: str, **parameters: Any) -> str:
-        """Start a run as the form does, and return its id."""
-        there = self.ask("GET", f"deployments/name/{deployment}")
-        run = self.ask("POST", f"deployments/{there['id']}/create_flow_run", parameters=parameters)
-        return str(run["id"])
-
-    def state(self, run: str) -> str:
-        return str(self.ask("GET", f"flow_runs/{run}")["state"]["type"])
-
-    def states(self, run: str) -> list[dict[str, Any]]:
-        """All states that a run has been in."""
-        found: list[dict[str, Any]] = self.ask("GET", f"flow_run_states/?flow_run_id={run}")
-        return found
-
-    def set_state(self, run: str, kind: str) -> None:
-        self.ask("POST", f"flow_runs/{run}/set_state", state={"type": kind, "name": kind.capitalize()})
-
-    def ended(self, run: str) -> str:
-        """Wait for the end of a run and return its state."""
-        return str(until(lambda: (state := self.state(run)) in ENDED and state, f"the end of {run}"))
-
-    def runs_of(self, flow: str) -> list[dict[str, Any]]:
-        return self.all("flow_runs", flows={"name": {"any_": [flow]}})
-
-    def events(self, name: str, resource: str = "") -> list[dict[str, Any]]:
-        """Events of a name that the server has stored, for all resources or for one."""
-        wanted = {"event": {"name": [name]}, **({"any_resource": {"id": [resource]}} if resource else {})}
-        found: list[dict[str, Any]] = self.ask("POST", "events/filter", filter=wanted, limit=50)["events"]
-        return found
-
-    def emit(self, *events: tuple[str, str, dict[str, Any]], labels: dict[str, str] | None = None) -> None:
-        """Send events at once: name, what they are about, payload; `labels` are those of what all are about."""
-        sent = [
-            {
-                "id": str(uuid4()),
-                "occurred": datetime.now(UTC).isoformat(),
-                "event": name,
-                "resource": {"prefect.resource.id": about, **(labels or {})},
-                "payload": payload,
-            }
-            for name, about, payload in events
-        ]
-        httpx.post(f"{self.api}/events", json=sent, timeout=60).raise_for_status()
-
-    def run_folder(self, name: str) -> RunFolder:
-        return RunFolder(self.workspace / "runs" / name)
-
-    def log(self, name: str) -> list[str]:
-        """The lines of a run's log."""
-        log = self.run_folder(name).log
-        return log.read_text(encoding="utf-8").split("\n") if log.exists() else []
-
-    def goes_on(self, name: str, lines: int = 5) -> None:
-        """Wait until a run's log has grown."""
-        seen = len(self.log(name))
-        until(lambda: len(self.log(name)) > seen + lines, f"steps of {name}")
-
-    def saved(self, name: str) -> list[int]:
-        """Steps of complete checkpoints on the disk."""
-        found = self.run_folder(name).training.glob(f"checkpoint-*/{COMPLETE}")
-        return sorted(int(marker.parent.name.split("-")[1]) for marker in found)
-
-    def close(self) -> None:
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for process in (self.server, *self.workers.values()):
-            if process is not None:
-                process.wait()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def orchestra(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
-    """A server with all deployments, made with the module's DEPLOYED_WITH, and workers of both pools."""
-    folder = tmp_path_factory.mktemp(request.param)
-    database = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    with closing(Orchestra(folder, database)) as orchestra:
-        orchestra.start_server()
-        done = orchestra.deploy(*request.module.DEPLOYED_WITH)
-        assert done.returncode == 0, done.stderr
-        for pool in ("cpu", "gpu"):
-            orchestra.start_worker(pool)
-        yield orchestra
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +36,7 @@ def small(tiny_model_dir: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def told() -> Iterator[SimpleNamespace]:
-    """A web server that receives notifications, and the received ones."""
+    """A receiver of notifications: its address, and the bodies received."""
     bodies: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -270,7 +46,7 @@ def told() -> Iterator[SimpleNamespace]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         Thread(target=server.serve_forever, daemon=True).start()

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prefect.server.events.schemas.automations import EventTrigger
 from prefect.server.events.schemas.events import ReceivedEvent, Resource
+from support.locations import REPO
 
 from deployments.automations import FLOWS as OUR_FLOWS
 from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
@@ -18,7 +19,6 @@ from tasks.settings import ArchiveConfig
 from tasks.storage.runs import Run
 from tasks.storage.steps import ARCHIVED, SAVED, resource_of
 
-REPO = Path(__file__).resolve().parents[2]
 # parts of prepare-data and of run-sweep
 PARTS = {"fetch-data", "sweep-point"}
 FLOWS = {

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from support.locations import REPO
 
 from deployments.automations import DROPPED
 from tasks.storage.steps import TO_BE_SCORED
@@ -19,7 +20,6 @@ from tasks.storage.steps import TO_BE_SCORED
 pytestmark = pytest.mark.slow
 DEPLOYED_WITH = ("--reevaluate", "from-afar")
 KEYS = {"AWS_ACCESS_KEY_ID": "lab-key", "AWS_SECRET_ACCESS_KEY": "lab-secret-4711", "AWS_DEFAULT_REGION": "us-east-1"}
-REPO = Path(__file__).resolve().parents[2]
 PYTHON_EXAMPLES = re.findall(
     r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
 )

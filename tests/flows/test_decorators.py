@@ -16,7 +16,7 @@ import pytest
 from tasks.files import write_text
 from tasks.paths import RunFolder, Workspace
 from tasks.settings import ExperimentConfig
-from tasks.storage.owner import Owner, RunOwned, turn
+from tasks.storage.owner import Owner, RunOwned, hold_lock
 from tasks.storage.runs import open_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -33,14 +33,14 @@ from flows.shared import make_shared
 from tasks.files import write_text
 from tasks.records import FolderRef
 from tasks.orchestration.caching import step
-from tasks.manifests import content_digest, made_beside, whole_manifest, write_manifest
+from tasks.manifests import content_digest, atomic_folder, verified_manifest, write_manifest
 
-@step("slow-toy")
+@step("slow-toy", ignore=["out"])
 def slow_toy(out: Path) -> FolderRef:
-    if (manifest := whole_manifest(out, "toy")) is None:
+    if (manifest := verified_manifest(out, "toy")) is None:
         print("making", flush=True)
         sys.stdin.readline()
-        with made_beside(out) as part:
+        with atomic_folder(out) as part:
             write_text(part / "toy.txt", "toy")
             manifest = write_manifest(part, "toy")
     return FolderRef(path=out, sha256=content_digest(manifest))
@@ -154,7 +154,7 @@ def test_a_second_run_of_the_same_name_is_refused_and_the_first_is_unaffected(la
                 with lab.rsvlm(command, *settings) as second:
                     out, error = second.communicate()
                     assert (second.returncode, out) == (2, "")
-                assert error.endswith(", or give this run another name.\n".replace(", or", ": wait for its end, or"))
+                assert error.endswith(", or give this run another name.\n".replace(", or", ": wait until it ends, or"))
                 assert f"error: The run mine in {lab.workspace} is owned by " in error
                 assert f" (process {first.owner.pid}, flow run train-lora-mine, since " in error
                 assert "Traceback" not in error
@@ -251,7 +251,7 @@ def test_drawn_data_of_a_run_stays_when_another_run_draws_other_data(
 def test_two_runs_that_split_a_data_folder_at_the_same_time_have_separate_sets(lab: Lab) -> None:
     me = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
     with ExitStack() as stack:
-        with turn(lab.workspace / ".sets.lock", me, print):
+        with hold_lock(lab.workspace / ".sets.lock", me, print):
             runs = [stack.enter_context(lab.python("-c", PREPARE, seed, lab.workspace)) for seed in (1, 2)]
             for run in runs:
                 until(lambda run=run: "Waiting for ana on lab" in run.stderr.readline(), "a run to wait")

@@ -76,7 +76,7 @@ def wait_for(is_so) -> None:
         time.sleep(0.05)
 
 
-# it listens before it has time to answer
+# it handles_signals before it has time to answer
 @pytest.mark.parametrize(
     ("error", "limit_s"),
     [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],

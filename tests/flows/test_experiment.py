@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.files import read_json, read_json_lines
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.paths import RunFolder, Workspace
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
@@ -65,7 +65,7 @@ def folder_of(first: SimpleNamespace, name: str) -> RunFolder:
 
 def test_every_stage_writes_a_complete_folder_to_its_path(first: SimpleNamespace) -> None:
     for name in FINISHED:
-        assert whole_manifest(first.folder.root / name), name
+        assert verified_manifest(first.folder.root / name), name
     for name in ("training/checkpoint-2/COMPLETE.json", "reports/comparison.json", "experiment.yaml", "logs/log.txt"):
         assert (first.folder.root / name).is_file(), name
     assert set(read_json(first.folder.tokens / "tokens.json")["sets"]["train"]) == {"NWPU", "RSICD", "LR", "DOTA"}
@@ -76,7 +76,7 @@ def test_every_stage_writes_a_complete_folder_to_its_path(first: SimpleNamespace
 
 def test_the_store_has_all_results_with_manifests(first: SimpleNamespace) -> None:
     for name in STORED:
-        assert whole_manifest(first.store / "first" / name), name
+        assert verified_manifest(first.store / "first" / name), name
     stored = (first.store / "first" / "experiment.yaml").read_text()
     assert stored.startswith(first.folder.experiment.read_text())
     assert not list(first.folder.staging.iterdir())
@@ -149,23 +149,23 @@ def test_deleted_and_damaged_results_are_created_again(first: SimpleNamespace) -
     result = run_as(first.build(), "first", first.workspace)
     assert result.merged == first.result.merged
     assert len(read_json(first.folder.predictions("final") / "final.json")) == 20
-    assert all(whole_manifest(first.folder.root / name) for name in FINISHED)
+    assert all(verified_manifest(first.folder.root / name) for name in FINISHED)
     assert (state(first.folder.predictions("base")), state(first.folder.training)) == untouched
 
 
 def test_another_run_with_the_same_settings_reuses_all_results(first: SimpleNamespace) -> None:
     run_as(first.build(), "twin", first.workspace)
     twin = folder_of(first, "twin")
-    assert all(whole_manifest(twin.root / name) for name in FINISHED)
+    assert all(verified_manifest(twin.root / name) for name in FINISHED)
     assert not twin.log.exists()
     for name in ("data", "merged", "predictions", "reports"):
-        assert whole_manifest(first.store / "twin" / name), name
+        assert verified_manifest(first.store / "twin" / name), name
 
 
 def test_a_changed_training_repeats_it_and_later_steps_and_keeps_the_old_results(first: SimpleNamespace) -> None:
     run_as(first.build(), "changed", first.workspace)
     changed = folder_of(first, "changed")
-    kept = {name: whole_manifest(changed.root / name) for name in FINISHED}
+    kept = {name: verified_manifest(changed.root / name) for name in FINISHED}
     before = state(first.workspace / "data"), state(changed.predictions("base")), state(changed.report("base"))
     run_as(first.build(training={"seed": 5}), "changed", first.workspace)
     after = state(first.workspace / "data"), state(changed.predictions("base")), state(changed.report("base"))
@@ -173,13 +173,13 @@ def test_a_changed_training_repeats_it_and_later_steps_and_keeps_the_old_results
     assert "step 2/2: loss " in changed.log.read_text()
     assert "questions answered" in changed.log.read_text()
     for name in ("training/final", "merged", "predictions/final"):
-        assert whole_manifest(changed.root / name) not in (None, kept[name]), name
-    assert whole_manifest(changed.report("final"))
+        assert verified_manifest(changed.root / name) not in (None, kept[name]), name
+    assert verified_manifest(changed.report("final"))
     old = changed.superseded
-    assert whole_manifest(old / "training-1" / "final") == kept["training/final"]
-    assert whole_manifest(old / "merged-1") == kept["merged"]
-    assert whole_manifest(old / "predictions" / "final-1") == kept["predictions/final"]
-    assert whole_manifest(old / "reports" / "final-1") == kept["reports/final"]
+    assert verified_manifest(old / "training-1" / "final") == kept["training/final"]
+    assert verified_manifest(old / "merged-1") == kept["merged"]
+    assert verified_manifest(old / "predictions" / "final-1") == kept["predictions/final"]
+    assert verified_manifest(old / "reports" / "final-1") == kept["reports/final"]
     assert len(list(old.glob("experiment-*.yaml"))) == 1
 
 
@@ -200,9 +200,9 @@ def test_an_experiment_without_lora_merges_and_answers_and_its_checkpoints_are_s
     }
     result = run_as(first.build(**changes), "full", first.workspace)
     assert (result.checkpoint.path / "model.safetensors").is_file()
-    assert whole_manifest(result.merged.path)
+    assert verified_manifest(result.merged.path)
     assert "with its full language model fine-tuned" in (result.merged.path / "README.md").read_text()
-    assert whole_manifest(result.scores["final"].path)
+    assert verified_manifest(result.scores["final"].path)
     scores = folder_of(first, "full").root / "checkpoint-scores"
     assert [line["model"] for line in read_json_lines(scores / "checkpoint-scores.jsonl")] == ["checkpoint-2"]
     assert not list(scores.rglob("model.safetensors"))
@@ -215,7 +215,7 @@ def test_an_audit_of_the_sets_selects_the_scored_answers(first: SimpleNamespace)
     for label in ("base", "final"):
         evaluate_model_flow(config, "clean", first.workspace, label, first.result.dataset, first.result.predictions)
     clean = folder_of(first, "clean")
-    assert whole_manifest(clean.audit)
+    assert verified_manifest(clean.audit)
     found = read_json(clean.audit / "audit.json")["test_images"]
     for label in ("base", "final"):
         test_set = read_json(clean.report(label) / "metrics.json")["protocol"]["test_set"]
@@ -240,7 +240,7 @@ def test_a_checkpoint_that_was_not_archived_is_archived_later_and_once(first: Si
     open_run(first.build(), "late", first.workspace)
     assert archive_checkpoint_flow("late", 2, first.workspace) == [2]
     assert archive_checkpoint_flow("late", 2, first.workspace) == []
-    assert whole_manifest(first.store / "late" / "checkpoints" / "checkpoint-2")
+    assert verified_manifest(first.store / "late" / "checkpoints" / "checkpoint-2")
 
 
 def test_a_checkpoint_that_is_pulled_from_the_store_merges(first: SimpleNamespace, tmp_path: Path) -> None:
@@ -266,4 +266,4 @@ def test_any_archived_step_is_merged_and_uploaded_to_the_store(first: SimpleName
     merged = merge_lora_flow(first.build(), "first", first.workspace, step=1)
     assert merged.path == first.folder.root / "merged-checkpoint-1"
     assert merged.sha256 != first.result.merged.sha256
-    assert whole_manifest(first.store / "first" / "merged-checkpoint-1")
+    assert verified_manifest(first.store / "first" / "merged-checkpoint-1")

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
 from tasks.files import read_json
 
 pytestmark = pytest.mark.slow
-REPO = Path(__file__).resolve().parents[2]
 LIMIT_S, AT_ONCE_S, PATIENCE_S = 15, 5, 400
 CTRL_C = b"\x03"
 SMALL = (

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from pytest import MonkeyPatch
+from support.locations import REPO
 
 from tasks.settings import ExperimentConfig
 
-REPO = Path(__file__).resolve().parents[2]
 EXAMPLES = re.findall(r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)
 
 

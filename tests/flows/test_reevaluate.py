@@ -6,6 +6,7 @@ from shutil import copytree
 from types import SimpleNamespace
 
 import pytest
+from support.locations import REPO
 
 from tasks.errors import ConfigError
 from tasks.files import read_json, read_json_lines, write_json
@@ -135,7 +136,7 @@ def test_a_missing_run_is_reported_in_one_sentence(archived: SimpleNamespace) ->
 
 
 def test_the_example_of_the_docs_runs(archived: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    docs = (Path(__file__).resolve().parents[2] / "docs" / "reevaluation.md").read_text(encoding="utf-8")
+    docs = (REPO / "docs" / "reevaluation.md").read_text(encoding="utf-8")
     program = docs.split("```python\n")[1].split("```")[0].replace('"demo"', '"watched"')
     monkeypatch.chdir(archived.workspace.parent)
     before = len(read_history(store_of(archived), "watched"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.locations import REPO
 
 from tasks.files import read_json, read_json_lines, write_text
 from tasks.settings import ExperimentConfig
@@ -172,7 +173,7 @@ def test_the_example_of_the_docs_runs_and_a_repeated_sweep_tries_no_point(
 ) -> None:
     from deployments.sweeps import load_sweep
 
-    docs = (Path(__file__).resolve().parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    docs = (REPO / "docs" / "sweeps.md").read_text(encoding="utf-8")
     described, program = (docs.split(f"```{kind}\n")[1].split("```")[0] for kind in ("yaml", "python"))
     write_text(tmp_path / "sweep.yaml", described)
     config, sweep = load_sweep(tmp_path / "sweep.yaml")

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.locations import REPO
 
 from tasks.errors import UserError
 from tasks.paths import RunFolder, Workspace
 from tasks.settings import ExperimentConfig
 
 pytestmark = pytest.mark.slow
-REPO = Path(__file__).resolve().parents[2]
 Build = Callable[..., ExperimentConfig]
 
 

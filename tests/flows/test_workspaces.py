@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.manifests import content_digest, read_manifest, whole_manifest
+from tasks.manifests import content_digest, read_manifest, verified_manifest
 from tasks.paths import KEY_SUFFIX, Workspace
 from tasks.records import ExperimentResult
 from tasks.settings import ExperimentConfig
@@ -50,7 +50,7 @@ def run_in(workspace: Path, home: Path, config: ExperimentConfig) -> ExperimentR
 
 def digests(workspace: Path) -> dict[str, tuple[str, str]]:
     """Fingerprint and content of all outputs of the stages, each of them complete."""
-    manifests = {name: whole_manifest(workspace / name) for name in (*MADE, *STORED)}
+    manifests = {name: verified_manifest(workspace / name) for name in (*MADE, *STORED)}
     assert all(manifests.values()), [name for name, manifest in manifests.items() if manifest is None]
     return {name: (each.fingerprint, content_digest(each)) for name, each in manifests.items() if each}
 

@@ -9,11 +9,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from support.locations import REPO
 
 from deployments.configuration import load_config
 from flows.cli import build_parser
 
-REPO = Path(__file__).resolve().parents[2]
 INFRA = REPO / "infra"
 MANIFESTS = sorted((INFRA / "kubernetes").glob("*.yaml"))
 DOCKERFILES = sorted((INFRA / "docker").glob("*.Dockerfile"))

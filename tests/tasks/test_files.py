@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""Files are written completely or not at all."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ from tasks.files import (
 )
 
 
-def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_written_atomically_shows_only_complete_files(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.txt"
     with written_atomically(path) as part:
         part.write_text("half")
@@ -29,7 +29,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_written_atomically_keeps_the_old_file_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt), written_atomically(path) as part:
@@ -48,7 +48,7 @@ def test_a_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_json_keeps_order_and_letters(tmp_path: Path) -> None:
+def test_write_json_keeps_key_order_and_unicode(tmp_path: Path) -> None:
     value = {"z": "café 漢字 \u2028", "a": [1, None, 0.5]}
     write_json(tmp_path / "value.json", value)
     assert list(read_json(tmp_path / "value.json")) == ["z", "a"]
@@ -57,49 +57,49 @@ def test_json_keeps_order_and_letters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "why"), [(b'[{"id": 1}, {"id"', "cut off"), (b"\xff\xfe{", "not valid JSON")])
-def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes, why: str) -> None:
+def test_read_json_names_a_damaged_file(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "raw.json").write_bytes(content)
     with pytest.raises(DataError, match=why) as error:
         read_json(tmp_path / "raw.json")
     assert str(tmp_path / "raw.json") in str(error.value)
 
 
-def test_a_missing_json_file_and_a_directory_are_named(tmp_path: Path) -> None:
+def test_read_json_names_a_missing_file_and_a_directory(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_json(tmp_path / "none.json")
     with pytest.raises(DataError, match="is a directory"):
         read_json(tmp_path)
 
 
-def test_lines_are_cut_at_line_feeds_alone(tmp_path: Path) -> None:
+def test_read_json_lines_splits_at_line_feeds_only(tmp_path: Path) -> None:
     rows = [{"text": "one\u2028two\x85three\x0cfour"}, {"text": "five\nsix"}]
     write_json_lines(tmp_path / "rows.jsonl", rows)
     assert read_json_lines(tmp_path / "rows.jsonl") == rows
 
 
-def test_a_last_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
+def test_read_json_lines_ignores_a_last_line_without_line_feed(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n{"a": 2')
     assert read_json_lines(tmp_path / "rows.jsonl") == [{"a": 1}]
     assert read_json_lines(tmp_path / "none.jsonl") == []
 
 
-def test_a_digest_does_not_depend_on_the_order_of_keys_but_on_every_value() -> None:
+def test_digest_of_depends_on_values_and_not_on_key_order() -> None:
     assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1})
     assert digest_of({"a": 1, "b": [1, 2]}) != digest_of({"a": 1, "b": [2, 1]})
 
 
-def test_a_hash_is_sha256(tmp_path: Path) -> None:
+def test_sha256_of_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_a_link_is_made_where_the_file_system_has_them(tmp_path: Path) -> None:
+def test_link_or_copy_links_if_possible(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     link_or_copy(tmp_path / "file", tmp_path / "deep" / "link")
     assert (tmp_path / "deep" / "link").samefile(tmp_path / "file")
 
 
-def test_a_file_is_copied_where_links_are_refused(tmp_path: Path) -> None:
+def test_link_or_copy_copies_if_links_are_refused(tmp_path: Path) -> None:
     other = Path("/dev/shm")
     if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second file system here")

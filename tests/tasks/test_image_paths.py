@@ -37,19 +37,19 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("image", HOSTILE.values(), ids=HOSTILE)
-def test_a_path_that_leads_out_of_the_folder_is_refused(image: str) -> None:
+def test_image_file_refuses_a_path_out_of_the_folder(image: str) -> None:
     assert fault_of_image(image)
-    with pytest.raises(DataError, match=r"^A record names .*: give it a path below images, or drop it"):
+    with pytest.raises(DataError, match=r"^A record names .*: give it a path under images, or drop it"):
         image_file(Path("images"), image)
 
 
 @pytest.mark.parametrize("image", HARMLESS.values(), ids=HARMLESS)
-def test_a_path_that_stays_inside_is_taken(image: str) -> None:
+def test_image_file_accepts_a_path_inside_the_folder(image: str) -> None:
     assert fault_of_image(image) is None
     assert image_file(Path("images"), image) == Path("images") / image_key(image)
 
 
-def test_images_may_lie_on_another_disk_behind_a_link_but_not_beside_it(tmp_path: Path) -> None:
+def test_image_file_follows_links_but_not_parent_folders(tmp_path: Path) -> None:
     (tmp_path / "disk" / "Train").mkdir(parents=True)
     (tmp_path / "disk" / "Train" / "1.tif").write_text("an image")
     (tmp_path / "disk" / "secret.tif").write_text("no image")

@@ -1,4 +1,4 @@
-"""Lists of values in files: as a JSON list or as JSON Lines, by the one reader of all commands."""
+"""Values are read one at a time from a JSON list or from JSON Lines."""
 
 import json
 import tracemalloc
@@ -24,7 +24,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".txt"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_json_lines_are_known_by_their_content(tmp_path: Path, layout: str, suffix: str) -> None:
+def test_json_lines_are_recognised_by_content(tmp_path: Path, layout: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(LAYOUTS[layout].encode())
     found = list(iterate_values(path))
@@ -34,7 +34,7 @@ def test_json_lines_are_known_by_their_content(tmp_path: Path, layout: str, suff
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-def test_a_list_is_a_list_whatever_its_name(tmp_path: Path, indent: int | None) -> None:
+def test_a_json_list_is_recognised_whatever_its_suffix(tmp_path: Path, indent: int | None) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(ROWS, indent=indent))
     found = list(iterate_values(path))
@@ -42,15 +42,15 @@ def test_a_list_is_a_list_whatever_its_name(tmp_path: Path, indent: int | None) 
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".JSONL"])
-def test_a_lone_object_is_one_line_where_the_name_speaks_of_lines(tmp_path: Path, suffix: str) -> None:
+def test_a_single_object_is_json_lines_with_a_lines_suffix(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_text(LINES[0])
     assert [listed.value for listed in iterate_values(tmp_path / f"a{suffix}")] == ROWS[:1]
 
 
 @pytest.mark.parametrize("text", [LINES[0], json.dumps({"questions": ROWS}), json.dumps({"questions": ROWS}, indent=1)])
-def test_any_other_lone_object_is_no_list(tmp_path: Path, text: str) -> None:
+def test_a_single_object_with_another_suffix_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(DataError, match=r"a\.json holds no list of records: give .* JSON Lines"):
+    with pytest.raises(DataError, match=r"a\.json has no list of records: give .* JSON Lines"):
         list(iterate_values(tmp_path / "a.json"))
 
 
@@ -66,7 +66,7 @@ def test_any_other_lone_object_is_no_list(tmp_path: Path, text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("last", [True, False])
-def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, said: str, last: bool) -> None:
+def test_iterate_values_names_a_damaged_line(tmp_path: Path, line: bytes, said: str, last: bool) -> None:
     lines = [LINES[0].encode(), b"", line, *([] if last else [LINES[2].encode()])]
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
     with pytest.raises(DataError, match=rf"a\.jsonl, {said}"):
@@ -83,29 +83,29 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, said: str, last: b
     ],
 )
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
-def test_values_that_are_neither_a_list_nor_one_a_line_are_not_called_damaged(
-    tmp_path: Path, text: str, suffix: str
-) -> None:
+def test_iterate_values_does_not_call_several_values_damaged(tmp_path: Path, text: str, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_text(text)
     with pytest.raises(DataError, match="holds several JSON values that are neither one list nor one record a line"):
         list(iterate_values(tmp_path / f"a{suffix}"))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('[{"a": "\u00e9"}]'.encode("latin-1"), "is not in UTF-8"),
         ('[{"a": "\u00e9"}]'.encode("utf-16"), "is not in UTF-8"),
         ('[{"a": "\u00e9'.encode()[:-1], "cut off or damaged"),
     ],
 )
-def test_a_list_in_another_encoding_is_not_called_damaged(tmp_path: Path, content: bytes, said: str) -> None:
+def test_iterate_values_does_not_call_a_list_in_another_encoding_damaged(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         list(iterate_values(tmp_path / "a.json"))
 
 
-def test_of_json_lines_one_line_at_a_time_is_in_memory(tmp_path: Path) -> None:
+def test_iterate_values_has_one_line_in_memory(tmp_path: Path) -> None:
     line = json.dumps({"id": 1, "text": "x" * 1000}) + "\n"
     with (tmp_path / "a.jsonl").open("w") as file:
         for _ in range(20_000):

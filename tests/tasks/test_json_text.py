@@ -8,7 +8,7 @@ from hypothesis import given, strategies
 from tasks.errors import DataError
 from tasks.files import read_json, read_json_lines
 from tasks.json_stream import iterate_values
-from tasks.json_text import MOST_DIGITS, MOST_LEVELS, parse_json
+from tasks.json_text import MAX_DIGITS, MAX_LEVELS, parse_json
 
 REFUSED = {
     "5,000 digits": "9" * 5000,
@@ -40,7 +40,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("around", ["{}", "[{}]", '[{{"id": {}}}]', '[1, {{"a": [0, {}]}}]'])
-def test_what_json_may_not_hold_is_one_sentence_with_the_files_name(tmp_path: Path, value: str, around: str) -> None:
+def test_parse_json_refuses_invalid_values_with_the_files_name(tmp_path: Path, value: str, around: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(around.format(value))
     with pytest.raises(DataError, match=r"a\.json is not valid JSON \([^\n]+\): it is cut off or damaged") as refused:
@@ -54,7 +54,7 @@ def test_what_json_may_not_hold_is_one_sentence_with_the_files_name(tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'"\xff"', b"\xff\xfe[\x00", b"\x80", b"\0\0\xfe\xff\0"])
-def test_what_is_no_text_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_parse_json_refuses_invalid_encodings(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
@@ -65,23 +65,23 @@ def test_what_is_no_text_is_one_sentence(tmp_path: Path, content: bytes) -> None
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("9" * MOST_DIGITS, int("9" * MOST_DIGITS)),
+        ("9" * MAX_DIGITS, int("9" * MAX_DIGITS)),
         ("1e308", 1e308),
         ("1e-999", 0.0),
         ('"\\ud800"', "\ud800"),
         ('{"a": 1, "a": 2}', {"a": 2}),
-        ("[" * MOST_LEVELS + "]" * MOST_LEVELS, None),
+        ("[" * MAX_LEVELS + "]" * MAX_LEVELS, None),
         ('\ufeff{"a": 1}', {"a": 1}),
         (f'["{"x" * 1_000_000}"]', ["x" * 1_000_000]),
         ('["[[[[[[[[' + "[" * 1000 + '"]', ["[" * 1008]),
     ],
 )
-def test_what_is_unusual_and_sound_is_read(text: str, value: Any) -> None:
+def test_parse_json_reads_unusual_valid_json(text: str, value: Any) -> None:
     found = parse_json(text.encode("utf-8", "surrogatepass"), "a.json")
     assert value is None or found == value
 
 
-def test_a_log_may_hold_a_loss_that_is_no_number() -> None:
+def test_parse_json_reads_nan_with_allow_nan() -> None:
     text = '{"loss": NaN, "norm": Infinity}'
     assert str(parse_json(text, "a.json", allow_nan=True)) == "{'loss': nan, 'norm': inf}"
 
@@ -94,12 +94,12 @@ JSON = strategies.recursive(
 
 
 @given(JSON)
-def test_all_that_json_holds_is_read_as_python_reads_it(value: Any) -> None:
+def test_parse_json_agrees_with_python_on_valid_json(value: Any) -> None:
     assert parse_json(json.dumps(value), "a.json") == value
 
 
 @given(JSON, strategies.data())
-def test_damaged_text_is_refused_or_read_as_python_reads_it(value: Any, data: strategies.DataObject) -> None:
+def test_parse_json_agrees_with_python_on_damaged_json(value: Any, data: strategies.DataObject) -> None:
     content = bytearray(json.dumps(value).encode())
     place = data.draw(strategies.integers(0, len(content) - 1))
     content[place : place + data.draw(strategies.integers(0, 3))] = data.draw(strategies.binary(max_size=3))

@@ -1,4 +1,4 @@
-"""Children: streamed, without a shell, and gone with all they started whatever happens."""
+"""Child processes are streamed, started without a shell, and always ended with all their children."""
 
 import ast
 import os
@@ -9,13 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.locations import REPO
 
 from tasks.errors import ConfigError, UserError
-from tasks.processes import LAST_LINES, ProcessFailed, child_environment, run_streamed, run_worker
+from tasks.processes import (
+    LAST_LINES,
+    ProcessFailed,
+    child_environment,
+    map_in_processes,
+    run_streamed,
+    run_worker,
+)
 
-REPO = Path(__file__).resolve().parents[2]
-
-# A child that starts another one and tells both pids; the other one holds the output open.
+# A child that starts another one and prints both pids; the other one keeps the output open.
 TWO = (
     "import os, subprocess, sys, time\n"
     "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\n"
@@ -41,12 +47,19 @@ if __name__ == "__main__":
 """
 
 
+UNGUARDED = """
+from os.path import basename
+from tasks.processes import map_in_processes
+print(map_in_processes(basename, ["a/1", "b/2", "c/3"], workers=2))
+"""
+
+
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process does anything yet; one that has ended may stay listed until its new parent asks."""
+    """Whether a process still runs; a zombie stays listed until its new parent reaps it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -54,7 +67,7 @@ def is_running(pid: int) -> bool:
 
 
 def await_end(pid: int) -> None:
-    """Wait until a process that was not started here has ended; the suite's time limit ends a vain wait."""
+    """Wait until a process that was not started here has ended; the suite's time limit ends the wait otherwise."""
     while is_running(pid):
         try:
             descriptor = os.pidfd_open(pid)
@@ -71,21 +84,21 @@ def worker(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
 
 
-def test_lines_come_one_by_one_as_they_are_printed(tmp_path: Path) -> None:
+def test_run_streamed_passes_each_line_on_as_it_is_printed(tmp_path: Path) -> None:
     lines: list[str] = []
-    # the child goes on only when its first line was heard
+    # the child goes on only when its first line was received
     code = "import sys, os\nprint('first', flush=True)\nwhile not os.path.exists(sys.argv[1]): pass\nprint('second')"
-    heard = tmp_path / "heard"
+    received = tmp_path / "received"
 
     def on_line(line: str) -> None:
         lines.append(line)
-        heard.touch()
+        received.touch()
 
-    run_streamed([*python(code), str(heard)], on_line)
+    run_streamed([*python(code), str(received)], on_line)
     assert lines == ["first", "second"]
 
 
-def test_errors_are_in_the_same_stream_and_odd_bytes_do_no_harm() -> None:
+def test_run_streamed_includes_stderr_and_replaces_invalid_utf8() -> None:
     lines: list[str] = []
     run_streamed(python("import sys; sys.stderr.buffer.write(b'bad \\xff byte\\n')"), lines.append)
     assert lines == ["bad � byte"]
@@ -93,7 +106,7 @@ def test_errors_are_in_the_same_stream_and_odd_bytes_do_no_harm() -> None:
 
 @pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "LC_NUMERIC", "LC_CTYPE", "LANGUAGE"])
 @pytest.mark.parametrize("value", ["de_DE.UTF-8", "fr_FR.ISO-8859-1", "tr_TR.UTF-8", "C", "xx_NONE"])
-def test_a_child_finds_the_same_locale_whatever_the_users_is(
+def test_child_environment_has_a_fixed_locale_whatever_the_users_is(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -105,7 +118,7 @@ def test_a_child_finds_the_same_locale_whatever_the_users_is(
     assert found["MORE"] == "1" and found["PATH"] == os.environ["PATH"]
 
 
-def test_what_a_child_says_is_utf8_in_any_locale_of_this_process() -> None:
+def test_output_of_a_child_is_decoded_as_utf8_in_any_locale() -> None:
     # a whole process: the encoding of a text is chosen when it starts
     code = (
         "import sys\nfrom tasks.processes import run_streamed\nlines = []\n"
@@ -116,12 +129,12 @@ def test_what_a_child_says_is_utf8_in_any_locale_of_this_process() -> None:
     subprocess.run(python(code), check=True, env=env)
 
 
-# a child works in UTF-8, and would be told by the same letters of a file of another name, or of none
-@pytest.mark.parametrize("place", [["/data/é/x.json"], {"root": {"out": "é"}}, {"files": ("a", "é")}])
-def test_a_name_that_is_another_one_in_utf8_is_refused_before_a_worker_starts(
-    place: object, worker: dict[str, str], monkeypatch: pytest.MonkeyPatch
+# a child works in UTF-8, where the same letters name another file, or none
+@pytest.mark.parametrize("value", [["/data/é/x.json"], {"root": {"out": "é"}}, {"files": ("a", "é")}])
+def test_run_worker_refuses_a_name_that_differs_in_utf8_before_the_worker_starts(
+    value: object, worker: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = {"do": "write", "place": place}
+    named = {"do": "write", "value": value}
     assert run_worker("a_worker", named, env=worker)["made"] == "write"
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "gb18030")
     assert run_worker("a_worker", {"do": "write"}, env=worker)["made"] == "write"
@@ -129,7 +142,7 @@ def test_a_name_that_is_another_one_in_utf8_is_refused_before_a_worker_starts(
         run_worker("a_worker", named, env=worker)
 
 
-def test_every_child_is_given_an_environment() -> None:
+def test_every_subprocess_call_sets_an_environment() -> None:
     started, without = 0, []
     for file in (path for name in ("flows", "tasks", "deployments") for path in (REPO / name).rglob("*.py")):
         for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
@@ -140,14 +153,14 @@ def test_every_child_is_given_an_environment() -> None:
     assert started > 5 and not without, f"give these env=child_environment(): {without}"
 
 
-def test_a_failed_child_gives_its_code_and_its_last_lines() -> None:
+def test_process_failed_has_the_exit_code_and_the_last_lines() -> None:
     with pytest.raises(ProcessFailed) as failed:
         run_streamed(python("for i in range(100): print(i)\nraise SystemExit(7)"), lambda line: None)
     assert failed.value.code == 7
     assert failed.value.lines == [str(i) for i in range(100 - LAST_LINES, 100)]
 
 
-def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
+def test_arguments_are_not_interpreted_by_a_shell(tmp_path: Path) -> None:
     lines: list[str] = []
     odd = f"$HOME; touch {tmp_path}/made `id` *"
     run_streamed([*python("import sys; print(sys.argv[1])"), odd], lines.append)
@@ -155,40 +168,40 @@ def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_what_a_child_leaves_running_is_ended_with_it() -> None:
+def test_processes_that_a_child_leaves_running_are_ended() -> None:
     lines: list[str] = []
     run_streamed(python(TWO), lines.append)
     await_end(int(lines[0].split()[1]))
 
 
-def test_a_child_whose_time_is_up_is_ended_with_all_it_started() -> None:
+def test_a_child_is_ended_with_its_group_at_its_time_limit() -> None:
     lines: list[str] = []
-    with pytest.raises(ProcessFailed, match="ended after 2 s: the time that it was given is up"):
+    with pytest.raises(ProcessFailed, match="ended after 2 s: its time limit has passed"):
         run_streamed(python(STAYS), lines.append, timeout_s=2)
     for pid in map(int, lines[0].split()):
         await_end(pid)
 
 
-def test_a_child_that_ends_well_when_told_to_stop_has_failed_all_the_same() -> None:
+def test_a_child_that_exits_with_0_after_its_time_limit_has_failed() -> None:
     code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\ntime.sleep(300)"
-    with pytest.raises(ProcessFailed, match="is up"):
+    with pytest.raises(ProcessFailed, match="has passed"):
         run_streamed(python(code), lambda line: None, timeout_s=1)
 
 
-def test_an_error_while_listening_ends_the_child() -> None:
+def test_an_exception_in_on_line_ends_the_child() -> None:
     pids: list[int] = []
 
-    def listen(line: str) -> None:
+    def on_line(line: str) -> None:
         pids.extend(map(int, line.split()))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_streamed(python(STAYS), listen)
+        run_streamed(python(STAYS), on_line)
     for pid in pids:
         await_end(pid)
 
 
-def test_a_parent_that_is_killed_takes_its_child_along() -> None:
+def test_a_child_ends_when_its_parent_is_killed() -> None:
     code = (
         "from tasks.processes import run_streamed\nimport sys\n"
         "run_streamed([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(300)'],"
@@ -202,18 +215,34 @@ def test_a_parent_that_is_killed_takes_its_child_along() -> None:
     await_end(child)
 
 
-def test_a_worker_returns_what_its_work_returned(worker: dict[str, str]) -> None:
+def test_run_worker_returns_the_result_of_its_work_function(worker: dict[str, str]) -> None:
     lines: list[str] = []
     assert run_worker("a_worker", {"do": "this"}, lines.append, env=worker) == {"made": "this"}
     assert lines == ["working on this"]
 
 
-def test_what_the_user_can_mend_crosses_the_border_as_its_sentence(worker: dict[str, str]) -> None:
+def test_a_user_error_in_a_worker_is_raised_in_the_parent(worker: dict[str, str]) -> None:
     with pytest.raises(UserError, match=r"^café\.json has no images: put them there\.$"):
         run_worker("a_worker", {"do": "refuse"}, lambda line: None, env=worker)
 
 
-def test_a_bug_in_a_worker_crosses_the_border_with_its_traceback(worker: dict[str, str]) -> None:
+def test_a_bug_in_a_worker_is_raised_with_its_traceback(worker: dict[str, str]) -> None:
     with pytest.raises(ProcessFailed, match="RuntimeError: a bug") as failed:
         run_worker("a_worker", {"do": "crash"}, lambda line: None, env=worker)
     assert failed.value.code == 1
+
+
+def test_map_in_processes_keeps_the_order_of_items_and_the_main_module() -> None:
+    before = dict(vars(sys.modules["__main__"]))
+    found = map_in_processes(os.path.basename, [f"folder/{number}" for number in range(50)], workers=2, chunk=7)
+    assert found == [str(number) for number in range(50)]
+    # under the tests' own workers it has none
+    assert vars(sys.modules["__main__"]).get("__file__") == before.get("__file__")
+
+
+def test_map_in_processes_does_not_run_an_unguarded_main_module_again(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.split("\n")) == (0, ["['1', '2', '3']", ""]), ended.stderr

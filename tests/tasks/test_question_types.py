@@ -1,8 +1,8 @@
 import json
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
+from support.locations import REAL
 
 from tasks.data.synthetic.dataset import sample_records
 from tasks.question_types import question_type
@@ -10,7 +10,7 @@ from tasks.settings import SampleConfig
 from tasks.sources import source_of
 from tasks.turn_tasks import turn_tasks
 
-RAW = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
+RAW = REAL / "instructions_raw.json"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is secret in an address is refused where addresses are settings, and shown nowhere."""
+"""Secrets in addresses are refused in settings and shown nowhere."""
 
 import re
 
@@ -32,19 +32,19 @@ SECRET = (
 
 
 @pytest.mark.parametrize("address", PLAIN)
-def test_an_address_without_secrets_is_taken(address):
+def test_require_no_secret_accepts_plain_addresses(address):
     assert require_no_secret(address) == address
 
 
 @pytest.mark.parametrize("address", SECRET)
-def test_an_address_with_a_secret_is_refused_and_not_repeated(address):
+def test_require_no_secret_refuses_a_secret_and_does_not_show_it(address):
     with pytest.raises(ValueError, match="environment variable") as refused:
         require_no_secret(address)
     assert "s3cret" not in str(refused.value)
     assert not re.search(PLAIN_ADDRESS, address)
 
 
-def test_a_reference_is_read_from_the_environment():
+def test_resolved_reads_references_from_the_environment():
     environment = {"USER_1": "me", "TOKEN": "a/b"}
     assert resolved("https://${USER_1}@host/a?t=${TOKEN}", environment) == "https://me@host/a?t=a/b"
     for missing in ({}, {"TOKEN": ""}):
@@ -52,12 +52,12 @@ def test_a_reference_is_read_from_the_environment():
             resolved("https://host/a?t=${TOKEN}", missing)
 
 
-def test_an_address_is_shown_without_what_may_be_secret():
+def test_without_secrets_removes_login_query_and_fragment():
     assert without_secrets("https://user:pass@host:8080/a.zip?sig=secret#x") == "https://host:8080/a.zip"
     assert without_secrets("/data/a?b#c.zip") == "/data/a?b#c.zip"
     assert without_secrets("https://[::1/a?sig=secret") == "the address"
 
 
-def test_addresses_in_a_text_are_shown_so_too():
+def test_scrubbed_removes_secrets_from_addresses_in_a_text():
     said = "GET 'https://user:pass@host/a?sig=secret' led to s3://key:pass@b/k, and then to 2 errors"
     assert scrubbed(said) == "GET 'https://host/a' led to s3://b/k, and then to 2 errors"

@@ -2,10 +2,10 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.locations import REAL
 
 from deployments.configuration import load_config
 from tasks.data.preparing import prepare_dataset
@@ -14,7 +14,7 @@ from tasks.settings import DataConfig
 from tasks.sources import DEFAULT_SOURCES, SOURCES, source_of
 from tasks.turn_tasks import turn_tasks
 
-RAW = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
+RAW = REAL / "instructions_raw.json"
 
 
 def record(image: str, prompt: str) -> dict:

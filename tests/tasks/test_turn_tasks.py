@@ -1,13 +1,13 @@
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from support.locations import REAL
 
 from tasks.sources import source_of
 from tasks.turn_tasks import answered_turns, count_by_source, describe_tasks, is_task_counts, turn_tasks
 
-RAW = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
+RAW = REAL / "instructions_raw.json"
 MIXED = ("<image>\nDescribe the image in detail", "How many ships are there?", "Is there a pier?")
 
 

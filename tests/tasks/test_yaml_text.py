@@ -35,7 +35,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_what_yaml_may_not_hold_is_one_sentence(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_read_yaml_file_refuses_unsafe_values_in_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         parse_yaml(text)
     (tmp_path / "mine.yaml").write_text(text)
@@ -47,10 +49,10 @@ def test_what_yaml_may_not_hold_is_one_sentence(text: str, tmp_path: Path, capsy
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1" + 400 * "0", "[1]", "{a: 1}", "'x'"])
 @pytest.mark.parametrize("setting", ["training.learning_rate", "training.lora_alpha", "data.train", "data.seed"])
-def test_a_setting_that_is_no_number_is_refused(setting: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_set_refuses_values_that_are_not_numbers(setting: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "demo", "--set", f"{setting}={value}"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_aliases_may_repeat_what_stays_small() -> None:
+def test_parse_yaml_accepts_aliases_of_small_values() -> None:
     assert parse_yaml("a: &a [1, 2]\nb: *a\nc: {<<: {d: *a}}") == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2]}}

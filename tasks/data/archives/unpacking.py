@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tasks.data.archives.entries import ArchiveLimits, EntryChecker, NoRoomError
 from tasks.errors import DataError, RsvlmError
-from tasks.manifests import made_beside
-from tasks.process_pools import call_in_process
+from tasks.manifests import atomic_folder
+from tasks.processes import call_in_process
 
 IN_CHILD = frozenset({"7z", "rar"})
 CHILD_MEMORY_BYTES = 2 << 30
@@ -92,7 +92,7 @@ def unpack(
     if kind is None:
         raise DataError(f"{archive} is not a zip, tar, rar or 7z archive: fetch it again, or give another file.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with made_beside(folder) as part:
+    with atomic_folder(folder) as part:
         return unpack_bounded(UnpackJob(kind, archive, part, limits or ArchiveLimits(), workers or os.cpu_count() or 1))
 
 

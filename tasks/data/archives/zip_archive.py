@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.data.archives.entries import TRUSTED, Entry, EntryChecker, Kind, write_stream
-from tasks.process_pools import map_in_processes
+from tasks.processes import map_in_processes
 
 ENCRYPTED_FLAG = 0x1
 # Starting a process costs as much as unpacking many thousand small files.

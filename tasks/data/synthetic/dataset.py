@@ -20,7 +20,7 @@ from tasks.data.synthetic.lessons import lesson
 from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
 from tasks.files import digest_of, write_json
-from tasks.manifests import made_beside, require_free_folder, whole_manifest, write_manifest
+from tasks.manifests import atomic_folder, require_free_folder, verified_manifest, write_manifest
 from tasks.paths import DataFolder
 from tasks.prompt_text import with_placeholder
 from tasks.record_reader import Record
@@ -138,11 +138,11 @@ def _image_path(source: str, land_use: str, index: int) -> str:
 
 def _draw_folder(root: Path, settings: dict[str, Any], drawn: Iterator[Drawn], image_size: int) -> None:
     fingerprint = digest_of({"version": VERSION, **settings})
-    if whole_manifest(root, fingerprint):
+    if verified_manifest(root, fingerprint):
         return
     refusal = f"{root} holds other data than the sample to be drawn there: give another folder, or move it away."
     require_free_folder(root, fingerprint, refusal)
-    with made_beside(root) as part:
+    with atomic_folder(root) as part:
         folder = DataFolder(part)
         records = []
         for record, scene in drawn:

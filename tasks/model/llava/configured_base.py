@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, read_json, write_json
-from tasks.manifests import folder_digest, made_beside
+from tasks.manifests import atomic_folder, folder_digest
 from tasks.model.configuration import CONFIG, PREPROCESSOR, PROCESSOR, read_config, read_model_config
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import SELECT_LAYER
@@ -88,7 +88,7 @@ def _link(folder: Path, changes: Changes, view: Path) -> None:
     )
     if present and all(read_json(view / name) == settings for name, settings in changed.items()):
         return
-    with made_beside(view) as part:
+    with atomic_folder(view) as part:
         for path in files:
             if path.name in changed:
                 write_json(part / path.name, changed[path.name])

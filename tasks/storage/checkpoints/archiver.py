@@ -1,4 +1,4 @@
-"""One sweep: whatever waits in a staging folder goes to the store, and then what the rules do not keep goes away."""
+"""Upload all staged checkpoints of a run to the store, then delete those that the retention rules do not keep."""
 
 import logging
 from collections.abc import Callable
@@ -7,21 +7,25 @@ from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
 from tasks.files import remove_half_written
-from tasks.paths import checkpoint_folders, checkpoint_name, notes_beside
+from tasks.paths import notes_beside
 from tasks.settings import ArchiveConfig
-from tasks.storage.checkpoints.notes import Note, note_failure, note_on, write_note
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.retention import thin_local, thin_store
 from tasks.storage.checkpoints.staging import (
+    NAME,
+    Note,
     Staged,
     clear_unfinished,
     drop_resume_states,
+    has_all_files,
     locked,
+    note_failure,
+    note_on,
     remove_staged,
     saved_at_ns,
     stage_checkpoint,
     staged_checkpoints,
-    whole_on_disk,
+    write_note,
 )
 from tasks.storage.folder_upload import Archived
 from tasks.storage.object_store import ObjectStore
@@ -31,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class SweepResult:
-    """What a sweep found: steps archived, steps without their marker, and errors by step."""
+    """Result of a sweep: checkpoints archived, by step; steps without their marker; errors, by step."""
 
     archived: dict[int, Archived] = field(default_factory=dict)
     incomplete: list[int] = field(default_factory=list)
@@ -40,9 +44,9 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Archive:
-    """The way of a run's checkpoints: from `staging`, which lies in the trainer's folder, to the store.
+    """Moves a run's checkpoints from `staging`, a folder in the trainer's folder, to the store.
 
-    `on_archived(step, archived)` is called before a checkpoint leaves staging, so a kill can repeat it.
+    `on_archived(step, archived)` is called before a checkpoint leaves staging, so it is repeated after a kill.
     """
 
     staging: Path
@@ -53,20 +57,21 @@ class Archive:
 
     @property
     def mend(self) -> str:
-        """How what is only local is archived later."""
+        """How checkpoints that are only on this disk are archived later, for messages."""
         return f"`rsvlm checkpoints archive {self.staging.parent.parent}`, or the same command again, archives it"
 
     def take_up(self) -> None:
-        """Clear what a kill left half done, and stage complete checkpoints that it kept from being staged."""
+        """Clean up after a kill: remove unfinished folders, and stage complete checkpoints that were not staged."""
         clear_unfinished(self.staging)
-        for _, checkpoint in checkpoint_folders(self.staging.parent):
-            if not whole_on_disk(checkpoint) or self._is_archived(checkpoint):
+        for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
+            match = NAME.fullmatch(checkpoint.name)
+            if not match or match[2] or not has_all_files(checkpoint) or self._is_archived(checkpoint):
                 continue
             try:
                 stage_checkpoint(checkpoint, self.staging)
             except (ModelError, StoreError):
-                # a trainer beside this has rotated it away: then it has staged it before
-                if whole_on_disk(checkpoint):
+                # the trainer has just deleted it, and had staged it before
+                if has_all_files(checkpoint):
                     raise
 
     def _is_archived(self, checkpoint: Path) -> bool:
@@ -74,10 +79,10 @@ class Archive:
         return note is not None and note.uri is not None
 
     def sweep(self) -> SweepResult:
-        """Copy every complete checkpoint in staging to the store and remove it from staging then.
+        """Copy every complete checkpoint in staging to the store, then remove it from staging.
 
-        An incomplete one is left alone and reported; an error of one does not keep the others back. Two processes
-        take turns.
+        An incomplete checkpoint is left and reported; an error of one does not stop the others. Only one process at a
+        time sweeps.
         """
         result = SweepResult()
         notes = notes_beside(self.staging)
@@ -110,22 +115,22 @@ class Archive:
         try:
             thin_store(self.store, self.run, self.rules.keep)
         except StoreError as error:
-            # nothing is lost by what stays too long; the next sweep tries again
+            # older checkpoints only take space; the next sweep tries again
             log.warning("older checkpoints of %s could not be removed from the store: %s", self.run, error)
 
     def thin_disk(self) -> None:
-        """Remove from the disk what the rules do not keep and the store has whole; no trainer may be at work."""
+        """Remove checkpoints from the disk that the rules do not keep and the store has; no trainer may be running."""
         thin_local(self.staging, self.store, self.run, self.rules.keep_local)
 
 
 def archive_staged(archive: Archive) -> dict[int, Archived]:
-    """Take up and sweep once and return what was archived, by step; StoreError when any failed, after all were tried.
+    """Take up and sweep once and return what was archived, by step; StoreError if any failed, after all were tried.
 
-    A training may be at work beside it.
+    A training may be running meanwhile.
     """
     archive.take_up()
     result = archive.sweep()
     if result.failed:
-        told = "; ".join(f"{checkpoint_name(step)}: {error}" for step, error in result.failed.items())
-        raise StoreError(f"Still only in {archive.staging}: {told}")
+        failures = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
+        raise StoreError(f"Still only in {archive.staging}: {failures}")
     return result.archived

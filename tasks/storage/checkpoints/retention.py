@@ -1,4 +1,4 @@
-"""Which checkpoints stay, by rule; what goes is whole elsewhere, and the newest always stays."""
+"""Retention rules for checkpoints: only those that are complete elsewhere are removed, and never the newest."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,20 +6,19 @@ from shutil import rmtree
 
 from tasks.json_text import decode_json
 from tasks.manifests import content_digest
-from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE, checkpoint_folders
+from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE
 from tasks.settings import KeepRule
-from tasks.storage.checkpoints.notes import note_on
-from tasks.storage.checkpoints.paths import CLAIM, places_below
-from tasks.storage.checkpoints.staging import whole_on_disk
+from tasks.storage.checkpoints.paths import CLAIM, checkpoint_paths
+from tasks.storage.checkpoints.staging import NAME, has_all_files, note_on
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, sound_manifest
 
-# what the claim on a place says while it is being emptied; a kill is made up for by the next one who looks
+# content of a folder's claim while it is being emptied; the next call finishes what a kill has interrupted
 REMOVED = "removed"
 
 
 def steps_to_keep(steps: Iterable[int], rule: KeepRule, losses: dict[int, float]) -> set[int]:
-    """The steps that a rule keeps, always with the newest; `losses` are validation losses by step."""
+    """The steps that a rule keeps, and always the newest; `losses` are validation losses by step."""
     known = sorted(set(steps))
     if not (rule.last or rule.every_steps or rule.best):
         return set(known)
@@ -32,8 +31,8 @@ def steps_to_keep(steps: Iterable[int], rule: KeepRule, losses: dict[int, float]
 
 
 def _loss_at(step: int, losses: dict[int, float]) -> float | None:
-    """The validation loss last taken at a step or before it."""
-    before = [taken for taken in losses if taken <= step]
+    """The last validation loss measured at or before a step."""
+    before = [measured for measured in losses if measured <= step]
     return losses[max(before)] if before else None
 
 
@@ -47,32 +46,35 @@ def losses_of(trainer_state: str | None) -> dict[int, float]:
 
 
 def thin_store(store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
-    """Remove from the store what the rule does not keep, as long as what it keeps is whole; the steps that went."""
+    """Remove checkpoints from the store that the rule does not keep; returns their steps.
+
+    Incomplete checkpoints count neither as kept nor as removable.
+    """
     if rule == KeepRule():
         return []
     folder = join(run, "checkpoints")
     for key in store.sizes_below(folder):
         if key.endswith(f"/{CLAIM}") and store.read_text(key) == REMOVED:
             _empty(store, key.removesuffix(f"/{CLAIM}"))
-    whole = [place for place in places_below(store, folder) if _is_whole(store, place.folder)]
-    if not whole:
+    complete = [path for path in checkpoint_paths(store, folder) if _is_complete(store, path.folder)]
+    if not complete:
         return []
-    losses = losses_of(store.read_text(join(whole[-1].folder, TRAINER_STATE)))
-    kept = steps_to_keep((place.step for place in whole), rule, losses)
-    gone = [place for place in whole if place.step not in kept]
-    for place in gone:
-        if store.create_text(join(place.folder, CLAIM), REMOVED):
-            _empty(store, place.folder)
-    return [place.step for place in gone]
+    losses = losses_of(store.read_text(join(complete[-1].folder, TRAINER_STATE)))
+    kept = steps_to_keep((path.step for path in complete), rule, losses)
+    removed = [path for path in complete if path.step not in kept]
+    for path in removed:
+        if store.create_text(join(path.folder, CLAIM), REMOVED):
+            _empty(store, path.folder)
+    return [path.step for path in removed]
 
 
-def _is_whole(store: ObjectStore, folder: str) -> bool:
+def _is_complete(store: ObjectStore, folder: str) -> bool:
     manifest = sound_manifest(store, folder)
     return manifest is not None and not missing_files(store, folder, manifest)
 
 
 def _empty(store: ObjectStore, folder: str) -> None:
-    """Remove a claimed place: its manifest first, so that it is never listed in part, and the claim last."""
+    """Remove a claimed folder: its manifest first, so that it is never listed in part, and the claim last."""
     store.delete(join(folder, MANIFEST))
     for key in store.sizes_below(folder):
         if key != join(folder, CLAIM):
@@ -81,32 +83,33 @@ def _empty(store: ObjectStore, folder: str) -> None:
 
 
 def thin_local(staging: Path, store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
-    """Remove from a trainer's folder what the rule does not keep and the store has whole; the steps that went."""
-    here = {step: path for step, path in checkpoint_folders(staging.parent) if whole_on_disk(path)}
+    """Remove checkpoints from a trainer's folder that the rule does not keep and the store has; returns their steps."""
+    named = ((NAME.fullmatch(path.name), path) for path in staging.parent.glob("checkpoint-*"))
+    here = {int(name[1]): path for name, path in named if name and not name[2] and has_all_files(path)}
     if rule == KeepRule() or not here:
         return []
     state = here[max(here)] / TRAINER_STATE
     losses = losses_of(state.read_text(encoding="utf-8") if state.is_file() else None)
     kept = steps_to_keep(here, rule, losses)
-    gone = [step for step in here if step not in kept and _is_stored(here[step], staging, store, run)]
-    for step in gone:
-        # without its marker first: a removal that is cut short leaves nothing that looks whole
+    removed = [step for step in here if step not in kept and _is_stored(here[step], staging, store, run)]
+    for step in removed:
+        # its marker first: an interrupted removal leaves nothing that looks complete
         (here[step] / COMPLETE).unlink()
         rmtree(here[step])
-    return sorted(gone)
+    return sorted(removed)
 
 
 def _is_stored(checkpoint: Path, staging: Path, store: ObjectStore, run: str) -> bool:
-    """Whether the store holds just this checkpoint, whole."""
+    """Whether the store has exactly this checkpoint, complete."""
     note = note_on(checkpoint, staging)
     if note is None or note.uri is None:
         return False
-    for place in places_below(store, join(run, "checkpoints")):
-        if join(store.uri, place.folder) == note.uri:
-            manifest = sound_manifest(store, place.folder)
+    for path in checkpoint_paths(store, join(run, "checkpoints")):
+        if join(store.uri, path.folder) == note.uri:
+            manifest = sound_manifest(store, path.folder)
             return (
                 manifest is not None
                 and content_digest(manifest) == note.sha256
-                and not missing_files(store, place.folder, manifest)
+                and not missing_files(store, path.folder, manifest)
             )
     return False

@@ -1,7 +1,7 @@
-"""The uploader beside the trainer: brings every staged checkpoint to the store, whatever the trainer does.
+"""Background uploader: copies every staged checkpoint to the store while the trainer runs.
 
-An alarm (a call, or a notification of the file system) only says that it is worth looking; what is to be done
-is read from the staging folder each time, so that order, number and loss of alarms do not matter.
+A notification (a call, or an event of the file system) only starts a sweep; the work to do is read from the staging
+folder each time, so the order, number and loss of notifications do not matter.
 """
 
 import logging
@@ -11,22 +11,21 @@ from types import TracebackType
 from typing import Self
 
 from tasks.errors import StoreError
-from tasks.paths import checkpoint_name
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.staging import staged_checkpoints
 
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS_S = (2.0, 10.0, 60.0)
-# how often the watcher looks at its stop sign, in milliseconds
+# how often the watcher checks whether it should stop, in milliseconds
 WATCH_STEP_MS = 200
 
 
 class Uploader:
-    """Sweeps staging at the start, at every alarm and at the end; use as a context manager.
+    """Sweeps staging at the start, at every notification and at the end; use as a context manager.
 
-    Leaving the block waits for the last sweep and raises StoreError when a checkpoint is still only local.
-    Failed checkpoints are tried again at the next alarm, after each of `retry_delays_s`, and at the end.
+    Leaving the block waits for the last sweep and raises StoreError if a checkpoint is still only on this disk.
+    Failed checkpoints are retried at the next notification, after each of `retry_delays_s`, and at the end.
     """
 
     def __init__(self, archive: Archive, retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S) -> None:
@@ -34,14 +33,14 @@ class Uploader:
         self._staging = archive.staging
         self._failed: dict[int, Exception] = {}
         self._failures_in_a_row = 0
-        self._alarm, self._closing = Event(), Event()
+        self._notified, self._closing = Event(), Event()
         self._worker = Thread(target=self._work, daemon=True)
         self._watcher = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
         self._staging.mkdir(parents=True, exist_ok=True)
         self._archive.take_up()
-        self._alarm.set()
+        self._notified.set()
         self._worker.start()
         self._watcher.start()
         return self
@@ -54,20 +53,20 @@ class Uploader:
         except StoreError as failure:
             if error is None:
                 raise
-            # the block's own error comes first; this one must be seen all the same
+            # the block's own error is raised; this one is logged
             log.error("%s", failure)
 
     def notify(self) -> None:
-        """Say that staging may hold something new; returns at once. A dead uploader is seen here and replaced."""
+        """Start a sweep in the background, as staging may have a new checkpoint. A dead worker thread is replaced."""
         if not self._worker.is_alive():
-            log.error("the uploader of %s had died: another one goes on", self._staging)
+            log.error("the uploader of %s has died and is replaced", self._staging)
             self._worker = Thread(target=self._work, daemon=True)
             self._worker.start()
-        self._alarm.set()
+        self._notified.set()
 
     def close(self) -> None:
-        """Sweep until nothing is left or all retries are used; StoreError names what is still only local."""
-        # a trainer that was killed between saving and staging has left a whole checkpoint in its own folder
+        """Sweep until nothing is left or all retries are used; StoreError names checkpoints still only on this disk."""
+        # a trainer that was killed between saving and staging has left a complete checkpoint in its folder
         self._archive.take_up()
         self._closing.set()
         self.notify()
@@ -84,8 +83,8 @@ class Uploader:
 
     def _work(self) -> None:
         while not self._closing.is_set():
-            self._alarm.wait(self._delay_s())
-            self._alarm.clear()
+            self._notified.wait(self._delay_s())
+            self._notified.clear()
             self._sweep()
         for delay_s in (0.0, *self._retry_delays_s):
             sleep(delay_s)
@@ -94,23 +93,23 @@ class Uploader:
                 return
 
     def _delay_s(self) -> float | None:
-        """Seconds until failed checkpoints are tried again by themselves; None: only at the next alarm."""
+        """Seconds until failed checkpoints are retried; None: only at the next notification."""
         tried = self._failures_in_a_row
         return self._retry_delays_s[tried - 1] if 0 < tried <= len(self._retry_delays_s) else None
 
     def _sweep(self) -> None:
         try:
             result = self._archive.sweep()
-        except Exception as error:  # the thread must live on: later checkpoints are not to be lost with it
-            log.exception("the sweep of %s was broken off", self._staging)
+        except Exception as error:  # the thread must survive, for later checkpoints
+            log.exception("the sweep of %s failed", self._staging)
             self._failed = dict.fromkeys((staged.step for staged in staged_checkpoints(self._staging)), error)
         else:
             self._failed = dict(result.failed)
             for step in result.incomplete:
-                log.warning("%s in %s is incomplete and is left alone", checkpoint_name(step), self._staging)
+                log.warning("checkpoint-%d in %s is incomplete and is not uploaded", step, self._staging)
         self._failures_in_a_row = self._failures_in_a_row + 1 if self._failed else 0
         for step, failure in self._failed.items():
-            log.warning("%s is only local as yet: %s", checkpoint_name(step), failure)
+            log.warning("checkpoint-%d is only on this disk so far: %s", step, failure)
 
     def _watch(self) -> None:
         from watchfiles import watch
@@ -124,7 +123,7 @@ class Uploader:
                 recursive=False,
                 raise_interrupt=False,
             ):
-                self._alarm.set()
+                self._notified.set()
         except OSError as error:
-            # no notifications here (too many watches, some network shares): calls and the end remain
+            # no events here (too many watches, some network shares): calls and the end still start sweeps
             log.warning("%s cannot be watched (%s); checkpoints are archived when announced", self._staging, error)

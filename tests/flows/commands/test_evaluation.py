@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import REPO
 
 from flows.cli import main
-
-REPO = Path(__file__).resolve().parents[3]
 
 
 def vqa_records(answer: str) -> list[dict[str, Any]]:
@@ -200,7 +199,7 @@ DAMAGES = {
     ),
     "no list": (
         lambda rows: {"records": rows},
-        "FILE holds no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
+        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
     ),
     "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
     "no record": (

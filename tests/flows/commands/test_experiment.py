@@ -37,7 +37,7 @@ def test_config_shows_a_preset_with_its_overrides(capsys: pytest.CaptureFixture[
 def test_a_repeated_key_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.yaml").write_text("training:\n  lora_r: 4\ndata:\n  seed: 1\ntraining:\n  seed: 2\n")
     assert rsvlm("config", tmp_path / "mine.yaml") == 2
-    assert "mine.yaml is not valid YAML: training stands twice at line 1" in capsys.readouterr().err
+    assert "mine.yaml is not valid YAML: training is given twice at line 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

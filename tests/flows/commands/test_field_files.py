@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import FIELD
 
 from flows.cli import main
 
 Records = list[dict[str, Any]]
-FIELD = Path(__file__).resolve().parents[4] / "shared" / "field"
 SETS = ("data_train", "data_val", "data_test")
 
 

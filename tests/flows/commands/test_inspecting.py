@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+from support.locations import ORACLE
 
 
 def inspect(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

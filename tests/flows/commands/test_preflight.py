@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-REPO = Path(__file__).resolve().parents[3]
-REAL = REPO.parent / "shared" / "real"
+from support.locations import REAL
 
 
 def preflight(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

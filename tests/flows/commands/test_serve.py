@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.locations import REPO
 
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.conversation import Conversation
 from tasks.serving.models import load_served_models
 
-REPO = Path(__file__).resolve().parents[3]
 LOGIN = ("ana", "secret")
 SECRET = "a key of the cloud"
 

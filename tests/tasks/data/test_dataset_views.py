@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.data.dataset_views import choose_images, settings_for_few_images, view_few_images
 from tasks.files import read_json
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
 
@@ -49,7 +49,7 @@ def test_view_is_a_dataset_with_the_chosen_records_as_test_set(tmp_path: Path) -
     (sets / "data_train.json").write_text("[]")
     whole = DatasetRef(path=sets, sha256="0", images=tmp_path, images_sha256="1", records={"train": 0, "test": 80})
     view = view_few_images(whole, 2, 28, tmp_path / "view")
-    assert whole_manifest(view.path)
+    assert verified_manifest(view.path)
     assert read_json(view.path / "filtered_test.json") == choose_images(RECORDS, 2, 28)
     assert (view.records, view.images) == ({"train": 0, "test": 8}, tmp_path)
 

@@ -2,19 +2,17 @@ import json
 import random
 from collections import Counter
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.locations import SHARED
 
 from tasks.data.record_checks import filter_records
 from tasks.data.splitting import Split, reduce_records, split_records
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
 from tasks.sources import source_of
-
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 
 def record(image: str, name: str = "") -> dict:

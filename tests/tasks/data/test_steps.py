@@ -1,6 +1,6 @@
 from tasks.data.preparing import raw_data
 from tasks.data.steps import draw_lessons_folder, draw_sample_folder, prepare_sets
-from tasks.orchestration.caching import content_key, is_whole
+from tasks.orchestration.caching import content_key, is_intact
 from tasks.settings import DataConfig, SampleConfig
 
 SAMPLE = SampleConfig(scenes=20, image_size=48)
@@ -11,7 +11,7 @@ def test_steps_return_references_to_complete_folders(tmp_path):
     lessons = draw_lessons_folder.fn(20, 48, 28, tmp_path / "lessons")
     config = DataConfig(train=0.5, test=0.5)
     sets = prepare_sets.fn(raw_data(sample.path, config), config, tmp_path / "sets")
-    assert all(is_whole(ref) for ref in (sample, lessons, sets))
+    assert all(is_intact(ref) for ref in (sample, lessons, sets))
     assert sets.images == tmp_path / "data" / "imagenes"
 
 

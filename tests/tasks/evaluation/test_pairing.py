@@ -85,7 +85,7 @@ def test_a_caption_record_without_its_first_answer_is_rejected(paired: Any, reco
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": 1}, "holds no list of records"),
+        ({"a": 1}, "has no list of records"),
         ([], "has no records:"),
         (["x"], "record 1 is not an object"),
         ([{"id": None, "image": "a", "conversations": []}], "its id is None"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
@@ -15,7 +16,6 @@ from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_processor
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
 PICTURE = Image.linear_gradient("L").resize((50, 20)).convert("RGB")
 TURNS = [("human", "<image>\nIs it rural?"), ("gpt", "rural"), ("human", "How many ships?")]

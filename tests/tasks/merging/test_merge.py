@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
-from tasks.manifests import read_manifest, whole_manifest
+from tasks.manifests import read_manifest, verified_manifest
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import MergeOptions
 from tasks.merging.provenance import hashing
@@ -141,7 +141,7 @@ def test_a_damaged_result_is_rebuilt(base: Path, adapter: Path, tmp_path: Path) 
         file.seek(-1, 2)
         file.write(b"\x01")
     assert merge_adapter(base, adapter, tmp_path / "out") == first
-    assert whole_manifest(tmp_path / "out")
+    assert verified_manifest(tmp_path / "out")
 
 
 def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:

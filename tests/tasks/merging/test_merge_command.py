@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.changed_files import PROJECTOR, Code, change_json
+from support.locations import REPO
 
 from flows.cli import main
 
-REPO = Path(__file__).resolve().parents[3]
 PAGE = (REPO / "docs" / "merging.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]

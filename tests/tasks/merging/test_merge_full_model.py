@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.merging.merge import copy_full_model, is_full_model
 from tasks.merging.model_directory import MergeOptions
 from tasks.merging.worker import merge
@@ -53,7 +53,7 @@ def test_the_copy_gives_the_checkpoints_logits(toy: SimpleNamespace, base: Path,
     expected, found = toy.load(tuned).state_dict(), toy.load(ref.path).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert (ref.path / "tokenizer_config.json").is_file()
-    assert whole_manifest(ref.path)
+    assert verified_manifest(ref.path)
 
 
 def test_dtypes_are_the_bases_or_the_requested_one(base: Path, tuned: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_the_worker_merges_adapters_and_copies_full_models(
                 "verify": False,
             }
         )
-        assert whole_manifest(out)
+        assert verified_manifest(out)
 
 
 def tie(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.files import read_json
@@ -23,7 +24,6 @@ from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import load_base, load_processor
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
 TOWER = ORACLE / "models" / "tiny-clip-vit-56"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"

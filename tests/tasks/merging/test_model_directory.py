@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from support.locations import REPO
 
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.merging.merge import merge_adapter
 from tasks.processes import run_worker
 from tasks.records import ModelRef
 
-REPO = Path(__file__).resolve().parents[3]
 # Stops itself before the file of its first argument is opened for writing: a kill at that very point.
 STOPPED_MERGE = """
 import os, signal, sys
@@ -63,7 +63,7 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(
     assert not out.exists()
     assert list(tmp_path.glob(".merged.*.part"))
     merge_adapter(base, adapter, out)
-    assert whole_manifest(out)
+    assert verified_manifest(out)
     assert not list(tmp_path.glob(".merged.*.part"))
 
 
@@ -71,9 +71,9 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(
 WAITING_MERGE = """
 import sys
 from pathlib import Path
-from tasks.manifests import made_beside
+from tasks.manifests import atomic_folder
 
-with made_beside(Path(sys.argv[1])) as part:
+with atomic_folder(Path(sys.argv[1])) as part:
     print("begun", flush=True)
     sys.stdin.readline()
     (part / "file").touch()
@@ -102,10 +102,10 @@ def test_after_a_kill_at_a_random_moment_the_next_run_completes(
     moment = random.Random(seed).randrange(1, 240)
     command = [sys.executable, "-c", COUNTED_MERGE, str(moment), str(base), str(adapter), str(out)]
     killed = subprocess.run(command, cwd=REPO, check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL or whole_manifest(out)
-    assert whole_manifest(out) or not out.exists()
+    assert killed.returncode == -signal.SIGKILL or verified_manifest(out)
+    assert verified_manifest(out) or not out.exists()
     merge_adapter(base, adapter, out)
-    assert whole_manifest(out)
+    assert verified_manifest(out)
     assert not list(tmp_path.glob(".merged.*.part"))
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.images import pixels_of, read_image
 from tasks.model.loading import load_processor
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 SOURCES = ORACLE / "images" / "src"
 # 16 bits clipped to white, EXIF rotation ignored, 3x3 read channels first, 1x1 not read at all
 WRONG_IN_REFERENCE = ("13_", "14_", "15_", "19_", "90_", "91_", "92_", "93_", "94_")

@@ -1,4 +1,4 @@
-"""Steps are found again by content, verified before they are believed, and nothing is lost."""
+"""Cached results are found by content and verified before they are used; nothing is overwritten."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,19 +9,19 @@ from uuid import uuid4
 import pytest
 
 from tasks.files import write_text
-from tasks.manifests import content_digest, read_manifest, whole_manifest, write_manifest
+from tasks.manifests import content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.orchestration.caching import KEPT, content_key, make, step
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import TrainingConfig
 
 
-@step("train")
-def train(out: Path) -> FolderRef:
-    """A step that is only named here."""
+@step("train", ignore=["run", "log", "out"])
+def train(out: Path, run: str = "", log: Path | None = None) -> FolderRef:
+    """A step that never runs."""
     return FolderRef(path=out, sha256="")
 
 
-# of the default settings, with what `dataset` below stands for
+# of the default settings and the content of `dataset` below
 KEYS = {
     "tiny": "rsvlm-train-adapter-a8f9d901",
     "llava-hf/llava-1.5-7b-hf": "rsvlm-train-adapter-c3cce87e",
@@ -36,38 +36,52 @@ def dataset(path: str = "/data/sets", images: str = "/data/imagenes", digest: st
     return DatasetRef(path=Path(path), sha256="sets", images=Path(images), images_sha256=digest, records={"train": 1})
 
 
-def test_a_key_names_the_step() -> None:
+def test_a_key_contains_the_name_of_its_step() -> None:
     assert key(x=1).startswith("rsvlm-train-")
 
 
-def test_other_code_of_a_step_is_another_key(tmp_path: Path) -> None:
+def test_a_steps_code_outside_its_package_changes_its_key() -> None:
+    def key_with(*code: str) -> str:
+        return content_key(step("train", ignore=["out"], code=code)(train.fn), {})
+
+    assert len({key_with(), key_with("tasks.sources"), key_with("tasks.model")}) == 3
+
+
+def test_step_refuses_unknown_parameters_and_modules() -> None:
+    with pytest.raises(TypeError, match="has no parameter place"):
+        step("train", ignore=["place"])(train.fn)
+    with pytest.raises(ModuleNotFoundError, match=r"no module tasks\.nothing"):
+        step("train", ignore=["out"], code=["tasks.nothing"])
+
+
+def test_changed_code_of_a_step_changes_its_key(tmp_path: Path) -> None:
     def key_of(code: str) -> str:
         file = tmp_path / code / "steps.py"
         file.parent.mkdir()
         file.write_text(f"def work(out):\n    return {code}\n")
         names: dict[str, Any] = {}
         exec(compile(file.read_text(), file, "exec"), names)
-        return content_key(step("train")(names["work"]), {})
+        return content_key(step("train", ignore=["out"])(names["work"]), {})
 
     assert key_of("1") != key_of("2")
 
 
-def test_where_files_stand_does_not_change_a_key() -> None:
+def test_locations_and_ignored_parameters_do_not_change_a_key() -> None:
     assert key(dataset=dataset()) == key(dataset=dataset("/elsewhere/sets", "/elsewhere/imagenes"))
     assert key(x=1, out=Path("/a"), log=Path("/b"), run="c") == key(x=1, out=Path("/d"), log=Path("/e"), run="f")
 
 
-def test_what_files_hold_changes_a_key() -> None:
+def test_content_of_files_changes_a_key() -> None:
     assert key(dataset=dataset()) != key(dataset=dataset(digest="other images"))
     assert key(model=ModelRef(path=Path("/m"), sha256="1")) != key(model=ModelRef(path=Path("/m"), sha256="2"))
 
 
-def test_references_count_by_content_inside_other_values_too() -> None:
+def test_nested_references_count_by_content() -> None:
     here, there = (ModelRef(path=Path(place), sha256="1") for place in ("/a", "/b"))
     assert key(models={"base": here}, all=[here]) == key(models={"base": there}, all=[there])
 
 
-def test_a_setting_changes_a_key_but_for_those_without_effect() -> None:
+def test_settings_change_a_key_except_those_without_effect() -> None:
     config = TrainingConfig(lora_r=8)
     assert key(training=config) != key(training=TrainingConfig(lora_r=16))
     harmless = {"logging_steps": 7, "report_to": ("wandb",), "run_timeout_h": 1.0, "dataloader_num_workers": 0}
@@ -78,14 +92,14 @@ def test_the_order_of_parameters_does_not_change_a_key() -> None:
     assert key(a=1, b={"c": 2, "d": 3}) == key(b={"d": 3, "c": 2}, a=1)
 
 
-# What the step `write` did, by its out folder.
+# Out folders in which the step `write` has worked.
 calls: list[Path] = []
 
 
-@step("write")
+@step("write", ignore=["out"])
 def write(text: str, out: Path) -> FolderRef:
-    """Write a folder with one file, or leave it where it holds that already."""
-    manifest = whole_manifest(out, text)
+    """Write a folder with one file, unless it has that already."""
+    manifest = verified_manifest(out, text)
     if manifest is None:
         calls.append(out)
         write_text(out / "text.txt", text)
@@ -95,7 +109,7 @@ def write(text: str, out: Path) -> FolderRef:
 
 @pytest.fixture
 def made(prefect_server: Path) -> Callable[..., FolderRef]:
-    """Make the step inside a flow, with a text that no other test has written."""
+    """Run the step in a flow, with a text that no other test has written."""
     from prefect import flow
 
     calls.clear()
@@ -109,7 +123,7 @@ def made(prefect_server: Path) -> Callable[..., FolderRef]:
 
 
 @pytest.mark.slow
-def test_the_same_content_is_not_made_twice(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+def test_the_same_content_is_created_once(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     first = made("a", tmp_path / "out")
     assert made("a", tmp_path / "out") == first
     assert calls == [tmp_path / "out"]
@@ -117,7 +131,7 @@ def test_the_same_content_is_not_made_twice(made: Callable[..., FolderRef], tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_text("damaged")])
-def test_a_deleted_or_damaged_result_is_made_again(
+def test_a_deleted_or_damaged_result_is_created_again(
     made: Callable[..., FolderRef], tmp_path: Path, harm: Callable[[Path], object]
 ) -> None:
     first = made("a", tmp_path / "out", tmp_path / "superseded")
@@ -128,7 +142,7 @@ def test_a_deleted_or_damaged_result_is_made_again(
 
 
 @pytest.mark.slow
-def test_what_other_content_made_is_set_aside_whole(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+def test_a_result_with_other_content_is_moved_to_superseded(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     superseded = tmp_path / "superseded"
     for text in ("a", "b", "c"):
         made(text, tmp_path / "out", superseded)
@@ -139,7 +153,7 @@ def test_what_other_content_made_is_set_aside_whole(made: Callable[..., FolderRe
 
 
 @pytest.mark.slow
-def test_what_is_set_aside_keeps_its_place_in_the_run(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+def test_a_superseded_folder_keeps_its_path_relative_to_the_run(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     for text in ("a", "b"):
         made(text, tmp_path / "run" / "reports" / "final", tmp_path / "run" / "superseded")
     assert (tmp_path / "run" / "superseded" / "reports" / "final-1" / "text.txt").is_file()
@@ -156,19 +170,17 @@ def test_an_unfinished_folder_of_the_same_content_stays_in_place(
 
 
 @pytest.mark.slow
-def test_a_result_in_another_runs_folder_is_copied_over(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+def test_a_result_in_another_runs_folder_is_copied(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     first = made("a", tmp_path / "one", tmp_path / "superseded")
     second = made("a", tmp_path / "two", tmp_path / "superseded")
     assert (second.path, second.sha256) == (tmp_path / "two", first.sha256)
-    assert whole_manifest(tmp_path / "two")
+    assert verified_manifest(tmp_path / "two")
     assert calls == [tmp_path / "one"]
 
 
 @pytest.mark.slow
-def test_what_somebody_put_beside_a_result_is_not_copied_with_it(
-    made: Callable[..., FolderRef], tmp_path: Path
-) -> None:
-    # the sets of another workspace stand in its sample's folder
+def test_files_added_next_to_a_result_are_not_copied_with_it(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+    # the sets of another workspace are in its sample's folder
     made("a", tmp_path / "one", tmp_path / "superseded")
     write_text(tmp_path / "one" / "sets" / "data_val.json", "[]")
     made("a", tmp_path / "two", tmp_path / "superseded")
@@ -176,7 +188,7 @@ def test_what_somebody_put_beside_a_result_is_not_copied_with_it(
 
 
 @pytest.mark.slow
-def test_a_copy_that_is_whole_is_left_as_it_is(made: Callable[..., FolderRef], tmp_path: Path) -> None:
+def test_an_intact_copy_is_left_unchanged(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     made("a", tmp_path / "one", tmp_path / "superseded")
     made("a", tmp_path / "two", tmp_path / "superseded")
     before = (tmp_path / "two").stat().st_ino
@@ -185,12 +197,12 @@ def test_a_copy_that_is_whole_is_left_as_it_is(made: Callable[..., FolderRef], t
 
 
 @pytest.mark.slow
-def test_what_is_complete_here_is_not_replaced_by_another_runs_result(
+def test_a_complete_local_result_is_not_replaced_by_another_runs_result(
     made: Callable[..., FolderRef], tmp_path: Path
 ) -> None:
     first = made("a", tmp_path / "one", tmp_path / "superseded")
     made("a", tmp_path / "two", tmp_path / "superseded")
-    # of the same content, as a step that is not exact to the bit makes it
+    # the same inputs, as the result of a step that is not deterministic to the bit
     text = (tmp_path / "two" / "text.txt").read_text()
     write_text(tmp_path / "two" / "text.txt", text + " of two")
     write_manifest(tmp_path / "two", text)
@@ -201,7 +213,7 @@ def test_what_is_complete_here_is_not_replaced_by_another_runs_result(
 
 
 @pytest.mark.slow
-def test_what_is_complete_here_is_taken_when_the_folder_it_was_copied_from_is_gone(
+def test_a_complete_local_result_is_used_when_the_folder_it_was_copied_from_is_gone(
     made: Callable[..., FolderRef], tmp_path: Path
 ) -> None:
     made("a", tmp_path / "one", tmp_path / "superseded")
@@ -209,11 +221,6 @@ def test_what_is_complete_here_is_taken_when_the_folder_it_was_copied_from_is_go
     rmtree(tmp_path / "one")
     assert made("a", tmp_path / "two", tmp_path / "superseded") == second
     assert calls == [tmp_path / "one"]
-
-
-def test_a_location_is_no_content() -> None:
-    with pytest.raises(TypeError, match="is a location"):
-        key(folder=Path("/somewhere"))
 
 
 @pytest.mark.parametrize("base", ["tiny", "llava-hf/llava-1.5-7b-hf"])
@@ -226,9 +233,7 @@ def test_the_key_of_a_training_stays_from_version_to_version(base: str) -> None:
 
 
 @pytest.mark.slow
-def test_in_a_folder_that_is_not_ours_nothing_but_the_result_is_written(
-    made: Callable[..., FolderRef], tmp_path: Path
-) -> None:
+def test_without_superseded_only_the_result_is_written(made: Callable[..., FolderRef], tmp_path: Path) -> None:
     (tmp_path / "user").mkdir()
     made("a", tmp_path / "user" / "sets", None)
     assert [path.name for path in (tmp_path / "user").iterdir()] == ["sets"]
@@ -254,8 +259,7 @@ def test_a_child_that_floods_its_log_does_not_flood_prefect(prefect_server: Path
     from prefect.logging.handlers import APILogWorker
     from prefect.runtime import flow_run
 
-    from tasks.orchestration.caching import lines_to
-    from tasks.orchestration.line_limit import MOST
+    from tasks.orchestration.run_log import MAX_LINES, lines_to
     from tasks.processes import run_streamed
 
     log = tmp_path / "logs" / "log.txt"
@@ -269,10 +273,10 @@ def test_a_child_that_floods_its_log_does_not_flood_prefect(prefect_server: Path
     run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flooded()]))
     assert log.read_text().split("\n")[:-1] == [f"line {number}" for number in range(50_000)]
     APILogWorker.drain_all()
-    told: list[str] = []
+    shown_lines: list[str] = []
     with get_client(sync_client=True) as client:
-        while page := client.read_logs(run, limit=200, offset=len(told)):
-            told += [entry.message for entry in page]
-    left_out = [int(line.split()[0]) for line in told if line.endswith(f"left out here; they are in {log}.")]
-    shown = [line for line in told if line.startswith("line ")]
-    assert len(shown) <= 20 * MOST and sum(left_out) + len(shown) == 50_000
+        while page := client.read_logs(run, limit=200, offset=len(shown_lines)):
+            shown_lines += [entry.message for entry in page]
+    left_out = [int(line.split()[0]) for line in shown_lines if line.endswith(f"left out here; they are in {log}.")]
+    shown = [line for line in shown_lines if line.startswith("line ")]
+    assert len(shown) <= 20 * MAX_LINES and sum(left_out) + len(shown) == 50_000

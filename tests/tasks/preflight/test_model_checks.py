@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.model.hub import find_model
@@ -15,7 +16,6 @@ from tasks.model.loading import load_processor
 from tasks.preflight.model_checks import check_base
 from tasks.settings import ModelConfig
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 BASE_NAME, TOWER_NAME = "liuhaotian/llava-v1.5-7b", "openai/clip-vit-large-patch14-336"
 BASE, CLIP = (name.partition("/")[2] for name in (BASE_NAME, TOWER_NAME))

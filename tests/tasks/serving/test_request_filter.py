@@ -7,13 +7,12 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.locations import REPO, SUPPORT
 
-REPO = Path(__file__).resolve().parents[3]
-SCRIPT = Path(__file__).resolve().parents[2] / "support" / "served_page.py"
+SCRIPT = SUPPORT / "served_page.py"
 pytestmark = pytest.mark.slow
 SECRET = "nobody may read this"
 API = "/gradio_api"

@@ -1,4 +1,4 @@
-"""Credentials of a Prefect block reach the store, and no parameter, log, event or artifact on their way."""
+"""Credentials of a Prefect block reach the store, but no parameter, log, event or artifact."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def blocks(prefect_server: Path) -> None:
 
 
 @pytest.mark.parametrize("block", ["aws-credentials/archive", "s3-bucket/archive"])
-def test_a_store_is_signed_for_with_the_keys_of_its_block(block: str, blocks: None, tmp_path: Path) -> None:
+def test_requests_are_signed_with_the_keys_of_the_prefect_block(block: str, blocks: None, tmp_path: Path) -> None:
     from tasks.storage.steps import open_run_store
 
     run = run_with(block, tmp_path)
@@ -54,7 +54,7 @@ def test_a_store_is_signed_for_with_the_keys_of_its_block(block: str, blocks: No
     assert "secret-of-the-block" not in shown + signed
 
 
-def test_a_block_that_is_not_there_is_said_so(prefect_server: Path, tmp_path: Path) -> None:
+def test_a_missing_prefect_block_is_reported(prefect_server: Path, tmp_path: Path) -> None:
     from tasks.storage.steps import open_run_store
 
     with pytest.raises(ConfigError, match="no Prefect block aws-credentials/nobody"):
@@ -78,7 +78,7 @@ def told_to_prefect() -> str:
         return "".join(client.request("POST", f"/{kind}/filter", json={}).text for kind in asked)
 
 
-def test_archiving_with_a_block_tells_no_one_its_keys(
+def test_keys_of_a_block_appear_in_no_parameter_log_or_event(
     bucket_server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.archive_checkpoint import archive_checkpoint_flow

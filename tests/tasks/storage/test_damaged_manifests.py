@@ -1,4 +1,4 @@
-"""One damaged manifest costs its own line, not the listing, and stops no archiving: in a folder and in a bucket."""
+"""A damaged manifest affects its own checkpoint only, in a folder and in a bucket."""
 
 import json
 from collections.abc import Iterator
@@ -137,7 +137,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, keys: None) -> Iterato
 
 
 @DAMAGES
-def test_a_damaged_manifest_costs_its_own_line_and_no_more(
+def test_listing_reports_a_damaged_manifest_and_goes_on(
     place: Place, content: str | bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.spoil(10, content)
@@ -152,7 +152,7 @@ def test_a_damaged_manifest_costs_its_own_line_and_no_more(
 
 
 @DAMAGES
-def test_a_damaged_manifest_stops_no_archiving(place: Place, content: str | bytes, tmp_path: Path) -> None:
+def test_archiving_goes_on_beside_a_damaged_manifest(place: Place, content: str | bytes, tmp_path: Path) -> None:
     place.spoil(10, content)
     rules = ArchiveConfig(optimizer_states=False, keep=KeepRule(last=2))
     training = tmp_path / "training"
@@ -163,12 +163,12 @@ def test_a_damaged_manifest_stops_no_archiving(place: Place, content: str | byte
     archive.thin_disk()
     assert list((training / "staging").iterdir()) == []
     steps = [(line.step, line.whole) for line in verify_checkpoints(place.store)]
-    # the place of the damaged one stays as it is; what could not be told of it stands beside it
+    # the folder of the damaged one stays as it is; the same checkpoint gets another one
     assert (300, True) in steps and (10, False) in steps
 
 
 @pytest.mark.parametrize("marker", ["", "[]", "{}", '{"files": []}', '{"files": {"../up": 1}}', "[" * 9999, "9" * 5000])
-def test_a_damaged_marker_keeps_back_its_own_checkpoint_alone(tmp_path: Path, marker: str) -> None:
+def test_a_damaged_marker_stops_only_its_own_checkpoint(tmp_path: Path, marker: str) -> None:
     staging = tmp_path / "training" / "staging"
     for step in (5, 10):
         checkpoint(staging, step)
@@ -183,7 +183,7 @@ mutations = strategies.lists(strategies.tuples(strategies.floats(0, 1), strategi
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(mutations, strategies.booleans())
-def test_any_damage_is_a_line_and_both_commands_agree(
+def test_list_and_verify_agree_about_any_damage_to_a_manifest(
     tmp_path: Path, changes: list[tuple[float, bytes]], inserts: bool
 ) -> None:
     store = LocalStore(tmp_path / "store")
@@ -203,6 +203,6 @@ def test_any_damage_is_a_line_and_both_commands_agree(
     assert listed[0].model_copy(update={"whole": None}) == verified[0].model_copy(update={"whole": None})
 
 
-def test_what_rsvlm_writes_is_a_manifest(tmp_path: Path) -> None:
+def test_archive_folder_writes_a_valid_manifest(tmp_path: Path) -> None:
     archive_folder(checkpoint(tmp_path, 5), LocalStore(tmp_path / "store"), "demo")
     Manifest.model_validate_json((tmp_path / "store/demo/MANIFEST.json").read_text())

@@ -1,4 +1,4 @@
-"""Whatever dies or fails between a trainer and its store: every checkpoint that was ever complete gets there, whole.
+"""Every complete checkpoint is archived intact, whatever is killed or fails between the trainer and the store.
 
 Real processes are really killed, real servers are asked, and a proxy between them cuts, delays and spoils.
 """
@@ -17,10 +17,10 @@ import pytest
 
 from tasks.files import read_json, sha256_of
 from tasks.storage.checkpoints.listing import verify_checkpoints
-from tasks.storage.checkpoints.paths import places_below
+from tasks.storage.checkpoints.paths import checkpoint_paths
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.storage.remote_folders import read_remote_manifest
-from tasks.storage.s3_checksum_probe import PROOF
+from tasks.storage.s3_checksum_probe import PROBE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BUCKET = "faults"
@@ -34,7 +34,7 @@ Start = Callable[..., Any]
 
 
 class World:
-    """A run's folder and its place in a store."""
+    """A run's folder and its prefix in a store."""
 
     def __init__(self, root: Path, server: Any, start: Start, run: str = "run", uri: str | None = None) -> None:
         self.root, self.server, self.start, self.run = root, server, start, run
@@ -61,7 +61,7 @@ class World:
         return go_all([self], [{"address": address, **other}])[0]
 
     def look(self) -> None:
-        """Note each complete checkpoint that lies on the disk."""
+        """Note each complete checkpoint on the disk."""
         for marker in self.root.rglob("COMPLETE.json"):
             weights = marker.with_name(WEIGHTS)
             if not marker.parent.name.startswith(".") and weights.is_file():
@@ -69,7 +69,7 @@ class World:
 
     def stored(self) -> dict[str, int]:
         found = {}
-        for place in places_below(self.store, self.run):
+        for place in checkpoint_paths(self.store, self.run):
             manifest = read_remote_manifest(self.store, place.folder)
             assert manifest
             found[manifest.files[WEIGHTS]["sha256"]] = place.step
@@ -88,7 +88,7 @@ def go_all(worlds: list[World], jobs: list[dict[str, Any]]) -> list[int]:
 
 
 def require_nothing_lost(*worlds: World) -> int:
-    """All that was complete is in the store of these worlds and whole, with no rest anywhere; how many there are."""
+    """Assert that all complete checkpoints are in the store, with no remains elsewhere; returns their number."""
     total = 0
     for world in worlds:
         stored = world.stored()
@@ -96,7 +96,7 @@ def require_nothing_lost(*worlds: World) -> int:
         assert list((world.root / "training" / "staging").iterdir()) == []
         total += len(stored)
     assert all(line.whole for line in verify_checkpoints(world.store))
-    assert not [key for key in world.store.sizes_below("") if key.endswith((".claim", PROOF))]
+    assert not [key for key in world.store.sizes_below("") if key.endswith((".claim", PROBE))]
     uploads = world.server.client.list_multipart_uploads(Bucket=BUCKET)
     assert [upload for upload in uploads.get("Uploads", ()) if world.uri.split("/")[-1] in upload["Key"]] == []
     return total
@@ -139,7 +139,7 @@ def test_a_kill_at_any_point_loses_no_checkpoint(
 
 
 def steps_of(world: World) -> dict[str, int]:
-    """How many steps an uploader takes, and a trainer from a checkpoint's last file to its place in staging."""
+    """The number of steps of an uploader, and of a trainer from a checkpoint's last file until it is staged."""
     assert world.go(weights=TWO_PARTS, kill_trainer_at=10_000) == DONE
     (line,) = [line for line in (world.root / "lines").read_text().split("\n") if line.startswith("steps")]
     return {
@@ -206,7 +206,7 @@ EVENTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_no_event_need_come_once_or_in_its_turn(
+def test_lost_repeated_and_reordered_events_lose_no_checkpoint(
     name: str, world: World, count: Callable[[str, int, int], None]
 ) -> None:
     assert world.go(**EVENTS[name]) == DONE
@@ -222,7 +222,7 @@ def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Ca
     count("two runs of one name", 1, 6)
 
 
-def test_a_server_that_is_killed_in_an_upload_and_comes_back_is_gone_on_with(
+def test_an_upload_continues_after_the_server_was_killed_and_restarted(
     world: World, proxy: Any, count: Callable[[str, int, int], None]
 ) -> None:
     large: list[int] = []
@@ -241,7 +241,7 @@ def test_a_server_that_is_killed_in_an_upload_and_comes_back_is_gone_on_with(
     count("server killed and restarted", 1, require_nothing_lost(world))
 
 
-def test_an_upload_that_was_killed_goes_on_with_the_parts_that_are_there(world: World, proxy: Any) -> None:
+def test_a_killed_upload_continues_with_the_parts_in_the_store(world: World, proxy: Any) -> None:
     parts: list[int] = []
     children: list[int] = []
 
@@ -262,7 +262,7 @@ def test_an_upload_that_was_killed_goes_on_with_the_parts_that_are_there(world: 
     assert len(parts) <= 6 + 3
 
 
-def test_a_full_disk_in_staging_is_said_and_made_up_for(
+def test_a_full_disk_in_staging_is_reported_and_later_recovered_from(
     tmp_path: Path, moto: Any, keys: None, toy_runs: Start, capfd: pytest.CaptureFixture[str], fault_rows: list[Any]
 ) -> None:
     world = World(tmp_path / "world", moto, toy_runs)

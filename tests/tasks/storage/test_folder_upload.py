@@ -1,4 +1,4 @@
-"""A folder in the store is whole or absent, and nothing that stands there is overwritten."""
+"""A folder in the store is complete or absent, and nothing in the store is overwritten."""
 
 import json
 from pathlib import Path
@@ -36,12 +36,12 @@ def test_a_folder_is_archived_with_its_manifest(folder: Path, store: LocalStore)
     }
 
 
-def test_twice_is_the_same_as_once(folder: Path, store: LocalStore) -> None:
+def test_archiving_a_folder_twice_changes_nothing(folder: Path, store: LocalStore) -> None:
     first = archive_folder(folder, store, "run")
     assert archive_folder(folder, store, "run") == first.model_copy(update={"sent": 0})
 
 
-def test_other_content_is_refused_and_nothing_is_touched(folder: Path, store: LocalStore) -> None:
+def test_archive_folder_refuses_to_overwrite_other_content(folder: Path, store: LocalStore) -> None:
     archive_folder(folder, store, "run")
     (folder / "one.txt").write_text("eno")
     with pytest.raises(StoreError, match=r"one\.txt differ.*another name"):
@@ -49,7 +49,7 @@ def test_other_content_is_refused_and_nothing_is_touched(folder: Path, store: Lo
     assert store.read_text("run/one.txt") == "one"
 
 
-def test_a_foreign_manifest_is_refused(folder: Path, store: LocalStore) -> None:
+def test_archive_folder_refuses_a_manifest_of_another_program(folder: Path, store: LocalStore) -> None:
     store.create_text("run/MANIFEST.json", '{"made by": "somebody else"}')
     with pytest.raises(StoreError, match="not written by rsvlm"):
         archive_folder(folder, store, "run")
@@ -64,7 +64,7 @@ def test_a_file_lost_in_the_store_is_sent_again(folder: Path, store: LocalStore)
     assert manifest and damaged_files(store, "run", manifest) == []
 
 
-def test_the_fingerprint_of_a_finished_folder_travels_with_it(folder: Path, store: LocalStore) -> None:
+def test_archive_folder_keeps_the_fingerprint_of_a_finished_folder(folder: Path, store: LocalStore) -> None:
     write_manifest(folder, "inputs and settings", {"run": "demo"})
     archive_folder(folder, store, "run")
     assert json.loads(store.read_text("run/MANIFEST.json") or "") == read_json(folder / "MANIFEST.json")
@@ -73,30 +73,30 @@ def test_the_fingerprint_of_a_finished_folder_travels_with_it(folder: Path, stor
 def test_a_finished_folder_that_changed_since_is_not_archived(folder: Path, store: LocalStore) -> None:
     write_manifest(folder, "inputs and settings")
     (folder / "one.txt").write_text("bit rot")
-    with pytest.raises(StoreError, match="not as it was finished"):
+    with pytest.raises(StoreError, match="has changed since it was finished"):
         archive_folder(folder, store, "run")
 
 
-def test_a_missing_folder_is_said_so(tmp_path: Path, store: LocalStore) -> None:
+def test_archive_folder_reports_a_missing_folder(tmp_path: Path, store: LocalStore) -> None:
     with pytest.raises(StoreError, match="does not exist"):
         archive_folder(tmp_path / "nothing", store, "run")
 
 
-def test_a_file_that_cannot_be_put_leaves_no_manifest(folder: Path, store: LocalStore) -> None:
-    # a file stands where a folder is needed
+def test_a_failed_upload_leaves_no_manifest(folder: Path, store: LocalStore) -> None:
+    # a file is in the way of a folder
     store.create_text("run/deep", "in the way")
     with pytest.raises(StoreError, match="failed at"):
         archive_folder(folder, store, "run")
     assert read_remote_manifest(store, "run") is None
 
 
-def test_a_pulled_folder_is_the_archived_one(folder: Path, store: LocalStore, tmp_path: Path) -> None:
+def test_pull_folder_returns_the_archived_files(folder: Path, store: LocalStore, tmp_path: Path) -> None:
     archive_folder(folder, store, "run")
     pull_folder(store, "run", tmp_path / "back")
     assert (tmp_path / "back" / "deep" / "two.txt").read_text() == "two"
 
 
-def test_a_damaged_folder_is_not_pulled(folder: Path, store: LocalStore, tmp_path: Path) -> None:
+def test_pull_folder_refuses_a_damaged_folder(folder: Path, store: LocalStore, tmp_path: Path) -> None:
     archive_folder(folder, store, "run")
     (store.root / "run" / "one.txt").write_text("eno")
     with pytest.raises(StoreError, match="damaged"):
@@ -104,14 +104,14 @@ def test_a_damaged_folder_is_not_pulled(folder: Path, store: LocalStore, tmp_pat
     assert not (tmp_path / "back").exists()
 
 
-def test_a_pull_overwrites_nothing_else(folder: Path, store: LocalStore, tmp_path: Path) -> None:
+def test_pull_folder_overwrites_no_other_content(folder: Path, store: LocalStore, tmp_path: Path) -> None:
     archive_folder(folder, store, "run")
     (tmp_path / "back").mkdir()
     with pytest.raises(StoreError, match="something else"):
         pull_folder(store, "run", tmp_path / "back")
 
 
-def test_a_damaged_copy_is_pulled_again(folder: Path, store: LocalStore, tmp_path: Path) -> None:
+def test_pull_folder_replaces_a_damaged_copy(folder: Path, store: LocalStore, tmp_path: Path) -> None:
     archive_folder(folder, store, "run")
     pull_folder(store, "run", tmp_path / "back")
     (tmp_path / "back" / "one.txt").write_text("eno")
@@ -119,7 +119,7 @@ def test_a_damaged_copy_is_pulled_again(folder: Path, store: LocalStore, tmp_pat
     assert (tmp_path / "back" / "one.txt").read_text() == "one"
 
 
-def test_what_the_same_inputs_made_at_another_time_is_there_already(folder: Path, store: LocalStore) -> None:
+def test_archive_folder_accepts_an_earlier_result_of_the_same_inputs(folder: Path, store: LocalStore) -> None:
     write_manifest(folder, "inputs and settings")
     first = archive_folder(folder, store, "run")
     (folder / "one.txt").write_text("one, in 3 seconds")
@@ -127,7 +127,7 @@ def test_what_the_same_inputs_made_at_another_time_is_there_already(folder: Path
     assert archive_folder(folder, store, "run") == first.model_copy(update={"sent": 0})
 
 
-def test_a_folder_of_finished_folders_is_known_by_what_made_them(folder: Path, store: LocalStore) -> None:
+def test_a_folder_of_finished_folders_is_identified_by_their_fingerprints(folder: Path, store: LocalStore) -> None:
     write_manifest(folder / "deep", "inputs and settings")
     first = archive_folder(folder, store, "run")
     (folder / "deep" / "two.txt").write_text("two, in 3 seconds")
@@ -138,7 +138,7 @@ def test_a_folder_of_finished_folders_is_known_by_what_made_them(folder: Path, s
         archive_folder(folder, store, "run")
 
 
-def test_marks_and_half_made_files_are_not_archived(folder: Path, store: LocalStore) -> None:
+def test_hidden_and_unfinished_files_are_not_archived(folder: Path, store: LocalStore) -> None:
     (folder / ".deep.key").touch()
     (folder / ".deep.1234.part").mkdir()
     (folder / ".deep.1234.part" / "half").touch()

@@ -1,4 +1,4 @@
-"""The server compares the SHA-256 of every byte that it is sent; where it does not, the file is read back."""
+"""Every file is verified by SHA-256: by the server, or else by reading it back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ sizes = pytest.mark.parametrize("size", [1000, LARGE_BYTES], ids=["small", "part
 
 @pytest.fixture
 def opened(proxy: Any, tmp_path: Path) -> Callable[..., ObjectStore]:
-    """Opens a place of the test's own in the bucket, behind the proxy."""
+    """Opens a prefix in the bucket that no other test uses, through the proxy."""
     uri = f"s3://{BUCKET}/{tmp_path.name}"
     return lambda **settings: open_store(uri, config=StoreConfig(endpoint_url=proxy.address, part_mib=5, **settings))
 
@@ -48,7 +48,7 @@ def spoiled_once(least_bytes: int) -> Callable[..., dict[str, Any] | None]:
 
 @sizes
 @pytest.mark.slow
-def test_a_byte_that_is_changed_on_its_way_is_sent_again(
+def test_a_part_changed_in_transit_is_sent_again(
     size: int, opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path
 ) -> None:
     store, source = opened(), made(tmp_path, size)
@@ -60,7 +60,7 @@ def test_a_byte_that_is_changed_on_its_way_is_sent_again(
 @sizes
 @pytest.mark.slow
 @on_ceph
-def test_the_server_refuses_what_is_not_of_the_sha_256_that_was_signed(
+def test_the_server_refuses_bytes_that_differ_from_the_signed_ones(
     size: int, opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path
 ) -> None:
     store = opened()
@@ -73,7 +73,7 @@ def test_the_server_refuses_what_is_not_of_the_sha_256_that_was_signed(
 
 @pytest.mark.slow
 @on_ceph
-def test_bytes_that_are_always_changed_are_given_up_and_said_so(
+def test_an_upload_that_always_arrives_changed_fails_with_a_message(
     opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path
 ) -> None:
     proxy.plan = lambda _method, _path, size: {"corrupt": 500} if size == 1000 else None
@@ -85,7 +85,7 @@ def test_bytes_that_are_always_changed_are_given_up_and_said_so(
 @pytest.mark.slow
 @sizes
 @on_ceph
-def test_what_the_server_has_compared_is_not_read_back(
+def test_files_verified_by_the_server_are_not_read_back(
     size: int, opened: Callable[..., ObjectStore], reads: list[str], tmp_path: Path
 ) -> None:
     opened().put_file(made(tmp_path, size), "key")
@@ -94,7 +94,7 @@ def test_what_the_server_has_compared_is_not_read_back(
 
 @sizes
 @on_moto
-def test_what_no_server_has_compared_is_read_back(
+def test_files_not_verified_by_the_server_are_read_back(
     size: int, opened: Callable[..., ObjectStore], reads: list[str], tmp_path: Path
 ) -> None:
     opened().put_file(made(tmp_path, size), "key")
@@ -102,14 +102,14 @@ def test_what_no_server_has_compared_is_read_back(
 
 
 @pytest.mark.slow
-def test_asking_the_server_leaves_nothing_there(opened: Callable[..., ObjectStore], tmp_path: Path) -> None:
+def test_the_checksum_probe_leaves_no_file(opened: Callable[..., ObjectStore], tmp_path: Path) -> None:
     store = opened()
     store.put_file(made(tmp_path, 1000), "key")
     assert list(store.sizes_below("")) == ["key"]
 
 
 @on_moto
-def test_a_server_is_asked_once(opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path) -> None:
+def test_the_checksum_probe_runs_once(opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path) -> None:
     sent: list[str] = []
     proxy.plan = lambda method, path, _size: sent.append(path) if method == "PUT" else None
     store = opened()
@@ -120,7 +120,7 @@ def test_a_server_is_asked_once(opened: Callable[..., ObjectStore], proxy: Any, 
 
 @on_moto
 @pytest.mark.parametrize("settings", [{}, {"read_back": True}])
-def test_a_file_that_stands_otherwise_than_sent_is_refused(
+def test_a_file_that_is_stored_damaged_is_refused(
     settings: dict[str, bool], opened: Callable[..., ObjectStore], proxy: Any, server: Any, tmp_path: Path
 ) -> None:
     def replace(method: str, path: str, _size: int) -> None:
@@ -129,13 +129,13 @@ def test_a_file_that_stands_otherwise_than_sent_is_refused(
 
     proxy.plan = replace
     store = opened(**settings)
-    with pytest.raises(StoreError, match="did not arrive whole"):
+    with pytest.raises(StoreError, match="did not arrive intact"):
         store.put_file(made(tmp_path, 1000), "key")
     assert store.sizes_below("") == {}
 
 
 @pytest.mark.slow
-def test_with_read_back_every_file_is_read_though_the_server_compares(
+def test_read_back_reads_every_file_even_if_the_server_verifies(
     opened: Callable[..., ObjectStore], reads: list[str], tmp_path: Path
 ) -> None:
     opened(read_back=True).put_file(made(tmp_path, 1000), "key")
@@ -144,7 +144,7 @@ def test_with_read_back_every_file_is_read_though_the_server_compares(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2 * MIB, LARGE_BYTES], ids=["whole", "parts"])
-def test_a_file_that_a_killed_sender_brought_there_is_kept(
+def test_a_file_that_a_killed_upload_has_stored_is_not_sent_again(
     size: int, opened: Callable[..., ObjectStore], proxy: Any, tmp_path: Path
 ) -> None:
     source = made(tmp_path, size)
@@ -156,7 +156,7 @@ def test_a_file_that_a_killed_sender_brought_there_is_kept(
 
 
 @pytest.mark.slow
-def test_another_file_of_the_same_size_is_written_over(opened: Callable[..., ObjectStore], tmp_path: Path) -> None:
+def test_another_file_of_the_same_size_is_overwritten(opened: Callable[..., ObjectStore], tmp_path: Path) -> None:
     source = made(tmp_path, 2 * MIB)
     opened().put_file(source, "key")
     source.write_bytes(bytes(source.stat().st_size))

@@ -1,4 +1,4 @@
-"""A run has one owner, whatever the others do and however an owner ends; real processes, really killed."""
+"""A run has one owner at a time, however processes end; with real processes that are killed."""
 
 import json
 import os
@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from tasks.paths import RunFolder
-from tasks.storage.owner import Owner, RunOwned, beside_owner, is_guest, owned, require_not_owned, turn
+from tasks.storage.owner import Owner, RunOwned, beside_owner, hold_lock, is_guest, owned, require_not_owned
 
 ME = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
-# owns a run, or takes its turn, until a line comes; a child that outlives it may be asked for
+# owns a run, or holds a lock, until a line comes; a child that outlives it may be asked for
 HOLDER = """
 import os, sys
 from pathlib import Path
 from threading import Thread
 from tasks.paths import RunFolder
 from tasks.processes import run_streamed
-from tasks.storage.owner import Owner, owned, turn
+from tasks.storage.owner import Owner, owned, hold_lock
 
 what, folder, flow_run, child, name = sys.argv[1:]
 flow_run = {"flow_run": name or None, "flow_run_id": flow_run or None}
 owner = Owner(user="ben", host="lab", pid=os.getpid(), since="before", **flow_run)
 tell = lambda text: print("told:", text, flush=True)
-how = turn(Path(folder), owner, tell) if what == "turn" else owned(RunFolder(Path(folder)), owner, tell, int(what))
+how = hold_lock(Path(folder), owner, tell) if what == "lock" else owned(RunFolder(Path(folder)), owner, tell, int(what))
 with how:
     if child:
         # deaf to the signal that comes when its parent dies, as a training that saves is for a while
@@ -95,33 +95,33 @@ def refusal(folder: RunFolder) -> str:
     return said[0]
 
 
-def test_a_second_process_is_refused_in_a_sentence_that_names_the_first(folder: RunFolder) -> None:
+def test_a_second_process_is_refused_with_the_name_of_the_owner(folder: RunFolder) -> None:
     with holding("0", folder.root) as first:
         assert refusal(folder) == (
             f"The run demo in {folder.root.parents[1]} is owned by ben on lab (process {first.pid}, since before): "
-            "wait for its end, or give this run another name."
+            "wait until it ends, or give this run another name."
         )
 
 
-def test_a_flow_run_is_named_too(folder: RunFolder) -> None:
+def test_the_name_of_an_owner_includes_its_flow_run(folder: RunFolder) -> None:
     with holding("0", folder.root, flow_run="id-1", name="experiment-demo") as first:
         assert f"(process {first.pid}, flow run experiment-demo, since before)" in refusal(folder)
 
 
-def test_an_owner_that_is_stopped_owns(folder: RunFolder) -> None:
+def test_a_stopped_process_still_owns_its_run(folder: RunFolder) -> None:
     with holding("0", folder.root) as first:
         first.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, first.pid, os.WSTOPPED)
         assert str(first.pid) in refusal(folder)
 
 
-def test_an_owner_whose_name_is_not_written_yet_owns(folder: RunFolder) -> None:
+def test_an_owner_without_a_written_name_owns_its_run(folder: RunFolder) -> None:
     with holding("0", folder.root):
         folder.owner_lock().write_bytes(b"")
         assert "is owned by another process: wait" in refusal(folder)
 
 
-def test_a_run_that_has_ended_is_free_and_bears_no_name(folder: RunFolder) -> None:
+def test_a_run_that_has_ended_has_no_owner(folder: RunFolder) -> None:
     with holding("0", folder.root) as first:
         assert leaves(first)
         require_not_owned(folder)
@@ -130,13 +130,13 @@ def test_a_run_that_has_ended_is_free_and_bears_no_name(folder: RunFolder) -> No
     assert folder.owner_lock().read_text() == folder.children_lock().read_text() == ""
 
 
-def test_a_look_ahead_writes_nothing(folder: RunFolder) -> None:
+def test_require_not_owned_writes_nothing(folder: RunFolder) -> None:
     require_not_owned(folder)
     assert not folder.root.exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_lock_of_an_owner_that_dies_is_taken_over(folder: RunFolder, how: signal.Signals) -> None:
+def test_the_lock_of_a_dead_owner_is_taken_over(folder: RunFolder, how: signal.Signals) -> None:
     told: list[str] = []
     with holding("0", folder.root) as first:
         first.send_signal(how)
@@ -147,7 +147,7 @@ def test_the_lock_of_an_owner_that_dies_is_taken_over(folder: RunFolder, how: si
     assert [f"process {first.pid}" in text for text in told] == [] if how is signal.SIGINT else [True]
 
 
-def test_what_a_dead_owner_has_started_is_waited_for(folder: RunFolder) -> None:
+def test_a_new_owner_waits_for_children_of_a_dead_one(folder: RunFolder) -> None:
     with started("0", folder.root, child=True) as first:
         child = int(line(first))
         first.kill()
@@ -155,15 +155,15 @@ def test_what_a_dead_owner_has_started_is_waited_for(folder: RunFolder) -> None:
         require_not_owned(folder)
         with started("0", folder.root) as second:
             assert f"told: The last owner of {folder.root}, ben on lab (process {first.pid}" in line(second)
-            assert f"told: Waiting for ben on lab (process {first.pid}, since before), or what it" in line(second)
-            # the second owns the run already, and a third is told so
+            assert f"told: Waiting for ben on lab (process {first.pid}, since before), or its children" in line(second)
+            # the second owns the run already, and a third is refused
             assert str(second.pid) in refusal(folder)
             os.kill(child, signal.SIGKILL)
             assert line(second) == "holds"
             assert leaves(second)
 
 
-def test_a_flow_run_that_is_started_again_waits_for_its_earlier_process(folder: RunFolder) -> None:
+def test_a_restarted_flow_run_waits_for_its_earlier_process(folder: RunFolder) -> None:
     with holding("0", folder.root, flow_run="id-1") as first, started("0", folder.root, flow_run="id-1") as again:
         assert f"told: An earlier process of this flow run, ben on lab (process {first.pid}" in line(again)
         with started("0", folder.root, flow_run="id-2") as other:
@@ -174,7 +174,7 @@ def test_a_flow_run_that_is_started_again_waits_for_its_earlier_process(folder: 
         assert leaves(again)
 
 
-def test_the_machines_of_a_training_own_it_together_each_by_its_number(folder: RunFolder) -> None:
+def test_the_machines_of_a_training_own_it_together(folder: RunFolder) -> None:
     with holding("1", folder.root):
         with owned(folder, ME, silent):
             assert "is owned by ana" in refusal_of(lambda: require_not_owned_elsewhere(folder))
@@ -206,7 +206,7 @@ def require_not_owned_elsewhere(folder: RunFolder) -> None:
         raise error
 
 
-def test_what_an_owner_calls_owns_too_and_another_thread_of_it_does_not(folder: RunFolder) -> None:
+def test_nested_calls_own_the_run_and_other_threads_do_not(folder: RunFolder) -> None:
     with owned(folder, ME, silent):
         with owned(folder, ME, silent):
             pass
@@ -214,12 +214,12 @@ def test_what_an_owner_calls_owns_too_and_another_thread_of_it_does_not(folder: 
     require_not_owned_elsewhere(folder)
 
 
-def test_runs_of_other_names_are_nobodys_business(folder: RunFolder) -> None:
+def test_owning_one_run_does_not_lock_others(folder: RunFolder) -> None:
     with holding("0", folder.root), owned(RunFolder(folder.root.with_name("other")), ME, silent):
         pass
 
 
-def test_who_works_beside_an_owner_is_a_guest_and_not_refused(folder: RunFolder) -> None:
+def test_working_beside_an_owner_makes_a_guest(folder: RunFolder) -> None:
     with holding("0", folder.root):
         with beside_owner(folder), owned(folder, ME, silent):
             assert is_guest(folder)
@@ -230,24 +230,24 @@ def test_who_works_beside_an_owner_is_a_guest_and_not_refused(folder: RunFolder)
             assert is_guest(folder)
 
 
-def test_one_after_another_has_its_turn_and_a_dead_ones_is_taken(tmp_path: Path) -> None:
+def test_hold_lock_waits_and_takes_over_the_lock_of_a_dead_process(tmp_path: Path) -> None:
     lock = tmp_path / ".toy.lock"
-    with holding("turn", lock) as first, started("turn", lock) as second:
+    with holding("lock", lock) as first, started("lock", lock) as second:
         assert line(second).startswith(f"told: Waiting for ben on lab (process {first.pid}")
         first.kill()
         assert line(second) == "holds"
         assert leaves(second)
-    with turn(lock, ME, silent):
+    with hold_lock(lock, ME, silent):
         pass
 
 
-def test_a_turn_lasts_until_the_children_have_ended(tmp_path: Path) -> None:
+def test_hold_lock_lasts_until_the_children_have_ended(tmp_path: Path) -> None:
     lock = tmp_path / ".toy.lock"
-    with started("turn", lock, child=True) as first:
+    with started("lock", lock, child=True) as first:
         child = int(line(first))
         first.kill()
         first.wait()
-        with started("turn", lock) as second:
+        with started("lock", lock) as second:
             assert line(second).startswith(f"told: Waiting for ben on lab (process {first.pid}")
             os.kill(child, signal.SIGKILL)
             assert line(second) == "holds"

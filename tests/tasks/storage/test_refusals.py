@@ -1,4 +1,4 @@
-"""Each way in which a store refuses has a message of its own, which says what to do and nothing secret."""
+"""Each refusal of a store has its own message, which says what to do and shows no secret."""
 
 import subprocess
 from pathlib import Path
@@ -9,8 +9,7 @@ import pytest
 from tasks.errors import StoreError
 from tasks.files import sha256_of
 from tasks.settings import StoreConfig
-from tasks.storage.credentials import Credentials
-from tasks.storage.object_store import open_store
+from tasks.storage.object_store import Credentials, open_store
 
 BUCKET = "faults"
 REFUSALS = [
@@ -27,7 +26,9 @@ on_ceph = pytest.mark.parametrize("server", ["radosgw"], indirect=True)
 @pytest.mark.slow
 @on_moto
 @pytest.mark.parametrize(("status", "code", "words"), REFUSALS)
-def test_a_refusal_is_told_in_words_of_its_own(status: int, code: str, words: str, proxy: Any, tmp_path: Path) -> None:
+def test_each_refusal_of_a_server_has_its_own_message(
+    status: int, code: str, words: str, proxy: Any, tmp_path: Path
+) -> None:
     proxy.plan = lambda *_: {"status": status, "code": code}
     (tmp_path / "file").write_text("content")
     with pytest.raises(StoreError, match=words) as refusal:
@@ -37,7 +38,7 @@ def test_a_refusal_is_told_in_words_of_its_own(status: int, code: str, words: st
 
 @pytest.mark.slow
 @on_ceph
-def test_a_wrong_secret_is_said_so_and_not_shown(server: Any) -> None:
+def test_a_wrong_secret_is_reported_and_not_shown(server: Any) -> None:
     wrong = Credentials("testkey", "wrong-secret")
     store = open_store(f"s3://{BUCKET}/x", config=StoreConfig(endpoint_url=server.address), credentials=wrong)
     with pytest.raises(StoreError, match="the secret key is wrong") as refusal:
@@ -46,7 +47,7 @@ def test_a_wrong_secret_is_said_so_and_not_shown(server: Any) -> None:
 
 
 @on_moto
-def test_credentials_of_the_caller_come_before_those_of_the_environment(
+def test_credentials_of_the_caller_precede_those_of_the_environment(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -67,14 +68,14 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_said_so_and_leaves_nothing_half_written(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_half_written_file(small_disk: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(100_000))
     with pytest.raises(StoreError, match="its disk is full: free space there"):
         open_store(small_disk.as_uri()).put_file(tmp_path / "file", "key", sha256_of(tmp_path / "file"))
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_folder_that_may_only_be_read_is_said_so(small_disk: Path, tmp_path: Path) -> None:
+def test_a_read_only_store_is_reported(small_disk: Path, tmp_path: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     (tmp_path / "file").write_text("content")
     with pytest.raises(StoreError, match="it can only be read"):

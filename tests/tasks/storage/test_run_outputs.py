@@ -1,4 +1,4 @@
-"""A run's results stand in the store as the run's folder has them."""
+"""A run's results are copied to the store."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def final_checkpoint(run: Run) -> CheckpointRef:
     return CheckpointRef(path=final, sha256="final", run="demo", step=7)
 
 
-def test_a_checkpoint_that_training_took_there_is_not_taken_again(tmp_path: Path) -> None:
+def test_archive_results_skips_a_checkpoint_that_training_has_archived(tmp_path: Path) -> None:
     run = open_run(ExperimentConfig(), "demo", tmp_path)
     checkpoint = final_checkpoint(run)
     (tmp_path / "with_optimiser").mkdir()
@@ -28,7 +28,7 @@ def test_a_checkpoint_that_training_took_there_is_not_taken_again(tmp_path: Path
     assert run.store().read_text("demo/checkpoints/checkpoint-7/optimizer") == "states"
 
 
-def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
+def test_archive_results_stores_every_result_as_a_complete_folder(tmp_path: Path) -> None:
     run = open_run(ExperimentConfig(), "demo", tmp_path)
     places = [run.folder.sets, run.folder.merged, run.folder.predictions("final"), run.folder.report("final")]
     for place in places:
@@ -40,7 +40,7 @@ def test_every_result_is_a_whole_folder_of_the_store(tmp_path: Path) -> None:
     assert run.store().read_text("demo/reports/final/file") == "final"
 
 
-def test_a_log_is_kept_once_and_once_more_when_it_has_grown(tmp_path: Path) -> None:
+def test_archive_results_stores_a_log_again_when_it_has_grown(tmp_path: Path) -> None:
     run = open_run(ExperimentConfig(), "demo", tmp_path)
     checkpoint = final_checkpoint(run)
     for place in (run.folder.sets, run.folder.merged, run.folder.root / "predictions", run.folder.reports):

@@ -1,4 +1,4 @@
-"""A run has its folder in the workspace and its name in the store, whatever was there before."""
+"""A run gets a folder in the workspace and a name in the store, whatever is there already."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def claimed(workspace: Path, seed: int = 1, made_from: str = "data") -> Run:
     return claim_store(run, made_from, run.store())
 
 
-def test_a_run_writes_its_settings_in_the_workspace_and_the_store(tmp_path: Path) -> None:
+def test_open_run_and_claim_store_write_the_settings(tmp_path: Path) -> None:
     run = claimed(tmp_path)
     assert run.folder.root == tmp_path / "runs" / "first"
     assert run.folder.experiment.read_text() == config().as_yaml()
@@ -27,21 +27,21 @@ def test_a_run_writes_its_settings_in_the_workspace_and_the_store(tmp_path: Path
     assert run.store_name == "first"
 
 
-def test_opening_twice_is_the_same_as_once(tmp_path: Path) -> None:
+def test_opening_a_run_twice_changes_nothing(tmp_path: Path) -> None:
     assert open_run(config(), "first", tmp_path) == open_run(config(), "first", tmp_path)
     assert claimed(tmp_path) == claimed(tmp_path)
     assert not (tmp_path / "runs" / "first" / "superseded").exists()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["first"]
 
 
-def test_settings_of_an_earlier_run_of_the_name_are_kept(tmp_path: Path) -> None:
+def test_open_run_keeps_the_settings_of_an_earlier_run_of_the_name(tmp_path: Path) -> None:
     open_run(config(1), "first", tmp_path)
     run = open_run(config(2), "first", tmp_path)
     kept = [path.read_text() for path in run.folder.superseded.glob("experiment-*.yaml")]
     assert (kept, run.folder.experiment.read_text()) == ([config(1).as_yaml()], config(2).as_yaml())
 
 
-def test_other_settings_or_other_inputs_take_another_name_in_the_store(tmp_path: Path) -> None:
+def test_other_settings_or_inputs_claim_another_name_in_the_store(tmp_path: Path) -> None:
     names = [claimed(tmp_path, *made).store_name for made in ((1, "data"), (2, "data"), (2, "other data"))]
     assert names[0] == "first"
     assert len(set(names)) == 3
@@ -56,7 +56,7 @@ def test_a_run_that_is_opened_again_keeps_its_name_in_the_store(tmp_path: Path) 
     assert open_run(config(), "first", tmp_path).store_name == second.store_name
 
 
-def test_the_configured_store_is_taken(tmp_path: Path) -> None:
+def test_a_run_uses_the_configured_store(tmp_path: Path) -> None:
     settings = ExperimentConfig.model_validate({"store": {"uri": (tmp_path / "elsewhere").as_uri()}})
     run = open_run(settings, "first", tmp_path / "workspace")
     claim_store(run, "data", run.store())
@@ -65,7 +65,7 @@ def test_the_configured_store_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "a\n", "x" * 101])
-def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_open_run_refuses_a_name_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a run"):
         open_run(config(), name, tmp_path)
     assert not list(tmp_path.iterdir())

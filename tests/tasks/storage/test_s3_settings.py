@@ -1,4 +1,4 @@
-"""What is set for a bucket holds on the wire: its CA, region, bandwidth, and what is sent or copied."""
+"""Settings of a bucket take effect on real requests: CA, region, bandwidth, sending and copying."""
 
 import ssl
 import subprocess
@@ -25,7 +25,7 @@ Open = Callable[..., ObjectStore]
 
 @pytest.fixture
 def opened(proxy: Any, tmp_path: Path) -> Open:
-    """Opens a place of the test's own in the bucket, behind the proxy."""
+    """Opens a prefix in the bucket that no other test uses, through the proxy."""
     uri = f"s3://{BUCKET}/{tmp_path.name}-{proxy.upstream}"
     return lambda **settings: open_store(
         uri, config=StoreConfig(**{"endpoint_url": proxy.address, "part_mib": 5, **settings})
@@ -48,9 +48,7 @@ def checkpoint(place: Path, weights: bytes, frozen: bytes) -> Path:
 
 
 @pytest.mark.slow
-def test_a_file_that_stands_there_whole_without_a_manifest_is_not_sent_again(
-    opened: Open, proxy: Any, tmp_path: Path
-) -> None:
+def test_a_complete_file_without_a_manifest_is_not_sent_again(opened: Open, proxy: Any, tmp_path: Path) -> None:
     made = checkpoint(tmp_path / "made", b"weights", bytes(LARGE_BYTES))
     proxy.plan = lambda method, path, size: (
         {"status": 403, "code": "AccessDenied"} if method == "PUT" and path.endswith("MANIFEST.json") else None
@@ -65,7 +63,7 @@ def test_a_file_that_stands_there_whole_without_a_manifest_is_not_sent_again(
 
 
 @pytest.mark.slow
-def test_a_large_file_that_another_checkpoint_holds_is_copied_by_the_server(
+def test_a_large_file_of_another_checkpoint_is_copied_by_the_server(
     opened: Open, parts: list[str], tmp_path: Path
 ) -> None:
     archive_checkpoint(checkpoint(tmp_path / "1", b"first", bytes(LARGE_BYTES)), opened(), "run", 1)
@@ -118,7 +116,7 @@ def authority(proxy: Any, tmp_path: Path) -> Path:
 
 
 @on_moto
-def test_a_server_with_a_ca_of_its_own_is_trusted_when_told(authority: Path, opened: Open, tmp_path: Path) -> None:
+def test_a_server_with_a_private_ca_is_trusted_with_ca_bundle(authority: Path, opened: Open, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     store = opened(ca_bundle=authority)
     assert store.hash_of("key") is None
@@ -126,7 +124,7 @@ def test_a_server_with_a_ca_of_its_own_is_trusted_when_told(authority: Path, ope
 
 
 @on_moto
-def test_a_server_with_a_ca_of_its_own_is_not_trusted_unless_told(authority: Path, opened: Open) -> None:
+def test_a_server_with_a_private_ca_is_refused_without_ca_bundle(authority: Path, opened: Open) -> None:
     with pytest.raises(StoreError, match=r"not trusted: give its CA as store\.ca_bundle"):
         opened().read_text("key")
 
@@ -136,16 +134,16 @@ def test_requests_are_signed_for_the_region_of_the_bucket(opened: Open) -> None:
     assert "eu-central-7" in opened(region="eu-central-7").signed_link("key", 60)  # type: ignore[attr-defined]
 
 
-def test_bytes_wait_for_their_turn_at_the_rate_that_is_set() -> None:
+def test_the_throttle_limits_the_rate_of_all_senders() -> None:
     throttle, start = Throttle(1000.0), time.monotonic()
     for _ in range(3):
         throttle.take(100)
-    # the third waits until the first two have had their tenth of a second each
+    # the third waits for the tenth of a second that each of the first two takes
     assert time.monotonic() - start >= 0.2
 
 
 @on_moto
-def test_parts_are_sent_at_the_rate_that_is_set(opened: Open, tmp_path: Path) -> None:
+def test_parts_are_sent_at_the_configured_rate(opened: Open, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(LARGE_BYTES))
     start = time.monotonic()
     opened(bandwidth_mib_s=20).put_file(tmp_path / "file", "key")

@@ -128,7 +128,7 @@ TORCHRUN_END = [
         ("RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:3", "another process"),
         ("  traceback : Signal 9 (SIGKILL) received by PID 14750", "the system killed it"),
         ("error: The loss has been nan since step 7", "lower learning_rate"),
-        ("ended after 60 s: the time that it was given is up", "run_timeout_h"),
+        ("ended after 60 s: its time limit has passed", "run_timeout_h"),
     ],
 )  # fmt: skip
 def test_known_cause_above_the_launcher_output_gives_its_advice(line: str, advice: str) -> None:

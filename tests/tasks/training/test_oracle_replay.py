@@ -1,13 +1,13 @@
 """The LoRA run of the LLaVA reference, replayed through our trainer: same losses, rates, gradients and weights."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.locations import ORACLE
 from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 
@@ -20,7 +20,6 @@ from tasks.training.job import TrainingJob
 from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 RUN = ORACLE / "lora"
 # from `args` in RUN/trace.json
 SETTINGS: dict[str, Any] = {

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.locations import ORACLE
 
 from tasks.model.llava.prompt import EncodedConversation
 from tasks.settings import TrainingConfig
@@ -22,8 +22,6 @@ from tasks.training.sampler import (
     train_sampler,
 )
 from tasks.training.samples import Sample, word_count
-
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
 LENGTHS = [(number * 37) % 101 for number in range(500)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import IMAGE_INDEX
@@ -23,8 +24,6 @@ from tasks.training.samples import (
     make_samples,
     read_training_records,
 )
-
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 
 
 @pytest.fixture(scope="module")

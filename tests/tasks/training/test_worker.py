@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tasks.errors import DataError, TrainingError, UserError
 from tasks.files import read_json, sha256_of
-from tasks.manifests import whole_manifest
+from tasks.manifests import verified_manifest
 from tasks.model.loading import load_model
 from tasks.records import CheckpointRef, ModelRef
 from tasks.settings import ModelConfig
@@ -59,7 +59,7 @@ def test_checkpoint_holds_all_files_for_loading_and_resuming(trained: SimpleName
 
 def test_final_model_has_no_optimiser_state(trained: SimpleNamespace) -> None:
     assert names(trained.out / "final") == {*MODEL_FILES, "MANIFEST.json"}
-    assert whole_manifest(trained.out / "final", trained.job.fingerprint)
+    assert verified_manifest(trained.out / "final", trained.job.fingerprint)
     assert (trained.ref.path, trained.ref.step, trained.ref.run) == (trained.out / "final", 4, "test")
 
 

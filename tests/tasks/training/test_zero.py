@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.locations import ORACLE
 
 from tasks.errors import TrainingError
 from tasks.files import read_json, write_json
@@ -24,7 +25,6 @@ from tasks.training.resuming import fetch_newer
 
 pytestmark = pytest.mark.slow
 
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
 JobFor = Callable[..., TrainingJob]
 # weight decay applies only to matrices, and ZeRO-3 hides shapes

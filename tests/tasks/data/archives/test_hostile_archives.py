@@ -16,6 +16,7 @@ from pathlib import Path
 
 import py7zr
 import pytest
+from support.locations import REPO
 from support.rar_archives import RarEntry, write_rar
 
 from tasks.data.archives.entries import ArchiveLimits
@@ -250,7 +251,7 @@ def test_cut_rar_archive_is_refused(tmp_path, left):
     require_refused(tmp_path, archive, BROKEN)
 
 
-PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "hostile_archives.py"
+PROGRAM = REPO / "tests" / "benchmarks" / "hostile_archives.py"
 KINDS = ("zip", "tar", "tar of gnu", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "7z", "rar")
 MUTATIONS = 60
 MEMORY_MIB = 600

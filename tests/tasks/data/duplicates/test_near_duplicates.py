@@ -1,14 +1,14 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
+from support.locations import REAL
 
 from tasks.data.duplicates.near_duplicates import Pair, find_pairs, group_leaders
 from tasks.data.image_checks import ImageState, check_images
 
-REAL = Path(__file__).resolve().parents[5] / "shared" / "real" / "imagenes"
+REAL_IMAGENES = REAL / "imagenes"
 COPIES = {
     "encoded": lambda image: image,
     "smaller": lambda image: image.resize((image.width // 2, image.height // 2)),
@@ -121,13 +121,13 @@ PLANTED: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
 
 @pytest.mark.slow
 def test_exactly_the_planted_copies_are_found_among_real_images(tmp_path):
-    if not REAL.is_dir():
+    if not REAL_IMAGENES.is_dir():
         pytest.skip("golden values not present")
-    names = [path.relative_to(REAL).as_posix() for path in sorted(REAL.rglob("*")) if path.is_file()]
+    names = [path.relative_to(REAL_IMAGENES).as_posix() for path in sorted(REAL_IMAGENES.rglob("*")) if path.is_file()]
     origin = {name: name for name in names}
     wanted = set()
     for name in names[::36]:
-        image = Image.open(REAL / name).convert("RGB")
+        image = Image.open(REAL_IMAGENES / name).convert("RGB")
         others = {kind: (change, 85) for kind, change in OTHERS.items()}
         for kind, (change, quality) in {**PLANTED, **others}.items():
             copy = f"{name.replace('/', '_')} {kind}.jpg"
@@ -136,7 +136,8 @@ def test_exactly_the_planted_copies_are_found_among_real_images(tmp_path):
             origin[copy] = f"{name} {kind}" if kind in OTHERS else name
             if kind in PLANTED:
                 wanted.add(frozenset((name, copy)))
-    states = {**check_images(REAL, names, True), **check_images(tmp_path, sorted(set(origin) - set(names)), True)}
+    copies = sorted(set(origin) - set(names))
+    states = {**check_images(REAL_IMAGENES, names, True), **check_images(tmp_path, copies, True)}
     pairs = find_pairs(states)
     assert len(wanted) == 66 * len(PLANTED)
     assert wanted - {frozenset((one.first, one.second)) for one in pairs} == set()

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support.locations import REPO
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,6 @@ IMAGE_BYTES = 100_000
 IMAGES = 20
 FETCH_ENDS_S = 300
 PROGRESS = ("instructions", "nwpu", "rsicd", "lr", "dota-1", "dota-2", "dota-3")
-REPO = Path(__file__).resolve().parents[4]
 
 
 def image(name: str) -> bytes:

@@ -2,11 +2,11 @@
 
 import json
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from support.locations import REPO
 
 from flows.cli import build_parser, main
 from tasks.errors import ConfigError
@@ -15,7 +15,7 @@ from tasks.inference.engines.registry import ENGINES, EngineEntry
 from tasks.inference.predict import predict
 from tasks.settings import InferenceConfig
 
-ANSWERING_PAGE = Path(__file__).resolve().parents[4] / "docs" / "answering.md"
+ANSWERING_PAGE = REPO / "docs" / "answering.md"
 NOT_INSTALLED = "a_package_that_nobody_has"
 TOY_ENGINE = """
 from tasks.inference.engines.base import PreparedEngine, group_by_image, plan_batches

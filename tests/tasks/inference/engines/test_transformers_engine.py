@@ -2,10 +2,10 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from support.locations import ORACLE
 
 from tasks.inference.dialogues import plan_questions, ready_questions
 from tasks.inference.engines.base import Refusal
@@ -19,7 +19,6 @@ from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
 
 MAX_NEW_TOKENS = 12
-ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.locations import ORACLE
 
 from tasks.errors import ConfigError
 from tasks.manifests import folder_digest, write_manifest
@@ -14,7 +15,6 @@ from tasks.model.llava.configured_base import configured_base, model_digest
 from tasks.model.loading import load_base, load_processor
 from tasks.settings import ModelConfig
 
-ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 with_golden = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.changed_files import change_json
+from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
@@ -20,7 +21,6 @@ from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import LoadedModel, load_base, load_model, load_processor
 
-ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 ORIGINAL, TOWER = ORACLE / "models" / "tiny-llava-v1.5", ORACLE / "models" / "tiny-clip-vit-56"
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
 pytestmark = pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")

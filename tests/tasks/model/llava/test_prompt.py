@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import (
@@ -21,7 +22,6 @@ from tasks.model.llava.prompt import (
 from tasks.model.llava.tokenizer import load_original_tokenizer
 from tasks.model.loading import Processor, load_processor
 
-ORACLE = Path(__file__).resolve().parents[5] / "shared" / "oracle"
 DIALOGUE: list[Turn] = [
     ("human", "<image>\nIs it rural?"),
     ("gpt", "rural"),

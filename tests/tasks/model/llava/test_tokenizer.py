@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.locations import ORACLE
 
 from tasks.model.llava.prompt import encode_round
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 
-MODELS = Path(__file__).resolve().parents[5] / "shared" / "oracle" / "models"
+MODELS = ORACLE / "models"
 pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="golden values not present")
 FOLDERS = {"new": MODELS / "tiny-llava-v1.5", "legacy": MODELS / "tokenizer-legacy-true"}
 BITS = (

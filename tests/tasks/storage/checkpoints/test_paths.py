@@ -1,4 +1,4 @@
-"""Each content of a checkpoint has a place of its own in the store, and equal files are not sent twice."""
+"""Each content of a checkpoint has its own folder in the store, and equal files are sent once."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tasks.files import read_json
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint
-from tasks.storage.checkpoints.paths import archive_checkpoint, places_below
+from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.storage.local_store import LocalStore
 
@@ -29,57 +29,57 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def names(store: LocalStore) -> list[str]:
-    return [place.folder.rpartition("/")[2] for place in places_below(store)]
+    return [place.folder.rpartition("/")[2] for place in checkpoint_paths(store)]
 
 
-def test_a_step_that_was_trained_again_stands_beside_the_first(tmp_path: Path, store: LocalStore) -> None:
+def test_a_step_that_was_trained_again_gets_another_folder(tmp_path: Path, store: LocalStore) -> None:
     for number, weights in enumerate("abab"):
         archive_checkpoint(checkpoint(tmp_path / str(number), weights), store, "run", 5)
     assert names(store) == ["checkpoint-5", "checkpoint-5-2"]
     assert [line.step for line in list_checkpoints(store)] == [5, 5]
 
 
-def test_the_one_that_was_trained_last_is_pulled_under_its_step(tmp_path: Path, store: LocalStore) -> None:
+def test_pull_checkpoint_takes_the_one_trained_last(tmp_path: Path, store: LocalStore) -> None:
     for weights in "ab":
         archive_checkpoint(checkpoint(tmp_path / weights, weights), store, "run", 5)
     assert pull_checkpoint(store, tmp_path / "out") == tmp_path / "out" / "checkpoint-5"
     assert (tmp_path / "out" / "checkpoint-5" / "adapter_model.safetensors").read_text() == "b"
 
 
-def test_a_place_that_another_content_has_claimed_is_not_written_into(tmp_path: Path, store: LocalStore) -> None:
+def test_a_folder_claimed_by_another_content_is_not_used(tmp_path: Path, store: LocalStore) -> None:
     store.create_text("run/checkpoints/checkpoint-5/.claim", "the digest of another one")
     archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
     assert names(store) == ["checkpoint-5-2"]
     assert list(store.sizes_below("run/checkpoints/checkpoint-5")) == ["run/checkpoints/checkpoint-5/.claim"]
 
 
-def test_a_claim_goes_when_its_checkpoint_is_there(tmp_path: Path, store: LocalStore) -> None:
+def test_a_claim_is_removed_when_its_checkpoint_is_stored(tmp_path: Path, store: LocalStore) -> None:
     archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
     assert [key for key in store.sizes_below("") if key.endswith(".claim")] == []
 
 
-def test_equal_files_of_another_checkpoint_are_copied_in_the_store(tmp_path: Path, store: LocalStore) -> None:
+def test_equal_files_of_another_checkpoint_are_copied_inside_the_store(tmp_path: Path, store: LocalStore) -> None:
     archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
     second = archive_checkpoint(checkpoint(tmp_path / "b", "b"), store, "run", 10)
     # only the weights are others
     assert (second.files, second.sent) == (4, 1)
 
 
-def test_a_damaged_file_is_not_copied_but_sent(tmp_path: Path, store: LocalStore) -> None:
+def test_a_damaged_file_is_sent_instead_of_copied(tmp_path: Path, store: LocalStore) -> None:
     archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
     (store.root / "run/checkpoints/checkpoint-5/tokenizer.json").write_text("rotten")
     assert archive_checkpoint(checkpoint(tmp_path / "b", "b"), store, "run", 10).sent == 2
     assert store.read_text("run/checkpoints/checkpoint-10/tokenizer.json") == "tokens"
 
 
-def test_a_step_trained_again_while_the_first_waits_is_staged_beside_it(tmp_path: Path) -> None:
+def test_a_step_trained_again_while_the_first_waits_is_staged_separately(tmp_path: Path) -> None:
     staging = tmp_path / "staging"
     for weights in "ab":
         stage_checkpoint(checkpoint(tmp_path / weights / "checkpoint-5", weights), staging)
     assert sorted(path.name for path in staging.iterdir()) == ["checkpoint-5", "checkpoint-5-2"]
 
 
-def test_optimiser_states_stay_out_of_the_store_where_asked(tmp_path: Path, store: LocalStore) -> None:
+def test_optimizer_states_off_leaves_them_out_of_the_store(tmp_path: Path, store: LocalStore) -> None:
     made = checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig(optimizer_states=False))
     archive.take_up()
@@ -93,14 +93,14 @@ def test_optimiser_states_stay_out_of_the_store_where_asked(tmp_path: Path, stor
     assert list(archive.staging.iterdir()) == []
 
 
-def test_a_complete_checkpoint_that_was_never_staged_is_taken_up(tmp_path: Path, store: LocalStore) -> None:
+def test_take_up_stages_a_complete_checkpoint(tmp_path: Path, store: LocalStore) -> None:
     checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run")
     archive.take_up()
     assert list(archive.sweep().archived) == [5]
 
 
-def test_what_cannot_be_archived_is_noted_with_what_mends_it(tmp_path: Path, store: LocalStore) -> None:
+def test_a_failed_upload_is_noted_with_reason_and_command(tmp_path: Path, store: LocalStore) -> None:
     checkpoint(tmp_path / "run" / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "run" / "training" / "staging", store, "run")
     in_the_way = store.root / "run"

@@ -1,4 +1,4 @@
-"""What goes by rule is whole elsewhere; the newest stays, and so does whatever a rule names."""
+"""Retention removes only checkpoints that are complete elsewhere and that no rule keeps, and never the newest."""
 
 import json
 from pathlib import Path
@@ -27,11 +27,11 @@ STEPS = (10, 20, 30, 40)
         ({"last": 1, "best": True, "every_steps": 10}, {10, 20, 30, 40}),
     ],
 )
-def test_a_checkpoint_stays_that_any_rule_names_and_the_newest(rule: dict[str, int], kept: set[int]) -> None:
+def test_steps_to_keep_keeps_those_of_any_rule_and_the_newest(rule: dict[str, int], kept: set[int]) -> None:
     assert steps_to_keep(STEPS, KeepRule.model_validate(rule), LOSSES) == kept
 
 
-def test_a_checkpoint_between_validations_counts_with_the_one_before_it() -> None:
+def test_a_checkpoint_between_validations_has_the_earlier_loss() -> None:
     assert steps_to_keep((15, 25, 35), KeepRule(best=True), LOSSES) == {25, 35}
 
 
@@ -72,20 +72,20 @@ def steps_in(store: LocalStore) -> list[int]:
     return [line.step for line in list_checkpoints(store)]
 
 
-def test_what_goes_from_the_store_leaves_nothing(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_store_removes_all_files_of_a_checkpoint(tmp_path: Path, store: LocalStore) -> None:
     fill(tmp_path, store, 1, 2, 3)
     assert thin_store(store, "run", KeepRule(last=1)) == [1, 2]
     assert {key.split("/")[2] for key in store.sizes_below("")} == {"checkpoint-3"}
 
 
-def test_what_is_kept_must_be_whole_before_anything_goes(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_store_removes_nothing_for_an_incomplete_newest(tmp_path: Path, store: LocalStore) -> None:
     fill(tmp_path, store, 1, 2)
     store.delete("run/checkpoints/checkpoint-2/adapter_model.safetensors")
     assert thin_store(store, "run", KeepRule(last=1)) == []
     assert steps_in(store) == [1, 2]
 
 
-def test_a_removal_that_was_killed_is_brought_to_its_end(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_store_finishes_a_killed_removal(tmp_path: Path, store: LocalStore) -> None:
     fill(tmp_path, store, 1, 2)
     store.create_text("run/checkpoints/checkpoint-1/.claim", "removed")
     store.delete("run/checkpoints/checkpoint-1/MANIFEST.json")
@@ -93,7 +93,7 @@ def test_a_removal_that_was_killed_is_brought_to_its_end(tmp_path: Path, store: 
     assert not [key for key in store.sizes_below("") if "checkpoint-1/" in key]
 
 
-def test_a_place_that_another_is_filling_is_left_alone(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_store_does_not_touch_a_folder_being_uploaded(tmp_path: Path, store: LocalStore) -> None:
     fill(tmp_path, store, 2)
     store.create_text("run/checkpoints/checkpoint-1/.claim", "digest of what is coming")
     store.create_text("run/checkpoints/checkpoint-1/adapter_model.safetensors", "1")
@@ -105,7 +105,7 @@ def archive(tmp_path: Path, store: LocalStore, **rules: object) -> Archive:
     return Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig.model_validate(rules))
 
 
-def test_a_sweep_thins_the_store_by_its_rule(tmp_path: Path, store: LocalStore) -> None:
+def test_a_sweep_applies_the_retention_rule(tmp_path: Path, store: LocalStore) -> None:
     for step in (1, 2, 3):
         checkpoint(tmp_path / "training", step)
     bringing = archive(tmp_path, store, keep={"last": 2})
@@ -114,7 +114,7 @@ def test_a_sweep_thins_the_store_by_its_rule(tmp_path: Path, store: LocalStore) 
     assert steps_in(store) == [2, 3]
 
 
-def test_only_what_the_store_has_whole_goes_from_the_disk(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_local_removes_only_checkpoints_complete_in_the_store(tmp_path: Path, store: LocalStore) -> None:
     training = tmp_path / "training"
     for step in (1, 2, 3):
         checkpoint(training, step)
@@ -126,7 +126,7 @@ def test_only_what_the_store_has_whole_goes_from_the_disk(tmp_path: Path, store:
     assert sorted(path.name for path in training.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-3"]
 
 
-def test_a_checkpoint_that_was_trained_again_is_not_taken_for_the_stored_one(tmp_path: Path, store: LocalStore) -> None:
+def test_thin_local_keeps_a_checkpoint_that_was_trained_again(tmp_path: Path, store: LocalStore) -> None:
     training = tmp_path / "training"
     checkpoint(training, 1)
     bringing = archive(tmp_path, store, keep_local={"last": 1})

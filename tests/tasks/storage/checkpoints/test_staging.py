@@ -1,4 +1,4 @@
-"""Every checkpoint that was ever complete reaches the store; an incomplete one never does."""
+"""Complete checkpoints are staged and archived; incomplete ones never are."""
 
 from pathlib import Path
 from shutil import rmtree
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
 
 
-def test_a_staged_checkpoint_outlives_rotation(tmp_path: Path, staging: Path, store: LocalStore) -> None:
+def test_a_staged_checkpoint_survives_deletion_by_the_trainer(tmp_path: Path, staging: Path, store: LocalStore) -> None:
     checkpoint = write_checkpoint(tmp_path, 5)
     stage_checkpoint(checkpoint, staging)
     rmtree(checkpoint)
@@ -57,7 +57,7 @@ def test_an_incomplete_checkpoint_is_not_staged(tmp_path: Path, staging: Path) -
         stage_checkpoint(write_checkpoint(tmp_path, 5, complete=False), staging)
 
 
-def test_staging_twice_is_the_same_as_once(tmp_path: Path, staging: Path) -> None:
+def test_staging_twice_changes_nothing(tmp_path: Path, staging: Path) -> None:
     checkpoint = write_checkpoint(tmp_path, 5)
     assert stage_checkpoint(checkpoint, staging) == stage_checkpoint(checkpoint, staging)
 
@@ -80,7 +80,7 @@ def test_a_sweep_empties_staging(tmp_path: Path, staging: Path, store: LocalStor
     assert list(staging.iterdir()) == []
 
 
-def test_an_incomplete_checkpoint_is_left_alone_and_reported(staging: Path, store: LocalStore) -> None:
+def test_a_sweep_reports_an_incomplete_checkpoint(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5, complete=False)
     result = sweep(staging, store)
     assert (result.incomplete, result.archived) == ([5], {})
@@ -88,7 +88,7 @@ def test_an_incomplete_checkpoint_is_left_alone_and_reported(staging: Path, stor
     assert not store.root.exists()
 
 
-def test_one_that_fails_does_not_keep_the_others_back(staging: Path, store: LocalStore) -> None:
+def test_a_sweep_continues_after_a_failed_checkpoint(staging: Path, store: LocalStore) -> None:
     for step in (5, 10):
         write_checkpoint(staging, step)
     store.create_text("demo/checkpoints/checkpoint-5", "a file in the way")
@@ -96,7 +96,7 @@ def test_one_that_fails_does_not_keep_the_others_back(staging: Path, store: Loca
     assert (list(result.failed), list(result.archived)) == ([5], [10])
 
 
-def test_what_failed_stays_in_staging(staging: Path, store: LocalStore) -> None:
+def test_a_failed_checkpoint_stays_in_staging(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5)
     store.create_text("demo/checkpoints/checkpoint-5", "a file in the way")
     with pytest.raises(StoreError, match="checkpoint-5"):
@@ -104,7 +104,7 @@ def test_what_failed_stays_in_staging(staging: Path, store: LocalStore) -> None:
     assert (staging / "checkpoint-5" / "COMPLETE.json").is_file()
 
 
-def test_a_checkpoint_staged_again_after_its_archive_is_no_error(
+def test_a_checkpoint_staged_again_after_archiving_is_accepted(
     tmp_path: Path, staging: Path, store: LocalStore
 ) -> None:
     checkpoint = write_checkpoint(tmp_path, 5)
@@ -113,7 +113,7 @@ def test_a_checkpoint_staged_again_after_its_archive_is_no_error(
         assert list(archive_staged(Archive(staging, store, "demo"))) == [5]
 
 
-def test_a_checkpoint_is_announced_before_it_leaves_staging(staging: Path, store: LocalStore) -> None:
+def test_on_archived_is_called_before_a_checkpoint_leaves_staging(staging: Path, store: LocalStore) -> None:
     write_checkpoint(staging, 5)
     seen = []
 
@@ -124,12 +124,12 @@ def test_a_checkpoint_is_announced_before_it_leaves_staging(staging: Path, store
     assert seen == [(5, True)]
 
 
-def test_rests_of_a_kill_are_cleared(staging: Path) -> None:
+def test_clear_unfinished_removes_remains_of_a_kill(staging: Path) -> None:
     for name in (".checkpoint-5.part", ".checkpoint-5.archived"):
         (staging / name).mkdir(parents=True)
     clear_unfinished(staging)
     assert list(staging.iterdir()) == []
 
 
-def test_an_empty_staging_is_nothing_to_do(staging: Path, store: LocalStore) -> None:
+def test_a_sweep_of_an_empty_staging_folder_does_nothing(staging: Path, store: LocalStore) -> None:
     assert archive_staged(Archive(staging, store, "demo")) == {}

@@ -1,4 +1,4 @@
-"""The uploader needs no order of alarms and none at all; it tells what it could not bring to the store."""
+"""The uploader archives checkpoints with or without notifications and reports those that it could not archive."""
 
 from pathlib import Path
 from queue import Queue
@@ -35,14 +35,14 @@ class Watched:
         self.steps.put(step)
 
 
-def test_what_was_left_by_an_earlier_run_is_taken_up_at_the_start(tmp_path: Path) -> None:
+def test_the_uploader_archives_checkpoints_of_an_earlier_run_at_its_start(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     checkpoint(watched.staging, 5)
     with watched.uploader:
         assert watched.steps.get(timeout=PATIENCE_S) == 5
 
 
-def test_a_checkpoint_is_archived_when_announced(tmp_path: Path) -> None:
+def test_the_uploader_archives_a_checkpoint_when_notified(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     with watched.uploader as uploader:
         stage_checkpoint(checkpoint(tmp_path, 5), watched.staging)
@@ -50,7 +50,7 @@ def test_a_checkpoint_is_archived_when_announced(tmp_path: Path) -> None:
         assert watched.steps.get(timeout=PATIENCE_S) == 5
 
 
-def test_a_checkpoint_is_noticed_without_an_announcement(tmp_path: Path) -> None:
+def test_the_uploader_notices_a_checkpoint_without_notification(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     checkpoint(watched.staging, 5)
     with watched.uploader:
@@ -60,7 +60,7 @@ def test_a_checkpoint_is_noticed_without_an_announcement(tmp_path: Path) -> None
             assert watched.steps.get(timeout=PATIENCE_S) == step
 
 
-def test_the_end_waits_for_the_last_checkpoint(tmp_path: Path) -> None:
+def test_leaving_the_uploader_waits_for_the_last_checkpoint(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     with watched.uploader:
         stage_checkpoint(checkpoint(tmp_path, 5), watched.staging)
@@ -68,7 +68,7 @@ def test_the_end_waits_for_the_last_checkpoint(tmp_path: Path) -> None:
     assert list(watched.staging.iterdir()) == []
 
 
-def test_a_checkpoint_that_stays_local_is_named_at_the_end(tmp_path: Path) -> None:
+def test_leaving_the_uploader_names_checkpoints_not_archived(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.store.create_text("demo", "no folder")
     with pytest.raises(StoreError, match=r"checkpoint-5 of run demo .*rsvlm checkpoints archive"), watched.uploader:
@@ -76,7 +76,7 @@ def test_a_checkpoint_that_stays_local_is_named_at_the_end(tmp_path: Path) -> No
     assert (watched.staging / "checkpoint-5").is_dir()
 
 
-def test_a_store_that_comes_back_is_tried_again(tmp_path: Path) -> None:
+def test_the_uploader_retries_when_the_store_is_back(tmp_path: Path) -> None:
     watched = Watched(tmp_path, retry_delays_s=(0.01,) * 1000)
     in_the_way = watched.store.root
     in_the_way.write_text("no folder")
@@ -86,7 +86,7 @@ def test_a_store_that_comes_back_is_tried_again(tmp_path: Path) -> None:
         assert watched.steps.get(timeout=PATIENCE_S) == 5
 
 
-def test_the_error_of_the_block_comes_before_that_of_the_archive(tmp_path: Path) -> None:
+def test_the_error_of_the_block_precedes_that_of_the_uploader(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.store.create_text("demo", "no folder")
     with pytest.raises(ZeroDivisionError), watched.uploader:
@@ -94,7 +94,7 @@ def test_the_error_of_the_block_comes_before_that_of_the_archive(tmp_path: Path)
         _ = 1 / 0
 
 
-def test_an_announcement_that_fails_loses_no_checkpoint(tmp_path: Path) -> None:
+def test_a_failing_on_archived_loses_no_checkpoint(tmp_path: Path) -> None:
     calls = []
 
     def fail_once(step: int, archived: Archived) -> None:
@@ -111,7 +111,7 @@ def test_an_announcement_that_fails_loses_no_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_uploader_that_died_is_replaced_at_the_next_announcement(
+def test_a_dead_uploader_thread_is_replaced_at_the_next_notification(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     died = []
@@ -128,6 +128,6 @@ def test_an_uploader_that_died_is_replaced_at_the_next_announcement(
     with uploader:
         uploader._worker.join(PATIENCE_S)
         uploader.notify()
-    assert "had died" in caplog.text
+    assert "has died" in caplog.text
     assert died == [5, 5]
     assert list(staging.iterdir()) == []

@@ -4,7 +4,7 @@ Reads one JSON object a line: {"jobs": [job, ...]}. Each job becomes a process (
 forks), which forks its trainer. The answer is {"pids": [...]} at once and {"codes": [...]} when all have ended. With
 `kill_trainer_at` or `kill_uploader_at` a process is sent SIGKILL right before its so many-th step: a file that is
 opened, linked, renamed or removed below the job's folder, or something that is sent to the store. The trainer's steps
-are counted from the last file of the checkpoint on that `kill_in` names. With `events`, {step saved: [events heard]},
+are counted from the last file of the checkpoint that `kill_in` names. With `events`, {step saved: [events received]},
 there is no uploader: each event starts a process that sweeps, as the flow archive-checkpoint does.
 """
 
@@ -38,12 +38,12 @@ SENT = "http.client.send"
 RETRY_DELAYS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
 USER_ERROR_EXIT = 2
 SHARED, SMALL = bytes(200_000), 1000
-# boto3 waits up to 15 s between its tries
+# boto3 waits up to 15 s between its attempts
 PAUSE_S = 0.05
 
 
 def die_at(number: int | None, root: Path) -> Callable[[], int]:
-    """Count steps from now on and die before one of them; returns what tells how many there have been."""
+    """Count steps from now on and die before one of them; returns a function that returns the count."""
     lock, seen, below = Lock(), [0], f"{root}/"
 
     def step(event: str, arguments: tuple[object, ...]) -> None:
@@ -58,7 +58,7 @@ def die_at(number: int | None, root: Path) -> Callable[[], int]:
 
 
 def train(job: dict, say: Callable[[str], None]) -> None:
-    """Save a checkpoint a step, from where an earlier trainer ended; the bytes are new ones each time."""
+    """Save a checkpoint per step, after those of an earlier trainer; the bytes differ each time."""
     training = Path(job["root"]) / "training"
     remove_incomplete(training)
     saved = {step_of(path) for path in complete_checkpoints(training)}
@@ -83,7 +83,7 @@ def train(job: dict, say: Callable[[str], None]) -> None:
 
 
 def run(job: dict) -> None:
-    """Start the trainer as a child and bring what it saves to the store, as a flow does."""
+    """Start the trainer as a child and archive its checkpoints, as a flow does."""
     ready_out, ready_in = os.pipe()
     lines_out, lines_in = os.pipe()
     parent = os.getpid()
@@ -99,13 +99,13 @@ def run(job: dict) -> None:
     bring = sweep_at_events if job["events"] else upload
     with os.fdopen(lines_out) as lines:
         bring(job, lines_of(job, lines), lambda: os.write(ready_in, b"!"))
-    # killed on purpose is no failure of this process: it has brought what was saved
+    # a trainer killed on purpose is no failure of this process, which has archived what was saved
     if (code := exit_code(trainer)) != -signal.SIGKILL:
         os._exit(code)
 
 
 def upload(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
-    """Keep an uploader beside the trainer, told of each line so many times as the job says."""
+    """Keep an uploader beside the trainer, and notify it of each line as often as the job says."""
     count = die_at(job["kill_uploader_at"], Path(job["root"]))
     with Uploader(archive_of(job), RETRY_DELAYS_S) as uploader:
         begin()
@@ -116,7 +116,7 @@ def upload(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None
 
 
 def sweep_at_events(job: dict, lines: Iterator[str], begin: Callable[[], object]) -> None:
-    """Start a process for each event that is heard, and wait for none of them before the end."""
+    """Start a process for each event received, and wait for them only at the end."""
     sweepers = []
     begin()
     for line in lines:
@@ -129,7 +129,7 @@ def sweep_at_events(job: dict, lines: Iterator[str], begin: Callable[[], object]
 
 
 def lines_of(job: dict, lines: Iterable[str]) -> Iterator[str]:
-    """What the trainer says, written down."""
+    """The trainer's lines, which are also written to a file."""
     for line in lines:
         with (Path(job["root"]) / "lines").open("a") as file:
             file.write(line)
@@ -137,7 +137,7 @@ def lines_of(job: dict, lines: Iterable[str]) -> Iterator[str]:
 
 
 def archive_of(job: dict) -> Archive:
-    """The way of the job's checkpoints to its store."""
+    """The archive of the job's checkpoints."""
     config = StoreConfig(endpoint_url=job["endpoint"], part_mib=5, parts_in_flight=3)
     return Archive(
         Path(job["root"]) / "training" / "staging",
@@ -167,7 +167,7 @@ def end(work: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Start what is asked for until there is nothing more to read."""
+    """Start the jobs of each line until the input ends."""
     logging.basicConfig(level=logging.ERROR)
     # what boto3 reads to make a client, read once for all processes
     load = cache(JSONFileLoader().load_file)

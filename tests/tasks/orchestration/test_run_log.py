@@ -1,8 +1,8 @@
-"""Lines that come too fast are counted, not shown; slow ones are all shown."""
+"""LineLimit shows slow lines and counts those that come too fast."""
 
 import pytest
 
-from tasks.orchestration.line_limit import LineLimit
+from tasks.orchestration.run_log import LineLimit
 
 
 class Clock:
@@ -18,35 +18,35 @@ def clock() -> Clock:
 
 
 def limit_of_three(shown: list[str], clock: Clock) -> LineLimit:
-    return LineLimit(shown.append, "log.txt", most=3, every_s=10, clock=clock)
+    return LineLimit(shown.append, "log.txt", max_lines=3, period_s=10, clock=clock)
 
 
-def test_slow_lines_are_all_shown(clock: Clock) -> None:
+def test_line_limit_shows_all_slow_lines(clock: Clock) -> None:
     shown: list[str] = []
     limit = limit_of_three(shown, clock)
     for number in range(30):
-        limit.hear(str(number))
+        limit.add(str(number))
         clock.now += 4
     limit.close()
     assert shown == [str(number) for number in range(30)]
 
 
-def test_of_lines_that_come_too_fast_the_number_is_said(clock: Clock) -> None:
+def test_line_limit_reports_the_number_of_dropped_lines(clock: Clock) -> None:
     shown: list[str] = []
     limit = limit_of_three(shown, clock)
     for number in range(10):
-        limit.hear(str(number))
+        limit.add(str(number))
     assert shown == ["0", "1", "2", "More than 3 lines in 10 s: the next are only in log.txt."]
     clock.now = 10
-    limit.hear("later")
+    limit.add("later")
     assert shown[4:] == ["7 lines are left out here; they are in log.txt.", "later"]
 
 
-def test_the_number_is_said_at_the_end_too(clock: Clock) -> None:
+def test_line_limit_reports_dropped_lines_when_it_is_closed(clock: Clock) -> None:
     shown: list[str] = []
     limit = limit_of_three(shown, clock)
     for number in range(5):
-        limit.hear(str(number))
+        limit.add(str(number))
     limit.close()
     limit.close()
     assert shown[4:] == ["2 lines are left out here; they are in log.txt."]

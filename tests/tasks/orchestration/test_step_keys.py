@@ -1,4 +1,4 @@
-"""No step is known by a place: with equal content in two homes all keys are the same."""
+"""Keys of all steps of the project: independent of locations, dependent on all code that decides the result."""
 
 import importlib
 import json
@@ -6,16 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grimp import build_graph
 from prefect import Task
+from support.locations import REPO
 
+from tasks.content_keys import content_of, path_of_module
 from tasks.data.preparing import RawData
 from tasks.inference.request import PredictionSpec
-from tasks.orchestration.caching import _content_of, _key_in_context, content_key
+from tasks.orchestration.caching import KEPT, CacheKey, content_key
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
 from tasks.training.job import TrainingJob
 
-TASKS = Path(__file__).parents[2] / "tasks"
+TASKS = REPO / "tasks"
+# modules of `tasks` that read, write and run, and decide no result
+INFRASTRUCTURE = {
+    f"tasks.{name}"
+    for name in (
+        *("content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths", "processes"),
+        *("records", "secret_addresses", "store_kinds", "yaml_text"),
+    )
+}
+# the model card shows scores where `rsvlm merge` gets a report, which the step never has
+NOT_USED_BY_STEPS = [("tasks.merging.model_card", "tasks.evaluation.metrics.registry")]
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))
 
 
@@ -23,11 +36,13 @@ def steps() -> dict[str, Task[..., Any]]:
     """Every step of the project by its name."""
     modules = [f"tasks.{path.parent.name}.steps" for path in sorted(TASKS.glob("*/steps.py"))]
     values = [value for module in modules for value in vars(importlib.import_module(module)).values()]
-    return {value.name: value for value in values if isinstance(value, Task) and value.cache_key_fn is _key_in_context}
+    return {
+        value.name: value for value in values if isinstance(value, Task) and isinstance(value.cache_key_fn, CacheKey)
+    }
 
 
 def parameters(home: Path) -> dict[str, dict[str, Any]]:
-    """What each step is given, of equal content, in a home."""
+    """Parameters of every step, with the same content in every home."""
     dataset = DatasetRef(
         path=home / "sets", sha256="1", images=home / "imagenes", images_sha256="2", records={"train": 3}
     )
@@ -42,7 +57,7 @@ def parameters(home: Path) -> dict[str, dict[str, Any]]:
     model = ModelConfig(base=str(home / "base"), vision_tower=str(home / "clip"))
     report = ReportRef(path=home / "checkpoint-1", sha256="7", model="checkpoint-1")
     audit = FolderRef(path=home / "audit", sha256="8")
-    given: dict[str, dict[str, Any]] = {
+    contents: dict[str, dict[str, Any]] = {
         "draw-sample": {"config": data.sample},
         "draw-lessons": {"scenes": 1, "image_size": 64, "seed": 7},
         "prepare-sets": {"data": raw, "config": data},
@@ -59,20 +74,41 @@ def parameters(home: Path) -> dict[str, dict[str, Any]]:
         "view-few-images": {"dataset": dataset, "count": 1, "seed": 1},
         "view-validation": {"dataset": dataset},
     }  # fmt: skip
-    places = {"out": home / "out", "log": home / "log.txt", "run": str(home)}
-    return {name: {**values, **places} for name, values in given.items()}
+    locations = {"out": home / "out", "log": home / "log.txt", "run": str(home)}
+    ignored = {name: work.cache_key_fn.ignore for name, work in steps().items()}
+    return {name: {**values, **{key: locations[key] for key in ignored[name]}} for name, values in contents.items()}
 
 
-def test_every_step_is_tried() -> None:
+def test_every_step_has_parameters_here() -> None:
     assert steps().keys() == parameters(HOMES[0]).keys()
 
 
 @pytest.mark.parametrize("name", sorted(parameters(HOMES[0])))
-def test_a_steps_key_is_the_same_in_two_homes_and_holds_no_path_of_either(name: str) -> None:
+def test_a_steps_key_is_the_same_in_two_homes_and_contains_no_path_of_either(name: str) -> None:
     work = steps()[name]
+    assert isinstance(work.cache_key_fn, CacheKey)
     assert len({content_key(work, parameters(home)[name]) for home in HOMES}) == 1
-    given = {key: value for key, value in parameters(HOMES[0])[name].items() if key not in ("out", "log", "run")}
-    assert str(HOMES[0]) not in json.dumps(_content_of(given))
+    given = parameters(HOMES[0])[name]
+    contents = {key: value for key, value in given.items() if key not in work.cache_key_fn.ignore}
+    assert str(HOMES[0]) not in json.dumps(content_of(contents))
+
+
+@pytest.mark.parametrize("name", sorted(parameters(HOMES[0])))
+def test_a_steps_code_names_all_shared_modules_that_its_package_uses(name: str) -> None:
+    work = steps()[name]
+    assert isinstance(work.cache_key_fn, CacheKey)
+    if KEPT in work.tags:
+        assert not work.cache_key_fn.code
+        return
+    package = work.fn.__module__.rpartition(".")[0]
+    graph = build_graph("tasks")
+    for importer, imported in NOT_USED_BY_STEPS:
+        graph.remove_import(importer=importer, imported=imported)
+    inside = {module for module in graph.modules if module.startswith(f"{package}.")}
+    reached = {module for each in inside for module in graph.find_upstream_modules(each)}
+    shared = {module for module in reached if module.count(".") == 1 and path_of_module(module).is_file()}
+    missing = shared - INFRASTRUCTURE - set(work.cache_key_fn.code)
+    assert not missing, "add these to the step's `code`, or here to INFRASTRUCTURE if no result depends on them"
 
 
 def test_a_trainings_fingerprint_is_the_same_in_two_homes() -> None:

@@ -1,4 +1,4 @@
-"""A folder that a step cannot take for its own is set aside inside a run; one that it can is not lost with its key."""
+"""A folder that a step refuses is moved to superseded; one that it recognises survives the loss of its key file."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,18 +9,18 @@ import pytest
 
 from tasks.errors import OccupiedError
 from tasks.files import write_text
-from tasks.manifests import content_digest, whole_manifest, write_manifest
-from tasks.orchestration.caching import KEPT, is_whole, make, step
+from tasks.manifests import content_digest, verified_manifest, write_manifest
+from tasks.orchestration.caching import KEPT, is_intact, make, step
 from tasks.records import FolderRef
 
-# Where the step `occupy` has worked.
+# Out folders in which the step `occupy` has worked.
 calls: list[Path] = []
 
 
-@step("occupy", tags=[KEPT])
+@step("occupy", ignore=["out"], tags=[KEPT])
 def occupy(text: str, out: Path) -> FolderRef:
-    """A step that takes only its own folder and refuses any other."""
-    manifest = whole_manifest(out, text)
+    """A step that uses only its own folder and refuses any other."""
+    manifest = verified_manifest(out, text)
     if manifest is None:
         if out.exists():
             raise OccupiedError(f"{out} holds something else.")
@@ -32,7 +32,7 @@ def occupy(text: str, out: Path) -> FolderRef:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cached_elsewhere", [True, False])
-def test_what_a_step_refuses_is_set_aside_in_a_run_and_refused_where_nothing_may_be(
+def test_a_folder_that_a_step_refuses_is_moved_to_superseded_or_refused_without_it(
     prefect_server: Path, tmp_path: Path, cached_elsewhere: bool
 ) -> None:
     from prefect import flow
@@ -56,7 +56,7 @@ def test_what_a_step_refuses_is_set_aside_in_a_run_and_refused_where_nothing_may
 
 
 @pytest.mark.slow
-def test_a_kept_steps_folder_without_its_key_is_taken(prefect_server: Path, tmp_path: Path) -> None:
+def test_a_kept_steps_folder_is_used_without_its_key_file(prefect_server: Path, tmp_path: Path) -> None:
     from prefect import flow
 
     calls.clear()
@@ -72,22 +72,22 @@ def test_a_kept_steps_folder_without_its_key_is_taken(prefect_server: Path, tmp_
     assert not (tmp_path / "superseded").exists()
 
 
-def test_what_another_user_made_and_nobody_else_may_read_is_not_taken(
+def test_a_result_that_this_user_may_not_read_is_not_intact(
     tmp_path: Path, as_nobody: Callable[[], AbstractContextManager[None]]
 ) -> None:
     write_text(tmp_path / "home" / "out" / "text.txt", "a")
     made = content_digest(write_manifest(tmp_path / "home" / "out", "a"))
     ref = FolderRef(path=tmp_path / "home" / "out", sha256=made)
-    assert is_whole(ref)
+    assert is_intact(ref)
     (tmp_path / "home").chmod(0)
     try:
         with as_nobody():
-            assert not is_whole(ref)
+            assert not is_intact(ref)
     finally:
         (tmp_path / "home").chmod(0o755)
 
 
-def test_what_a_killed_run_left_of_a_key_is_removed(prefect_server: Path, tmp_path: Path) -> None:
+def test_an_unfinished_key_file_of_a_killed_run_is_removed(prefect_server: Path, tmp_path: Path) -> None:
     from prefect import flow
 
     @flow
