@@ -22,7 +22,7 @@ class CaptionSet:
     """The captions of one source: for each image one hypothesis and all references, in PTB tokens.
 
     Images are sorted by name, so that no score depends on the order of the records. `empty` counts the references
-    without a word, which are left out, together with images that have no other reference. `meteor` is the running
+    that have no word, which are left out, together with images that have no other reference. `meteor` is the running
     METEOR process.
     """
 

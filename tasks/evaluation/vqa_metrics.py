@@ -63,7 +63,7 @@ def accuracy(asked: AnsweredQuestion) -> float:
 
 
 def same_bin(asked: AnsweredQuestion) -> bool:
-    """Whether a count is in the bin of the true one; where the true answer is no number, whether it is right."""
+    """Whether a count is in the bin of the true one; where the true answer is not a number, whether it is right."""
     answer, reference = number_of(asked.answer), number_of(asked.reference)
     if reference is None:
         return asked.right
@@ -71,6 +71,6 @@ def same_bin(asked: AnsweredQuestion) -> bool:
 
 
 def absolute_error(asked: AnsweredQuestion) -> float | None:
-    """How far a count is off; None where the answer or the true answer is no number."""
+    """How far a count is off; None where the answer or the true answer is not a number."""
     answer, reference = number_of(asked.answer), number_of(asked.reference)
     return None if answer is None or reference is None else abs(answer - reference)

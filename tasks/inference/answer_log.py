@@ -75,7 +75,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 
 def rewrite_log(path: Path, answers: Iterable[Answer]) -> None:
-    """Write a finished log anew in the order of the test set, so that its bytes depend on the answers alone."""
+    """Rewrite a finished log in the order of the test set, so that its bytes depend on the answers alone."""
     write_json_lines(path, (_row_of(answer) for answer in answers))
 
 
