@@ -97,7 +97,7 @@ class LocalStore:
             return read_tail(path, size_bytes) if path.is_file() and path.stat().st_size == source.size else None
 
     def versions_below(self, folder: str) -> dict[str, str]:
-        # whether bytes on a disk are still the same can only be told by reading them
+        # only reading the bytes on a disk shows whether they are still the same
         return {}
 
     def drop_unfinished(self, folder: str) -> None:

@@ -117,7 +117,7 @@ class ObjectStore(Protocol):
         ...
 
 
-# Opens the store of a split address with its settings and, if given, credentials; None for an address that is none.
+# Opens the store of a split address with its settings and, if given, credentials; None for an invalid address.
 Opener = Callable[[SplitResult, StoreConfig, Credentials | None], ObjectStore | None]
 
 

@@ -20,7 +20,7 @@ def join(*parts: str) -> str:
 
 
 def read_remote_manifest(store: ObjectStore, folder: str) -> Manifest | None:
-    """The manifest of a folder in the store; None if there is none, which means that the folder does not exist.
+    """The manifest of a folder in the store; None if it is missing, which means that the folder does not exist.
 
     Raises DamagedManifest if it is damaged or names files outside its folder, StoreError if it cannot be read.
     """

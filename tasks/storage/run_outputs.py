@@ -48,7 +48,7 @@ def archive_merged(run: Run, merged: Path, store: ObjectStore) -> Archived:
 
 
 def fetch_checkpoint(run: Run, step: int, store: ObjectStore) -> CheckpointRef:
-    """Download a run's archived checkpoint; the last one if its step was trained again. StoreError if there is none."""
+    """Download a run's archived checkpoint; the last one if its step was trained again. StoreError if it is missing."""
     found = [path for path in checkpoint_paths(store, run.store_name) if path.step == step]
     if not found:
         raise StoreError(

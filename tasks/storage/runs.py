@@ -79,7 +79,7 @@ def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
 
 
 def reopen_run(name: str, workspace: Path) -> Run | None:
-    """A run that was opened before, by its name in the workspace or in the store; None if there is none.
+    """A run that was opened before, by its name in the workspace or in the store; None if it does not exist.
 
     Nothing is written: any number of processes may call it at the same time.
     """

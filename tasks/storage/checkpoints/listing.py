@@ -76,7 +76,7 @@ def _printable(name: str) -> str:
 def pull_checkpoint(store: ObjectStore, out: Path) -> Path:
     """Download the checkpoint at which the store was opened, or a run's newest complete one, as OUT/checkpoint-N.
 
-    Raises StoreError if there is none, if there are several runs, or if a file arrives damaged.
+    Raises StoreError if there is no such checkpoint, if there are several runs, or if a file arrives damaged.
     """
     paths = checkpoint_paths(store)
     if not paths:

@@ -219,7 +219,7 @@ def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Ca
     assert go_all([world, other], [{"weights": TWO_PARTS}] * 2) == [DONE, DONE]
     # the store of both holds those of both
     assert require_nothing_lost(other) == require_nothing_lost(world) == 6
-    count("two runs of one name", 1, 6)
+    count("two runs with the same name", 1, 6)
 
 
 def test_an_upload_continues_after_the_server_was_killed_and_restarted(
