@@ -14,7 +14,7 @@ from tasks.training.job import TrainingJob
 
 Settings = Mapping[str, Mapping[str, Any]]
 # Only the product decides the result; how it is divided among its factors does not.
-SHOWN_AS = {"training.micro_batches_per_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
+SHOWN_AS = {"training.micro_batches_a_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
 
 
 def settings_of(config: ExperimentConfig) -> dict[str, dict[str, Any]]:

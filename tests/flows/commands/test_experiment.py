@@ -102,7 +102,7 @@ def test_an_invalid_workspace_is_reported_before_a_server_starts(
 ) -> None:
     (tmp_path / "file").touch()
     assert rsvlm(command, "demo", "--workspace", tmp_path / "file" / "workspace") == 2
-    told = f"error: {tmp_path / 'file'} is no folder that can be written: choose another --workspace.\n"
+    told = f"error: {tmp_path / 'file'} is not a writable folder: choose another --workspace.\n"
     assert capsys.readouterr().err == told
 
 

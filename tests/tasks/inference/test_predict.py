@@ -9,9 +9,10 @@ import pytest
 
 from tasks.errors import DataError, ModelError, UserError
 from tasks.files import read_json
-from tasks.inference.predict import Listener, ProgressLog, parse_progress, predict
+from tasks.inference.predict import Listener, ProgressLog, predict
 from tasks.inference.request import AnswerStore
 from tasks.manifests import read_manifest
+from tasks.worker_lines import answers_progress
 
 ASKED = ["0:0", "1:0", "1:1", "1:2", "2:0", "3:0", "3:1"]
 
@@ -215,7 +216,7 @@ def test_a_killed_run_repeats_no_answer_and_ends_with_the_same_files(done, reque
     (tmp_path / "request.json").write_text(request.model_dump_json())
     program = (
         "import os, signal, sys\n"
-        "from tasks.inference.predict import Listener, ProgressLog, parse_progress, predict\n"
+        "from tasks.inference.predict import Listener, predict\n"
         "from tasks.inference.request import PredictRequest\n"
         "def die(answered, asked):\n"
         "    if answered >= 4: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -281,7 +282,7 @@ def progress_lines(*calls):
 def test_the_logged_rate_leaves_out_earlier_answers():
     line = progress_lines((0, 50, 100), (10, 70, 100))[-1]
     assert line == "70 of 100 questions answered, 2.0 per second, 15 s left"
-    assert parse_progress(line) == (70, 100) and parse_progress("something else") is None
+    assert answers_progress(line) == (70, 100) and answers_progress("something else") is None
 
 
 def test_progress_is_logged_every_few_seconds_and_at_the_end():

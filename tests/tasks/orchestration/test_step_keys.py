@@ -24,7 +24,7 @@ INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
         *("content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths", "processes"),
-        *("records", "secret_addresses", "store_kinds", "yaml_text"),
+        *("records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
     )
 }
 # the model card shows scores where `rsvlm merge` gets a report, which the step never has
