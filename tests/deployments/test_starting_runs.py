@@ -218,9 +218,9 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     # tall enough for the log: what is not seen is not in the page
     browser.call("Emulation.setDeviceMetricsOverride", width=1300, height=1500, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/runs/flow-run/{experiment.run}")
-    browser.wait_for("document.body && document.body.innerText.includes('What was found before the run')")
+    browser.wait_for("document.body && document.body.innerText.includes('Preflight checks:')")
     browser.run("[...document.querySelectorAll('li')].find(each => each.innerText.trim() === 'Artifacts').click()")
-    for shown in ("What came out of from-afar", "What from-afar found before it began"):
+    for shown in ("Result of from-afar", "Preflight checks of from-afar"):
         browser.wait_for(f"document.body.innerText.includes({shown!r})")
     browser.picture(tmp_path / "page.png")
 
