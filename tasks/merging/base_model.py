@@ -9,14 +9,13 @@ from tasks.files import read_json
 from tasks.merging.original_config import with_defaults
 from tasks.model.checking import require_plain_weights
 from tasks.model.configuration import read_model_config, require_model_config
-from tasks.model.formats import PROJECTOR_PREFIX, canonical_name
+from tasks.model.formats import EMBEDDING, HEAD, PROJECTOR_PREFIX, canonical_name
 from tasks.model.original import BUFFERS, TOWER_PREFIX, find_tower, is_original, twice
 from tasks.model.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
 from tasks.model.weights import find_weights, weight_files
 
 Layout = Literal["transformers", "llava"]
 NEEDED_CONFIG = ("text_config", "vision_config")
-HEAD, EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
 # a published CLIP brings a text tower along
 _TOWER_PARTS = tuple(
     f"{TOWER_PREFIX}{part}" for part in ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")

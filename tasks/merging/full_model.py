@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 
 from tasks.errors import ModelError
-from tasks.merging.base_model import HEAD, BaseModel, read_base
+from tasks.merging.base_model import BaseModel, read_base
 from tasks.merging.companions import companions
 from tasks.merging.gates import require_same_base
 from tasks.merging.merge import AS_BASE, model_files
 from tasks.merging.publishing import Form, NewModel, publish
 from tasks.merging.streaming import code_of, kept
+from tasks.model.formats import HEAD
 from tasks.model.original import BUFFERS, TOWER_PREFIX
 from tasks.model.tensor_files import FLOATS, read_float
 from tasks.paths import ADAPTER_CONFIG

@@ -28,19 +28,23 @@ def require_adapter(folder: Path, projector: Projector = "adapter") -> "Adapter"
 
 def apply_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> Any:
     """Put an adapter on a base model; raises ModelError when it is damaged or does not fit."""
-    return put_on(model, fitting_adapter(model, folder, projector))
+    adapter = require_adapter(folder, projector)
+    require_made_for(adapter, model, projector)
+    return put_on(model, adapter)
 
 
-def fitting_adapter(model: Any, folder: Path, projector: Projector = "adapter") -> "Adapter":
-    """The adapter in a folder; raises ModelError when it is damaged or is not one of this base model."""
+def require_made_for(adapter: "Adapter", model: Any, projector: Projector = "adapter") -> None:
+    """Raise ModelError where an adapter is not one of this base model."""
     from tasks.model.adapter_checks import Base, require_fitting, require_projector
 
-    adapter = require_adapter(folder, projector)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    require_fitting(adapter, Base(Path(model.name_or_path), shapes, tied))
+    require_fitting(adapter, Base(Path(model.name_or_path), shapes, has_tied_head(model)))
     require_projector(adapter, projector, [name for name in shapes if name.startswith(PROJECTOR_PREFIX)])
-    return adapter
+
+
+def has_tied_head(model: Any) -> bool:
+    """Whether a model's head is its embedding: one weight under two names."""
+    return model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def put_on(model: Any, adapter: "Adapter") -> Any:

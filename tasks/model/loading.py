@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
-from tasks.model.adapters import apply_adapter, require_adapter
+from tasks.model.adapters import put_on, require_adapter, require_made_for
 from tasks.model.checking import image_tokens_of, require_loadable
 from tasks.model.configuration import read_config, read_model_config, read_settings, readable, require_model_config
 from tasks.model.formats import Projector
@@ -175,11 +175,12 @@ def load_model(
     model: Path, adapter: Path | None = None, dtype: str = "auto", projector: Projector = "adapter"
 ) -> LoadedModel:
     """Load a model directory, put an adapter on it where given, and move it to the GPU or CPU."""
-    if adapter is not None:
-        require_adapter(adapter, projector)
+    # before the base is loaded, which takes minutes
+    tuned = None if adapter is None else require_adapter(adapter, projector)
     device = choose_device()
     loaded = load_base(model, choose_dtype(dtype, device))
-    if adapter is not None:
-        loaded = apply_adapter(loaded, adapter, projector)
+    if tuned is not None:
+        require_made_for(tuned, loaded, projector)
+        loaded = put_on(loaded, tuned)
     reader = load_reader(model, adapter)
     return LoadedModel(**vars(reader), model=loaded.to(device), device=device)

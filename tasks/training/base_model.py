@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, read_json, write_json
-from tasks.model.configuration import CONFIG, read_config, read_model_config, require_model_config
+from tasks.model.configuration import CONFIG, read_model_config, require_model_config
 from tasks.model.loading import PREPROCESSOR, PROCESSOR, pads
 from tasks.model.original import find_tower, is_original
 from tasks.paths import MANIFEST
@@ -20,9 +20,10 @@ Changes = dict[str, dict[str, Any]]
 
 def model_digest(folder: Path) -> str:
     """One digest for all that decides a model's answers: its directory, and its vision tower's where that is apart."""
-    if not (folder / CONFIG).is_file() or not is_original(read_model_config(folder)):
+    written = read_model_config(folder) if (folder / CONFIG).is_file() else {}
+    if not is_original(written):
         return folder_digest(folder)
-    return digest_of([folder_digest(folder), folder_digest(find_tower(folder, read_config(folder)))])
+    return digest_of([folder_digest(folder), folder_digest(find_tower(folder, written))])
 
 
 def base_folders(models: Path) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError
+from tasks.model.adapters import has_tied_head
 from tasks.model.formats import canonical_name, published_name
 from tasks.model.weights import read_tensors, weight_files
 
@@ -18,7 +19,7 @@ def published_weights(model: Any, state: Mapping[str, Any] | None) -> dict[str, 
 
 def note_ties(model: Any) -> None:
     """Say in both of a model's configurations whether its head is the embedding: each version reads one of them."""
-    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    tied = has_tied_head(model)
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = tied
 
