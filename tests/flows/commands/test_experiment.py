@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import rsvlm
 
 from deployments.configuration import default_name, load_config
-from flows.cli import main
 from tasks.data.sample_scenes import draw_sample
 from tasks.data_settings import SampleConfig
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import require_run_name
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture
