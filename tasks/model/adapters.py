@@ -35,19 +35,23 @@ def apply_adapter(
     model: "PreTrainedModel", folder: Path, projector: Projector = "adapter"
 ) -> "PreTrainedModel | PeftModel":
     """Read an adapter and apply it to a base model; raises ModelError if it is damaged or does not fit."""
-    return put_on(model, fitting_adapter(model, folder, projector))
+    adapter = require_adapter(folder, projector)
+    require_made_for(adapter, model, projector)
+    return put_on(model, adapter)
 
 
-def fitting_adapter(model: "PreTrainedModel", folder: Path, projector: Projector = "adapter") -> "Adapter":
-    """Read an adapter and check it against a base model; raises ModelError if it is damaged or does not fit."""
+def require_made_for(adapter: "Adapter", model: "PreTrainedModel", projector: Projector = "adapter") -> None:
+    """Raise ModelError if an adapter does not fit a base model."""
     from tasks.model.adapter_checks import Base, require_fitting, require_projector
 
-    adapter = require_adapter(folder, projector)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    require_fitting(adapter, Base(Path(model.name_or_path), shapes, tied))
+    require_fitting(adapter, Base(Path(model.name_or_path), shapes, has_tied_head(model)))
     require_projector(adapter, projector, [name for name in shapes if name.startswith(PROJECTOR_PREFIX)])
-    return adapter
+
+
+def has_tied_head(model: "PreTrainedModel") -> bool:
+    """Whether the LM head shares its weight with the token embedding."""
+    return model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def put_on(model: "PreTrainedModel", adapter: "Adapter") -> "PreTrainedModel | PeftModel":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.model.adapters import apply_adapter, require_adapter
+from tasks.model.adapters import put_on, require_adapter, require_made_for
 from tasks.model.llava.base_loading import load_base
 from tasks.model.llava.processor import Processor, load_image_processor, load_processor, pads, tokenizer_of
 from tasks.model.llava.tensor_names import Projector
@@ -59,11 +59,12 @@ def load_model(
     model: Path, adapter: Path | None = None, dtype: str = "auto", projector: Projector = "adapter"
 ) -> LoadedModel:
     """Load a model directory, apply an adapter if given, and move the model to the GPU or CPU."""
-    if adapter is not None:
-        require_adapter(adapter, projector)
+    # before the base is loaded, which takes minutes
+    tuned = None if adapter is None else require_adapter(adapter, projector)
     device = choose_device()
     loaded = load_base(model, choose_dtype(dtype, device))
-    if adapter is not None:
-        loaded = apply_adapter(loaded, adapter, projector)
+    if tuned is not None:
+        require_made_for(tuned, loaded, projector)
+        loaded = put_on(loaded, tuned)
     processor = load_processor(model, adapter)
     return LoadedModel(**vars(processor), model=loaded.to(device), device=device)

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from tasks.model.adapters import fitting_adapter, put_on, replaced_parameters, require_adapter
+from tasks.model.adapters import put_on, replaced_parameters, require_adapter, require_made_for
 from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_processor
 
@@ -66,11 +66,11 @@ def load_served_models(
     """
     if adapter is None:
         return (ServedModel("model", load_model(model, dtype=dtype)),)
-    require_adapter(adapter, projector)
+    lora = require_adapter(adapter, projector)
     device = choose_device()
     processors = [load_processor(model), load_processor(model, adapter)]
     loaded = load_base(model, choose_dtype(dtype, device))
-    lora = fitting_adapter(loaded, adapter, projector)
+    require_made_for(lora, loaded, projector)
     replaced = [
         (parameter, parameter.detach().to(device, copy=True))
         for parameter in replaced_parameters(loaded, lora).values()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json, written_atomically
+from tasks.model.adapters import has_tied_head
 from tasks.model.llava.tensor_names import canonical_name, published_name
 from tasks.model.weights import read_tensors, weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
@@ -74,7 +75,7 @@ def published_weights(
 
 def record_tied_head(model: "PreTrainedModel") -> None:
     """Set in both of a model's configs whether its head is tied to the embedding: each version reads another one."""
-    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    tied = has_tied_head(model)
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = tied
 

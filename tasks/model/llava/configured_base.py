@@ -6,7 +6,7 @@ from typing import Any
 from tasks.errors import ConfigError
 from tasks.files import digest_of, read_json, write_json
 from tasks.manifests import atomic_folder, folder_digest
-from tasks.model.configuration import CONFIG, PREPROCESSOR, PROCESSOR, read_config, read_model_config
+from tasks.model.configuration import CONFIG, PREPROCESSOR, PROCESSOR, read_model_config
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import SELECT_LAYER
 from tasks.model.llava.original_layout import find_tower, is_original
@@ -21,9 +21,10 @@ Changes = dict[str, dict[str, Any]]
 
 def model_digest(folder: Path) -> str:
     """SHA-256 in hex over all files that decide a model's answers: its directory and a separate vision tower's."""
-    if not (folder / CONFIG).is_file() or not is_original(read_model_config(folder)):
+    written = read_model_config(folder) if (folder / CONFIG).is_file() else {}
+    if not is_original(written):
         return folder_digest(folder)
-    return digest_of([folder_digest(folder), folder_digest(find_tower(folder, read_config(folder)))])
+    return digest_of([folder_digest(folder), folder_digest(find_tower(folder, written))])
 
 
 def base_folders(models: Path) -> tuple[Path, ...]:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command_line import rsvlm
 
-from flows.cli import main
+from tasks.files import read_json
 
 SETS = ("data_train.json", "data_val.json", "data_test.json")
 
@@ -24,32 +25,24 @@ def raw(tmp_path) -> Path:
     return path
 
 
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def read(path: Path):
-    return json.loads(path.read_bytes())
-
-
 def test_filter_keeps_the_default_sources_and_prints_dropped_records(raw, tmp_path, capsys):
     assert rsvlm("data", "filter", raw, tmp_path / "kept.json") == 0
-    assert read(tmp_path / "kept.json") == [r for r in read(raw) if not r["id"].startswith("UCM")]
+    assert read_json(tmp_path / "kept.json") == [r for r in read_json(raw) if not r["id"].startswith("UCM")]
     output = capsys.readouterr().out
     assert "NWPU 20, LR 20 (written)" in output and "dropped 20: source UCM not selected" in output
 
 
 def test_filter_keeps_the_chosen_sources(raw, tmp_path):
     assert rsvlm("data", "filter", raw, tmp_path / "kept.json", "--sources", "UCM") == 0
-    manifest = read(tmp_path / "kept.manifest.json")
+    manifest = read_json(tmp_path / "kept.manifest.json")
     assert manifest["kept"] == {"UCM": 20}
     assert manifest["dropped"] == {"source NWPU not selected": 20, "source LR not selected": 20}
 
 
 def test_split_writes_three_sets(raw, tmp_path):
     assert rsvlm("data", "split", raw, tmp_path / "sets") == 0
-    assert [len(read(tmp_path / "sets" / name)) for name in SETS] == [42, 6, 12]
-    assert read(tmp_path / "sets" / "data_test.manifest.json")["kept"] == {"NWPU": 4, "LR": 4, "UCM": 4}
+    assert [len(read_json(tmp_path / "sets" / name)) for name in SETS] == [42, 6, 12]
+    assert read_json(tmp_path / "sets" / "data_test.manifest.json")["kept"] == {"NWPU": 4, "LR": 4, "UCM": 4}
 
 
 def test_split_by_the_reference_protocol_reports_lost_records(raw, tmp_path, capsys):
@@ -60,7 +53,7 @@ def test_split_by_the_reference_protocol_reports_lost_records(raw, tmp_path, cap
 
 def test_reduce_keeps_a_share(raw, tmp_path):
     assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0.3") == 0
-    assert read(tmp_path / "part.manifest.json")["kept"] == {"NWPU": 6, "LR": 6, "UCM": 6}
+    assert read_json(tmp_path / "part.manifest.json")["kept"] == {"NWPU": 6, "LR": 6, "UCM": 6}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +102,7 @@ def test_repeated_command_keeps_its_files_and_says_so(command, tmp_path, capsys)
 def test_files_of_another_input_are_not_overwritten(command, raw, tmp_path, capsys):
     assert rsvlm(*command) == 0
     before = times(tmp_path / "out")
-    raw.write_text(json.dumps(read(raw)[:30]))
+    raw.write_text(json.dumps(read_json(raw)[:30]))
     assert rsvlm(*command) == 2
     assert times(tmp_path / "out") == before
     assert "give another name, or move it away" in capsys.readouterr().err
@@ -126,7 +119,7 @@ def without_turns(records: list[dict]) -> str:
 
 @pytest.mark.parametrize("damage", [damaged, without_turns, lambda records: '{"records": 3}'])
 def test_invalid_input_exits_with_2_and_leaves_nothing(command, raw, tmp_path, capsys, damage):
-    raw.write_text(damage(read(raw)))
+    raw.write_text(damage(read_json(raw)))
     assert rsvlm(*command) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -134,7 +127,7 @@ def test_invalid_input_exits_with_2_and_leaves_nothing(command, raw, tmp_path, c
 
 
 def test_split_names_a_record_without_image(raw, tmp_path, capsys):
-    records = read(raw)
+    records = read_json(raw)
     records[5].pop("image")
     raw.write_text(json.dumps(records))
     assert rsvlm("data", "split", raw, tmp_path / "out") == 2

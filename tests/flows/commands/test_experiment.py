@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.command_line import rsvlm
 
 from deployments.configuration import default_name, load_config
-from flows.cli import main
 from tasks.data.synthetic.dataset import draw_sample
 from tasks.settings import ExperimentConfig, SampleConfig
 from tasks.storage.runs import require_run_name
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -5,19 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from flows.cli import main
+from support.command_line import rsvlm
 
 Records = list[dict[str, Any]]
 QUESTION = ("<image>\nIs there a road?", " ")
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
 
 
 def test_a_caption_and_the_questions_behind_it_are_scored_apart(write: Any, mixed: Any, metrics_of: Any) -> None:

@@ -1,24 +1,16 @@
 """The files of the field themselves, where they are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import rsvlm
 from support.locations import FIELD
 
-from flows.cli import main
+from tasks.files import read_json
 
 Records = list[dict[str, Any]]
 SETS = ("data_train", "data_val", "data_test")
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
 
 
 @pytest.fixture
@@ -31,19 +23,19 @@ def field() -> Path:
 def test_field_flat_names(field: Path, tmp_path: Path) -> None:
     raw = field / "flat_names_train.json"
     assert rsvlm("data", "split", raw, tmp_path / "sets") == 0
-    assert [len(read(tmp_path / "sets" / f"{name}.json")) for name in SETS] == [63, 9, 18]
+    assert [len(read_json(tmp_path / "sets" / f"{name}.json")) for name in SETS] == [63, 9, 18]
     assert rsvlm("data", "reduce", raw, tmp_path / "part.json", "--ratio", "0.1") == 0
-    assert len(read(tmp_path / "part.json")) == 9
+    assert len(read_json(tmp_path / "part.json")) == 9
     out = tmp_path / "report"
     answers = field / "flat_names_answers.json"
     assert rsvlm("evaluate", "--data", raw, "--predictions", answers, "--out", out) == 0
-    found = read(out / "metrics.json")
+    found = read_json(out / "metrics.json")
     assert list(found["captioning"]) == list(found["vqa"]) == ["unnamed"]
 
 
 def test_field_five_records_an_image(field: Path, tmp_path: Path) -> None:
     assert rsvlm("data", "reduce", field / "reduce_five_records.json", tmp_path / "a.json", "--ratio", "0.05") == 0
-    assert read(tmp_path / "a.manifest.json")["kept"] == {"RSICD": 5, "NWPU": 10}
+    assert read_json(tmp_path / "a.manifest.json")["kept"] == {"RSICD": 5, "NWPU": 10}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +49,7 @@ def test_field_five_records_an_image(field: Path, tmp_path: Path) -> None:
 def test_field_answers(field: Path, tmp_path: Path, name: str, vqa: dict[str, float]) -> None:
     files = ("--data", field / f"{name}_test.json", "--predictions", field / f"{name}_answers.json")
     assert rsvlm("evaluate", *files, "--out", tmp_path / "out") == 0
-    found = read(tmp_path / "out" / "metrics.json")
+    found = read_json(tmp_path / "out" / "metrics.json")
     [scores] = found["vqa"].values()
     assert {key: scores[key] for key in vqa} == pytest.approx(vqa)
     if name == "task_tag":
@@ -78,7 +70,7 @@ def test_field_records_that_are_dropped_and_counted(
     field: Path, tmp_path: Path, name: str, reason: str, kept: int
 ) -> None:
     assert rsvlm("data", "filter", field / f"{name}.json", tmp_path / "a.json") == 0
-    manifest = read(tmp_path / "a.manifest.json")
+    manifest = read_json(tmp_path / "a.manifest.json")
     assert manifest["records"] == kept and list(manifest["dropped"].values()) == [1]
     assert next(iter(manifest["dropped"])).startswith(reason)
 

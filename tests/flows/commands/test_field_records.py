@@ -1,25 +1,17 @@
 """Data as people bring it: records that a model of this family cannot take, and JSON Lines."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from support.command_line import rsvlm
 
-from flows.cli import main
+from tasks.files import read_json
 
 Records = list[dict[str, Any]]
 SETS = ("data_train", "data_val", "data_test")
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
 
 
 QUESTION = ("<image>\nIs there a road?", "yes")
@@ -69,7 +61,7 @@ def test_a_record_that_cannot_be_asked_is_dropped_as_the_message_says(
     assert "record 3: it has " in said and "`rsvlm data filter --sources all`" in said
     for number, options in enumerate(([], ["--sources", "all"])):
         assert rsvlm("data", "filter", data, tmp_path / f"{number}.json", *options) == 0
-        assert read(tmp_path / f"{number}.manifest.json")["dropped"] == {reason: 1}
+        assert read_json(tmp_path / f"{number}.manifest.json")["dropped"] == {reason: 1}
         assert predict(tmp_path / f"{number}.json", images, tmp_path / f"out-{number}") == 0
 
 
@@ -95,7 +87,9 @@ def test_where_no_record_can_be_used_all_are_dropped_and_counted(
     row = record(1, "LR/Train/1.tif", QUESTION)
     change(row)
     assert rsvlm("data", "filter", write("raw.json", [row]), tmp_path / "out.json") == 0
-    assert read(tmp_path / "out.json") == [] and read(tmp_path / "out.manifest.json")["dropped"] == {reason: 1}
+    assert read_json(tmp_path / "out.json") == [] and read_json(tmp_path / "out.manifest.json")["dropped"] == {
+        reason: 1
+    }
 
 
 @pytest.mark.parametrize(("policy", "records"), [("drop", 9), ("repair", 10)])
@@ -111,7 +105,7 @@ def test_a_system_turn_is_a_fault_of_its_record(
         "real-cpu", ["data.sources=[LR]", "data.near_duplicates=ignore", f"data.record_faults={policy}"]
     ).data
     prepare_dataset(write("raw.json", rows), images, config, tmp_path / "sets")
-    manifest = read(tmp_path / "sets" / "MANIFEST.json")["details"]
+    manifest = read_json(tmp_path / "sets" / "MANIFEST.json")["details"]
     assert sum(manifest["records"][name] for name in ("train", "val", "test")) == records
     counted = manifest["dropped" if policy == "drop" else "repaired"]
     assert counted == {"turn of a role other than human and gpt": 1}
@@ -150,6 +144,6 @@ def test_json_lines_are_taken_as_the_list_is_by_all_that_reads_records(
         paths = ("--data", data, "--predictions", data, "--train", data, "--images", images)
         assert rsvlm("evaluate", *paths, "--out", out / "report") == 0
         names = ("kept.json", *(f"sets/{name}.json" for name in SETS), "part.json", "said/final.json")
-        metrics = read(out / "report" / "metrics.json")
-        found.append(([read(out / name) for name in names], metrics["vqa"], metrics["protocol"]["test_set"]))
+        metrics = read_json(out / "report" / "metrics.json")
+        found.append(([read_json(out / name) for name in names], metrics["vqa"], metrics["protocol"]["test_set"]))
     assert found[0] == found[1]

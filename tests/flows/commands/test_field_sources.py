@@ -1,23 +1,15 @@
 """Data as people bring it: image names without folders, and sources of few images."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import rsvlm
 
-from flows.cli import main
+from tasks.files import read_json
 
 Records = list[dict[str, Any]]
 SETS = ("data_train", "data_val", "data_test")
-
-
-def rsvlm(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
 
 
 @pytest.mark.parametrize("folder", ["", "./", "images/"])
@@ -25,12 +17,12 @@ def test_names_without_folders_are_one_source_that_is_split_by_image(
     write: Any, tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str], flat_names: Any
 ) -> None:
     assert rsvlm("data", "split", write("raw.json", flat_names(folder)), tmp_path / "sets") == 0
-    sets = [read(tmp_path / "sets" / f"{name}.json") for name in SETS]
+    sets = [read_json(tmp_path / "sets" / f"{name}.json") for name in SETS]
     assert [len(rows) for rows in sets] == [63, 9, 18]
     images = [{row["image"] for row in rows} for rows in sets]
     assert sum(map(len, images)) == len(set.union(*images)) == 30
     source = "images" if folder == "images/" else "unnamed"
-    manifest = read(tmp_path / "sets" / "data_test.manifest.json")
+    manifest = read_json(tmp_path / "sets" / "data_test.manifest.json")
     assert manifest["kept"] == {source: 18}
     assert manifest["tasks"] == {source: {"captioning": 6, "vqa": 12, "guessed": 0}}
     assert f"{source}: 30 caption prompts and 60 questions\n" in capsys.readouterr().out
@@ -41,7 +33,7 @@ def test_names_without_folders_are_reduced_by_image_and_never_to_nothing(
     write: Any, tmp_path: Path, ratio: str, flat_names: Any
 ) -> None:
     assert rsvlm("data", "reduce", write("test.json", flat_names()), tmp_path / "part.json", "--ratio", ratio) == 0
-    rows = read(tmp_path / "part.json")
+    rows = read_json(tmp_path / "part.json")
     assert len(rows) == max(3, 90 * float(ratio)) and len({row["image"] for row in rows}) == len(rows) / 3
 
 
@@ -51,10 +43,10 @@ def test_names_without_folders_are_kept_by_the_name_of_their_source(
     raw = write("raw.json", [*flat_names(images=4), record("x", "UCM/images/1.jpg", ("<image>\nWhat?", "a"))])
     for number, options in enumerate((["--sources", "Geo", "--source", "Geo"], ["--sources", "unnamed"])):
         assert rsvlm("data", "filter", raw, tmp_path / f"{number}.json", *options) == 0
-        assert len(read(tmp_path / f"{number}.json")) == 12
-    assert read(tmp_path / "0.manifest.json")["kept"] == {"Geo": 12}
+        assert len(read_json(tmp_path / f"{number}.json")) == 12
+    assert read_json(tmp_path / "0.manifest.json")["kept"] == {"Geo": 12}
     assert rsvlm("data", "filter", raw, tmp_path / "all.json", "--sources", "all") == 0
-    assert read(tmp_path / "all.manifest.json")["kept"] == {"unnamed": 12, "UCM": 1}
+    assert read_json(tmp_path / "all.manifest.json")["kept"] == {"unnamed": 12, "UCM": 1}
 
 
 def test_names_without_folders_are_evaluated_as_one_source_named_by_option(
@@ -115,7 +107,7 @@ def test_a_source_of_few_images_keeps_one_with_all_its_records(
 ) -> None:
     test = write("test.json", of_few_images(record, images, captions))
     assert rsvlm("data", "reduce", test, tmp_path / "part.json", "--ratio", ratio) == 0
-    kept = read(tmp_path / "part.manifest.json")["kept"]
+    kept = read_json(tmp_path / "part.manifest.json")["kept"]
     assert kept["RSICD"] >= captions and kept["RSICD"] % captions == 0 and kept["NWPU"] % captions == 0
 
 
