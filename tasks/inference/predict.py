@@ -197,7 +197,7 @@ def _finish(job: Job, known: dict[str, Answer], details: dict[str, Any]) -> Mani
     """Write the joined answers, and the manifest last."""
     out, plan = job.request.out, job.plan
     answers = [known[key] for key in plan.keys]
-    joined = join_answers(job.records, plan.dialogues, answers)
+    joined = join_answers(plan.dialogues, answers)
     rewrite_log(job.log_path, answers)
     write_joined(out, joined, job.request.subset_size)
     remove_share_logs(out)
