@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
@@ -73,7 +73,7 @@ class RecordsFile:
         self,
         path: Path,
         inputs: Mapping[str, str],
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, object],
         repaired: Mapping[str, int] | None = None,
         unnamed: str = UNNAMED,
     ):
@@ -86,7 +86,7 @@ class RecordsFile:
         # in the form that JSON returns, to be compared with a written manifest
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
 
-    def up_to_date_manifest(self) -> dict[str, Any] | None:
+    def up_to_date_manifest(self) -> dict[str, object] | None:
         """The manifest, if the file was written from the same inputs and parameters and is unchanged."""
         if not (self.path.is_file() and self.manifest_path.is_file()):
             return None
