@@ -29,7 +29,8 @@ def examples_page(records: Sequence[Record], images: Path, unnamed: str = UNNAME
         f"<h2>{html.escape(name)}</h2><div class=row>{_row(chosen, images)}</div>"
         for name, chosen in by_source(records, unnamed).items()
     ]
-    return page("Examples of the dataset", "".join(parts))
+    # this page must not change: fingerprints of earlier trainings cover all files next to the sets
+    return page("Samples of the dataset", "".join(parts))
 
 
 def page(title: str, body: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from tasks.data.duplicates.perceptual_hash import SIDE, HashPixels, hash_pixels_of
 from tasks.data.fetching.layout import files_of
@@ -63,15 +63,15 @@ class ImageState:
     hash_pixels: HashPixels | None = None
 
 
-class Known(TypedDict):
-    """What is known of a file so far, as arguments of an ImageState."""
+class _Found(TypedDict, total=False):
+    """What is known of an image so far, also where the rest of its file turns out to be damaged."""
 
+    note: str
+    kind: str
+    width: int
+    height: int
     size_bytes: int
-    sha256: NotRequired[str]
-    kind: NotRequired[str]
-    width: NotRequired[int]
-    height: NotRequired[int]
-    note: NotRequired[str]
+    sha256: str
 
 
 def images_digest(images: Path, names: Iterable[str]) -> str:
@@ -123,7 +123,7 @@ def check_image(path: str, with_hash: bool) -> ImageState:
 
 
 def _state_of(path: str, file: BufferedReader, with_hash: bool) -> ImageState:
-    found: Known = {"size_bytes": os.fstat(file.fileno()).st_size}
+    found: _Found = {"size_bytes": os.fstat(file.fileno()).st_size}
     try:
         require_small_file(file, path)
         file.seek(0)
@@ -138,7 +138,7 @@ def _state_of(path: str, file: BufferedReader, with_hash: bool) -> ImageState:
         return ImageState(UNREADABLE, **found)
 
 
-def _decoded(path: str, file: BufferedReader, found: Known, with_hash: bool) -> ImageState:
+def _decoded(path: str, file: BufferedReader, found: _Found, with_hash: bool) -> ImageState:
     pixels = None
     with opened_image(file, path) as image:
         kind = image.format or ""

@@ -1,8 +1,10 @@
 """Check the DeepSpeed configuration of a run: valid, and consistent with the training's settings."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from tasks.errors import UserError
 from tasks.files import read_json
@@ -35,7 +37,7 @@ def deepspeed_findings(training: TrainingConfig, facts: MachineFacts) -> list[Fi
     return [ok("DeepSpeed", text), *([] if training.use_cpu else _compile_findings(facts, training))]
 
 
-def batch_faults(config: dict[str, Any], training: TrainingConfig, file: Path) -> list[Finding]:
+def batch_faults(config: Mapping[str, JsonValue], training: TrainingConfig, file: Path) -> list[Finding]:
     """Batch sizes in the configuration that differ from the settings."""
     samples = training.per_device_train_batch_size
     expected = {
@@ -50,9 +52,10 @@ def batch_faults(config: dict[str, Any], training: TrainingConfig, file: Path) -
     ]
 
 
-def type_faults(config: dict[str, Any], training: TrainingConfig, file: Path) -> list[Finding]:
+def type_faults(config: Mapping[str, JsonValue], training: TrainingConfig, file: Path) -> list[Finding]:
     """A number type in the configuration that differs from the settings."""
-    enabled = config.get("bf16", {}).get("enabled", AUTO)
+    bf16 = config.get("bf16")
+    enabled = bf16.get("enabled", AUTO) if isinstance(bf16, dict) else AUTO
     if enabled in (AUTO, training.bf16):
         return []
     return [

@@ -9,8 +9,10 @@ hold, and DeepSpeed prints messages when imported.
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from tasks.errors import UserError
 from tasks.files import read_json
@@ -60,7 +62,7 @@ def collect_facts(training: TrainingConfig) -> MachineFacts:
         return MachineFacts(fault=error.lines[-1] if error.lines else f"code {error.code}")
 
 
-def _zero_section(training: TrainingConfig) -> dict[str, Any] | None:
+def _zero_section(training: TrainingConfig) -> dict[str, JsonValue] | None:
     """DeepSpeed's ZeRO settings without those that transformers fills in; None if there are none to check."""
     try:
         written = read_json(Path(deepspeed_config(training.deepspeed))) if training.deepspeed else {}
@@ -70,7 +72,7 @@ def _zero_section(training: TrainingConfig) -> dict[str, Any] | None:
     return settings and {name: value for name, value in settings.items() if value != AUTO}
 
 
-def work(config: dict[str, Any]) -> dict[str, Any]:
+def work(config: Mapping[str, Mapping[str, JsonValue] | None]) -> dict[str, JsonValue]:
     """Collect MachineFacts from PyTorch and DeepSpeed."""
     from importlib.util import find_spec
 
@@ -90,7 +92,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def _zero_fault(settings: dict[str, Any]) -> str | None:
+def _zero_fault(settings: Mapping[str, JsonValue]) -> str | None:
     try:
         from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
     except ImportError as error:

@@ -1,8 +1,9 @@
 """Check the base model of a run: available here or on the hub, and usable for training and merging."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tasks.errors import UserError
 from tasks.model.configuration import read_model_config, readable
@@ -97,7 +98,7 @@ def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout)
         return Base(folder, read_shape(require_model_config(folder, tower)), processor)
 
 
-def _read_without_tower(folder: Path, written: dict[str, Any]) -> Base:
+def _read_without_tower(folder: Path, written: Mapping[str, object]) -> Base:
     """Shape and tokenizer of a model whose tower, and with it the image processor, is not on this machine yet."""
     with readable("configuration", folder):
         shape = read_shape(written)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 # transformers' defaults for what config.json omits; that of llava-hf has little more than the vocabulary.
 LLAMA_DEFAULTS = {
@@ -81,19 +80,17 @@ class ModelShape:
         return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
 
 
-def read_shape(config: Mapping[str, Any]) -> ModelShape:
+def read_shape(config: Mapping[str, object]) -> ModelShape:
     """The shape of a model from its config.json, in transformers' layout or the original LLaVA's.
 
     The original layout only names its tower, which is stored elsewhere: it is assumed to be that of LLaVA 1.5.
     """
     if "text_config" in config:
-        text, tower = config["text_config"], config.get("vision_config", {})
-        tower = {**CLIP_DEFAULTS, **tower}
-        tied = bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
+        text = _sizes(config["text_config"], LLAMA_DEFAULTS)
+        tower = _sizes(config.get("vision_config", {}), CLIP_DEFAULTS)
     else:
-        text, tower = config, {**CLIP_LARGE_336, "hidden_size": config.get("mm_hidden_size", 1024)}
-        tied = bool(config.get("tie_word_embeddings", False))
-    text = {**LLAMA_DEFAULTS, **{name: value for name, value in text.items() if value is not None}}
+        text = _sizes(config, LLAMA_DEFAULTS)
+        tower = _sizes({"hidden_size": config.get("mm_hidden_size")}, CLIP_LARGE_336)
     return ModelShape(
         hidden=text["hidden_size"],
         intermediate=text["intermediate_size"],
@@ -101,13 +98,20 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         heads=text["num_attention_heads"],
         key_value_heads=text.get("num_key_value_heads", text["num_attention_heads"]),
         vocabulary=text["vocab_size"],
-        tied=tied,
+        tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings"))),
         tower_hidden=tower["hidden_size"],
         tower_intermediate=tower["intermediate_size"],
         tower_layers=tower["num_hidden_layers"],
         image_tokens=(tower["image_size"] // tower["patch_size"]) ** 2,
         patch_size=tower["patch_size"],
     )
+
+
+def _sizes(part: object, defaults: Mapping[str, int]) -> dict[str, int]:
+    """The whole numbers and switches of a part of config.json by name, and the defaults of those that it omits."""
+    if not isinstance(part, Mapping):
+        raise TypeError(f"{part!r} is not an object")
+    return {**defaults, **{name: value for name, value in part.items() if isinstance(value, int)}}
 
 
 def published_shape(name: str) -> ModelShape | None:

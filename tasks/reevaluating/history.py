@@ -1,9 +1,8 @@
 """Histories of a run's scores in its store: one small object per evaluation, written once and never changed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import count
-from typing import Any
 
 from tasks.errors import StoreError
 from tasks.evaluation.headline import HeadlineChange, HeadlineScore
@@ -68,7 +67,7 @@ def last_evaluation(history: list[Evaluation], model: str) -> Evaluation | None:
     return next((each for each in reversed(history) if each.model == model), None)
 
 
-def verdict_on(changes: Iterable[Mapping[str, Any]]) -> str:
+def verdict_on(changes: Iterable[HeadlineChange]) -> str:
     """worse where any source is worse, else better where any is better, else tie."""
     found = {change["verdict"] for change in changes}
     return next((verdict for verdict in (WORSE, "better") if verdict in found), "tie")

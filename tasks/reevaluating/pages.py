@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from tasks.evaluation.report.charts import HEIGHT, WIDTH, CurvePoint, draw_curve
 from tasks.files import write_json_lines, write_text
@@ -11,6 +10,7 @@ from tasks.reevaluating.history import CHECKPOINT_SCORES, HISTORY, Evaluation
 
 TITLES = {HISTORY: "History of the scores", CHECKPOINT_SCORES: "Scores of the checkpoints"}
 HEADING = 30
+Cell = str | float | None
 STYLE = (
     "svg{background:#fff}text{font:12.5px system-ui,sans-serif;fill:#1d2420}.value{fill:#5d6a63}"
     ".title{font-weight:600;font-size:14px}.model{fill:#1f7a55}.rule{stroke:#dfe4e0}.band{fill:#1f7a55;opacity:.16}"
@@ -24,7 +24,7 @@ def write_scores(folder: Path, name: str, scores: Sequence[Evaluation], picture:
     write_text(folder / f"{name}.svg", picture)
 
 
-def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Cell]]:
     """A row for each evaluation and source, newest first."""
     return [
         {
@@ -56,11 +56,13 @@ def checkpoint_scores(history: Sequence[Evaluation]) -> list[Evaluation]:
     return sorted(last.values(), key=lambda each: (each.step or 0, each.model))
 
 
-def checkpoint_rows(scores: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def checkpoint_rows(scores: Sequence[Evaluation]) -> list[dict[str, Cell]]:
     """A row for each checkpoint, with a column for each source."""
     return [
-        {"checkpoint": _label(each)}
-        | {f"{source} {found['metric']}": round(found["value"], 4) for source, found in each.scores.items()}
+        {
+            "checkpoint": _label(each),
+            **{f"{source} {found['metric']}": round(found["value"], 4) for source, found in each.scores.items()},
+        }
         for each in scores
     ]
 

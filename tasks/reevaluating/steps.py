@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
@@ -31,6 +31,7 @@ from tasks.reevaluating.history import (
 )
 from tasks.reevaluating.pages import (
     TITLES,
+    Cell,
     checkpoint_rows,
     checkpoint_scores,
     draw_checkpoints,
@@ -172,7 +173,7 @@ def show_history(run: Run) -> None:
     _show(run, HISTORY, history, history_rows(history), draw_history(history))
 
 
-def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str, Any]], picture: str) -> None:
+def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str, Cell]], picture: str) -> None:
     write_scores(run.folder.root / name, name, scores, picture)
     address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
     about = f"{TITLES[name]} of {run.store_name}"

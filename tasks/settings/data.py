@@ -7,7 +7,9 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.settings.base import Section
+from tasks.sources import DEFAULT_SOURCES, SOURCES, UNNAMED
 
+OTHER_SOURCES = ", ".join(name for name in SOURCES if name not in DEFAULT_SOURCES)
 Protocol = Literal["grouped", "reference"]
 # a share of 0 would end every run: a set would be empty
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -36,13 +38,13 @@ class DataConfig(Section):
     )
     sample: SampleConfig = Field(SampleConfig(), description="Sample data that is drawn if root is empty.")
     sources: tuple[str, ...] = Field(
-        ("NWPU", "RSICD", "LR", "DOTA"),
+        DEFAULT_SOURCES,
         min_length=1,
-        description="Sources whose records are kept, by their names in tasks/sources.py; UCM, UAV and the name in "
-        "unnamed_source are also known.",
+        description=f"Sources whose records are kept, by their names in tasks/sources.py; {OTHER_SOURCES} and the name "
+        "in unnamed_source are also known.",
     )
     unnamed_source: str = Field(
-        "unnamed",
+        UNNAMED,
         min_length=1,
         description="Source name for images whose paths have no folder, such as P0000_0002.png.",
     )

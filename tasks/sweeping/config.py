@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.settings import Section
 
+# a value of a searched setting
 Choice = bool | int | float | str | None
 Objective = Literal["score", "CIDEr", "accuracy"]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import UserError
 from tasks.evaluation.comparison import compare_several
@@ -11,7 +10,7 @@ from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report_folder import read_metrics
 from tasks.prompt_text import Task
 from tasks.records import Value
-from tasks.sweeping.config import Objective
+from tasks.sweeping.config import Choice, Objective
 
 # the tasks whose headline scores make an objective
 TASKS: dict[str, tuple[Task, ...]] = {
@@ -25,7 +24,7 @@ class ScoredPoint(Value):
     """A point that has a score, and the folder of its report on the validation set."""
 
     run: str
-    settings: dict[str, Any]
+    settings: dict[str, Choice]
     score: float
     report: Path
 
@@ -34,7 +33,7 @@ class LeaderboardRow(Value):
     """One row of the leaderboard; `against_best` has by source the comparison with the best: point - best."""
 
     run: str
-    settings: dict[str, Any]
+    settings: dict[str, Choice]
     score: float
     sources: dict[str, HeadlineScore]
     verdict: str

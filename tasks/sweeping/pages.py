@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from math import log10
-from typing import Any
 
 from tasks.evaluation.headline import HeadlineScore
+from tasks.sweeping.config import Choice
 from tasks.sweeping.leaderboard import BEST, TIE, LeaderboardRow
 from tasks.sweeping.search_space import format_value
 
@@ -69,13 +69,13 @@ def _table(rows: Sequence[LeaderboardRow]) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(text: Any) -> str:
+def _cell(text: str) -> str:
     """A table cell with the interval under its value: on one line, four sources would not fit on the page."""
-    value, _, interval = str(text).partition(" (")
+    value, _, interval = text.partition(" (")
     return f"<td>{escape(value)}{f'<br><small>({escape(interval)}</small>' if interval else ''}</td>"
 
 
-def _cells(row: LeaderboardRow) -> dict[str, Any]:
+def _cells(row: LeaderboardRow) -> dict[str, str]:
     return {
         "run": row.run,
         **{path.split(".")[-1]: format_value(value) for path, value in row.settings.items()},
@@ -90,7 +90,7 @@ def _with_interval(found: HeadlineScore) -> str:
     return f"{found['value']:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
-def table_rows(rows: Sequence[LeaderboardRow]) -> list[dict[str, Any]]:
+def table_rows(rows: Sequence[LeaderboardRow]) -> list[dict[str, str]]:
     """The leaderboard as rows of a table artifact."""
     return [_cells(row) for row in rows]
 
@@ -98,21 +98,22 @@ def table_rows(rows: Sequence[LeaderboardRow]) -> list[dict[str, Any]]:
 class Axis:
     """The axis of one setting: linear or logarithmic for numbers, the order of first occurrence for other values."""
 
-    def __init__(self, name: str, values: Sequence[Any]) -> None:
+    def __init__(self, name: str, values: Sequence[Choice]) -> None:
         self.name = name
-        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        self._log = numbers and min(values) > 0 and max(values) / min(values) >= LINEAR_SPAN
-        self._order = None if numbers else list(dict.fromkeys(map(str, values)))
-        known = sorted(set(values)) if numbers else self._order or []
+        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        self._order = None if len(numbers) == len(values) else list(dict.fromkeys(map(str, values)))
+        self._log = self._order is None and min(numbers) > 0 and max(numbers) / min(numbers) >= LINEAR_SPAN
+        known: Sequence[float | str] = sorted(set(numbers)) if self._order is None else self._order
         self.ticks = known if len(known) <= MOST_TICKS else [known[0], known[len(known) // 2], known[-1]]
         self._low, self._high = (self._position(known[0]), self._position(known[-1])) if known else (0.0, 0.0)
 
-    def _position(self, value: Any) -> float:
+    def _position(self, value: Choice) -> float:
         if self._order is not None:
             return float(self._order.index(str(value)))
+        assert isinstance(value, int | float)
         return log10(value) if self._log else float(value)
 
-    def y(self, value: Any) -> float:
+    def y(self, value: Choice) -> float:
         """The position of a value, in pixels from the top."""
         span = self._high - self._low
         share = (self._position(value) - self._low) / span if span else 0.5

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 from uuid import uuid4
 
 import yaml
@@ -63,7 +62,7 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
     write_text(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _identity(plain: Mapping[str, Any]) -> str:
+def _identity(plain: Mapping[str, object]) -> str:
     config = plain.get("config")
     if isinstance(config, dict):
         config = {name: value for name, value in config.items() if name not in ("archive", "store")}

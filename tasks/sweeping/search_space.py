@@ -7,11 +7,12 @@ from itertools import product
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.settings import ExperimentConfig
-from tasks.sweeping.config import Range, SweepConfig
+from tasks.sweeping.config import Choice, Range, SweepConfig
 
 # Only points that answer the same validation set in the same way can be compared.
 SEARCHABLE = ("training", "model", "merging")
@@ -28,7 +29,7 @@ def require_searchable(config: ExperimentConfig, sweep: SweepConfig) -> None:
         raise ConfigError("pruning needs the validation loss: set training.eval_strategy to steps or epoch.")
 
 
-def _require_valid(path: str, value: Any) -> None:
+def _require_valid(path: str, value: Choice) -> None:
     """Raise ConfigError for a value that its field rejects; conflicts with other settings are found at the point."""
     field = _field_of(path)
     kind: Any = Annotated[field.annotation, field]
@@ -38,7 +39,7 @@ def _require_valid(path: str, value: Any) -> None:
         raise ConfigError(f"search: {path}: {error.errors()[0]['msg']}; got {value!r}.") from None
 
 
-def at_point(config: ExperimentConfig, values: Mapping[str, Any]) -> ExperimentConfig:
+def at_point(config: ExperimentConfig, values: Mapping[str, Choice]) -> ExperimentConfig:
     """The experiment with the values of a point; raises ConfigError where they conflict."""
     plain = config.as_plain()
     for path, value in values.items():
@@ -57,12 +58,12 @@ def run_name(sweep: str, config: ExperimentConfig) -> str:
     return f"{sweep}-{digest_of({name: plain[name] for name in plain if name not in ('archive', 'store')})[:8]}"
 
 
-def describe_point(values: Mapping[str, Any]) -> str:
+def describe_point(values: Mapping[str, Choice]) -> str:
     """The values of a point on one line."""
     return ", ".join(f"{path.split('.')[-1]} {format_value(value)}" for path, value in values.items())
 
 
-def format_value(value: Any) -> str:
+def format_value(value: Choice) -> str:
     """A value for tables and logs; floats with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -74,7 +75,7 @@ def is_integer(path: str) -> bool:
     return int in kinds and float not in kinds
 
 
-def grid_of(sweep: SweepConfig) -> list[dict[str, Any]]:
+def grid_of(sweep: SweepConfig) -> list[dict[str, Choice]]:
     """All points of a grid, shuffled with the seed so that its first points are spread over it."""
     values = [_grid_values(path, found) for path, found in sweep.search.items()]
     points = [dict(zip(sweep.search, chosen, strict=True)) for chosen in product(*values)]
@@ -82,7 +83,7 @@ def grid_of(sweep: SweepConfig) -> list[dict[str, Any]]:
     return points
 
 
-def _grid_values(path: str, values: Any) -> list[Any]:
+def _grid_values(path: str, values: tuple[Choice, ...] | Range) -> list[Choice]:
     if not isinstance(values, Range):
         return list(values)
     shares = [number / (values.steps - 1) for number in range(values.steps)] if values.steps else []
@@ -95,18 +96,18 @@ def _grid_values(path: str, values: Any) -> list[Any]:
     return list(dict.fromkeys(_as_field(path, value) for value in inside))
 
 
-def _as_field(path: str, value: Any) -> Any:
+def _as_field(path: str, value: Choice) -> Choice:
     return round(value) if is_integer(path) and isinstance(value, float) else value
 
 
-def _field_of(path: str) -> Any:
+def _field_of(path: str) -> FieldInfo:
     section, _, name = path.partition(".")
     if section not in SEARCHABLE:
         raise ConfigError(
             f"search: {path} cannot be searched: only settings of {', '.join(SEARCHABLE)} can, as training.lora_r, "
             "since all points must answer the same questions in the same way."
         )
-    fields: Any = _model_of(section).model_fields
+    fields = _model_of(section).model_fields
     if name not in fields:
         close = difflib.get_close_matches(name, fields, n=1)
         hint = f"did you mean {section}.{close[0]}?" if close else f"{section} has {', '.join(fields)}."
@@ -115,6 +116,6 @@ def _field_of(path: str) -> Any:
 
 
 def _model_of(section: str) -> type[BaseModel]:
-    found: Any = ExperimentConfig.model_fields[section].annotation
-    model: type[BaseModel] = found
-    return model
+    found = ExperimentConfig.model_fields[section].annotation
+    assert isinstance(found, type) and issubclass(found, BaseModel)
+    return found

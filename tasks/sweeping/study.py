@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, UserError
 from tasks.json_text import parse_json
-from tasks.sweeping.config import Range, SweepConfig
+from tasks.sweeping.config import Choice, Range, SweepConfig
 from tasks.sweeping.search_space import grid_of, is_integer
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Points:
             self.study.enqueue_trial(self._grid[number])
         return self.study.ask()
 
-    def values_of(self, trial: "Trial") -> dict[str, Any]:
+    def values_of(self, trial: "Trial") -> dict[str, Choice]:
         """The values of a point by dotted path, sampled if they have not been."""
         return {path: _suggested(trial, path, values) for path, values in self._sweep.search.items()}
 
@@ -98,7 +99,7 @@ class Points:
         return TPESampler(seed=seed) if self._sweep.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _suggested(trial: "Trial", path: str, values: Any) -> Any:
+def _suggested(trial: "Trial", path: str, values: tuple[Choice, ...] | Range) -> Choice:
     if not isinstance(values, Range):
         return trial.suggest_categorical(path, values)
     if is_integer(path):
@@ -126,7 +127,7 @@ def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
         yield Points(study, sweep)
 
 
-def _optuna() -> Any:
+def _optuna() -> ModuleType:
     try:
         import optuna
     except ImportError:

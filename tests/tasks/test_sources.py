@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from support.command_line import rsvlm
 from support.locations import REAL
 
 from deployments.configuration import load_config
 from tasks.data.preparing import prepare_dataset
 from tasks.errors import ConfigError
+from tasks.evaluation.controls.caption_controls import class_of
 from tasks.settings import DataConfig
 from tasks.sources import DEFAULT_SOURCES, SOURCES, source_of
 from tasks.turn_tasks import turn_tasks
@@ -63,23 +65,53 @@ def test_first_prompt_decides_the_task_of_a_mixed_source(prompt, task):
     assert task_of(record("elsewhere/1.jpg", prompt)) == task
 
 
-def test_new_source_needs_one_registry_entry(tmp_path, monkeypatch):
-    """All code that works on records takes folder, task and question types from the entry."""
-    floods = re.compile("flooded")
-    entry = replace(SOURCES["LR"], name="FLOOD", folder="FLOOD/images", questions=(("presence", floods),))
+@pytest.fixture
+def flood(tmp_path, monkeypatch):
+    """A source from outside the package: one entry. A file has ten records of it and one of LR."""
+    patterns = (("presence", re.compile("flooded")),)
+    entry = replace(SOURCES["LR"], name="FLOOD", folder="FLOOD/images", questions=patterns)
     monkeypatch.setitem(SOURCES, "FLOOD", entry)
-    name = "FLOOD/images/1.tif"
     turns = [{"from": "human", "value": "<image>\nWhat is flooded?"}, {"from": "gpt", "value": "the road"}]
-    rows = [{"id": str(n), "image": name.replace("1", str(n)), "conversations": turns} for n in range(10)]
+    images = [*(f"FLOOD/images/{n}.tif" for n in range(10)), "LR/Train/10.tif"]
+    for n, image in enumerate(images):
+        path = tmp_path / "imagenes" / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (n * 20, 0, 0)).save(path)
+    rows = [{"id": str(n), "image": image, "conversations": turns} for n, image in enumerate(images)]
     (tmp_path / "raw.json").write_text(json.dumps(rows))
-    for row in rows:
-        (tmp_path / "imagenes" / row["image"]).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 20), (int(row["id"]) * 20, 0, 0)).save(tmp_path / "imagenes" / row["image"])
+    (tmp_path / "other.json").write_text(json.dumps(rows[-1:]))
+
+
+def test_commands_select_split_and_report_a_source_from_outside(flood, tmp_path, capsys):
+    kept, sets, report = tmp_path / "kept.json", tmp_path / "split", tmp_path / "report"
+    assert rsvlm("data", "filter", tmp_path / "raw.json", kept, "--sources", "FLOOD") == 0
+    assert "FLOOD 10 (written)" in (said := capsys.readouterr().out) and "dropped 1: source LR not selected" in said
+    assert rsvlm("data", "split", kept, sets) == 0
+    assert [len(json.loads((sets / f"data_{name}.json").read_text())) for name in ("train", "val", "test")] == [7, 1, 2]
+    test = sets / "data_test.json"
+    assert rsvlm("evaluate", "--data", test, "--predictions", test, "--out", report) == 0
+    scores = json.loads((report / "metrics.json").read_text())["vqa"]["FLOOD"]
+    assert (scores["accuracy"], scores["by_type"]["presence"]["questions"]) == (1, 2)
+    assert "<h3>FLOOD " in (report / "report.html").read_text()
+
+
+def test_filter_takes_a_source_without_records_only_if_it_is_registered(flood, tmp_path):
+    other = tmp_path / "other.json"
+    assert rsvlm("data", "filter", other, tmp_path / "kept.json", "--sources", "LR,FLOOD") == 0
+    assert rsvlm("data", "filter", other, tmp_path / "none.json", "--sources", "LR,FLOODS") == 2
+
+
+def test_settings_and_the_sets_of_a_run_take_a_source_from_outside(flood, tmp_path):
     config = load_config("real-cpu", ["data.sources=[FLOOD]", "data.near_duplicates=ignore"]).data
     out = tmp_path / "sets"
     assert prepare_dataset(tmp_path / "raw.json", tmp_path / "imagenes", config, out).records["train"] == 7
     numbers = json.loads((out / "statistics.json").read_text())["train"]["FLOOD"]
     assert numbers["questions"]["by_type"] == {"presence": 7}
+
+
+def test_the_class_of_an_image_is_its_folder_in_the_folder_of_a_source_from_outside(flood):
+    assert class_of("FLOOD/images/harbor/12.tif") == "harbor"
+    assert class_of("ELSEWHERE/images/harbor/12.tif") is None
 
 
 @pytest.mark.parametrize("setting", ["data.sources=[NWPUX]", "data.sources=[LR,nwpu]"])

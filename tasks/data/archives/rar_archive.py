@@ -3,10 +3,14 @@
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tasks.data.archives.entries import Entry, EntryChecker, Kind, NewFile
 from tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from unrar.cffi.unrarlib import RarArchive, RarHeader
 
 SPLIT_FLAGS, ENCRYPTED_FLAG, FOLDER_FLAG = 0x03, 0x04, 0x20
 END_OF_ARCHIVE = 10
@@ -39,7 +43,7 @@ def unpack_rar(archive: Path, folder: Path, checker: EntryChecker) -> None:
                 _write(header, path, entry.size_bytes)
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         from unrar.cffi import unrarlib
     except ImportError:
@@ -50,14 +54,14 @@ def _library() -> Any:
     return unrarlib
 
 
-def _opened(unrar: Any, archive: Path, checker: EntryChecker) -> Any:
+def _opened(unrar: ModuleType, archive: Path, checker: EntryChecker) -> "RarArchive":
     try:
         return unrar.RarArchive.open_for_processing(archive)
     except unrar.BadRarPassword:
         checker.refuse("is encrypted", "give an archive without a password")
 
 
-def _headers(unrar: Any, file: Any) -> Iterator[Any]:
+def _headers(unrar: ModuleType, file: "RarArchive") -> "Iterator[RarHeader]":
     # the package's iterator mistakes damage for the end
     while True:
         data = unrar.RARHeaderDataEx()
@@ -69,7 +73,7 @@ def _headers(unrar: Any, file: Any) -> Iterator[Any]:
         yield unrar.RarHeader(file, data)
 
 
-def _check(header: Any, checker: EntryChecker) -> None:
+def _check(header: "RarHeader", checker: EntryChecker) -> None:
     if header.Flags & SPLIT_FLAGS:
         checker.refuse("is one of several volumes", "repack them as one archive")
     if header.headerDataEx.DictSize > LARGEST_DICTIONARY_KB:
@@ -77,12 +81,12 @@ def _check(header: Any, checker: EntryChecker) -> None:
     checker.check(_entry_of(header))
 
 
-def _entry_of(header: Any) -> Entry:
+def _entry_of(header: "RarHeader") -> Entry:
     size = header.UnpSize + (header.headerDataEx.UnpSizeHigh << 32)
     return Entry(header.FileNameW, size, _kind_of(header), bool(header.Flags & ENCRYPTED_FLAG))
 
 
-def _kind_of(header: Any) -> Kind:
+def _kind_of(header: "RarHeader") -> Kind:
     mode = header.headerDataEx.FileAttr if header.HostOS == UNIX else 0
     if header.headerDataEx.RedirType or stat.S_ISLNK(mode):
         return "link"
@@ -91,7 +95,7 @@ def _kind_of(header: Any) -> Kind:
     return "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "device"
 
 
-def _write(header: Any, path: Path, size_bytes: int) -> None:
+def _write(header: "RarHeader", path: Path, size_bytes: int) -> None:
     errors: list[Exception] = []
     with NewFile(str(path), size_bytes) as file:
 

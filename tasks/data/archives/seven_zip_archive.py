@@ -1,7 +1,7 @@
 """7z archives, by py7zr, whose threads unpack one block each."""
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
@@ -70,7 +70,7 @@ def unpack_seven_zip(archive: Path, folder: Path, checker: EntryChecker) -> None
 
 
 def _size_of(member: "ArchiveFile") -> int:
-    size: Any = member.uncompressed
+    size = member.uncompressed
     return sum(size) if isinstance(size, list) else int(size)
 
 

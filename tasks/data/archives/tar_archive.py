@@ -2,11 +2,12 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn, cast
 
 from tasks.data.archives.entries import CHUNK_BYTES, Entry, EntryChecker, Kind, write_stream
 from tasks.files import link_or_copy
@@ -54,17 +55,17 @@ def _refuse_sparse() -> NoReturn:
     raise tarfile.ReadError("a sparse file, which is not supported")
 
 
-class XzReader:
+class XzReader(io.RawIOBase):
     """An xz file, read with bounded memory, which lzma.open has no option for."""
 
-    def __init__(self, path: Path):
-        self._file = path.open("rb")
+    def __init__(self, file: IO[bytes]):
+        self._file = file
         self._decoder = self._new_decoder()
 
     def _new_decoder(self) -> lzma.LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """Read at most `size` bytes; empty at the end of the last stream."""
         while True:
             data = self._decoder.unused_data if self._decoder.eof else b""
@@ -79,11 +80,9 @@ class XzReader:
             if found := self._decoder.decompress(data, size):
                 return found
 
-    def __enter__(self) -> "XzReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._file.close()
+        super().close()
 
 
 def open_zstd(path: Path) -> IO[bytes]:
@@ -95,11 +94,12 @@ def open_zstd(path: Path) -> IO[bytes]:
     return cast(IO[bytes], zstd.open(path, "rb"))
 
 
-OPENERS: dict[str, Callable[[Path], Any]] = {
+Stream = IO[bytes] | io.BufferedIOBase | XzReader
+OPENERS: dict[str, Callable[[Path], Stream]] = {
     "tar": lambda path: path.open("rb"),
     "gzip": gzip.open,
     "bzip2": bz2.open,
-    "xz": XzReader,
+    "xz": lambda path: XzReader(path.open("rb")),
     "zstd": open_zstd,
 }
 
@@ -159,7 +159,7 @@ def _kind_of(member: tarfile.TarInfo) -> Kind:
     return "file" if member.isreg() else "device"
 
 
-def _require_end(stream: Any, checker: EntryChecker) -> None:
+def _require_end(stream: Stream, checker: EntryChecker) -> None:
     """Read to the end of the file: a compressed stream is verified only there."""
     tail = 0
     while chunk := stream.read(CHUNK_BYTES):

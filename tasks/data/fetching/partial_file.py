@@ -6,11 +6,11 @@ The final name exists only for a complete file. The part is locked, so that one 
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tasks.data.archives.entries import free_bytes
 from tasks.errors import DataError
@@ -78,7 +78,7 @@ class PartialFile:
         self._state.unlink(missing_ok=True)
         self._file.truncate(0)
 
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, record: Mapping[str, object]) -> None:
         """Rename the complete file to its final name, and write its record next to it."""
         sync(self.path)
         write_json(record_path(self.target), record)

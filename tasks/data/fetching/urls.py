@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tasks.data.fetching.http_file import HttpFetcher, Link, ProgressCallback, matches_checksum
@@ -14,6 +14,9 @@ from tasks.data.fetching.partial_file import require_space
 from tasks.errors import ConfigError, DataError, FetchError
 from tasks.processes import ProcessFailed, run_streamed
 from tasks.secret_addresses import resolved, scrubbed, without_secrets
+
+if TYPE_CHECKING:
+    from huggingface_hub.utils import tqdm
 
 DRIVE, MEGA, ONEDRIVE = ("drive.google.com",), ("mega.nz", "mega.co.nz"), ("onedrive.live.com",)
 # as in pip: https://host/file.zip#sha256=...
@@ -173,14 +176,11 @@ def fetch_hub_file(link: Link, folder: Path, on_progress: ProgressCallback) -> P
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     kind = {"datasets": "dataset", "spaces": "space"}.get(found["kind"])
-    location: dict[str, Any] = {"repo_type": kind, "revision": found["revision"]}
+    repo, file, revision = found["repo"], found["file"], found["revision"]
+    bar = _callback_bar(on_progress)
     try:
-        path = Path(
-            hf_hub_download(
-                found["repo"], found["file"], local_dir=folder, tqdm_class=_callback_bar(on_progress), **location
-            )
-        )
-        etag = get_hf_file_metadata(hf_hub_url(found["repo"], found["file"], **location)).etag or ""
+        path = Path(hf_hub_download(repo, file, repo_type=kind, revision=revision, local_dir=folder, tqdm_class=bar))
+        etag = get_hf_file_metadata(hf_hub_url(repo, file, repo_type=kind, revision=revision)).etag or ""
     except Exception as error:
         # the hub's client raises its own errors, those of httpx, and OSError
         reason = " ".join(scrubbed(str(error)).split())[:200]
@@ -191,12 +191,12 @@ def fetch_hub_file(link: Link, folder: Path, on_progress: ProgressCallback) -> P
     return path
 
 
-def _callback_bar(on_progress: ProgressCallback) -> Any:
+def _callback_bar(on_progress: ProgressCallback) -> "type[tqdm]":
     """A tqdm class for the hub's client that reports progress to a callback and shows nothing."""
     from huggingface_hub.utils import tqdm
 
     class CallbackBar(tqdm):
-        def __init__(self, *arguments: Any, **options: Any):
+        def __init__(self, *arguments: object, **options: object):
             super().__init__(*arguments, **{**options, "disable": True})
 
         def update(self, n: float | None = 1) -> bool | None:

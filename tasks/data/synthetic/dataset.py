@@ -9,9 +9,9 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
+from pydantic import JsonValue
 
 from tasks.data.synthetic.captions import PROMPTS, nwpu_captions, rsicd_captions
 from tasks.data.synthetic.drawing import paint
@@ -61,7 +61,7 @@ def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
     The scenes have a separate random stream and never coincide with those of a sample. A complete folder of the same
     lessons is kept; raises OccupiedError where `root` holds other content.
     """
-    settings = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
+    settings: dict[str, JsonValue] = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
     _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
 
 
@@ -136,7 +136,7 @@ def _image_path(source: str, land_use: str, index: int) -> str:
     }[source]
 
 
-def _draw_folder(root: Path, settings: dict[str, Any], drawn: Iterator[Drawn], image_size: int) -> None:
+def _draw_folder(root: Path, settings: dict[str, JsonValue], drawn: Iterator[Drawn], image_size: int) -> None:
     fingerprint = digest_of({"version": VERSION, **settings})
     if verified_manifest(root, fingerprint):
         return
