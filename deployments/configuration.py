@@ -4,9 +4,9 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of
@@ -35,12 +35,12 @@ def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> Experimen
     return _validated(values)
 
 
-def data_config(**values: Any) -> DataConfig:
+def data_config(**values: object) -> DataConfig:
     """A data section from some of its values; raises ConfigError for a wrong one."""
     return _validated({"data": values}).data
 
 
-def _validated(values: Mapping[str, Any]) -> ExperimentConfig:
+def _validated(values: Mapping[str, object]) -> ExperimentConfig:
     try:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
@@ -56,7 +56,7 @@ def default_name(preset_or_yaml: str, config: ExperimentConfig) -> str:
     )
 
 
-def name_after(origin: str, given: Any, offered: Any) -> str:
+def name_after(origin: str, given: object, offered: object) -> str:
     """A name derived from `origin`, with a digest of the settings `given` appended if they differ from `offered`."""
     # a file name may contain characters that a run's name may not
     stem = NOT_IN_NAMES.sub("-", origin)[:80].strip("-._") or "experiment"
@@ -75,7 +75,7 @@ def _find(preset_or_yaml: str) -> Path:
     )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, object]:
     """The values of a YAML file of sections; raises ConfigError."""
     values = read_yaml_file(path) or {}
     if not isinstance(values, dict):
@@ -83,7 +83,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply(values: dict[str, object], override: str) -> None:
     key, sign, text = override.partition("=")
     # accept "a.b = 1"; YAML ignores the space before the value
     key = key.strip()
@@ -110,7 +110,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = list(_fields(_model_at(first["loc"][:-1])))
+        known = list(_model_at(first["loc"][:-1]).model_fields)
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}."
         return f"{path} is not a setting: {hint}"
@@ -120,19 +120,21 @@ def _explain(error: ValidationError) -> str:
         return f"{path}: {message}." if path else f"{message}."
     if first["type"] == "string_pattern_mismatch":
         # the description, not the pattern
-        field = _fields(_model_at(first["loc"][:-1]))[str(first["loc"][-1])]
+        field = _model_at(first["loc"][:-1]).model_fields[str(first["loc"][-1])]
         return f"{path}: got {without_secrets(first['input'])!r}, which does not match: {field.description}"
     wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
     return f"{path}: {wanted}; got {scrubbed(repr(first['input']))}."
 
 
-def _model_at(location: Iterable[Any]) -> type[BaseModel]:
+def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = ExperimentConfig
     for part in location:
-        field: Any = _fields(model)[str(part)]
-        model = field.annotation
+        model = model_of(model.model_fields[str(part)])
     return model
 
 
-def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
-    return model.model_fields
+def model_of(field: FieldInfo) -> type[BaseModel]:
+    """The model of a field that is a section."""
+    model = field.annotation
+    assert isinstance(model, type) and issubclass(model, BaseModel)
+    return model

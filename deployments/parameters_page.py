@@ -6,10 +6,11 @@ python -m deployments.parameters_page
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
+from deployments.configuration import model_of
 from tasks.files import write_text
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.config import Range, SweepConfig
@@ -29,10 +30,21 @@ TABLE = "\n| setting | values | default | description |\n|---|---|---|---|\n"
 KINDS = {"boolean": "true, false", "integer": "whole number", "number": "number", "string": "text", "null": "null"}
 
 
+class Schema(TypedDict, total=False):
+    """What the page shows of a setting's JSON schema."""
+
+    type: str
+    const: JsonValue
+    enum: list[JsonValue]
+    anyOf: list["Schema"]
+    items: "Schema"
+    additionalProperties: "Schema"
+
+
 def render_page() -> str:
     """The page: one table per section of an experiment, and the tables of sweeps."""
     sections = "".join(
-        f"\n## {name}\n\n{field.description}\n{TABLE}{_table(_model(field.annotation), f'{name}.')}"
+        f"\n## {name}\n\n{field.description}\n{TABLE}{_table(model_of(field), f'{name}.')}"
         for name, field in ExperimentConfig.model_fields.items()
     )
     sweeps = f"\n## Sweeps\n\nSee [sweeps.md](sweeps.md) for an example file.\n{TABLE}{_table(SweepConfig, '')}"
@@ -52,30 +64,24 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
             yield from _rows(inner, f"{prefix}{name}.")
             continue
         default = "required" if name in schema.get("required", ()) else f"`{json.dumps(field['default'])}`"
-        yield f"`{prefix}{name}`", _values(field, schema), default, field["description"].replace("|", "\\|")
+        yield f"`{prefix}{name}`", _values(field), default, field["description"].replace("|", "\\|")
 
 
-def _values(field: dict[str, Any], schema: dict[str, Any]) -> str:
+def _values(field: Schema) -> str:
     """The values of a field in words: its choices or its types."""
-    found = field.get("anyOf", [field])
-    return " or ".join(dict.fromkeys(_kind(kind, schema) for kind in found))
+    return " or ".join(dict.fromkeys(map(_kind, field.get("anyOf", [field]))))
 
 
-def _kind(kind: dict[str, Any], schema: dict[str, Any]) -> str:
+def _kind(kind: Schema) -> str:
     if "$ref" in kind:
         return "range"
     if "const" in kind or "enum" in kind:
         return ", ".join(f"`{json.dumps(each).strip(chr(34))}`" for each in kind.get("enum", [kind.get("const")]))
     if kind["type"] == "array":
-        return "list of values" if "anyOf" in kind["items"] else f"list of {_kind(kind['items'], schema)}"
+        return "list of values" if "anyOf" in kind["items"] else f"list of {_kind(kind['items'])}"
     if kind["type"] == "object":
-        return f"{_values(kind['additionalProperties'], schema)}, by name"
+        return f"{_values(kind['additionalProperties'])}, by name"
     return KINDS[kind["type"]]
-
-
-def _model(annotation: Any) -> type[BaseModel]:
-    assert issubclass(annotation, BaseModel)
-    return annotation
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The work pools of rsvlm: created once; later changes by users are kept."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
 from tasks.errors import ConfigError
@@ -17,9 +19,9 @@ TEMPLATES = Path(__file__).with_name("work_pools")
 HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
-def template_of(pool_type: str) -> dict[str, Any]:
+def template_of(pool_type: str) -> dict[str, object]:
     """The base job template of a pool of this type."""
-    template: dict[str, Any] = read_json(TEMPLATES / f"{pool_type}.json")
+    template: dict[str, object] = read_json(TEMPLATES / f"{pool_type}.json")
     return template
 
 
@@ -71,7 +73,7 @@ def _limit(slots: int | None) -> str:
     return "1 run at a time" if slots == 1 else f"{slots} runs at a time"
 
 
-def release_lost_slots(client: SyncPrefectClient, deployments: list[Any]) -> list[str]:
+def release_lost_slots(client: SyncPrefectClient, deployments: Iterable[DeploymentResponse]) -> list[str]:
     """Release slots of deployments' limits that no run holds; returns one line per deployment.
 
     A server that keeps its leases in memory loses them on a restart, and never releases the slots.
@@ -88,12 +90,6 @@ def release_lost_slots(client: SyncPrefectClient, deployments: list[Any]) -> lis
             )
         )
         if len(held) < limit.active_slots:
-            client.update_global_concurrency_limit(limit.name, _slots(len(held)))
+            client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=len(held)))
             freed.append(f"released {limit.active_slots - len(held)} lost slots of {deployment.name}")
     return freed
-
-
-def _slots(number: int) -> Any:
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-
-    return GlobalConcurrencyLimitUpdate(active_slots=number)

@@ -8,14 +8,13 @@ parameters: {config: "{{ preset.config }}", workspace: "{{ preset.workspace }}"}
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from deployments.configuration import load_config
 
 WORKSPACE_VARIABLE = "RSVLM_WORKSPACE"
 
 
-def read_preset(preset: str) -> dict[str, Any]:
+def read_preset(preset: str) -> dict[str, object]:
     """The values of a preset for the run form, the workspace and rsvlm's version.
 
     A relative data folder becomes absolute, since workers start runs in temporary folders.

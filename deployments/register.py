@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 from urllib.parse import urlsplit
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from deployments.automations import OURS, automations, save
 from deployments.pools import PoolType, ensure_pool, ensure_queue, release_lost_slots
@@ -22,6 +22,38 @@ from tasks.processes import child_environment
 PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
 TAG, GPU = "rsvlm", "gpu"
 RESULTS_BLOCK, RESULTS_FOLDER = "rsvlm-results", "prefect-results"
+
+
+class JobVariables(TypedDict, total=False):
+    """How a work pool starts the runs of a deployment."""
+
+    stream_output: bool
+    env: dict[str, str]
+
+
+class Pool(TypedDict):
+    """The work pool of a deployment."""
+
+    name: str
+    work_queue_name: NotRequired[str]
+    job_variables: NotRequired[JobVariables]
+
+
+class Deployment(TypedDict):
+    """What `rsvlm deploy` reads or changes of a deployment."""
+
+    name: str
+    entrypoint: str
+    work_pool: Pool
+    parameters: dict[str, JsonValue]
+    schedules: list[dict[str, JsonValue]]
+    triggers: NotRequired[list[dict[str, JsonValue]]]
+
+
+class DeploymentPlan(TypedDict):
+    """The content of prefect.yaml."""
+
+    deployments: list[Deployment]
 
 
 class DeployOptions(BaseModel):
@@ -66,30 +98,31 @@ def deploy(options: DeployOptions) -> Iterator[str]:
             yield from _prune(client, plan, {automation.name for automation in wanted})
 
 
-def read_plan(work_pool: str | None = None) -> dict[str, Any]:
+def read_plan(work_pool: str | None = None) -> DeploymentPlan:
     """prefect.yaml as a dictionary; with `work_pool`, all deployments are on that pool."""
-    plan: dict[str, Any] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
+    plan: DeploymentPlan = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))
     if work_pool:
         for deployment in plan["deployments"]:
-            pool = deployment["work_pool"]
-            queue = {"work_queue_name": GPU} if pool["name"] == GPU else {}
-            deployment["work_pool"] = {**pool, **queue, "name": work_pool}
+            pool: Pool = {**deployment["work_pool"], "name": work_pool}
+            if deployment["work_pool"]["name"] == GPU:
+                pool["work_queue_name"] = GPU
+            deployment["work_pool"] = pool
     return plan
 
 
-def _schedule_reevaluation(plan: dict[str, Any], run: str) -> None:
+def _schedule_reevaluation(plan: DeploymentPlan, run: str) -> None:
     for deployment in plan["deployments"]:
         if flow_of(deployment) == "reevaluate":
             deployment["parameters"] = {**deployment["parameters"], "run": run}
             deployment["schedules"] = [{**schedule, "active": True} for schedule in deployment["schedules"]]
 
 
-def pools_of(plan: dict[str, Any]) -> list[str]:
+def pools_of(plan: DeploymentPlan) -> list[str]:
     """The names of the work pools that a plan needs."""
     return sorted({deployment["work_pool"]["name"] for deployment in plan["deployments"]})
 
 
-def _ensure_pools(client: SyncPrefectClient, plan: dict[str, Any], options: DeployOptions) -> Iterator[str]:
+def _ensure_pools(client: SyncPrefectClient, plan: DeploymentPlan, options: DeployOptions) -> Iterator[str]:
     """Create the pools, and limit the runs on GPUs: in their own pool, or in their queue of a shared pool."""
     slots, asked = options.gpu_slots or 1, options.gpu_slots is not None
     for name in pools_of(plan):
@@ -126,7 +159,7 @@ def save_bucket(store_uri: str, endpoint_url: str | None, region: str | None) ->
     return f"s3-bucket/{RESULTS_BLOCK}"
 
 
-def _deploy_all(plan: dict[str, Any], options: DeployOptions, block: str | None) -> Iterator[str]:
+def _deploy_all(plan: DeploymentPlan, options: DeployOptions, block: str | None) -> Iterator[str]:
     if block:
         for deployment in plan["deployments"]:
             variables = deployment["work_pool"].get("job_variables", {})
@@ -147,19 +180,19 @@ def _deploy_all(plan: dict[str, Any], options: DeployOptions, block: str | None)
 
 
 @contextmanager
-def _written(plan: dict[str, Any]) -> Iterator[Path]:
+def _written(plan: DeploymentPlan) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rsvlm-deploy-") as folder:
         file = Path(folder) / "prefect.yaml"
         file.write_text(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True), encoding="utf-8")
         yield file
 
 
-def flow_of(deployment: dict[str, Any]) -> str:
+def flow_of(deployment: Deployment) -> str:
     """The name of the flow that a deployment of prefect.yaml starts."""
     return str(deployment["entrypoint"].split(".")[-2]).replace("_", "-")
 
 
-def _prune(client: SyncPrefectClient, plan: dict[str, Any], wanted: set[str]) -> Iterator[str]:
+def _prune(client: SyncPrefectClient, plan: DeploymentPlan, wanted: set[str]) -> Iterator[str]:
     """Remove rsvlm's deployments and automations that this version does not define."""
     named = {(flow_of(deployment), deployment["name"]) for deployment in plan["deployments"]}
     for deployment in client.read_deployments():

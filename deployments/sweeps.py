@@ -22,12 +22,13 @@ def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
     if not path.is_file():
         raise ConfigError(f"{path} is not a file: give the YAML file of a sweep.")
     values = read_yaml(path)
-    if not isinstance(values.get(PRESET), str):
+    preset = values.pop(PRESET, None)
+    if not isinstance(preset, str):
         raise ConfigError(f"{path} names no experiment: write `preset: demo`, or the path of a YAML file.")
     overrides = values.pop(SET, [])
     if not isinstance(overrides, list):
         raise ConfigError(f"{path}: set must be a list such as [training.num_train_epochs=2].")
-    config = load_config(values.pop(PRESET), map(str, overrides))
+    config = load_config(preset, map(str, overrides))
     try:
         sweep = SweepConfig.model_validate(values)
     except ValidationError as error:

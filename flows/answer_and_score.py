@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tasks.data.steps import audit_sets
 from tasks.evaluation.steps import evaluate_answers
@@ -27,8 +27,9 @@ def answer(run: Run, config: ExperimentConfig, answerer: Answerer, dataset: Data
     label, model, adapter = answerer
     spec = PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size)
     # without an adapter the parameter must stay out of the step's cache key
-    on: dict[str, Any] = {} if adapter is None else {"adapter": adapter}
-    return make(answer_subsets, out, run.folder.superseded, model=model, dataset=dataset, spec=spec, run=run, **on)
+    on = {} if adapter is None else {"adapter": adapter}
+    superseded = run.folder.superseded
+    return make(answer_subsets, out, superseded, None, model=model, dataset=dataset, spec=spec, run=run, **on)
 
 
 def score(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import prefect
@@ -18,7 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from deployments.configuration import name_after
 from tasks.errors import RunStopped
@@ -27,19 +27,31 @@ from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
 from tasks.storage.runs import require_run_name
+from tasks.sweeping.config import SweepConfig
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Work = TypeVar("Work", bound=Callable[..., Any])
 INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: start it again to continue from what is complete."
 UNNAMED = "experiment"
 
 
-def flow(**options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
+def flow(
+    name: str,
+    flow_run_name: str | Callable[[], str],
+    persist_result: bool | None = None,
+    result_serializer: str | None = None,
+) -> Callable[[Callable[P, R]], Flow[P, R]]:
     """`prefect.flow` for runs that can be interrupted: the state is Cancelled, and the caller gets RunStopped."""
 
+    as_flow = prefect.flow(
+        name=name,
+        flow_run_name=flow_run_name,
+        persist_result=persist_result,
+        result_serializer=result_serializer,
+    )
+
     def decorate(work: Callable[P, R]) -> Flow[P, R]:
-        return cast("Flow[P, R]", prefect.flow(**options)(_cancellable(work)))
+        return as_flow(_cancellable(work))
 
     return decorate
 
@@ -61,7 +73,7 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
     return cancellable
 
 
-def owns_run(work: Work) -> Work:
+def owns_run(work: Callable[P, R]) -> Callable[P, R]:
     """Own the run while a flow of `config`, `name` and `workspace` works; an empty name gets its default.
 
     The flows that it calls work in the same run. Raises RunOwned if another process owns it.
@@ -69,16 +81,16 @@ def owns_run(work: Work) -> Work:
     signature = inspect.signature(work)
 
     @wraps(work)
-    def owning(*args: Any, **kwargs: Any) -> Any:
+    def owning(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         values = given.arguments
-        values["name"] = name_of_run(values)
+        values["name"] = name_of_run(**values)
         machine = values["config"].training.node_rank
         with owning_run(values["name"], values["workspace"], machine):
             return work(*given.args, **given.kwargs)
 
-    return cast("Work", owning)
+    return owning
 
 
 def owning_run(name: str, workspace: Path, machine: int = 0) -> AbstractContextManager[None]:
@@ -115,45 +127,43 @@ def run_title(template: str) -> Callable[[], str]:
     def title() -> str:
         context = FlowRunContext.get()
         assert context is not None and context.parameters is not None
-        return template.format(**{**context.parameters, "name": name_of_run(context.parameters)})
+        return template.format(**{**context.parameters, "name": name_of_run(**context.parameters)})
 
     return title
 
 
-def name_of_run(parameters: Mapping[str, Any]) -> str:
+def name_of_run(name: str, config: ExperimentConfig, sweep: SweepConfig | None = None, **_others: object) -> str:
     """The name among a flow's parameters, or the default for its settings."""
-    more = {"sweep": parameters["sweep"]} if "sweep" in parameters else {}
-    return parameters["name"] or default_run_name(parameters["config"], **more)
+    return name or default_run_name(config, sweep)
 
 
-def default_run_name(config: ExperimentConfig, **more: BaseModel) -> str:
+def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None) -> str:
     """The deployment's name, with a digest appended if the settings differ from the defaults of its form.
 
     The deployments in prefect.yaml are named after their presets, so the form and the command line name a run alike.
-    `more` are further settings of the flow, by parameter.
     """
     context = FlowRunContext.get()
     deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
-    given = _plain(config.of_first_machine(), more)
+    given = _plain(config.of_first_machine(), sweep)
     if deployment_id is None:
         return name_after(UNNAMED, given, None)
     deployment = _deployment(deployment_id)
-    return name_after(deployment.name, given, _form_defaults(deployment.parameters, more))
+    return name_after(deployment.name, given, _form_defaults(deployment.parameters, sweep))
 
 
-def _form_defaults(parameters: dict[str, Any], more: dict[str, BaseModel]) -> Any:
+def _form_defaults(parameters: Mapping[str, object], sweep: SweepConfig | None) -> object:
     """The settings in a deployment's form; None if they belong to another version."""
     try:
         config = ExperimentConfig.model_validate(parameters["config"])
-        return _plain(config, {name: type(value).model_validate(parameters[name]) for name, value in more.items()})
+        return _plain(config, sweep and SweepConfig.model_validate(parameters["sweep"]))
     except (KeyError, ValidationError):
         return None
 
 
-def _plain(config: ExperimentConfig, more: dict[str, BaseModel]) -> Any:
+def _plain(config: ExperimentConfig, sweep: SweepConfig | None) -> object:
     plain = config.as_plain()
-    # without `more` the digest is the one of the command line
-    return [plain, {name: value.model_dump(mode="json") for name, value in more.items()}] if more else plain
+    # without a sweep the digest is the one of the command line
+    return [plain, {"sweep": sweep.model_dump(mode="json")}] if sweep else plain
 
 
 @cache

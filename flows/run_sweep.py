@@ -40,7 +40,7 @@ def run_sweep_flow(
         workspace: Folder shared by all runs.
     """
     require_searchable(config, sweep)
-    name = name_of_run({"name": name, "config": config, "sweep": sweep})
+    name = name_of_run(name, config, sweep)
     folder = sweep_folder(workspace, name)
     with open_points(folder, sweep) as points:
         claim_folder(folder, config, sweep)

@@ -1,8 +1,9 @@
 """What all runs of a workspace share: the base model, and folders that one run creates while the others wait."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prefect import Task, get_run_logger
 
@@ -18,18 +19,18 @@ from tasks.training.steps import find_base, pretrain_toy_base
 
 Ref = TypeVar("Ref", bound=FolderRef)
 TOY = "tiny"
-LESSONS: dict[str, Any] = {"scenes": 3300, "image_size": 64, "seed": 7}
+LESSONS: Mapping[str, int] = {"scenes": 3300, "image_size": 64, "seed": 7}
 LESSON_SETS = DataConfig(sources=("DOTA",), train=0.97, test=0.02)
 
 
-def make_shared(work: Task[..., Ref], folder: Path, **parameters: Any) -> Ref:
+def make_shared(work: Task[..., Ref], folder: Path, **parameters: object) -> Ref:
     """Run a step whose result all runs of a workspace share: one run creates it, the others wait and use it.
 
     A result of other settings or other code in `folder` stays, since a run may be using it; the new one then goes to a
     folder with a digest in its name.
     """
     with taking_turns(folder):
-        return make(work, free_folder(work, folder, parameters), folder.with_name("superseded"), **parameters)
+        return make(work, free_folder(work, folder, parameters), folder.with_name("superseded"), None, **parameters)
 
 
 def taking_turns(shared: Path) -> AbstractContextManager[None]:

@@ -1,12 +1,11 @@
 """`rsvlm chat`: ask a model about images in a terminal."""
 
 import argparse
-from typing import Any
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
 
 
-def add_parsers(subparsers: Any) -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `chat` to the command line."""
     parser = subparsers.add_parser("chat", help="ask a model about images in a terminal", description=run.__doc__)
     add_model(parser)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from tasks.errors import RunStopped
 from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 WORKSPACE = Path("workspace")
 
 
-def add_parsers(subparsers: Any) -> None:
+class FlowArguments(TypedDict):
+    """Parameters of a flow that works in a run."""
+
+    config: "ExperimentConfig"
+    name: str
+    workspace: Path
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `run`, `config` and `train`."""
     run = subparsers.add_parser(
         "run", help="a complete experiment, from data to report", description=run_experiment.__doc__
@@ -96,7 +104,7 @@ def train_model(options: argparse.Namespace) -> None:
         print(train_lora_flow(**arguments, resume=options.resume).path)
 
 
-def _saved(arguments: dict[str, Any]) -> str:
+def _saved(arguments: FlowArguments) -> str:
     from tasks.paths import Workspace
     from tasks.training.checkpoints import complete_checkpoints
 
@@ -104,7 +112,7 @@ def _saved(arguments: dict[str, Any]) -> str:
     return f"{saved[-1].name} is saved" if saved else "no checkpoint is saved yet"
 
 
-def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+def _arguments(options: argparse.Namespace) -> FlowArguments:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
     from tasks.data.preparing import find_raw

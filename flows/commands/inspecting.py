@@ -2,10 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 
-def add_parsers(subparsers: Any) -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `inspect` to the command line."""
     parser = subparsers.add_parser(
         "inspect", help="show prompt, tokens and labels of each record", description=run.__doc__

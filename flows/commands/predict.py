@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine")
 
 
-def add_parsers(subparsers: Any) -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `predict` to the command line."""
     parser = subparsers.add_parser("predict", help="answer a test set with a model", description=run.__doc__)
     add_model(parser)

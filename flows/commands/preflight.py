@@ -1,14 +1,13 @@
 """`rsvlm preflight`: check everything that a run needs, before it starts."""
 
 import argparse
-from typing import Any
 
 from flows.commands.experiment import add_experiment, add_run_folder, run_name
 
 USER_ERROR = 2
 
 
-def add_parsers(subparsers: Any) -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `preflight` to the command line."""
     parser = subparsers.add_parser(
         "preflight", help="find problems before a run starts", description=show_preflight.__doc__

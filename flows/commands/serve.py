@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
 
@@ -18,7 +18,7 @@ QUESTION = "What does this image show?"
 FORM_BYTES = 1_000_000
 
 
-def add_parsers(subparsers: Any) -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `serve` to the command line."""
     parser = subparsers.add_parser("serve", help="a web page to ask a model about images", description=run.__doc__)
     add_model(parser)

@@ -2,18 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tasks.serving.request_checks import NAME
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 # a question, its earlier rounds and what JSON adds to them
 MAX_BODY_BYTES = 1_000_000
 BODY_HEADERS = (b"content-length", b"content-type", b"transfer-encoding", b"accept-encoding")
@@ -27,7 +24,7 @@ class FilteredRequest:
     `visitor` is the value of a cookie, or the address of a client that keeps no cookies.
     """
 
-    def __init__(self, app: App, scope: Scope, receive: Any, send: Any):
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send):
         self._app, self.scope, self.receive, self._send = app, _filtered_scope(scope), receive, send
         scope = self.scope
         self.request = Request(scope, receive)

@@ -4,13 +4,15 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError
 from tasks.serving.hosts import Hosts
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HIGHEST_PORT = 65_535
 # time for open requests at shutdown
@@ -26,10 +28,6 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 )
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -58,10 +56,10 @@ def bind_socket(host: str, port: int) -> socket.socket:
 class LimitsMiddleware:
     """ASGI middleware that checks host and body size of requests and adds security headers to responses."""
 
-    def __init__(self, app: Callable[[Any, Receive, Send], Awaitable[None]], max_bytes: int, hosts: Hosts):
+    def __init__(self, app: "ASGIApp", max_bytes: int, hosts: Hosts):
         self._app, self._max_bytes, self._hosts = app, max_bytes, hosts
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if reason := self._hosts.reason_to_refuse(scope["headers"]):
@@ -71,14 +69,14 @@ class LimitsMiddleware:
             return await _refuse(send, 413, f"At most {self._max_bytes} bytes can be sent.")
         received = 0
 
-        async def receive_counted() -> Message:
+        async def receive_counted() -> "Message":
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             # of a body without a content length
             return {"type": "http.disconnect"} if received > self._max_bytes else message
 
-        async def send_with_headers(message: Message) -> None:
+        async def send_with_headers(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
@@ -86,13 +84,13 @@ class LimitsMiddleware:
         return await self._app(scope, receive_counted, send_with_headers)
 
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
+async def _refuse(send: "Send", status: int, sentence: str) -> None:
     headers = [(b"content-type", b"text/plain"), (b"connection", b"close"), *HEADERS]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": sentence.encode()})
 
 
-def serve_until_signal(app: Any, bound: socket.socket) -> None:
+def serve_until_signal(app: "ASGIApp", bound: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM; open requests then have three seconds to end."""
     import uvicorn
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tasks.model.adapters import put_on, replaced_parameters, require_adapter, require_made_for
 from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_processor
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel
 
 BASE, TUNED = "base", "tuned"
 
@@ -31,7 +36,7 @@ class SharedWeights:
     too. `replaced` holds the parameters that the adapter has replaced, each with the base's values on the same device.
     """
 
-    def __init__(self, model: Any, replaced: list[tuple[Any, Any]]):
+    def __init__(self, model: "PreTrainedModel | PeftModel", replaced: "list[tuple[torch.nn.Parameter, torch.Tensor]]"):
         from peft import PeftModel
 
         self._lock, self._is_tuned = Lock(), True

@@ -1,10 +1,13 @@
 """The web page: an image, questions about it, and the answers of one model, or of two side by side."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple, TypedDict
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.data_classes import ImageData
+from gradio.routes import App
 from starlette.requests import Request
 from starlette.routing import Mount
 
@@ -20,13 +23,25 @@ from tasks.serving.uploads import Uploads
 MAX_QUEUED = 64
 # seconds: every ten minutes, uploads older than two hours are deleted
 CLEANING = (600, 7200)
+
+
+class EventOptions(TypedDict, total=False):
+    """Options of Gradio's events."""
+
+    concurrency_limit: int | None
+    concurrency_id: str
+    api_visibility: Literal["private"]
+    show_progress: Literal["hidden"]
+    queue: bool
+
+
 # one answer at a time, as the model fills the memory; images are read at the same time
-ANSWERING: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "answering"}
-READING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "reading", "api_visibility": "private"}
-HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+ANSWERING: EventOptions = {"concurrency_limit": 1, "concurrency_id": "answering"}
+READING: EventOptions = {"concurrency_limit": 2, "concurrency_id": "reading", "api_visibility": "private"}
+HIDDEN: EventOptions = {"api_visibility": "private", "show_progress": "hidden"}
 # through the queue, as only its answers can say why a question is refused, but without waiting
-ASKING: dict[str, Any] = {**HIDDEN, "concurrency_limit": None, "concurrency_id": "asking"}
-PRIVATE: dict[str, Any] = {**HIDDEN, "queue": False}
+ASKING: EventOptions = {**HIDDEN, "concurrency_limit": None, "concurrency_id": "asking"}
+PRIVATE: EventOptions = {**HIDDEN, "queue": False}
 
 FONTS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -88,7 +103,7 @@ def build_page(
 def mount_page(page: gr.Blocks, uploads: Uploads, login: Login | None) -> RequestFilter:
     """Mount the page as an application that loads nothing from elsewhere, behind its request filter."""
     gradio_app = _mount(page, login)
-    inner: Any = next(route.app for route in gradio_app.routes if isinstance(route, Mount))
+    inner = next(each.app for each in gradio_app.routes if isinstance(each, Mount) and isinstance(each.app, App))
     # Gradio checks file paths only for a launched page, and a mounted page is never launched
     page.has_launched = True
     inner.state_holder = LeanStates()
@@ -102,23 +117,24 @@ def mount_page(page: gr.Blocks, uploads: Uploads, login: Login | None) -> Reques
 
 
 def _mount(page: gr.Blocks, login: Login | None) -> FastAPI:
-    plain: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     page.state_session_capacity = MAX_SESSIONS
     return gr.mount_gradio_app(
-        FastAPI(**plain), page, "/", app_kwargs=plain, auth=login, show_error=False, footer_links=[],
-        run_history=False, max_file_size=UPLOAD_BYTES, ssr_mode=False, mcp_server=False, pwa=False,
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, "/", auth=login, show_error=False,
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None}, footer_links=[], run_history=False,
+        max_file_size=UPLOAD_BYTES, ssr_mode=False, mcp_server=False, pwa=False,
         theme=gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO), css=CSS,
         auth_message="Log in to ask the model.",
     )  # fmt: skip
 
 
-def _image(**options: Any) -> gr.Image:
+def _image(elem_id: str | None = None) -> gr.Image:
     image = gr.Image(
-        label="Image", type="filepath", sources=["upload", "clipboard"], format="png", height=320, buttons=[], **options
-    )
+        label="Image", type="filepath", sources=["upload", "clipboard"], format="png", height=320, buttons=[],
+        elem_id=elem_id,
+    )  # fmt: skip
     move = image.async_move_resource_to_block_cache
 
-    async def move_to_cache(path: Any) -> str | None:
+    async def move_to_cache(path: str | Path | None) -> str | None:
         if str(path).lower().startswith(("http://", "https://")):
             raise gr.Error("Send the image itself: this server fetches no addresses.", print_exception=False)
         return await move(path)
@@ -129,7 +145,7 @@ def _image(**options: Any) -> gr.Image:
     return image
 
 
-def _path_of(payload: Any) -> str | None:
+def _path_of(payload: ImageData | None) -> str | None:
     if payload is not None and payload.path is None:
         raise gr.Error("Send the image as a file.", print_exception=False)
     return None if payload is None else str(payload.path)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -22,7 +21,7 @@ ERROR_S = 20
 
 Messages = list[dict[str, str]]
 # updates of the question box and of each model's chat
-Updates = tuple[Any, ...]
+Updates = tuple[object, ...]
 
 
 class Events:
@@ -55,7 +54,7 @@ class Events:
         state.restart(example.image)
         return self._page(state, example.question)
 
-    def show_image(self, state: PageState, request: gr.Request) -> Any:
+    def show_image(self, state: PageState, request: gr.Request) -> str | dict[str, object]:
         """The path of a preview of the current image, for the visitor who sent this request."""
         image = state.image
         if image is None:
@@ -120,7 +119,13 @@ class Events:
         return self._page(state, waiting.asked.question)
 
     def ask(
-        self, image: str | None, question: str, earlier: Any, model: str | None, temperature: float, max_new_tokens: int
+        self,
+        image: str | None,
+        question: str,
+        earlier: object,
+        model: str | None,
+        temperature: float,
+        max_new_tokens: int,
     ) -> Iterator[str]:
         """Answer one question about an image, streamed; `earlier` lists [question, answer] of each round before it."""
         with _errors_on_page():
@@ -165,7 +170,7 @@ class Events:
         return chats
 
 
-def show_base(compare: bool) -> Any:
+def show_base(compare: bool) -> dict[str, object]:
     """Show the base model's chat only in a comparison."""
     return gr.update(visible=compare)
 
@@ -184,14 +189,13 @@ def _messages(rounds: Sequence[Round]) -> Messages:
     ]
 
 
-def _parse_rounds(earlier: Any) -> list[Round]:
+def _parse_rounds(earlier: object) -> list[Round]:
     rounds = earlier or []
-    valid = isinstance(rounds, list) and all(
+    if isinstance(rounds, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in rounds
-    )
-    if not valid:
-        raise DataError("earlier is not a list of [question, answer] pairs: correct it, or leave it out.")
-    return [(question, answer) for question, answer in rounds]
+    ):
+        return [(question, answer) for question, answer in rounds]
+    raise DataError("earlier is not a list of [question, answer] pairs: correct it, or leave it out.")
 
 
 @contextmanager

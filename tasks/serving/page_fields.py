@@ -1,19 +1,21 @@
 """Input checks of the page's fields: a refusal is shown to its sender and leaves no traceback in the server's log."""
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import gradio as gr
+from gradio.blocks import Block
 
 from tasks.serving.request_checks import Endpoint, Kind
 
+Field = TypeVar("Field", bound=gr.components.Component)
 
-def without_traceback(component: Any) -> Any:
+
+def without_traceback(component: Field) -> Field:
     """The component; values that it refuses are not logged."""
     check = component.preprocess
 
-    def preprocess(payload: Any) -> Any:
+    def preprocess(payload: object) -> object:
         try:
             return check(payload)
         except gr.Error as error:
@@ -23,22 +25,22 @@ def without_traceback(component: Any) -> Any:
     return _with_preprocess(component, preprocess)
 
 
-def bounded_number(slider: gr.Slider, name: str) -> Any:
+def bounded_number(slider: gr.Slider, name: str) -> gr.Slider:
     """The slider; it refuses everything but a number within its bounds."""
+    low, high = slider.minimum, slider.maximum
 
-    def preprocess(payload: Any) -> float:
-        is_number = isinstance(payload, int | float) and not isinstance(payload, bool) and math.isfinite(payload)
-        if not is_number or not slider.minimum <= payload <= slider.maximum:
-            raise _refusal(f"{name} is {_describe(payload)}: give a number from {slider.minimum} to {slider.maximum}.")
+    def preprocess(payload: object) -> float:
+        if not isinstance(payload, int | float) or isinstance(payload, bool) or not low <= payload <= high:
+            raise _refusal(f"{name} is {_describe(payload)}: give a number from {low} to {high}.")
         return payload
 
     return _with_preprocess(slider, preprocess)
 
 
-def text_only(box: gr.Textbox) -> Any:
+def text_only(box: gr.Textbox) -> gr.Textbox:
     """The box; it refuses everything but text."""
 
-    def preprocess(payload: Any) -> str:
+    def preprocess(payload: object) -> str:
         if not isinstance(payload, str):
             raise _refusal(f"{box.label} is {_describe(payload)}: give a text.")
         return payload
@@ -59,13 +61,13 @@ def endpoints_of(page: gr.Blocks) -> list[Endpoint]:
     ]
 
 
-def _kind_of(block: Any) -> Kind:
+def _kind_of(block: Block) -> Kind:
     if isinstance(block, gr.State):
         return "state"
     return "image" if isinstance(block, gr.Image) else "plain"
 
 
-def _with_preprocess(component: Any, preprocess: Callable[[Any], Any]) -> Any:
+def _with_preprocess(component: Field, preprocess: Callable[[object], object]) -> Field:
     # set on the object: for a subclass Gradio would write a file next to this one
     vars(component).update(preprocess=preprocess)
     return component
@@ -75,7 +77,7 @@ def _refusal(sentence: str) -> gr.Error:
     return gr.Error(sentence, print_exception=False)
 
 
-def _describe(payload: Any) -> str:
+def _describe(payload: object) -> str:
     if isinstance(payload, int | float):
         return str(payload)
     return "missing" if payload is None else "not a " + ("number" if isinstance(payload, str) else "single value")

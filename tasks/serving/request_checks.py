@@ -1,9 +1,9 @@
 """Check what a program or the page sends to be run, before Gradio sees it."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tasks.files import fits_utf8
 from tasks.json_text import decode_json
@@ -27,7 +27,7 @@ class Endpoint:
     kinds: Sequence[Kind]
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, object]:
     """The JSON object of a body; raises BadRequestError for anything that cannot be written as JSON again."""
     try:
         found = decode_json(body.decode())
@@ -41,7 +41,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def name_in(sent: dict[str, Any], field: str) -> str:
+def name_in(sent: Mapping[str, object], field: str) -> str:
     """The value of a field that holds a name, such as a session's; raises BadRequestError for anything else."""
     value = sent.get(field)
     if not isinstance(value, str) or not NAME.fullmatch(value):
@@ -49,7 +49,7 @@ def name_in(sent: dict[str, Any], field: str) -> str:
     return value
 
 
-def inputs_for(endpoint: Endpoint, sent: dict[str, Any], is_own: Callable[[str], bool]) -> list[Any]:
+def inputs_for(endpoint: Endpoint, sent: Mapping[str, object], is_own: Callable[[str], bool]) -> list[object]:
     """The inputs that an endpoint is called with.
 
     Only an image may be a file, and only one for which `is_own(path)` holds. Raises BadRequestError otherwise.
@@ -60,7 +60,7 @@ def inputs_for(endpoint: Endpoint, sent: dict[str, Any], is_own: Callable[[str],
     return [_input(kind, value, is_own) for kind, value in zip(endpoint.kinds, data, strict=True)]
 
 
-def _input(kind: Kind, value: Any, is_own: Callable[[str], bool]) -> Any:
+def _input(kind: Kind, value: object, is_own: Callable[[str], bool]) -> object:
     if kind == "state":
         # kept on the server only
         return None
@@ -71,7 +71,7 @@ def _input(kind: Kind, value: Any, is_own: Callable[[str], bool]) -> Any:
     return value
 
 
-def _image(value: Any, is_own: Callable[[str], bool]) -> dict[str, Any]:
+def _image(value: object, is_own: Callable[[str], bool]) -> dict[str, object]:
     path = value.get("path") if isinstance(value, dict) else None
     if not isinstance(path, str) or not is_own(path):
         raise BadRequestError(
@@ -82,7 +82,7 @@ def _image(value: Any, is_own: Callable[[str], bool]) -> dict[str, Any]:
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _parts(value: object) -> Iterator[object]:
     """Yield a value and all members of nested lists."""
     pending = [value]
     while pending:

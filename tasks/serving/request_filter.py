@@ -4,11 +4,10 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -17,8 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tasks.serving.http_request import App, FilteredRequest, Scope, refusal
+from tasks.serving.http_request import FilteredRequest, refusal
 from tasks.serving.login import LoginThrottle
 from tasks.serving.request_checks import BadRequestError, Endpoint, inputs_for, name_in, parse_object
 from tasks.serving.sessions import Sessions
@@ -49,7 +49,7 @@ class Backend:
     `is_member` says whether a request has logged in; without a login every request has.
     """
 
-    app: App
+    app: ASGIApp
     endpoints: Sequence[Endpoint]
     uploads: Uploads
     sessions: Sessions
@@ -77,7 +77,7 @@ class RequestFilter:
             ("POST", rf"{API}/reset", self._reset),
         )
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._backend.app(scope, receive, send)
         if scope["type"] != "http":
@@ -167,7 +167,7 @@ class RequestFilter:
         return await self._enqueue(request, self._names[name], sent, {})
 
     async def _enqueue(
-        self, request: FilteredRequest, endpoint: Endpoint, sent: dict[str, Any], more: dict[str, Any]
+        self, request: FilteredRequest, endpoint: Endpoint, sent: Mapping[str, object], more: Mapping[str, int]
     ) -> Response:
         session = name_in(sent, "session_hash")
         body = {"data": self._inputs(request, endpoint, sent), "session_hash": session, **more}
@@ -185,10 +185,10 @@ class RequestFilter:
         body = {"data": inputs, "fn_index": endpoint.number, "session_hash": session}
         return await request.respond_to(json.dumps(body).encode())
 
-    def _inputs(self, request: FilteredRequest, endpoint: Endpoint, sent: dict[str, Any]) -> list[Any]:
+    def _inputs(self, request: FilteredRequest, endpoint: Endpoint, sent: Mapping[str, object]) -> list[object]:
         return inputs_for(endpoint, sent, lambda path: self._backend.uploads.may_read(request.visitor, path))
 
-    def _endpoint(self, sent: dict[str, Any], is_queued: bool) -> Endpoint:
+    def _endpoint(self, sent: Mapping[str, object], is_queued: bool) -> Endpoint:
         number = sent.get("fn_index")
         endpoint = self._endpoints.get(number) if type(number) is int else None
         if endpoint is None or endpoint.is_queued is not is_queued:

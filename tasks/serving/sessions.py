@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
 
+from gradio.queueing import Queue
 from gradio.state_holder import SessionState, StateHolder
 
 # seconds that a question may wait for its visitor to listen
@@ -19,7 +19,7 @@ class Sessions:
     keep the answer.
     """
 
-    def __init__(self, queue: Any):
+    def __init__(self, queue: Queue):
         self._queue = queue
         self._listened_to: set[str] = set()
         # scheduled checks per session; only the last one acts
@@ -76,7 +76,7 @@ class Sessions:
 class LeanState(SessionState):
     """A session without copies of its latest inputs, which Gradio keeps for links to a filled-in page."""
 
-    def _update_value_in_config(self, key: int, value: Any) -> None:
+    def _update_value_in_config(self, key: int, value: object) -> None:
         pass
 
 
