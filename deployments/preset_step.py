@@ -8,22 +8,22 @@ parameters: {config: "{{ preset.config }}", workspace: "{{ preset.workspace }}"}
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from deployments.configuration import load_config
 
 WORKSPACE_VARIABLE = "RSVLM_WORKSPACE"
 
 
-def read_preset(preset: str) -> dict[str, Any]:
+def read_preset(preset: str) -> dict[str, object]:
     """The values of a preset for the run form, the workspace and rsvlm's version.
 
     A relative data folder becomes absolute, since workers start runs in temporary folders.
     """
-    config = load_config(preset).as_plain()
-    if config["data"]["root"]:
-        config["data"]["root"] = str(Path(config["data"]["root"]).absolute())
-    return {"config": config, "workspace": str(workspace()), "version": version("rsvlm")}
+    config = load_config(preset)
+    plain = config.as_plain()
+    if config.data.root is not None:
+        plain["data"]["root"] = str(config.data.root.absolute())
+    return {"config": plain, "workspace": str(workspace()), "version": version("rsvlm")}
 
 
 def workspace() -> Path:

@@ -4,7 +4,6 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, shortened
 
@@ -52,7 +51,7 @@ def image_file(images: Path, image: str) -> Path:
     return images / image_key(image)
 
 
-def require_images_inside(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def require_images_inside(path: Path, records: Iterable[Mapping[str, object]]) -> None:
     """Raise DataError, naming the first record of a file whose image path is invalid."""
     for index, record in enumerate(records):
         image = record.get("image")
