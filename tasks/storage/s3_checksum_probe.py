@@ -5,7 +5,7 @@ file whose bytes are changed after the request was signed.
 """
 
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 PROBE = ".sha256-proof"
 SIGNED, SENT = b"signed for", b"other data"
@@ -17,6 +17,12 @@ class UnsentRequest(Protocol):
 
     url: str
     body: bytes
+
+
+class ErrorResponse(TypedDict, total=False):
+    """The field of a response that says what failed, with its code under `Code`."""
+
+    Error: dict[str, str]
 
 
 class ChecksumProbe:

@@ -28,7 +28,7 @@ from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.settings import StoreConfig
 from tasks.storage.object_store import CONCURRENT_FILES, Credentials, StoredFile
-from tasks.storage.s3_checksum_probe import PROBE, ChecksumProbe, is_probe
+from tasks.storage.s3_checksum_probe import PROBE, ChecksumProbe, ErrorResponse, is_probe
 from tasks.storage.s3_upload import MIB, TRIES, S3Uploader, Throttle, UploadLimits
 
 if TYPE_CHECKING:
@@ -66,12 +66,6 @@ class ListEntry(TypedDict):
     Key: str
     Size: int
     ETag: str
-
-
-class ErrorResponse(TypedDict, total=False):
-    """The field of an error response that is read here."""
-
-    Error: dict[str, str]
 
 
 class S3Store:
