@@ -19,10 +19,11 @@ def read_preset(preset: str) -> dict[str, object]:
 
     A relative data folder becomes absolute, since workers start runs in temporary folders.
     """
-    config = load_config(preset).as_plain()
-    if config["data"]["root"]:
-        config["data"]["root"] = str(Path(config["data"]["root"]).absolute())
-    return {"config": config, "workspace": str(workspace()), "version": version("rsvlm")}
+    config = load_config(preset)
+    plain = config.as_plain()
+    if config.data.root is not None:
+        plain["data"]["root"] = str(config.data.root.absolute())
+    return {"config": plain, "workspace": str(workspace()), "version": version("rsvlm")}
 
 
 def workspace() -> Path:

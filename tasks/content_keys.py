@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -24,7 +23,7 @@ RECORD_CODE = (
 SHARED_CODE = (*MODEL_CODE, *RECORD_CODE)
 
 
-def content_of(value: Any) -> Any:
+def content_of(value: object) -> object:
     """A JSON-able value that is equal for equal content: references count by their digests, wherever they are.
 
     Raises TypeError for a path and for every type whose content is not known.
@@ -44,7 +43,7 @@ def content_of(value: Any) -> Any:
     raise TypeError(f"{type(value).__qualname__} has no known content: pass text, numbers, lists or a reference.")
 
 
-def content_digest_of(inputs: Any) -> str:
+def content_digest_of(inputs: object) -> str:
     """SHA-256 of inputs by content and of all code of `tasks`."""
     return digest_of([_digest_of_files(Path(__file__).parent), content_of(inputs)])
 

@@ -60,7 +60,7 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+def write_json(path: Path, value: object, indent: int | None = 1) -> None:
     """Write `value` as JSON, atomically; keys keep their order."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
@@ -76,7 +76,7 @@ def read_json(path: Path, allow_nan: bool = False) -> Any:
     return parse_json(content, path, allow_nan)
 
 
-def fits_utf8(value: Any) -> bool:
+def fits_utf8(value: object) -> bool:
     """Whether UTF-8 can encode a JSON-able value: a lone surrogate, half a character, is valid in JSON only."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -85,7 +85,7 @@ def fits_utf8(value: Any) -> bool:
     return True
 
 
-def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
+def write_json_lines(path: Path, rows: Iterable[object]) -> None:
     """Write one JSON value per line, atomically."""
     with written_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
@@ -118,7 +118,7 @@ def digest_or_none(path: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """The SHA-256 of a JSON-able value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -5,7 +5,7 @@ Parsed at once, a list of 91 MB takes 600 MB of memory. With JSON Lines, only on
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tasks.errors import DataError
 from tasks.files import read_json
@@ -21,7 +21,7 @@ LINES_SUFFIXES = frozenset((".jsonl", ".ndjson"))
 class Listed(NamedTuple):
     """A value with its text and its line number, counted from 1; None in a JSON list."""
 
-    value: Any
+    value: object
     text: str
     line: int | None
 

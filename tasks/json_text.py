@@ -11,7 +11,7 @@ MAX_LEVELS = 100
 # an integer of this many digits is still in the range of a float
 MAX_DIGITS = 300
 TOO_DEEP = "more than {} levels of nesting"
-CONTAINERS = frozenset((dict, list))
+CONTAINERS = (dict, list)
 
 
 def parse_json(text: str | bytes, name: object, allow_nan: bool = False) -> Any:
@@ -40,15 +40,15 @@ def decode_json(text: str | bytes, allow_nan: bool = False) -> Any:
     return value
 
 
-def require_shallow(value: Any, max_levels: int = MAX_LEVELS) -> None:
+def require_shallow(value: object, max_levels: int = MAX_LEVELS) -> None:
     """Raise ValueError if lists and objects are nested more than `max_levels` deep."""
-    level = [value] if type(value) in CONTAINERS else []
+    level = [value] if isinstance(value, CONTAINERS) else []
     for _ in range(max_levels):
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) in CONTAINERS
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, CONTAINERS)
         ]
         if not level:
             return

@@ -8,7 +8,7 @@ from errno import EEXIST, ENOTEMPTY
 from glob import escape
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import TypedDict
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -22,12 +22,19 @@ from tasks.records import Manifest
 TRIES = 5
 
 
+class FileEntry(TypedDict):
+    """Size in bytes and SHA-256 of a file."""
+
+    size: int
+    sha256: str
+
+
 def files_below(folder: Path) -> list[Path]:
     """All files under a folder except its manifest, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
-def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, FileEntry]:
     """Size in bytes and SHA-256 of every file of a folder except its manifest, by relative path.
 
     `known` has hashes of files, by relative path, that need not be read again.
@@ -40,7 +47,7 @@ def hashed_files(folder: Path, known: Mapping[str, str] | None = None) -> dict[s
 
 
 def write_manifest(
-    folder: Path, fingerprint: str, details: dict[str, Any] | None = None, known: Mapping[str, str] | None = None
+    folder: Path, fingerprint: str, details: Mapping[str, object] | None = None, known: Mapping[str, str] | None = None
 ) -> Manifest:
     """Hash every file of `folder` and write its manifest; `fingerprint` identifies inputs and settings."""
     manifest = Manifest(fingerprint=fingerprint, files=hashed_files(folder, known), details=details or {})
@@ -76,7 +83,7 @@ def broken_files(folder: Path, manifest: Manifest) -> list[str]:
     return [name for name, entry in manifest.files.items() if not _is_intact(folder / name, entry)]
 
 
-def _is_intact(path: Path, entry: dict[str, Any]) -> bool:
+def _is_intact(path: Path, entry: Mapping[str, object]) -> bool:
     return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
 
 

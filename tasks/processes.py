@@ -60,7 +60,7 @@ def child_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **LOCALE, **(more or {})}
 
 
-def require_names_in_utf8(config: Any) -> None:
+def require_names_in_utf8(config: object) -> None:
     """Raise ConfigError for the first text that is not ASCII if this process, unlike its children, is not in UTF-8."""
     encoding = sys.getfilesystemencoding()
     name = None if encoding == "utf-8" else next((text for text in _texts(config) if not text.isascii()), None)
@@ -71,7 +71,7 @@ def require_names_in_utf8(config: Any) -> None:
         )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list | tuple):
@@ -157,12 +157,12 @@ def kill_children() -> None:
 
 def run_worker(
     module: str,
-    config: dict[str, Any],
+    config: Mapping[str, object],
     on_line: Callable[[str], None] = print,
     timeout_s: float | None = None,
     launcher: Sequence[str] = (),
     env: dict[str, str] | None = None,
-) -> Any:
+) -> object:
     """Run `python [launcher] -m module --config FILE` and return the result of its work function, as read from JSON.
 
     A UserError in the worker is raised here again with the same class; any other failure raises ProcessFailed. Raises
@@ -182,7 +182,7 @@ def run_worker(
         return read_json(files["result"], allow_nan=True)
 
 
-def serve_worker(work: Callable[[dict[str, Any]], Any]) -> NoReturn:
+def serve_worker(work: Callable[[Any], object]) -> NoReturn:
     """The main program of a worker: read --config, do the work, write its result or error next to the config file."""
     parser = argparse.ArgumentParser(description=work.__doc__)
     parser.add_argument("--config", type=Path, required=True, help="JSON file with the parameters of the work")

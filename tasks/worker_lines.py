@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tasks.paths import checkpoint_name, checkpoint_step
 
@@ -69,7 +69,7 @@ class StepProgress(NamedTuple):
         return f"step {self.step} of {self.steps}, loss {self.loss}{left}"
 
 
-def step_line(step: int, steps: int, logs: Mapping[str, Any]) -> str:
+def step_line(step: int, steps: int, logs: Mapping[str, float]) -> str:
     """Printed by a training at each log: loss, learning rates, speed, padding, memory and time left."""
     metrics = [text.format(logs[name] * factor) for name, text, factor in _METRICS if name in logs]
     return f"step {step}/{steps}: loss {float(logs['loss']):.4f}, {', '.join(metrics)}"

@@ -1,8 +1,8 @@
 """Strict parsing of YAML from outside: repeated keys, deep nesting, alias bombs and huge numbers are refused."""
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -17,7 +17,7 @@ MAX_VALUES = 100_000
 class Loader(yaml.SafeLoader):
     """A YAML loader for which only true and false are booleans (`eval_strategy: no` is text), without repeated keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if repeated := next((key for key in keys if keys.count(key) > 1), None):
             # PyYAML would silently drop the first, which may be an entire section
@@ -40,7 +40,7 @@ Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 Loader.add_implicit_resolver(BOOLEAN_TAG, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> object:
     """The value of a YAML text; raises ValueError, with the reason, if it is invalid or too deep or too large."""
     try:
         loader = Loader(text)
@@ -71,7 +71,7 @@ def _require_bounded(node: yaml.Node, known: dict[yaml.Node, int], level: int) -
     return known[node]
 
 
-def read_yaml_file(path: Path) -> Any:
+def read_yaml_file(path: Path) -> object:
     """The value of a YAML file; raises ConfigError if it is not valid."""
     try:
         return parse_yaml(path.read_text(encoding="utf-8"))

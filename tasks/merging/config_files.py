@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.files import write_json, write_text
@@ -35,6 +35,7 @@ IMAGE_HANDLING = (PREPROCESSOR, PROCESSOR)
 # never from the base: it may have another template than the model was trained with
 TEMPLATE = "chat_template.jinja"
 TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
+PARTS = ("text_config", "vision_config")
 LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
 FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
 
@@ -106,7 +107,7 @@ def _complete_processor(source: BaseModel, tuned: Path, out: Path) -> None:
     write_settings(out / PROCESSOR, {**written, "image_processor": images, **_image_tokens(source)})
 
 
-def _image_tokens(source: BaseModel) -> dict[str, Any]:
+def _image_tokens(source: BaseModel) -> dict[str, object]:
     """The settings that determine the number of tokens per image; older files lack some of them."""
     complete = with_defaults(source.config)
     return {
@@ -151,7 +152,7 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
     write_json(out / CONFIG, config, indent=2)
 
 
-def _with_ties(source: BaseModel) -> dict[str, Any]:
+def _with_ties(source: BaseModel) -> dict[str, object]:
     """The configuration with tie_word_embeddings also in text_config, where transformers 4 reads it."""
     config, tied = source.config, source.tied
     parts = (config, config["text_config"])
@@ -160,12 +161,12 @@ def _with_ties(source: BaseModel) -> dict[str, Any]:
     return {**config, "tie_word_embeddings": tied, "text_config": {**parts[1], "tie_word_embeddings": tied}}
 
 
-def typed_config(config: dict[str, Any], dtype: str, key: str = "dtype") -> dict[str, Any]:
+def typed_config(config: Mapping[str, object], dtype: str, key: str = "dtype") -> dict[str, object]:
     """A configuration with the dtype of the written weights under `key`."""
     if dtype == BASE_DTYPE:
         return dict(config)
     parts = {
-        name: typed_config(part, dtype, key) if name in ("text_config", "vision_config") else part
+        name: typed_config(part, dtype, key) if name in PARTS and isinstance(part, dict) else part
         for name, part in config.items()
         if name not in ("torch_dtype", "dtype")
     }

@@ -1,7 +1,6 @@
 """The README.md of a merged model: its inputs, its training, and how to load it."""
 
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
@@ -84,7 +83,7 @@ def _parameters(tuned: Path) -> list[str]:
     return known
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, object]:
     try:
         value = read_json(file, allow_nan=True)
     except DataError:

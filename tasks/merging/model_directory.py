@@ -1,10 +1,9 @@
 """Write a model directory with provenance and manifest; it appears complete or not at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
@@ -52,7 +51,7 @@ class NewModel:
     tuned: Path
     description: str
     options: MergeOptions
-    settings: dict[str, Any]
+    settings: Mapping[str, object]
     inputs: dict[str, dict[str, Path]]
     check: Callable[[], None]
     convert: Callable[[str, StoredTensor, str], NewTensor]
@@ -81,7 +80,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
             write_json(part / PROVENANCE, content)
             card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
             write_text(part / "README.md", card)
-            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **content["settings"]}
+            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **_settings(new)}
             _verify(new, part)
             manifest = write_manifest(part, digest_of(content), details, written)
     return ModelRef(path=out, sha256=content_digest(manifest))
@@ -130,7 +129,10 @@ def require_space(folder: Path, size_bytes: int) -> None:
         )
 
 
-def _provenance(new: NewModel, hashes: Hashes) -> dict[str, Any]:
+def _provenance(new: NewModel, hashes: Hashes) -> dict[str, object]:
     names = {"base": new.base.folder.name, "adapter": new.tuned.name, "checkpoint": new.tuned.name}
-    settings = {"dtype": new.options.dtype, "format": new.options.layout, **new.settings}
-    return provenance(hashes, names, settings)
+    return provenance(hashes, names, _settings(new))
+
+
+def _settings(new: NewModel) -> dict[str, object]:
+    return {"dtype": new.options.dtype, "format": new.options.layout, **new.settings}

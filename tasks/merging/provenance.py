@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PROVENANCE = "provenance.json"
 # several files at a time, so that hashing keeps up with writing; it also fills the page cache for the merge
@@ -31,7 +30,7 @@ class Hashes:
         }
 
 
-def provenance(hashes: Hashes, names: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(hashes: Hashes, names: Mapping[str, str], settings: Mapping[str, object]) -> dict[str, object]:
     """The content of provenance.json: hashes of every part of the inputs with its name, and the settings."""
     parts = {part: {"name": names.get(part, part), "files": files} for part, files in hashes.wait().items()}
     return {"version": 2, **parts, "settings": dict(settings)}

@@ -1,7 +1,7 @@
 """Content-addressed cache for Prefect tasks: results are verified, then linked or copied into the run."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,10 +34,10 @@ class CacheKey:
     ignore: frozenset[str]
     code: tuple[str, ...]
 
-    def __call__(self, context: TaskRunContext, parameters: Mapping[str, Any]) -> str:
+    def __call__(self, context: TaskRunContext, parameters: Mapping[str, object]) -> str:
         return self.of(context.task, parameters)
 
-    def of(self, work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
+    def of(self, work: Task[..., Ref], parameters: Mapping[str, object]) -> str:
         """The key of a step with these parameters; of a KEPT step without its code."""
         contents = {name: content_of(value) for name, value in parameters.items() if name not in self.ignore}
         code = [] if KEPT in work.tags else code_digests(Path(inspect.getfile(work.fn)).parent, self.code)
@@ -45,12 +45,12 @@ class CacheKey:
 
 
 def step(
-    name: str, *, ignore: Collection[str], code: Sequence[str] = (), **options: Any
+    name: str, *, ignore: Collection[str], code: Sequence[str] = (), tags: Iterable[str] = ()
 ) -> Callable[[Callable[..., Ref]], Task[..., Ref]]:
     """A task that returns a FolderRef; its result is persisted and found again by the content of its parameters.
 
     `ignore` names the parameters that do not change the result: where it is written, where it is logged. `code` names
-    modules and packages outside the step's own package that decide the result. `options` are those of Prefect's task.
+    modules and packages outside the step's own package that decide the result. `tags` are those of Prefect's task.
     Raises TypeError for a parameter, and ModuleNotFoundError for a module, that does not exist.
     """
     for module in code:
@@ -61,19 +61,19 @@ def step(
             raise TypeError(f"Step {name} has no parameter {min(unknown)}: correct its `ignore`.")
         # JSON: unpickling, Prefect's default, would execute whatever somebody has put among the results
         key = CacheKey(frozenset(ignore), tuple(code))
-        return task(name=name, persist_result=True, result_serializer="json", cache_key_fn=key, **options)(function)
+        return task(name=name, persist_result=True, result_serializer="json", cache_key_fn=key, tags=tags)(function)
 
     return decorate
 
 
-def content_key(work: Task[..., Any], parameters: Mapping[str, Any]) -> str:
+def content_key(work: Task[..., Ref], parameters: Mapping[str, object]) -> str:
     """Cache key of a step with these parameters."""
     assert isinstance(work.cache_key_fn, CacheKey), f"{work.name} is not a step"
     return work.cache_key_fn.of(work, parameters)
 
 
 def make(
-    work: Task[..., Ref], out: Path, superseded: Path | None, result: Path | None = None, **parameters: Any
+    work: Task[..., Ref], out: Path, superseded: Path | None, result: Path | None = None, **parameters: object
 ) -> Ref:
     """Run a step that writes the folder `out`, or take its cached result if that is still intact.
 
@@ -122,7 +122,7 @@ def _result_at(work: Task[..., Ref], out: Path, path: Path, parameters: Mapping[
     return work.with_options(refresh_cache=True)(out=out, **parameters)
 
 
-def free_folder(work: Task[..., Any], folder: Path, parameters: Mapping[str, Any]) -> Path:
+def free_folder(work: Task[..., Ref], folder: Path, parameters: Mapping[str, object]) -> Path:
     """`folder`, or one beside it with a digest in its name if `folder` is known to hold other content."""
     key = content_key(work, parameters)
     # `make` decides about a folder that lost its key

@@ -1,7 +1,5 @@
 """Base class of all sections of the configuration."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -37,7 +35,7 @@ class Section(BaseModel):
 
 def bounds_text(field: JsonSchemaValue) -> str:
     """The bounds of a number in its JSON schema as a sentence; empty if it has none."""
-    kinds: list[dict[str, Any]] = [field, *field.get("anyOf", ())]
+    kinds: list[JsonSchemaValue] = [field, *field.get("anyOf", ())]
     limits = next((kind for kind in kinds if any(bound in kind for bound in BOUNDS)), {})
     low = f"above {limits['exclusiveMinimum']:g}" if "exclusiveMinimum" in limits else _plain(limits, "minimum")
     high = f"below {limits['exclusiveMaximum']:g}" if "exclusiveMaximum" in limits else _plain(limits, "maximum")
@@ -48,5 +46,5 @@ def bounds_text(field: JsonSchemaValue) -> str:
     return f"At most {high}." if high else ""
 
 
-def _plain(limits: dict[str, Any], bound: str) -> str:
+def _plain(limits: JsonSchemaValue, bound: str) -> str:
     return f"{limits[bound]:.12g}" if bound in limits else ""

@@ -1,7 +1,7 @@
 """Settings of the data: its source, its filters and its split."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
@@ -88,7 +88,7 @@ class DataConfig(Section):
     test_ratio: float = Field(1.0, gt=0, le=1, description="Share of the test set that is answered.")
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """The fields that determine the sets, given records and images."""
         return self.model_dump(mode="json", exclude=set(self.LOCATIONS))
 

@@ -4,7 +4,7 @@ The sections are the run form in Prefect's UI, so each field has a description w
 `training` keeps the argument names of LLaVA and transformers.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import yaml
 from pydantic import Field, model_validator
@@ -49,7 +49,7 @@ class ExperimentConfig(Section):
         """The same configuration for machine 0: all machines of a training share one run and one experiment.yaml."""
         return self.model_copy(update={"training": self.training.model_copy(update={"node_rank": 0})})
 
-    def as_plain(self) -> dict[str, Any]:
+    def as_plain(self) -> dict[str, dict[str, object]]:
         """The configuration as JSON-serializable values, by field name."""
         return self.model_dump(mode="json")
 
@@ -58,7 +58,7 @@ class ExperimentConfig(Section):
         return yaml.safe_dump(self.as_plain(), sort_keys=False, allow_unicode=True)
 
 
-def without_locations(settings: dict[str, Any]) -> dict[str, Any]:
+def without_locations(settings: Mapping[str, Mapping[str, object]]) -> dict[str, Mapping[str, object]]:
     """Plain settings of an experiment without the locations of data, base model and store."""
     kept = {name: value for name, value in settings.items() if name not in ("archive", "store")}
     data = {name: value for name, value in kept.get("data", {}).items() if name not in DataConfig.LOCATIONS}

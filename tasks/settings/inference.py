@@ -1,8 +1,9 @@
 """The section `inference`: prompts, decoding and engine."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
@@ -25,9 +26,9 @@ def _describe(name: str) -> str:
     return f"{name}: {ENGINES[name].summary} (needs {ENGINES[name].needs})"
 
 
-def _add_engine_choices(schema: dict[str, Any]) -> None:
+def _add_engine_choices(schema: JsonDict) -> None:
     # as for a Literal: the run form offers them
-    schema["enum"] = list(ENGINES)
+    schema["enum"] = [*ENGINES]
 
 
 class InferenceConfig(Section):
@@ -84,13 +85,13 @@ class InferenceConfig(Section):
     )
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """The fields that determine the answers."""
         kept = {"history", "caption_turns", "dtype", "engine"}
         return {**self.model_dump(mode="json", include=kept), **self.decoding}
 
     @property
-    def decoding(self) -> dict[str, Any]:
+    def decoding(self) -> dict[str, object]:
         """The fields that determine decoding; seed and top_p are included only if tokens are sampled."""
         sampling = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed} if self.temperature else {}
         return {"max_new_tokens": self.max_new_tokens, **sampling}

@@ -1,7 +1,8 @@
 """Settings of the base model and of merging."""
 
 import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -11,10 +12,11 @@ from tasks.settings.base import Section
 NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 
 
-def without_directories(model: dict[str, Any]) -> dict[str, Any]:
+def without_directories(model: Mapping[str, object]) -> dict[str, object]:
     """The section's plain values, with None in place of paths: the content of a directory identifies it."""
-    names = [name for name in ("base", "vision_tower") if model.get(name)]
-    return {**model, **{name: None for name in names if not NAME.fullmatch(model[name])}}
+    named = {name: model.get(name) for name in ("base", "vision_tower")}
+    paths = [name for name, value in named.items() if value and not NAME.fullmatch(str(value))]
+    return {**model, **dict.fromkeys(paths)}
 
 
 class ModelConfig(Section):
@@ -57,7 +59,7 @@ class ModelConfig(Section):
         return given
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """The fields that determine how the base model is used, without paths."""
         return without_directories(self.model_dump(mode="json"))
 

@@ -1,6 +1,6 @@
 """Settings of fine-tuning, with the argument names of LLaVA and transformers."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
@@ -142,7 +142,7 @@ class TrainingConfig(Section):
 
     @field_validator("report_to", mode="before")
     @classmethod
-    def _accept_the_forms_of_transformers(cls, value: Any) -> Any:
+    def _accept_the_forms_of_transformers(cls, value: object) -> object:
         # transformers also accepts a single word, and the word none
         words = [value] if isinstance(value, str) else value
         return [word for word in words if word != "none"] if isinstance(words, (list, tuple)) else words
@@ -180,7 +180,7 @@ class TrainingConfig(Section):
         return self.world_size * self.gradient_accumulation_steps
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """The fields that determine the trained weights."""
         kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION})
         # the key is part of saved trainings' identity and must not change

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tasks.errors import StoreError
 from tasks.files import digest_of, read_tail, sha256_of
-from tasks.manifests import broken_files, content_digest, files_below, read_manifest
+from tasks.manifests import FileEntry, broken_files, content_digest, files_below, read_manifest
 from tasks.paths import MANIFEST
 from tasks.records import Manifest, Value
 from tasks.storage.object_store import CONCURRENT_FILES, ObjectStore, StoredFile
@@ -64,7 +63,7 @@ def archive_folder(folder: Path, store: ObjectStore, prefix: str, stored: Callab
 def _send_new(folder: Path, store: ObjectStore, prefix: str, known: Known) -> tuple[Manifest, int]:
     """Send a folder without a manifest and hash its files meanwhile; returns the manifest and the number sent."""
     visible = visible_files(folder)
-    files: dict[str, dict[str, Any]] = {}
+    files: dict[str, FileEntry] = {}
     sent = 0
     # manifests among the files are sent after all others
     for manifests in (False, True):
@@ -142,7 +141,9 @@ def manifest_of(folder: Path) -> Manifest:
         raise StoreError(f"{folder} does not exist: give a finished folder.")
     finished = read_manifest(folder)
     if finished is None:
-        files = {name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in visible_files(folder)}
+        files: dict[str, FileEntry] = {
+            name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in visible_files(folder)
+        }
         return Manifest(fingerprint=_fingerprint(folder, files), files=files)
     if broken := broken_files(folder, finished):
         raise StoreError(f"{folder} has changed since it was finished ({broken[0]}): create it again, then archive it.")
@@ -153,7 +154,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
-def _fingerprint(folder: Path, files: dict[str, dict[str, Any]]) -> str:
+def _fingerprint(folder: Path, files: Mapping[str, FileEntry]) -> str:
     """Digest of the fingerprints of the finished folders in a folder, or else of its content."""
     parts = {
         name: manifest.fingerprint

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -143,7 +142,7 @@ def _claim(store: ObjectStore, name: str, text: str) -> str:
     return longer
 
 
-def _work(text: str) -> list[Any]:
+def _work(text: str) -> list[object]:
     """What identifies the work of a stored experiment.yaml: its settings without locations, and `made_from`."""
     try:
         settings = parse_yaml(text)
@@ -151,6 +150,6 @@ def _work(text: str) -> list[Any]:
         settings = None
     if not isinstance(settings, dict) or not all(isinstance(section, dict) for section in settings.values()):
         # damaged or empty: it equals no other text
-        settings = {"text": text}
+        settings = {"text": {"text": text}}
     _before, _mark, made_from = text.rpartition(MADE_FROM)
     return [without_locations(settings), made_from.strip()]

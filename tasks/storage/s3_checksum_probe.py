@@ -5,11 +5,24 @@ file whose bytes are changed after the request was signed.
 """
 
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
 PROBE = ".sha256-proof"
 SIGNED, SENT = b"signed for", b"other data"
 REFUSALS = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest", "SignatureDoesNotMatch"})
+
+
+class UnsentRequest(Protocol):
+    """A request of botocore before it is sent."""
+
+    url: str
+    body: bytes
+
+
+class ErrorResponse(TypedDict, total=False):
+    """The field of a response that says what failed, with its code under `Code`."""
+
+    Error: dict[str, str]
 
 
 class ChecksumProbe:
@@ -44,6 +57,6 @@ def is_probe(address: str) -> bool:
     return address.partition("?")[0].endswith(f"/{PROBE}")
 
 
-def _change(request: Any, **_: Any) -> None:
+def _change(request: UnsentRequest, **_: object) -> None:
     if is_probe(request.url):
         request.body = SENT

@@ -5,10 +5,10 @@ Credentials come from boto3's usual chain or from the caller and appear in no me
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import SplitResult
 
 import boto3
@@ -28,8 +28,11 @@ from tasks.errors import StoreError
 from tasks.files import CHUNK_BYTES, sha256_of, written_atomically
 from tasks.settings import StoreConfig
 from tasks.storage.object_store import CONCURRENT_FILES, Credentials, StoredFile
-from tasks.storage.s3_checksum_probe import PROBE, ChecksumProbe, is_probe
+from tasks.storage.s3_checksum_probe import PROBE, ChecksumProbe, ErrorResponse, is_probe
 from tasks.storage.s3_upload import MIB, TRIES, S3Uploader, Throttle, UploadLimits
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
 
 # the largest object that a server copies in one request
 COPY_LIMIT_BYTES = 5 << 30
@@ -55,6 +58,14 @@ ADVICE = {
     "XAmzContentSHA256Mismatch": "other bytes arrived than were sent: check the network and any proxies",
     "SlowDown": "the server is overloaded: do the same again later, or lower store.parts_in_flight",
 }
+
+
+class ListEntry(TypedDict):
+    """The fields of a listed object that are read here."""
+
+    Key: str
+    Size: int
+    ETag: str
 
 
 class S3Store:
@@ -163,7 +174,7 @@ class S3Store:
     def versions_below(self, folder: str) -> dict[str, str]:
         return {key: entry["ETag"].strip('"') for key, entry in self._entries_below(folder)}
 
-    def _entries_below(self, folder: str) -> list[tuple[str, Any]]:
+    def _entries_below(self, folder: str) -> list[tuple[str, ListEntry]]:
         start = self._full(folder).rstrip("/") + "/" if self._full(folder) else ""
         cut = len(self._full(""))
         pages = self._client.get_paginator("list_objects_v2")
@@ -209,7 +220,7 @@ class S3Store:
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}".strip("/")
 
-    def _body(self, key: str, **some: str) -> Any:
+    def _body(self, key: str, **some: str) -> "StreamingBody | None":
         try:
             return self._client.get_object(Bucket=self.bucket, Key=self._full(key), **some)["Body"]
         except ClientError as error:
@@ -261,10 +272,12 @@ def _client(config: StoreConfig, credentials: Credentials | None) -> Any:
     return client
 
 
-def _retry_delay_s_if_damaged(response: Any, attempts: int, request_dict: Any, **_: Any) -> float | None:
+def _retry_delay_s_if_damaged(
+    response: tuple[object, ErrorResponse] | None, attempts: int, request_dict: Mapping[str, object], **_: object
+) -> float | None:
     """Seconds until a request whose body arrived damaged is sent again; None: it is not."""
     code = response[1].get("Error", {}).get("Code") if response else None
-    may_retry = attempts < TRIES and not is_probe(request_dict["url"])
+    may_retry = attempts < TRIES and not is_probe(str(request_dict["url"]))
     return PAUSE_S if code in DAMAGED_IN_TRANSIT and may_retry else None
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Lock
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Required, TypedDict
 
 from tasks.errors import StoreError
 from tasks.storage.s3_checksum_probe import ChecksumProbe
@@ -23,6 +23,14 @@ MAX_PARTS = 10_000
 TRIES = 4
 # asking whether a smaller file exists takes as long as sending it again
 WORTH_ASKING_BYTES = MIB
+
+
+class PutAnswer(TypedDict, total=False):
+    """The fields of a response to put_object or upload_part that are read here."""
+
+    ETag: Required[str]
+    ServerSideEncryption: str
+    SSECustomerAlgorithm: str
 
 
 class Throttle:
@@ -129,13 +137,13 @@ class S3Uploader:
             return etag
         return self._put_checked(data, key, self._client.upload_part, UploadId=upload, PartNumber=number)
 
-    def _put_checked(self, data: bytes, key: str, put: Callable[..., Any], **target: Any) -> str:
+    def _put_checked(self, data: bytes, key: str, put: Callable[..., PutAnswer], **target: object) -> str:
         """Put data and return its ETag; it is sent again if the ETag shows that other bytes arrived."""
         target = {"Bucket": self._bucket, "Key": key, **target}
         for _ in range(TRIES):
             self._limits.throttle.take(len(data))
             answer = put(Body=data, **target)
-            etag = str(answer["ETag"].strip('"'))
+            etag = answer["ETag"].strip('"')
             if self._probe.server_checks() or _is_encrypted(answer) or etag == _md5(data):
                 return etag
         raise StoreError(
@@ -206,7 +214,7 @@ def _etag_of(etags: list[str]) -> str:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
-def _is_encrypted(answer: Any) -> bool:
+def _is_encrypted(answer: PutAnswer) -> bool:
     """Whether the response says that the object is encrypted so that its ETag is not an MD5."""
     return answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
 

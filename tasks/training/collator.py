@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import torch
 from torch.nn.functional import pad
@@ -16,12 +16,16 @@ from tasks.model.loading import Processor
 from tasks.training.samples import Sample
 
 
-class SampleDataset(Dataset[dict[str, Any]]):
-    """Samples with their images.
+class SampleItem(TypedDict):
+    """T ids and T labels, one per image token; if the sample shows an image, its float32 pixels (3, height, width)."""
 
-    An item has `input_ids` and `labels`, lists of T ints with one entry per image token, and, if the sample shows an
-    image, `pixel_values`, a float32 tensor (3, height, width).
-    """
+    input_ids: list[int]
+    labels: list[int]
+    pixel_values: NotRequired[torch.Tensor]
+
+
+class SampleDataset(Dataset[SampleItem]):
+    """Samples with their images."""
 
     def __init__(self, samples: Sequence[Sample], images: Path, processor: Processor):
         self.samples, self.images, self.processor = samples, images, processor
@@ -29,15 +33,15 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> SampleItem:
         sample = self.samples[index]
-        item: dict[str, Any] = self._tokens(sample)
+        item = self._tokens(sample)
         if IMAGE_INDEX in sample.encoded.input_ids and sample.image is not None:
             image = read_image(image_file(self.images, sample.image))
             item["pixel_values"] = torch.from_numpy(pixels_of(image, self.processor.image_processor))
         return item
 
-    def _tokens(self, sample: Sample) -> dict[str, list[int]]:
+    def _tokens(self, sample: Sample) -> SampleItem:
         count = self.processor.image_tokens
         labels = [
             label
@@ -74,7 +78,7 @@ class Collator:
     def __init__(self, padding_id: int, blank: BlankImage | None = None):
         self.padding_id, self.blank = padding_id, blank
 
-    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, items: Sequence[SampleItem]) -> dict[str, torch.Tensor]:
         batch = {
             "input_ids": _padded([item["input_ids"] for item in items], self.padding_id),
             "labels": _padded([item["labels"] for item in items], IGNORE_INDEX),

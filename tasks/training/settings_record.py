@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
@@ -12,17 +11,17 @@ from tasks.settings import NAME, ExperimentConfig
 from tasks.training.checkpoints import complete_checkpoints
 from tasks.training.job import TrainingJob
 
-Settings = Mapping[str, Mapping[str, Any]]
+Settings = Mapping[str, Mapping[str, object]]
 # Only the product decides the result; how it is divided among its factors does not.
 SHOWN_AS = {"training.micro_batches_a_step": "nnodes x nproc_per_node x gradient_accumulation_steps of training"}
 
 
-def settings_of(config: ExperimentConfig) -> dict[str, dict[str, Any]]:
+def settings_of(config: ExperimentConfig) -> dict[str, dict[str, object]]:
     """The settings of an experiment that decide the trained weights."""
     return {"data": config.data.content, "model": config.model.content, "training": config.training.content}
 
 
-def settings_of_job(job: TrainingJob) -> dict[str, dict[str, Any]]:
+def settings_of_job(job: TrainingJob) -> dict[str, dict[str, object]]:
     """The settings of a job that decide the trained weights; those of the data come from the manifest of its sets."""
     file = manifest_beside(job.dataset.path / TRAIN_SET)
     data = read_json(file).get("parameters", {}) if file.is_file() else {}
@@ -56,13 +55,13 @@ def trained_folders(training: Path) -> list[Path]:
     return [*complete_checkpoints(training)[-1:], *(path for path in (training / FINAL,) if path.is_dir())]
 
 
-def trained_settings(checkpoint: Path) -> dict[str, dict[str, Any]]:
+def trained_settings(checkpoint: Path) -> dict[str, dict[str, object]]:
     """The settings that a checkpoint was trained with; empty if they are not saved with it, as in earlier versions."""
     settings = _saved_origin(checkpoint).get("settings")
     return settings if isinstance(settings, dict) else {}
 
 
-def _saved_origin(checkpoint: Path) -> dict[str, Any]:
+def _saved_origin(checkpoint: Path) -> dict[str, object]:
     """The content of a checkpoint's origin.json; empty if the file is missing or damaged."""
     try:
         origin = read_json(checkpoint / ORIGIN)

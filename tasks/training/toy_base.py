@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from tasks.files import link_or_copy, read_json
 from tasks.manifests import atomic_folder, content_digest, verified_manifest, write_manifest
@@ -46,6 +46,13 @@ TRAINING = TrainingConfig(
 TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
 
 
+class ToyJob(TypedDict):
+    """The job file: a DatasetRef as JSON, and a folder."""
+
+    lessons: dict[str, object]
+    out: str
+
+
 def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
     """Create the toy base model in a child process, unless `out` holds it already, made from the same lessons."""
     job = _job(lessons, out, out)
@@ -56,7 +63,7 @@ def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] 
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
-def work(config: dict[str, Any]) -> None:
+def work(config: ToyJob) -> None:
     """Create the model with random weights and train it on the lessons."""
     from tasks.training.worker import work as train
 

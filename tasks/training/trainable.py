@@ -1,7 +1,7 @@
 """Which parameters are trained: LoRA on the language model's linear layers and the full projector, or all weights."""
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from tasks.settings import TrainingConfig
 
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 PROJECTOR = "multi_modal_projector"
 TOWER = "vision_tower"
+
+
+class ParameterGroup(TypedDict):
+    """Parameters that an optimizer updates with the same settings."""
+
+    params: "list[torch.nn.Parameter]"
+    weight_decay: float
+    lr: float | None
 
 
 def prepare_trainable(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Module":
@@ -57,7 +65,7 @@ def non_lora_names(model: "torch.nn.Module") -> set[str]:
     return {name for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
 
 
-def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig) -> list[dict[str, Any]]:
+def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig) -> list[ParameterGroup]:
     """LLaVA's parameter groups: with and without weight decay, and the projector at its own learning rate.
 
     Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.

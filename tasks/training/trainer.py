@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -84,7 +83,7 @@ class LlavaTrainer(Trainer):
         processor: Processor,
         origin: CheckpointOrigin,
         on_complete: Callable[[Path], None],
-        **options: Any,
+        **options: object,
     ):
         super().__init__(
             data_collator=Collator(padding_id(processor.tokenizer), blank_image(processor)),
@@ -142,7 +141,7 @@ class LlavaTrainer(Trainer):
             logits, labels, _ = answer_logits(model, inputs)
         return None, *sample_losses(logits, labels)
 
-    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
+    def evaluation_loop(self, *args: object, **options: object) -> EvalLoopOutput:
         """The loss and, if questions are answered too, the scores of the answers."""
         output = super().evaluation_loop(*args, **options)
         if self.answer_scores is not None:

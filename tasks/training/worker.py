@@ -9,7 +9,6 @@ The file holds a TrainingJob. Prefect is not imported: it would cost every rank 
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from accelerate import PartialState
 from transformers import TrainingArguments
@@ -39,7 +38,7 @@ from tasks.training.validation_answers import answer_scores
 from tasks.worker_lines import saved_line, stopped_line
 
 
-def work(config: dict[str, Any]) -> dict[str, Any]:
+def work(config: dict[str, object]) -> dict[str, int]:
     """Run a training job; returns its last step."""
     job = TrainingJob.model_validate(config)
     stop = StopSignal(job.stop_file)
@@ -68,7 +67,7 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     return _finish(job, job.out / checkpoint_name(step), arguments)
 
 
-def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) -> dict[str, Any]:
+def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) -> dict[str, int]:
     """Publish the model of the last step's checkpoint, on the first process only; returns the step."""
     step = step_of(checkpoint)
     if arguments.process_index == 0:

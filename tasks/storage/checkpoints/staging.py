@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -129,7 +129,7 @@ def drop_resume_states(staged: Path) -> None:
     """Remove the files that only resuming needs from a staged checkpoint; the trainer's own folder keeps them."""
     marker = staged / COMPLETE
     content = read_marker(staged)
-    if not isinstance(content.get("files"), dict):
+    if not isinstance(sizes := content.get("files"), dict):
         raise ModelError(f"{marker} is damaged: move that checkpoint away, or write the file again.")
     dropped = {path for pattern in RESUME_ONLY for path in staged.glob(pattern)}
     files = [path for path in staged.rglob("*") if path.is_file() and not dropped.isdisjoint({path, *path.parents})]
@@ -137,7 +137,7 @@ def drop_resume_states(staged: Path) -> None:
         return
     saved_ns = saved_at_ns(staged)
     names = {path.relative_to(staged).as_posix() for path in files}
-    kept = {name: size for name, size in content["files"].items() if name not in names}
+    kept = {name: size for name, size in sizes.items() if name not in names}
     # a new file replaces the link: the trainer's marker must not change; after a kill the rest is repeated
     write_json(marker, {**content, "files": kept})
     os.utime(marker, ns=(saved_ns, saved_ns))
@@ -163,7 +163,7 @@ def has_all_files(checkpoint: Path) -> bool:
     )
 
 
-def read_marker(checkpoint: Path) -> dict[str, Any]:
+def read_marker(checkpoint: Path) -> dict[str, object]:
     """The content of COMPLETE.json: step, training and files of a checkpoint; empty if it is missing or damaged."""
     try:
         content = read_json(checkpoint / COMPLETE)
