@@ -96,7 +96,7 @@ def read_record(row: Any, location: str, known: dict[Any, Any]) -> RecordText:
     if not isinstance(image, str) or not image:
         raise DataError(f"{location}: its image is {shortened(image)}, but it must be the path of an image.")
     if fault := fault_of_image(image):
-        raise DataError(f"{location} {fault}: mend or remove it.")
+        raise DataError(f"{location} {fault}; fix or remove it.")
     if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
         raise DataError(f"{location}: its conversations must be a list of questions, each with an answer.")
     values = [

@@ -205,7 +205,7 @@ def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, se
 def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, Any]:
     """Accuracy by bin and mean absolute error of counts.
 
-    An answer that is no number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
+    An answer that is not a number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
     that are numbers, and `no_number` counts the others.
     """
     errors = [error for asked in questions if (error := absolute_error(asked)) is not None]

@@ -16,7 +16,7 @@ CAPTION = "caption"
 # type of a question without a true answer
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
-# keys of metrics.json whose values are no scores themselves
+# keys of metrics.json whose values are not scores themselves
 NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
 
 AnswerRow = dict[str, Any]

@@ -36,7 +36,7 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         if self.dtype != BASE_DTYPE and self.dtype not in DTYPE_CODES:
-            raise ModelError(f"{self.dtype!r} is no dtype for weights: give base, {', '.join(DTYPE_CODES)}.")
+            raise ModelError(f"{self.dtype!r} is not a dtype for weights: give base, {', '.join(DTYPE_CODES)}.")
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def require_generation_config(folder: Path) -> None:
-    """Raise ModelError if generation_config.json is damaged or has a token id that is no number."""
+    """Raise ModelError if generation_config.json is damaged or has a token id that is not a number."""
     file = folder / GENERATION
     # checked here because transformers ignores a truncated file without a message
     for name, value in (read_settings(file) if file.is_file() else {}).items():

@@ -38,13 +38,13 @@ def local_model(name: str, folders: Sequence[Path] = ()) -> Path | None:
 def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
     """The directory of a model, found as `local_model` does, or downloaded into the hub's cache.
 
-    Raises ModelError if the name is no directory and cannot be downloaded from the hub.
+    Raises ModelError if the name is not a directory and cannot be downloaded from the hub.
     """
     found = directory_of(name, folders)
     if found is not None:
         return found
     if not HUB_NAME.fullmatch(name):
-        raise ModelError(f"{name} is no directory: set model.base to a model's directory or its name on the hub.")
+        raise ModelError(f"{name} is not a directory: set model.base to a model's directory or its name on the hub.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -53,8 +53,8 @@ def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(WANTED)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{name} is no directory here and cannot be downloaded from the hub ({type(error).__name__}): download it "
-            "on a machine with access and set model.base to its directory."
+            f"{name} is not a directory here and cannot be downloaded from the hub ({type(error).__name__}): download "
+            "it on a machine with access and set model.base to its directory."
         ) from None
 
 

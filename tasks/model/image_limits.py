@@ -38,7 +38,7 @@ HEX_EXIF = "Raw profile type exif"
 
 @contextmanager
 def opened_file(path: str | Path) -> Iterator[BufferedReader]:
-    """Open a file for reading; raises OSError if it is no regular file: a named pipe could block forever."""
+    """Open a file for reading; raises OSError if it is not a regular file: a named pipe could block forever."""
     with open(path, "rb", opener=_nonblocking) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")

@@ -77,7 +77,7 @@ SIGNS = (
         "flash-attn is requested but not installed; install the extra `gpu`, or uninstall flash-attn to use SDPA.",
     ),
     (
-        r"is no readable image|cannot identify image file|image file is truncated",
+        r"is not a readable image|cannot identify image file|image file is truncated",
         "an image cannot be read; fetch it again, or set data.broken_images=drop and run the data step again.",
     ),
     (

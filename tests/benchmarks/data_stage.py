@@ -168,7 +168,7 @@ def make_archive(path: Path) -> None:
 
 
 def make_records(path: Path) -> None:
-    """A file of the published one's size and shape: captions, a hundred questions an image, and foreign records."""
+    """A file of the published size and shape: captions, a hundred questions per image, and other records."""
     generator = random.Random(28)
     shares = {"NWPU": 0.5, "RSICD": 0.2, "LR": 0.05, "DOTA": 0.05, "ocr_vqa": 0.2}
     pairs = {"NWPU": 5, "RSICD": 5, "LR": 100, "DOTA": 9, "ocr_vqa": 4}

@@ -222,7 +222,7 @@ def turns_of(number: int) -> list[dict[str, str]]:
 
 
 def lr_records(folder: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Seven images with a hundred questions each, real where they are at hand, and their folder."""
+    """Seven images with a hundred questions each, real ones if available, and their folder."""
     if REAL.is_dir():
         print("  questions and images of real records")
         records = json.loads((REAL / "instructions_raw.json").read_text(encoding="utf-8"))

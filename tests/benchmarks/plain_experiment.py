@@ -65,7 +65,7 @@ def prepare(config: ExperimentConfig, run: Run) -> DatasetRef:
 
 
 def fine_tune(config: ExperimentConfig, run: Run, base: ModelRef, dataset: DatasetRef) -> CheckpointRef:
-    """Train, with the uploader beside, and draw the course of the loss."""
+    """Train while the uploader runs, and draw the loss curve."""
     order = TrainingJob(
         run=run.name, base=base, dataset=dataset, model=config.model, training=config.training,
         out=run.folder.training, staging=run.folder.staging, resume=True,

@@ -32,7 +32,7 @@ CHUNK, TURNS, BATCH = 8, 7, 16
 IMAGE_SIDE, RECORDS = 256, CHUNK * TURNS * BATCH
 SEVEN_B_IMAGE_TOKENS = 576
 WORDS = ("airport", "planes", "trees", "river", "dense", "houses", "near", "with", "a", "the", "large", "some", "road")
-# As the reference run: two samples a device, four devices, ten micro-batches a step.
+# As the reference run: two samples per device, four devices, ten micro-batches per step.
 REFERENCE = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 10, "lora_r": 8}
 DEVICES = 4
 SPEED: dict[str, Any] = {
@@ -161,7 +161,7 @@ def padding_beside_the_reference(folder: Path) -> list[Row]:
 
 
 def text_records() -> list[dict[str, Any]]:
-    """Records of real data where they are at hand, else drawn: captions, and as many questions as real images have."""
+    """Records of real data if available, else generated: captions, and as many questions as real images have."""
     if REAL_RECORDS.exists():
         print("  lengths of real records")
         return json.loads(REAL_RECORDS.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ def test_a_wrong_directory_ends_with_2_and_a_sentence(data: Path, tmp_path: Path
 def test_a_folder_of_images_that_is_none_ends_with_2(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path / "none")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "none is no folder" in done.stderr
+    assert "none is not a folder" in done.stderr
 
 
 def test_any_text_is_shown_in_any_encoding(
@@ -85,7 +85,7 @@ def test_a_reader_that_closes_the_output_is_not_an_error(tiny_model_dir: Path, d
 
 
 def differences(golden: dict[str, Any], line: dict[str, Any]) -> str | None:
-    """What the line shows otherwise than the reference."""
+    """The first key in which the line differs from the reference."""
     if line["dropped"] is not None:
         return "dropped"
     if line["input_ids"] != golden.get("input_ids"):

@@ -128,9 +128,9 @@ def test_path_is_not_looked_up_by_its_last_part(node: Path) -> None:
     assert find_tower(base, {}, str(node / "other")) == node / "other"
     with pytest.raises(ModelError, match="is not on this machine"):
         find_tower(base, {}, f"/nowhere/{CLIP}")
-    with pytest.raises(ModelError, match="is no directory: set"):
+    with pytest.raises(ModelError, match="is not a directory: set"):
         find_model(f"/nowhere/{BASE}", (node / "disk",))
-    with pytest.raises(ModelError, match="is no directory: set"):
+    with pytest.raises(ModelError, match="is not a directory: set"):
         find_model(f"../{BASE}", (node / "disk",))
 
 
