@@ -71,7 +71,7 @@ def deployed_again(orchestra: Any, told: SimpleNamespace, bucket: SimpleNamespac
     return SimpleNamespace(first=found[0], second=found[1], third=found[2])
 
 
-def test_deploying_again_doubles_nothing_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
+def test_deploying_again_adds_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
     assert deployed_again.second == deployed_again.first
     assert len(set(deployed_again.first["automations"])) == len(deployed_again.first["automations"]) >= 3
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}

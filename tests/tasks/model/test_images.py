@@ -115,7 +115,7 @@ def test_a_tiny_image_keeps_its_colours(processor: Any, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"not an image at all"])
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.jpg").write_bytes(content)
     with pytest.raises(DataError, match=r"broken\.jpg is not a readable image"):
         read_image(tmp_path / "broken.jpg")
