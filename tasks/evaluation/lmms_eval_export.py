@@ -61,7 +61,7 @@ def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _sample(number: int, row: AnswerRow) -> dict[str, Any]:
-    """A line of a samples file: question, true answer, answer, and scores and image as labels of the viewer."""
+    """A line of a samples file: question, reference answer, answer, and scores and image as labels of the viewer."""
     doc = {key: row[key] for key in ("id", "record", "image", "turn", "question", "references", "type")}
     scores = {metric.name: row.get(metric.column) for metric in metrics_of(row["task"])}
     return {

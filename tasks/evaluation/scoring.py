@@ -39,9 +39,7 @@ from tasks.evaluation.vqa_metrics import (
 from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
 
-NO_CIDER = (
-    "CIDEr is not defined for a single image: it weights words by how few images have them, so every weight would be 0."
-)
+NO_CIDER = "CIDEr is not defined for a single image: its document-frequency weights would all be 0."
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def score_records(
 ) -> Scored:
     """Score one model's answers to a whole test set; controls that need `training` are None without it.
 
-    `meteor` may be None for a test set without captions. Raises DataError where no true answer has a word.
+    `meteor` may be None for a test set without captions. Raises DataError if no reference answer contains a word.
     """
     captioning: dict[str, CaptionScores] = {}
     vqa: dict[str, VqaScores] = {}
@@ -85,7 +83,7 @@ def score_records(
         scores = score_questions(questions, config.bootstrap_draws, config.seed)
         vqa[source] = cast(VqaScores, {**scores, "empty_references": empty, "controls": controls})
     if not captioning and not vqa:
-        raise DataError("No true answer of the test set holds a word: give one that has true answers.")
+        raise DataError("No reference answer in the test set contains a word: give a test set with references.")
     reference = score_by_reference_protocol(records)
     all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
     if any(unscored.values()):

@@ -13,7 +13,7 @@ from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
 from tasks.prompt_text import without_placeholder
 
 CAPTION = "caption"
-# type of a question without a true answer
+# type of a question without a reference answer
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves

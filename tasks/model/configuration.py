@@ -39,7 +39,7 @@ def require_file(folder: Path, name: str, *others: str, fix: str = COPY_PUBLISHE
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Read a model's config.json unchanged; raises ModelError if it is damaged or the directory holds an adapter."""
     if (folder / ADAPTER_CONFIG).is_file():
-        # also beside weights: transformers would apply the adapter without a message
+        # also next to weights: transformers would apply the adapter without a message
         raise ModelError(
             f"{folder} holds an adapter ({ADAPTER_CONFIG}) and no base model: give the model that it was trained on, "
             "and this directory as the adapter."

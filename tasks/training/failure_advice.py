@@ -97,7 +97,7 @@ SIGNS = (
     ),
     (
         r"ZeRO-Offload with a client provided optimizer",
-        'DeepSpeed requires its own optimiser for offload; set "zero_force_ds_cpu_optimizer": false in its '
+        'DeepSpeed requires its own optimizer for offload; set "zero_force_ds_cpu_optimizer": false in its '
         "configuration.",
     ),
     (

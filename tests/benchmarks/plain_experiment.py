@@ -90,7 +90,7 @@ def answer(config: ExperimentConfig, run: Run, label: str, model: ModelRef, data
 def score(
     config: ExperimentConfig, run: Run, label: str, dataset: DatasetRef, answers: dict[str, PredictionsRef]
 ) -> ReportRef:
-    """Score the answers of one model, beside the base model's."""
+    """Score the answers of one model and of the base model."""
     if not run.folder.audit.exists():
         with atomic_folder(run.folder.audit) as part:
             audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)

@@ -67,7 +67,7 @@ def test_a_source_without_references_does_not_change_the_scores_of_others(
     found = metrics_of(path, path)
     assert list(found["vqa"]) == ["LR"] and found["captioning"] == {}
     assert found["without_references"] == {"captioning": {"RSICD": 1}, "vqa": {"DOTA": 1}}
-    assert "RSICD: 1 true answers have no word and are not scored\nDOTA: 1 true" in capsys.readouterr().out
+    assert "RSICD: 1 reference answers contain no word and are not scored\nDOTA: 1 reference" in capsys.readouterr().out
     assert rsvlm("compare", path.parent / "report-test", path.parent / "report-test") == 0
 
 
@@ -76,7 +76,7 @@ def test_a_test_set_without_references_is_refused(
 ) -> None:
     path = write("test.json", [record("q", "DOTA/images/1.png", QUESTION)])
     assert rsvlm("evaluate", "--data", path, "--predictions", path, "--out", tmp_path / "out") == 2
-    assert "No true answer of the test set holds a word" in capsys.readouterr().err
+    assert "No reference answer in the test set contains a word" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

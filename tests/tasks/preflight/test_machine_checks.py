@@ -135,7 +135,7 @@ def test_memory_rows_add_up_to_the_total() -> None:
     assert all(row.usual <= row.longest for row in parts)
 
 
-def test_checkpoint_size_of_the_reference_run_covers_adapter_projector_and_optimiser() -> None:
+def test_checkpoint_size_of_the_reference_run_covers_adapter_projector_and_optimizer() -> None:
     trained = trained_parameters(shape(), TrainingConfig())
     size = checkpoint_size(shape(), TrainingConfig(deepspeed="zero3"))
     assert size.model == 2 * trained

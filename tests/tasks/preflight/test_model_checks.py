@@ -114,7 +114,7 @@ def test_missing_tower_is_reported_with_its_expected_path(node: Path, named: str
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
     assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
     with pytest.raises(
-        ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
+        ModelError, match=f"put its directory next to the model as {base.parent / CLIP}, or, in an experiment, set"
     ):
         configured_base(base, ModelConfig(vision_tower=named), node / "models")
 

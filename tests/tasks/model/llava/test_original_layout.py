@@ -188,7 +188,7 @@ def cut_shard(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
-        (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory beside"),
+        (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory next to"),
         (
             lambda folder: change_json(folder / "config.json", mm_projector_type="linear"),
             "mm_projector_type = 'linear', which is",
