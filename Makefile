@@ -1,6 +1,6 @@
 # make demo    a complete experiment on two CPU cores, with drawn sample data
 # make test    all tests except those that need a GPU or the internet
-# make check   style, types, import rules
+# make check   style, types, import rules, wording
 # make bench   the benchmarks, as ratios
 # Each of them first installs everything into .venv. With another Python: make demo PYTHON=python3.12
 # The tests run in two processes; in one: make test WORKERS=0
@@ -26,6 +26,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/support/wording.py
 
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/run.py

@@ -120,7 +120,7 @@ def _error_of(path: Path) -> DataError:
     except DataError as error:
         return _several_values(path) or error
     return DataError(
-        f"{path} has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line."
+        f"{path} has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line."
     )
 
 
@@ -134,6 +134,6 @@ def _several_values(path: Path) -> DataError | None:
     if text[_skip_space(text, end) :].lstrip(SPACE + ",")[:1] not in ("{", "["):
         return None
     return DataError(
-        f"{path} holds several JSON values that are neither one list nor one record a line: write them as one list "
-        "in [ ], or as JSON Lines with each record on a line of its own and no commas between."
+        f"{path} holds several JSON values that are neither one list nor one record per line: write them as one list "
+        "in [ ], or as JSON Lines with each record on its own line, without commas in between."
     )

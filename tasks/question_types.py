@@ -61,7 +61,7 @@ YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")
 
 
 def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:
-    """The type of a question, from its words and, where no pattern matches, from its true answer."""
+    """The type of a question, from its words and, where no pattern matches, from its reference answer."""
     text = bare_prompt(question)
     for kind, pattern in patterns:
         if pattern.search(text):

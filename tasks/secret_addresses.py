@@ -34,7 +34,7 @@ def require_no_secret(address: str) -> str:
     if not _IS_PLAIN.match(address):
         raise ValueError(
             f"{without_secrets(address)} has a login, a query or a fragment that may be secret: put that into an "
-            "environment variable where the run works, and write '${NAME}' instead"
+            "environment variable on the machine of the run, and write '${NAME}' instead"
         )
     return address
 

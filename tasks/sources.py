@@ -200,6 +200,6 @@ def require_known(names: Iterable[str], unnamed: str | None = None) -> None:
 
 
 def type_of_question(source: str, question: str, answer: str) -> QuestionType:
-    """The type of a source's question, from the question and its true answer."""
+    """The type of a source's question, from the question and its reference answer."""
     patterns = SOURCES[source].questions if source in SOURCES else PATTERNS
     return question_type(question, answer, patterns)

@@ -20,7 +20,7 @@ TasksBySource = dict[str, dict[str, int]]
 
 
 class AnsweredTurn(NamedTuple):
-    """A question of a record with its task and its true answer."""
+    """A question of a record with its task and its reference answer."""
 
     task: Task
     question: str

@@ -90,7 +90,7 @@ def test_commands_in_sentences_and_tables_exist_with_their_options(page: Path) -
 @pytest.mark.parametrize(
     "command", [each for each in COMMANDS if ON_GPUS.search(each.line)], ids=lambda each: each.line[:60]
 )
-def test_what_needs_a_gpu_says_so(command: Command) -> None:
+def test_commands_that_need_a_gpu_are_marked(command: Command) -> None:
     # no test runs these
     assert "needs a GPU" in command.before
 
@@ -98,7 +98,7 @@ def test_what_needs_a_gpu_says_so(command: Command) -> None:
 @pytest.mark.parametrize(
     "command", [each for each in COMMANDS if each.program in ELSEWHERE], ids=lambda each: each.line[:60]
 )
-def test_what_needs_docker_or_a_cluster_says_so_and_names_files_that_are_there(command: Command) -> None:
+def test_commands_that_need_docker_or_a_cluster_are_marked_and_name_existing_files(command: Command) -> None:
     assert ELSEWHERE[command.program] in command.before
     named = re.findall(r"\binfra/[\w./-]+", command.line)
     assert [name for name in named if not (REPO / name).exists()] == []

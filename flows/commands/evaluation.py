@@ -37,10 +37,10 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     audits = parser.add_mutually_exclusive_group()
     audits.add_argument(
-        "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only the images that this audit calls clean"
+        "--only-clean", type=Path, metavar="AUDIT_DIR", help="score only the images that this audit found clean"
     )
     audits.add_argument(
-        "--audit", type=Path, metavar="AUDIT_DIR", help="also score the images that this audit calls clean"
+        "--audit", type=Path, metavar="AUDIT_DIR", help="also score the images that this audit found clean"
     )
     parser.add_argument(
         "--checkpoints",
@@ -106,7 +106,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         if "note" in scores:
             print(f"{source}: {scores['note']}")
     for source, number in _unscored(metrics):
-        print(f"{source}: {number} true answers have no word and are not scored")
+        print(f"{source}: {number} reference answers contain no word and are not scored")
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / REPORT_PAGE}")
@@ -146,7 +146,7 @@ def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
 
 
 def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
-    """The sources with true answers without a word, and their number; captions first."""
+    """The sources with references that contain no word, and their number; captions first."""
     from tasks.evaluation.metrics.registry import METRICS
 
     without = metrics.get("without_references")

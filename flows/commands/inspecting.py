@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     if longest < 1:
         raise ConfigError(f"--model-max-length is {longest}: give 1 or more.")
     if not options.images.is_dir():
-        raise DataError(f"{options.images} is no folder: give the one that the records' image paths are relative to.")
+        raise DataError(f"{options.images} is not a folder: give the folder that image paths are relative to.")
     records = read_records(options.data, training_fault)
     limit = LengthLimit(longest, split=TrainingConfig().split_long_conversations)
     inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels)

@@ -69,7 +69,7 @@ def reduce_records(records: Sequence[AnyRecord], ratio: float, seed: int, protoc
     kept = _reference_share(records, ratio, seed) if protocol == "reference" else _grouped_share(records, ratio, seed)
     if records and not kept:
         raise ConfigError(
-            f"A share of {ratio} of {len(records)} records is empty by the reference protocol, which rounds down: "
+            f"A share of {ratio} of {len(records)} records is empty under the reference protocol, which rounds down: "
             "give a larger share, or use the grouped protocol."
         )
     return [records[index] for index in kept]

@@ -70,7 +70,7 @@ def mean_over_images(each: Sequence[float] | Floats) -> MetricScores:
 
 
 def caption_set(source: str, records: Sequence[PairedRecord], meteor: Meteor | None = None) -> CaptionSet:
-    """The tokenized captions of a source: the true answers to all caption prompts of an image are its references.
+    """The tokenized captions of a source: the reference answers to all caption prompts of an image are its references.
 
     The hypothesis is the answer to the first of these prompts. References are tokenized together and hypotheses
     together, in the order of the file, as pycocoevalcap does.

@@ -1,4 +1,4 @@
-"""The clean part of a test set: records whose images, according to an audit, show nothing of the training set."""
+"""The clean part of a test set: records whose images have no near-duplicate in the training set, by an audit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,5 +50,5 @@ def require_clean(records: Sequence[PairedRecord], audit: Audit) -> list[PairedR
     """The records whose images are clean; raises DataError also where there are none."""
     kept = keep_clean(records, audit)
     if not kept:
-        raise DataError(f"{audit.path} calls no test image clean: there is nothing to score.")
+        raise DataError(f"{audit.path} found no clean test image: there is nothing to score.")
     return kept

@@ -61,7 +61,7 @@ def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, object]]
 
 
 def _sample(number: int, row: AnswerRow) -> dict[str, object]:
-    """A line of a samples file: question, true answer, answer, and scores and image as labels of the viewer."""
+    """A line of a samples file: question, reference answer, answer, and scores and image as labels of the viewer."""
     doc = {key: value for key, value in row.items() if key in DOCUMENT}
     scores = {metric.name: row_score(row, metric.column) for metric in metrics_of(row["task"])}
     return {

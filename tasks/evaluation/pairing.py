@@ -30,7 +30,7 @@ MOST_SHARED = 80
 
 @dataclass(frozen=True, slots=True)
 class AskedTurn:
-    """One question of the test set with its true answer and, where it was asked, the model's."""
+    """One question of the test set with its reference answer and, where it was asked, the model's."""
 
     number: int
     task: Task

@@ -39,9 +39,7 @@ from tasks.evaluation.vqa_metrics import (
 from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
 
-NO_CIDER = (
-    "CIDEr is not defined for a single image: it weights words by how few images have them, so every weight would be 0."
-)
+NO_CIDER = "CIDEr is not defined for a single image: its document-frequency weights would all be 0."
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def score_records(
 ) -> Scored:
     """Score one model's answers to a whole test set; controls that need `training` are None without it.
 
-    `meteor` may be None for a test set without captions. Raises DataError where no true answer has a word.
+    `meteor` may be None for a test set without captions. Raises DataError if no reference answer contains a word.
     """
     captioning: dict[str, CaptionScores] = {}
     vqa: dict[str, VqaScores] = {}
@@ -85,7 +83,7 @@ def score_records(
         scores = score_questions(questions, config.bootstrap_draws, config.seed)
         vqa[source] = cast(VqaScores, {**scores, "empty_references": empty, "controls": controls})
     if not captioning and not vqa:
-        raise DataError("No true answer of the test set holds a word: give one that has true answers.")
+        raise DataError("No reference answer in the test set contains a word: give a test set with references.")
     reference = score_by_reference_protocol(records)
     all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
     if any(unscored.values()):
@@ -205,7 +203,7 @@ def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, se
 def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, object]:
     """Accuracy by bin and mean absolute error of counts.
 
-    An answer that is no number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
+    An answer that is not a number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
     that are numbers, and `no_number` counts the others.
     """
     errors = [error for asked in questions if (error := absolute_error(asked)) is not None]

@@ -13,10 +13,10 @@ from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
 from tasks.prompt_text import Task, without_placeholder
 
 CAPTION = "caption"
-# type of a question without a true answer
+# type of a question without a reference answer
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
-# keys of metrics.json whose values are no scores themselves
+# keys of metrics.json whose values are not scores themselves
 NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
 # of nested scores, to the names of their metrics
 PREFIXES = {"controls": "control", "no_answer": "no_answer", "prompt_sensitivity": "prompts"}

@@ -13,7 +13,7 @@ COUNT = "count"
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """One question with the true answer and the model's, both normalised."""
+    """One question with the reference answer and the model's, both normalised."""
 
     record: int
     turn: int
@@ -34,7 +34,7 @@ def plain_question(text: str) -> str:
 
 
 def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion]:
-    """All questions with a true answer, sorted by image; their type follows from question and true answer."""
+    """All questions with a reference answer, sorted by image; their type follows from question and reference answer."""
     questions = [
         AnsweredQuestion(
             record.index,
@@ -53,7 +53,7 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
 
 
 def lacks_reference(turn: AskedTurn) -> bool:
-    """Whether the true answer to a question has no word, so that no answer could match it."""
+    """Whether the reference answer to a question has no word, so that no answer could match it."""
     return not normalise_answer(turn.reference)
 
 
@@ -63,7 +63,7 @@ def accuracy(asked: AnsweredQuestion) -> float:
 
 
 def same_bin(asked: AnsweredQuestion) -> bool:
-    """Whether a count is in the bin of the true one; where the true answer is not a number, whether it is right."""
+    """Whether a count is in the bin of the reference; if the reference is not a number, whether it is right."""
     answer, reference = number_of(asked.answer), number_of(asked.reference)
     if reference is None:
         return asked.right
@@ -71,6 +71,6 @@ def same_bin(asked: AnsweredQuestion) -> bool:
 
 
 def absolute_error(asked: AnsweredQuestion) -> float | None:
-    """How far a count is off; None where the answer or the true answer is not a number."""
+    """How far a count is off; None where the answer or the reference answer is not a number."""
     answer, reference = number_of(asked.answer), number_of(asked.reference)
     return None if answer is None or reference is None else abs(answer - reference)

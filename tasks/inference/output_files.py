@@ -35,7 +35,7 @@ def join_answers(dialogues: Sequence[Dialogue], answers: Sequence[Answer]) -> li
     given = Counter(answer.key for answer in answers)
     if asked != given or set(given.values()) - {1}:
         wrong = [key for key in {**asked, **given} if not asked[key] == given[key] == 1]
-        raise RsvlmError(f"{len(wrong)} turns are not answered exactly once, first {wrong[0]}: this is a defect.")
+        raise RsvlmError(f"{len(wrong)} turns are not answered exactly once, first {wrong[0]}: this is a bug.")
     texts = {answer.key: answer.text for answer in answers}
     return [_answered_record(dialogue, texts) for dialogue in dialogues]
 

@@ -62,7 +62,7 @@ def _require_trained(adapter: Adapter) -> None:
 def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
     """Raise ModelError if a projector that was trained in full equals the base's."""
     names = base.projector & set(adapter.trained)
-    # beside LoRA of the projector, an unchanged copy of the base's may be saved
+    # next to LoRA of the projector, an unchanged copy of the base's may be saved
     if not names or base.projector & set(adapter.pairs):
         return
     for name in names:

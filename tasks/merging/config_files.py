@@ -1,4 +1,4 @@
-"""The files beside the weights: configuration, tokenizer, image processor, chat template, licence."""
+"""The files next to the weights: configuration, tokenizer, image processor, chat template, licence."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
 
 
 def find_config_files(source: BaseModel, tuned: Path) -> dict[str, Path]:
-    """Find the files beside a model's weights, in the base or the checkpoint; raises ModelError if one is missing."""
+    """Find the files next to a model's weights, in the base or the checkpoint; raises ModelError if one is missing."""
     folder = source.folder
     found = _first_found(FROM_BASE_FIRST, (folder, tuned))
     if source.layout == "llava":
@@ -60,7 +60,7 @@ def _first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, P
 
 
 def require_undamaged(files: Mapping[str, Path]) -> None:
-    """Raise ModelError if a file beside the weights is damaged: most of them are copied unchanged."""
+    """Raise ModelError if a file next to the weights is damaged: most of them are copied unchanged."""
     for name, file in files.items():
         if name in (FAST, SENTENCEPIECE):
             require_readable(file)
@@ -139,7 +139,7 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
         aspect = "pad" if processor.do_pad else "square"
         config = {**typed_config(source.written, dtype, "torch_dtype"), "image_aspect_ratio": aspect}
         name = str(config.get("mm_vision_tower", ""))
-        # a folder beside the base is not beside the new directory; a name on the hub works everywhere
+        # a folder next to the base is not next to the new directory; a name on the hub works everywhere
         if source.tower is not None and "/" not in name and not (final.absolute().parent / name).is_dir():
             config["mm_vision_tower"] = str(source.tower)
     else:

@@ -79,7 +79,7 @@ def _parameters(tuned: Path) -> list[str]:
             f"{kind}: rank {lora.get('r')}, alpha {lora.get('lora_alpha')}, dropout {lora.get('lora_dropout')}"
         )
     if state.get("global_step"):
-        known.append(f"Training: {state['global_step']} optimiser steps, {state.get('epoch', 0):.2f} epochs")
+        known.append(f"Training: {state['global_step']} optimizer steps, {state.get('epoch', 0):.2f} epochs")
     return known
 
 

@@ -35,7 +35,7 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         if self.dtype != BASE_DTYPE and self.dtype not in DTYPE_CODES:
-            raise ModelError(f"{self.dtype!r} is no dtype for weights: give base, {', '.join(DTYPE_CODES)}.")
+            raise ModelError(f"{self.dtype!r} is not a dtype for weights: give base, {', '.join(DTYPE_CODES)}.")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class NewModel:
 def publish(new: NewModel, out: Path) -> ModelRef:
     """Write a model directory, unless `out` already is the result of the same inputs and settings.
 
-    Raises ModelError if a check fails, a file beside the weights is damaged, or a weight is NaN or infinite, and
+    Raises ModelError if a check fails, a file next to the weights is damaged, or a weight is NaN or infinite, and
     OccupiedError if `out` holds something else.
     """
     with hashing(new.inputs) as hashes:
@@ -98,7 +98,7 @@ def _present(out: Path, fingerprint: str) -> Manifest | None:
     manifest = read_manifest(out)
     if manifest is None or manifest.fingerprint != fingerprint:
         raise OccupiedError(
-            f"{out} already holds something else than this merge: choose another directory, or move it away."
+            f"{out} already holds something other than this merge: choose another directory, or move it away."
         )
     return None if broken_files(out, manifest) else manifest
 

@@ -48,7 +48,7 @@ def require_same_answers(base: Path, checkpoint: Path, merged: Path, projector: 
         largest = float((old - new).abs().max())
         if largest > allowed or _other_token(old, new, allowed):
             raise ModelError(
-                f"{merged} answers {question!r} otherwise than {checkpoint} on {base}: a logit differs by "
+                f"{merged} answers {question!r} differently from {checkpoint} on {base}: a logit differs by "
                 f"{largest:.2g}, rounding explains {allowed:.2g}; fetch base and checkpoint again and repeat the merge."
             )
 

@@ -39,7 +39,7 @@ def require_file(folder: Path, name: str, *others: str, fix: str = COPY_PUBLISHE
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Read a model's config.json unchanged; raises ModelError if it is damaged or the directory holds an adapter."""
     if (folder / ADAPTER_CONFIG).is_file():
-        # also beside weights: transformers would apply the adapter without a message
+        # also next to weights: transformers would apply the adapter without a message
         raise ModelError(
             f"{folder} holds an adapter ({ADAPTER_CONFIG}) and no base model: give the model that it was trained on, "
             "and this directory as the adapter."
@@ -56,7 +56,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def require_generation_config(folder: Path) -> None:
-    """Raise ModelError if generation_config.json is damaged or has a token id that is no number."""
+    """Raise ModelError if generation_config.json is damaged or has a token id that is not a number."""
     file = folder / GENERATION
     # checked here because transformers ignores a truncated file without a message
     for name, value in (read_settings(file) if file.is_file() else {}).items():

@@ -12,7 +12,7 @@ NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 WANTED = ("*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.txt")
 
 
-def beside(name: str, folders: Sequence[Path]) -> Path | None:
+def next_to(name: str, folders: Sequence[Path]) -> Path | None:
     """The directory of a model in one of the folders, by its name or the name's last part; None if there is none."""
     for path in (path for folder in folders for path in (folder / name, folder / Path(name).name)):
         if name and (path / "config.json").is_file():
@@ -24,7 +24,7 @@ def directory_of(name: str, folders: Sequence[Path]) -> Path | None:
     """A directory by its path, or by its name in one of the folders; None if there is none."""
     if name and Path(name).is_dir():
         return Path(name).absolute()
-    return beside(name, folders) if NAME.fullmatch(name) else None
+    return next_to(name, folders) if NAME.fullmatch(name) else None
 
 
 def local_model(name: str, folders: Sequence[Path] = ()) -> Path | None:
@@ -38,13 +38,13 @@ def local_model(name: str, folders: Sequence[Path] = ()) -> Path | None:
 def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
     """The directory of a model, found as `local_model` does, or downloaded into the hub's cache.
 
-    Raises ModelError if the name is no directory and cannot be downloaded from the hub.
+    Raises ModelError if the name is not a directory and cannot be downloaded from the hub.
     """
     found = directory_of(name, folders)
     if found is not None:
         return found
     if not HUB_NAME.fullmatch(name):
-        raise ModelError(f"{name} is no directory: set model.base to a model's directory or its name on the hub.")
+        raise ModelError(f"{name} is not a directory: set model.base to a model's directory or its name on the hub.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -53,8 +53,8 @@ def find_model(name: str, folders: Sequence[Path] = ()) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(WANTED)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{name} is no directory here and cannot be downloaded from the hub ({type(error).__name__}): download it "
-            "on a machine with access and set model.base to its directory."
+            f"{name} is not a directory here and cannot be downloaded from the hub ({type(error).__name__}): download "
+            "it on a machine with access and set model.base to its directory."
         ) from None
 
 

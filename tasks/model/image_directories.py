@@ -34,7 +34,7 @@ class Layout:
 
 
 def exif_bytes(exif: bytes) -> int:
-    """Bytes that Pillow unpacks from EXIF data; 0 if it is no EXIF data."""
+    """Bytes that Pillow unpacks from EXIF data; 0 if it is not EXIF data."""
     while exif.startswith(EXIF):
         exif = exif[len(EXIF) :]
     return _directories(io.BytesIO(exif))[0] if exif.startswith(TIFF) else 0

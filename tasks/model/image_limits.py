@@ -38,7 +38,7 @@ HEX_EXIF = "Raw profile type exif"
 
 @contextmanager
 def opened_file(path: str | Path) -> Iterator[BufferedReader]:
-    """Open a file for reading; raises OSError if it is no regular file: a named pipe could block forever."""
+    """Open a file for reading; raises OSError if it is not a regular file: a named pipe could block forever."""
     with open(path, "rb", opener=_nonblocking) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")
@@ -76,7 +76,7 @@ def require_small_file(file: BinaryIO, name: str | Path) -> int:
     """The file's size in bytes; raises TooLargeError if it exceeds FILE_BYTES."""
     size = file.seek(0, os.SEEK_END)
     if size > FILE_BYTES:
-        reason = f"has {size / 1e6:,.0f} MB, and {FILE_BYTES / 1e6:,.0f} MB are the most: cut it into tiles first."
+        reason = f"has {size / 1e6:,.0f} MB, above the limit of {FILE_BYTES / 1e6:,.0f} MB: cut it into tiles first."
         raise TooLargeError(name, reason)
     return size
 
@@ -102,14 +102,16 @@ def require_small_exif(image: "Image", name: str | Path) -> None:
 
 def _require_small_metadata(size: int, name: str | Path) -> None:
     if size > METADATA_BYTES:
-        most = f"{METADATA_BYTES / 1e6:,.0f} MB are the most"
-        raise TooLargeError(name, f"holds {size / 1e6:,.1f} MB of metadata, and {most}: save it without metadata.")
+        limit = f"{METADATA_BYTES / 1e6:,.0f} MB"
+        raise TooLargeError(
+            name, f"holds {size / 1e6:,.1f} MB of metadata, above the limit of {limit}: save it without."
+        )
 
 
 def _require_small(image: "Image", header: Header, file_bytes: int, name: str | Path) -> None:
     width, height = image.size
     if max(width, height) > MAX_RATIO * min(width, height):
-        reason = f"has {width:,} x {height:,} pixels, and {MAX_RATIO} to 1 is the longest that a model can make out"
+        reason = f"has {width:,} x {height:,} pixels, above the limit of {MAX_RATIO} to 1"
         raise TooLargeError(name, f"{reason}: cut it into tiles first.")
     needed = header.opening + _decoding(image, header, file_bytes)
     if needed > MEMORY_BYTES:
@@ -137,6 +139,6 @@ def _decoding(image: "Image", header: Header, file_bytes: int) -> int:
 
 def _too_much(needed: int) -> str:
     return (
-        f"needs {needed / 1e6:,.0f} MB of memory to be read, and {MEMORY_BYTES / 1e6:,.0f} MB are the most: "
+        f"needs {needed / 1e6:,.0f} MB of memory to be read, above the limit of {MEMORY_BYTES / 1e6:,.0f} MB: "
         "cut it into tiles first."
     )

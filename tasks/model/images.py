@@ -51,7 +51,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} does not exist: check the images folder and the record's path.") from None
     except Exception as error:
         # for a damaged file, decoders raise errors of many types
-        raise DataError(f"{path} is no readable image ({error}): fetch it again or drop its record.") from None
+        raise DataError(f"{path} is not a readable image ({error}): fetch it again or drop its record.") from None
 
 
 def upright(image: "Image") -> "Image":

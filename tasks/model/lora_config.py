@@ -100,7 +100,7 @@ def _no_adapter(folder: Path, error: DataError) -> str:
         (found.parent for found in folder.glob(f"*/{ADAPTER_CONFIG}")), key=lambda path: (path.name != FINAL, path)
     )
     if (folder / ADAPTER_CONFIG).exists():
-        return f"{folder} is no LoRA adapter: {error}"
+        return f"{folder} is not a LoRA adapter: {error}"
     if not inner and (folder / "config.json").is_file():
         return f"{folder} holds a complete model and no adapter: give it as the model itself, without an adapter."
     fix = f"give {inner[0]}, which has one" if inner else "give a complete checkpoint of a LoRA training"

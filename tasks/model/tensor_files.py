@@ -72,7 +72,7 @@ def _in_safetensors(file: Path) -> list[StoredTensor]:
     except FileNotFoundError:
         raise ModelError(f"{file} does not exist: copy the whole directory again.") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ModelError(f"{file} is no complete safetensors file ({error}): copy it again.") from None
+        raise ModelError(f"{file} is not a complete safetensors file ({error}): copy it again.") from None
     _require_no_gaps(file, start, tensors)
     return tensors
 
@@ -130,7 +130,7 @@ def require_float(tensor: StoredTensor) -> None:
 
 
 def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
-    """Rows first..last-1 of a tensor (all by default) as float32 (rows, ...); ModelError if it is no float tensor."""
+    """Rows first..last-1 of a tensor (all by default) as float32 (rows, ...); ModelError if it is not of floats."""
     require_float(tensor)
     content = read_bytes(tensor, first, last)
     if not content:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 # In the order of transformers' from_pretrained: safetensors first, which cannot run code, and for each kind the single
-# file before the index. So a directory with both kinds is unambiguous; a single file beside an index of other files is
+# file before the index. So a directory with both kinds is unambiguous; a single file next to an index of other files is
 # refused, since other programs (vLLM, LLaVA) use the index.
 KINDS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 

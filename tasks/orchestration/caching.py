@@ -123,7 +123,7 @@ def _result_at(work: Task[..., Ref], out: Path, path: Path, parameters: Mapping[
 
 
 def free_folder(work: Task[..., Ref], folder: Path, parameters: Mapping[str, object]) -> Path:
-    """`folder`, or one beside it with a digest in its name if `folder` is known to hold other content."""
+    """`folder`, or one next to it with a digest in its name if `folder` is known to hold other content."""
     key = content_key(work, parameters)
     # `make` decides about a folder that lost its key
     is_other = folder.exists() and _key_at(folder) not in (None, key)
@@ -149,7 +149,7 @@ def _key_file(out: Path) -> Path:
 
 
 def _write_key(out: Path, key: str) -> None:
-    """Write the key file beside `out` and remove the parts that a killed process left of it.
+    """Write the key file next to `out` and remove the parts that a killed process left of it.
 
     Only one process at a time writes `out`.
     """

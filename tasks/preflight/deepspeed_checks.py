@@ -64,7 +64,7 @@ def type_faults(config: Mapping[str, JsonValue], training: TrainingConfig, file:
 
 
 def _compile_findings(facts: MachineFacts, training: TrainingConfig) -> list[Finding]:
-    """With offload, DeepSpeed compiles its CPU optimiser when it is first used."""
+    """With offload, DeepSpeed compiles its CPU optimizer when it is first used."""
     if not zero_plan(training).optimizer_on_cpu:
         return []
     lacking = [tool for tool in ("g++", "ninja") if shutil.which(tool) is None]
@@ -72,5 +72,5 @@ def _compile_findings(facts: MachineFacts, training: TrainingConfig) -> list[Fin
         lacking.append("CUDA_HOME with nvcc")
     if not lacking:
         return [ok("compiler", f"CUDA toolkit in {facts.cuda_home}")]
-    return [fatal("compiler", f"DeepSpeed compiles its optimiser for offload and lacks {', '.join(lacking)}: install "
+    return [fatal("compiler", f"DeepSpeed compiles its optimizer for offload and lacks {', '.join(lacking)}: install "
                   f"the CUDA {facts.cuda} toolkit, or set training.deepspeed=zero3")]  # fmt: skip

@@ -35,7 +35,7 @@ def memory_rows(typical: MemoryEstimate, longest: MemoryEstimate) -> tuple[Memor
         "weights": (typical.weights, longest.weights),
         "weights gathered by ZeRO-3": (typical.gathered, longest.gathered),
         "gradients": (typical.gradients, longest.gradients),
-        "optimiser": (typical.optimizer, longest.optimizer),
+        "optimizer": (typical.optimizer, longest.optimizer),
         "activations": (typical.activations, longest.activations),
         "one layer's backward pass, or the logits": (typical.working, longest.working),
         "CUDA, NCCL and fragmentation": (typical.reserve, longest.reserve),

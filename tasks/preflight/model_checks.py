@@ -118,7 +118,7 @@ def _is_partly_cached(name: str, folder: Path, models: Path) -> bool:
 
 def _missing_base(name: str) -> Finding:
     if not HUB_NAME.fullmatch(name):
-        return fatal(BASE, f"{name} is no directory: set model.base to a model's directory or its name on the hub")
+        return fatal(BASE, f"{name} is not a directory: set model.base to a model's directory or its name on the hub")
     fault = hub_fault(name)
     if fault is None:
         return warning(BASE, f"{name} is not on this machine: it is downloaded when the run starts")

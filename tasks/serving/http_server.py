@@ -101,7 +101,7 @@ def serve_until_signal(app: "ASGIApp", bound: socket.socket) -> None:
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
         )
         server = uvicorn.Server(config)
-        # streams that are cut off by the shutdown are no errors
+        # streams that are cut off by the shutdown are not errors
         logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[bound])

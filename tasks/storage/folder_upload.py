@@ -21,7 +21,7 @@ from tasks.storage.remote_folders import (
 Known = Mapping[str, StoredFile]
 # key in the details of a manifest in the store: the version of each file, by name
 VERSIONS = "versions"
-# large files of one size, such as weights or optimiser states, differ in their last bytes
+# large files of one size, such as weights or optimizer states, differ in their last bytes
 TAIL_BYTES = 1 << 16
 
 

@@ -115,7 +115,7 @@ class LocalStore:
         except OSError as error:
             advice = ADVICE.get(getattr(error, "errno", None), "repair it")
             raise StoreError(
-                f"The store {self.root} failed at {key or 'its listing'} ({error}): {advice}, and do the same again."
+                f"The store {self.root} failed at {key or 'its listing'} ({error}): {advice}, and try again."
             ) from error
 
 

@@ -142,8 +142,8 @@ def open_store(
         if store := opener(parts, config or _settings(endpoint_url), credentials):
             return store
     raise StoreError(
-        f"{without_secrets(uri)!r} is no store: give {store_examples()}, without a login, or the path of an existing "
-        "folder."
+        f"{without_secrets(uri)!r} is not a store: give {store_examples()}, without a login, or the path of an "
+        "existing folder."
     )
 
 
@@ -152,4 +152,4 @@ def _settings(endpoint_url: str | None) -> StoreConfig:
         return StoreConfig(endpoint_url=endpoint_url)
     except ValidationError:
         shown = without_secrets(endpoint_url or "")
-        raise StoreError(f"{shown!r} is no address of a server: give http:// or https://, without a login.") from None
+        raise StoreError(f"{shown!r} is not a server's address: give http:// or https://, without a login.") from None

@@ -63,7 +63,7 @@ def require_run_name(name: str) -> None:
 def open_run(config: ExperimentConfig, name: str, workspace: Path) -> Run:
     """Write experiment.yaml in the run's folder; repeating it changes nothing.
 
-    An experiment.yaml with other settings is moved to `superseded`. A guest, beside the run's owner, writes nothing.
+    An experiment.yaml with other settings is moved to `superseded`. A guest, next to the run's owner, writes nothing.
     The name in the store is the one last claimed.
     """
     require_run_name(name)

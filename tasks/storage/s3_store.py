@@ -51,12 +51,12 @@ ADVICE = {
     "SignatureDoesNotMatch": "the secret key is wrong: set the right credentials",
     "ExpiredToken": "the session token has expired: fetch a new one",
     "InvalidToken": "the session token is not valid there: fetch a new one",
-    "RequestTimeTooSkewed": "this machine's clock is off: set it, then do the same again",
+    "RequestTimeTooSkewed": "this machine's clock is off: set it, then try again",
     "QuotaExceeded": "the bucket is full: delete what is not needed, or have its quota raised",
-    "AuthorizationHeaderMalformed": "the region is another: set store.region to the bucket's",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set store.region to it",
     "PermanentRedirect": "the bucket is elsewhere: set store.region and store.endpoint_url to where it is",
     "XAmzContentSHA256Mismatch": "other bytes arrived than were sent: check the network and any proxies",
-    "SlowDown": "the server is overloaded: do the same again later, or lower store.parts_in_flight",
+    "SlowDown": "the server is overloaded: try again later, or lower store.parts_in_flight",
 }
 
 
@@ -291,8 +291,8 @@ def _advice(error: Exception) -> str:
     if isinstance(error, SSLError):
         return "the server's certificate is not trusted: give its CA as store.ca_bundle"
     if isinstance(error, EndpointConnectionError):
-        return "the server cannot be reached: check the network and store.endpoint_url, then do the same again"
+        return "the server cannot be reached: check the network and store.endpoint_url, then try again"
     if isinstance(error, ClientError):
         code = _code(error)
-        return ADVICE.get(code, f"the server answered {code}: do the same again later, or ask its administrator")
-    return f"{type(error).__name__}: check the network and the settings, then do the same again"
+        return ADVICE.get(code, f"the server answered {code}: try again later, or ask its administrator")
+    return f"{type(error).__name__}: check the network and the settings, then try again"

@@ -144,7 +144,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise UserError(
-            f"Another process is running the sweep in {folder}: wait for it, or take another name."
+            f"Another process is running the sweep in {folder}: wait for it, or choose another name."
         ) from None
     finally:
         os.close(handle)
@@ -164,4 +164,4 @@ def _cut_torn_line(journal: Path) -> None:
             file.truncate(len(complete))
     for number, line in enumerate(complete.split(b"\n")[:-1], 1):
         if not isinstance(parse_json(line, f"{journal}, line {number}", allow_nan=True), dict):
-            raise UserError(f"{journal}, line {number} is damaged: take another name, or move that folder away.")
+            raise UserError(f"{journal}, line {number} is damaged: choose another name, or move that folder away.")

@@ -15,7 +15,7 @@ library_name: {library}
 ---
 # {title}
 
-Trained by rsvlm in run `{run}`, optimiser step {step}: {what} of LLaVA for remote-sensing instructions.
+Trained by rsvlm in run `{run}`, optimizer step {step}: {what} of LLaVA for remote-sensing instructions.
 The prompt template is v1 of LLaVA 1.5; `preprocessor_config.json` describes the image preprocessing.
 
 ## How to load it
@@ -42,7 +42,7 @@ model = AutoModelForImageTextToText.from_pretrained("path/of/this/directory")"""
 
 
 def step_of(checkpoint: Path) -> int:
-    """The optimiser step in a checkpoint's name."""
+    """The optimizer step in a checkpoint's name."""
     step = checkpoint_step(checkpoint.name)
     assert step is not None, checkpoint
     return step

@@ -77,7 +77,7 @@ SIGNS = (
         "flash-attn is requested but not installed; install the extra `gpu`, or uninstall flash-attn to use SDPA.",
     ),
     (
-        r"is no readable image|cannot identify image file|image file is truncated",
+        r"is not a readable image|cannot identify image file|image file is truncated",
         "an image cannot be read; fetch it again, or set data.broken_images=drop and run the data step again.",
     ),
     (
@@ -97,7 +97,7 @@ SIGNS = (
     ),
     (
         r"ZeRO-Offload with a client provided optimizer",
-        'DeepSpeed requires its own optimiser for offload; set "zero_force_ds_cpu_optimizer": false in its '
+        'DeepSpeed requires its own optimizer for offload; set "zero_force_ds_cpu_optimizer": false in its '
         "configuration.",
     ),
     (

@@ -47,7 +47,7 @@ def require_own(job: TrainingJob) -> None:
 
 
 def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
-    """Raise TrainingError unless a checkpoint's optimiser states fit the current number of processes."""
+    """Raise TrainingError unless a checkpoint's optimizer states fit the current number of processes."""
     if config.deepspeed is None:
         if lacking := [name for name in OPTIMIZER_FILES if not (checkpoint / name).is_file()]:
             raise TrainingError(f"{checkpoint} lacks {lacking[0]} and cannot be resumed: remove it.")
@@ -55,7 +55,7 @@ def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
     shards = len(list(checkpoint.glob(ZERO_SHARDS)))
     if shards != config.world_size:
         raise TrainingError(
-            f"{checkpoint} holds DeepSpeed's optimiser states of {shards} processes, which {config.world_size} cannot "
+            f"{checkpoint} holds DeepSpeed's optimizer states of {shards} processes, which {config.world_size} cannot "
             f"load: resume with {shards} processes in all (nnodes x nproc_per_node), or choose another --name to "
             "train from the start."
         )
@@ -66,7 +66,7 @@ def fetch_newer(job: TrainingJob, store: ObjectStore, runs: Iterable[str]) -> Pa
 
     `runs` are the names under which the store may hold it. Raises OccupiedError if the job's folder holds another
     training, StoreError if the download fails, and TrainingError if the only checkpoints left are in the store and
-    lack the optimiser state.
+    lack the optimizer state.
     """
     finished = read_manifest(job.out / FINAL)
     if finished is not None and job.matches(finished.fingerprint):
@@ -86,7 +86,7 @@ def fetch_newer(job: TrainingJob, store: ObjectStore, runs: Iterable[str]) -> Pa
             return target
     if own and on_disk < 0:
         raise TrainingError(
-            f"{join(store.uri, own[0][0].folder)} was archived without the optimiser state "
+            f"{join(store.uri, own[0][0].folder)} was archived without the optimizer state "
             "(archive.optimizer_states): it can be used as a model, but not resumed. Choose another --name to train "
             "from the start."
         )

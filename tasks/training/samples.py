@@ -92,11 +92,11 @@ class Part:
 def parts_of(record: Record, processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
     """The samples of one record, usually one, and how much of it was dropped, by reason."""
     rounds, lost = _usable_rounds(record)
-    whole = [_part(record, rounds, processor)] if rounds else []
-    if not whole or whole[0].sample.length <= limit.tokens:
-        return whole, lost
+    uncut = [_part(record, rounds, processor)] if rounds else []
+    if not uncut or uncut[0].sample.length <= limit.tokens:
+        return uncut, lost
     if not limit.split:
-        cut = _truncated(whole[0], processor, limit.tokens)
+        cut = _truncated(uncut[0], processor, limit.tokens)
         return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
     parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
     fitting = [part for part in parts if part.sample.length <= limit.tokens]

@@ -35,7 +35,7 @@ from tasks.worker_lines import saved_step
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
 def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> ModelRef:
-    """Find the base model and configure it for the experiment; downloads it from a hub if it is no directory."""
+    """Find the base model and configure it for the experiment; downloads it from the hub if it is not a directory."""
     return configured_base(toy.path if toy else find_model(model.base, base_folders(models)), model, models)
 
 

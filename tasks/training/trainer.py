@@ -1,4 +1,4 @@
-"""The training loop: transformers' Trainer with LLaVA's loss and optimiser groups, and with complete checkpoints."""
+"""The training loop: transformers' Trainer with LLaVA's loss and optimizer groups, and with complete checkpoints."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

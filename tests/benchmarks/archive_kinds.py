@@ -92,7 +92,7 @@ def with_rar_sums(whole: bytes) -> bytes:
         end = at + 4 + used + size
         header = out[at + 4 : end]
         out[at : at + 4] = struct.pack("<I", zlib.crc32(header))
-        # kind, flags, extra, data: the size of the data stands there where the flags say so
+        # kind, flags, extra, data: the data size is included if the flags say so
         numbers, place = [], at + 4 + used
         for _ in range(4):
             number, used = vint_at(out, place)

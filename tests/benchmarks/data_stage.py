@@ -53,7 +53,7 @@ def unpacking_beside_unzip(folder: Path) -> list[Row]:
     make_archive(folder / "images.zip")
     unzip_s = least_s(lambda: unzip(folder / "images.zip", folder / "theirs"), folder / "theirs")
     ours_s = least_s(lambda: unpack(folder / "images.zip", folder / "ours"), folder / "ours")
-    return [Row("unpacking, beside unzip", ours_s / unzip_s, "<= 1.2")]
+    return [Row("unpacking, relative to unzip", ours_s / unzip_s, "<= 1.2")]
 
 
 def verifying_beside_decoding(folder: Path) -> list[Row]:
@@ -79,7 +79,7 @@ def verifying_beside_decoding(folder: Path) -> list[Row]:
         processor = min(one[name][1] for one in rounds)
         print(f"  {name}: {wall[name]:.2f} s, and {processor / len(names) * 1e6:.0f} us of a processor each")
     print(f"  for the audit {wall['bare decoding'] / wall['verifying for the audit']:.2f} times as fast as bare")
-    return [Row("bare decoding, beside verifying", wall["bare decoding"] / wall["verifying"], ">= 1.7")]
+    return [Row("bare decoding, relative to verifying", wall["bare decoding"] / wall["verifying"], ">= 1.7")]
 
 
 def filtering_beside_loading(folder: Path) -> list[Row]:
@@ -93,8 +93,8 @@ def filtering_beside_loading(folder: Path) -> list[Row]:
         runs.append([float(number) for number in child(FILTER_AND_SPLIT, folder)])
     size_bytes = (folder / "raw.json").stat().st_size
     return [
-        Row("filter and split, beside json.load", min(run[0] for run in runs) / load_s, "<= 3"),
-        Row("their peak memory, beside the file", max(run[1] for run in runs) / size_bytes, "<= 8"),
+        Row("filter and split, relative to json.load", min(run[0] for run in runs) / load_s, "<= 3"),
+        Row("their peak memory, relative to the file", max(run[1] for run in runs) / size_bytes, "<= 8"),
     ]
 
 
@@ -112,7 +112,7 @@ def audit_of_many(folder: Path) -> list[Row]:
         assert not pairs, "none of the images shows the same as another"
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  peak memory of this process: {memory:.0f} MB")
-    return [Row("audit of 45,000 images, beside thrice 15,000", seconds[1] / (3 * seconds[0]), "<= 1.5")]
+    return [Row("audit of 45,000 images, relative to three times 15,000", seconds[1] / (3 * seconds[0]), "<= 1.5")]
 
 
 def seconds_of(work: Callable[[], object]) -> tuple[float, float]:
@@ -168,7 +168,7 @@ def make_archive(path: Path) -> None:
 
 
 def make_records(path: Path) -> None:
-    """A file of the published one's size and shape: captions, a hundred questions an image, and foreign records."""
+    """A file of the published size and shape: captions, a hundred questions per image, and other records."""
     generator = random.Random(28)
     shares = {"NWPU": 0.5, "RSICD": 0.2, "LR": 0.05, "DOTA": 0.05, "ocr_vqa": 0.2}
     pairs = {"NWPU": 5, "RSICD": 5, "LR": 100, "DOTA": 9, "ocr_vqa": 4}

@@ -1,4 +1,4 @@
-"""Scoring with controls and intervals, beside pycocoevalcap's tokenizer and four scorers on the same captions."""
+"""Scoring with controls and intervals, compared with pycocoevalcap's tokenizer and scorers on the same captions."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Answering: questions a second beside one prompt at a time and beside batches, and the cost of many questions."""
+"""Answering: questions per second compared with single prompts and with batches, and the cost of many questions."""
 
 import json
 import random
@@ -60,7 +60,7 @@ class Way(NamedTuple):
 
 
 def answering_beside_one_at_a_time(folder: Path) -> list[Row]:
-    """Questions a second of the engine over those of transformers' generate, one prompt at a time and in batches.
+    """Questions per second of the engine over those of transformers' generate, one prompt at a time and in batches.
 
     All compute with one thread and give the same answers. The slow ways answer a sample of the same questions.
     """
@@ -90,8 +90,8 @@ def cost_of_many_questions(folder: Path) -> list[Row]:
         print(f"  {count} questions: {seconds[count] * 1e6:.0f} us a question, {sizes[count] / 2**20:.0f} MiB at most")
     least, _, most = COUNTS
     return [
-        Row("10,000 questions, time of one beside that of 100", seconds[most] / seconds[least], "<= 1.1"),
-        Row("10,000 questions, memory beside that of 100", sizes[most] / sizes[least], "<= 1.1"),
+        Row("10,000 questions, time of one relative to that of 100", seconds[most] / seconds[least], "<= 1.1"),
+        Row("10,000 questions, memory relative to that of 100", sizes[most] / sizes[least], "<= 1.1"),
     ]
 
 
@@ -122,14 +122,14 @@ def compare(
     assert len(set(ours.texts.values())) > 1, name
     limit = least_seconds(loaded, questions, tokens)
     print(
-        f"  {name}: {1 / ours.wall_s:.0f} questions a second; one at a time {1 / alone.wall_s:.1f}, in batches "
+        f"  {name}: {1 / ours.wall_s:.0f} questions per second; one at a time {1 / alone.wall_s:.1f}, in batches "
         f"{1 / batched.wall_s:.1f}; by processor time {alone.cpu_s / ours.cpu_s:.1f} and "
         f"{batched.cpu_s / ours.cpu_s:.1f} times as fast\n  what must be computed once (images, their prompts, the "
         f"questions' and answers' tokens) alone takes {limit / ours.cpu_s:.0%} of our processor time"
     )
-    rows = [Row(f"{name}, beside one prompt at a time", alone.wall_s / ours.wall_s, f">= {aims[0]}")]
+    rows = [Row(f"{name}, relative to one prompt at a time", alone.wall_s / ours.wall_s, f">= {aims[0]}")]
     if aims[1] is not None:
-        rows.append(Row(f"{name}, beside plain batches", batched.wall_s / ours.wall_s, f">= {aims[1]}"))
+        rows.append(Row(f"{name}, relative to plain batches", batched.wall_s / ours.wall_s, f">= {aims[1]}"))
     return rows
 
 
@@ -222,7 +222,7 @@ def turns_of(number: int) -> list[dict[str, str]]:
 
 
 def lr_records(folder: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Seven images with a hundred questions each, real where they are at hand, and their folder."""
+    """Seven images with a hundred questions each, real ones if available, and their folder."""
     if REAL.is_dir():
         print("  questions and images of real records")
         records = json.loads((REAL / "instructions_raw.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Merging beside `cp` of the base and beside PEFT, on random weights of LLaVA-1.5-7B's width."""
+"""Merging compared with `cp` of the base and with PEFT, on random weights of LLaVA-1.5-7B's width."""
 
 import hashlib
 import json

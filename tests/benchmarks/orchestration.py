@@ -1,4 +1,4 @@
-"""Prefect: what it adds to an experiment beside the same stages as plain functions, and what its idle parts use.
+"""Prefect: what it adds to an experiment compared with the same stages as plain functions, and what its idle parts use.
 
 The experiment is the demo with a toy model that is given, not pre-trained, and two of its twelve epochs, as the demo
 itself takes minutes. What Prefect adds does not depend on how long the stages take.
@@ -49,7 +49,11 @@ def experiment_beside_plain_functions(folder: Path) -> list[Row]:
         print(f"  {kind} time: stages {stages_s:.1f} s, flows {whole_s:.1f} s, {whole_s - stages_s:.1f} s more")
     allowed_s = EXTRA_S + EXTRA_SHARE * plain_s[0]
     return [
-        Row("time that Prefect adds, beside 25 s and 5 % of the stages", (ours_s[0] - plain_s[0]) / allowed_s, "<= 1")
+        Row(
+            "time that Prefect adds, relative to 25 s and 5 % of stages",
+            (ours_s[0] - plain_s[0]) / allowed_s,
+            "<= 1",
+        )
     ]
 
 

@@ -65,7 +65,7 @@ def prepare(config: ExperimentConfig, run: Run) -> DatasetRef:
 
 
 def fine_tune(config: ExperimentConfig, run: Run, base: ModelRef, dataset: DatasetRef) -> CheckpointRef:
-    """Train, with the uploader beside, and draw the course of the loss."""
+    """Train while the uploader runs, and draw the loss curve."""
     order = TrainingJob(
         run=run.name, base=base, dataset=dataset, model=config.model, training=config.training,
         out=run.folder.training, staging=run.folder.staging, resume=True,
@@ -90,7 +90,7 @@ def answer(config: ExperimentConfig, run: Run, label: str, model: ModelRef, data
 def score(
     config: ExperimentConfig, run: Run, label: str, dataset: DatasetRef, answers: dict[str, PredictionsRef]
 ) -> ReportRef:
-    """Score the answers of one model, beside the base model's."""
+    """Score the answers of one model and of the base model."""
     if not run.folder.audit.exists():
         with atomic_folder(run.folder.audit) as part:
             audit_file(set_paths(dataset.path)["test"], dataset.images, part, dataset.path)

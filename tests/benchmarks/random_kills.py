@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def killed_all(folder: Path, kills: dict[str, int], seed: int) -> list[Tally]:
-    """Kill each command so many times, in a folder of its own, beside an S3 server."""
+    """Kill each command so many times, in its own folder, next to an S3 server."""
     os.environ.update(KEYS)
     tallies = []
     with s3_server(folder / "server") as address:

@@ -1,4 +1,4 @@
-"""The archive: what a save costs the trainer, and uploads beside the AWS command line to the same server.
+"""The archive: what a save costs the trainer, and uploads compared with the AWS command line to the same server.
 
 The AWS command line is installed into an environment of its own in the benchmark's folder: its botocore is another.
 """
@@ -49,7 +49,7 @@ def staging_beside_saving(folder: Path) -> list[Row]:
         shutil.rmtree(checkpoint)
         shutil.rmtree(folder / "staging" / checkpoint.name)
     print(f"  held {1000 * held_s / SAVES:.2f} ms a checkpoint; saving it takes {1000 * saving_s / SAVES:.0f} ms")
-    return [Row("time a trainer is held, beside saving", held_s / saving_s, "<= 0.02")]
+    return [Row("time a trainer is held, relative to saving", held_s / saving_s, "<= 0.02")]
 
 
 def uploading_beside_aws(folder: Path) -> list[Row]:
@@ -77,8 +77,8 @@ def uploading_beside_aws(folder: Path) -> list[Row]:
             empty(store)
     print(f"  aws {min(aws_s):.1f} s, ours {min(ours_s):.1f} s, the second one {min(second_s):.1f} s")
     return [
-        Row("upload of 2 GiB, beside aws s3 cp", min(ours_s) / min(aws_s), "<= 1"),
-        Row("upload that shares half its files, beside the first", min(second_s) / min(ours_s), "<= 0.6"),
+        Row("upload of 2 GiB, relative to aws s3 cp", min(ours_s) / min(aws_s), "<= 1"),
+        Row("upload that shares half its files, relative to the first", min(second_s) / min(ours_s), "<= 0.6"),
     ]
 
 

@@ -34,7 +34,7 @@ def test_a_few_kills_of_each_command_lose_nothing(command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_command_that_writes_in_halves_and_loses_is_found_out(
+def test_half_written_and_lost_files_of_a_bad_command_are_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(HERE)

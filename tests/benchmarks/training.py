@@ -1,4 +1,4 @@
-"""Training: our loop beside a bare one over the same batches, and how much padding the grouping by length leaves."""
+"""Training: our loop compared with a bare one on the same batches, and the padding left by grouping by length."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ CHUNK, TURNS, BATCH = 8, 7, 16
 IMAGE_SIDE, RECORDS = 256, CHUNK * TURNS * BATCH
 SEVEN_B_IMAGE_TOKENS = 576
 WORDS = ("airport", "planes", "trees", "river", "dense", "houses", "near", "with", "a", "the", "large", "some", "road")
-# As the reference run: two samples a device, four devices, ten micro-batches a step.
+# As the reference run: two samples per device, four devices, ten micro-batches per step.
 REFERENCE = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 10, "lora_r": 8}
 DEVICES = 4
 SPEED: dict[str, Any] = {
@@ -43,7 +43,7 @@ SPEED: dict[str, Any] = {
 
 
 def training_beside_a_bare_loop(folder: Path) -> list[Row]:
-    """Samples a second of LlavaTrainer.train, images read as they are needed, over a bare loop's on ready batches.
+    """Samples per second of LlavaTrainer.train, images read as they are needed, over a bare loop's on ready batches.
 
     Both compute with one thread, so that our worker process has a core of its own where there are two; they take
     turns of CHUNK steps, so that other work on the machine slows both. The first turn of each is not counted.
@@ -59,11 +59,11 @@ def training_beside_a_bare_loop(folder: Path) -> list[Row]:
         print(f"  {name} time of a step: bare {bare[:, kind].round()} ms, ours {ours[:, kind].round()} ms, "
               f"ratio {np.median(bare[:, kind] / ours[:, kind]):.3f}")  # fmt: skip
     ratio = float(np.median(bare[:, 0] / ours[:, 0]))
-    return [Row("training, samples a second beside a bare loop", ratio, ">= 0.95")]
+    return [Row("training, samples per second relative to a bare loop", ratio, ">= 0.95")]
 
 
 class BareLoop:
-    """Forward, backward, clipping and optimiser alone, on a copy of a trainer's model and its batches."""
+    """Forward, backward, clipping and optimizer alone, on a copy of a trainer's model and its batches."""
 
     def __init__(self, trainer: LlavaTrainer):
         self.batches = list(trainer.get_train_dataloader())
@@ -156,12 +156,12 @@ def padding_beside_the_reference(folder: Path) -> list[Row]:
         sampler = train_sampler(samples, config, config.per_device_train_batch_size, DEVICES)
         lengths = [sample.length for sample in samples]
         shares[grouping] = padding_share(list(sampler), lengths, config.per_device_train_batch_size)
-        print(f"  grouped by {grouping}: {shares[grouping]:.2%} of the places are padding")
-    return [Row("padding, beside the reference's grouping by words", shares["tokens"] / shares["reference"], "<= 0.1")]
+        print(f"  grouped by {grouping}: {shares[grouping]:.2%} of the tokens are padding")
+    return [Row("padding, relative to grouping by words", shares["tokens"] / shares["reference"], "<= 0.1")]
 
 
 def text_records() -> list[dict[str, Any]]:
-    """Records of real data where they are at hand, else drawn: captions, and as many questions as real images have."""
+    """Records of real data if available, else generated: captions, and as many questions as real images have."""
     if REAL_RECORDS.exists():
         print("  lengths of real records")
         return json.loads(REAL_RECORDS.read_text(encoding="utf-8"))

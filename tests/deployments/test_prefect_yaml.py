@@ -143,7 +143,7 @@ def test_a_reevaluation_is_scheduled_in_a_time_zone_and_off_until_a_run_is_named
     assert nightly["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 
-def test_a_preset_is_read_for_another_folder_than_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_paths_of_a_preset_start_from_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(WORKSPACE_VARIABLE, "runs-here")
     read = read_preset("real-cpu")
@@ -151,6 +151,6 @@ def test_a_preset_is_read_for_another_folder_than_this_one(monkeypatch: pytest.M
     assert read["workspace"] == str(tmp_path / "runs-here")
 
 
-def test_one_pool_for_all_is_one_pool() -> None:
+def test_the_work_pool_option_replaces_both_pools() -> None:
     assert pools_of(read_plan()) == ["cpu", "gpu"]
     assert pools_of(read_plan("lab")) == ["lab"]

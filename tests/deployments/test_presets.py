@@ -88,7 +88,7 @@ def test_a_7b_preset_holds_the_values_of_the_reference_run(preset: str):
 
 
 @pytest.mark.parametrize("preset", CHANGES)
-def test_a_7b_preset_spells_the_reference_values_out(preset: str):
+def test_a_7b_preset_lists_the_reference_values(preset: str):
     written = written_in(preset)
     lacking = {"lora_r", "lora_alpha"} if preset == "llava-1.5-7b-full" else set()
     assert set(REFERENCE_TRAINING) - set(written["training"]) == lacking

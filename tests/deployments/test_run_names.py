@@ -37,7 +37,7 @@ def test_an_unnamed_run_gets_the_name_of_its_deployment_with_a_digest_of_changed
     assert titles == [f"prepare-data-{name}" for name in names]
 
 
-def test_a_run_owned_by_a_terminal_is_refused_to_the_form_in_one_sentence(orchestra: Any, sets: str) -> None:
+def test_the_form_cannot_start_a_run_that_a_terminal_owns(orchestra: Any, sets: str) -> None:
     terminal = Owner(user="ana", host="lab", pid=1, since="today")
     with owned(orchestra.run_folder("sets"), terminal, print):
         run = orchestra.start(sets)

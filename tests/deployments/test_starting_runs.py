@@ -18,7 +18,7 @@ from deployments.automations import DROPPED
 from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
-DEPLOYED_WITH = ("--reevaluate", "from-afar")
+DEPLOYED_WITH = ("--reevaluate", "second-seed")
 KEYS = {"AWS_ACCESS_KEY_ID": "lab-key", "AWS_SECRET_ACCESS_KEY": "lab-secret-4711", "AWS_DEFAULT_REGION": "us-east-1"}
 PYTHON_EXAMPLES = re.findall(
     r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
@@ -71,7 +71,7 @@ def deployed_again(orchestra: Any, told: SimpleNamespace, bucket: SimpleNamespac
     return SimpleNamespace(first=found[0], second=found[1], third=found[2])
 
 
-def test_deploying_again_doubles_nothing_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
+def test_deploying_again_adds_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
     assert deployed_again.second == deployed_again.first
     assert len(set(deployed_again.first["automations"])) == len(deployed_again.first["automations"]) >= 3
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
@@ -129,7 +129,7 @@ def change_schedule(orchestra: Any, active: bool) -> None:
     """Give the nightly re-evaluation a nearer time, or turn it off."""
     nightly = orchestra.ask("GET", "deployments/name/reevaluate/nightly")
     (schedule,) = nightly["schedules"]
-    assert schedule["active"] and nightly["parameters"]["run"] == "from-afar"
+    assert schedule["active"] and nightly["parameters"]["run"] == "second-seed"
     each_minute = {"cron": "* * * * *", "timezone": schedule["schedule"]["timezone"]}
     orchestra.ask(
         "PATCH",
@@ -139,8 +139,8 @@ def change_schedule(orchestra: Any, active: bool) -> None:
 
 
 def test_an_experiment_is_started_from_python(orchestra: Any, experiment: SimpleNamespace) -> None:
-    report = orchestra.run_folder("from-afar").report("final")
-    assert f"from-afar {report}" in experiment.said
+    report = orchestra.run_folder("second-seed").report("final")
+    assert f"second-seed {report}" in experiment.said
     assert (report / "report.html").is_file()
 
 
@@ -164,11 +164,11 @@ def archives_of(orchestra: Any, name: str) -> list[dict[str, Any]]:
 
 
 def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experiment: SimpleNamespace) -> None:
-    runs = orchestra.until(lambda: archives_of(orchestra, "from-afar"), "archive runs")
+    runs = orchestra.until(lambda: archives_of(orchestra, "second-seed"), "archive runs")
     # an event may be lost; what it told of is archived all the same
     assert {each["parameters"]["step"] for each in runs} <= {1, 2}
     assert {orchestra.ended(each["id"]) for each in runs} == {"COMPLETED"}
-    stored = orchestra.workspace / "store" / "from-afar" / "checkpoints"
+    stored = orchestra.workspace / "store" / "second-seed" / "checkpoints"
     assert sorted(path.name for path in stored.iterdir()) == ["checkpoint-1", "checkpoint-2"]
 
 
@@ -220,7 +220,7 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/runs/flow-run/{experiment.run}")
     browser.wait_for("document.body && document.body.innerText.includes('Preflight checks:')")
     browser.run("[...document.querySelectorAll('li')].find(each => each.innerText.trim() === 'Artifacts').click()")
-    for shown in ("Result of from-afar", "Preflight checks of from-afar"):
+    for shown in ("Result of second-seed", "Preflight checks of second-seed"):
         browser.wait_for(f"document.body.innerText.includes({shown!r})")
     browser.picture(tmp_path / "page.png")
 
@@ -252,12 +252,12 @@ def brought_about(orchestra: Any, effect: Callable[[], Any], *event: Any, **labe
 
 
 def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, experiment: SimpleNamespace) -> None:
-    archived, told = "rsvlm.checkpoint.archived", {"run": "from-afar", "step": 2}
-    orchestra.emit((archived, "rsvlm.checkpoint.from-afar.1", {**told, "step": 1}))
-    wanted = (archived, "rsvlm.checkpoint.from-afar.2", told)
+    archived, told = "rsvlm.checkpoint.archived", {"run": "second-seed", "step": 2}
+    orchestra.emit((archived, "rsvlm.checkpoint.second-seed.1", {**told, "step": 1}))
+    wanted = (archived, "rsvlm.checkpoint.second-seed.2", told)
     run, *_ = brought_about(orchestra, lambda: orchestra.runs_of("score-checkpoint"), *wanted, labels=TO_BE_SCORED)
-    assert (run["parameters"]["run"], run["parameters"]["step"]) == ("from-afar", 2)
-    # with the settings of from-afar there is nothing to score
+    assert (run["parameters"]["run"], run["parameters"]["step"]) == ("second-seed", 2)
+    # with the settings of second-seed there is nothing to score
     assert orchestra.ended(run["id"]) == "COMPLETED"
 
 
@@ -269,7 +269,7 @@ def announce_many(orchestra: Any, small: Any) -> None:
 
     run = open_run(ExperimentConfig.model_validate(small("burst")["config"]), "burst", orchestra.workspace)
     for step in range(1, BURST + 1):
-        stage_checkpoint(orchestra.run_folder("from-afar").training / "final", run.folder.staging, step=step)
+        stage_checkpoint(orchestra.run_folder("second-seed").training / "final", run.folder.staging, step=step)
     orchestra.emit(
         *(
             ("rsvlm.checkpoint.saved", f"rsvlm.checkpoint.burst.{step}", {"run": "burst", "step": step})
@@ -281,9 +281,9 @@ def announce_many(orchestra: Any, small: Any) -> None:
 def test_a_dropped_score_sends_a_notification(
     orchestra: Any, deployed_again: SimpleNamespace, told: SimpleNamespace
 ) -> None:
-    payload = {"run": "from-afar", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
-    brought_about(orchestra, lambda: told.bodies, "rsvlm.score.dropped", "rsvlm.run.from-afar", payload)
-    for word in ("rsvlm: a score has dropped", "rsvlm.run.from-afar", "final", "LR", "accuracy", "0.8", "0.6"):
+    payload = {"run": "second-seed", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
+    brought_about(orchestra, lambda: told.bodies, "rsvlm.score.dropped", "rsvlm.run.second-seed", payload)
+    for word in ("rsvlm: a score has dropped", "rsvlm.run.second-seed", "final", "LR", "accuracy", "0.8", "0.6"):
         assert word in told.bodies[0], told.bodies[0]
 
 
@@ -294,5 +294,5 @@ def test_the_schedule_starts_a_reevaluation(orchestra: Any, experiment: SimpleNa
     )
     assert orchestra.ended(runs[0]["id"]) == "COMPLETED"
     change_schedule(orchestra, active=False)
-    assert runs[0]["auto_scheduled"] and runs[0]["parameters"]["run"] == "from-afar"
-    assert (orchestra.run_folder("from-afar").root / "history" / "history.jsonl").is_file()
+    assert runs[0]["auto_scheduled"] and runs[0]["parameters"]["run"] == "second-seed"
+    assert (orchestra.run_folder("second-seed").root / "history" / "history.jsonl").is_file()

@@ -125,19 +125,19 @@ def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         os.kill(pid, signal.SIGKILL)
 
 
-def test_while_the_server_starts(run: Callable[..., Terminal]) -> None:
+def test_ctrl_c_during_the_start_of_the_server(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "server", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
     assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
-def test_while_the_toy_model_is_trained(run: Callable[..., Terminal]) -> None:
+def test_ctrl_c_during_the_toy_training(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
     assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
-def test_sigterm_outside_a_training_ends_it_as_ctrl_c_does(run: Callable[..., Terminal]) -> None:
+def test_sigterm_outside_a_training_ends_a_run_like_ctrl_c(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until(lambda: len(terminal.processes()) > 1)
     assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
@@ -146,7 +146,7 @@ def test_sigterm_outside_a_training_ends_it_as_ctrl_c_does(run: Callable[..., Te
     assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
 
 
-def test_during_training_and_the_printed_command_resumes(run: Callable[..., Terminal]) -> None:
+def test_ctrl_c_during_training_prints_a_command_that_resumes(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "trained", max_steps=4000)
     terminal.until_said(TRAINING)
     found = re.search(r"interrupted: checkpoint-(\d+) is saved; continue with `rsvlm (.*)`", require_in_order(terminal))
@@ -157,13 +157,13 @@ def test_during_training_and_the_printed_command_resumes(run: Callable[..., Term
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_in_each_later_phase(phase: str, run: Callable[..., Terminal]) -> None:
+def test_ctrl_c_in_each_later_phase(phase: str, run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "phases", max_steps=12)
     terminal.until_said(PHASES[phase])
     assert "checkpoint-" in require_in_order(terminal)
 
 
-def test_a_second_ctrl_c_ends_it_at_once(run: Callable[..., Terminal]) -> None:
+def test_a_second_ctrl_c_ends_the_run_at_once(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "at-once", max_steps=4000)
     terminal.until_said(TRAINING)
     # so that it cannot save in time

@@ -100,25 +100,25 @@ def require_nothing_made(first: SimpleNamespace, workspace: Path, home: Path) ->
     assert all(ref.path.is_relative_to(workspace) for ref in (result.checkpoint, result.merged, result.dataset))
 
 
-def test_a_copy_of_the_workspace_with_an_empty_database(first: SimpleNamespace, copied: Path, tmp_path: Path) -> None:
+def test_a_copied_workspace_with_an_empty_database_repeats_no_step(
+    first: SimpleNamespace, copied: Path, tmp_path: Path
+) -> None:
     require_nothing_made(first, copied, tmp_path / "prefect")
 
 
-def test_a_copy_of_the_workspace_with_the_same_database(first: SimpleNamespace, copied: Path) -> None:
+def test_a_copied_workspace_with_the_same_database_repeats_no_step(first: SimpleNamespace, copied: Path) -> None:
     require_nothing_made(first, copied, first.prefect)
 
 
 @pytest.mark.parametrize("database", ["its own", "empty"])
-def test_a_workspace_that_was_moved(first: SimpleNamespace, copied: Path, tmp_path: Path, database: str) -> None:
+def test_a_moved_workspace_repeats_no_step(first: SimpleNamespace, copied: Path, tmp_path: Path, database: str) -> None:
     home = copytree(first.prefect, tmp_path / "its own")
     run_in(copied, home, first.config)
     moved = copied.rename(tmp_path / "moved")
     require_nothing_made(first, moved, home if database == "its own" else tmp_path / "empty")
 
 
-def test_another_workspace_fed_from_the_cache_then_with_an_empty_database_then_without_the_first(
-    first: SimpleNamespace, tmp_path: Path
-) -> None:
+def test_a_workspace_filled_from_the_cache_does_not_need_the_first_one(first: SimpleNamespace, tmp_path: Path) -> None:
     source, home = tmp_path / "source", copytree(first.prefect, tmp_path / "prefect")
     copytree(first.workspace, source, symlinks=True)
     run_in(source, home, first.config)

@@ -135,7 +135,7 @@ def test_the_commands_of_compose_exist() -> None:
     assert options.results.startswith("s3://")
 
 
-def test_nothing_is_open_to_other_machines() -> None:
+def test_ports_of_compose_are_open_to_this_machine_only() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)
 

@@ -43,7 +43,7 @@ def test_any_other_error_has_no_user_message(error: Exception | None) -> None:
     assert user_message(error) is None
 
 
-def test_the_message_names_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+def test_the_message_names_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "file" / "a.json", "text")

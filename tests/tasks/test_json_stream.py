@@ -85,7 +85,7 @@ def test_iterate_values_names_a_damaged_line(tmp_path: Path, line: bytes, said: 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
 def test_iterate_values_does_not_call_several_values_damaged(tmp_path: Path, text: str, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_text(text)
-    with pytest.raises(DataError, match="holds several JSON values that are neither one list nor one record a line"):
+    with pytest.raises(DataError, match="holds several JSON values that are neither one list nor one record per line"):
         list(iterate_values(tmp_path / f"a{suffix}"))
 
 

@@ -14,7 +14,7 @@ def test_a_checkpoint_name_is_parsed_into_step_and_number(step: int, number: int
 
 
 @pytest.mark.parametrize("name", ["final", "checkpoint-", "checkpoint-x", ".checkpoint-3.part", "checkpoint-3-2-1"])
-def test_another_name_is_no_checkpoint_name(name: str) -> None:
+def test_other_names_are_not_checkpoint_names(name: str) -> None:
     assert parse_checkpoint_name(name) is None
     assert checkpoint_step(name) is None
 

@@ -150,7 +150,7 @@ class EntryChecker:
 
     def refuse(self, problem: str, advice: str) -> NoReturn:
         """Raise the DataError that says what is wrong with the archive and what to do."""
-        raise DataError(f"{self.archive} {problem}: {advice}. Nothing of it was kept.")
+        raise DataError(f"{self.archive} {problem}: {advice}. No file of it was kept.")
 
 
 def _folded(path: str) -> str:

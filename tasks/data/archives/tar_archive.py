@@ -122,7 +122,9 @@ def _unpack_member(file: tarfile.TarFile, member: tarfile.TarInfo, folder: Path,
     # tar stores the second name of a file as a hard link
     twin = folder / checker.relative_path(member.linkname) if member.islnk() else None
     if twin and not twin.is_file():
-        checker.refuse(f"links {member.name!r} to a file that it does not hold", "repack it with the files themselves")
+        checker.refuse(
+            f"links {member.name!r} to a file that it does not contain", "repack it with the files themselves"
+        )
     kind: Kind = "file" if twin else _kind_of(member)
     # the size in the header of a link is meaningless
     size_bytes = twin.stat().st_size if twin else member.size
@@ -165,4 +167,4 @@ def _require_end(stream: Stream, checker: EntryChecker) -> None:
     while chunk := stream.read(CHUNK_BYTES):
         tail += len(chunk)
         if tail > LONGEST_TAIL_BYTES:
-            checker.refuse("goes on after its end", "it is damaged or malicious")
+            checker.refuse("continues after its end", "it is damaged or malicious")

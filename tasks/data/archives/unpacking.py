@@ -158,4 +158,4 @@ def _reason(error: Exception) -> str:
 
 
 def _damaged(archive: Path, reason: str) -> DataError:
-    return DataError(f"{archive} is damaged or cut off ({reason}): fetch it again. Nothing of it was kept.")
+    return DataError(f"{archive} is damaged or cut off ({reason}): fetch it again. No file of it was kept.")

@@ -9,7 +9,7 @@ from tasks.evaluation.metrics.answer_matching import BIN_EDGES, bin_of, number_o
 EMPTY, SENTENCE, OTHER_TYPE = "empty", "sentence", "other_type"
 INVALID_REASONS = (EMPTY, SENTENCE, OTHER_TYPE)
 YES_NO = frozenset({"yes", "no"})
-# a longer answer is a sentence, unless the true answer is as long
+# a longer answer is a sentence, unless the reference answer is as long
 SENTENCE_WORDS = 5
 BIN_NAMES = (
     str(BIN_EDGES[0]),
@@ -31,10 +31,10 @@ def answer_kind(normalised: str) -> str:
 
 
 def invalid_reason(answer: str, reference: str) -> str | None:
-    """Why a normalised answer is invalid for a question with this true answer; None for a valid one.
+    """Why a normalised answer is invalid for a question with this reference answer; None for a valid one.
 
-    empty: it has no word. sentence: more than five words, and more than the true answer has. other_type: another type
-    than the true answer, such as a number instead of yes or no.
+    empty: it has no word. sentence: more than five words, and longer than the reference. other_type: another type than
+    the reference, such as a number instead of yes or no.
     """
     if not answer:
         return EMPTY
@@ -51,10 +51,10 @@ def count_invalid(pairs: Iterable[Pair]) -> dict[str, int]:
 
 
 def confusion_of(pairs: Sequence[Pair], counts: bool) -> dict[str, dict[str, int]]:
-    """The confusion table {true answer: {answer: number}} of (answer, reference) pairs.
+    """The confusion table {reference answer: {answer: number}} of (answer, reference) pairs.
 
-    Counts are grouped by bin. Invalid answers are under their reason in brackets. Only the twelve most frequent true
-    answers have rows and columns of their own; all others are "(other)".
+    Counts are grouped by bin. Invalid answers are under their reason in brackets. Only the 12 most frequent references
+    have their own rows and columns; all others are "(other)".
     """
     frequent = Counter(_label(reference, counts) for _, reference in pairs)
     labels = sorted(frequent, key=lambda label: (-frequent[label], label))[:MOST_LABELS]
@@ -80,7 +80,7 @@ def _known(label: str, labels: Sequence[str]) -> str:
 
 def _answer_label(answer: str, counts: bool, labels: Sequence[str]) -> str:
     label = _label(answer, counts)
-    # a bin without true answers is still a bin
+    # a bin without reference answers is still a bin
     return label if counts and label in BIN_NAMES else _known(label, labels)
 
 

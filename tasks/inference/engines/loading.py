@@ -57,8 +57,7 @@ def require_engine(name: str, model: Path | None = None) -> None:
     entry = ENGINES[name]
     if entry.package and find_spec(entry.package) is None:
         raise ConfigError(
-            f"The engine {name} needs the package {entry.package}: `pip install {entry.package}` beside rsvlm, or "
-            f"{INSTEAD}."
+            f"The engine {name} needs the package {entry.package}: `pip install {entry.package}`, or {INSTEAD}."
         )
     if model is None or not entry.needs_model or "llava" in entry.layouts:
         return

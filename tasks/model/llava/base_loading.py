@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlavaForConditionalGeneration
 
-# written beside the weights by quantisers that did not yet use config.json
+# written next to the weights by quantisers that did not yet use config.json
 QUANTISERS = {"quantize_config.json": "GPTQ", "quant_config.json": "AWQ"}
 # tower, layer and features of almost every model: known to give one feature per image token
 USUAL_FEATURES = (CLIP, SELECT_LAYER, "default")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
-from tasks.model.hub import beside, directory_of, find_model, local_model
+from tasks.model.hub import directory_of, find_model, local_model, next_to
 from tasks.model.llava.original_config import tower_name
 from tasks.model.llava.tensor_names import BUFFERS, TOWER_PREFIX, canonical_name, is_tower_tensor
 from tasks.model.weights import read_tensors, weight_files
@@ -29,7 +29,7 @@ def is_original(config: dict[str, Any]) -> bool:
 
 
 def find_tower(folder: Path, config: dict[str, Any], name: str | None = None) -> Path:
-    """Find the vision tower of an original model: in or beside the model, by its path, or on the hub.
+    """Find the vision tower of an original model: in or next to the model, by its path, or on the hub.
 
     `name` overrides the tower named in the model's config.json. Raises ModelError if it cannot be found.
     """
@@ -43,7 +43,7 @@ def find_tower(folder: Path, config: dict[str, Any], name: str | None = None) ->
 def tower_error(folder: Path, wanted: str) -> ModelError:
     """The error for an original model whose vision tower cannot be found."""
     return ModelError(
-        f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory beside the model as "
+        f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory next to the model as "
         f"{folder.parent / Path(wanted).name}, or, in an experiment, set model.vision_tower to it."
     )
 
@@ -54,10 +54,10 @@ def local_tower(folder: Path, config: dict[str, Any], name: str | None = None) -
 
 
 def _tower_directory(folder: Path, config: dict[str, Any], name: str | None) -> Path | None:
-    # a model may be a link: look beside the link and beside its target
+    # a model may be a link: look next to the link and next to its target
     folders = (folder, folder.parent, folder.resolve().parent)
-    # config.json may name a path on another machine: beside the model, its last part is enough
-    return beside(tower_name(config), folders) if name is None else directory_of(name, folders)
+    # config.json may name a path on another machine: next to the model, its last part is enough
+    return next_to(tower_name(config), folders) if name is None else directory_of(name, folders)
 
 
 def original_tensors(folder: Path, tower: Path) -> "dict[str, Tensor]":

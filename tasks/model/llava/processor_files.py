@@ -1,4 +1,4 @@
-"""Write the processor's files beside a model, so that it is later prompted and shown images as in training."""
+"""Write the processor's files next to a model, so that it is later prompted and shown images as in training."""
 
 from math import isqrt
 from pathlib import Path

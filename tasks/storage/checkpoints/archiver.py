@@ -56,7 +56,7 @@ class Archive:
     on_archived: Callable[[int, Archived], None] = lambda step, archived: None
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """How checkpoints that are only on this disk are archived later, for messages."""
         return f"`rsvlm checkpoints archive {self.staging.parent.parent}`, or the same command again, archives it"
 
@@ -96,7 +96,7 @@ class Archive:
                     result.archived[staged.step] = self._archive(staged)
                 except UserError as error:
                     result.failed[staged.step] = error
-                    note_failure(staged.path, error, self.mend)
+                    note_failure(staged.path, error, self.fix)
             if result.archived:
                 self._thin()
         return result

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from tasks.errors import DataError, ModelError, StoreError
 from tasks.files import link_or_copy, read_json, write_json
@@ -23,6 +23,8 @@ from tasks.records import Value
 
 UNFINISHED, ARCHIVED = ".part", ".archived"
 NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
+# the key of `Note.fix` on disk, which older versions wrote
+FIX_KEY = "mend"
 
 
 class Staged(NamedTuple):
@@ -173,21 +175,21 @@ def read_marker(checkpoint: Path) -> dict[str, object]:
 
 
 class Note(Value):
-    """Whether a checkpoint is in the store, at `uri`, or only on this disk, for the reason `why`; see `mend`.
+    """Whether a checkpoint is in the store, at `uri`, or only on this disk, for the reason `why`.
 
-    `mend` says how it is archived later.
+    `fix` says how it is archived later.
     """
 
     saved_at_ns: int
     uri: str | None = None
     sha256: str | None = None
     why: str | None = None
-    mend: str | None = None
+    fix: str | None = Field(default=None, validation_alias=AliasChoices("fix", FIX_KEY), serialization_alias=FIX_KEY)
 
 
 def write_note(staged: Path, note: Note) -> None:
     """Write a checkpoint's note and replace an older one."""
-    write_json(_note_file(staged), note.model_dump(mode="json", exclude_none=True))
+    write_json(_note_file(staged), note.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def note_on(checkpoint: Path, staging: Path) -> Note | None:
@@ -201,9 +203,9 @@ def note_on(checkpoint: Path, staging: Path) -> Note | None:
     return None
 
 
-def note_failure(staged: Path, error: Exception, mend: str) -> None:
+def note_failure(staged: Path, error: Exception, fix: str) -> None:
     """Note that a staged checkpoint is only on this disk, and why."""
-    write_note(staged, Note(saved_at_ns=saved_at_ns(staged), why=str(error), mend=mend))
+    write_note(staged, Note(saved_at_ns=saved_at_ns(staged), why=str(error), fix=fix))
 
 
 def _note_file(staged: Path) -> Path:

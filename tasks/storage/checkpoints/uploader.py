@@ -77,7 +77,7 @@ class Uploader:
             names = ", ".join(staged.path.name for staged in left)
             raise StoreError(
                 f"{names} of run {self._archive.run} could not be archived and stay in {self._staging}: "
-                f"{self._failed[left[-1].step]} {self._archive.mend} later."
+                f"{self._failed[left[-1].step]} {self._archive.fix} later."
             )
         self._archive.thin_disk()
 

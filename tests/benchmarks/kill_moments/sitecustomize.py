@@ -2,7 +2,7 @@
 
 Python imports this in each of its processes where this folder is on PYTHONPATH. An action is a file or folder below
 RSVLM_KILLS_WORLD that is opened, linked, renamed, made or removed, or something sent to a store. Each appends a byte
-to RSVLM_KILLS_COUNTER; whoever makes it RSVLM_KILLS_AT bytes long leaves its process id beside it and stops itself
+to RSVLM_KILLS_COUNTER; whoever makes it RSVLM_KILLS_AT bytes long leaves its process id next to it and stops itself
 before it acts.
 """
 

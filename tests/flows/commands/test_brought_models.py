@@ -224,7 +224,7 @@ def require_refused(world: World, name: str, sentence: str, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("kind", [*REFUSED, *UNUSABLE])
-def test_what_training_or_answering_would_die_of_preflight_says(
+def test_preflight_reports_a_base_that_training_or_answering_refuses(
     world: World, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, sentence = {**REFUSED, **UNUSABLE}[kind]
@@ -244,7 +244,7 @@ def test_no_command_ends_in_a_traceback(world: World, kind: str, capsys: pytest.
 
 
 @pytest.mark.parametrize("kind", USED)
-def test_what_preflight_finds_good_is_trained_merged_and_asked(
+def test_a_base_that_passes_preflight_trains_merges_and_answers(
     world: World, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     USED[kind](world.model)

@@ -61,7 +61,7 @@ def test_a_url_without_a_server_ends_with_2(capsys: pytest.CaptureFixture[str]) 
     assert main(["checkpoints", "list", "s3://bucket/prefix", "--endpoint-url", "bogus"]) == 2
     assert (
         capsys.readouterr().err
-        == "error: 'bogus' is no address of a server: give http:// or https://, without a login.\n"
+        == "error: 'bogus' is not a server's address: give http:// or https://, without a login.\n"
     )
 
 

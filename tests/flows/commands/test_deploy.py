@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.parametrize(
     ("address", "said"), [(None, "No Prefect server is configured"), ("1", "No Prefect server answers")]
 )
-def test_without_a_server_it_says_how_to_start_one(address: str | None, said: str, tmp_path: Path) -> None:
+def test_deploy_without_a_server_explains_how_to_start_one(address: str | None, said: str, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     env["PREFECT_HOME"] = str(tmp_path)
     if address:

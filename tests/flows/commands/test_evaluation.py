@@ -199,7 +199,7 @@ DAMAGES = {
     ),
     "no list": (
         lambda rows: {"records": rows},
-        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record a line.",
+        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line.",
     ),
     "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
     "no record": (

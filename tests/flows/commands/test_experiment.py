@@ -69,7 +69,7 @@ def test_the_output_of_config_is_an_experiment(tmp_path: Path, capsys: pytest.Ca
         ),
     ],
 )
-def test_a_wrong_configuration_is_one_sentence(
+def test_a_wrong_configuration_is_reported_in_one_sentence(
     command: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert rsvlm(command, *arguments) == 2

@@ -11,14 +11,14 @@ Records = list[dict[str, Any]]
 QUESTION = ("<image>\nIs there a road?", " ")
 
 
-def test_a_caption_and_the_questions_behind_it_are_scored_apart(write: Any, mixed: Any, metrics_of: Any) -> None:
+def test_a_caption_and_questions_in_one_record_are_scored_separately(write: Any, mixed: Any, metrics_of: Any) -> None:
     found = metrics_of(write("test.json", mixed()), write("said.json", mixed(("99", "no"))))
     assert found["captioning"]["VRS"]["CIDEr"] == pytest.approx(10)
     assert (found["vqa"]["VRS"]["questions"], found["vqa"]["VRS"]["accuracy"]) == (16, 0)
     assert {kind: of["questions"] for kind, of in found["vqa"]["VRS"]["by_type"].items()} == {"count": 8, "presence": 8}
 
 
-def test_the_right_answers_behind_a_wrong_caption_are_right(write: Any, mixed: Any, metrics_of: Any) -> None:
+def test_right_answers_after_a_wrong_caption_count_as_right(write: Any, mixed: Any, metrics_of: Any) -> None:
     said = mixed()
     for row in said:
         row["conversations"][1]["value"] = "a desert"
@@ -27,16 +27,14 @@ def test_the_right_answers_behind_a_wrong_caption_are_right(write: Any, mixed: A
 
 
 @pytest.mark.parametrize("tag", ["[vqa] <image>\n", "<image>\n[vqa] ", "<image>\nBased on the image, "])
-def test_a_question_keeps_its_type_behind_a_tag_or_a_lead_in(
-    write: Any, tag: str, record: Any, metrics_of: Any
-) -> None:
+def test_a_tag_or_lead_in_does_not_change_the_question_type(write: Any, tag: str, record: Any, metrics_of: Any) -> None:
     test = [record(n, f"LR/Train/{n}.tif", (f"{tag}is there a road?", "yes")) for n in range(4)]
     path = write("test.json", test)
     assert list(metrics_of(path, path)["vqa"]["LR"]["by_type"]) == ["presence"]
 
 
 @pytest.mark.parametrize("empty", ["", "  ", "..."])
-def test_an_empty_reference_is_none_and_is_counted(
+def test_an_empty_reference_is_left_out_and_counted(
     write: Any, tmp_path: Path, empty: str, record: Any, mixed: Any, metrics_of: Any
 ) -> None:
     test, said = mixed(), mixed()
@@ -57,7 +55,7 @@ def test_an_empty_reference_is_none_and_is_counted(
     assert sum(row["CIDEr"] is not None for row in rows) == 7
 
 
-def test_a_source_without_any_true_answer_leaves_the_others_their_scores(
+def test_a_source_without_references_does_not_change_the_scores_of_others(
     write: Any, record: Any, metrics_of: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     test = [record(n, f"LR/Train/{n}.tif", ("<image>\nIs there a road?", "yes")) for n in range(3)]
@@ -69,20 +67,20 @@ def test_a_source_without_any_true_answer_leaves_the_others_their_scores(
     found = metrics_of(path, path)
     assert list(found["vqa"]) == ["LR"] and found["captioning"] == {}
     assert found["without_references"] == {"captioning": {"RSICD": 1}, "vqa": {"DOTA": 1}}
-    assert "RSICD: 1 true answers have no word and are not scored\nDOTA: 1 true" in capsys.readouterr().out
+    assert "RSICD: 1 reference answers contain no word and are not scored\nDOTA: 1 reference" in capsys.readouterr().out
     assert rsvlm("compare", path.parent / "report-test", path.parent / "report-test") == 0
 
 
-def test_where_no_true_answer_holds_a_word_this_is_said(
+def test_a_test_set_without_references_is_refused(
     write: Any, tmp_path: Path, record: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write("test.json", [record("q", "DOTA/images/1.png", QUESTION)])
     assert rsvlm("evaluate", "--data", path, "--predictions", path, "--out", tmp_path / "out") == 2
-    assert "No true answer of the test set holds a word" in capsys.readouterr().err
+    assert "No reference answer in the test set contains a word" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_one_image_has_no_cider_and_this_is_said(
+def test_cider_of_a_single_image_is_null_and_explained(
     write: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], mixed: Any, metrics_of: Any
 ) -> None:
     path = write("one.json", mixed(images=1))

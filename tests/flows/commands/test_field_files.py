@@ -20,7 +20,7 @@ def field() -> Path:
     return FIELD
 
 
-def test_field_flat_names(field: Path, tmp_path: Path) -> None:
+def test_images_without_folders_are_split_reduced_and_scored(field: Path, tmp_path: Path) -> None:
     raw = field / "flat_names_train.json"
     assert rsvlm("data", "split", raw, tmp_path / "sets") == 0
     assert [len(read_json(tmp_path / "sets" / f"{name}.json")) for name in SETS] == [63, 9, 18]
@@ -33,7 +33,7 @@ def test_field_flat_names(field: Path, tmp_path: Path) -> None:
     assert list(found["captioning"]) == list(found["vqa"]) == ["unnamed"]
 
 
-def test_field_five_records_an_image(field: Path, tmp_path: Path) -> None:
+def test_reduce_keeps_all_five_records_of_an_image(field: Path, tmp_path: Path) -> None:
     assert rsvlm("data", "reduce", field / "reduce_five_records.json", tmp_path / "a.json", "--ratio", "0.05") == 0
     assert read_json(tmp_path / "a.manifest.json")["kept"] == {"RSICD": 5, "NWPU": 10}
 
@@ -46,7 +46,9 @@ def test_field_five_records_an_image(field: Path, tmp_path: Path) -> None:
         ("answer_forms", {"accuracy": 9 / 33, "questions": 33}),
     ],
 )
-def test_field_answers(field: Path, tmp_path: Path, name: str, vqa: dict[str, float]) -> None:
+def test_answers_in_the_style_of_other_tools_have_known_scores(
+    field: Path, tmp_path: Path, name: str, vqa: dict[str, float]
+) -> None:
     files = ("--data", field / f"{name}_test.json", "--predictions", field / f"{name}_answers.json")
     assert rsvlm("evaluate", *files, "--out", tmp_path / "out") == 0
     found = read_json(tmp_path / "out" / "metrics.json")
@@ -66,7 +68,7 @@ def test_field_answers(field: Path, tmp_path: Path, name: str, vqa: dict[str, fl
         ("system_turn", "turn of a", 0),
     ],
 )
-def test_field_records_that_are_dropped_and_counted(
+def test_unusable_records_are_dropped_and_counted(
     field: Path, tmp_path: Path, name: str, reason: str, kept: int
 ) -> None:
     assert rsvlm("data", "filter", field / f"{name}.json", tmp_path / "a.json") == 0
@@ -76,7 +78,7 @@ def test_field_records_that_are_dropped_and_counted(
 
 
 @pytest.mark.parametrize("name", ["geochat_questions", "geochat_answers", "llava_answers"])
-def test_field_json_lines_of_another_layout_are_named(
+def test_json_lines_of_another_layout_are_refused_with_their_keys(
     field: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert rsvlm("data", "split", field / f"{name}.jsonl", tmp_path / "sets") == 2

@@ -49,7 +49,7 @@ def predict(data: Path, images: Path, out: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_record_that_cannot_be_asked_is_dropped_as_the_message_says(
+def test_an_unusable_record_is_dropped_by_the_command_in_the_message(
     write: Any, tmp_path: Path, images: Path, kind: str, capsys: pytest.CaptureFixture[str], record: Any
 ) -> None:
     change, reason = UNUSABLE[kind]
@@ -67,7 +67,7 @@ def test_a_record_that_cannot_be_asked_is_dropped_as_the_message_says(
 
 @pytest.mark.parametrize("kind", UNUSABLE)
 @pytest.mark.parametrize("command", ["split", "reduce"])
-def test_the_other_commands_name_the_record_and_the_way_out(
+def test_split_and_reduce_name_the_record_and_the_command_that_drops_it(
     write: Any, tmp_path: Path, kind: str, command: str, capsys: pytest.CaptureFixture[str], record: Any
 ) -> None:
     rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
@@ -80,7 +80,7 @@ def test_the_other_commands_name_the_record_and_the_way_out(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_where_no_record_can_be_used_all_are_dropped_and_counted(
+def test_a_file_of_unusable_records_only_is_filtered_to_an_empty_list(
     write: Any, tmp_path: Path, kind: str, record: Any
 ) -> None:
     change, reason = UNUSABLE[kind]
@@ -129,9 +129,7 @@ def test_records_dropped_for_one_reason_by_filter_and_checks_are_counted_togethe
     assert len(chosen.checked.records) == 6
 
 
-def test_json_lines_are_taken_as_the_list_is_by_all_that_reads_records(
-    write: Any, tmp_path: Path, images: Path, record: Any
-) -> None:
+def test_every_command_reads_json_lines_like_a_list(write: Any, tmp_path: Path, images: Path, record: Any) -> None:
     rows = [record(n, f"LR/Train/{n}.tif", QUESTION) for n in range(10)]
     found = []
     for name in ("raw.json", "raw.jsonl"):

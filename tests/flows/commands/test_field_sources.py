@@ -13,7 +13,7 @@ SETS = ("data_train", "data_val", "data_test")
 
 
 @pytest.mark.parametrize("folder", ["", "./", "images/"])
-def test_names_without_folders_are_one_source_that_is_split_by_image(
+def test_images_without_folders_are_one_source_and_split_by_image(
     write: Any, tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str], flat_names: Any
 ) -> None:
     assert rsvlm("data", "split", write("raw.json", flat_names(folder)), tmp_path / "sets") == 0
@@ -29,7 +29,7 @@ def test_names_without_folders_are_one_source_that_is_split_by_image(
 
 
 @pytest.mark.parametrize("ratio", ["0.01", "0.1", "0.5"])
-def test_names_without_folders_are_reduced_by_image_and_never_to_nothing(
+def test_images_without_folders_are_reduced_by_image_and_never_to_nothing(
     write: Any, tmp_path: Path, ratio: str, flat_names: Any
 ) -> None:
     assert rsvlm("data", "reduce", write("test.json", flat_names()), tmp_path / "part.json", "--ratio", ratio) == 0
@@ -37,7 +37,7 @@ def test_names_without_folders_are_reduced_by_image_and_never_to_nothing(
     assert len(rows) == max(3, 90 * float(ratio)) and len({row["image"] for row in rows}) == len(rows) / 3
 
 
-def test_names_without_folders_are_kept_by_the_name_of_their_source(
+def test_images_without_folders_are_selected_by_their_source_name(
     write: Any, tmp_path: Path, record: Any, flat_names: Any
 ) -> None:
     raw = write("raw.json", [*flat_names(images=4), record("x", "UCM/images/1.jpg", ("<image>\nWhat?", "a"))])
@@ -49,7 +49,7 @@ def test_names_without_folders_are_kept_by_the_name_of_their_source(
     assert read_json(tmp_path / "all.manifest.json")["kept"] == {"unnamed": 12, "UCM": 1}
 
 
-def test_names_without_folders_are_evaluated_as_one_source_named_by_option(
+def test_images_without_folders_are_evaluated_as_the_source_of_the_option(
     write: Any, flat_names: Any, metrics_of: Any
 ) -> None:
     path = write("test.json", flat_names())
@@ -60,7 +60,7 @@ def test_names_without_folders_are_evaluated_as_one_source_named_by_option(
     assert found["captioning"]["GeoChat"]["controls"]["verbatim_train_share"] == 1
 
 
-def test_where_train_and_test_make_one_there_are_two_sets(write: Any, tmp_path: Path, flat_names: Any) -> None:
+def test_shares_that_sum_to_1_give_two_sets(write: Any, tmp_path: Path, flat_names: Any) -> None:
     raw = write("raw.json", flat_names())
     for protocol in ("grouped", "reference"):
         out = tmp_path / protocol
@@ -71,7 +71,7 @@ def test_where_train_and_test_make_one_there_are_two_sets(write: Any, tmp_path: 
         ]
 
 
-def test_a_validation_set_of_another_split_is_not_left_beside_the_two(
+def test_a_validation_set_of_another_split_is_refused_next_to_two_sets(
     write: Any, tmp_path: Path, flat_names: Any
 ) -> None:
     raw = write("raw.json", flat_names())
@@ -83,7 +83,7 @@ def test_a_validation_set_of_another_split_is_not_left_beside_the_two(
     assert not (tmp_path / "sets" / "data_train.json").exists()
 
 
-def test_one_image_alone_cannot_be_split_and_this_is_said(
+def test_splitting_a_single_image_is_refused(
     write: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], flat_names: Any
 ) -> None:
     assert rsvlm("data", "split", write("raw.json", flat_names(images=1)), tmp_path / "sets") == 2
@@ -102,7 +102,7 @@ def of_few_images(record: Any, images: int, captions: int) -> Records:
 
 
 @pytest.mark.parametrize(("images", "captions", "ratio"), [(8, 5, 0.05), (1, 5, 0.3), (2, 1, 0.01), (3, 9, 0.1)])
-def test_a_source_of_few_images_keeps_one_with_all_its_records(
+def test_a_small_source_keeps_an_image_with_all_its_records(
     write: Any, tmp_path: Path, images: int, captions: int, ratio: float, record: Any
 ) -> None:
     test = write("test.json", of_few_images(record, images, captions))
@@ -111,7 +111,7 @@ def test_a_source_of_few_images_keeps_one_with_all_its_records(
     assert kept["RSICD"] >= captions and kept["RSICD"] % captions == 0 and kept["NWPU"] % captions == 0
 
 
-def test_what_the_reference_protocol_loses_is_named_and_nothing_left_is_refused(
+def test_reference_reduction_reports_lost_sources_and_refuses_an_empty_result(
     write: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: Any
 ) -> None:
     test = write("test.json", of_few_images(record, 3, 1))

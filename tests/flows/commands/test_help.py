@@ -22,7 +22,7 @@ COMMANDS = pytest.mark.parametrize("command", [*commands(build_parser())], ids=l
 
 
 @COMMANDS
-def test_a_command_says_what_it_does(command: argparse.ArgumentParser) -> None:
+def test_every_command_has_a_description(command: argparse.ArgumentParser) -> None:
     assert command.description and command.description.endswith(".")
 
 
@@ -32,7 +32,7 @@ def test_every_argument_is_explained(command: argparse.ArgumentParser) -> None:
 
 
 @COMMANDS
-def test_a_default_is_in_the_help(command: argparse.ArgumentParser) -> None:
+def test_defaults_are_in_the_help(command: argparse.ArgumentParser) -> None:
     given = [action for action in command._actions if action.default not in (None, False, [], (), argparse.SUPPRESS)]
     assert [action.dest for action in given if "default" not in str(action.help)] == []
 

@@ -150,7 +150,7 @@ DAMAGED = {
 
 @every_command
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_one_sentence(
+def test_a_damaged_file_is_reported_in_one_sentence(
     world: World, command: str, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert str(world.bad) in refused(world, command, content, capsys)
@@ -178,7 +178,7 @@ def outcome(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
 @every_command
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(strategies.data())
-def test_records_of_wrong_types_are_taken_or_refused(
+def test_records_of_wrong_types_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_model_dir: Path,
     command: str,

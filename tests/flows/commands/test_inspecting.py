@@ -33,7 +33,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data.json"
 
 
-def test_one_line_a_record_and_an_array_a_fed_image(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_inspect_prints_a_line_per_record_and_saves_an_array_per_image(
+    tiny_model_dir: Path, data: Path, tmp_path: Path
+) -> None:
     done = inspect(
         *("--model", tiny_model_dir, "--data", data, "--images", tmp_path, "--pixels", tmp_path / "pixels"),
     )
@@ -52,10 +54,10 @@ def test_a_wrong_directory_ends_with_2_and_a_sentence(data: Path, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_of_images_that_is_none_ends_with_2(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_a_missing_images_folder_ends_with_2(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path / "none")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "none is no folder" in done.stderr
+    assert "none is not a folder" in done.stderr
 
 
 def test_any_text_is_shown_in_any_encoding(
@@ -85,7 +87,7 @@ def test_a_reader_that_closes_the_output_is_not_an_error(tiny_model_dir: Path, d
 
 
 def differences(golden: dict[str, Any], line: dict[str, Any]) -> str | None:
-    """What the line shows otherwise than the reference."""
+    """The first key in which the line differs from the reference."""
     if line["dropped"] is not None:
         return "dropped"
     if line["input_ids"] != golden.get("input_ids"):
@@ -93,7 +95,7 @@ def differences(golden: dict[str, Any], line: dict[str, Any]) -> str | None:
     return None if line["labels"] == golden["labels"] else "labels"
 
 
-def test_the_original_layout_is_shown_as_the_reference_feeds_it(tmp_path: Path) -> None:
+def test_inputs_of_the_original_layout_equal_the_reference(tmp_path: Path) -> None:
     if not ORACLE.is_dir():
         pytest.skip("golden values not present")
     lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")

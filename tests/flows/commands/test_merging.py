@@ -31,7 +31,7 @@ def test_a_missing_base_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("command", ["merge", "predict"])
-def test_an_adapter_that_never_trained_the_projector_needs_a_word(
+def test_an_adapter_without_a_projector_needs_projector_base(
     tuned_pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     base, out = tuned_pair[0], tmp_path / "out"

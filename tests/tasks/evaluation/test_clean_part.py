@@ -49,7 +49,7 @@ def test_an_audit_of_other_sets_is_rejected(report: Evaluate, write: Any) -> Non
         report(audit=other)
     with pytest.raises(DataError, match="lists no clean test images"):
         report(audit=write("audit.json", {"pairs": []}))
-    with pytest.raises(DataError, match="calls no test image clean"):
+    with pytest.raises(DataError, match="found no clean test image"):
         report(
             config=ONLY_CLEAN,
             audit=write("audit.json", {"test_images": {"clean_images": [], "leaking": [*known, "LR/Train/7.tif"]}}),
@@ -73,4 +73,4 @@ def test_a_report_says_when_no_test_image_is_clean(report: Evaluate, write: Any)
     names = [f"LR/Train/{n}.tif" for n in range(8)]
     ref = report(audit=write("audit.json", {"test_images": {"clean_images": [], "leaking": names}}))
     assert json.loads((ref.path / "metrics.json").read_text())["clean"] == {"images": 0, "captioning": {}, "vqa": {}}
-    assert "calls no test image clean" in (ref.path / "report.html").read_text()
+    assert "found no clean test image" in (ref.path / "report.html").read_text()

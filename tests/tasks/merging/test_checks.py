@@ -175,6 +175,6 @@ def test_invalid_generation_settings_are_refused(base: Path, adapter: Path) -> N
     refused(base, adapter, "base/generation_config.json holds no settings")
 
 
-def test_a_base_that_is_no_llava_is_refused(base: Path, adapter: Path) -> None:
+def test_a_base_that_is_not_llava_is_refused(base: Path, adapter: Path) -> None:
     change_json(base / "config.json", model_type="bert")
     refused(base, adapter, "bert")

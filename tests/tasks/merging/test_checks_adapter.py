@@ -47,7 +47,7 @@ def test_unsupported_lora_settings_are_refused(base: Path, adapter: Path, settin
 
 
 @pytest.mark.parametrize("kind", ["IA3", "LOHA", "LOKR", "ADALORA", "PREFIX_TUNING", "TRAINABLE_TOKENS"])
-def test_an_adapter_that_is_no_lora_is_refused(base: Path, adapter: Path, kind: str) -> None:
+def test_an_adapter_that_is_not_lora_is_refused(base: Path, adapter: Path, kind: str) -> None:
     change_json(adapter / "adapter_config.json", peft_type=kind)
     refused(base, adapter, f"does not describe a LoRA adapter but '{kind}': rsvlm merges and runs only LoRA")
 
@@ -65,7 +65,7 @@ def test_for_the_folder_above_the_checkpoints_the_final_one_is_named(base: Path,
     refused(base, tmp_path / "training", "training lacks adapter_config.json: give .*training/final, which has one")
 
 
-def test_a_complete_model_in_place_of_an_adapter_is_refused(base: Path) -> None:
+def test_a_complete_model_instead_of_an_adapter_is_refused(base: Path) -> None:
     with pytest.raises(ModelError, match="base holds a complete model and no adapter: give it as the model itself"):
         load_model(base, base)
 

@@ -89,8 +89,8 @@ def test_a_directory_is_found_by_its_path(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["/no/such/model", "model", "a/b/c", ""])
-def test_a_name_that_is_no_directory_and_no_hub_name_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="is no directory: set"):
+def test_a_name_that_is_neither_a_directory_nor_a_hub_name_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="is not a directory: set"):
         find_model(name)
 
 

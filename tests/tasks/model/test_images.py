@@ -92,7 +92,7 @@ def test_nan_pixels_become_dark_and_do_not_affect_the_range(tmp_path: Path) -> N
 
 def test_an_image_of_only_nan_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32)).save(tmp_path / "nothing.tif")
-    with pytest.raises(DataError, match=r"nothing\.tif is no readable image \(no pixel holds a number\)"):
+    with pytest.raises(DataError, match=r"nothing\.tif is not a readable image \(no pixel holds a number\)"):
         read_image(tmp_path / "nothing.tif")
 
 
@@ -115,16 +115,16 @@ def test_a_tiny_image_keeps_its_colours(processor: Any, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"not an image at all"])
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=r"broken\.jpg is no readable image"):
+    with pytest.raises(DataError, match=r"broken\.jpg is not a readable image"):
         read_image(tmp_path / "broken.jpg")
 
 
 def test_a_truncated_image_is_refused(tmp_path: Path) -> None:
     Image.effect_noise((64, 64), 50).save(tmp_path / "whole.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:700])
-    with pytest.raises(DataError, match=r"half\.jpg is no readable image"):
+    with pytest.raises(DataError, match=r"half\.jpg is not a readable image"):
         read_image(tmp_path / "half.jpg")
 
 

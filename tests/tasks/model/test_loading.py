@@ -53,7 +53,7 @@ def test_a_damaged_config_json_is_refused(tmp_path: Path, content: str) -> None:
         require_model_config(tmp_path)
 
 
-def test_a_model_that_is_no_llava_is_refused(model_dir: Path) -> None:
+def test_a_model_that_is_not_llava_is_refused(model_dir: Path) -> None:
     change_json(model_dir / "config.json", model_type="llama")
     with pytest.raises(ModelError, match="of type 'llama', not a LLaVA"):
         load_base(model_dir, torch.float32)

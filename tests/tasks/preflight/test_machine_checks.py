@@ -41,7 +41,7 @@ def test_no_gpu_is_an_error_for_a_large_model_and_names_the_cause() -> None:
     assert found.level == "stops" and "`nvidia-smi`" in found.text
 
 
-def test_no_gpu_is_no_error_for_a_toy_or_with_use_cpu() -> None:
+def test_no_gpu_is_accepted_for_a_toy_or_with_use_cpu() -> None:
     (found,) = machine_findings(facts(), TrainingConfig(), 600_000)
     assert found.level == "warning" and "training.use_cpu=true" in found.text
     (found,) = machine_findings(MachineFacts(), TrainingConfig(use_cpu=True), SEVEN_BILLION)
@@ -135,7 +135,7 @@ def test_memory_rows_add_up_to_the_total() -> None:
     assert all(row.usual <= row.longest for row in parts)
 
 
-def test_checkpoint_size_of_the_reference_run_covers_adapter_projector_and_optimiser() -> None:
+def test_checkpoint_size_of_the_reference_run_covers_adapter_projector_and_optimizer() -> None:
     trained = trained_parameters(shape(), TrainingConfig())
     size = checkpoint_size(shape(), TrainingConfig(deepspeed="zero3"))
     assert size.model == 2 * trained

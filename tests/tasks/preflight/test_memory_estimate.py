@@ -89,7 +89,7 @@ def peak_bytes(work: Callable[[], None]) -> int:
 
 
 def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
-    """Bytes of weights, gradients and optimiser, and the additional memory of a later micro-batch."""
+    """Bytes of weights, gradients and optimizer, and the additional memory of a later micro-batch."""
     from tasks.training.trainable import optimizer_groups
     from tasks.training.trainer import answer_logits, mean_loss
 
@@ -215,7 +215,7 @@ def test_zero2_keeps_all_weights_and_partitions_the_rest() -> None:
     assert (two.gradients, two.optimizer, two.gathered) == (three.gradients, three.optimizer, 0)
 
 
-def test_offload_moves_weights_and_optimiser_to_host_memory() -> None:
+def test_offload_moves_weights_and_optimizer_to_host_memory() -> None:
     kept, moved = reference_run(), reference_run(deepspeed="zero3_offload")
     assert (moved.weights, moved.gradients, moved.optimizer) == (0, 0, 0)
     assert moved.host == pytest.approx(kept.weights + kept.gradients + kept.optimizer)

@@ -114,7 +114,7 @@ def test_missing_tower_is_reported_with_its_expected_path(node: Path, named: str
     assert f"`hf download {TOWER_NAME} --local-dir {base.parent / CLIP}`" in stop.text
     assert looked.processor is not None and len(looked.processor.tokenizer) == 32000
     with pytest.raises(
-        ModelError, match=f"put its directory beside the model as {base.parent / CLIP}, or, in an experiment, set"
+        ModelError, match=f"put its directory next to the model as {base.parent / CLIP}, or, in an experiment, set"
     ):
         configured_base(base, ModelConfig(vision_tower=named), node / "models")
 
@@ -128,9 +128,9 @@ def test_path_is_not_looked_up_by_its_last_part(node: Path) -> None:
     assert find_tower(base, {}, str(node / "other")) == node / "other"
     with pytest.raises(ModelError, match="is not on this machine"):
         find_tower(base, {}, f"/nowhere/{CLIP}")
-    with pytest.raises(ModelError, match="is no directory: set"):
+    with pytest.raises(ModelError, match="is not a directory: set"):
         find_model(f"/nowhere/{BASE}", (node / "disk",))
-    with pytest.raises(ModelError, match="is no directory: set"):
+    with pytest.raises(ModelError, match="is not a directory: set"):
         find_model(f"../{BASE}", (node / "disk",))
 
 

@@ -77,7 +77,7 @@ def test_checkpoint_scores_have_a_separate_history(tmp_path: Path) -> None:
     assert [each.number for each in read_history(store, "run", CHECKPOINT_SCORES)] == [1]
 
 
-def test_checkpoint_scores_are_ordered_by_step_with_the_last_evaluation_each_checkpoint() -> None:
+def test_checkpoint_scores_are_ordered_by_step_with_the_last_evaluation_of_each() -> None:
     history = [scored(1000, 0.4), scored(200, 0.2), scored(200, 0.3), scored(200, 0.1, "checkpoint-200-2")]
     scores = checkpoint_scores(history)
     assert checkpoint_rows(scores) == [

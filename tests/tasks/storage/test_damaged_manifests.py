@@ -137,7 +137,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, keys: None) -> Iterato
 
 
 @DAMAGES
-def test_listing_reports_a_damaged_manifest_and_goes_on(
+def test_listing_reports_a_damaged_manifest_and_continues(
     place: Place, content: str | bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.spoil(10, content)
@@ -152,7 +152,7 @@ def test_listing_reports_a_damaged_manifest_and_goes_on(
 
 
 @DAMAGES
-def test_archiving_goes_on_beside_a_damaged_manifest(place: Place, content: str | bytes, tmp_path: Path) -> None:
+def test_archiving_continues_despite_a_damaged_manifest(place: Place, content: str | bytes, tmp_path: Path) -> None:
     place.spoil(10, content)
     rules = ArchiveConfig(optimizer_states=False, keep=KeepRule(last=2))
     training = tmp_path / "training"

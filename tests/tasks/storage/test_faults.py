@@ -214,7 +214,9 @@ def test_lost_repeated_and_reordered_events_lose_no_checkpoint(
     count(name, 1, 3)
 
 
-def test_two_runs_of_one_name_keep_all_their_checkpoints(world: World, count: Callable[[str, int, int], None]) -> None:
+def test_two_runs_with_the_same_name_keep_all_their_checkpoints(
+    world: World, count: Callable[[str, int, int], None]
+) -> None:
     other = world.beside("other", world.run)
     assert go_all([world, other], [{"weights": TWO_PARTS}] * 2) == [DONE, DONE]
     # the store of both holds those of both

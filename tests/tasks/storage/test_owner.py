@@ -219,7 +219,7 @@ def test_owning_one_run_does_not_lock_others(folder: RunFolder) -> None:
         pass
 
 
-def test_working_beside_an_owner_makes_a_guest(folder: RunFolder) -> None:
+def test_a_process_that_works_next_to_an_owner_is_a_guest(folder: RunFolder) -> None:
     with holding("0", folder.root):
         with beside_owner(folder), owned(folder, ME, silent):
             assert is_guest(folder)

@@ -19,9 +19,9 @@ def final_checkpoint(run: Run) -> CheckpointRef:
 def test_archive_results_skips_a_checkpoint_that_training_has_archived(tmp_path: Path) -> None:
     run = open_run(ExperimentConfig(), "demo", tmp_path)
     checkpoint = final_checkpoint(run)
-    (tmp_path / "with_optimiser").mkdir()
-    (tmp_path / "with_optimiser" / "optimizer").write_text("states")
-    archive_folder(tmp_path / "with_optimiser", run.store(), "demo/checkpoints/checkpoint-7")
+    (tmp_path / "with_optimizer").mkdir()
+    (tmp_path / "with_optimizer" / "optimizer").write_text("states")
+    archive_folder(tmp_path / "with_optimizer", run.store(), "demo/checkpoints/checkpoint-7")
     for place in (run.folder.sets, run.folder.merged, run.folder.root / "predictions", run.folder.reports):
         place.mkdir(parents=True)
     archive_results(run, run.folder.sets, checkpoint, run.store())

@@ -152,7 +152,7 @@ def test_open_store_takes_the_path_of_a_folder(tmp_path: Path) -> None:
     "uri", ["", "http://host/x", "s3:///x", "file://host/x", "s3://key:s3cret@bucket", "s3://bucket/x?sig=s3cret"]
 )
 def test_open_store_refuses_other_addresses_without_showing_secrets(uri: str) -> None:
-    with pytest.raises(StoreError, match="is no store") as refused:
+    with pytest.raises(StoreError, match="is not a store") as refused:
         open_store(uri)
     assert "s3cret" not in str(refused.value)
 

@@ -81,7 +81,7 @@ def test_training_that_changes_nothing_ends_at_its_first_checkpoint(
     assert not (tmp_path / "checkpoint-2" / "COMPLETE.json").exists()
 
 
-def test_warm_up_step_at_rate_0_is_no_fault(job_for: JobFor, tmp_path: Path) -> None:
+def test_warm_up_step_at_rate_0_is_not_a_fault(job_for: JobFor, tmp_path: Path) -> None:
     job = job_for(tmp_path, warmup_ratio=0.5, max_steps=2, save_steps=1)
     build_trainer(job, training_arguments(job)).train()
     assert (tmp_path / "checkpoint-1" / "COMPLETE.json").exists()

@@ -143,4 +143,4 @@ def test_model_card_names_base_library_run_and_step(tmp_path: Path, lora: bool, 
     card = (tmp_path / "README.md").read_text()
     assert "base_model: llava-1.5-7b-hf" in card
     assert f"library_name: {library}" in card
-    assert "run `demo`, optimiser step 4" in card
+    assert "run `demo`, optimizer step 4" in card

@@ -106,5 +106,5 @@ def test_padding_changes_no_loss(processor: Processor, tiny_model_dir: Path, tmp
 def test_unreadable_image_is_named(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes"])
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"a\.png is no readable image"):
+    with pytest.raises(DataError, match=r"a\.png is not a readable image"):
         samples[0]

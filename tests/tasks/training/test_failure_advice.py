@@ -54,7 +54,7 @@ TORCHRUN_END = [
             "another PyTorch",
         ),
         ("RuntimeError: FlashAttention only supports Ampere GPUs or newer.", "too old for flash-attn"),
-        ("error: /data/LR/Train/1.tif is no readable image (image file is truncated)", "data.broken_images=drop"),
+        ("error: /data/LR/Train/1.tif is not a readable image (image file is truncated)", "data.broken_images=drop"),
         (
             "AssertionError: Check batch related parameters. train_batch_size is not equal to micro_batch_per_gpu * "
             "gradient_acc_step * world_size 80 != 2 * 10 * 1",

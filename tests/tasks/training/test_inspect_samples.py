@@ -116,5 +116,5 @@ def test_unreadable_image_is_a_reason_to_drop(
     (images / "bad.png").write_bytes(b"no image")
     inspector = Inspector(processor, images, LengthLimit(2048, split=True), tmp_path / pixels if pixels else None)
     line = inspector.show(record("<image>\nRural?", "yes", image="bad.png"))
-    assert "bad.png is no readable image" in line["dropped"]
+    assert "bad.png is not a readable image" in line["dropped"]
     assert not list((tmp_path / "pixels").glob("*"))

@@ -64,7 +64,7 @@ def test_checkpoint_of_other_settings_is_refused(job_for: JobFor, tmp_path: Path
         newest_checkpoint(job_for(tmp_path / "training", resume=True))
 
 
-def test_checkpoint_without_optimiser_state_is_refused(job_for: JobFor, tmp_path: Path) -> None:
+def test_checkpoint_without_optimizer_state_is_refused(job_for: JobFor, tmp_path: Path) -> None:
     job = job_for(tmp_path / "training", resume=True)
     checkpoint(job, 2, {"scheduler.pt": "rates"})
     with pytest.raises(TrainingError, match=r"lacks optimizer\.pt"):
@@ -128,7 +128,7 @@ def test_stored_checkpoint_that_lost_a_file_is_skipped(job_for: JobFor, tmp_path
     assert fetch_newer(job, store, ("run",)) == job.out / "checkpoint-2"
 
 
-def test_archive_without_optimiser_state_is_refused_only_if_nothing_else_is_left(
+def test_archive_without_optimizer_state_is_refused_only_if_nothing_else_is_left(
     job_for: JobFor, tmp_path: Path
 ) -> None:
     job = job_for(tmp_path / "training", resume=True)

@@ -57,7 +57,7 @@ def test_checkpoint_holds_all_files_for_loading_and_resuming(trained: SimpleName
         assert names(trained.out / f"checkpoint-{step}") == MODEL_FILES | RESUME_FILES
 
 
-def test_final_model_has_no_optimiser_state(trained: SimpleNamespace) -> None:
+def test_final_model_has_no_optimizer_state(trained: SimpleNamespace) -> None:
     assert names(trained.out / "final") == {*MODEL_FILES, "MANIFEST.json"}
     assert verified_manifest(trained.out / "final", trained.job.fingerprint)
     assert (trained.ref.path, trained.ref.step, trained.ref.run) == (trained.out / "final", 4, "test")

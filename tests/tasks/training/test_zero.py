@@ -104,7 +104,7 @@ def test_zero3_reaches_the_losses_and_weights_of_one_process(zero3: SimpleNamesp
     require_near(weights(zero3.final), weights(one_process))
 
 
-def test_zero3_final_model_has_no_optimiser_state(zero3: SimpleNamespace) -> None:
+def test_zero3_final_model_has_no_optimizer_state(zero3: SimpleNamespace) -> None:
     assert not [path for pattern in NOT_IN_FINAL for path in zero3.final.glob(pattern)]
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "non_lora_trainables.bin"):
         assert (zero3.final / name).is_file()

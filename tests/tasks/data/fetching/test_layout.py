@@ -118,6 +118,6 @@ def test_archives_inside_archives_share_the_outer_limits(tmp_path):
     assert lay_out(LR, [outer], tmp_path / "imagenes", {}, fits).images == 100
     too_many, too_large = ArchiveLimits(entries=folders + 5 * 100), ArchiveLimits(total_bytes=50_000)
     for limits in (too_many, too_large, ArchiveLimits(ratio=1.01, ratio_from_bytes=50_000)):
-        with pytest.raises(DataError, match="Nothing of it was kept"):
+        with pytest.raises(DataError, match="No file of it was kept"):
             lay_out(LR, [outer], tmp_path / "other", {}, limits)
         assert list((tmp_path / "other").iterdir()) == []

@@ -151,7 +151,7 @@ def test_a_tower_in_the_models_shards_overrides_the_published_one(copied: Path) 
         assert torch.equal(found[canonical_name(name)], value)
 
 
-def test_the_tower_is_found_in_the_model_beside_it_or_by_its_path(copied: Path, tmp_path: Path) -> None:
+def test_the_tower_is_found_in_or_next_to_the_model_or_by_its_path(copied: Path, tmp_path: Path) -> None:
     beside = tmp_path / TOWER.name
     change_json(copied / "config.json", mm_vision_tower=f"somebody/{TOWER.name}")
     assert require_model_config(copied)["vision_config"]["image_size"] == 56
@@ -188,7 +188,7 @@ def cut_shard(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
-        (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory beside"),
+        (without_tower, "The vision tower 'tiny-clip-vit-56' of .* is not on this machine: put its directory next to"),
         (
             lambda folder: change_json(folder / "config.json", mm_projector_type="linear"),
             "mm_projector_type = 'linear', which is",

@@ -28,7 +28,7 @@ DIALOGUE: list[Turn] = [
     ("human", "How many ships?"),
     ("gpt", "two"),
 ]
-# Where the reference is wrong, by its README, and what becomes of it here.
+# Where the reference is wrong, by its README, and what rsvlm does instead.
 WITHOUT_ANSWER = {
     "empty_000": "an empty answer is not learned: samples leave the turn out",
     "empty_002": "an empty answer is not learned: samples leave the turn out",

@@ -9,7 +9,7 @@ from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint
 from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths
-from tasks.storage.checkpoints.staging import stage_checkpoint
+from tasks.storage.checkpoints.staging import FIX_KEY, stage_checkpoint
 from tasks.storage.local_store import LocalStore
 
 
@@ -110,7 +110,7 @@ def test_a_failed_upload_is_noted_with_reason_and_command(tmp_path: Path, store:
     archive.sweep()
     note = read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
     assert "failed at run/checkpoints/checkpoint-5" in note["why"]
-    assert f"rsvlm checkpoints archive {tmp_path / 'run'}`" in note["mend"]
+    assert f"rsvlm checkpoints archive {tmp_path / 'run'}`" in note[FIX_KEY]
     in_the_way.unlink()
     archive.sweep()
     assert "uri" in read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
