@@ -16,6 +16,7 @@ from tasks.settings import DataConfig, ModelConfig
 from tasks.storage.owner import hold_lock
 from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
+from tasks.training.toy_base import pretrained_toy
 
 Ref = TypeVar("Ref", bound=FolderRef)
 TOY = "tiny"
@@ -48,4 +49,6 @@ def _obtain_toy(run: Run) -> ModelRef:
     lessons = make_shared(draw_lessons_folder, models / "lessons", **LESSONS)
     data = raw_data(lessons.path, LESSON_SETS)
     sets = make_shared(prepare_sets, models / "lesson_sets", data=data, config=LESSON_SETS)
-    return make_shared(pretrain_toy_base, models / "toy", lessons=sets, log=run.folder.log)
+    toy = models / "toy"
+    # a training is not repeated because the code of another version wrote it
+    return pretrained_toy(sets, toy) or make_shared(pretrain_toy_base, toy, lessons=sets, log=run.folder.log)

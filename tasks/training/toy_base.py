@@ -53,13 +53,20 @@ class ToyJob(TypedDict):
     out: str
 
 
-def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
-    """Create the toy base model in a child process, unless `out` holds it already, made from the same lessons."""
-    job = _job(lessons, out, out)
+def pretrained_toy(lessons: DatasetRef, out: Path) -> ModelRef | None:
+    """The toy base model in `out`, if it is intact and was trained on these lessons, by whatever version."""
     manifest = verified_manifest(out)
-    if manifest is None or not job.matches(manifest.fingerprint):
-        run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
-        manifest = write_manifest(out, job.fingerprint)
+    if manifest is None or not _job(lessons, out, out).matches(manifest.fingerprint):
+        return None
+    return ModelRef(path=out, sha256=content_digest(manifest))
+
+
+def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
+    """Create the toy base model in a child process, unless `out` holds it already."""
+    if found := pretrained_toy(lessons, out):
+        return found
+    run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
+    manifest = write_manifest(out, _job(lessons, out, out).fingerprint)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
