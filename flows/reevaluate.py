@@ -12,7 +12,7 @@ from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
 from tasks.content_keys import content_digest_of
 from tasks.errors import ConfigError
-from tasks.paths import Workspace
+from tasks.paths import BASE, RunFolder, Workspace
 from tasks.records import ModelRef
 from tasks.reevaluating.history import Evaluation
 from tasks.reevaluating.steps import (
@@ -72,17 +72,17 @@ def _evaluate_changed(run: Run, config: ExperimentConfig, models: tuple[Label, .
             get_run_logger().info("%s has not changed since its last evaluation: skipped.", model.label)
             continue
         # a folder for each evaluation: earlier ones are not moved aside
-        folder = run.folder.root / "reevaluations" / key[:KEY_LETTERS]
+        folder = RunFolder(run.folder.root / "reevaluations" / key[:KEY_LETTERS])
         answerer = Answerer(model.label, _weights(run, config, model, base))
-        answers = answer(run, config, answerer, dataset, folder / "predictions" / model.label)
-        report = score(run, config.evaluation, [answers], dataset, folder / "reports" / model.label)
+        answers = answer(run, config, answerer, dataset, folder.predictions(model.label))
+        report = score(run, config.evaluation, [answers], dataset, folder.report(model.label))
         new.append(keep_evaluation(run, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
     show_history(run)
     return new
 
 
 def _weights(run: Run, config: ExperimentConfig, model: StoredModel, base: ModelRef) -> ModelRef:
-    if model.label == "base":
+    if model.label == BASE:
         return base
     if model.step is None:
         return fetch_merged_step(run, model)

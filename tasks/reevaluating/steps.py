@@ -17,6 +17,7 @@ from tasks.evaluation.headline import HeadlineChange, headline_changes, headline
 from tasks.evaluation.report_folder import read_metrics
 from tasks.manifests import content_digest
 from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.paths import REPORTS
 from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
@@ -47,7 +48,7 @@ from tasks.storage.runs import Run
 from tasks.storage.steps import RETRY_DELAYS_S, open_run_store
 
 DROPPED = "rsvlm.score.dropped"
-REPORTS, EVALUATIONS = "reports", "evaluations"
+EVALUATIONS = "evaluations"
 # letters of a key in the name of a folder
 KEY_LETTERS = 16
 
@@ -135,7 +136,7 @@ def _last_report(run: Run, model: StoredModel, store: ObjectStore) -> Path | Non
     manifest = read_remote_manifest(store, folder)
     if manifest is None:
         return None
-    target = run.folder.root / "fetched" / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
+    target = run.folder.fetched / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
     pull_folder(store, folder, target)
     report = target if last else target / model.label
     return report if report.is_dir() else None

@@ -84,7 +84,7 @@ def reopen_run(name: str, workspace: Path) -> Run | None:
     Nothing is written: any number of processes may call it at the same time.
     """
     root = Workspace(workspace.absolute())
-    for folder in (root.run(name), *map(RunFolder, sorted((root.root / "runs").glob("*")))):
+    for folder in (root.run(name), *map(RunFolder, sorted(root.runs.glob("*")))):
         if folder.root.name != name and _claimed_name(folder) != name:
             continue
         if folder.experiment.is_file():

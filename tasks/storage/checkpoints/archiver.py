@@ -7,12 +7,11 @@ from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
 from tasks.files import remove_half_written
-from tasks.paths import notes_beside
+from tasks.paths import checkpoint_folders, checkpoint_name, notes_beside
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.retention import thin_local, thin_store
 from tasks.storage.checkpoints.staging import (
-    NAME,
     Note,
     Staged,
     clear_unfinished,
@@ -63,9 +62,8 @@ class Archive:
     def take_up(self) -> None:
         """Clean up after a kill: remove unfinished folders, and stage complete checkpoints that were not staged."""
         clear_unfinished(self.staging)
-        for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
-            match = NAME.fullmatch(checkpoint.name)
-            if not match or match[2] or not has_all_files(checkpoint) or self._is_archived(checkpoint):
+        for _, checkpoint in checkpoint_folders(self.staging.parent):
+            if not has_all_files(checkpoint) or self._is_archived(checkpoint):
                 continue
             try:
                 stage_checkpoint(checkpoint, self.staging)
@@ -131,6 +129,6 @@ def archive_staged(archive: Archive) -> dict[int, Archived]:
     archive.take_up()
     result = archive.sweep()
     if result.failed:
-        failures = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
+        failures = "; ".join(f"{checkpoint_name(step)}: {error}" for step, error in result.failed.items())
         raise StoreError(f"Still only in {archive.staging}: {failures}")
     return result.archived

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tasks.errors import StoreError
+from tasks.paths import checkpoint_name
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.staging import staged_checkpoints
 
@@ -106,10 +107,10 @@ class Uploader:
         else:
             self._failed = dict(result.failed)
             for step in result.incomplete:
-                log.warning("checkpoint-%d in %s is incomplete and is not uploaded", step, self._staging)
+                log.warning("%s in %s is incomplete and is not uploaded", checkpoint_name(step), self._staging)
         self._failures_in_a_row = self._failures_in_a_row + 1 if self._failed else 0
         for step, failure in self._failed.items():
-            log.warning("checkpoint-%d is only on this disk so far: %s", step, failure)
+            log.warning("%s is only on this disk so far: %s", checkpoint_name(step), failure)
 
     def _watch(self) -> None:
         from watchfiles import watch
