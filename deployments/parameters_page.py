@@ -29,7 +29,7 @@ TABLE = "\n| setting | values | default | description |\n|---|---|---|---|\n"
 KINDS = {"boolean": "true, false", "integer": "whole number", "number": "number", "string": "text", "null": "null"}
 
 
-def render_page() -> str:
+def render_parameters() -> str:
     """The page: one table per section of an experiment, and the tables of sweeps."""
     sections = "".join(
         f"\n## {name}\n\n{field.description}\n{TABLE}{_table(_model(field.annotation), f'{name}.')}"
@@ -79,4 +79,4 @@ def _model(annotation: Any) -> type[BaseModel]:
 
 
 if __name__ == "__main__":
-    write_text(PAGE, render_page())
+    write_text(PAGE, render_parameters())

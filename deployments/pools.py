@@ -1,7 +1,7 @@
 """The work pools of rsvlm: created once; later changes by users are kept."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -9,10 +9,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymen
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
+from tasks.choices import PoolType
 from tasks.errors import ConfigError
 from tasks.files import read_json
 
-PoolType = Literal["process", "docker", "kubernetes"]
 TEMPLATES = Path(__file__).with_name("work_pools")
 HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 

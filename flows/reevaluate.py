@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from prefect import get_run_logger
 
@@ -25,9 +26,9 @@ from tasks.reevaluating.steps import (
 )
 from tasks.reevaluating.stored_models import Label, StoredModel
 from tasks.settings import ExperimentConfig
-from tasks.storage.runs import Run, open_run, read_config, reopen_run
+from tasks.storage.runs import Run, open_run, read_experiment, reopen_run
 
-ALL: tuple[Label, ...] = ("base", "final", "best", "newest")
+ALL: tuple[Label, ...] = get_args(Label)
 
 
 @flow(name="reevaluate", flow_run_name="reevaluate-{run}")
@@ -50,7 +51,7 @@ def reevaluate_flow(
     """
     name = run if config is not None else _name_here(run, workspace)
     with owning_run(name, workspace):
-        config = config or read_config(Workspace(workspace.absolute()).run(name))
+        config = config or read_experiment(Workspace(workspace.absolute()).run(name))
         return _evaluate_changed(open_run(config, name, workspace), config, models)
 
 

@@ -33,7 +33,7 @@ from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
 from tasks.storage.owner import beside_owner
-from tasks.storage.runs import Run, read_config, reopen_run
+from tasks.storage.runs import Run, read_experiment, reopen_run
 
 
 @flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)
@@ -58,7 +58,7 @@ def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = P
 
 
 def _score_new(run: Run, step: int | None) -> list[Evaluation]:
-    config = settings_for_few_images(read_config(run.folder))
+    config = settings_for_few_images(read_experiment(run.folder))
     base = obtain_base(config.model, run)
     # a training scores remaining checkpoints at its end, and an event may start this flow at the same time
     with locked(run.folder.root / CHECKPOINT_SCORES):

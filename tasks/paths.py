@@ -22,6 +22,7 @@ RESUME_ONLY = (
     "latest",
     "zero_to_*.py",
 )
+MODEL_CARD = "README.md"
 TRAINER_STATE = "trainer_state.json"
 STARTED = "STARTED.json"
 ANSWERS = "answers.jsonl"
@@ -33,10 +34,13 @@ FINAL = "final"
 BEST = "best"
 TRAIN_SET = "data_train.json"
 VALIDATION_SET = "data_val.json"
+TEST_SET = "data_test.json"
+SET_FILES = {"train": TRAIN_SET, "val": VALIDATION_SET, "test": TEST_SET}
 # the part of the test set that is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 AUDIT = "audit.json"
+AUDIT_PAGE = "audit.html"
 # a report on one model's answers
 METRICS = "metrics.json"
 PER_ANSWER = "per_answer.jsonl"
@@ -251,3 +255,7 @@ class Workspace:
     @property
     def models(self) -> Path:
         return self.root / "models"
+
+    @property
+    def toy_base(self) -> Path:
+        return self.models / "toy"

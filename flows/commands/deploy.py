@@ -2,7 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from tasks.choices import PoolType
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -15,7 +17,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--work-pool", metavar="NAME", help="one work pool for all deployments (default: gpu and cpu)")
     parser.add_argument(
         "--type",
-        choices=("process", "docker", "kubernetes"),
+        choices=get_args(PoolType),
         default="process",
         help="type of new pools (default: process)",
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.choices import SplitProtocol
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
 from tasks.data.records_file import (
     RecordsFile,
@@ -17,9 +18,10 @@ from tasks.data.records_file import (
     read_slices,
     tasks_of_slices,
 )
-from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
+from tasks.data.splitting import leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
+from tasks.paths import SET_FILES
 from tasks.record_reader import role_fault
 from tasks.sources import SOURCES, UNNAMED
 from tasks.turn_tasks import TasksBySource, is_task_counts
@@ -36,7 +38,7 @@ class SplitParameters:
     train: float
     test: float
     seed: int
-    protocol: Protocol
+    protocol: SplitProtocol
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,13 @@ def _require_filled(sets: Mapping[str, Sequence[Any]], parameters: SplitParamete
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
             raise DataError(
-                f"No image is left for data_{name}.json, since all records of an image stay together: add images, or "
+                f"No image is left for {SET_FILES[name]}, since all records of an image stay together: add images, or "
                 "change the shares."
             )
 
 
 def reduce_file(
-    test: Path, out: Path, ratio: float, seed: int, protocol: Protocol, unnamed: str = UNNAMED
+    test: Path, out: Path, ratio: float, seed: int, protocol: SplitProtocol, unnamed: str = UNNAMED
 ) -> WrittenFile:
     """Write a share of a test set, and its manifest, to `out`.
 
@@ -142,7 +144,7 @@ def dropped_by_reducing(
 
 def set_paths(folder: Path) -> dict[str, Path]:
     """The paths of a split's files, by set: train, val, test."""
-    return {name: folder / f"data_{name}.json" for name in ("train", "val", "test")}
+    return {name: folder / file for name, file in SET_FILES.items()}
 
 
 def inputs_of(path: Path) -> dict[str, str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.settings import TOY
+
 # transformers' defaults for what config.json omits; that of llava-hf has little more than the vocabulary.
 LLAMA_DEFAULTS = {
     "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -112,7 +114,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
 
 def published_shape(name: str) -> ModelShape | None:
     """The shape of a LLaVA 1.5 by its hub name, or of rsvlm's toy; None for any other name."""
-    if name == "tiny":
+    if name == TOY:
         return read_shape({"text_config": TINY_TEXT, "vision_config": TINY_TOWER})
     original = {"liuhaotian/llava-v1.5-7b": LLAMA_DEFAULTS, "liuhaotian/llava-v1.5-13b": VICUNA_13B}
     converted = {"llava-hf/llava-1.5-7b-hf": LLAMA_DEFAULTS, "llava-hf/llava-1.5-13b-hf": VICUNA_13B}

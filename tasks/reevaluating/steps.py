@@ -42,10 +42,10 @@ from tasks.reevaluating.pages import (
 from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
 from tasks.storage.checkpoints.listing import StoredCheckpoint, fetch_model, find_checkpoints
 from tasks.storage.folder_upload import archive_folder
-from tasks.storage.object_store import ObjectStore
+from tasks.storage.object_store import RETRY_DELAYS_S, ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
 from tasks.storage.runs import Run
-from tasks.storage.steps import RETRY_DELAYS_S, open_run_store
+from tasks.storage.steps import open_run_store
 
 DROPPED = "rsvlm.score.dropped"
 EVALUATIONS = "evaluations"

@@ -11,6 +11,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.serving.hosts import Hosts
+from tasks.serving.http_request import Message
 
 HIGHEST_PORT = 65_535
 # time for open requests at shutdown
@@ -27,7 +28,6 @@ HEADERS = (
     (b"referrer-policy", b"same-origin"),
 )
 
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 

@@ -5,25 +5,29 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from tasks.choices import Layout, MergedDtype
 from tasks.settings.base import Section
 
 # a model's name on the Hub, or a single word; anything else is a path
-NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+MODEL_NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+
+# the name of the toy model that rsvlm pre-trains itself
+TOY = "tiny"
 
 
 def without_directories(model: dict[str, Any]) -> dict[str, Any]:
     """The section's plain values, with None in place of paths: the content of a directory identifies it."""
     names = [name for name in ("base", "vision_tower") if model.get(name)]
-    return {**model, **{name: None for name in names if not NAME.fullmatch(model[name])}}
+    return {**model, **{name: None for name in names if not MODEL_NAME.fullmatch(model[name])}}
 
 
 class ModelConfig(Section):
     """The base model, with the argument names of LLaVA."""
 
     base: str = Field(
-        "tiny",
+        TOY,
         description="Directory or Hugging Face Hub name of a LLaVA model, e.g. llava-hf/llava-1.5-7b-hf or "
-        "liuhaotian/llava-v1.5-7b; tiny: a toy model that rsvlm pre-trains itself.",
+        f"liuhaotian/llava-v1.5-7b; {TOY}: a toy model that rsvlm pre-trains itself.",
     )
     vision_tower: str | None = Field(
         None,
@@ -65,10 +69,8 @@ class ModelConfig(Section):
 class MergingConfig(Section):
     """How the adapter is merged into the base model."""
 
-    dtype: Literal["base", "float32", "bfloat16", "float16"] = Field(
-        "base", description="Data type of the merged weights; base: the same as the base model."
-    )
-    format: Literal["transformers", "llava"] = Field(
+    dtype: MergedDtype = Field("base", description="Data type of the merged weights; base: the same as the base model.")
+    format: Layout = Field(
         "transformers", description="Layout of the merged model: transformers, or llava for the original LLaVA code."
     )
     verify: bool = Field(

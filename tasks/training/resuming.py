@@ -12,9 +12,9 @@ from tasks.settings import TrainingConfig
 from tasks.storage.checkpoints.paths import CheckpointPath, checkpoints_of
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
-from tasks.training.checkpoints import complete_checkpoints, remove_incomplete, step_of, training_fingerprint
 from tasks.training.job import TrainingJob
-from tasks.training.settings_record import refusal, settings_of_job
+from tasks.training.saved_checkpoints import complete_checkpoints, remove_incomplete, step_of, training_fingerprint
+from tasks.training.settings_record import settings_message, settings_of_job
 
 OPTIMIZER_FILES = ("optimizer.pt", "scheduler.pt")
 # DeepSpeed writes one per process.
@@ -43,7 +43,7 @@ def require_own(job: TrainingJob) -> None:
         trained[job.out / FINAL] = finished.fingerprint
     for folder, fingerprint in trained.items():
         if not job.matches(fingerprint):
-            raise OccupiedError(refusal(folder, settings_of_job(job)))
+            raise OccupiedError(settings_message(folder, settings_of_job(job)))
 
 
 def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
