@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tasks.files import read_json
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
@@ -21,11 +19,6 @@ def checkpoint(place: Path, weights: str, tokenizer: str = "tokens") -> Path:
     sizes = '{"step": 5, "files": {"adapter_model.safetensors": 1, "optimizer.pt": 6, "tokenizer.json": 6}}'
     (place / "COMPLETE.json").write_text(sizes)
     return place
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def names(store: LocalStore) -> list[str]:

@@ -58,11 +58,6 @@ def checkpoint(training: Path, step: int) -> Path:
     return place
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def fill(tmp_path: Path, store: LocalStore, *steps: int) -> None:
     for step in steps:
         archive_checkpoint(checkpoint(tmp_path / "made", step), store, "run", step)

@@ -32,11 +32,6 @@ def staging(tmp_path: Path) -> Path:
     return tmp_path / "staging"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def test_a_staged_checkpoint_survives_deletion_by_the_trainer(tmp_path: Path, staging: Path, store: LocalStore) -> None:
     checkpoint = write_checkpoint(tmp_path, 5)
     stage_checkpoint(checkpoint, staging)
