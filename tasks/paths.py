@@ -55,6 +55,7 @@ BEST_PRESET = "best.yaml"
 MERGED = "merged"
 PREDICTIONS = "predictions"
 REPORTS = "reports"
+LOGS = "logs"
 # the store's folder of a run's checkpoints
 CHECKPOINTS = "checkpoints"
 CHECKPOINT_PREFIX = "checkpoint-"
@@ -154,16 +155,16 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        return self.root / "logs" / "log.txt"
+        return self.root / LOGS / "log.txt"
 
     @property
     def loss_curve(self) -> Path:
-        return self.root / "logs" / "loss.svg"
+        return self.root / LOGS / "loss.svg"
 
     @property
     def preflight(self) -> Path:
         """Findings of preflight, and the settings that they are about."""
-        return self.root / "logs" / "preflight.json"
+        return self.root / LOGS / "preflight.json"
 
     @property
     def sets(self) -> Path:

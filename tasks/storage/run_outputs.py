@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks.errors import StoreError
 from tasks.files import sha256_of
 from tasks.manifests import content_digest
-from tasks.paths import MERGED, PREDICTIONS, REPORTS
+from tasks.paths import LOGS, MERGED, PREDICTIONS, REPORTS
 from tasks.records import CheckpointRef
 from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths, checkpoint_prefix
 from tasks.storage.folder_upload import Archived, archive_folder
@@ -38,8 +38,8 @@ def _archive_log(run: Run, store: ObjectStore) -> None:
     if not run.folder.log.is_file():
         return
     sha256 = sha256_of(run.folder.log)
-    key = join(run.store_name, "logs", f"log-{sha256[:12]}.txt")
-    if key not in store.sizes_below(join(run.store_name, "logs")):
+    key = join(run.store_name, LOGS, f"log-{sha256[:12]}.txt")
+    if key not in store.sizes_below(join(run.store_name, LOGS)):
         store.put_file(run.folder.log, key, sha256)
 
 
