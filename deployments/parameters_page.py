@@ -41,7 +41,7 @@ class Schema(TypedDict, total=False):
     additionalProperties: "Schema"
 
 
-def render_page() -> str:
+def render_parameters() -> str:
     """The page: one table per section of an experiment, and the tables of sweeps."""
     sections = "".join(
         f"\n## {name}\n\n{field.description}\n{TABLE}{_table(model_of(field), f'{name}.')}"
@@ -85,4 +85,4 @@ def _kind(kind: Schema) -> str:
 
 
 if __name__ == "__main__":
-    write_text(PAGE, render_page())
+    write_text(PAGE, render_parameters())

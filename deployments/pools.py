@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
@@ -11,10 +10,10 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
+from tasks.choices import PoolType
 from tasks.errors import ConfigError
 from tasks.files import read_json
 
-PoolType = Literal["process", "docker", "kubernetes"]
 TEMPLATES = Path(__file__).with_name("work_pools")
 HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from prefect import get_run_logger
 
@@ -12,7 +13,7 @@ from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
 from tasks.content_keys import content_digest_of
 from tasks.errors import ConfigError
-from tasks.paths import Workspace
+from tasks.paths import BASE, RunFolder, Workspace
 from tasks.records import ModelRef
 from tasks.reevaluating.history import Evaluation
 from tasks.reevaluating.steps import (
@@ -25,9 +26,9 @@ from tasks.reevaluating.steps import (
 )
 from tasks.reevaluating.stored_models import Label, StoredModel
 from tasks.settings import ExperimentConfig
-from tasks.storage.runs import Run, open_run, read_config, reopen_run
+from tasks.storage.runs import Run, open_run, read_experiment, reopen_run
 
-ALL: tuple[Label, ...] = ("base", "final", "best", "newest")
+ALL: tuple[Label, ...] = get_args(Label)
 
 
 @flow(name="reevaluate", flow_run_name="reevaluate-{run}")
@@ -50,7 +51,7 @@ def reevaluate_flow(
     """
     name = run if config is not None else _name_here(run, workspace)
     with owning_run(name, workspace):
-        config = config or read_config(Workspace(workspace.absolute()).run(name))
+        config = config or read_experiment(Workspace(workspace.absolute()).run(name))
         return _evaluate_changed(open_run(config, name, workspace), config, models)
 
 
@@ -72,17 +73,17 @@ def _evaluate_changed(run: Run, config: ExperimentConfig, models: tuple[Label, .
             get_run_logger().info("%s has not changed since its last evaluation: skipped.", model.label)
             continue
         # a folder for each evaluation: earlier ones are not moved aside
-        folder = run.folder.root / "reevaluations" / key[:KEY_LETTERS]
+        folder = RunFolder(run.folder.root / "reevaluations" / key[:KEY_LETTERS])
         answerer = Answerer(model.label, _weights(run, config, model, base))
-        answers = answer(run, config, answerer, dataset, folder / "predictions" / model.label)
-        report = score(run, config.evaluation, [answers], dataset, folder / "reports" / model.label)
+        answers = answer(run, config, answerer, dataset, folder.predictions(model.label))
+        report = score(run, config.evaluation, [answers], dataset, folder.report(model.label))
         new.append(keep_evaluation(run, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
     show_history(run)
     return new
 
 
 def _weights(run: Run, config: ExperimentConfig, model: StoredModel, base: ModelRef) -> ModelRef:
-    if model.label == "base":
+    if model.label == BASE:
         return base
     if model.step is None:
         return fetch_merged_step(run, model)

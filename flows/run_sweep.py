@@ -16,7 +16,7 @@ from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import score_of
 from tasks.sweeping.pruning import pruning
 from tasks.sweeping.results import SweepResult, claim_folder, remove_spare_models, sweep_folder, write_results
-from tasks.sweeping.search_space import at_point, describe_point, require_searchable, run_name
+from tasks.sweeping.search_space import at_point, describe_point, name_of_point, require_searchable
 from tasks.sweeping.steps import show_leaderboard
 from tasks.sweeping.study import Points, open_points
 
@@ -84,7 +84,7 @@ def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
 
 def _score(points: Points, trial: "Trial", config: ExperimentConfig, sweep: _Sweep) -> float | None:
     """A point's score on the validation set; None if its training was pruned."""
-    name = run_name(sweep.name, config)
+    name = name_of_point(sweep.name, config)
     points.name(trial, name)
     folder = Workspace(sweep.workspace.absolute()).run(name)
     with pruning(trial, folder, sweep.settings.pruning) as pruner:

@@ -18,6 +18,7 @@ from tasks.data.steps import view_few_images_step, view_validation_step
 from tasks.errors import RunStopped
 from tasks.merging.steps import merge_adapter_step
 from tasks.orchestration.caching import make
+from tasks.paths import MERGED, RunFolder
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, ReportRef
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation
 from tasks.reevaluating.steps import (
@@ -32,7 +33,7 @@ from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
 from tasks.storage.owner import beside_owner
-from tasks.storage.runs import Run, read_config, reopen_run
+from tasks.storage.runs import Run, read_experiment, reopen_run
 
 
 @flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)
@@ -57,7 +58,7 @@ def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = P
 
 
 def _score_new(run: Run, step: int | None) -> list[Evaluation]:
-    config = settings_for_few_images(read_config(run.folder))
+    config = settings_for_few_images(read_experiment(run.folder))
     base = obtain_base(config.model, run)
     # a training scores remaining checkpoints at its end, and an event may start this flow at the same time
     with locked(run.folder.root / CHECKPOINT_SCORES):
@@ -87,11 +88,11 @@ def score_remaining(run: Run) -> None:
 def _few_images(run: Run, config: ExperimentConfig) -> DatasetRef:
     """A few validation images per source."""
     dataset = prepare_data_flow(config, run.name, run.workspace_root)
-    root, superseded = run.folder.root, run.folder.superseded
-    validation = make(view_validation_step, root / "validation" / "sets", superseded, dataset=dataset)
+    superseded = run.folder.superseded
+    validation = make(view_validation_step, run.folder.validation.sets, superseded, dataset=dataset)
     return make(
         view_few_images_step,
-        root / CHECKPOINT_SCORES / "sets",
+        run.folder.root / CHECKPOINT_SCORES / "sets",
         superseded,
         dataset=validation,
         count=config.archive.score_images,
@@ -104,11 +105,11 @@ def _score(
 ) -> ReportRef:
     """Answer and score in a folder for this checkpoint; the downloaded checkpoint is removed after answering."""
     checkpoint, key = keyed
-    folder = run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}"
-    with fetched_checkpoint(run, checkpoint, folder / "model") as fetched:
+    folder = RunFolder(run.folder.root / CHECKPOINT_SCORES / f"{checkpoint.name}-{key[:KEY_LETTERS]}")
+    with fetched_checkpoint(run, checkpoint, folder.root / "model") as fetched:
         answerer = _answerer(run, config, base, fetched, checkpoint.name)
-        answers = answer(run, config, answerer, images, folder / "predictions" / checkpoint.name)
-    return score(run, config.evaluation, [answers], images, folder / "reports" / checkpoint.name)
+        answers = answer(run, config, answerer, images, folder.predictions(checkpoint.name))
+    return score(run, config.evaluation, [answers], images, folder.report(checkpoint.name))
 
 
 def _answerer(run: Run, config: ExperimentConfig, base: ModelRef, fetched: CheckpointRef, label: str) -> Answerer:
@@ -117,7 +118,7 @@ def _answerer(run: Run, config: ExperimentConfig, base: ModelRef, fetched: Check
         return Answerer(label, base, fetched)
     merged = make(
         merge_adapter_step,
-        fetched.path.with_name("merged"),
+        fetched.path.with_name(MERGED),
         run.folder.superseded,
         base=base,
         checkpoint=fetched,

@@ -12,14 +12,13 @@ from tasks.data.preparing import raw_data
 from tasks.data.steps import draw_lessons_folder, prepare_sets
 from tasks.orchestration.caching import free_folder, make
 from tasks.records import FolderRef, ModelRef
-from tasks.settings import DataConfig, ModelConfig
+from tasks.settings import TOY, DataConfig, ModelConfig
 from tasks.storage.owner import hold_lock
 from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
 from tasks.training.toy_base import pretrained_toy
 
 Ref = TypeVar("Ref", bound=FolderRef)
-TOY = "tiny"
 LESSONS: Mapping[str, int] = {"scenes": 3300, "image_size": 64, "seed": 7}
 LESSON_SETS = DataConfig(sources=("DOTA",), train=0.97, test=0.02)
 
@@ -49,6 +48,6 @@ def _obtain_toy(run: Run) -> ModelRef:
     lessons = make_shared(draw_lessons_folder, models / "lessons", **LESSONS)
     data = raw_data(lessons.path, LESSON_SETS)
     sets = make_shared(prepare_sets, models / "lesson_sets", data=data, config=LESSON_SETS)
-    toy = models / "toy"
+    toy = run.workspace.toy_base
     # a training is not repeated because the code of another version wrote it
     return pretrained_toy(sets, toy) or make_shared(pretrain_toy_base, toy, lessons=sets, log=run.folder.log)

@@ -15,7 +15,6 @@ from tasks.preflight.steps import preflight_step
 from tasks.records import ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
-from tasks.sweeping.results import ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION
 
 
 @flow(name="sweep-point", flow_run_name="sweep-point-{name}", persist_result=False)
@@ -34,9 +33,9 @@ def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> Re
     base = obtain_base(config.model, run)
     checkpoint = train_lora_flow(config, name, workspace, dataset, base)
     merged = merge_lora_flow(config, name, workspace, base, checkpoint)
-    root = run.folder.root
-    validation = make(view_validation_step, root / "validation" / "sets", run.folder.superseded, dataset=dataset)
-    answers = answer(run, config, Answerer(FINAL, merged), validation, root / ANSWERS_ON_VALIDATION)
+    folder = run.folder.validation
+    validation = make(view_validation_step, folder.sets, run.folder.superseded, dataset=dataset)
+    answers = answer(run, config, Answerer(FINAL, merged), validation, folder.predictions(FINAL))
     # an audit is about the test set
     settings = config.evaluation.model_copy(update={"only_clean": False, "clean_beside": False})
-    return score(run, settings, [answers], validation, root / REPORT_ON_VALIDATION)
+    return score(run, settings, [answers], validation, folder.report(FINAL))

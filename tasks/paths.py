@@ -22,6 +22,7 @@ RESUME_ONLY = (
     "latest",
     "zero_to_*.py",
 )
+MODEL_CARD = "README.md"
 TRAINER_STATE = "trainer_state.json"
 STARTED = "STARTED.json"
 ANSWERS = "answers.jsonl"
@@ -33,10 +34,13 @@ FINAL = "final"
 BEST = "best"
 TRAIN_SET = "data_train.json"
 VALIDATION_SET = "data_val.json"
+TEST_SET = "data_test.json"
+SET_FILES = {"train": TRAIN_SET, "val": VALIDATION_SET, "test": TEST_SET}
 # the part of the test set that is answered
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 AUDIT = "audit.json"
+AUDIT_PAGE = "audit.html"
 # a report on one model's answers
 METRICS = "metrics.json"
 PER_ANSWER = "per_answer.jsonl"
@@ -47,7 +51,15 @@ SWEEP = "sweep.yaml"
 LEADERBOARD = "leaderboard.json"
 LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
+# folders of a run; the store has them under the same names
+MERGED = "merged"
+PREDICTIONS = "predictions"
+REPORTS = "reports"
+LOGS = "logs"
+# the store's folder of a run's checkpoints
+CHECKPOINTS = "checkpoints"
+CHECKPOINT_PREFIX = "checkpoint-"
+_CHECKPOINT = re.compile(rf"{CHECKPOINT_PREFIX}(\d+)(?:-(\d+))?")
 
 
 def manifest_beside(path: Path) -> Path:
@@ -57,13 +69,18 @@ def manifest_beside(path: Path) -> Path:
 
 def checkpoint_name(step: int, number: int = 1) -> str:
     """checkpoint-STEP; in staging and in the store, checkpoint-STEP-NUMBER for a step that was trained again."""
-    return f"checkpoint-{step}" + (f"-{number}" if number > 1 else "")
+    return f"{CHECKPOINT_PREFIX}{step}" + (f"-{number}" if number > 1 else "")
 
 
 def parse_checkpoint_name(name: str) -> tuple[int, int] | None:
     """Step and number of a checkpoint's name, or None for any other name."""
     match = _CHECKPOINT.fullmatch(name)
     return (int(match[1]), int(match[2] or 1)) if match else None
+
+
+def checkpoint_label(name: str) -> str:
+    """A checkpoint's name without its prefix; other names are unchanged."""
+    return name.removeprefix(CHECKPOINT_PREFIX)
 
 
 def checkpoint_step(name: str) -> int | None:
@@ -74,7 +91,7 @@ def checkpoint_step(name: str) -> int | None:
 
 def checkpoint_folders(folder: Path) -> list[tuple[int, Path]]:
     """Step and path of everything named checkpoint-STEP in a folder, in order of the steps."""
-    named = ((checkpoint_step(path.name), path) for path in folder.glob("checkpoint-*"))
+    named = ((checkpoint_step(path.name), path) for path in folder.glob(f"{CHECKPOINT_PREFIX}*"))
     return sorted((step, path) for step, path in named if step is not None)
 
 
@@ -138,20 +155,25 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        return self.root / "logs" / "log.txt"
+        return self.root / LOGS / "log.txt"
 
     @property
     def loss_curve(self) -> Path:
-        return self.root / "logs" / "loss.svg"
+        return self.root / LOGS / "loss.svg"
 
     @property
     def preflight(self) -> Path:
         """Findings of preflight, and the settings that they are about."""
-        return self.root / "logs" / "preflight.json"
+        return self.root / LOGS / "preflight.json"
 
     @property
     def sets(self) -> Path:
         return self.root / "sets"
+
+    @property
+    def validation(self) -> "RunFolder":
+        """Sets, predictions and reports with the validation set as the test set."""
+        return RunFolder(self.root / "validation")
 
     @property
     def training(self) -> Path:
@@ -169,14 +191,18 @@ class RunFolder:
 
     @property
     def merged(self) -> Path:
-        return self.root / "merged"
+        return self.root / MERGED
+
+    @property
+    def all_predictions(self) -> Path:
+        return self.root / PREDICTIONS
 
     def predictions(self, model: str) -> Path:
-        return self.root / "predictions" / model
+        return self.all_predictions / model
 
     @property
     def reports(self) -> Path:
-        return self.root / "reports"
+        return self.root / REPORTS
 
     def report(self, model: str) -> Path:
         return self.reports / model
@@ -190,6 +216,11 @@ class RunFolder:
     def audit(self) -> Path:
         """Test images and texts that are also in the training set."""
         return self.root / "audit"
+
+    @property
+    def fetched(self) -> Path:
+        """Folders downloaded from the store."""
+        return self.root / "fetched"
 
     @property
     def comparison(self) -> Path:
@@ -207,8 +238,12 @@ class Workspace:
 
     root: Path
 
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
     def run(self, name: str) -> RunFolder:
-        return RunFolder(self.root / "runs" / name)
+        return RunFolder(self.runs / name)
 
     @property
     def store(self) -> Path:
@@ -221,3 +256,7 @@ class Workspace:
     @property
     def models(self) -> Path:
         return self.root / "models"
+
+    @property
+    def toy_base(self) -> Path:
+        return self.models / "toy"

@@ -157,9 +157,9 @@ def test_many_settings_are_shown() -> None:
 
 
 def test_the_page_of_parameters_is_up_to_date() -> None:
-    from deployments.parameters_page import PAGE, render_page
+    from deployments.parameters_page import PAGE, render_parameters
 
-    assert read(PAGE) == render_page(), "write it again: python -m deployments.parameters_page"
+    assert read(PAGE) == render_parameters(), "write it again: python -m deployments.parameters_page"
 
 
 def test_the_page_of_parameters_names_every_setting_once() -> None:

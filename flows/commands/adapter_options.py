@@ -2,6 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
+
+from tasks.choices import Projector
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +22,7 @@ def add_projector(parser: argparse.ArgumentParser) -> None:
     """Add `--projector`."""
     parser.add_argument(
         "--projector",
-        choices=("adapter", "base"),
+        choices=get_args(Projector),
         default="adapter",
         help="whose projector is used: the adapter's (default), or the base's for an adapter trained without it, "
         "as by plain PEFT and LLaMA-Factory",

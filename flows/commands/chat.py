@@ -1,8 +1,10 @@
 """`rsvlm chat`: ask a model about images in a terminal."""
 
 import argparse
+from typing import get_args
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from tasks.choices import ChatHistory
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -12,7 +14,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     add_adapter(parser)
     parser.add_argument(
         "--history",
-        choices=("predicted", "independent"),
+        choices=get_args(ChatHistory),
         default="predicted",
         help="what a prompt sees of the earlier ones about its image: all with their answers (default), or nothing",
     )

@@ -87,12 +87,13 @@ def run_pull(options: argparse.Namespace) -> None:
 def run_archive(options: argparse.Namespace) -> None:
     """Upload the checkpoints of a run that are only local and print their addresses."""
     from tasks.errors import ConfigError
-    from tasks.paths import EXPERIMENT
+    from tasks.paths import EXPERIMENT, Workspace
     from tasks.storage.checkpoints.archiver import Archive, archive_staged
     from tasks.storage.runs import reopen_run
 
     folder = options.run_dir.absolute()
-    run = reopen_run(folder.name, folder.parents[1]) if folder.parent.name == "runs" else None
+    workspace = folder.parent.parent
+    run = reopen_run(folder.name, workspace) if folder.parent == Workspace(workspace).runs else None
     if run is None or run.folder.root != folder:
         raise ConfigError(
             f"{options.run_dir} is not the folder of a run: give WORKSPACE/runs/NAME, which contains {EXPERIMENT}."

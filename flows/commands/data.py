@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from flows.commands.experiment import resume_hint
+from tasks.choices import SplitProtocol
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Subparsers = _SubParsersAction[argparse.ArgumentParser]
 
 SOURCES = ",".join(DEFAULT_SOURCES)
-PROTOCOLS = ("grouped", "reference")
 
 
 def add_parsers(subparsers: "Subparsers") -> None:
@@ -109,8 +109,8 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=28, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument(
         "--protocol",
-        choices=PROTOCOLS,
-        default=PROTOCOLS[0],
+        choices=get_args(SplitProtocol),
+        default="grouped",
         help="grouped: all records of an image stay together; reference: as the reference scripts "
         "(default: %(default)s)",
     )

@@ -2,6 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
+
+from tasks.choices import PoolType
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,7 +17,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--work-pool", metavar="NAME", help="one work pool for all deployments (default: gpu and cpu)")
     parser.add_argument(
         "--type",
-        choices=("process", "docker", "kubernetes"),
+        choices=get_args(PoolType),
         default="process",
         help="type of new pools (default: process)",
     )

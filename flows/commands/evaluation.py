@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows.commands.data import add_source
 
 if TYPE_CHECKING:
-    from tasks.evaluation.scores import Comparison, Interval, Metrics
+    from tasks.evaluation.scores import Interval, Metrics, ModelComparison
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -124,7 +124,8 @@ def run_compare(options: argparse.Namespace) -> None:
     print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "p", "B is", "images", "needed"), *rows])
 
 
-def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
+def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
+    from tasks.evaluation.metrics.registry import METRICS_BY_TASK
     from tasks.evaluation.scores import differences_by_metric
 
     return [
@@ -139,18 +140,18 @@ def _verdict_rows(result: "Comparison") -> list[tuple[str, ...]]:
             str(compared["images"]),
             str(found["images_needed"] or "-"),
         )
-        for by_source in (result["captioning"], result["vqa"])
-        for source, compared in by_source.items()
+        for task in METRICS_BY_TASK
+        for source, compared in result[task].items()
         for metric, found in differences_by_metric(compared).items()
     ]
 
 
 def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
     """The sources with references that contain no word, and their number; captions first."""
-    from tasks.evaluation.metrics.registry import METRICS
+    from tasks.evaluation.metrics.registry import METRICS_BY_TASK
 
     without = metrics.get("without_references")
-    for task in METRICS:
+    for task in METRICS_BY_TASK:
         # reports of earlier versions do not have the count
         counts = {source: found.get("empty_references", 0) for source, found in metrics[task].items()}
         counts |= without[task] if without else {}

@@ -106,7 +106,7 @@ def train_model(options: argparse.Namespace) -> None:
 
 def _saved(arguments: FlowArguments) -> str:
     from tasks.paths import Workspace
-    from tasks.training.checkpoints import complete_checkpoints
+    from tasks.training.saved_checkpoints import complete_checkpoints
 
     saved = complete_checkpoints(Workspace(arguments["workspace"]).run(arguments["name"]).training)
     return f"{saved[-1].name} is saved" if saved else "no checkpoint is saved yet"

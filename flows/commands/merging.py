@@ -2,8 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from flows.commands.adapter_options import add_projector
+from tasks.choices import Layout, MergedDtype
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,13 +25,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory to write")
     parser.add_argument(
         "--format",
-        choices=("transformers", "llava"),
+        choices=get_args(Layout),
         default="transformers",
         help="layout of the directory: transformers (default), or llava for the original LLaVA code",
     )
     parser.add_argument(
         "--dtype",
-        choices=("base", "float32", "bfloat16", "float16"),
+        choices=get_args(MergedDtype),
         default="base",
         help="dtype of the merged weights (default: the base model's)",
     )

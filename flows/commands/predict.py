@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from tasks.choices import CaptionTurns, History, InferenceDtype
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--subset-size", type=int, default=150, metavar="N", help="records per subset (default: 150)")
     parser.add_argument(
         "--history",
-        choices=("independent", "predicted", "reference"),
+        choices=get_args(History),
         help="what a later turn sees of the earlier ones: nothing (default), the model's answers, or the reference "
         "answers",
     )
-    parser.add_argument("--caption-turns", choices=("first", "all"), help="caption prompts asked (default: first)")
+    parser.add_argument(
+        "--caption-turns", choices=get_args(CaptionTurns), help="caption prompts asked (default: first)"
+    )
     parser.add_argument(
         "--max-new-tokens", type=int, metavar="N", help="maximum length of an answer in tokens (default: 128)"
     )
@@ -41,7 +44,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--seed", type=int, metavar="N", help="seed of sampling (default: 28)")
     parser.add_argument(
         "--dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        choices=get_args(InferenceDtype),
         help="number type of the weights (default: auto: bfloat16 on a GPU, float32 on a CPU)",
     )
     engines = "; ".join(f"{name}: {entry.summary}" for name, entry in ENGINES.items())

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tasks.choices import SplitProtocol
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
 from tasks.data.records_file import (
     AnyRecord,
@@ -18,9 +19,10 @@ from tasks.data.records_file import (
     slice_of,
     tasks_of_slices,
 )
-from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
+from tasks.data.splitting import leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
+from tasks.paths import SET_FILES
 from tasks.record_reader import no_fault, role_fault
 from tasks.sources import SOURCES, UNNAMED
 from tasks.turn_tasks import TasksBySource, is_task_counts
@@ -37,7 +39,7 @@ class SplitParameters:
     train: float
     test: float
     seed: int
-    protocol: Protocol
+    protocol: SplitProtocol
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,13 @@ def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: Split
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
             raise DataError(
-                f"No image is left for data_{name}.json, since all records of an image stay together: add images, or "
+                f"No image is left for {SET_FILES[name]}, since all records of an image stay together: add images, or "
                 "change the shares."
             )
 
 
 def reduce_file(
-    test: Path, out: Path, ratio: float, seed: int, protocol: Protocol, unnamed: str = UNNAMED
+    test: Path, out: Path, ratio: float, seed: int, protocol: SplitProtocol, unnamed: str = UNNAMED
 ) -> WrittenFile:
     """Write a share of a test set, and its manifest, to `out`.
 
@@ -141,7 +143,7 @@ def dropped_by_reducing(records: Sequence[AnyRecord], kept: Sequence[AnyRecord],
 
 def set_paths(folder: Path) -> dict[str, Path]:
     """The paths of a split's files, by set: train, val, test."""
-    return {name: folder / f"data_{name}.json" for name in ("train", "val", "test")}
+    return {name: folder / file for name, file in SET_FILES.items()}
 
 
 def inputs_of(path: Path) -> dict[str, str]:

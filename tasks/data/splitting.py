@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from tasks.choices import SplitProtocol
 from tasks.data.partitioning import divide, smallest
 from tasks.data.records_file import AnyRecord
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
-from tasks.settings.data import Protocol
 from tasks.sources import source_of
 
 # tolerance of shares that sum to 1, such as 0.7 and 0.3
@@ -35,7 +35,7 @@ def split_records(
     train: float,
     test: float,
     seed: int,
-    protocol: Protocol,
+    protocol: SplitProtocol,
     together: Mapping[str, str] | None = None,
 ) -> Split[AnyRecord]:
     """Divide records; `train` and `test` are shares of each source, the rest is for validation.
@@ -53,13 +53,13 @@ def split_records(
     return Split(in_train, in_val, in_test, len(records) - len(in_train) - len(in_val) - len(in_test))
 
 
-def leaves_validation(train: float, test: float, protocol: Protocol) -> bool:
+def leaves_validation(train: float, test: float, protocol: SplitProtocol) -> bool:
     """Whether train and test leave a share for validation; otherwise there are two sets, not an empty third one."""
     # the reference compares without tolerance
     return train + test < 1 - (0 if protocol == "reference" else ROUNDING)
 
 
-def reduce_records(records: Sequence[AnyRecord], ratio: float, seed: int, protocol: Protocol) -> list[AnyRecord]:
+def reduce_records(records: Sequence[AnyRecord], ratio: float, seed: int, protocol: SplitProtocol) -> list[AnyRecord]:
     """Keep a share of each source's records, in order; the grouped protocol keeps at least one image per source.
 
     Raises ConfigError unless 0 < ratio <= 1, and when no record is left, which happens by the reference protocol only.

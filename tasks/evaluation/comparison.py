@@ -15,14 +15,14 @@ from tasks.evaluation.metrics.bootstrap import (
     percentile_interval,
     permutation_p_value,
 )
-from tasks.evaluation.metrics.registry import METRICS, Metric, compared_metrics
+from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.report_folder import ModelReport, read_report
 from tasks.evaluation.scores import (
-    Comparison,
     Difference,
     Differences,
     Interval,
+    ModelComparison,
     SeveralComparisons,
     SourceComparison,
     differences_by_metric,
@@ -35,7 +35,7 @@ DRAWS = 2000
 SIGNIFICANT = 0.05
 
 
-def compare(report_a: Path, report_b: Path, out: Path | None) -> Comparison:
+def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison:
     """Compare report B with report A by source and metric, and write the result to `out` unless that is None.
 
     For each metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
@@ -45,7 +45,7 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> Comparison:
     """
     a, b = read_report(report_a), read_report(report_b)
     _require_same_protocol(a, b)
-    result: Comparison = {
+    result: ModelComparison = {
         "version": 1,
         "a": {"model": a.name, "sha256": a.sha256},
         "b": {"model": b.name, "sha256": b.sha256},
@@ -65,7 +65,7 @@ def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) ->
     without it, one of twenty equal models would be called better or worse by chance.
     """
     found = [compare(report_a, other, None) for other in others]
-    for task, metrics in METRICS.items():
+    for task, metrics in METRICS_BY_TASK.items():
         for source, compared in found[0][task].items():
             for name in differences_by_metric(compared):
                 family = [differences_by_metric(each[task][source])[name] for each in found]
@@ -103,7 +103,7 @@ def _write_once(out: Path, result: Mapping[str, object]) -> None:
 
 def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow], seed: int) -> Differences:
     """Compare two models by their rows of per_answer.jsonl for the same test set."""
-    found: dict[Task, dict[str, SourceComparison]] = {task: defaultdict(dict) for task in METRICS}
+    found: dict[Task, dict[str, SourceComparison]] = {task: defaultdict(dict) for task in METRICS_BY_TASK}
     metrics = compared_metrics()
     for (source, index), statistics in _paired(a, b, [metric for _, metric in metrics]).items():
         task, metric = metrics[index]

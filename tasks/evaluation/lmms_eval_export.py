@@ -12,12 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from tasks.errors import UserError
-from tasks.evaluation.metrics.registry import METRICS, Metric, metrics_of
+from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, metrics_of
 from tasks.evaluation.report_folder import read_report
 from tasks.evaluation.scores import Metrics, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.files import read_json, write_json, write_json_lines
-from tasks.paths import METRICS as METRICS_FILE
+from tasks.paths import METRICS
 
 # width of a 95 % interval in standard errors
 INTERVAL_ERRORS = 3.92
@@ -31,7 +31,7 @@ def export_lmms_eval(report: Path, out: Path) -> Path:
     The date in the names is that of the report. Raises UserError where the results file holds something else.
     """
     found = read_report(report)
-    written = datetime.fromtimestamp((report / METRICS_FILE).stat().st_mtime, UTC)
+    written = datetime.fromtimestamp((report / METRICS).stat().st_mtime, UTC)
     name = re.sub(r"[^\w.-]+", "_", found.name)
     # the viewer shows nothing at all where the date is not a text of this form
     date = written.strftime("%Y%m%d_%H%M%S")
@@ -84,7 +84,7 @@ def _hash(text: str) -> str:
 def _results(name: str, metrics: Metrics, samples: dict[str, list[dict[str, object]]], date: str) -> dict[str, object]:
     by_task = {
         task_name(task, source): (of_source, metrics_of(task))
-        for task in METRICS
+        for task in METRICS_BY_TASK
         for source, of_source in metrics[task].items()
     }
     scores = {task: _scores(of_source, known) for task, (of_source, known) in by_task.items()}

@@ -1,6 +1,5 @@
 """Report folders: read one that is complete, and the scores of a run's checkpoints for the report's curves."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ from tasks.evaluation.scores import Metrics, Protocol
 from tasks.evaluation.tables import AnswerRow
 from tasks.files import read_json, read_json_lines
 from tasks.manifests import content_digest, verified_manifest
-from tasks.paths import FINAL, METRICS, PER_ANSWER
+from tasks.paths import FINAL, METRICS, PER_ANSWER, checkpoint_folders, checkpoint_step
 from tasks.records import ReportRef
 
-CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # keys that every row of per_answer.jsonl must have
 REQUIRED = {"record", "turn", "source", "image"}
 
@@ -64,10 +62,7 @@ class Curve:
 
 def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     """The complete reports of checkpoints in a run's `reports` folder, in order of their steps."""
-    folders = sorted(
-        (folder for folder in reports.glob("checkpoint-*") if CHECKPOINT.fullmatch(folder.name)), key=_step
-    )
-    manifests = [(folder, verified_manifest(folder)) for folder in folders]
+    manifests = [(folder, verified_manifest(folder)) for _, folder in checkpoint_folders(reports)]
     return [
         ReportRef(path=folder, sha256=content_digest(manifest), model=folder.name)
         for folder, manifest in manifests
@@ -75,15 +70,10 @@ def reports_of_checkpoints(reports: Path) -> list[ReportRef]:
     ]
 
 
-def _step(folder: Path) -> int:
-    found = CHECKPOINT.fullmatch(folder.name)
-    return int(found[1]) if found else 0
-
-
 def read_curve(reports: Sequence[Path], protocol: Protocol) -> Curve:
     """The scores in these reports that follow `protocol`, on the same test set."""
     points, left_out = [], []
-    for folder in sorted(reports, key=_step):
+    for folder in sorted(reports, key=lambda report: checkpoint_step(report.name) or 0):
         metrics = read_metrics(folder)
         if protocol_differences(protocol, metrics["protocol"]):
             left_out.append(folder.name)

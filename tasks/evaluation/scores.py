@@ -170,7 +170,7 @@ class ComparedModel(TypedDict):
     sha256: str
 
 
-class Comparison(Differences):
+class ModelComparison(Differences):
     """comparison.json: two reports on the same test set."""
 
     version: int
@@ -186,7 +186,7 @@ class SeveralComparisons(TypedDict):
     version: int
     a: ComparedModel
     correction: str
-    comparisons: list[Comparison]
+    comparisons: list[ModelComparison]
 
 
 def metric_value(scores: SourceScores | TypeScores, metric: str) -> float | None:

@@ -17,7 +17,7 @@ from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.evaluation.report_folder import read_metrics
-from tasks.evaluation.scores import Comparison
+from tasks.evaluation.scores import ModelComparison
 from tasks.files import write_json
 from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.orchestration.caching import step
@@ -91,7 +91,7 @@ def show_result(report: ReportRef, run: str) -> None:
 
 
 @task(name="compare-reports")
-def compare_reports(base: ReportRef, tuned: ReportRef, out: Path) -> Comparison:
+def compare_reports(base: ReportRef, tuned: ReportRef, out: Path) -> ModelComparison:
     """Compare the tuned model with its base and write the comparison to `out`, over an earlier one."""
     result = compare(base.path, tuned.path, None)
     write_json(out, result)

@@ -6,7 +6,7 @@ from typing import TypedDict, cast
 
 from tasks.evaluation.metrics.answer_types import invalid_reason
 from tasks.evaluation.metrics.bootstrap import Floats
-from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS, QUESTION_METRICS, RIGHT, metrics_of
+from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS_BY_TASK, QUESTION_METRICS, RIGHT, metrics_of
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.scores import Metrics, Scores, SourceScores, TypeScores
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
@@ -122,7 +122,9 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
         RIGHT: None,
         "absolute_error": None,
         "no_answer": None,
-        **dict.fromkeys(metric.column for task in METRICS for metric in metrics_of(task) if metric.column != RIGHT),
+        **dict.fromkeys(
+            metric.column for task in METRICS_BY_TASK for metric in metrics_of(task) if metric.column != RIGHT
+        ),
     }
 
 
@@ -136,8 +138,8 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     return [
         {"model": model, "images": images, "task": task, "source": source, **row}
         for images, part in parts.items()
-        for task, by_source in (("captioning", part["captioning"]), ("vqa", part["vqa"]))
-        for source, scores in by_source.items()
+        for task in METRICS_BY_TASK
+        for source, scores in part[task].items()
         for row in _rows(scores, EVERY_TYPE)
     ]
 

@@ -3,12 +3,10 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from tasks.errors import UserError
 from tasks.files import digest_of, write_json_lines
@@ -75,12 +73,11 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 def rewrite_log(path: Path, answers: Iterable[Answer]) -> None:
     """Rewrite a finished log in the order of the test set, so that its bytes depend on the answers alone."""
-    write_json_lines(path, (_row_of(answer) for answer in answers))
+    write_json_lines(path, map(_row_of, answers))
 
 
 def _row_of(answer: Answer) -> dict[str, object]:
-    row = answer.model_dump(exclude_none=True)
-    return {**row, CHECK: digest_of(row)[:16]}
+    return with_checksum(answer.model_dump(exclude_none=True))
 
 
 def _line_of(answer: Answer) -> str:
@@ -89,8 +86,19 @@ def _line_of(answer: Answer) -> str:
 
 def _answer_of(line: bytes) -> Answer | None:
     try:
-        row = decode_json(line)
-        check = row.pop(CHECK)
-        return Answer.model_validate(row) if digest_of(row)[:16] == check else None
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return Answer.model_validate(read_checked(line))
+    except ValueError:
         return None
+
+
+def with_checksum(row: Mapping[str, object]) -> dict[str, object]:
+    """A row with its checksum."""
+    return {**row, CHECK: digest_of(row)[:16]}
+
+
+def read_checked(line: bytes | str) -> dict[str, object]:
+    """The row of a line, without its checksum; raises ValueError if the line is damaged."""
+    row = decode_json(line)
+    if not isinstance(row, dict) or row.pop(CHECK, None) != digest_of(row)[:16]:
+        raise ValueError("damaged line")
+    return row

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tasks.choices import CaptionTurns, History
 from tasks.errors import DataError
 from tasks.files import fits_utf8
 from tasks.inference.engines.base import Engine, Outcome, Refusal
@@ -26,7 +27,6 @@ from tasks.record_reader import (
     usability_fault,
 )
 from tasks.records import Answer, Question
-from tasks.settings.inference import CaptionTurns, History
 from tasks.turn_tasks import turn_tasks
 
 Role = Literal["human", "gpt"]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tasks.choices import Projector
 from tasks.manifests import folder_digest
-from tasks.model.llava.tensor_names import Projector
 from tasks.records import Value
 from tasks.settings import InferenceConfig, StoreConfig
 

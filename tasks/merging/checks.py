@@ -7,7 +7,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.model_directory import MergeOptions
 from tasks.merging.safetensors_writer import block_workers
-from tasks.model.adapter_checks import Base, require_fitting, require_projector
+from tasks.model.adapter_checks import BaseShapes, require_fitting, require_projector
 from tasks.model.adapter_files import Adapter
 from tasks.model.checkpoint_origin import read_origin, weights_fingerprint
 from tasks.model.llava.model_tensors import BaseModel
@@ -28,7 +28,7 @@ def require_same_base(base: BaseModel, tuned: Path) -> None:
 def require_mergeable(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
     """Raise ModelError unless the adapter belongs to the base, was trained, and is complete."""
     shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
-    require_fitting(adapter, Base(base.folder, shapes, base.tied))
+    require_fitting(adapter, BaseShapes(base.folder, shapes, base.tied))
     require_same_base(base, adapter.folder)
     require_projector(adapter, options.projector, base.projector)
     _require_finite(adapter)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.choices import Layout
 from tasks.errors import ModelError
 from tasks.files import write_json, write_text
 from tasks.merging.tensor_merge import BASE_DTYPE
@@ -21,7 +22,7 @@ from tasks.model.configuration import (
     read_settings,
     write_settings,
 )
-from tasks.model.llava.model_tensors import TOWER_FOLDER, BaseModel, Layout
+from tasks.model.llava.model_tensors import TOWER_FOLDER, BaseModel
 from tasks.model.llava.original_config import original_config, tower_config, with_defaults
 from tasks.model.llava.processor import load_image_processor, load_processor
 from tasks.model.llava.processor_files import chat_template, save_processor

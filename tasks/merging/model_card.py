@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from tasks.choices import Layout
 from tasks.errors import DataError
 from tasks.files import fits_utf8, read_json
 from tasks.model.checkpoint_origin import read_origin
-from tasks.model.llava.model_tensors import BaseModel, Layout
-from tasks.paths import ADAPTER_CONFIG, METRICS, TRAINER_STATE
+from tasks.model.llava.model_tensors import BaseModel
+from tasks.paths import ADAPTER_CONFIG, METRICS, MODEL_CARD, TRAINER_STATE
 
 CARD = """---
 base_model: {base}
@@ -60,7 +61,7 @@ def model_card(base: BaseModel, tuned: Path, description: str, layout: Layout, f
 
 def _licence(base: Path) -> str:
     """The lines of the base model's own card that name its licence."""
-    card = base / "README.md"
+    card = base / MODEL_CARD
     lines = card.read_text(encoding="utf-8", errors="replace").split("\n") if card.is_file() else []
     if lines[:1] != ["---"] or "---" not in lines[1:]:
         return ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.choices import Layout, Projector
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
@@ -13,9 +14,9 @@ from tasks.merging.model_card import model_card
 from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
-from tasks.model.llava.model_tensors import INDEX, BaseModel, Layout, slots
-from tasks.model.llava.tensor_names import Projector
+from tasks.model.llava.model_tensors import INDEX, BaseModel, slots
 from tasks.model.tensor_files import StoredTensor
+from tasks.paths import MODEL_CARD
 from tasks.records import Manifest, ModelRef
 
 
@@ -79,7 +80,7 @@ def publish(new: NewModel, out: Path) -> ModelRef:
             content = _provenance(new, hashes)
             write_json(part / PROVENANCE, content)
             card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
-            write_text(part / "README.md", card)
+            write_text(part / MODEL_CARD, card)
             details = {"base": new.base.folder.name, "tuned": new.tuned.name, **_settings(new)}
             _verify(new, part)
             manifest = write_manifest(part, digest_of(content), details, written)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tasks.choices import Projector
 from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter
 from tasks.model.llava.model_tensors import read_base
 from tasks.model.llava.prompt import encode_prompt
-from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import Processor, load_base, load_processor
 from tasks.paths import ADAPTER_CONFIG
 from tasks.prompt_text import with_placeholder

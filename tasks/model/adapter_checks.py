@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.choices import Projector
 from tasks.errors import ModelError
 from tasks.model.adapter_files import Adapter
-from tasks.model.llava.tensor_names import EMBEDDING, HEAD, PROJECTOR_PREFIX, Projector
+from tasks.model.llava.tensor_names import EMBEDDING, HEAD, PROJECTOR_PREFIX
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseShapes:
     """Shapes of a base's weights by canonical name, and whether head and embedding are tied."""
 
     name: Path
@@ -37,7 +38,7 @@ def require_projector(adapter: Adapter, projector: Projector, names: Collection[
         raise ModelError(f"{adapter.folder.name} has its own projector ({found[0]}): leave --projector base out.")
 
 
-def require_fitting(adapter: Adapter, base: Base) -> None:
+def require_fitting(adapter: Adapter, base: BaseShapes) -> None:
     """Raise ModelError if the adapter changes a tensor that the base lacks or has in another shape."""
     _require_untied(adapter, base)
     shapes = base.shapes
@@ -58,7 +59,7 @@ def require_fitting(adapter: Adapter, base: Base) -> None:
             raise ModelError(f"{adapter.folder} changes rows of {name} that {base.name} does not have: {advice}.")
 
 
-def _require_untied(adapter: Adapter, base: Base) -> None:
+def _require_untied(adapter: Adapter, base: BaseShapes) -> None:
     """Raise ModelError if embedding or head changes and the base has one weight for both."""
     changed = {*adapter.pairs, *adapter.trained, *(adapter.tokens if HEAD in adapter.tokens else ())}
     found = sorted(changed & {EMBEDDING, HEAD})

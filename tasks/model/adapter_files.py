@@ -15,7 +15,7 @@ from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_r
 from tasks.model.configuration import lacks
 from tasks.model.llava.tensor_names import PEFT_PREFIX, canonical_name, older_module_names
 from tasks.model.lora_config import LoraSettings, read_lora_config
-from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, read_float, read_tensors
+from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, list_tensors, read_float
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
 # the file of PEFT versions before safetensors
@@ -80,7 +80,7 @@ def read_adapter(folder: Path) -> Adapter:
     settings = read_lora_config(folder)
     weights: dict[str, dict[str, StoredTensor]] = {}
     for file in _files(folder):
-        for tensor in read_tensors(file):
+        for tensor in list_tensors(file):
             if not _UNTRAINED.search(tensor.name):
                 weight, part = _part_of(tensor)
                 parts = weights.setdefault(weight, {})

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.choices import Projector
 from tasks.errors import ModelError
-from tasks.model.llava.tensor_names import PEFT_PREFIX, PROJECTOR_PREFIX, Projector, canonical_name
+from tasks.model.llava.tensor_names import PEFT_PREFIX, PROJECTOR_PREFIX, canonical_name
 from tasks.model.weights import read_tensors
 from tasks.paths import NON_LORA_WEIGHTS
 
@@ -42,10 +43,10 @@ def apply_adapter(
 
 def require_made_for(adapter: "Adapter", model: "PreTrainedModel", projector: Projector = "adapter") -> None:
     """Raise ModelError if an adapter does not fit a base model."""
-    from tasks.model.adapter_checks import Base, require_fitting, require_projector
+    from tasks.model.adapter_checks import BaseShapes, require_fitting, require_projector
 
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    require_fitting(adapter, Base(Path(model.name_or_path), shapes, has_tied_head(model)))
+    require_fitting(adapter, BaseShapes(Path(model.name_or_path), shapes, has_tied_head(model)))
     require_projector(adapter, projector, [name for name in shapes if name.startswith(PROJECTOR_PREFIX)])
 
 

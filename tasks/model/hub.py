@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import ModelError, StoreError
+from tasks.model.configuration import CONFIG
+from tasks.settings import MODEL_NAME
 
 HUB_NAME = re.compile(r"(?!\.)[\w.-]+/(?!\.)[\w.-]+")
-# a name on the hub, or only its last part; anything else is a path
-NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 WANTED = ("*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.txt")
 
 
 def next_to(name: str, folders: Sequence[Path]) -> Path | None:
     """The directory of a model in one of the folders, by its name or the name's last part; None if there is none."""
     for path in (path for folder in folders for path in (folder / name, folder / Path(name).name)):
-        if name and (path / "config.json").is_file():
+        if name and (path / CONFIG).is_file():
             return path.absolute()
     return None
 
@@ -24,7 +24,7 @@ def directory_of(name: str, folders: Sequence[Path]) -> Path | None:
     """A directory by its path, or by its name in one of the folders; None if there is none."""
     if name and Path(name).is_dir():
         return Path(name).absolute()
-    return next_to(name, folders) if NAME.fullmatch(name) else None
+    return next_to(name, folders) if MODEL_NAME.fullmatch(name) else None
 
 
 def local_model(name: str, folders: Sequence[Path] = ()) -> Path | None:

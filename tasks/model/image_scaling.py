@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from transformers import BaseImageProcessor
 
+# pixels converted or scaled at once: a float64 copy of a whole image would take eight times its memory
 STRIP_PIXELS = 1 << 20
 COLUMNS = 16
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.model.image_limits import TooLargeError, opened_file, opened_image, require_small_exif
-from tasks.model.image_scaling import scale_for
+from tasks.model.image_scaling import STRIP_PIXELS, scale_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
-# pixels converted at once: a float64 copy of the whole image would take eight times its memory
-STRIP_PIXELS = 1 << 20
 ORIENTATION = 0x0112
 
 

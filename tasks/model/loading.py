@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.choices import Projector
 from tasks.model.adapters import put_on, require_adapter, require_made_for
 from tasks.model.llava.base_loading import load_base
 from tasks.model.llava.processor import Processor, load_image_processor, load_processor, pads, tokenizer_of
-from tasks.model.llava.tensor_names import Projector
 
 if TYPE_CHECKING:
     import torch

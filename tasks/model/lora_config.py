@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.errors import DataError, ModelError, shortened
 from tasks.files import fits_utf8, read_json
+from tasks.model.configuration import CONFIG
 from tasks.paths import ADAPTER_CONFIG, FINAL
 
 # With these settings, and with all use_... except SUPPORTED_USES, the result is not W + scale * B @ A. Settings that
@@ -101,7 +102,7 @@ def _no_adapter(folder: Path, error: DataError) -> str:
     )
     if (folder / ADAPTER_CONFIG).exists():
         return f"{folder} is not a LoRA adapter: {error}"
-    if not inner and (folder / "config.json").is_file():
+    if not inner and (folder / CONFIG).is_file():
         return f"{folder} holds a complete model and no adapter: give it as the model itself, without an adapter."
     fix = f"give {inner[0]}, which has one" if inner else "give a complete checkpoint of a LoRA training"
     return f"{folder} lacks {ADAPTER_CONFIG}: {fix}."

@@ -50,7 +50,7 @@ class StoredTensor:
         return self.shape[0] if self.shape else 1
 
 
-def read_tensors(file: Path) -> list[StoredTensor]:
+def list_tensors(file: Path) -> list[StoredTensor]:
     """Read the headers of all tensors in a .safetensors or torch file, ordered by offset; ModelError if incomplete."""
     if file.suffix == ".safetensors":
         return _in_safetensors(file)

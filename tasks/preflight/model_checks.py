@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from tasks.choices import Layout
 from tasks.errors import UserError
-from tasks.model.configuration import read_model_config, readable
+from tasks.model.configuration import CONFIG, read_model_config, readable
 from tasks.model.hub import HUB_NAME, directory_of, local_model
 from tasks.model.llava.base_loading import require_loadable, require_plain_weights
 from tasks.model.llava.configured_base import base_folders, require_select_layer, require_tower_apart
@@ -19,10 +19,8 @@ from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning
 from tasks.preflight.model_shape import ModelShape, published_shape, read_shape
-from tasks.settings import ModelConfig
+from tasks.settings import TOY, ModelConfig
 
-Layout = Literal["transformers", "llava"]
-TOY = "tiny"
 HUB_LIMIT_S = 10
 BASE, TOWER = "base model", "vision tower"
 
@@ -41,11 +39,11 @@ def check_base(config: ModelConfig, workspace: Path, merged: Layout = "transform
 
     If it is not on this machine, the hub is queried, but nothing is downloaded.
     """
-    models = Workspace(workspace).models
+    models, toy_base = Workspace(workspace).models, Workspace(workspace).toy_base
     toy = config.base == TOY
-    if toy and not (models / "toy" / "config.json").is_file():
+    if toy and not (toy_base / CONFIG).is_file():
         return [ok(BASE, "the toy model, which is created first")], Base(None, published_shape(TOY))
-    folder = models / "toy" if toy else local_model(config.base, base_folders(models))
+    folder = toy_base if toy else local_model(config.base, base_folders(models))
     if folder is None:
         lacking = [_missing_base(config.base)]
         if config.vision_tower is not None and local_model(config.vision_tower, base_folders(models)) is None:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks.model.llava import tiny
+from tasks.settings import TOY
+
 # transformers' defaults for what config.json omits; that of llava-hf has little more than the vocabulary.
 LLAMA_DEFAULTS = {
     "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -14,13 +17,6 @@ CLIP_DEFAULTS = {
 # openai/clip-vit-large-patch14-336, the tower of every LLaVA 1.5
 CLIP_LARGE_336 = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14,
-}  # fmt: skip
-# the toy model of tasks.model.llava.tiny
-TINY_TEXT = {
-    "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 1024,
-}  # fmt: skip
-TINY_TOWER = {
-    "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "image_size": 64, "patch_size": 8,
 }  # fmt: skip
 VICUNA_13B = {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40}
 
@@ -116,8 +112,10 @@ def _sizes(part: object, defaults: Mapping[str, int]) -> dict[str, int]:
 
 def published_shape(name: str) -> ModelShape | None:
     """The shape of a LLaVA 1.5 by its hub name, or of rsvlm's toy; None for any other name."""
-    if name == "tiny":
-        return read_shape({"text_config": TINY_TEXT, "vision_config": TINY_TOWER})
+    if name == TOY:
+        text = {**tiny.TEXT, "vocab_size": tiny.VOCABULARY_SIZE}
+        tower = {**tiny.TOWER, "image_size": tiny.IMAGE_SIZE, "patch_size": tiny.PATCH_SIZE}
+        return read_shape({"text_config": text, "vision_config": tower})
     original = {"liuhaotian/llava-v1.5-7b": LLAMA_DEFAULTS, "liuhaotian/llava-v1.5-13b": VICUNA_13B}
     converted = {"llava-hf/llava-1.5-7b-hf": LLAMA_DEFAULTS, "llava-hf/llava-1.5-13b-hf": VICUNA_13B}
     if name in original:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tasks.evaluation.report.charts import HEIGHT, WIDTH, CurvePoint, draw_curve
 from tasks.files import write_json_lines, write_text
+from tasks.paths import checkpoint_label
 from tasks.reevaluating.history import CHECKPOINT_SCORES, HISTORY, Evaluation
 
 TITLES = {HISTORY: "History of the scores", CHECKPOINT_SCORES: "Scores of the checkpoints"}
@@ -74,7 +75,7 @@ def draw_checkpoints(scores: Sequence[Evaluation]) -> str:
 
 def _label(scored: Evaluation) -> str:
     """The step, followed by a number where it was trained more than once."""
-    return scored.model.removeprefix("checkpoint-")
+    return checkpoint_label(scored.model)
 
 
 def _curves(prefix: str, labelled: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, list[CurvePoint]]]:

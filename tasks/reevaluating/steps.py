@@ -17,6 +17,7 @@ from tasks.evaluation.headline import HeadlineChange, headline_changes, headline
 from tasks.evaluation.report_folder import read_metrics
 from tasks.manifests import content_digest
 from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.paths import REPORTS
 from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
@@ -42,13 +43,13 @@ from tasks.reevaluating.pages import (
 from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, find_stored
 from tasks.storage.checkpoints.listing import StoredCheckpoint, fetch_model, find_checkpoints
 from tasks.storage.folder_upload import archive_folder
-from tasks.storage.object_store import ObjectStore
+from tasks.storage.object_store import RETRY_DELAYS_S, ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
 from tasks.storage.runs import Run
-from tasks.storage.steps import RETRY_DELAYS_S, open_run_store
+from tasks.storage.steps import open_run_store
 
 DROPPED = "rsvlm.score.dropped"
-REPORTS, EVALUATIONS = "reports", "evaluations"
+EVALUATIONS = "evaluations"
 # letters of a key in the name of a folder
 KEY_LETTERS = 16
 
@@ -136,7 +137,7 @@ def _last_report(run: Run, model: StoredModel, store: ObjectStore) -> Path | Non
     manifest = read_remote_manifest(store, folder)
     if manifest is None:
         return None
-    target = run.folder.root / "fetched" / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
+    target = run.folder.fetched / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
     pull_folder(store, folder, target)
     report = target if last else target / model.label
     return report if report.is_dir() else None

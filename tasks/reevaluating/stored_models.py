@@ -1,21 +1,19 @@
 """The models of a run that its store holds: base, final model, best and newest checkpoint."""
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Literal
 
 from tasks.errors import StoreError
 from tasks.json_text import decode_json
 from tasks.manifests import content_digest
-from tasks.paths import TRAINER_STATE
+from tasks.paths import MERGED, TRAINER_STATE
 from tasks.records import ModelRef, Value
-from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoints_of
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, pull_folder, read_remote_manifest, sound_manifest
 from tasks.storage.runs import Run
 
 Label = Literal["base", "final", "best", "newest"]
-MERGED = "merged"
 
 
 class StoredModel(Value):
@@ -31,9 +29,7 @@ def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection
     found = [StoredModel(label="base", weights=base.sha256)]
     if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
         found.append(StoredModel(label="final", weights=content_digest(merged)))
-    places = [
-        place for place in checkpoint_paths(store, join(run, "checkpoints")) if sound_manifest(store, place.folder)
-    ]
+    places = [place for place in checkpoints_of(store, run) if sound_manifest(store, place.folder)]
     if places:
         newest = places[-1]
         best = _best_of(store, places)
@@ -63,6 +59,6 @@ def _best_of(store: ObjectStore, places: list[CheckpointPath]) -> CheckpointPath
 
 def fetch_merged(run: Run, model: StoredModel, store: ObjectStore) -> ModelRef:
     """Fetch the final model of a run from the store."""
-    folder: Path = run.folder.root / "fetched" / f"{MERGED}-{model.weights[:12]}"
+    folder = run.folder.fetched / f"{MERGED}-{model.weights[:12]}"
     manifest = pull_folder(store, join(run.store_name, MERGED), folder)
     return ModelRef(path=folder, sha256=content_digest(manifest))

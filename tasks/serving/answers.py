@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tasks.choices import ChatHistory
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
 from tasks.model.image_limits import TooLargeError
 from tasks.model.images import read_image, require_image
-from tasks.serving.conversation import Conversation, History, Round
+from tasks.serving.conversation import Conversation, Round
 from tasks.serving.models import ServedModel
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ImageQuestion:
     image: Path
     question: str
     decoding: Decoding
-    history: History = "predicted"
+    history: ChatHistory = "predicted"
 
 
 class Example(NamedTuple):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
+from tasks.choices import ChatHistory
 from tasks.inference.engines.decoding import Decoding, decode_answer, next_tokens, stop_tokens
 from tasks.inference.engines.generation import generate_tokens
 from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
@@ -14,7 +14,6 @@ from tasks.model.llava.prompt import Turn
 from tasks.prompt_text import with_placeholder, without_placeholder
 from tasks.serving.models import ServedModel
 
-History = Literal["predicted", "independent"]
 Round = tuple[str, str]
 # the replacement character, which a tokenizer decodes an incomplete character to
 INCOMPLETE = "\ufffd"
@@ -31,7 +30,7 @@ class Conversation:
         model: ServedModel,
         image: Path,
         decoding: Decoding,
-        history: History = "predicted",
+        history: ChatHistory = "predicted",
         rounds: Sequence[Round] = (),
     ):
         """Read and encode the image; raises DataError if it is missing or not an image."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError
 from tasks.serving.hosts import Hosts
+from tasks.serving.http_request import Message
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

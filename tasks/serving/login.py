@@ -40,7 +40,7 @@ def _parse_login(text: str, source: str) -> Login:
 
 
 @dataclass
-class Attempt:
+class LoginAttempt:
     """One login attempt."""
 
     succeeded: bool = False
@@ -58,7 +58,7 @@ class LoginThrottle:
         self._waiting: set[str] = set()
 
     @asynccontextmanager
-    async def attempt(self, address: str) -> AsyncIterator[Attempt | None]:
+    async def attempt(self, address: str) -> AsyncIterator[LoginAttempt | None]:
         """Yield an attempt after its delay; None if another attempt of this address, or too many others, wait."""
         source = _network_of(address)
         if source in self._waiting or len(self._waiting) >= MAX_WAITING:
@@ -69,7 +69,7 @@ class LoginThrottle:
             failures = self._failures.get(source, 0)
             if failures:
                 await asyncio.sleep(min(self._first_wait_s * 2 ** min(failures - 1, 16), MAX_WAIT_S))
-            attempt = Attempt()
+            attempt = LoginAttempt()
             yield attempt
             self._count(source, attempt.succeeded)
         finally:

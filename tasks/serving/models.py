@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from tasks.choices import Projector
 from tasks.model.adapters import put_on, replaced_parameters, require_adapter, require_made_for
-from tasks.model.llava.tensor_names import Projector
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_processor
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from tasks.choices import ChatHistory
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.answers import Example, ImageQuestion, make_preview, require_question, stream_answers
-from tasks.serving.conversation import History, Round
+from tasks.serving.conversation import Round
 from tasks.serving.http_request import VISITOR_HEADER
 from tasks.serving.models import BASE, TUNED, ServedModel
 from tasks.serving.page_state import PageState
@@ -149,7 +150,7 @@ class Events:
         if image is None:
             raise DataError("There is no image yet: upload one first.")
         temperature, max_new_tokens, remember = settings
-        history: History = "predicted" if remember else "independent"
+        history: ChatHistory = "predicted" if remember else "independent"
         return ImageQuestion(image, question, Decoding(int(max_new_tokens), temperature), history)
 
     def _page(self, state: PageState, question: str | None = None) -> Updates:

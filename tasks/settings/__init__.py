@@ -5,12 +5,13 @@ from tasks.settings.data import Address, DataConfig, SampleConfig
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.experiment import ExperimentConfig, without_locations
 from tasks.settings.inference import InferenceConfig
-from tasks.settings.model import NAME, MergingConfig, ModelConfig
+from tasks.settings.model import MODEL_NAME, TOY, MergingConfig, ModelConfig
 from tasks.settings.storage import ArchiveConfig, KeepRule, StoreConfig
 from tasks.settings.training import TrainingConfig
 
 __all__ = [
-    "NAME",
+    "MODEL_NAME",
+    "TOY",
     "Address",
     "ArchiveConfig",
     "DataConfig",

@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from tasks.choices import SplitProtocol
 from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.settings.base import Section
 from tasks.sources import DEFAULT_SOURCES, SOURCES, UNNAMED
 
 OTHER_SOURCES = ", ".join(name for name in SOURCES if name not in DEFAULT_SOURCES)
-Protocol = Literal["grouped", "reference"]
 # a share of 0 would end every run: a set would be empty
 Fraction = Annotated[float, Field(gt=0, le=1)]
 # the schema has a pattern too, so that Prefect's server refuses a URL with a secret before storing it
@@ -66,7 +66,7 @@ class DataConfig(Section):
     train: Fraction = Field(0.7, description="Share of each source for training.")
     test: Fraction = Field(0.2, description="Share of each source for testing; the rest is for validation.")
     seed: int = Field(28, ge=0, description="Random seed of the split and of the reduced test set.")
-    protocol: Protocol = Field(
+    protocol: SplitProtocol = Field(
         "grouped",
         description="grouped: all records of an image are in the same set. reference: split by record, as the "
         "reference scripts do.",

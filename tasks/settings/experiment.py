@@ -58,8 +58,13 @@ class ExperimentConfig(Section):
         return yaml.safe_dump(self.as_plain(), sort_keys=False, allow_unicode=True)
 
 
+def without_store(settings: Mapping[str, Mapping[str, object]]) -> dict[str, Mapping[str, object]]:
+    """Plain settings of an experiment without those of the store, which change no result."""
+    return {name: value for name, value in settings.items() if name not in ("archive", "store")}
+
+
 def without_locations(settings: Mapping[str, Mapping[str, object]]) -> dict[str, Mapping[str, object]]:
     """Plain settings of an experiment without the locations of data, base model and store."""
-    kept = {name: value for name, value in settings.items() if name not in ("archive", "store")}
+    kept = without_store(settings)
     data = {name: value for name, value in kept.get("data", {}).items() if name not in DataConfig.LOCATIONS}
     return {**kept, "data": data, "model": without_directories(kept.get("model", {}))}

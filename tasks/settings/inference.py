@@ -1,16 +1,14 @@
 """The section `inference`: prompts, decoding and engine."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from tasks.choices import CaptionTurns, History, InferenceDtype
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.settings.base import Section
-
-History: TypeAlias = Literal["independent", "predicted", "reference"]
-CaptionTurns: TypeAlias = Literal["first", "all"]
 
 
 def _known_engine(name: str) -> str:
@@ -67,7 +65,7 @@ class InferenceConfig(Section):
         "answers) or reference (the reference answers).",
     )
     caption_turns: CaptionTurns = Field("first", description="Caption turns of a record to answer: the first or all.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    dtype: InferenceDtype = Field(
         "auto", description="Data type of the weights during inference; auto: bfloat16 on a GPU, float32 on a CPU."
     )
     engine: Annotated[str, AfterValidator(_known_engine)] = Field(

@@ -6,16 +6,20 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from tasks.choices import Layout, MergedDtype
 from tasks.settings.base import Section
 
 # a model's name on the Hub, or a single word; anything else is a path
-NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+MODEL_NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+
+# the name of the toy model that rsvlm pre-trains itself
+TOY = "tiny"
 
 
 def without_directories(model: Mapping[str, object]) -> dict[str, object]:
     """The section's plain values, with None in place of paths: the content of a directory identifies it."""
     named = {name: model.get(name) for name in ("base", "vision_tower")}
-    paths = [name for name, value in named.items() if value and not NAME.fullmatch(str(value))]
+    paths = [name for name, value in named.items() if value and not MODEL_NAME.fullmatch(str(value))]
     return {**model, **dict.fromkeys(paths)}
 
 
@@ -23,9 +27,9 @@ class ModelConfig(Section):
     """The base model, with the argument names of LLaVA."""
 
     base: str = Field(
-        "tiny",
+        TOY,
         description="Directory or Hugging Face Hub name of a LLaVA model, e.g. llava-hf/llava-1.5-7b-hf or "
-        "liuhaotian/llava-v1.5-7b; tiny: a toy model that rsvlm pre-trains itself.",
+        f"liuhaotian/llava-v1.5-7b; {TOY}: a toy model that rsvlm pre-trains itself.",
     )
     vision_tower: str | None = Field(
         None,
@@ -67,10 +71,8 @@ class ModelConfig(Section):
 class MergingConfig(Section):
     """How the adapter is merged into the base model."""
 
-    dtype: Literal["base", "float32", "bfloat16", "float16"] = Field(
-        "base", description="Data type of the merged weights; base: the same as the base model."
-    )
-    format: Literal["transformers", "llava"] = Field(
+    dtype: MergedDtype = Field("base", description="Data type of the merged weights; base: the same as the base model.")
+    format: Layout = Field(
         "transformers", description="Layout of the merged model: transformers, or llava for the original LLaVA code."
     )
     verify: bool = Field(

@@ -14,6 +14,8 @@ from tasks.secret_addresses import without_secrets
 from tasks.settings import StoreConfig
 from tasks.store_kinds import STORES, store_examples
 
+# delays before a failed access to a store is retried, in seconds
+RETRY_DELAYS_S = [2.0, 10.0, 60.0]
 # while one file waits for the server, parts of the others are sent
 CONCURRENT_FILES = 3
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from tasks.errors import StoreError
 from tasks.files import sha256_of
 from tasks.manifests import content_digest
+from tasks.paths import LOGS, MERGED, PREDICTIONS, REPORTS
 from tasks.records import CheckpointRef
 from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths, checkpoint_prefix
 from tasks.storage.folder_upload import Archived, archive_folder
@@ -21,9 +22,9 @@ def archive_results(run: Run, sets: Path, checkpoint: CheckpointRef, store: Obje
     last = checkpoint_prefix(run.store_name, checkpoint.step)
     folders = {
         "data": sets,
-        "merged": run.folder.merged,
-        "predictions": run.folder.root / "predictions",
-        "reports": run.folder.reports,
+        MERGED: run.folder.merged,
+        PREDICTIONS: run.folder.all_predictions,
+        REPORTS: run.folder.reports,
     }
     archived = [archive_folder(folder, store, join(run.store_name, name)) for name, folder in folders.items()]
     if run.archives and sound_manifest(store, last) is None:
@@ -37,8 +38,8 @@ def _archive_log(run: Run, store: ObjectStore) -> None:
     if not run.folder.log.is_file():
         return
     sha256 = sha256_of(run.folder.log)
-    key = join(run.store_name, "logs", f"log-{sha256[:12]}.txt")
-    if key not in store.sizes_below(join(run.store_name, "logs")):
+    key = join(run.store_name, LOGS, f"log-{sha256[:12]}.txt")
+    if key not in store.sizes_below(join(run.store_name, LOGS)):
         store.put_file(run.folder.log, key, sha256)
 
 
@@ -55,6 +56,6 @@ def fetch_checkpoint(run: Run, step: int, store: ObjectStore) -> CheckpointRef:
             f"{join(store.uri, run.store_name)} has no checkpoint of step {step}: "
             "`rsvlm checkpoints list` shows which there are."
         )
-    folder = run.folder.root / "fetched" / Path(found[-1].folder).name
+    folder = run.folder.fetched / Path(found[-1].folder).name
     manifest = pull_folder(store, found[-1].folder, folder)
     return CheckpointRef(path=folder, sha256=content_digest(manifest), run=run.name, step=step)

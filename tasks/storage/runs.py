@@ -83,15 +83,15 @@ def reopen_run(name: str, workspace: Path) -> Run | None:
     Nothing is written: any number of processes may call it at the same time.
     """
     root = Workspace(workspace.absolute())
-    for folder in (root.run(name), *map(RunFolder, sorted((root.root / "runs").glob("*")))):
+    for folder in (root.run(name), *map(RunFolder, sorted(root.runs.glob("*")))):
         if folder.root.name != name and _claimed_name(folder) != name:
             continue
         if folder.experiment.is_file():
-            return _run_of(read_config(folder), folder.root.name, root)
+            return _run_of(read_experiment(folder), folder.root.name, root)
     return None
 
 
-def read_config(folder: RunFolder) -> ExperimentConfig:
+def read_experiment(folder: RunFolder) -> ExperimentConfig:
     """The configuration of a run that was opened before; raises ConfigError if its file is damaged."""
     try:
         return ExperimentConfig.model_validate(read_yaml_file(folder.experiment))

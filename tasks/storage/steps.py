@@ -11,11 +11,10 @@ from tasks.errors import ConfigError
 from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef
 from tasks.storage.checkpoints.archiver import Archive, archive_staged
 from tasks.storage.folder_upload import Archived
-from tasks.storage.object_store import Credentials, ObjectStore
+from tasks.storage.object_store import RETRY_DELAYS_S, Credentials, ObjectStore
 from tasks.storage.run_outputs import archive_merged, archive_results, fetch_checkpoint
 from tasks.storage.runs import Run, claim_store
 
-RETRY_DELAYS_S = [2.0, 10.0, 60.0]
 SAVED, ARCHIVED = "saved", "archived"
 # label of an archived checkpoint that will be scored: without it the server starts no scoring
 TO_BE_SCORED = {"rsvlm.score": "wanted"}

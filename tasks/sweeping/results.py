@@ -10,9 +10,10 @@ import yaml
 
 from tasks.errors import ConfigError, UserError
 from tasks.files import digest_of, write_json, write_text
-from tasks.paths import BEST_PRESET, LEADERBOARD, LEADERBOARD_PAGE, SWEEP, Workspace
+from tasks.paths import BEST_PRESET, FINAL, LEADERBOARD, LEADERBOARD_PAGE, SWEEP, Workspace
 from tasks.records import ReportRef, Value
 from tasks.settings import ExperimentConfig
+from tasks.settings.experiment import without_store
 from tasks.storage.runs import RUN_NAME
 from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import LeaderboardRow, ScoredPoint, rank
@@ -23,8 +24,6 @@ from tasks.yaml_text import read_yaml_file
 
 # settings that may change when a sweep is continued
 NOT_OF_THE_SEARCH = ("points", "keep_merged")
-# answers to the validation set and their report in the run of a point
-ANSWERS_ON_VALIDATION, REPORT_ON_VALIDATION = "validation/predictions/final", "validation/reports/final"
 # with fewer points, the importance of the settings cannot be estimated
 FEWEST_FOR_IMPORTANCE = 4
 
@@ -65,7 +64,7 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
 def _identity(plain: Mapping[str, object]) -> str:
     config = plain.get("config")
     if isinstance(config, dict):
-        config = {name: value for name, value in config.items() if name not in ("archive", "store")}
+        config = without_store(config)
     return digest_of({**plain, "config": config, **dict.fromkeys(NOT_OF_THE_SEARCH)})
 
 
@@ -77,13 +76,13 @@ def write_results(folder: Path, points: Points, sweep: SweepConfig, config: Expe
     if not scored:
         reasons = [str(trial.user_attrs.get(REASON, "")) for trial in finished]
         raise UserError(f"No point of the sweep {folder.name} has a score. {next(filter(None, reasons), '')}".strip())
-    runs = folder.parents[1] / "runs"
+    workspace = Workspace(folder.parents[1])
     entries = [
         ScoredPoint(
             run=(run := trial.user_attrs[RUN]),
             settings={path: trial.params[path] for path in sweep.search},
             score=trial.value or 0.0,
-            report=runs / run / REPORT_ON_VALIDATION,
+            report=workspace.run(run).validation.report(FINAL),
         )
         for trial in scored
     ]

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.settings import ExperimentConfig
+from tasks.settings.experiment import without_store
 from tasks.sweeping.config import Choice, Range, SweepConfig
 
 # Only points that answer the same validation set in the same way can be compared.
@@ -52,10 +53,9 @@ def at_point(config: ExperimentConfig, values: Mapping[str, Choice]) -> Experime
         raise ConfigError(f"The point {describe_point(values)} is not a valid experiment: {message}.") from None
 
 
-def run_name(sweep: str, config: ExperimentConfig) -> str:
+def name_of_point(sweep: str, config: ExperimentConfig) -> str:
     """The name of a point's run: equal settings have the same run, and share its results."""
-    plain = config.as_plain()
-    return f"{sweep}-{digest_of({name: plain[name] for name in plain if name not in ('archive', 'store')})[:8]}"
+    return f"{sweep}-{digest_of(without_store(config.as_plain()))[:8]}"
 
 
 def describe_point(values: Mapping[str, Choice]) -> str:

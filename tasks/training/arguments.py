@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError
+from tasks.paths import LOGS
 from tasks.settings import TrainingConfig
 from tasks.training.job import TrainingJob
 from tasks.training.wandb_login import prepare_wandb
@@ -67,7 +68,7 @@ def _prefetch_factor(config: TrainingConfig) -> int | None:
 def _report_to(job: TrainingJob) -> list[str]:
     """Where curves are sent besides the log; offline files go next to the log."""
     config = job.training
-    reports = "wandb" in config.report_to and prepare_wandb(config.wandb_mode, job.out.with_name("logs"))
+    reports = "wandb" in config.report_to and prepare_wandb(config.wandb_mode, job.out.with_name(LOGS))
     return ["wandb"] if reports else ["none"]
 
 

@@ -14,11 +14,11 @@ from tasks.paths import FINAL, checkpoint_name
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
 from tasks.records import CheckpointRef, Manifest
 from tasks.settings import TrainingConfig
-from tasks.training.checkpoints import complete_checkpoints, remove_incomplete, unmark_damaged
 from tasks.training.failure_advice import LINES_READ, advice_for
 from tasks.training.job import TrainingJob
 from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
+from tasks.training.saved_checkpoints import complete_checkpoints, remove_incomplete, unmark_damaged
 from tasks.worker_lines import FIRST_STEP_DONE, StepProgress, curves_url, step_progress, stopped_step
 
 WORKER = "tasks.training.worker"

@@ -9,12 +9,12 @@ from tasks.manifests import read_manifest
 from tasks.paths import COMPLETE, FINAL, MANIFEST, checkpoint_name
 from tasks.records import Manifest
 from tasks.settings import TrainingConfig
-from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoints_of
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, pull_folder, sound_manifest
-from tasks.training.checkpoints import complete_checkpoints, remove_incomplete, step_of, training_fingerprint
 from tasks.training.job import TrainingJob
-from tasks.training.settings_record import refusal, settings_of_job
+from tasks.training.saved_checkpoints import complete_checkpoints, remove_incomplete, step_of, training_fingerprint
+from tasks.training.settings_record import settings_message, settings_of_job
 
 OPTIMIZER_FILES = ("optimizer.pt", "scheduler.pt")
 # DeepSpeed writes one per process.
@@ -43,7 +43,7 @@ def require_own(job: TrainingJob) -> None:
         trained[job.out / FINAL] = finished.fingerprint
     for folder, fingerprint in trained.items():
         if not job.matches(fingerprint):
-            raise OccupiedError(refusal(folder, settings_of_job(job)))
+            raise OccupiedError(settings_message(folder, settings_of_job(job)))
 
 
 def _require_state(checkpoint: Path, config: TrainingConfig) -> None:
@@ -74,8 +74,8 @@ def fetch_newer(job: TrainingJob, store: ObjectStore, runs: Iterable[str]) -> Pa
     require_own(job)
     remove_incomplete(job.out)
     on_disk = max((step_of(path) for path in complete_checkpoints(job.out)), default=-1)
-    places = [place for run in dict.fromkeys(runs) for place in checkpoint_paths(store, join(run, "checkpoints"))]
-    newer = sorted((place for place in places if place.step > on_disk), key=lambda place: place.step, reverse=True)
+    stored = [path for run in dict.fromkeys(runs) for path in checkpoints_of(store, run)]
+    newer = sorted((path for path in stored if path.step > on_disk), key=lambda path: path.step, reverse=True)
     own = [(place, manifest) for place in newer if (manifest := _manifest_of(job, store, place))]
     for place, manifest in own:
         if any(PurePath(name).match(state) for name in manifest.files for state in STATES):

@@ -7,9 +7,9 @@ from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
 from tasks.model.checkpoint_origin import weights_fingerprint
 from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
-from tasks.settings import NAME, ExperimentConfig
-from tasks.training.checkpoints import complete_checkpoints
+from tasks.settings import MODEL_NAME, ExperimentConfig
 from tasks.training.job import TrainingJob
+from tasks.training.saved_checkpoints import complete_checkpoints
 
 Settings = Mapping[str, Mapping[str, object]]
 # Only the product decides the result; how it is divided among its factors does not.
@@ -35,7 +35,7 @@ def require_same_settings(training: Path, config: ExperimentConfig) -> None:
     """
     for folder in trained_folders(training):
         if differences(trained_settings(folder), settings_of(config)):
-            raise OccupiedError(refusal(folder, settings_of(config)))
+            raise OccupiedError(settings_message(folder, settings_of(config)))
         if _has_other_base(folder, config.model.base):
             raise OccupiedError(
                 f"{folder} was trained with another base model than {config.model.base}: choose another --name, or use "
@@ -45,7 +45,7 @@ def require_same_settings(training: Path, config: ExperimentConfig) -> None:
 
 def _has_other_base(trained: Path, base: str) -> bool:
     """Whether the directory `base` has other weights than the trained base; hub names are compared as settings."""
-    if NAME.fullmatch(base) or not Path(base).is_dir():
+    if MODEL_NAME.fullmatch(base) or not Path(base).is_dir():
         return False
     return _saved_origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))
 
@@ -81,7 +81,7 @@ def differences(trained: Settings, requested: Settings) -> list[str]:
     ]
 
 
-def refusal(folder: Path, requested: Settings) -> str:
+def settings_message(folder: Path, requested: Settings) -> str:
     """Error message for a folder that holds another training: which settings differ, as far as that is known."""
     trained = trained_settings(folder)
     if differing := differences(trained, requested):

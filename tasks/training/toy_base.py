@@ -13,7 +13,7 @@ from tasks.files import link_or_copy, read_json
 from tasks.manifests import atomic_folder, content_digest, verified_manifest, write_manifest
 from tasks.model.llava.prompt import SYSTEM
 from tasks.model.llava.tiny import create_tiny
-from tasks.paths import COMPLETE, FINAL, TRAIN_SET, TRAINER_STATE
+from tasks.paths import COMPLETE, FINAL, MODEL_CARD, TRAIN_SET, TRAINER_STATE
 from tasks.processes import run_worker, serve_worker
 from tasks.prompt_text import without_placeholder
 from tasks.records import DatasetRef, ModelRef
@@ -43,7 +43,7 @@ TRAINING = TrainingConfig(
     use_cpu=True,
 )
 # Files of a finished training that are not part of the model.
-TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, "README.md"})
+TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, MODEL_CARD})
 
 
 class ToyJob(TypedDict):

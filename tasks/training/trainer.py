@@ -28,10 +28,10 @@ from tasks.training.checkpoint_weights import (
     record_tied_head,
     write_non_lora,
 )
-from tasks.training.checkpoints import mark_complete, rotate, write_model_card
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.loss_guard import UnloggedLoss
 from tasks.training.sampler import EpochSampler, train_sampler
+from tasks.training.saved_checkpoints import mark_complete, rotate, write_model_card
 from tasks.training.trainable import PROJECTOR, non_lora_names, optimizer_groups
 from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.validation_answers import AnswerScores

@@ -11,7 +11,7 @@ from tasks.errors import ConfigError
 from tasks.paths import BEST, checkpoint_name
 from tasks.settings import TrainingConfig
 from tasks.storage.checkpoints.staging import read_marker
-from tasks.training.checkpoints import publish_final
+from tasks.training.saved_checkpoints import publish_final
 
 
 def validation_loss(prediction: EvalPrediction) -> dict[str, float]:

@@ -24,12 +24,12 @@ from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.training.arguments import attention_support, choose_attention, init_deepspeed, training_arguments
 from tasks.training.callbacks import GracefulStop, LogLines, StepMetrics, StopSignal
-from tasks.training.checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingJob
 from tasks.training.loss_guard import LossGuard
 from tasks.training.resuming import newest_checkpoint
 from tasks.training.samples import make_samples, read_set
+from tasks.training.saved_checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.settings_record import settings_of_job
 from tasks.training.trainable import count_parameters, prepare_trainable
 from tasks.training.trainer import LlavaTrainer

@@ -26,7 +26,7 @@ from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.staging import has_all_files, stage_checkpoint
 from tasks.storage.object_store import open_store
 from tasks.storage.runs import open_run
-from tasks.training.checkpoints import mark_complete
+from tasks.training.saved_checkpoints import mark_complete
 
 KIB = 1 << 10
 NAME, BUCKET = "killed", "kills"

@@ -22,7 +22,7 @@ from rows import Row
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.staging import stage_checkpoint
 from tasks.storage.object_store import ObjectStore, open_store
-from tasks.training.checkpoints import mark_complete
+from tasks.training.saved_checkpoints import mark_complete
 
 MIB = 1 << 20
 BUCKET = "bench"

@@ -5,25 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from support.processes import processes_with
 
 from flows.embedded import startup_error
 
 PATIENCE_S = 120
-
-
-def processes_of(home: Path) -> list[int]:
-    """All processes with this PREFECT_HOME."""
-    mark, found = f"PREFECT_HOME={home}".encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
 
 
 @pytest.mark.slow
@@ -42,15 +32,15 @@ def test_a_killed_command_leaves_no_server(moment: str, tmp_path: Path) -> None:
         )
     try:
         is_reached = {
-            "its server starts": lambda: len(processes_of(home)) > 1,
+            "its server starts": lambda: len(processes_with("PREFECT_HOME", home)) > 1,
             "its server answers": lambda: b"Beginning flow run" in log.read_bytes(),
         }[moment]
         wait_for(is_reached)
         child.kill()
         child.wait()
-        wait_for(lambda: not processes_of(home))
+        wait_for(lambda: not processes_with("PREFECT_HOME", home))
     finally:
-        for pid in processes_of(home):
+        for pid in processes_with("PREFECT_HOME", home):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -66,7 +56,7 @@ def test_a_server_that_does_not_start_in_time_is_reported_in_one_sentence(tmp_pa
     assert ended.returncode == 2, ended.stderr
     assert "error: Prefect's embedded server" in ended.stderr and "within 1 s" in ended.stderr
     assert "Traceback" not in ended.stderr
-    wait_for(lambda: not processes_of(tmp_path))
+    wait_for(lambda: not processes_with("PREFECT_HOME", tmp_path))
 
 
 def wait_for(is_so) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.locations import REPO
+from support.processes import processes_with
 
 from tasks.files import read_json
 
@@ -86,12 +87,7 @@ class Terminal:
 
     def processes(self) -> list[int]:
         """The process and all its children, found by their PREFECT_HOME."""
-        mark, found = f"PREFECT_HOME={self.home}".encode(), []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-        return found
+        return processes_with("PREFECT_HOME", self.home)
 
 
 def require_in_order(terminal: Terminal, stop: Callable[[Terminal], None] = Terminal.press_ctrl_c) -> str:

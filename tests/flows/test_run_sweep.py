@@ -147,12 +147,12 @@ def test_points_are_selected_on_validation_and_only_the_best_is_tested(
 
 def test_the_best_configuration_is_a_preset_of_the_same_experiment(swept: SimpleNamespace) -> None:
     from deployments.configuration import load_config
-    from tasks.sweeping.search_space import at_point, run_name
+    from tasks.sweeping.search_space import at_point, name_of_point
 
     best = swept.result.rows[0]
     config = load_config(str(swept.result.best))
     assert config == at_point(swept.config, best.settings)
-    assert run_name("small", config) == best.run
+    assert name_of_point("small", config) == best.run
 
 
 def test_the_page_needs_no_network_and_shows_every_point(swept: SimpleNamespace) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from support.locations import REPO
+from support.processes import free_port, processes_with, read_proc
 
 from tasks.paths import COMPLETE, RunFolder
 
@@ -41,12 +41,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def server_settings() -> dict[str, str]:
     """The server settings that the documentation recommends."""
     lines = (REPO / "infra" / "prefect-server.env").read_text(encoding="utf-8").split("\n")
@@ -63,14 +57,6 @@ def until(is_so: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -
         if not found:
             time.sleep(ASK_EVERY_S)
     return found
-
-
-def _read(file: Path) -> bytes:
-    """The content of a file in /proc; empty if the process has ended."""
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
 
 
 class Orchestra:
@@ -122,17 +108,12 @@ class Orchestra:
 
     def processes(self) -> list[int]:
         """All processes of this server, recognised by its address in their environment."""
-        mark = f"PREFECT_API_URL={self.api}".encode()
-        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _read(folder / "environ")]
+        return processes_with("PREFECT_API_URL", self.api)
 
     def processes_of(self, run: str, named: str = "") -> list[int]:
         """The processes of a run, or only those whose command contains `named`."""
-        mark, name = f"PREFECT__FLOW_RUN_ID={run}".encode(), named.encode()
-        return [
-            pid
-            for pid in self.processes()
-            if mark in _read(Path(f"/proc/{pid}/environ")) and name in _read(Path(f"/proc/{pid}/cmdline"))
-        ]
+        of_run = set(self.processes()).intersection(processes_with("PREFECT__FLOW_RUN_ID", run))
+        return [pid for pid in sorted(of_run) if named.encode() in read_proc(pid, "cmdline")]
 
     def lose_worker(self, pool: str) -> None:
         """Kill a worker; its runs continue."""

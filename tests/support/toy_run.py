@@ -29,7 +29,7 @@ from tasks.settings import ArchiveConfig, StoreConfig
 from tasks.storage.checkpoints.archiver import Archive, archive_staged
 from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.object_store import open_store
-from tasks.training.checkpoints import complete_checkpoints, mark_complete, remove_incomplete, rotate, step_of
+from tasks.training.saved_checkpoints import complete_checkpoints, mark_complete, remove_incomplete, rotate, step_of
 
 from tasks.storage.checkpoints.staging import stage_checkpoint  # isort: skip
 

@@ -19,7 +19,7 @@ TRUSTED = "unpack it yourself and give the folder, if you trust it"
 CHUNK_BYTES = 1 << 20
 
 
-def free_bytes(folder: Path) -> int:
+def free_disk_bytes(folder: Path) -> int:
     """The free bytes on the disk of a folder, less a reserve."""
     return shutil.disk_usage(folder).free - KEEP_FREE_BYTES
 
@@ -67,7 +67,7 @@ class EntryChecker:
     def __init__(self, archive: Path, folder: Path, limits: ArchiveLimits):
         self.archive, self.limits = archive, limits
         self.packed_bytes = archive.stat().st_size
-        self.free_bytes = free_bytes(folder)
+        self.free_bytes = free_disk_bytes(folder)
         self.files, self.entries, self.total_bytes = 0, 0, 0
         self._name_characters, self._header_bytes = 0, 0
         self._kinds: dict[str, Kind] = {}

@@ -14,7 +14,7 @@ from tasks.data.set_files import inputs_of, set_paths
 from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
 from tasks.image_paths import image_key
-from tasks.paths import AUDIT
+from tasks.paths import AUDIT, AUDIT_PAGE, TEST_SET, TRAIN_SET
 from tasks.record_reader import Record, read_records
 
 SHOWN_PAIRS = 60
@@ -44,11 +44,11 @@ def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None 
     states = check_images(images, dict.fromkeys(image_key(record["image"]) for record in records), with_hash=True)
     findings = leakage_of(states, find_pairs(states), sets)
     write_json(out / AUDIT, findings)
-    write_text(out / "audit.html", _audit_page(findings, images))
+    write_text(out / AUDIT_PAGE, _audit_page(findings, images))
     clean = (
         _write_clean(sets_folder, sets["test"], findings, out) if sets_folder and "test_images" in findings else None
     )
-    return AuditResult(out / AUDIT, out / "audit.html", clean, findings)
+    return AuditResult(out / AUDIT, out / AUDIT_PAGE, clean, findings)
 
 
 def describe_images(findings: Findings) -> str:
@@ -60,7 +60,7 @@ def describe_images(findings: Findings) -> str:
 def _read_sets(folder: Path) -> dict[str, list[Record]]:
     found = {name: path for name, path in set_paths(folder).items() if path.is_file()}
     if "train" not in found or "test" not in found:
-        raise DataError(f"{folder} lacks data_train.json or data_test.json: give a folder written by a split.")
+        raise DataError(f"{folder} lacks {TRAIN_SET} or {TEST_SET}: give a folder written by a split.")
     return {name: read_records(path) for name, path in found.items()}
 
 

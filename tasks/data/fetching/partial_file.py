@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from tasks.data.archives.entries import free_bytes
+from tasks.data.archives.entries import free_disk_bytes
 from tasks.errors import DataError
 from tasks.files import read_json, sync, write_json
 
@@ -88,7 +88,7 @@ class PartialFile:
 
 def require_space(target: Path, missing_bytes: int) -> None:
     """Raise DataError when the disk has no room for the missing bytes of a target."""
-    free = free_bytes(target.parent)
+    free = free_disk_bytes(target.parent)
     if missing_bytes > free:
         free_gb = max(free, 0) / 1e9
         raise DataError(

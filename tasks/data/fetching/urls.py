@@ -13,6 +13,7 @@ from tasks.data.fetching.http_file import HttpFetcher, Link, ProgressCallback, m
 from tasks.data.fetching.partial_file import require_space
 from tasks.errors import ConfigError, DataError, FetchError
 from tasks.processes import ProcessFailed, run_streamed
+from tasks.records import SHA256
 from tasks.secret_addresses import resolved, scrubbed, without_secrets
 
 if TYPE_CHECKING:
@@ -161,7 +162,6 @@ def _s3(link: Link, folder: Path, fetcher: HttpFetcher, checksum: str | None, en
 
 HUB_FILE = re.compile(r"(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<file>.+)")
 # the hub's ETag of a large file is its checksum
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fetch_hub_file(link: Link, folder: Path, on_progress: ProgressCallback) -> Path:

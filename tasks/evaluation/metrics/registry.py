@@ -92,20 +92,21 @@ QUESTION_METRICS: dict[str, QuestionMetric] = {
     metric.name: metric
     for metric in (QuestionMetric(name="accuracy", score=accuracy, version=EXACT_MATCH, headline=True, key=RIGHT),)
 }
-METRICS: dict[Task, Mapping[str, Metric]] = {"captioning": CAPTION_METRICS, "vqa": QUESTION_METRICS}
+METRICS_BY_TASK: dict[Task, Mapping[str, Metric]] = {"captioning": CAPTION_METRICS, "vqa": QUESTION_METRICS}
 HEADLINE: dict[Task, str] = {
-    task: next(metric.name for metric in metrics.values() if metric.headline) for task, metrics in METRICS.items()
+    task: next(metric.name for metric in metrics.values() if metric.headline)
+    for task, metrics in METRICS_BY_TASK.items()
 }
 
 
 def metrics_of(task: Task) -> list[Metric]:
     """The metrics of a task, in the order of tables."""
-    return list(METRICS[task].values())
+    return list(METRICS_BY_TASK[task].values())
 
 
 def compared_metrics() -> list[tuple[Task, Metric]]:
     """The metrics by which models are compared, image by image."""
-    return [(task, metric) for task in METRICS for metric in metrics_of(task) if metric.compared]
+    return [(task, metric) for task in METRICS_BY_TASK for metric in metrics_of(task) if metric.compared]
 
 
 def caption_protocol() -> str:

@@ -19,6 +19,7 @@ from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.vqa_metrics import COUNT
+from tasks.paths import checkpoint_label
 from tasks.settings import EvaluationConfig
 
 TEMPLATE = "report.html.j2"
@@ -115,7 +116,7 @@ def _curves(
     for view in sources:
         found = [(name, _source_of(scores, view)) for name, scores in stages]
         points = [
-            CurvePoint(name.removeprefix("checkpoint-"), value, scores["ci95"][view.metric])
+            CurvePoint(checkpoint_label(name), value, scores["ci95"][view.metric])
             for name, scores in found
             if scores is not None and (value := metric_value(scores, view.metric)) is not None
         ]

@@ -48,13 +48,13 @@ def batch_limit(
     question_bytes = question_tokens * token_bytes + 8 * config.vocab_size
     return BatchLimit(
         MAX_QUESTIONS.get(model.device.type, MAX_QUESTIONS["cpu"]),
-        SHARE * free_bytes(model.device),
+        SHARE * free_memory_bytes(model.device),
         image_tokens * token_bytes,
         question_bytes,
     )
 
 
-def free_bytes(device: torch.device) -> int:
+def free_memory_bytes(device: torch.device) -> int:
     """Free memory of a device in bytes, including what PyTorch has reserved and does not use."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

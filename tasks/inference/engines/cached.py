@@ -11,8 +11,8 @@ from hashlib import sha256
 
 from tasks.errors import StoreError
 from tasks.files import digest_of
+from tasks.inference.answer_log import read_checked, with_checksum
 from tasks.inference.engines.base import Engine, Outcome
-from tasks.json_text import decode_json
 from tasks.records import Answer, Question
 from tasks.storage.object_store import ObjectStore
 
@@ -124,16 +124,14 @@ class CachedEngine:
 
 def _line_of(key: str, answer: Answer) -> str:
     row = {"content": key, "text": answer.text, "tokens": answer.tokens}
-    return json.dumps({**row, "check": digest_of(row)[:16]}, ensure_ascii=False)
+    return json.dumps(with_checksum(row), ensure_ascii=False)
 
 
 def _rows_of(text: str) -> Iterator[tuple[str, Answer]]:
     """Yield content keys and answers; damaged lines are skipped."""
     for line in text.split("\n"):
         try:
-            row = decode_json(line)
-            check = row.pop("check")
-            if digest_of(row)[:16] == check:
-                yield row["content"], Answer(key="", text=row["text"], tokens=row["tokens"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            row = read_checked(line)
+            yield str(row["content"]), Answer(key="", text=row["text"], tokens=row["tokens"])
+        except (ValueError, KeyError):
             continue

@@ -21,12 +21,12 @@ def encode_question(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: 
     """
     token = loaded.image_token_id
     ids = encode_prompt(loaded.tokenizer, turns, token, 1)
-    require_fitting(ids, loaded, loaded.model.config.text_config.max_position_embeddings, max_new_tokens)
+    require_fitting_prompt(ids, loaded, loaded.model.config.text_config.max_position_embeddings, max_new_tokens)
     index = ids.index(token)
     return [*ids[:index], *[token] * loaded.image_tokens, *ids[index + 1 :]]
 
 
-def require_fitting(ids: Sequence[int], processor: Processor, positions: int, max_new_tokens: int) -> None:
+def require_fitting_prompt(ids: Sequence[int], processor: Processor, positions: int, max_new_tokens: int) -> None:
     """Raise DataError unless prompt and answer fit into `positions`; `ids` hold the image as one token."""
     images = ids.count(processor.image_token_id)
     if images != 1:

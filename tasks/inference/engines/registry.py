@@ -8,7 +8,7 @@ ENGINES. Nothing heavy is imported here: `rsvlm --help` reads it too.
 from dataclasses import dataclass
 from typing import Literal
 
-Layout = Literal["transformers", "llava"]
+from tasks.choices import Layout
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tasks.errors import DataError
 from tasks.image_paths import image_file
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.engines.decoding import Decoding, decode_answer
-from tasks.inference.engines.prompts import require_fitting
+from tasks.inference.engines.prompts import require_fitting_prompt
 from tasks.inference.request import PredictRequest
 from tasks.model.image_scaling import scale_for
 from tasks.model.images import read_image
@@ -86,7 +86,7 @@ class VllmEngine:
             # scaled down to the model's input: all images of a batch are in memory at once
             images[name] = scale_for(read_image(image_file(self._images, name)), processor.image_processor)
         ids = encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
-        require_fitting(ids, processor, self._positions, self._decoding.max_new_tokens)
+        require_fitting_prompt(ids, processor, self._positions, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
 
     def _params_of(self, question: Question) -> Any:

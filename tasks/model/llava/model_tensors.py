@@ -7,8 +7,9 @@ llava          the original: model.mm_projector in the shards, the tower in a se
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from tasks.choices import Layout
 from tasks.errors import DataError, ModelError
 from tasks.files import read_json
 from tasks.model.configuration import COPY_PUBLISHED, lacks, read_model_config
@@ -28,10 +29,9 @@ from tasks.model.llava.tensor_names import (
     original_tower_name,
     published_name,
 )
-from tasks.model.tensor_files import StoredTensor, read_bytes, read_tensors, require_float
+from tasks.model.tensor_files import StoredTensor, list_tensors, read_bytes, require_float
 from tasks.model.weights import find_weights, weight_files
 
-Layout = Literal["transformers", "llava"]
 TOWER_FOLDER = "vision_tower"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -98,7 +98,7 @@ def read_base(folder: Path, tower: Path | None = None) -> BaseModel:
 def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for file in weight_files(folder):
-        for tensor in read_tensors(file):
+        for tensor in list_tensors(file):
             name = canonical_name(prefix + tensor.name)
             if tensors.setdefault(name, tensor) is not tensor:
                 raise duplicate_error(folder, tensor.name)

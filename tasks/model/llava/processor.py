@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
 from tasks.model.configuration import (
+    CONFIG,
     PREPROCESSOR,
     PROCESSOR,
     TOKENIZER_CONFIG,
@@ -79,7 +80,7 @@ def load_image_processor(
     written = read_config(folder)
     processor = _image_processor((tower or find_tower(folder, written)) if is_original(written) else folder)
     # an adapter of the original LLaVA states only whether images are padded
-    states = tuned is not None and (tuned / "config.json").is_file() and is_original(read_config(tuned))
+    states = tuned is not None and (tuned / CONFIG).is_file() and is_original(read_config(tuned))
     processor.do_pad = pads(tuned if tuned is not None and states else folder)
     return processor
 

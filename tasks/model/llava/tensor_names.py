@@ -5,7 +5,6 @@ The canonical name is the module path in transformers 5: `model.language_model.l
 """
 
 import re
-from typing import Literal
 
 PROJECTOR_PREFIX = "model.multi_modal_projector."
 TOWER_PREFIX = "model.vision_tower."
@@ -14,7 +13,6 @@ EMBEDDING, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
 # buffers that older versions saved; they follow from the configuration
 BUFFERS = ("rotary_emb.inv_freq", "embeddings.position_ids")
 # the source of the projector of a model with an adapter: the adapter, or the base if training left it unchanged
-Projector = Literal["adapter", "base"]
 # the vision tower in the module tree of the original LLaVA
 _ORIGINAL_TOWER = "model.vision_tower.vision_tower."
 _TOWER_PARTS = ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")

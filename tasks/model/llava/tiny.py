@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from transformers import LlavaConfig, PreTrainedTokenizerFast
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
+TEXT = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_attention_heads": 4}
+TOWER = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
+IMAGE_SIZE = 64
 PATCH_SIZE = 8
 VOCABULARY_SIZE = 1024
 MAX_LENGTH = 2048
@@ -24,7 +27,7 @@ def create_tiny(
     folder: Path,
     texts: Iterable[str],
     seed: int,
-    image_size: int = 64,
+    image_size: int = IMAGE_SIZE,
     patch_size: int = PATCH_SIZE,
     scale: float = 1.0,
 ) -> None:
@@ -59,21 +62,10 @@ def create_tiny(
 def _tiny_config(tokenizer: "PreTrainedTokenizerFast", image_size: int, patch_size: int) -> "LlavaConfig":
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
-    vision = CLIPVisionConfig(
-        hidden_size=64,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        image_size=image_size,
-        patch_size=patch_size,
-        projection_dim=64,
-    )
+    vision = CLIPVisionConfig(**TOWER, image_size=image_size, patch_size=patch_size, projection_dim=64)
     text = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=352,
-        num_hidden_layers=3,
-        num_attention_heads=4,
+        **TEXT,
         max_position_embeddings=MAX_LENGTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
 from tasks.files import remove_half_written
-from tasks.paths import notes_beside
+from tasks.paths import checkpoint_folders, checkpoint_name, notes_beside
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.retention import thin_local, thin_store
 from tasks.storage.checkpoints.staging import (
-    NAME,
     Note,
     Staged,
     clear_unfinished,
@@ -34,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class SweepResult:
-    """Result of a sweep: checkpoints archived, by step; steps without their marker; errors, by step."""
+class StagingPass:
+    """Result of one pass over staging: checkpoints archived, by step; steps without their marker; errors, by step."""
 
     archived: dict[int, Archived] = field(default_factory=dict)
     incomplete: list[int] = field(default_factory=list)
@@ -63,9 +62,8 @@ class Archive:
     def take_up(self) -> None:
         """Clean up after a kill: remove unfinished folders, and stage complete checkpoints that were not staged."""
         clear_unfinished(self.staging)
-        for checkpoint in sorted(self.staging.parent.glob("checkpoint-*")):
-            match = NAME.fullmatch(checkpoint.name)
-            if not match or match[2] or not has_all_files(checkpoint) or self._is_archived(checkpoint):
+        for _, checkpoint in checkpoint_folders(self.staging.parent):
+            if not has_all_files(checkpoint) or self._is_archived(checkpoint):
                 continue
             try:
                 stage_checkpoint(checkpoint, self.staging)
@@ -78,13 +76,13 @@ class Archive:
         note = note_on(checkpoint, self.staging)
         return note is not None and note.uri is not None
 
-    def sweep(self) -> SweepResult:
+    def upload_staged(self) -> StagingPass:
         """Copy every complete checkpoint in staging to the store, then remove it from staging.
 
         An incomplete checkpoint is left and reported; an error of one does not stop the others. Only one process at a
-        time sweeps.
+        time does this.
         """
-        result = SweepResult()
+        result = StagingPass()
         notes = notes_beside(self.staging)
         with locked(notes):
             remove_half_written(notes)
@@ -115,7 +113,7 @@ class Archive:
         try:
             thin_store(self.store, self.run, self.rules.keep)
         except StoreError as error:
-            # older checkpoints only take space; the next sweep tries again
+            # older checkpoints only take space; the next upload tries again
             log.warning("older checkpoints of %s could not be removed from the store: %s", self.run, error)
 
     def thin_disk(self) -> None:
@@ -124,13 +122,13 @@ class Archive:
 
 
 def archive_staged(archive: Archive) -> dict[int, Archived]:
-    """Take up and sweep once and return what was archived, by step; StoreError if any failed, after all were tried.
+    """Take up and upload once and return what was archived, by step; StoreError if any failed, after all were tried.
 
     A training may be running meanwhile.
     """
     archive.take_up()
-    result = archive.sweep()
+    result = archive.upload_staged()
     if result.failed:
-        failures = "; ".join(f"checkpoint-{step}: {error}" for step, error in result.failed.items())
+        failures = "; ".join(f"{checkpoint_name(step)}: {error}" for step, error in result.failed.items())
         raise StoreError(f"Still only in {archive.staging}: {failures}")
     return result.archived

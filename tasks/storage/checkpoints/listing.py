@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from tasks.errors import StoreError
 from tasks.manifests import atomic_folder, content_digest
-from tasks.paths import RESUME_ONLY
+from tasks.paths import RESUME_ONLY, checkpoint_name
 from tasks.records import CheckpointRef, Manifest, Value
-from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths
+from tasks.storage.checkpoints.paths import CheckpointPath, checkpoint_paths, checkpoints_of
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import (
     damaged_files,
@@ -86,7 +86,7 @@ def pull_checkpoint(store: ObjectStore, out: Path) -> Path:
         raise StoreError(f"{store.uri} has several runs ({', '.join(runs)}): give the address of one of them.")
     for path in reversed(paths):
         if _checked(store, path, missing_files).whole:
-            target = out / f"checkpoint-{path.step}"
+            target = out / checkpoint_name(path.step)
             pull_folder(store, path.folder, target)
             return target
     raise StoreError(f"No checkpoint under {store.uri} is complete: `rsvlm checkpoints verify` names what is missing.")
@@ -106,7 +106,7 @@ def find_checkpoints(store: ObjectStore, run: str, step: int | None) -> list[Sto
 
     Checkpoints with a damaged manifest are left out; if `step` is that of one, StoreError is raised.
     """
-    last = {path.step: path.folder for path in checkpoint_paths(store, join(run, "checkpoints"))}
+    last = {path.step: path.folder for path in checkpoints_of(store, run)}
     found = [
         (number, folder, (sound_manifest if step is None else read_remote_manifest)(store, folder))
         for number, folder in last.items()

@@ -5,20 +5,18 @@ is checkpoint-N, the next checkpoint-N-2 and so on. Each has all that resuming n
 neither.
 """
 
-import re
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.files import digest_of
 from tasks.manifests import content_digest
-from tasks.paths import COMPLETE, MANIFEST
+from tasks.paths import CHECKPOINTS, COMPLETE, MANIFEST, checkpoint_name, parse_checkpoint_name
 from tasks.records import Manifest
 from tasks.storage.folder_upload import VERSIONS, Archived, archive_folder, manifest_of, visible_files
 from tasks.storage.object_store import ObjectStore, StoredFile
 from tasks.storage.remote_folders import DamagedManifest, join, read_remote_manifest, sound_manifest
 
-STORED = re.compile(rf"(?:^|/)([^/]+)/checkpoints/checkpoint-(\d+)(?:-(\d+))?/{re.escape(MANIFEST)}$")
 # written before the first file and removed after the manifest; it has the digest of the content to come
 CLAIM = ".claim"
 # number of newest checkpoints whose files may be copied instead of sent
@@ -36,7 +34,7 @@ class CheckpointPath(NamedTuple):
 
 def checkpoint_prefix(run: str, step: int, number: int = 1) -> str:
     """The folder of a checkpoint in the store."""
-    return join(run, "checkpoints", f"checkpoint-{step}" + (f"-{number}" if number > 1 else ""))
+    return join(run, CHECKPOINTS, checkpoint_name(step, number))
 
 
 def checkpoint_paths(store: ObjectStore, folder: str = "") -> list[CheckpointPath]:
@@ -46,10 +44,16 @@ def checkpoint_paths(store: ObjectStore, folder: str = "") -> list[CheckpointPat
     """
     found = []
     for key in store.sizes_below(folder):
-        if match := STORED.search(join(store.uri, key)):
-            path = key.removesuffix(MANIFEST).rstrip("/")
-            found.append(CheckpointPath(match[1], int(match[2]), int(match[3] or 1), path))
+        match join(store.uri, key).split("/"):
+            case [*_, run, parent, name, file] if parent == CHECKPOINTS and file == MANIFEST:
+                if run and (parsed := parse_checkpoint_name(name)):
+                    found.append(CheckpointPath(run, *parsed, key.removesuffix(MANIFEST).rstrip("/")))
     return sorted(found)
+
+
+def checkpoints_of(store: ObjectStore, run: str) -> list[CheckpointPath]:
+    """The checkpoints of one run, by step and number; the store is open at its root."""
+    return checkpoint_paths(store, join(run, CHECKPOINTS))
 
 
 def archive_checkpoint(folder: Path, store: ObjectStore, run: str, step: int) -> Archived:
@@ -110,7 +114,7 @@ def _claim(store: ObjectStore, prefix: str, upload: _Upload) -> bool:
 def _files_by_hash(store: ObjectStore, run: str) -> dict[str, StoredFile]:
     """Files of a run's newest checkpoints, by SHA-256."""
     found: dict[str, StoredFile] = {}
-    for path in checkpoint_paths(store, join(run, "checkpoints"))[-COPY_SOURCES:]:
+    for path in checkpoints_of(store, run)[-COPY_SOURCES:]:
         # nothing is copied from a damaged checkpoint
         if (manifest := sound_manifest(store, path.folder)) is None:
             continue

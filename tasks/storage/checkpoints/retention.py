@@ -6,10 +6,10 @@ from shutil import rmtree
 
 from tasks.json_text import decode_json
 from tasks.manifests import content_digest
-from tasks.paths import COMPLETE, MANIFEST, TRAINER_STATE
+from tasks.paths import CHECKPOINTS, COMPLETE, MANIFEST, TRAINER_STATE, checkpoint_folders
 from tasks.settings import KeepRule
-from tasks.storage.checkpoints.paths import CLAIM, checkpoint_paths
-from tasks.storage.checkpoints.staging import NAME, has_all_files, note_on
+from tasks.storage.checkpoints.paths import CLAIM, checkpoints_of
+from tasks.storage.checkpoints.staging import has_all_files, note_on
 from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join, missing_files, sound_manifest
 
@@ -52,11 +52,10 @@ def thin_store(store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
     """
     if rule == KeepRule():
         return []
-    folder = join(run, "checkpoints")
-    for key in store.sizes_below(folder):
+    for key in store.sizes_below(join(run, CHECKPOINTS)):
         if key.endswith(f"/{CLAIM}") and store.read_text(key) == REMOVED:
             _empty(store, key.removesuffix(f"/{CLAIM}"))
-    complete = [path for path in checkpoint_paths(store, folder) if _is_complete(store, path.folder)]
+    complete = [path for path in checkpoints_of(store, run) if _is_complete(store, path.folder)]
     if not complete:
         return []
     losses = losses_of(store.read_text(join(complete[-1].folder, TRAINER_STATE)))
@@ -84,8 +83,7 @@ def _empty(store: ObjectStore, folder: str) -> None:
 
 def thin_local(staging: Path, store: ObjectStore, run: str, rule: KeepRule) -> list[int]:
     """Remove checkpoints from a trainer's folder that the rule does not keep and the store has; returns their steps."""
-    named = ((NAME.fullmatch(path.name), path) for path in staging.parent.glob("checkpoint-*"))
-    here = {int(name[1]): path for name, path in named if name and not name[2] and has_all_files(path)}
+    here = {step: path for step, path in checkpoint_folders(staging.parent) if has_all_files(path)}
     if rule == KeepRule() or not here:
         return []
     state = here[max(here)] / TRAINER_STATE
@@ -104,7 +102,7 @@ def _is_stored(checkpoint: Path, staging: Path, store: ObjectStore, run: str) ->
     note = note_on(checkpoint, staging)
     if note is None or note.uri is None:
         return False
-    for path in checkpoint_paths(store, join(run, "checkpoints")):
+    for path in checkpoints_of(store, run):
         if join(store.uri, path.folder) == note.uri:
             manifest = sound_manifest(store, path.folder)
             return (

@@ -6,7 +6,6 @@ The links keep a checkpoint when the trainer deletes older ones.
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -18,11 +17,18 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from tasks.errors import DataError, ModelError, StoreError
 from tasks.files import link_or_copy, read_json, write_json
-from tasks.paths import COMPLETE, RESUME_ONLY, is_below, notes_beside
+from tasks.paths import (
+    CHECKPOINT_PREFIX,
+    COMPLETE,
+    RESUME_ONLY,
+    checkpoint_name,
+    is_below,
+    notes_beside,
+    parse_checkpoint_name,
+)
 from tasks.records import Value
 
 UNFINISHED, ARCHIVED = ".part", ".archived"
-NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?")
 # the key of `Note.fix` on disk, which older versions wrote
 FIX_KEY = "mend"
 
@@ -48,7 +54,7 @@ def stage_checkpoint(checkpoint: Path, staging: Path, step: int | None = None) -
     """
     if not (checkpoint / COMPLETE).is_file():
         raise ModelError(f"{checkpoint} has no {COMPLETE}: it was not saved completely; use an older checkpoint.")
-    name = checkpoint.name if step is None else f"checkpoint-{step}"
+    name = checkpoint.name if step is None else checkpoint_name(step)
     with _store_errors(checkpoint, staging), locked(staging):
         for number in count(1):
             staged = staging / (name if number == 1 else f"{name}-{number}")
@@ -117,14 +123,14 @@ def locked(folder: Path) -> Iterator[None]:
 def clear_unfinished(staging: Path) -> None:
     """Remove folders that a killed trainer or uploader left half linked or half removed."""
     with locked(staging):
-        for path in staging.glob(".checkpoint-*"):
+        for path in staging.glob(f".{CHECKPOINT_PREFIX}*"):
             rmtree(path, ignore_errors=True)
 
 
 def staged_checkpoints(staging: Path) -> list[Staged]:
     """All checkpoints in staging, complete or not, by step and number."""
-    found = ((path, NAME.fullmatch(path.name)) for path in staging.glob("checkpoint-*") if path.is_dir())
-    return sorted(Staged(int(name[1]), int(name[2] or 1), path) for path, name in found if name)
+    found = ((parse_checkpoint_name(path.name), path) for path in staging.glob("*") if path.is_dir())
+    return sorted(Staged(*name, path) for name, path in found if name)
 
 
 def drop_resume_states(staged: Path) -> None:
@@ -195,8 +201,8 @@ def write_note(staged: Path, note: Note) -> None:
 def note_on(checkpoint: Path, staging: Path) -> Note | None:
     """The note on a checkpoint of the trainer's folder; a note on another training of its step does not count."""
     for path in notes_beside(staging).glob(f"{checkpoint.name}*.json"):
-        match = NAME.fullmatch(path.stem)
-        if match and f"checkpoint-{match[1]}" == checkpoint.name:
+        name = parse_checkpoint_name(path.stem)
+        if name and checkpoint_name(name[0]) == checkpoint.name:
             note = _read_note(path)
             if note and note.saved_at_ns == saved_at_ns(checkpoint):
                 return note

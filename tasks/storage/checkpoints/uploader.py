@@ -1,22 +1,24 @@
 """Background uploader: copies every staged checkpoint to the store while the trainer runs.
 
-A notification (a call, or an event of the file system) only starts a sweep; the work to do is read from the staging
+A notification (a call, or an event of the file system) only starts an upload; the work to do is read from the staging
 folder each time, so the order, number and loss of notifications do not matter.
 """
 
 import logging
+from collections.abc import Sequence
 from threading import Event, Thread
 from time import sleep
 from types import TracebackType
 from typing import Self
 
 from tasks.errors import StoreError
+from tasks.paths import checkpoint_name
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.staging import staged_checkpoints
+from tasks.storage.object_store import RETRY_DELAYS_S
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAYS_S = (2.0, 10.0, 60.0)
 # how often the watcher checks whether it should stop, in milliseconds
 WATCH_STEP_MS = 200
 
@@ -24,11 +26,11 @@ WATCH_STEP_MS = 200
 class Uploader:
     """Sweeps staging at the start, at every notification and at the end; use as a context manager.
 
-    Leaving the block waits for the last sweep and raises StoreError if a checkpoint is still only on this disk.
+    Leaving the block waits for the last upload and raises StoreError if a checkpoint is still only on this disk.
     Failed checkpoints are retried at the next notification, after each of `retry_delays_s`, and at the end.
     """
 
-    def __init__(self, archive: Archive, retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S) -> None:
+    def __init__(self, archive: Archive, retry_delays_s: Sequence[float] = RETRY_DELAYS_S) -> None:
         self._archive, self._retry_delays_s = archive, retry_delays_s
         self._staging = archive.staging
         self._failed: dict[int, Exception] = {}
@@ -57,7 +59,7 @@ class Uploader:
             log.error("%s", failure)
 
     def notify(self) -> None:
-        """Start a sweep in the background, as staging may have a new checkpoint. A dead worker thread is replaced."""
+        """Start an upload in the background, as staging may have a new checkpoint. A dead worker thread is replaced."""
         if not self._worker.is_alive():
             log.error("the uploader of %s has died and is replaced", self._staging)
             self._worker = Thread(target=self._work, daemon=True)
@@ -85,10 +87,10 @@ class Uploader:
         while not self._closing.is_set():
             self._notified.wait(self._delay_s())
             self._notified.clear()
-            self._sweep()
+            self._upload()
         for delay_s in (0.0, *self._retry_delays_s):
             sleep(delay_s)
-            self._sweep()
+            self._upload()
             if not self._failed:
                 return
 
@@ -97,19 +99,19 @@ class Uploader:
         tried = self._failures_in_a_row
         return self._retry_delays_s[tried - 1] if 0 < tried <= len(self._retry_delays_s) else None
 
-    def _sweep(self) -> None:
+    def _upload(self) -> None:
         try:
-            result = self._archive.sweep()
+            result = self._archive.upload_staged()
         except Exception as error:  # the thread must survive, for later checkpoints
-            log.exception("the sweep of %s failed", self._staging)
+            log.exception("the upload of %s failed", self._staging)
             self._failed = dict.fromkeys((staged.step for staged in staged_checkpoints(self._staging)), error)
         else:
             self._failed = dict(result.failed)
             for step in result.incomplete:
-                log.warning("checkpoint-%d in %s is incomplete and is not uploaded", step, self._staging)
+                log.warning("%s in %s is incomplete and is not uploaded", checkpoint_name(step), self._staging)
         self._failures_in_a_row = self._failures_in_a_row + 1 if self._failed else 0
         for step, failure in self._failed.items():
-            log.warning("checkpoint-%d is only on this disk so far: %s", step, failure)
+            log.warning("%s is only on this disk so far: %s", checkpoint_name(step), failure)
 
     def _watch(self) -> None:
         from watchfiles import watch
@@ -125,5 +127,5 @@ class Uploader:
             ):
                 self._notified.set()
         except OSError as error:
-            # no events here (too many watches, some network shares): calls and the end still start sweeps
+            # no events here (too many watches, some network shares): calls and the end still start uploads
             log.warning("%s cannot be watched (%s); checkpoints are archived when announced", self._staging, error)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from flows.cli import build_parser
+from tasks.settings import DataConfig, InferenceConfig, MergingConfig, Section
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -43,3 +44,34 @@ def test_the_metavar_of_an_argument_names_its_value(command: argparse.ArgumentPa
     # argparse would show `--out OUT` and `out_dir`
     bare = [action.dest for action in taking if action.metavar is None]
     assert [name for name in bare if name not in ("name", "host", "port")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "section"),
+    [
+        (("data", "split", "in.json", "out"), DataConfig()),
+        (("merge", "--base=b", "--adapter=a", "--out=o"), MergingConfig()),
+    ],
+)
+def test_defaults_are_those_of_the_settings(arguments: tuple[str, ...], section: Section) -> None:
+    given = vars(build_parser().parse_args(arguments))
+    shared = given.keys() & type(section).model_fields.keys() - {"sources"}
+    assert len(shared) > 2 and {name: given[name] for name in shared} == {
+        name: getattr(section, name) for name in shared
+    }
+
+
+@pytest.mark.parametrize("name", ["max_new_tokens", "temperature", "seed", "history", "caption_turns", "dtype"])
+def test_the_help_of_predict_names_the_defaults_of_the_settings(name: str) -> None:
+    (help_text,) = (
+        str(action.help)
+        for parser in commands(build_parser())
+        if parser.prog.endswith(" predict")
+        for action in parser._actions
+        if action.dest == name
+    )
+    default = getattr(InferenceConfig(), name)
+    words = {"independent": "nothing (default)"}.get(
+        default, f"default: {f'{default:g}' if isinstance(default, float) else default}"
+    )
+    assert words in help_text

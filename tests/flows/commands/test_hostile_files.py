@@ -1,7 +1,7 @@
 """Files from elsewhere, by every command that reads them: it works, or one sentence says which file is wrong."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from PIL import Image
+from support.files import places
 
 from flows.cli import main
 
@@ -157,14 +158,6 @@ def test_a_damaged_file_is_reported_in_one_sentence(
 
 
 ODD = (None, True, 0, -1, 10**299, 1.5, "", "x", "\0", "\ud800", "../x", "<image>" * 50, [], {}, [[]], [{}], {"a": 1})
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Each container in a JSON value with each of its keys or indices."""
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from places(value[key])
 
 
 def outcome(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.files import copy_writable
 from support.locations import ORACLE, REPO
 
 PRESET = REPO / "deployments" / "presets" / "llava-1.5-7b-lora.yaml"
@@ -33,7 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
 @pytest.mark.skipif(not ORACLE.is_dir(), reason="golden values not present")
 def test_an_experiment_runs_offline_from_folders(tmp_path: Path) -> None:
     for name, source in MODELS.items():
-        copytree(ORACLE / "models" / source, tmp_path / "models" / name, copy_function=_copy)
+        copytree(ORACLE / "models" / source, tmp_path / "models" / name, copy_function=copy_writable)
     file = tmp_path / "models" / "llava-v1.5-7b" / "config.json"
     preset = yaml.safe_load(PRESET.read_text())
     file.write_text(json.dumps({**json.loads(file.read_text()), "mm_vision_tower": preset["model"]["vision_tower"]}))
@@ -46,10 +47,6 @@ def test_an_experiment_runs_offline_from_folders(tmp_path: Path) -> None:
     report = Path(ended.stdout.splitlines()[-1]) / "final" / "metrics.json"
     scores = json.loads(report.read_text())["captioning"]
     assert scores and all(values["METEOR"] is not None for values in scores.values())
-
-
-def _copy(source: str, target: str) -> None:
-    Path(target).write_bytes(Path(source).read_bytes())
 
 
 def _offline(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

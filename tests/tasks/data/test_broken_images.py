@@ -10,17 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.files import encoded
 
 from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, check_images, image_report
 
 FOLDER = "NWPU/NWPU_images/a"
-
-
-def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
-    values = np.random.default_rng(28).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(values).convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def sixteen_bits(kind: str) -> bytes:

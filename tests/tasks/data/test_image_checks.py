@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.files import encoded
 
 from tasks.data.image_checks import (
     EMPTY,
@@ -19,14 +20,6 @@ from tasks.data.image_checks import (
 )
 from tasks.files import sha256_of
 from tasks.model.image_limits import MAX_RATIO
-
-
-def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
-    values = np.random.default_rng(28).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(values).convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
-
 
 KINDS = {kind: encoded(kind) for kind in ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")}
 

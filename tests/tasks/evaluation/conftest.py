@@ -1,26 +1,14 @@
 """Small test sets with answers, as files and in memory."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.llava_records import Record, asked_record, captions_record
 
-Record = dict[str, Any]
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
-
-
-def _record(image: str, turns: Sequence[tuple[str, str]], name: str | None = None) -> Record:
-    conversation = []
-    for number, (question, answer) in enumerate(turns):
-        asked = ("<image>\n" if number == 0 else "") + question
-        conversation += [{"from": "human", "value": asked}, {"from": "gpt", "value": answer}]
-    return {"id": name or image, "image": image, "conversations": conversation}
-
-
-def _captions_of(image: str, captions: Sequence[str]) -> Record:
-    return _record(image, [("Provide a description of the image", text) for text in captions])
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +29,9 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     texts = [f"{number} planes on the runway" for number in ("two", "three", "four")]
     images = [f"NWPU/NWPU_images/airport/airport_{n}.jpg" for n in range(3)]
-    both = _record("LR/Train/1.tif", QUESTIONS)
-    test = [*(_captions_of(image, [text, texts[0]]) for image, text in zip(images, texts, strict=True)), both]
-    said = [*(_captions_of(image, [text]) for image, text in zip(images, texts, strict=True)), both]
+    both = asked_record("LR/Train/1.tif", QUESTIONS)
+    test = [*(captions_record(image, [text, texts[0]]) for image, text in zip(images, texts, strict=True)), both]
+    said = [*(captions_record(image, [text]) for image, text in zip(images, texts, strict=True)), both]
     for name, records in (("test", test), ("said", said), ("train", test[:3])):
         (folder / f"{name}.json").write_text(json.dumps(records), encoding="utf-8")
     files = [folder / f"{name}.json" for name in ("test", "said", "train")]
@@ -54,13 +42,13 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def record() -> Callable[..., Record]:
     """A function (image, [(question, answer), ...], id) -> a record in the LLaVA layout."""
-    return _record
+    return asked_record
 
 
 @pytest.fixture
 def captions_of() -> Callable[..., Record]:
     """A function (image, captions) -> a captioning record."""
-    return _captions_of
+    return captions_record
 
 
 @pytest.fixture

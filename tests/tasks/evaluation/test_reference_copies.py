@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.scoring import no_meteor
 
 from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
@@ -26,10 +27,6 @@ def captions_with(groups: Any, copied: int | None) -> CaptionSet:
     first = references[0] if copied is None else [*references[0], references[0][copied]]
     images = tuple(f"RSICD/images/{number}.jpg" for number in range(len(hypotheses)))
     return CaptionSet("RSICD", images, hypotheses, tuple(map(tuple, (first, *references[1:]))), meteor=no_meteor)
-
-
-def no_meteor(hypotheses: Any, _references: Any) -> tuple[float, list[float]]:
-    return 0.0, [0.0] * len(hypotheses)
 
 
 @FEW

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.scoring import no_meteor
 
 from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.training_set import TrainingSet
@@ -30,11 +31,6 @@ ANSWER = st.sampled_from(["yes", "no", "3", "", "rural", "I can not tell that fr
 QUESTION = st.sampled_from(["Is there a road?", "How many roads are there?", "Is there a ship?"])
 ITEMS = st.lists(st.tuples(QUESTION, ANSWER, ANSWER), min_size=2, max_size=12)
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def no_meteor(hypotheses: Sequence[str], _references: Any) -> tuple[float, list[float]]:
-    """A replacement for METEOR where it would take too long."""
-    return 0.0, [0.0] * len(hypotheses)
 
 
 @FEW

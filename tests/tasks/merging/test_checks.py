@@ -3,7 +3,6 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from support.changed_files import (
     cut,
     refused,
 )
+from support.tuned_models import load_plain
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
@@ -37,8 +37,8 @@ def test_an_incomplete_projector_is_refused(base: Path, adapter: Path) -> None:
     refused(base, adapter, r"lacks the projector \(model.multi_modal_projector.linear_1.bias\)")
 
 
-def test_a_projector_equal_to_the_bases_is_refused(toy: SimpleNamespace, base: Path, adapter: Path) -> None:
-    kept = {name: value for name, value in toy.load(base).state_dict().items() if "multi_modal_projector" in name}
+def test_a_projector_equal_to_the_bases_is_refused(base: Path, adapter: Path) -> None:
+    kept = {name: value for name, value in load_plain(base).state_dict().items() if "multi_modal_projector" in name}
     torch.save({f"base_model.model.{name}": value for name, value in kept.items()}, adapter / PROJECTOR)
     refused(base, adapter, "is the base's")
 

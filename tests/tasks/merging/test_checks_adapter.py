@@ -12,7 +12,7 @@ from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import MergeOptions
-from tasks.model.adapter_checks import Base, require_fitting
+from tasks.model.adapter_checks import BaseShapes, require_fitting
 from tasks.model.adapter_files import read_adapter
 from tasks.model.llava.model_tensors import read_base
 from tasks.model.loading import load_model
@@ -98,9 +98,9 @@ def test_a_change_of_one_of_two_tied_weights_is_refused(
     name = "lm_head.weight" if changed == "lm_head" else "model.language_model.embed_tokens.weight"
     trained = replace(lora, trained={**lora.trained, name: read.tensors[name]})
     shapes = {name: tensor.shape for name, tensor in read.tensors.items()}
-    require_fitting(trained, Base(base, shapes, tied=False))
+    require_fitting(trained, BaseShapes(base, shapes, tied=False))
     with pytest.raises(ModelError, match=f"{changed}.weight, and .* has one weight for embedding and head"):
-        require_fitting(trained, Base(base, shapes, tied=True))
+        require_fitting(trained, BaseShapes(base, shapes, tied=True))
 
 
 def test_an_adapter_with_another_rank_than_its_pattern_is_refused(base: Path, adapter: Path) -> None:

@@ -1,12 +1,12 @@
 """The merged model equals PEFT's merge, and its directory is complete or absent."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.tuned_models import load_plain, save_adapter, shard, tuned_model
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, sha256_of, write_json
@@ -20,24 +20,14 @@ Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"
 MODULES = ["language_model.layers.0.mlp.up_proj", "language_model.layers.2.self_attn.k_proj"]
 
 
-def peft_merge(toy: SimpleNamespace, base: Path, **settings: Any) -> dict[str, torch.Tensor]:
-    return dict(toy.tuned_model(base, **settings).merge_and_unload().state_dict())
+def peft_merge(base: Path, **settings: Any) -> dict[str, torch.Tensor]:
+    return dict(tuned_model(base, **settings).merge_and_unload().state_dict())
 
 
 def round_to_bf16(folder: Path) -> None:
     file = folder / "model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, {"format": "pt"})
     write_json(folder / "config.json", {**read_json(folder / "config.json"), "dtype": "bfloat16"})
-
-
-def shard(folder: Path) -> None:
-    """Split the base into two shards with an index, as large models are published."""
-    tensors = load_file(folder / "model.safetensors")
-    names = {name: f"model-0000{1 + ('layers.1' in name)}-of-00002.safetensors" for name in tensors}
-    for file in set(names.values()):
-        save_file({name: tensors[name] for name in tensors if names[name] == file}, folder / file, {"format": "pt"})
-    (folder / "model.safetensors").unlink()
-    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], atol: float) -> None:
@@ -58,39 +48,37 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         {"modules_to_save": ["embed_tokens", "lm_head"]},
     ],
 )
-def test_the_merge_equals_peft(toy: SimpleNamespace, base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
-    tuned = toy.tuned_model(base, **settings)
-    toy.save_adapter(tuned, tmp_path / "adapter")
+def test_the_merge_equals_peft(base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    tuned = tuned_model(base, **settings)
+    save_adapter(tuned, tmp_path / "adapter")
     merge_adapter(base, tmp_path / "adapter", tmp_path / "out")
-    assert_same(toy.load(tmp_path / "out").state_dict(), tuned.merge_and_unload().state_dict(), 1e-6)
+    assert_same(load_plain(tmp_path / "out").state_dict(), tuned.merge_and_unload().state_dict(), 1e-6)
 
 
-def test_bf16_weights_are_rounded_once(toy: SimpleNamespace, base: Path, tmp_path: Path) -> None:
+def test_bf16_weights_are_rounded_once(base: Path, tmp_path: Path) -> None:
     round_to_bf16(base)
-    tuned = toy.tuned_model(base)
-    toy.save_adapter(tuned, tmp_path / "adapter")
+    tuned = tuned_model(base)
+    save_adapter(tuned, tmp_path / "adapter")
     merge_adapter(base, tmp_path / "adapter", tmp_path / "out")
-    found = toy.load(tmp_path / "out").state_dict()
+    found = load_plain(tmp_path / "out").state_dict()
     for name, exact in tuned.merge_and_unload().state_dict().items():
         assert found[name].dtype == torch.bfloat16
         # bf16 keeps 8 bits of a number: the nearest one is at most 2^-8 of it away
         assert ((found[name].float() - exact).abs() <= exact.abs() * 2**-8 + 1e-8).all(), name
 
 
-def test_the_requested_dtype_is_written_and_declared(
-    toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path
-) -> None:
+def test_the_requested_dtype_is_written_and_declared(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
-    assert toy.load(tmp_path / "out").dtype == torch.bfloat16
+    assert load_plain(tmp_path / "out").dtype == torch.bfloat16
 
 
-def test_shards_stay_shards(toy: SimpleNamespace, base: Path, adapter: Path, tmp_path: Path) -> None:
-    expected = peft_merge(toy, base)
+def test_shards_stay_shards(base: Path, adapter: Path, tmp_path: Path) -> None:
+    expected = peft_merge(base)
     shard(base)
     merge_adapter(base, adapter, tmp_path / "out")
     assert len(list((tmp_path / "out").glob("model-*.safetensors"))) == 2
-    assert_same(toy.load(tmp_path / "out").state_dict(), expected, 1e-6)
+    assert_same(load_plain(tmp_path / "out").state_dict(), expected, 1e-6)
 
 
 def test_untrained_tensors_are_copied_bit_for_bit(base: Path, adapter: Path, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ The truth is the model as it was trained, in memory; `pytest -s` prints the tabl
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from support.adapter_kinds import BASE, CONFIG, EXACT, FULL, KINDS, LANGUAGE, NON_LORA, OWN, REFUSED
+from support.tuned_models import load_plain
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
@@ -21,7 +21,7 @@ from tasks.merging.verify import require_same_answers
 from tasks.model.loading import load_model
 
 
-def tuned(base: Path, settings: dict[str, Any], projector: str, toy: SimpleNamespace) -> Any:
+def tuned(base: Path, settings: dict[str, Any], projector: str) -> Any:
     """A PEFT model with random values in all of its trained parameters."""
     from peft import LoraConfig, get_peft_model
 
@@ -30,7 +30,7 @@ def tuned(base: Path, settings: dict[str, Any], projector: str, toy: SimpleNames
         # what PEFT has to say of embeddings, and a name that transformers drops
         warnings.simplefilter("ignore")
         config = LoraConfig(**{"r": 4, "lora_alpha": 16, "target_modules": LANGUAGE, **settings})
-        model = get_peft_model(toy.load(base, "float32"), config)
+        model = get_peft_model(load_plain(base, "float32"), config)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad or (projector == FULL and is_projector(name)):
                 parameter.data.add_(torch.randn(parameter.shape) * 0.05)
@@ -64,14 +64,14 @@ def logits_of(model: Any) -> torch.Tensor:
     return logits
 
 
-def peft_loads(base: Path, folder: Path, toy: SimpleNamespace) -> torch.Tensor | str:
+def peft_loads(base: Path, folder: Path) -> torch.Tensor | str:
     """What PEFT makes of the files in this environment, with what is beside its own; for the table."""
     from peft import PeftModel
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = PeftModel.from_pretrained(toy.load(base, "float32"), str(folder)).eval()
+            model = PeftModel.from_pretrained(load_plain(base, "float32"), str(folder)).eval()
             if (folder / NON_LORA).exists():
                 model.load_state_dict(torch.load(folder / NON_LORA, weights_only=True), strict=False)
             return logits_of(model)
@@ -89,22 +89,22 @@ def table() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_gives_pefts_logits_merged_and_applied(
-    toy: SimpleNamespace, made_base: Path, tmp_path: Path, table: list[str], kind: str
+    made_base: Path, tmp_path: Path, table: list[str], kind: str
 ) -> None:
     settings, projector, change = KINDS[kind]
-    model = tuned(made_base, settings, projector, toy)
+    model = tuned(made_base, settings, projector)
     folder, out = tmp_path / "adapter", tmp_path / "out"
     save(model, folder, projector)
     if change is not None:
         change(folder)
     of_whom = "base" if projector == BASE else "adapter"
     # what is merged and what is asked must be the change of weights, not too small to be seen
-    expected, before = logits_of(model), logits_of(toy.load(made_base, "float32"))
+    expected, before = logits_of(model), logits_of(load_plain(made_base, "float32"))
     assert (expected - before).abs().max() > 1000 * EXACT
     merge_adapter(made_base, folder, out, MergeOptions(projector=of_whom))
     require_same_answers(made_base, folder, out, of_whom)
     asked = load_model(made_base, folder, "float32", of_whom).model
-    found = [logits_of(toy.load(out, "float32")), logits_of(asked), peft_loads(made_base, folder, toy)]
+    found = [logits_of(load_plain(out, "float32")), logits_of(asked), peft_loads(made_base, folder)]
     cells = [value if isinstance(value, str) else f"{(value - expected).abs().max():.1e}" for value in found]
     table.append(f"| {kind} | {cells[0]} | same answers | {cells[1]} | {cells[2]} |")
     for value in found[:2]:
@@ -113,26 +113,24 @@ def test_each_kind_gives_pefts_logits_merged_and_applied(
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])
-def test_a_converted_pissa_adapter_gives_the_trained_logits(
-    toy: SimpleNamespace, made_base: Path, tmp_path: Path, start: str
-) -> None:
+def test_a_converted_pissa_adapter_gives_the_trained_logits(made_base: Path, tmp_path: Path, start: str) -> None:
     first, folder, out = tmp_path / "first", tmp_path / "adapter", tmp_path / "out"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = tuned_from(made_base, start, first, toy)
+        model = tuned_from(made_base, start, first)
         model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
     merge_adapter(made_base, folder, out, MergeOptions(projector="base"))
     asked = load_model(made_base, folder, "float32", "base").model
-    for found in (logits_of(toy.load(out, "float32")), logits_of(asked)):
+    for found in (logits_of(load_plain(out, "float32")), logits_of(asked)):
         torch.testing.assert_close(found, logits_of(model), atol=EXACT, rtol=0)
 
 
-def tuned_from(base: Path, start: str, first: Path, toy: SimpleNamespace) -> Any:
+def tuned_from(base: Path, start: str, first: Path) -> Any:
     """A model whose initialisation changes the base: saved as `first`, then trained."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj"], init_lora_weights=start)
-    model = get_peft_model(toy.load(base, "float32"), config)
+    model = get_peft_model(load_plain(base, "float32"), config)
     model.peft_config["default"].init_lora_weights = True
     model.save_pretrained(first)
     model.peft_config["default"].init_lora_weights = start
@@ -175,15 +173,13 @@ def test_card_and_provenance_state_that_the_projector_is_the_bases(
     assert read_json(tmp_path / "out" / "provenance.json")["settings"]["projector"] == "base"
 
 
-def test_base_and_tuned_share_weights_and_keep_their_logits(
-    toy: SimpleNamespace, made_base: Path, tmp_path: Path
-) -> None:
+def test_base_and_tuned_share_weights_and_keep_their_logits(made_base: Path, tmp_path: Path) -> None:
     from tasks.serving.models import load_served_models
 
     settings = {"target_modules": ["q_proj", "embed_tokens", "linear_1"], "trainable_token_indices": {"lm_head": [2]}}
-    model = tuned(made_base, settings, OWN, toy)
+    model = tuned(made_base, settings, OWN)
     save(model, tmp_path / "adapter", OWN)
-    expected = {"base": logits_of(toy.load(made_base, "float32")), "tuned": logits_of(model)}
+    expected = {"base": logits_of(load_plain(made_base, "float32")), "tuned": logits_of(model)}
     speakers = load_served_models(made_base, tmp_path / "adapter", "float32")
     for speaker in (*speakers, *speakers):
         with speaker.activate():

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 from shutil import copytree
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.tuned_models import load_plain
 
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import read_json, write_json
@@ -27,10 +27,10 @@ def change(folder: Path, name: str, value: float) -> None:
 
 
 @pytest.fixture
-def tuned(base: Path, toy: SimpleNamespace, tmp_path: Path) -> Path:
+def tuned(base: Path, tmp_path: Path) -> Path:
     """The base as transformers saves it after full fine-tuning."""
     folder = copytree(base, tmp_path / "checkpoint-9")
-    model = toy.load(base)
+    model = load_plain(base)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "vision_tower" not in name:
@@ -48,9 +48,9 @@ def test_a_full_model_is_recognised_by_its_files(tuned: Path, adapter: Path, tmp
     assert not is_full_model(tmp_path)
 
 
-def test_the_copy_gives_the_checkpoints_logits(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_the_copy_gives_the_checkpoints_logits(base: Path, tuned: Path, tmp_path: Path) -> None:
     ref = copy_full_model(base, tuned, tmp_path / "out")
-    expected, found = toy.load(tuned).state_dict(), toy.load(ref.path).state_dict()
+    expected, found = load_plain(tuned).state_dict(), load_plain(ref.path).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert (ref.path / "tokenizer_config.json").is_file()
     assert verified_manifest(ref.path)
@@ -157,14 +157,14 @@ def test_a_tied_head_may_be_stored_or_left_out(base: Path, tuned: Path, tmp_path
     assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is True
 
 
-def test_a_stored_head_that_differs_is_not_tied(toy: SimpleNamespace, base: Path, tuned: Path, tmp_path: Path) -> None:
+def test_a_stored_head_that_differs_is_not_tied(base: Path, tuned: Path, tmp_path: Path) -> None:
     for folder in (base, tuned):
         tie(folder)
         change(folder, HEAD, 1)
     copy_full_model(base, tuned, tmp_path / "out")
     config = read_json(tmp_path / "out" / "config.json")
     assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is False
-    expected, found = (toy.load(folder).state_dict()["lm_head.weight"] for folder in (tuned, tmp_path / "out"))
+    expected, found = (load_plain(folder).state_dict()["lm_head.weight"] for folder in (tuned, tmp_path / "out"))
     assert torch.equal(expected, found)
     change_to = {name: value for name, value in load_file(tuned / "model.safetensors").items() if name != HEAD}
     save_file(change_to, tuned / "model.safetensors", {"format": "pt"})

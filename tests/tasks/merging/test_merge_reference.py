@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from shutil import copytree
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.locations import ORACLE
+from support.tuned_models import load_plain
 
 from tasks.errors import ModelError
 from tasks.files import read_json
@@ -70,9 +70,9 @@ def test_a_base_with_both_files_of_a_tokenizer_is_merged_unless_one_is_damaged(
     assert not list(tmp_path.glob("*again*"))
 
 
-def test_the_reference_base_becomes_a_transformers_model(toy: SimpleNamespace, original: Path, tmp_path: Path) -> None:
+def test_the_reference_base_becomes_a_transformers_model(original: Path, tmp_path: Path) -> None:
     merge_adapter(original, ADAPTER, tmp_path / "out")
-    merged = toy.load(tmp_path / "out").state_dict()
+    merged = load_plain(tmp_path / "out").state_dict()
     for name, value in expected_weights().items():
         torch.testing.assert_close(merged[canonical_name(name)], value, atol=1e-6, rtol=0, msg=name)
     tower = load_file(TOWER / "model.safetensors")

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 from support.locations import REPO
+from support.tuned_models import shard
 
 from tasks.manifests import verified_manifest
 from tasks.merging.merge import merge_adapter
@@ -55,7 +55,7 @@ merge_adapter(base, adapter, out)
 def test_a_killed_merge_leaves_nothing_under_the_final_name(
     base: Path, adapter: Path, tmp_path: Path, file: str
 ) -> None:
-    spread_over_two_shards(base)
+    shard(base)
     out = tmp_path / "merged"
     command = [sys.executable, "-c", STOPPED_MERGE, file, str(base), str(adapter), str(out)]
     killed = subprocess.run(command, cwd=REPO, check=False, timeout=120)
@@ -107,17 +107,6 @@ def test_after_a_kill_at_a_random_moment_the_next_run_completes(
     merge_adapter(base, adapter, out)
     assert verified_manifest(out)
     assert not list(tmp_path.glob(".merged.*.part"))
-
-
-def spread_over_two_shards(folder: Path) -> None:
-    from tasks.files import write_json
-
-    tensors = load_file(folder / "model.safetensors")
-    names = {name: f"model-0000{1 + ('layers.1' in name)}-of-00002.safetensors" for name in tensors}
-    for file in set(names.values()):
-        save_file({name: tensors[name] for name in tensors if names[name] == file}, folder / file, {"format": "pt"})
-    (folder / "model.safetensors").unlink()
-    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
 
 
 def test_the_worker_merges_in_a_child_process(base: Path, adapter: Path, tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
+from support.files import places
 
 from flows.cli import main
 from tasks.errors import ModelError
@@ -57,13 +56,6 @@ def test_merging_refuses_a_damaged_json_file_and_writes_nothing(
     said = capsys.readouterr().err
     assert said.startswith("error: ") and len(said.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base"]
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from places(value[key])
 
 
 def mutated(file: Path, data: strategies.DataObject) -> str:

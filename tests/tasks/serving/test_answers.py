@@ -7,12 +7,6 @@ from PIL import Image
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.answers import MAX_QUESTION_CHARACTERS, ImageQuestion, make_preview, stream_answers
-from tasks.serving.models import ServedModel
-
-
-@pytest.fixture
-def model(lively_model):
-    return ServedModel("model", lively_model)
 
 
 @pytest.fixture

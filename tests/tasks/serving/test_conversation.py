@@ -14,16 +14,6 @@ from tasks.serving.models import ServedModel
 TEN = Decoding(10)
 
 
-@pytest.fixture
-def image(images, records):
-    return images / records[0]["image"]
-
-
-@pytest.fixture
-def model(lively_model):
-    return ServedModel("model", lively_model)
-
-
 def answer_at_once(loaded, image, turns, length=10):
     """The answer to a complete dialogue, without a Conversation."""
     features = encode_images(loaded.model, [pixels_of(read_image(image), loaded.image_processor)])[0]

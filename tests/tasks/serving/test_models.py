@@ -13,11 +13,6 @@ from tasks.serving.models import ServedModel, load_served_models
 QUESTION = "Is it a rural or an urban area"
 
 
-@pytest.fixture
-def image(images, records):
-    return images / records[0]["image"]
-
-
 @pytest.fixture(scope="module")
 def pair(tuned_pair):
     return load_served_models(*tuned_pair)

@@ -1,12 +1,15 @@
 """Fixtures of the storage tests, and the table of faults that is printed at the end."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.faulty_proxy import proxy
 from support.s3_servers import keys, moto, radosgw, server, short_waits
 from support.toy_runs import toy_runs
+
+from tasks.storage.local_store import LocalStore
 
 __all__ = ["keys", "moto", "proxy", "radosgw", "server", "short_waits", "toy_runs"]
 
@@ -36,3 +39,8 @@ def fault_rows() -> list[tuple[str, int, int, int]]:
 def seeded() -> random.Random:
     """Draws the points at which faults are tried; the same ones each time."""
     return random.Random(28)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")

@@ -175,7 +175,7 @@ def test_a_damaged_marker_stops_only_its_own_checkpoint(tmp_path: Path, marker: 
     (staging / "checkpoint-5" / "COMPLETE.json").write_text(marker)
     archive = Archive(staging, LocalStore(tmp_path / "store"), "demo", ArchiveConfig(optimizer_states=False))
     archive.take_up()
-    assert 10 in archive.sweep().archived
+    assert 10 in archive.upload_staged().archived
 
 
 mutations = strategies.lists(strategies.tuples(strategies.floats(0, 1), strategies.binary(max_size=4)), min_size=1)

@@ -21,11 +21,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "made"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def test_a_folder_is_archived_with_its_manifest(folder: Path, store: LocalStore) -> None:
     archived = archive_folder(folder, store, "run/merged")
     assert (archived.files, archived.size_bytes, archived.sent) == (2, 6, 2)

@@ -81,7 +81,7 @@ def test_a_toy_store_archives_lists_and_returns_a_checkpoint(toy_kind: None, tmp
     (checkpoint / "COMPLETE.json").write_text('{"step": 5, "files": {"adapter_model.safetensors": 7}}')
     stage_checkpoint(checkpoint, tmp_path / "training" / "staging")
     archive = Archive(tmp_path / "training" / "staging", open_store("toy://shelf"), "demo")
-    assert archive.sweep().archived[5].uri == "toy://shelf/demo/checkpoints/checkpoint-5"
+    assert archive.upload_staged().archived[5].uri == "toy://shelf/demo/checkpoints/checkpoint-5"
     assert [(each.run, each.step, each.whole) for each in list_checkpoints(open_store("toy://shelf"))] == [
         ("demo", 5, True)
     ]

@@ -11,7 +11,7 @@ from tasks.errors import ConfigError
 from tasks.files import write_text
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.config import SweepConfig
-from tasks.sweeping.search_space import at_point, grid_of, require_searchable, run_name
+from tasks.sweeping.search_space import at_point, grid_of, name_of_point, require_searchable
 
 CONFIG = ExperimentConfig()
 
@@ -74,8 +74,8 @@ def test_a_grid_holds_every_combination_once() -> None:
 def test_a_point_is_the_run_of_its_settings() -> None:
     one, other = (at_point(CONFIG, {"training.lora_r": rank}) for rank in (8, 16))
     assert one.training.lora_r == 8
-    assert run_name("sweep", one) == run_name("sweep", at_point(CONFIG, {"training.lora_r": 8}))
-    assert run_name("sweep", one) != run_name("sweep", other)
+    assert name_of_point("sweep", one) == name_of_point("sweep", at_point(CONFIG, {"training.lora_r": 8}))
+    assert name_of_point("sweep", one) != name_of_point("sweep", other)
 
 
 def test_conflicting_values_are_reported_with_the_point() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,15 +11,17 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.older_libraries import older
 
 from tasks.files import write_json
+from tasks.model.loading import Processor, load_processor
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.job import TrainingJob
 from tasks.training.launch import CPU_ENVIRONMENT, launcher
 
-OLDER = ("transformers==4.57.6", "peft==0.17.1", "huggingface_hub==0.36.2", "tokenizers==0.22.2")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsvlm-tests" / "-".join(OLDER)
+__all__ = ["older"]
+
 SETTINGS: dict[str, Any] = {
     "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "mm_projector_lr": 1e-3, "learning_rate": 1e-2,
     "warmup_ratio": 0, "max_steps": 4, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1,
@@ -104,23 +105,5 @@ def kill_at() -> Callable[[TrainingJob, str], None]:
 
 
 @pytest.fixture(scope="session")
-def older() -> Path:
-    """Folder with transformers 4 and PEFT 0.17 for a child's PYTHONPATH, which takes priority over installed packages.
-
-    It is filled once, from the package registry, and kept in the user's cache.
-    """
-    if not CACHE.is_dir():
-        part = CACHE.with_name(f"{CACHE.name}.{os.getpid()}")
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--timeout", "15", "--retries", "1"]
-        done = subprocess.run([*install, "--target", str(part), *OLDER], capture_output=True, text=True, timeout=500)
-        if done.returncode:
-            shutil.rmtree(part, ignore_errors=True)
-            pytest.skip(
-                f"transformers 4 cannot be installed here, is the registry in reach? {done.stderr.strip()[-200:]}"
-            )
-        try:
-            part.rename(CACHE)
-        except OSError:
-            # another process was faster
-            shutil.rmtree(part)
-    return CACHE
+def processor(tiny_model_dir: Path) -> Processor:
+    return load_processor(tiny_model_dir)

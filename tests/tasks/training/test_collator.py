@@ -8,14 +8,9 @@ from PIL import Image
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import IGNORE_INDEX
-from tasks.model.loading import Processor, load_base, load_processor
+from tasks.model.loading import Processor, load_base
 from tasks.training.collator import Collator, SampleDataset, blank_image
 from tasks.training.samples import make_samples
-
-
-@pytest.fixture(scope="module")
-def processor(tiny_model_dir: Path) -> Processor:
-    return load_processor(tiny_model_dir)
 
 
 def dataset(processor: Processor, images: Path, answers: list[str], image: str | None = "a.png") -> SampleDataset:

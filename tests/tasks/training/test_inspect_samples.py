@@ -9,17 +9,12 @@ import torch
 from PIL import Image
 
 from tasks.errors import DataError
-from tasks.model.loading import Processor, load_processor
+from tasks.model.loading import Processor
 from tasks.training.collator import SampleDataset
 from tasks.training.inspect_samples import Inspector
 from tasks.training.samples import LengthLimit, make_samples
 
 KEYS = {"id", "prompt", "input_ids", "labels", "supervised_tokens", "dropped"}
-
-
-@pytest.fixture(scope="module")
-def processor(tiny_model_dir: Path) -> Processor:
-    return load_processor(tiny_model_dir)
 
 
 @pytest.fixture

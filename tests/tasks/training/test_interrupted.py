@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.trained_checkpoints import losses
 
-from tasks.files import read_json, sha256_of, write_json
+from tasks.files import sha256_of, write_json
 from tasks.records import CheckpointRef
 from tasks.training.job import TrainingJob
 from tasks.training.launch import train
@@ -45,11 +46,6 @@ except TrainingStopped as error:
 @pytest.fixture(scope="module")
 def uninterrupted(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> CheckpointRef:
     return train(job_for(tmp_path_factory.mktemp("whole") / "training", **SETTINGS), lambda line: None)
-
-
-def losses(checkpoint: Path) -> list[float]:
-    history = read_json(checkpoint / "trainer_state.json")["log_history"]
-    return [entry["loss"] for entry in history if "loss" in entry]
 
 
 def require_same(found: CheckpointRef, expected: CheckpointRef) -> None:

@@ -12,9 +12,9 @@ from tasks.manifests import write_manifest
 from tasks.paths import COMPLETE, FINAL
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.local_store import LocalStore
-from tasks.training.checkpoints import complete_checkpoints, mark_complete
 from tasks.training.job import TrainingJob
 from tasks.training.resuming import fetch_newer, newest_checkpoint
+from tasks.training.saved_checkpoints import complete_checkpoints, mark_complete
 
 JobFor = Callable[..., TrainingJob]
 STATES = {"optimizer.pt": "moments", "scheduler.pt": "rates"}

@@ -25,11 +25,6 @@ from tasks.training.samples import (
 )
 
 
-@pytest.fixture(scope="module")
-def processor(tiny_model_dir: Path) -> Processor:
-    return load_processor(tiny_model_dir)
-
-
 def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[str, Any]:
     """A record whose turns cycle through `roles`."""
     names = {"h": "human", "g": "gpt"}

@@ -10,8 +10,8 @@ from tasks.errors import OccupiedError
 from tasks.files import write_json
 from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
 from tasks.settings import ExperimentConfig
-from tasks.training.checkpoints import mark_complete
 from tasks.training.job import TrainingJob
+from tasks.training.saved_checkpoints import mark_complete
 from tasks.training.settings_record import require_same_settings, settings_of, settings_of_job, trained_settings
 
 BASE: dict[str, dict[str, Any]] = {

@@ -1,6 +1,5 @@
 """Two machines, here two torchruns of one process each, train one model."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.processes import free_port
 
 from tasks.files import read_json, write_json
 from tasks.training.job import TrainingJob
@@ -25,12 +25,6 @@ from tasks.training.launch import train
 from tasks.training.job import TrainingJob
 print(train(TrainingJob.model_validate(read_json(Path(sys.argv[1])))).model_dump_json())
 """
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def test_two_machines_train_the_same_weights_as_one(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:

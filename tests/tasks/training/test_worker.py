@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.trained_checkpoints import weights
 
 from tasks.errors import DataError, TrainingError, UserError
 from tasks.files import read_json, sha256_of
@@ -34,12 +35,6 @@ JobFor = Callable[..., TrainingJob]
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """All trained tensors of a checkpoint."""
-    projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
-    return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
 
 @pytest.fixture(scope="module")

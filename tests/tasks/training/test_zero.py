@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from support.locations import ORACLE
+from support.trained_checkpoints import losses, weights
 
 from tasks.errors import TrainingError
 from tasks.files import read_json, write_json
@@ -35,17 +35,6 @@ SETTINGS: dict[str, Any] = {
 ONE_PROCESS = {"gradient_accumulation_steps": 2}
 TWO_PROCESSES = {"nproc_per_node": 2}
 NOT_IN_FINAL = ("global_step*", "latest", "zero_to_*", "rng_state*", "scheduler.pt", "training_args.bin")
-
-
-def losses(checkpoint: Path) -> list[float]:
-    history = read_json(checkpoint / "trainer_state.json")["log_history"]
-    return [entry["loss"] for entry in history if "loss" in entry]
-
-
-def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """All trained tensors of a LoRA checkpoint."""
-    projector = torch.load(checkpoint / "non_lora_trainables.bin", weights_only=True)
-    return {**load_file(checkpoint / "adapter_model.safetensors"), **projector}
 
 
 def require_near(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.changed_files import change_json
+from support.files import copy_writable
 from support.locations import ORACLE
 
 from tasks.errors import ModelError
@@ -36,10 +37,6 @@ def copied(tmp_path: Path) -> Path:
     """Writable copies of model and tower, side by side."""
     copytree(TOWER, tmp_path / TOWER.name, copy_function=copy_writable)
     return copytree(ORIGINAL, tmp_path / "any-name", copy_function=copy_writable)
-
-
-def copy_writable(source: str, target: str) -> None:
-    Path(target).write_bytes(Path(source).read_bytes())
 
 
 @pytest.fixture(scope="module")

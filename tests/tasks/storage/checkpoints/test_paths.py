@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tasks.files import read_json
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
@@ -21,11 +19,6 @@ def checkpoint(place: Path, weights: str, tokenizer: str = "tokens") -> Path:
     sizes = '{"step": 5, "files": {"adapter_model.safetensors": 1, "optimizer.pt": 6, "tokenizer.json": 6}}'
     (place / "COMPLETE.json").write_text(sizes)
     return place
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def names(store: LocalStore) -> list[str]:
@@ -83,7 +76,7 @@ def test_optimizer_states_off_leaves_them_out_of_the_store(tmp_path: Path, store
     made = checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig(optimizer_states=False))
     archive.take_up()
-    archive.sweep()
+    archive.upload_staged()
     pulled = pull_checkpoint(store, tmp_path / "out")
     assert not (pulled / "optimizer.pt").exists()
     assert set(read_json(pulled / "COMPLETE.json")["files"]) == {"adapter_model.safetensors", "tokenizer.json"}
@@ -97,7 +90,7 @@ def test_take_up_stages_a_complete_checkpoint(tmp_path: Path, store: LocalStore)
     checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run")
     archive.take_up()
-    assert list(archive.sweep().archived) == [5]
+    assert list(archive.upload_staged().archived) == [5]
 
 
 def test_a_failed_upload_is_noted_with_reason_and_command(tmp_path: Path, store: LocalStore) -> None:
@@ -107,10 +100,10 @@ def test_a_failed_upload_is_noted_with_reason_and_command(tmp_path: Path, store:
     in_the_way.parent.mkdir()
     in_the_way.write_text("no folder")
     archive.take_up()
-    archive.sweep()
+    archive.upload_staged()
     note = read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
     assert "failed at run/checkpoints/checkpoint-5" in note["why"]
     assert f"rsvlm checkpoints archive {tmp_path / 'run'}`" in note[FIX_KEY]
     in_the_way.unlink()
-    archive.sweep()
+    archive.upload_staged()
     assert "uri" in read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")

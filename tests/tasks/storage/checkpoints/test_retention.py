@@ -58,11 +58,6 @@ def checkpoint(training: Path, step: int) -> Path:
     return place
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def fill(tmp_path: Path, store: LocalStore, *steps: int) -> None:
     for step in steps:
         archive_checkpoint(checkpoint(tmp_path / "made", step), store, "run", step)
@@ -110,7 +105,7 @@ def test_a_sweep_applies_the_retention_rule(tmp_path: Path, store: LocalStore) -
         checkpoint(tmp_path / "training", step)
     bringing = archive(tmp_path, store, keep={"last": 2})
     bringing.take_up()
-    bringing.sweep()
+    bringing.upload_staged()
     assert steps_in(store) == [2, 3]
 
 
@@ -120,7 +115,7 @@ def test_thin_local_removes_only_checkpoints_complete_in_the_store(tmp_path: Pat
         checkpoint(training, step)
     bringing = archive(tmp_path, store, keep_local={"last": 1})
     bringing.take_up()
-    bringing.sweep()
+    bringing.upload_staged()
     store.delete("run/checkpoints/checkpoint-1/adapter_model.safetensors")
     bringing.thin_disk()
     assert sorted(path.name for path in training.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-3"]
@@ -131,7 +126,7 @@ def test_thin_local_keeps_a_checkpoint_that_was_trained_again(tmp_path: Path, st
     checkpoint(training, 1)
     bringing = archive(tmp_path, store, keep_local={"last": 1})
     bringing.take_up()
-    bringing.sweep()
+    bringing.upload_staged()
     for name in ("COMPLETE.json", "adapter_model.safetensors"):
         (training / "checkpoint-1" / name).unlink()
     (training / "checkpoint-1").rmdir()

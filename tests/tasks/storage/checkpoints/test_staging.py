@@ -6,7 +6,7 @@ from shutil import rmtree
 import pytest
 
 from tasks.errors import ModelError, StoreError
-from tasks.storage.checkpoints.archiver import Archive, SweepResult, archive_staged
+from tasks.storage.checkpoints.archiver import Archive, StagingPass, archive_staged
 from tasks.storage.checkpoints.listing import list_checkpoints
 from tasks.storage.checkpoints.staging import clear_unfinished, stage_checkpoint
 from tasks.storage.folder_upload import Archived
@@ -23,18 +23,13 @@ def write_checkpoint(training: Path, step: int, complete: bool = True) -> Path:
     return checkpoint
 
 
-def sweep(staging: Path, store: LocalStore) -> SweepResult:
-    return Archive(staging, store, "demo").sweep()
+def sweep(staging: Path, store: LocalStore) -> StagingPass:
+    return Archive(staging, store, "demo").upload_staged()
 
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Path:
     return tmp_path / "staging"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def test_a_staged_checkpoint_survives_deletion_by_the_trainer(tmp_path: Path, staging: Path, store: LocalStore) -> None:
@@ -120,7 +115,7 @@ def test_on_archived_is_called_before_a_checkpoint_leaves_staging(staging: Path,
     def see(step: int, archived: Archived) -> None:
         seen.append((step, (staging / "checkpoint-5").exists()))
 
-    Archive(staging, store, "demo", on_archived=see).sweep()
+    Archive(staging, store, "demo", on_archived=see).upload_staged()
     assert seen == [(5, True)]
 
 

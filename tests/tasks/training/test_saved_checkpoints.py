@@ -8,7 +8,7 @@ from tasks.files import read_json, write_json
 from tasks.manifests import write_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin
 from tasks.paths import COMPLETE
-from tasks.training.checkpoints import (
+from tasks.training.saved_checkpoints import (
     complete_checkpoints,
     mark_complete,
     publish_final,

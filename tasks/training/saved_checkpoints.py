@@ -6,10 +6,18 @@ from pathlib import Path
 from tasks.files import link_or_copy, read_json, sync, write_json, write_text
 from tasks.manifests import broken_files, read_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin
-from tasks.paths import COMPLETE, RESUME_ONLY, TRAINER_STATE, checkpoint_folders, checkpoint_name, checkpoint_step
+from tasks.paths import (
+    COMPLETE,
+    MODEL_CARD,
+    RESUME_ONLY,
+    TRAINER_STATE,
+    checkpoint_folders,
+    checkpoint_name,
+    checkpoint_step,
+)
 from tasks.storage.checkpoints.staging import has_all_files, read_marker
 
-MODEL_CARD = """---
+MODEL_CARD_TEXT = """---
 base_model: {base}
 library_name: {library}
 ---
@@ -55,7 +63,7 @@ def complete_checkpoints(training: Path) -> list[Path]:
 
 def write_model_card(checkpoint: Path, step: int, origin: CheckpointOrigin, lora: bool) -> None:
     """Write README.md: what the checkpoint is, where it comes from, and how to load it."""
-    text = MODEL_CARD.format(
+    text = MODEL_CARD_TEXT.format(
         base=origin.base,
         library="peft" if lora else "transformers",
         title=f"{origin.run}, step {step}",
@@ -65,7 +73,7 @@ def write_model_card(checkpoint: Path, step: int, origin: CheckpointOrigin, lora
         loading=ADAPTER_LOADING if lora else MODEL_LOADING,
         more=ADAPTER_MORE if lora else "",
     )
-    write_text(checkpoint / "README.md", text)
+    write_text(checkpoint / MODEL_CARD, text)
 
 
 def mark_complete(checkpoint: Path, step: int, training: str) -> None:

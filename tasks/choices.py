@@ -1,0 +1,20 @@
+"""Values that users choose between: the settings and the command line take them from here.
+
+Nothing heavy is imported here: `rsvlm --help` reads it too.
+"""
+
+from typing import Literal
+
+# of a model directory: that of transformers, or that of the original LLaVA code
+Layout = Literal["transformers", "llava"]
+# whose projector is used
+Projector = Literal["adapter", "base"]
+MergedDtype = Literal["base", "float32", "bfloat16", "float16"]
+InferenceDtype = Literal["auto", "float32", "bfloat16", "float16"]
+# what a later turn of a test set's record sees of the earlier ones
+History = Literal["independent", "predicted", "reference"]
+# the same in a chat, which has no reference answers
+ChatHistory = Literal["predicted", "independent"]
+CaptionTurns = Literal["first", "all"]
+SplitProtocol = Literal["grouped", "reference"]
+PoolType = Literal["process", "docker", "kubernetes"]
