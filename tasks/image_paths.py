@@ -2,9 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, shortened
 
@@ -50,11 +48,3 @@ def image_file(images: Path, image: str) -> Path:
         )
     # normalised: a link followed by .. could lead out of the folder
     return images / image_key(image)
-
-
-def require_images_inside(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Raise DataError, naming the first record of a file whose image path is invalid."""
-    for index, record in enumerate(records):
-        image = record.get("image")
-        if image and isinstance(image, str) and (fault := fault_of_image(image)):
-            raise DataError(f"{path}: record {index} (id {shortened(record.get('id'))}) {fault}; fix or remove it.")

@@ -25,7 +25,7 @@ class Listed(NamedTuple):
     text: str
     line: int | None
 
-    def place(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """Where the value is, for messages: its line, or else `name`, such as "record 3"."""
         return name if self.line is None else f"line {self.line}"
 

@@ -1,24 +1,34 @@
 """Read instruction files: the one validation of a record, with one wording for each fault.
 
-A file is a JSON list or JSON Lines. A record is a raw dict that keeps its keys, values and order:
+A file is a JSON list or JSON Lines. A record keeps its keys, values and order:
 {"id": ..., "image": path, "conversations": [{"from": "human" or "gpt", "value": text}, ...]}.
 The supported models take one image per record and learn the turns of human and gpt. `rsvlm data filter` and the
 preparation of a run drop valid records with other images or roles, and count them by `Fault.reason`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict, TypeGuard
 
 from tasks.errors import DataError, shortened
 from tasks.image_paths import fault_of_image, leaves_folder
 from tasks.json_stream import iterate_values
 
-Record = dict[str, Any]
-Turn = dict[str, str]
+# both may hold further keys, such as `task`, which are kept
+Turn = TypedDict("Turn", {"from": str, "value": str})
 
-ROLES = frozenset(("human", "gpt"))
+
+class Record(TypedDict):
+    """One record of an instruction file: an image and the turns of a conversation about it."""
+
+    id: str | int
+    # absent in records of text alone, which only training takes
+    image: NotRequired[str]
+    conversations: list[Turn]
+
+
+ROLES = ("human", "gpt")
 FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 NO_IMAGE = "no image: text alone"
@@ -28,9 +38,9 @@ OUTSIDE = "image path leaves the images folder"
 NO_PATH = "image path is not a valid path"
 OTHER_ROLE = "turn of a role other than human and gpt"
 NO_ANSWER = "no answer to learn from"
-ADVICE = "drop it with `rsvlm data filter --sources all`"
-# for files of other tools
-REWRITE = "rewrite the file with id, image and conversations in each record"
+LONE_SURROGATE = "half a Unicode character (a lone surrogate)"
+FIX = "fix or remove it"
+FIX_OR_DROP = "fix it, or drop it with `rsvlm data filter --sources all`"
 
 
 class Fault(NamedTuple):
@@ -40,43 +50,78 @@ class Fault(NamedTuple):
     message: str
 
 
-def read_records(path: Path, unfiltered: bool = False) -> list[Record]:
+class Entry(NamedTuple):
+    """A value of an instruction file with its location, for messages, and its text."""
+
+    location: str
+    value: object
+    text: str
+
+
+Check = Callable[[Record], Fault | None]
+
+
+def usability_fault(record: Record) -> Fault | None:
+    """Why a record cannot be asked or learned: its image or a turn's role; or None."""
+    return image_fault(record) or role_fault(record)
+
+
+def no_fault(record: Record) -> None:
+    """The check of a reader that takes every valid record."""
+
+
+def read_records(path: Path, check: Check = usability_fault) -> list[Record]:
     """Read and validate all records of a file.
 
     Raises DataError, naming the record, when the file is cut off or not a list, when a record lacks its id or
-    conversations or, unless `unfiltered`, when it has no image inside the images folder or a turn of another role.
+    conversations, or when `check` finds a fault.
     """
-    return [record for record, _ in iterate_records(path, unfiltered)]
+    return [record for record, _ in iterate_records(path, check)]
 
 
-def iterate_records(path: Path, unfiltered: bool = False) -> Iterator[tuple[Record, str]]:
+def iterate_records(path: Path, check: Check = usability_fault) -> Iterator[tuple[Record, str]]:
     """Yield each record of a file with its text; raises DataError as read_records does, possibly after some records."""
-    for index, listed in enumerate(iterate_values(path)):
-        require_record(f"{path}: {listed.place(f'record {index}')}", listed.value, unfiltered)
-        yield listed.value, listed.text
+    for entry in iterate_entries(path):
+        yield require_record(entry, check), entry.text
 
 
-def require_record(where: str, record: Any, unfiltered: bool) -> None:
-    """Raise DataError, naming the record, when it is invalid or, unless `unfiltered`, cannot be used."""
+def iterate_entries(path: Path) -> Iterator[Entry]:
+    """Yield each value of a file, not yet validated; raises DataError when the file is cut off or not a list."""
+    for number, listed in enumerate(iterate_values(path), 1):
+        yield Entry(f"{path}: {listed.location(f'record {number}')}", listed.value, listed.text)
+
+
+def require_record(entry: Entry, check: Check, advice: str = FIX_OR_DROP) -> Record:
+    """The record of an entry; raises DataError when it is invalid or `check` finds a fault."""
+    record = entry.value
+    if not is_record(record):
+        raise DataError(f"{entry.location}{_id_of(record)} {shape_fault(record)}; {shape_advice(record)}.")
+    if fault := check(record):
+        raise DataError(f"{entry.location}{_id_of(record)} {fault.message}; {advice}.")
+    return record
+
+
+def _id_of(record: object) -> str:
     name = record.get("id") if isinstance(record, dict) else None
-    if fault := shape_fault(record):
-        advice = REWRITE if isinstance(record, dict) and is_of_another_tool(record) else "fix or remove it"
-        raise DataError(f"{where} (id {shortened(name)}) {fault}; {advice}.")
-    if not unfiltered and (found := image_fault(record) or role_fault(record)):
-        raise DataError(f"{where} (id {shortened(name)}) {found.message}; fix it, or {ADVICE}.")
+    return "" if name is None else f" (id {shortened(name)})"
 
 
-def shape_fault(record: Any) -> str | None:
+def is_record(value: object) -> TypeGuard[Record]:
+    """Whether a JSON value has the form of a record, whatever its image and roles."""
+    return shape_fault(value) is None
+
+
+def shape_fault(record: object) -> str | None:
     """What a JSON value lacks to be a record, or None."""
     if not isinstance(record, dict):
         return "is not an object with id, image and conversations"
     name, turns = record.get("id"), record.get("conversations")
     if name is None or name == "":
-        return f"has no id{'' if turns else keys_of(record)}"
+        return f"has no id{'' if turns or 'id' in record else _keys_of(record)}"
     if not isinstance(name, (str, int)) or isinstance(name, bool):
         return "has an id that is neither a text nor a whole number"
     if not turns:
-        return f"has no conversations{'' if 'conversations' in record else keys_of(record)}"
+        return f"has no conversations{'' if 'conversations' in record else _keys_of(record)}"
     if not isinstance(turns, list):
         return "has conversations that are not a list of turns"
     try:
@@ -87,7 +132,7 @@ def shape_fault(record: Any) -> str | None:
     return None if valid else 'has a turn that is not {"from": "human" or "gpt", "value": text}'
 
 
-def image_fault(record: Mapping[str, Any]) -> Fault | None:
+def image_fault(record: Mapping[str, object]) -> Fault | None:
     """Why a record has no single image path inside the images folder, or None."""
     image = record.get("image")
     images = image if isinstance(image, list) else record.get("images")
@@ -104,7 +149,7 @@ def image_fault(record: Mapping[str, Any]) -> Fault | None:
     return None
 
 
-def role_fault(record: Mapping[str, Any]) -> Fault | None:
+def role_fault(record: Mapping[str, object]) -> Fault | None:
     """Whether a turn has a role other than human and gpt, such as system; None for anything that is not a turn."""
     turns = record.get("conversations")
     roles = [turn.get("from") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
@@ -114,11 +159,17 @@ def role_fault(record: Mapping[str, Any]) -> Fault | None:
     return Fault(OTHER_ROLE, f"has a turn from {shortened(others[0])}, and only human and gpt turns are used")
 
 
-def is_of_another_tool(record: Mapping[str, Any]) -> bool:
-    """Whether a record has other keys but no conversations, as in the files of other tools."""
-    return bool(record) and "conversations" not in record
+def alternates(turns: Sequence[Turn]) -> bool:
+    """Whether turns are human, gpt, human, gpt, ...; a last question may lack its answer."""
+    return all(turn["from"] == ROLES[number % 2] for number, turn in enumerate(turns))
 
 
-def keys_of(record: Mapping[str, Any]) -> str:
+def shape_advice(record: object) -> str:
+    """What to do about a value that is not a record."""
+    of_another_tool = isinstance(record, dict) and record and "conversations" not in record
+    return "rewrite the file with id, image and conversations in each record" if of_another_tool else FIX
+
+
+def _keys_of(record: Mapping[str, object]) -> str:
     """The keys of a record in another layout, as the end of a message, so that users recognise their file."""
     return f", but {shortened(', '.join(map(str, record)))}" if record else ""

@@ -6,9 +6,10 @@ field `task` or `type`; the record's source, by the registry; the words of the p
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from tasks.prompt_text import Task, asks_for_caption, tag_of, task_from_name
+from tasks.record_reader import Record, Turn
 from tasks.sources import SOURCES, UNNAMED, source_of
 
 FIELDS = ("task", "type")
@@ -26,18 +27,18 @@ class AnsweredTurn(NamedTuple):
     answer: str
 
 
-def turn_tasks(record: Mapping[str, Any]) -> tuple[Task, ...]:
+def turn_tasks(record: Record) -> tuple[Task, ...]:
     """The task of each human turn of a record, in order."""
     return tuple(stated or _guess(turn) for turn, stated in _human_turns(record))
 
 
-def answered_turns(record: Mapping[str, Any]) -> Iterator[AnsweredTurn]:
+def answered_turns(record: Record) -> Iterator[AnsweredTurn]:
     """The questions of a record that have an answer; its turns must alternate human, gpt."""
     texts = [turn["value"] for turn in record["conversations"]]
     return map(AnsweredTurn, turn_tasks(record), texts[::2], texts[1::2])
 
 
-def count_tasks(record: Mapping[str, Any]) -> Counter[str]:
+def count_tasks(record: Record) -> Counter[str]:
     """Count a record's questions by task and, under `guessed`, those whose task only their words tell."""
     turns = _human_turns(record)
     tasks = [stated or _guess(turn) for turn, stated in turns]
@@ -50,7 +51,7 @@ def tasks_by_source(counted: Iterable[tuple[str, Mapping[str, int]]], unnamed: s
     return _sum((source_of(image, unnamed), numbers) for image, numbers in counted)
 
 
-def count_by_source(records: Iterable[Mapping[str, Any]], unnamed: str = UNNAMED) -> TasksBySource:
+def count_by_source(records: Iterable[Record], unnamed: str = UNNAMED) -> TasksBySource:
     """Count the questions of records by source and task."""
     return tasks_by_source(((record["image"], count_tasks(record)) for record in records), unnamed)
 
@@ -84,29 +85,29 @@ def describe_tasks(tasks: TasksBySource) -> list[str]:
     ]
 
 
-def _human_turns(record: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Task | None]]:
+def _human_turns(record: Record) -> list[tuple[Turn, Task | None]]:
     """The human turns, each with its task where anything but its words states it."""
     stated = _record_task(record)
     return [(turn, _turn_task(turn) or stated) for turn in record["conversations"] if turn["from"] == "human"]
 
 
-def _record_task(record: Mapping[str, Any]) -> Task | None:
+def _record_task(record: Record) -> Task | None:
     if stated := _field_task(record):
         return stated
     source = SOURCES.get(source_of(record.get("image") or ""))
     return source.task if source else None
 
 
-def _turn_task(turn: Mapping[str, Any]) -> Task | None:
+def _turn_task(turn: Turn) -> Task | None:
     # called for a million turns, and nearly all have two keys and no bracket
     if len(turn) > 2 and (stated := _field_task(turn)):
         return stated
     return task_from_name(tag_of(turn["value"])) if "[" in turn["value"] else None
 
 
-def _field_task(fields: Mapping[str, Any]) -> Task | None:
+def _field_task(fields: Mapping[str, object]) -> Task | None:
     return next((task for field in FIELDS if (task := task_from_name(fields.get(field)))), None)
 
 
-def _guess(turn: Mapping[str, Any]) -> Task:
+def _guess(turn: Turn) -> Task:
     return "captioning" if asks_for_caption(turn["value"]) else "vqa"

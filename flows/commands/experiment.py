@@ -111,7 +111,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from tasks.errors import ConfigError
     from tasks.paths import Workspace
     from tasks.preflight.preflight import path_findings
-    from tasks.record_reader import read_records
+    from tasks.record_reader import no_fault, read_records
     from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)
@@ -123,7 +123,7 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # report bad records at once, before a server is started and anything is written
-        read_records(find_raw(config.data.root), unfiltered=True)
+        read_records(find_raw(config.data.root), no_fault)
     return {"config": config, "name": name, "workspace": workspace}
 
 

@@ -26,16 +26,17 @@ def run(options: argparse.Namespace) -> None:
 
     from tasks.errors import ConfigError, DataError
     from tasks.model.loading import load_processor
+    from tasks.record_reader import read_records
     from tasks.settings import TrainingConfig
     from tasks.training.inspect_samples import Inspector
-    from tasks.training.samples import LengthLimit, read_training_records
+    from tasks.training.samples import LengthLimit, training_fault
 
     longest = TrainingConfig().model_max_length if options.model_max_length is None else options.model_max_length
     if longest < 1:
         raise ConfigError(f"--model-max-length is {longest}: give 1 or more.")
     if not options.images.is_dir():
         raise DataError(f"{options.images} is not a folder: give the folder that image paths are relative to.")
-    records = read_training_records(options.data)
+    records = read_records(options.data, training_fault)
     limit = LengthLimit(longest, split=TrainingConfig().split_long_conversations)
     inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels)
     for record in records:

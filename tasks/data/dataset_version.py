@@ -134,7 +134,7 @@ def _write_findings(
     write_text(folder / "samples.html", examples_page(sets["train"], images, selected.unnamed))
 
 
-def _image_row(name: str, state: ImageState) -> dict[str, Any]:
+def _image_row(name: str, state: ImageState) -> dict[str, object]:
     row = asdict(replace(state, hash_pixels=None))
     del row["hash_pixels"]
     return {"image": name, **row}

@@ -4,9 +4,8 @@ Sweep points and checkpoints are scored on a view, so that the test set is not u
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tasks.data.set_files import set_paths
 from tasks.errors import ConfigError
@@ -14,11 +13,10 @@ from tasks.files import digest_of, link_or_copy, read_json, write_json
 from tasks.image_paths import image_key
 from tasks.manifests import atomic_folder, content_digest, write_manifest
 from tasks.paths import FILTERED_TEST_SET, TRAIN_SET
+from tasks.record_reader import Record
 from tasks.records import DatasetRef
 from tasks.settings import ExperimentConfig
 from tasks.sources import source_of
-
-Records = Sequence[Mapping[str, Any]]
 
 
 def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
@@ -39,7 +37,7 @@ def view_few_images(dataset: DatasetRef, count: int, seed: int, out: Path) -> Da
     return _write_view(dataset, records, digest_of(["few images", dataset.content, count, seed]), out)
 
 
-def choose_images(records: Records, count: int, seed: int) -> list[Mapping[str, Any]]:
+def choose_images(records: Sequence[Record], count: int, seed: int) -> list[Record]:
     """Keep all records of `count` images of each source, in order.
 
     An image's rank depends on its name and the seed alone: the same images are chosen whatever else the set holds, and
@@ -56,7 +54,7 @@ def choose_images(records: Records, count: int, seed: int) -> list[Mapping[str, 
     return [record for record in records if image_key(record["image"]) in chosen]
 
 
-def _write_view(dataset: DatasetRef, records: Records, fingerprint: str, out: Path) -> DatasetRef:
+def _write_view(dataset: DatasetRef, records: Sequence[Record], fingerprint: str, out: Path) -> DatasetRef:
     with atomic_folder(out) as part:
         link_or_copy(dataset.path / TRAIN_SET, part / TRAIN_SET)
         write_json(part / FILTERED_TEST_SET, records)

@@ -3,13 +3,13 @@
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.data.records_file import by_source
 from tasks.image_paths import image_file
 from tasks.prompt_text import without_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, Turn
 from tasks.sources import UNNAMED
 
 EXAMPLES, TURNS, SIDE_PX = 6, 6, 160
@@ -50,7 +50,7 @@ def _article(record: Record, images: Path) -> str:
     return f"<article>{thumbnail(image_file(images, record['image']))}<div>{turns}</div></article>"
 
 
-def _turn(turn: Mapping[str, str]) -> str:
+def _turn(turn: Turn) -> str:
     text = without_placeholder(turn["value"])
     return f'<p class="{"q" if turn["from"] == "human" else "a"}">{html.escape(text)}</p>'
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from tasks.data.duplicates.perceptual_hash import SIDE, HashPixels, hash_pixels_of
 from tasks.data.fetching.layout import files_of
@@ -63,6 +63,17 @@ class ImageState:
     hash_pixels: HashPixels | None = None
 
 
+class Known(TypedDict):
+    """What is known of a file so far, as arguments of an ImageState."""
+
+    size_bytes: int
+    sha256: NotRequired[str]
+    kind: NotRequired[str]
+    width: NotRequired[int]
+    height: NotRequired[int]
+    note: NotRequired[str]
+
+
 def images_digest(images: Path, names: Iterable[str]) -> str:
     """One digest of path, size and modification time of images, without reading them; missing ones count as such."""
     return digest_of([[name, _file_state(images / image_key(name))] for name in sorted(set(names))])
@@ -112,7 +123,7 @@ def check_image(path: str, with_hash: bool) -> ImageState:
 
 
 def _state_of(path: str, file: BufferedReader, with_hash: bool) -> ImageState:
-    found: dict[str, Any] = {"size_bytes": os.fstat(file.fileno()).st_size}
+    found: Known = {"size_bytes": os.fstat(file.fileno()).st_size}
     try:
         require_small_file(file, path)
         file.seek(0)
@@ -127,7 +138,7 @@ def _state_of(path: str, file: BufferedReader, with_hash: bool) -> ImageState:
         return ImageState(UNREADABLE, **found)
 
 
-def _decoded(path: str, file: BufferedReader, found: dict[str, Any], with_hash: bool) -> ImageState:
+def _decoded(path: str, file: BufferedReader, found: Known, with_hash: bool) -> ImageState:
     pixels = None
     with opened_image(file, path) as image:
         kind = image.format or ""
@@ -163,7 +174,7 @@ def _require_complete(kind: str, file: BufferedReader, size: int) -> None:
 
 def image_report(
     images: Path, records: Sequence[Record], states: Mapping[str, ImageState], sources: Collection[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The content of verification.json: faults with the ids of their records, files of another format than their name,
     and files that no record refers to."""
     ids: dict[str, list[str | int]] = {}

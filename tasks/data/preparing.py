@@ -13,7 +13,7 @@ from tasks.data.set_files import inputs_of
 from tasks.errors import DataError
 from tasks.manifests import content_digest, read_manifest, require_free_folder, verified_manifest
 from tasks.paths import DataFolder
-from tasks.record_reader import read_records
+from tasks.record_reader import no_fault, read_records
 from tasks.records import DatasetRef, ImagesRef, Manifest
 from tasks.settings import DataConfig
 from tasks.sources import require_known
@@ -92,7 +92,7 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> SelectedRecor
         raise DataError(f"{images} is not a folder: give the folder that image paths start from.")
     require_known(config.sources, config.unnamed_source)
     inputs = inputs_of(raw)
-    filtered = filter_records(read_records(raw, unfiltered=True), config.sources, unnamed=config.unnamed_source)
+    filtered = filter_records(read_records(raw, no_fault), config.sources, unnamed=config.unnamed_source)
     checked = check_records(filtered.records, config.record_faults)
     dropped = dict(Counter(filtered.dropped) + Counter(checked.dropped))
     names = {record["image"] for record in checked.records}

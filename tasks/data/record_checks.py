@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.data.records_file import counted_by_source
+from tasks.data.records_file import AnyRecord, counted_by_source
 from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
@@ -84,7 +84,7 @@ def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNA
 
 
 def require_sources(
-    records: Sequence[Record], sources: Collection[str], dropped: Mapping[str, int], unnamed: str = UNNAMED
+    records: Sequence[AnyRecord], sources: Collection[str], dropped: Mapping[str, int], unnamed: str = UNNAMED
 ) -> None:
     """Raise DataError when a chosen source has no record left."""
     left = counted_by_source(records, unnamed)
@@ -174,7 +174,7 @@ def _with_image_in_place(turns: Turns) -> Turns:
 
 
 def _image_first(turns: Turns) -> Turns:
-    bare = [
+    bare: Turns = [
         {**turn, "value": without_placeholder(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
         for turn in turns
     ]

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
@@ -20,41 +20,48 @@ from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_
 VERSION = 1
 
 
-class RecordSlice(dict[str, Any]):
-    """A record's id and image, its number of questions by task, and its text in the file.
+class RecordSlice(TypedDict):
+    """A record's image, its number of questions by task, and its text in the file.
 
     The text is UTF-8 bytes on one line, whatever the layout of the file. It is written as it is, so that the chosen
     records need not be kept and encoded again.
     """
 
-    __slots__ = ("content", "tasks")
+    image: str
+    content: bytes
+    # as a plain tuple: there may be a million
+    tasks: tuple[tuple[str, int], ...]
 
-    def __init__(self, record: Record, text: str):
-        super().__init__(id=record["id"], image=record["image"])
-        self.content = _one_line(text, record)
-        # as a plain tuple: there may be a million
-        self.tasks = tuple(count_tasks(record).items())
+
+# whatever has an image can be divided
+AnyRecord = TypeVar("AnyRecord", Record, RecordSlice)
+
+
+def slice_of(record: Record, text: str) -> RecordSlice:
+    """The slice of a record with its text."""
+    tasks = tuple(count_tasks(record).items())
+    return {"image": record["image"], "content": _one_line(text, record), "tasks": tasks}
 
 
 def read_slices(path: Path) -> list[RecordSlice]:
     """All records of a file as slices; raises DataError as read_records does."""
-    return [RecordSlice(record, text) for record, text in iterate_records(path)]
+    return [slice_of(record, text) for record, text in iterate_records(path)]
 
 
 def tasks_of_slices(slices: Iterable[RecordSlice], unnamed: str = UNNAMED) -> TasksBySource:
     """Count the questions of slices by source and task."""
-    return tasks_by_source(((one["image"], dict(one.tasks)) for one in slices), unnamed)
+    return tasks_by_source(((one["image"], dict(one["tasks"])) for one in slices), unnamed)
 
 
-def by_source(records: Iterable[Record], unnamed: str = UNNAMED) -> dict[str, list[Record]]:
+def by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str, list[AnyRecord]]:
     """Group records by source, sources in order of first appearance."""
-    sources: dict[str, list[Record]] = {}
+    sources: dict[str, list[AnyRecord]] = {}
     for record in records:
         sources.setdefault(source_of(record["image"], unnamed), []).append(record)
     return sources
 
 
-def counted_by_source(records: Iterable[Mapping[str, Any]], unnamed: str = UNNAMED) -> dict[str, int]:
+def counted_by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str, int]:
     """Count records by source, sources in order of first appearance."""
     return dict(Counter(source_of(record["image"], unnamed) for record in records))
 
@@ -66,7 +73,7 @@ class RecordsFile:
         self,
         path: Path,
         inputs: Mapping[str, str],
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, object],
         repaired: Mapping[str, int] | None = None,
         unnamed: str = UNNAMED,
     ):
@@ -79,7 +86,7 @@ class RecordsFile:
         # in the form that JSON returns, to be compared with a written manifest
         self.origin = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}))
 
-    def up_to_date_manifest(self) -> dict[str, Any] | None:
+    def up_to_date_manifest(self) -> dict[str, object] | None:
         """The manifest, if the file was written from the same inputs and parameters and is unchanged."""
         if not (self.path.is_file() and self.manifest_path.is_file()):
             return None
@@ -102,20 +109,15 @@ class RecordsFile:
             return False
         return isinstance(found, dict) and {"version", "sha256", "records"} <= found.keys()
 
-    def write(
-        self,
-        records: Sequence[Record],
-        dropped: Mapping[str, int],
-        content: bytes | None = None,
-        tasks: TasksBySource | None = None,
-    ) -> None:
-        """Write the records, then the manifest; a file with the same content is kept.
+    def write(self, records: Sequence[Record], dropped: Mapping[str, int]) -> None:
+        """Write the records, then the manifest; a file with the same content is kept."""
+        kept, tasks = counted_by_source(records, self.unnamed), count_by_source(records, self.unnamed)
+        self.write_content(encoded(records), kept, dropped, tasks)
 
-        `content` is the encoded records and `tasks` their counts, where the caller has them already.
-        """
-        if tasks is None:
-            tasks = count_by_source(records, self.unnamed)
-        content = encoded(records) if content is None else content
+    def write_content(
+        self, content: bytes, kept: Mapping[str, int], dropped: Mapping[str, int], tasks: TasksBySource
+    ) -> None:
+        """Write encoded records, then the manifest with their counts; a file with the same content is kept."""
         sha256 = digest_of_content(content)
         self.require_free(sha256)
         if not self.path.exists():
@@ -124,8 +126,8 @@ class RecordsFile:
         manifest = {
             "version": VERSION,
             "sha256": sha256,
-            "records": len(records),
-            "kept": counted_by_source(records, self.unnamed),
+            "records": sum(kept.values()),
+            "kept": dict(kept),
             "tasks": tasks,
             "dropped": dict(dropped),
             **({"repaired": dict(self._repaired)} if self._repaired else {}),

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
 from tasks.data.records_file import (
+    AnyRecord,
     RecordsFile,
     RecordSlice,
     counted_by_source,
@@ -15,12 +15,13 @@ from tasks.data.records_file import (
     iterate_records,
     joined,
     read_slices,
+    slice_of,
     tasks_of_slices,
 )
 from tasks.data.splitting import Protocol, leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
-from tasks.record_reader import role_fault
+from tasks.record_reader import no_fault, role_fault
 from tasks.sources import SOURCES, UNNAMED
 from tasks.turn_tasks import TasksBySource, is_task_counts
 
@@ -62,13 +63,13 @@ def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNN
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
-    for record, text in iterate_records(raw, unfiltered=True):
+    for record, text in iterate_records(raw, no_fault):
         if reason := reason_to_drop(record, sources, unnamed):
             dropped[reason] += 1
         elif fault := role_fault(record):
             dropped[fault.reason] += 1
         else:
-            kept.append(RecordSlice(record, text))
+            kept.append(slice_of(record, text))
     if tuple(sources) != ALL and (kept or not _all_faulty(dropped)):
         # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
@@ -96,7 +97,7 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: s
     if all(before) and (len(wanted) == len(files) or not files["val"].path.exists()):
         return [written for written in before if written]
     split = split_records(read_slices(dataset), **asdict(parameters))
-    sets: dict[str, list[Any]] = {name: getattr(split, name) for name in files}
+    sets: dict[str, list[RecordSlice]] = {name: getattr(split, name) for name in files}
     _require_filled(sets, parameters)
     for name, file in files.items():
         if file.path.exists() or file.manifest_path.exists():
@@ -105,7 +106,7 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: s
     return [_write(file, sets[name], dropped) for name, file in wanted.items()]
 
 
-def _require_filled(sets: Mapping[str, Sequence[Any]], parameters: SplitParameters) -> None:
+def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: SplitParameters) -> None:
     # by the reference protocol, a set that its scripts leave empty stays empty
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
@@ -126,13 +127,11 @@ def reduce_file(
     if before := _written_before(file):
         return before
     records = read_slices(test)
-    kept: list[Any] = reduce_records(records, ratio, seed, protocol)
+    kept: list[RecordSlice] = reduce_records(records, ratio, seed, protocol)
     return _write(file, kept, dropped_by_reducing(records, kept, unnamed))
 
 
-def dropped_by_reducing(
-    records: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]], unnamed: str
-) -> dict[str, int]:
+def dropped_by_reducing(records: Sequence[AnyRecord], kept: Sequence[AnyRecord], unnamed: str) -> dict[str, int]:
     """The numbers of records that a reduction left out, by reason; a source without records left has its own reason."""
     before, after = counted_by_source(records, unnamed), counted_by_source(kept, unnamed)
     lost = {LOST.format(source): number for source, number in before.items() if source not in after}
@@ -161,10 +160,10 @@ def _written_before(file: RecordsFile) -> WrittenFile | None:
 
 
 def _joined(slices: Sequence[RecordSlice]) -> bytes:
-    return joined(one.content for one in slices)
+    return joined(one["content"] for one in slices)
 
 
 def _write(file: RecordsFile, slices: list[RecordSlice], dropped: Mapping[str, int]) -> WrittenFile:
-    tasks = tasks_of_slices(slices, file.unnamed)
-    file.write(slices, dropped, _joined(slices), tasks)
-    return WrittenFile(file.path, counted_by_source(slices, file.unnamed), tasks, dropped, new=True)
+    kept, tasks = counted_by_source(slices, file.unnamed), tasks_of_slices(slices, file.unnamed)
+    file.write_content(_joined(slices), kept, dropped, tasks)
+    return WrittenFile(file.path, kept, tasks, dropped, new=True)

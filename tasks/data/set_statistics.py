@@ -18,7 +18,7 @@ MOST_COMMON = 20
 TOKENIZED_AT_ONCE = 10_000
 
 
-def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) -> dict[str, Any]:
+def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) -> dict[str, object]:
     """By set and source: numbers of images, records, turns and words, lengths of captions, distribution of answers."""
     return {
         name: {source: _source_statistics(source, chosen) for source, chosen in by_source(records, unnamed).items()}
@@ -26,10 +26,10 @@ def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) 
     }
 
 
-def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, Any]:
+def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, object]:
     turns = [turn for record in records for turn in answered_turns(record)]
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
-    numbers: dict[str, Any] = {
+    numbers: dict[str, object] = {
         "images": len({image_key(record["image"]) for record in records}),
         "records": len(records),
         "turns": len(words),
@@ -42,7 +42,7 @@ def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, Any]
     return numbers
 
 
-def _question_statistics(source: str, turns: Sequence[AnsweredTurn]) -> dict[str, Any]:
+def _question_statistics(source: str, turns: Sequence[AnsweredTurn]) -> dict[str, object]:
     types = Counter(type_of_question(source, turn.question, turn.answer) for turn in turns)
     answers = Counter(turn.answer for turn in turns)
     return {
@@ -64,7 +64,7 @@ def _lengths(texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, Any]:
+def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, object]:
     """By set and source: numbers of records and of tokens of questions and answers; and the tokens of one image.
 
     The words of the prompt template are not counted: their number depends on how training cuts the records. The counts

@@ -7,11 +7,12 @@ reference: the partition of the reference scripts, record by record within each 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 from tasks.data.partitioning import divide, smallest
+from tasks.data.records_file import AnyRecord
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
-from tasks.record_reader import Record
 from tasks.settings.data import Protocol
 from tasks.sources import source_of
 
@@ -20,23 +21,23 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Generic[AnyRecord]):
     """Three sets of records, and the number of records that the protocol left out."""
 
-    train: list[Record]
-    val: list[Record]
-    test: list[Record]
+    train: list[AnyRecord]
+    val: list[AnyRecord]
+    test: list[AnyRecord]
     lost: int
 
 
 def split_records(
-    records: Sequence[Record],
+    records: Sequence[AnyRecord],
     train: float,
     test: float,
     seed: int,
     protocol: Protocol,
     together: Mapping[str, str] | None = None,
-) -> Split:
+) -> Split[AnyRecord]:
     """Divide records; `train` and `test` are shares of each source, the rest is for validation.
 
     `together` maps an image to the image whose set it must share; the reference protocol ignores it. Raises ConfigError
@@ -58,7 +59,7 @@ def leaves_validation(train: float, test: float, protocol: Protocol) -> bool:
     return train + test < 1 - (0 if protocol == "reference" else ROUNDING)
 
 
-def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol: Protocol) -> list[Record]:
+def reduce_records(records: Sequence[AnyRecord], ratio: float, seed: int, protocol: Protocol) -> list[AnyRecord]:
     """Keep a share of each source's records, in order; the grouped protocol keeps at least one image per source.
 
     Raises ConfigError unless 0 < ratio <= 1, and when no record is left, which happens by the reference protocol only.
@@ -74,7 +75,7 @@ def reduce_records(records: Sequence[Record], ratio: float, seed: int, protocol:
     return [records[index] for index in kept]
 
 
-def _grouped_share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+def _grouped_share(records: Sequence[AnyRecord], ratio: float, seed: int) -> list[int]:
     kept: list[int] = []
     for groups in _by_image(records, {}):
         number = sum(map(len, groups.values()))
@@ -83,7 +84,7 @@ def _grouped_share(records: Sequence[Record], ratio: float, seed: int) -> list[i
     return sorted(kept)
 
 
-def _reference_share(records: Sequence[Record], ratio: float, seed: int) -> list[int]:
+def _reference_share(records: Sequence[AnyRecord], ratio: float, seed: int) -> list[int]:
     generator = random.Random(seed)  # noqa: S311 - the generator of the reference
     kept: list[int] = []
     for indices in _by_folder(records):
@@ -93,7 +94,7 @@ def _reference_share(records: Sequence[Record], ratio: float, seed: int) -> list
     return kept
 
 
-def _by_folder(records: Sequence[Record]) -> list[list[int]]:
+def _by_folder(records: Sequence[AnyRecord]) -> list[list[int]]:
     folders: dict[str, list[int]] = {}
     for index, record in enumerate(records):
         folders.setdefault(source_of(record["image"]), []).append(index)
@@ -104,7 +105,7 @@ def _in_order(indices: Sequence[int], positions: Sequence[int]) -> list[int]:
     return [indices[position] for position in sorted(positions)]
 
 
-def _split_reference(records: Sequence[Record], train: float, test: float, seed: int) -> list[list[int]]:
+def _split_reference(records: Sequence[AnyRecord], train: float, test: float, seed: int) -> list[list[int]]:
     # One generator for all sources, and int() on each share: so the reference loses records.
     generator = random.Random(seed)  # noqa: S311 - the generator of the reference
     sets: list[list[int]] = [[], [], []]
@@ -119,7 +120,7 @@ def _split_reference(records: Sequence[Record], train: float, test: float, seed:
     return sets
 
 
-def _by_image(records: Sequence[Record], together: Mapping[str, str]) -> list[dict[str, list[int]]]:
+def _by_image(records: Sequence[AnyRecord], together: Mapping[str, str]) -> list[dict[str, list[int]]]:
     sources: dict[str, dict[str, list[int]]] = {}
     for index, record in enumerate(records):
         image = image_key(together.get(record["image"], record["image"]))

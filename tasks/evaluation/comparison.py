@@ -27,7 +27,7 @@ from tasks.evaluation.scores import (
     SourceComparison,
     differences_by_metric,
 )
-from tasks.evaluation.tables import AnswerRow
+from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.files import read_json, write_json
 from tasks.prompt_text import Task
 
@@ -121,11 +121,11 @@ def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Me
     Only answers that have a score in both are counted.
     """
     columns = [metric.column for metric in metrics]
-    of_a = {(row["record"], row["turn"]): [row.get(column) for column in columns] for row in a}
+    of_a = {(row["record"], row["turn"]): [row_score(row, column) for column in columns] for row in a}
     sums: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
     for row in b:
         for index, one in enumerate(of_a.get((row["record"], row["turn"]), ())):
-            other = row.get(columns[index])
+            other = row_score(row, columns[index])
             if one is not None and other is not None:
                 of_image = sums[row["source"], index][row["image"]]
                 for column, amount in enumerate((one, other, 1)):

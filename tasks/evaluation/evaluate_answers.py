@@ -10,7 +10,7 @@ from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, r
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
-from tasks.evaluation.pairing import PairedRecord, pair_records, read_records
+from tasks.evaluation.pairing import PairedRecord, iterate_texts, pair_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
@@ -64,7 +64,7 @@ class EvaluationFiles:
         """SHA-256 of the test set's images by name and bytes, in whatever folder; None without a folder of images."""
         if self.images is None:
             return None
-        names = sorted({image_key(record.image) for record in read_records(self.data)})
+        names = sorted({image_key(record.image) for record in iterate_texts(self.data)})
         return digest_of([[name, digest_or_none(self.images / name)] for name in names])
 
 
@@ -108,7 +108,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
-    training = TrainingSet(read_records(inputs.train), inputs.unnamed) if inputs.train else None
+    training = TrainingSet(iterate_texts(inputs.train), inputs.unnamed) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
         # the base model is only shown for comparison: its own report has its controls
         scored = [
@@ -142,8 +142,8 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
 
 def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
     """The test set paired with the model's answers and, where they are given, with the base model's."""
-    test = list(read_records(inputs.data))
-    answers = [list(read_records(path)) for path in (inputs.predictions, inputs.base) if path]
+    test = list(iterate_texts(inputs.data))
+    answers = [list(iterate_texts(path)) for path in (inputs.predictions, inputs.base) if path]
     return [pair_records(test, answered, inputs.unnamed) for answered in answers]
 
 

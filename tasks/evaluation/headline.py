@@ -1,18 +1,19 @@
 """The headline score of each source: its value, the best image-blind baseline next to it, and how it changed."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from typing_extensions import TypedDict
 
 from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.scores import (
+    Controls,
     Difference,
     Differences,
     Interval,
     Scores,
     SourceScores,
+    control_score,
     differences_by_metric,
     metric_value,
 )
@@ -59,10 +60,10 @@ def headline_changes(comparison: Differences, tasks: Iterable[Task] = tuple(HEAD
     }
 
 
-def blind_baseline(controls: Mapping[str, Any]) -> float | None:
+def blind_baseline(controls: Controls) -> float | None:
     """The best control that does not see the image; without a training set, the model's answers to other images."""
     for names in IMAGE_BLIND:
-        known = [controls[name] for name in names if controls.get(name) is not None]
+        known = [score for name in names if (score := control_score(controls, name)) is not None]
         if known:
             return float(max(known))
     return None

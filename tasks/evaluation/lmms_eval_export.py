@@ -10,19 +10,19 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import UserError
 from tasks.evaluation.metrics.registry import METRICS, Metric, metrics_of
 from tasks.evaluation.report_folder import read_report
 from tasks.evaluation.scores import Metrics, SourceScores, metric_value
-from tasks.evaluation.tables import AnswerRow, is_scored
+from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.files import read_json, write_json, write_json_lines
 from tasks.paths import METRICS as METRICS_FILE
 
 # width of a 95 % interval in standard errors
 INTERVAL_ERRORS = 3.92
 FILTER = "none"
+DOCUMENT = ("id", "record", "image", "turn", "question", "references", "type")
 
 
 def export_lmms_eval(report: Path, out: Path) -> Path:
@@ -51,8 +51,8 @@ def task_name(task: str, source: str) -> str:
     return f"rsvlm_{source.lower()}_{'captions' if task == 'captioning' else 'vqa'}"
 
 
-def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, Any]]]:
-    samples: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, object]]]:
+    samples: dict[str, list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         if is_scored(row):
             task = samples[task_name(row["task"], row["source"])]
@@ -60,10 +60,10 @@ def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, Any]]]:
     return samples
 
 
-def _sample(number: int, row: AnswerRow) -> dict[str, Any]:
+def _sample(number: int, row: AnswerRow) -> dict[str, object]:
     """A line of a samples file: question, reference answer, answer, and scores and image as labels of the viewer."""
-    doc = {key: row[key] for key in ("id", "record", "image", "turn", "question", "references", "type")}
-    scores = {metric.name: row.get(metric.column) for metric in metrics_of(row["task"])}
+    doc = {key: value for key, value in row.items() if key in DOCUMENT}
+    scores = {metric.name: row_score(row, metric.column) for metric in metrics_of(row["task"])}
     return {
         "doc_id": number,
         "target": row["references"][0] if row["task"] == "vqa" else str(row["references"]),
@@ -81,7 +81,7 @@ def _hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _results(name: str, metrics: Metrics, samples: dict[str, list[Any]], date: str) -> dict[str, Any]:
+def _results(name: str, metrics: Metrics, samples: dict[str, list[dict[str, object]]], date: str) -> dict[str, object]:
     by_task = {
         task_name(task, source): (of_source, metrics_of(task))
         for task in METRICS

@@ -4,17 +4,26 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, shortened
 from tasks.files import digest_of
-from tasks.image_paths import fault_of_image, image_key
-from tasks.json_stream import iterate_values
+from tasks.image_paths import image_key
 from tasks.prompt_text import Task
-from tasks.record_reader import REWRITE, is_of_another_tool, keys_of
+from tasks.record_reader import (
+    FIX,
+    LONE_SURROGATE,
+    Entry,
+    Fault,
+    Record,
+    alternates,
+    iterate_entries,
+    require_record,
+    usability_fault,
+)
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import turn_tasks
 
+UNPAIRED = "not questions with an answer each"
 # Texts of at most this many characters are kept once, since many records have the same ones.
 MOST_SHARED = 80
 
@@ -64,56 +73,57 @@ class RecordText:
         return f"{shortened(self.id)} ({shortened(self.image)[1:-1]})"
 
 
-def read_records(path: Path) -> Iterator[RecordText]:
-    """Iterate over the records of a file in the LLaVA layout without holding the whole file in memory.
+def iterate_texts(path: Path) -> Iterator[RecordText]:
+    """Iterate over the records of a test set or of its answers without holding the whole file in memory.
 
-    Raises DataError naming the first that is not a record.
+    Raises DataError naming the first record that is invalid or has a question without an answer.
     """
-    # most questions and answers occur many times in a file
-    known: dict[Any, Any] = {}
+    sharing = TextSharing()
     record = None
-    for number, listed in enumerate(iterate_values(path), 1):
-        record = read_record(listed.value, f"{path}, {listed.place(f'record {number}')}", known)
+    for entry in iterate_entries(path):
+        record = record_text(entry, sharing)
         yield record
     if record is None:
         raise DataError(f"{path} has no records: give a test set or the final.json of its answers.")
 
 
-def read_record(row: Any, location: str, known: dict[Any, Any]) -> RecordText:
-    """Validate one JSON value as a record; `known` has the short texts and tasks of earlier records, to be shared."""
-    if not isinstance(row, dict):
-        raise DataError(f"{location} is not an object with id, image and conversations.")
+class TextSharing:
+    """Keeps short texts and tasks once: most questions and answers occur many times in a file."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._tasks: dict[tuple[Task, ...], tuple[Task, ...]] = {}
+
+    def text(self, text: str) -> str:
+        """The first text equal to this one."""
+        return self._texts.setdefault(text, text) if len(text) <= MOST_SHARED else text
+
+    def tasks(self, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        """The first tasks equal to these."""
+        return self._tasks.setdefault(tasks, tasks)
+
+
+def record_text(entry: Entry, sharing: TextSharing) -> RecordText:
+    """The texts of a record whose questions all have an answer; raises DataError for any other."""
     try:
-        sha256 = digest_of(row)
+        sha256 = digest_of(entry.value)
     except UnicodeEncodeError:
-        raise DataError(f"{location} holds half a Unicode character (a lone surrogate): write it again.") from None
-    if is_of_another_tool(row):
-        raise DataError(f"{location} has no conversations{keys_of(row)}; {REWRITE}.")
-    name, image, conversation = row.get("id"), row.get("image"), row.get("conversations")
-    if not isinstance(name, str | int) or isinstance(name, bool):
-        raise DataError(f"{location}: its id is {shortened(name)}, but it must be a text or a whole number.")
-    location = f"{location} (id {shortened(name)})"
-    if not isinstance(image, str) or not image:
-        raise DataError(f"{location}: its image is {shortened(image)}, but it must be the path of an image.")
-    if fault := fault_of_image(image):
-        raise DataError(f"{location} {fault}; fix or remove it.")
-    if not isinstance(conversation, list) or not conversation or len(conversation) % 2:
-        raise DataError(f"{location}: its conversations must be a list of questions, each with an answer.")
-    values = [
-        _read_value(entry, ("human", "gpt")[number % 2], f"{location}, entry {number + 1}")
-        for number, entry in enumerate(conversation)
-    ]
-    texts = [known.setdefault(value, value) if len(value) <= MOST_SHARED else value for value in values]
-    tasks = turn_tasks(row)
+        raise DataError(f"{entry.location} holds {LONE_SURROGATE}; write it again.") from None
+    record = require_record(entry, scoring_fault, FIX)
+    texts = [sharing.text(turn["value"]) for turn in record["conversations"]]
     pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
-    return RecordText(name, image, known.setdefault(tasks, tasks), pairs, sha256)
+    return RecordText(record["id"], record["image"], sharing.tasks(turn_tasks(record)), pairs, sha256)
 
 
-def _read_value(entry: Any, sender: str, location: str) -> str:
-    if not isinstance(entry, dict) or entry.get("from") != sender or not isinstance(entry.get("value"), str):
-        raise DataError(f'{location} is not {{"from": "{sender}", "value": text}}: human and gpt must alternate.')
-    value: str = entry["value"]
-    return value
+def scoring_fault(record: Record) -> Fault | None:
+    """Why a valid record cannot be scored, or None."""
+    if fault := usability_fault(record):
+        return fault
+    if not alternates(record["conversations"]):
+        return Fault(UNPAIRED, "has turns that do not alternate human and gpt")
+    if len(record["conversations"]) % 2:
+        return Fault(UNPAIRED, "has a last question without an answer")
+    return None
 
 
 def pair_records(

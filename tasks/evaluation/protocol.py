@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError
 from tasks.evaluation.metrics.registry import caption_protocol, question_protocol
@@ -42,7 +41,7 @@ def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: Evaluat
     return {**compared, "bootstrap": bootstrap, "fingerprint": digest_of(compared)}
 
 
-def read_decoding(predictions: Path) -> dict[str, Any] | None:
+def read_decoding(predictions: Path) -> dict[str, object] | None:
     """The inference settings of the answers, from the inputs record next to them; None for answers of other tools."""
     try:
         inputs = read_json(predictions.with_name(STARTED))["inputs"]

@@ -5,7 +5,7 @@ Scores by metric are further keys of a source's object, named as in the registry
 """
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, cast
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -13,6 +13,8 @@ from tasks.prompt_text import Task
 
 # [low, high] of the 95 % interval; None where there is none
 Interval = list[float] | None
+# scores, counts and one caption by name; None where a control is not known
+Controls = Mapping[str, float | str | None]
 
 
 class EvaluatedSet(TypedDict):
@@ -35,14 +37,14 @@ class ComparedProtocol(TypedDict):
     vqa: str
     count_bins: str
     shuffling_seed: int
-    decoding: dict[str, Any] | None
+    decoding: dict[str, object] | None
     test_set: EvaluatedSet
 
 
 class Protocol(ComparedProtocol):
     """How scores were computed; `fingerprint` is the SHA-256 of all but the bootstrap's settings."""
 
-    bootstrap: dict[str, Any]
+    bootstrap: dict[str, object]
     fingerprint: str
 
 
@@ -51,7 +53,7 @@ class SourceScores(TypedDict):
 
     images: int
     ci95: dict[str, Interval]
-    controls: dict[str, Any]
+    controls: Controls
     empty_references: int
 
 
@@ -190,6 +192,12 @@ class SeveralComparisons(TypedDict):
 def metric_value(scores: SourceScores | TypeScores, metric: str) -> float | None:
     """The score by a metric; None where it was not computed."""
     return cast(Mapping[str, float | None], scores).get(metric)
+
+
+def control_score(controls: Controls, name: str) -> float | None:
+    """The score of a control; None where it is not known."""
+    value = controls.get(name)
+    return None if isinstance(value, str) else value
 
 
 def differences_by_metric(compared: SourceComparison) -> dict[str, Difference]:

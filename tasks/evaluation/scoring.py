@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def caption_intervals(scored: Mapping[str, MetricScores], draws: int, seed: int)
     return intervals
 
 
-def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, Any]:
+def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, object]:
     """The scores of a source's questions, with intervals over images, and those of each type.
 
     `average_accuracy` is the mean of the types' accuracies; `no_answer` counts the invalid answers, which are wrong.
@@ -200,7 +200,7 @@ def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, se
     return cast(TypeScores, found)
 
 
-def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, Any]:
+def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, object]:
     """Accuracy by bin and mean absolute error of counts.
 
     An answer that is not a number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers

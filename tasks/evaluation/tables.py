@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 from tasks.evaluation.metrics.answer_types import invalid_reason
 from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS, QUESTION_METRICS, RIGHT, metrics_of
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
-from tasks.evaluation.scores import Metrics, Scores
+from tasks.evaluation.scores import Metrics, Scores, SourceScores, TypeScores
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
-from tasks.prompt_text import without_placeholder
+from tasks.prompt_text import Task, without_placeholder
 
 CAPTION = "caption"
 # type of a question without a reference answer
@@ -18,14 +18,41 @@ UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
 NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
+# of nested scores, to the names of their metrics
+PREFIXES = {"controls": "control", "no_answer": "no_answer", "prompt_sensitivity": "prompts"}
 
-AnswerRow = dict[str, Any]
+
+class AnswerRow(TypedDict):
+    """A row of per_answer.jsonl; the score by a metric of captions is a further key: read it with `row_score`."""
+
+    id: str | int
+    record: int
+    image: str
+    source: str
+    task: Task
+    turn: int
+    question: str
+    answer: str
+    references: list[str]
+    type: str
+    right: bool | None
+    absolute_error: float | None
+    no_answer: str | None
+
+
+# of a row in the making
+Values = dict[str, object]
 ScoreRow = dict[str, str | int | float | None]
+
+
+def row_score(row: AnswerRow, column: str) -> float | None:
+    """The value in a metric's column; None where the answer was not scored by it."""
+    return cast(Mapping[str, float | None], row).get(column)
 
 
 def is_scored(row: AnswerRow) -> bool:
     """Whether a row's answer was scored: of an image's captions only the first is, of questions each."""
-    return row[RIGHT] is not None or any(row.get(metric) is not None for metric in CAPTION_METRICS)
+    return row["right"] is not None or any(row_score(row, metric) is not None for metric in CAPTION_METRICS)
 
 
 class AnswerRows:
@@ -58,16 +85,16 @@ class AnswerRows:
             for turn in record.turns:
                 if turn.answer is not None:
                     found = self._of_caption if turn.task == "captioning" else self._of_question
-                    yield _plain_row(record, turn) | found(record, turn)
+                    yield cast(AnswerRow, _plain_row(record, turn) | found(record, turn))
 
-    def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> AnswerRow:
-        row = {"references": self._references[record.image]}
+    def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> Values:
+        row: Values = {"references": self._references[record.image]}
         if self._scored[record.image] != (record.index, turn.number) or record.image not in self._scores:
             return row
         scores, index = self._scores[record.image]
         return row | {metric: float(values[index]) for metric, values in scores.items()}
 
-    def _of_question(self, record: PairedRecord, turn: AskedTurn) -> AnswerRow:
+    def _of_question(self, record: PairedRecord, turn: AskedTurn) -> Values:
         asked = self._questions.get((record.index, turn.number))
         if asked is None:
             return {"type": UNSCORED_TYPE}
@@ -80,7 +107,7 @@ class AnswerRows:
         }
 
 
-def _plain_row(record: PairedRecord, turn: AskedTurn) -> AnswerRow:
+def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
     return {
         "id": record.id,
         "record": record.index,
@@ -115,15 +142,16 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     ]
 
 
-def _rows(scores: Mapping[str, Any], kind: str) -> Iterator[ScoreRow]:
+def _rows(scores: SourceScores | TypeScores, kind: str) -> Iterator[ScoreRow]:
     intervals = scores.get("ci95", {})
     plain = {name: value for name, value in scores.items() if name not in NESTED}
-    plain |= {f"control.{name}": value for name, value in scores.get("controls", {}).items()}
-    plain |= {f"no_answer.{name}": value for name, value in scores.get("no_answer", {}).items()}
-    plain |= {f"prompts.{name}": value for name, value in (scores.get("prompt_sensitivity") or {}).items()}
+    for key, prefix in PREFIXES.items():
+        if isinstance(values := scores.get(key), Mapping):
+            plain |= {f"{prefix}.{name}": value for name, value in values.items()}
     for metric, value in plain.items():
         if isinstance(value, int | float):
             low, high = intervals.get(metric) or (None, None)
             yield {"type": kind, "metric": metric, "value": value, "low": low, "high": high}
-    for name, of_type in scores.get("by_type", {}).items():
-        yield from _rows(of_type, name)
+    if isinstance(by_type := scores.get("by_type"), Mapping):
+        for name, of_type in by_type.items():
+            yield from _rows(of_type, name)

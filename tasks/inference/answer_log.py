@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -79,7 +78,7 @@ def rewrite_log(path: Path, answers: Iterable[Answer]) -> None:
     write_json_lines(path, (_row_of(answer) for answer in answers))
 
 
-def _row_of(answer: Answer) -> dict[str, Any]:
+def _row_of(answer: Answer) -> dict[str, object]:
     row = answer.model_dump(exclude_none=True)
     return {**row, CHECK: digest_of(row)[:16]}
 

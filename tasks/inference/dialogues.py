@@ -4,15 +4,27 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from tasks.errors import DataError
 from tasks.files import fits_utf8
-from tasks.image_paths import require_images_inside
 from tasks.inference.engines.base import Engine, Outcome, Refusal
-from tasks.json_stream import iterate_values
 from tasks.prompt_text import with_placeholder, without_placeholder
-from tasks.record_reader import ADVICE, REWRITE, image_fault, is_of_another_tool, keys_of, role_fault
+from tasks.record_reader import (
+    FIX,
+    FIX_OR_DROP,
+    LONE_SURROGATE,
+    NO_PATH,
+    OUTSIDE,
+    Record,
+    alternates,
+    image_fault,
+    is_record,
+    iterate_entries,
+    shape_advice,
+    shape_fault,
+    usability_fault,
+)
 from tasks.records import Answer, Question
 from tasks.settings.inference import CaptionTurns, History
 from tasks.turn_tasks import turn_tasks
@@ -29,10 +41,11 @@ def key_of(record: int, turn: int) -> str:
 class Dialogue:
     """One record of the test set: its questions, its reference answers, and the turns that are asked.
 
-    A turn is numbered by its question in the record, from 0.
+    `record` is its position in the test set. A turn is numbered by its question in the record, from 0.
     """
 
     record: int
+    content: Record
     image: str
     questions: tuple[str, ...]
     references: tuple[str, ...]
@@ -70,69 +83,63 @@ class Plan:
         return frozenset(self.keys) - {key_of(refusal.record, refusal.turn) for refusal in self.refusals}
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read the records of a test set; raises DataError if the file is not a list of records."""
+def read_test_set(path: Path) -> list[dict[str, object]]:
+    """Read a test set; its records are validated by plan_questions, which refuses single ones.
+
+    Raises DataError if the file is not a list of objects, or if an image path leaves the images folder.
+    """
     records = []
-    for index, listed in enumerate(iterate_values(path)):
-        if not isinstance(listed.value, dict):
-            where = listed.place(f"record {index}")
-            raise DataError(f"{path}: {where} is not a record: give a test set as `rsvlm data split` writes it.")
-        records.append(listed.value)
+    for entry in iterate_entries(path):
+        if not isinstance(entry.value, dict):
+            advice = "give a test set as `rsvlm data split` writes it"
+            raise DataError(f"{entry.location} {shape_fault(entry.value)}; {advice}.")
+        if (fault := image_fault(entry.value)) and fault.reason in (OUTSIDE, NO_PATH):
+            raise DataError(f"{entry.location} {fault.message}; {FIX_OR_DROP}.")
+        records.append(entry.value)
     if not records:
         raise DataError(f"{path} holds no records: there is nothing to ask.")
-    require_images_inside(path, records)
     return records
 
 
-def plan_questions(records: Sequence[dict[str, Any]], caption_turns: CaptionTurns) -> Plan:
+def plan_questions(records: Sequence[Mapping[str, object]], caption_turns: CaptionTurns) -> Plan:
     """Choose the turns to ask: all questions, and of a record's caption prompts the first or all.
 
     What cannot be asked becomes a refusal; nothing is skipped silently.
     """
     dialogues, refusals = [], []
-    faults = [None if is_of_another_tool(record) else image_fault(record) or role_fault(record) for record in records]
+    faults = [usability_fault(record) if is_record(record) else None for record in records]
     # dropping is no advice if it would leave nothing
-    advice = "fix it" if all(faults) else f"fix it, or {ADVICE}"
+    advice = "fix it" if all(faults) else FIX_OR_DROP
     for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
-        if fault:
+        if not is_record(record):
+            refusals.append(Refusal(index, 0, f"it {shape_fault(record)}: {shape_advice(record)}"))
+        elif fault:
             refusals.append(Refusal(index, 0, f"it {fault.message}: {advice}"))
-            continue
-        try:
-            dialogue = _read_dialogue(index, record, caption_turns)
-        except DataError as error:
-            refusals.append(Refusal(index, 0, str(error)))
-            continue
-        dialogues.append(dialogue)
-        refusals += [
-            Refusal(index, turn, f"question {turn + 1} is empty: write it, or drop it")
-            for turn in dialogue.asked
-            if not dialogue.has_question(turn)
-        ]
+        elif not fits_utf8(record):
+            refusals.append(Refusal(index, 0, f"it holds {LONE_SURROGATE}: write it again"))
+        elif not alternates(record["conversations"]):
+            refusals.append(Refusal(index, 0, f"its conversations do not alternate human and gpt: {FIX}"))
+        else:
+            dialogue = _dialogue_of(index, record, caption_turns)
+            dialogues.append(dialogue)
+            refusals += _empty_questions(dialogue)
     return Plan(dialogues, refusals)
 
 
-def _read_dialogue(index: int, record: dict[str, Any], caption_turns: CaptionTurns) -> Dialogue:
-    if not fits_utf8(record):
-        raise DataError("it holds half a Unicode character (a lone surrogate): write it again")
-    if "conversations" not in record:
-        raise DataError(f"it has no conversations{keys_of(record)}: {REWRITE}")
-    questions, references = _read_turns(record["conversations"])
+def _dialogue_of(index: int, record: Record, caption_turns: CaptionTurns) -> Dialogue:
+    texts = tuple(turn["value"] for turn in record["conversations"])
     captions = [turn for turn, task in enumerate(turn_tasks(record)) if task == "captioning"]
     skipped = set(captions[1:]) if caption_turns == "first" else set()
-    asked = tuple(turn for turn in range(len(questions)) if turn not in skipped)
-    return Dialogue(index, record["image"], questions, references, asked)
+    asked = tuple(turn for turn in range(len(texts[::2])) if turn not in skipped)
+    return Dialogue(index, record, record["image"], texts[::2], texts[1::2], asked)
 
 
-def _read_turns(turns: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Questions and reference answers; raises DataError unless human and gpt alternate, each with a text."""
-    valid = isinstance(turns, list) and all(
-        isinstance(turn, dict) and isinstance(turn.get("value"), str) for turn in turns
-    )
-    roles = [turn.get("from") for turn in turns] if valid else []
-    if not roles or roles != [("human", "gpt")[number % 2] for number in range(len(roles))]:
-        raise DataError("its conversations do not alternate human and gpt, with a text each: fix or drop it")
-    texts = [turn["value"] for turn in turns]
-    return tuple(texts[::2]), tuple(texts[1::2])
+def _empty_questions(dialogue: Dialogue) -> list[Refusal]:
+    return [
+        Refusal(dialogue.record, turn, f"question {turn + 1} is empty: write it, or drop it")
+        for turn in dialogue.asked
+        if not dialogue.has_question(turn)
+    ]
 
 
 def ready_questions(

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,7 +21,7 @@ class InputsRecord(Value):
     """
 
     version: int = 1
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     images: dict[str, str | None]
     engine: str | None = None
 

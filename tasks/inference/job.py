@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from tasks.files import digest_or_none, sha256_of
 from tasks.image_paths import image_file
 from tasks.inference.answer_log import read_answers
-from tasks.inference.dialogues import Plan, plan_questions, read_records
+from tasks.inference.dialogues import Plan, plan_questions, read_test_set
 from tasks.inference.inputs_record import InputsRecord
 from tasks.inference.request import PredictRequest, Share
 from tasks.paths import ANSWERS, STARTED
@@ -23,7 +22,7 @@ class Job:
     """Everything about a request but its answers."""
 
     request: PredictRequest
-    records: list[dict[str, Any]]
+    records: list[dict[str, object]]
     plan: Plan
     inputs: InputsRecord
 
@@ -63,7 +62,7 @@ def remove_share_logs(out: Path) -> None:
 
 def read_job(request: PredictRequest) -> Job:
     """Read the test set, plan its questions and digest everything that decides the answers; raises DataError."""
-    records = read_records(request.data)
+    records = read_test_set(request.data)
     config = request.config
     plan = plan_questions(records, config.caption_turns)
     # settings that only change the speed are left out, and so is the size of subsets: no answer depends on them

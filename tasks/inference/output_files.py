@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tasks.errors import RsvlmError
 from tasks.files import write_json
 from tasks.inference.dialogues import Dialogue
 from tasks.paths import FINAL_ANSWERS, SUBSETS
+from tasks.record_reader import Record, Turn
 from tasks.records import Answer
 
-Record = dict[str, Any]
 Part = TypeVar("Part")
 
 
@@ -26,7 +26,7 @@ def cut_subsets(records: Sequence[Part], subset_size: int) -> Iterator[tuple[str
         yield subset_name(number), records[start : start + subset_size]
 
 
-def join_answers(records: Sequence[Record], dialogues: Sequence[Dialogue], answers: Sequence[Answer]) -> list[Record]:
+def join_answers(dialogues: Sequence[Dialogue], answers: Sequence[Answer]) -> list[Record]:
     """The records with the answers as gpt values; turns that were not asked are left out.
 
     Raises RsvlmError unless each asked turn has exactly one answer, and no other turn has any.
@@ -37,7 +37,7 @@ def join_answers(records: Sequence[Record], dialogues: Sequence[Dialogue], answe
         wrong = [key for key in {**asked, **given} if not asked[key] == given[key] == 1]
         raise RsvlmError(f"{len(wrong)} turns are not answered exactly once, first {wrong[0]}: this is a bug.")
     texts = {answer.key: answer.text for answer in answers}
-    return [_answered_record(records[dialogue.record], dialogue, texts) for dialogue in dialogues]
+    return [_answered_record(dialogue, texts) for dialogue in dialogues]
 
 
 def write_joined(folder: Path, joined: Sequence[Record], subset_size: int) -> None:
@@ -51,11 +51,11 @@ def write_joined(folder: Path, joined: Sequence[Record], subset_size: int) -> No
     write_json(folder / FINAL_ANSWERS, joined)
 
 
-def _answered_record(record: Record, dialogue: Dialogue, texts: Mapping[str, str]) -> Record:
-    turns: list[Record] = []
+def _answered_record(dialogue: Dialogue, texts: Mapping[str, str]) -> Record:
+    turns: list[Turn] = []
     for turn in dialogue.asked:
-        human, *rest = record["conversations"][2 * turn : 2 * turn + 2]
+        human, *rest = dialogue.content["conversations"][2 * turn : 2 * turn + 2]
         # a last question may have no reference answer
-        gpt = rest[0] if rest else {"from": "gpt"}
+        gpt: Turn = rest[0] if rest else {"from": "gpt", "value": ""}
         turns += [human, {**gpt, "value": texts[dialogue.key(turn)]}]
-    return {**record, "conversations": turns}
+    return {**dialogue.content, "conversations": turns}

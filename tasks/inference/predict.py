@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import DataError, UserError
 from tasks.files import remove_half_written
@@ -183,7 +182,7 @@ def _ask(job: Job, engine: Engine, log: AnswerLog, listener: Listener, share: Sh
     return refusals
 
 
-def _compare(job: Job, engine: CachedEngine, log: AnswerLog, listener: Listener) -> dict[str, Any]:
+def _compare(job: Job, engine: CachedEngine, log: AnswerLog, listener: Listener) -> dict[str, object]:
     """Where an answer may depend on its batch, count how many of a sample are the same when asked alone."""
     sample = job.request.config.equality_sample
     if engine.is_exact or not engine.is_used or not sample:
@@ -193,11 +192,11 @@ def _compare(job: Job, engine: CachedEngine, log: AnswerLog, listener: Listener)
     return {"asked_alone": found.asked, "equal_when_alone": found.equal}
 
 
-def _finish(job: Job, known: dict[str, Answer], details: dict[str, Any]) -> Manifest:
+def _finish(job: Job, known: dict[str, Answer], details: dict[str, object]) -> Manifest:
     """Write the joined answers, and the manifest last."""
     out, plan = job.request.out, job.plan
     answers = [known[key] for key in plan.keys]
-    joined = join_answers(job.records, plan.dialogues, answers)
+    joined = join_answers(plan.dialogues, answers)
     rewrite_log(job.log_path, answers)
     write_joined(out, joined, job.request.subset_size)
     remove_share_logs(out)

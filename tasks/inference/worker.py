@@ -8,7 +8,7 @@ from tasks.inference.request import PredictRequest, Share
 from tasks.processes import serve_worker
 
 
-def answer(config: dict[str, Any]) -> Any:
+def answer(config: dict[str, object]) -> Any:
     """Answer with one model; `config` holds a PredictRequest, and a Share if several processes answer.
 
     The result is a PredictionsRef, or the number of the share's answers.

@@ -69,7 +69,7 @@ def _changed(rows: FloatRows, code: str, name: str, first: int, last: int) -> Bl
 def _rounded(values: torch.Tensor, code: str, name: str) -> memoryview:
     rounded = values.to(FLOATS[code])
     _require_finite(rounded, code, name)
-    return memoryview(rounded.reshape(-1).view(torch.uint8).numpy())
+    return rounded.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _require_finite(values: torch.Tensor, code: str, name: str) -> None:

@@ -58,8 +58,8 @@ def weights_fingerprint(folder: Path) -> str:
     for name, value in tensors_of(folder).items():
         if value.is_floating_point() and not name.startswith(TOWER_PREFIX):
             # one row per tensor distinguishes models at the cost of a few thousand reads
-            row = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
-            rows[f"{name} {list(value.shape)}"] = row.numpy().tobytes()
+            first = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
+            rows[f"{name} {list(value.shape)}"] = first.numpy().tobytes()
     digest = hashlib.sha256()
     for name, row in sorted(rows.items()):
         digest.update(name.encode() + b"\0" + row)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from tasks.data.image_checks import check_images, faults_in
 from tasks.data.preparing import choose_records, find_raw
@@ -18,6 +17,7 @@ from tasks.model.llava.prompt import IGNORE_INDEX
 from tasks.model.loading import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, fatal, ok, warning
+from tasks.record_reader import Record
 from tasks.settings import DataConfig, TrainingConfig
 from tasks.sources import source_of
 from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
@@ -32,10 +32,10 @@ MANY = 0.05
 class RecordSample:
     """A random sample of a run's records, drawn with the data's seed, their total number, and the validation set."""
 
-    records: Sequence[dict[str, Any]]
+    records: Sequence[Record]
     images: Path
     total: int
-    validation: Sequence[dict[str, Any]] = ()
+    validation: Sequence[Record] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_data(config: DataConfig) -> tuple[Finding, RecordSample | None]:
         checked = choose_records(raw, images, config).checked
     except UserError as error:
         return fatal("data", str(error)), None
-    records = [dict(record) for record in checked.records]
+    records = checked.records
     if fault := _sets_fault(raw, images, records, config):
         return fatal("data", fault + _other_sources(checked.dropped)), None
     chosen = random.Random(config.seed).sample(records, min(SAMPLE_SIZE, len(records)))  # noqa: S311 - no secret
@@ -81,7 +81,7 @@ def _synthetic_finding(config: DataConfig) -> Finding:
     return ok("data", f"{config.sample.scenes} synthetic scenes will be created in the workspace")
 
 
-def _sets_fault(raw: Path, images: Path, records: Sequence[dict[str, Any]], config: DataConfig) -> str | None:
+def _sets_fault(raw: Path, images: Path, records: Sequence[Record], config: DataConfig) -> str | None:
     """Why the sets cannot be made from these records, or None: every source needs records, and no set may be empty."""
     by_source: dict[str, list[str]] = {name: [] for name in config.sources}
     for record in records:

@@ -85,7 +85,7 @@ def projector_rate(config: TrainingConfig, scheduler: LRScheduler | None) -> dic
     highest = getattr(inner, "base_lrs", [])
     if inner is None or config.mm_projector_lr is None or config.mm_projector_lr not in highest:
         return {}
-    return {"projector_learning_rate": inner.get_last_lr()[highest.index(config.mm_projector_lr)]}
+    return {"projector_learning_rate": float(inner.get_last_lr()[highest.index(config.mm_projector_lr)])}
 
 
 def memory_metrics(device: torch.device) -> dict[str, float]:

@@ -3,12 +3,13 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
 from tasks.model.llava.prompt import round_text
 from tasks.model.loading import Processor
+from tasks.record_reader import Record
 from tasks.training.collator import SampleDataset
 from tasks.training.samples import LengthLimit, Part, Sample, parts_of
 
@@ -30,14 +31,14 @@ class Inspector:
     limit: LengthLimit
     pixels: Path | None = None
 
-    def show(self, record: dict[str, Any]) -> dict[str, Any]:
+    def show(self, record: Record) -> dict[str, object]:
         """Prompt, ids and labels of one record, and why the record, or a part of it (`left_out`), is dropped.
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
         parts, lost = parts_of(record, self.processor, self.limit)
         samples = [part.sample for part in parts]
-        shown = {
+        shown: dict[str, object] = {
             "id": record["id"],
             "prompt": "".join(self._text(part) for part in parts),
             "input_ids": [token for sample in samples for token in sample.encoded.input_ids],

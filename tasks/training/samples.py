@@ -4,12 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tasks.errors import DataError
 from tasks.files import fits_utf8
-from tasks.image_paths import require_images_inside
-from tasks.json_stream import iterate_values
 from tasks.model.llava.prompt import (
     IMAGE_INDEX,
     IMAGE_PLACEHOLDER,
@@ -21,6 +17,15 @@ from tasks.model.llava.prompt import (
 from tasks.model.loading import Processor
 from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import with_placeholder, without_placeholder
+from tasks.record_reader import (
+    LONE_SURROGATE,
+    NO_ANSWER,
+    NO_IMAGE,
+    Fault,
+    Record,
+    image_fault,
+    read_records,
+)
 
 Round = tuple[str, str]
 
@@ -28,42 +33,20 @@ WRONG_ROLES = "turns do not alternate human, gpt from the first on"
 NO_QUESTION = "first answer without a question"
 NO_LAST_ANSWER = "last question without an answer"
 EMPTY_ANSWER = "question with an empty answer"
-NO_ANSWER = "no answer to learn from"
-LONE_SURROGATE = "half a Unicode character (a lone surrogate)"
 TOO_LONG = "one question and answer longer than model_max_length"
 CUT = "answers cut at model_max_length"
 
 
-def read_training_records(path: Path) -> list[dict[str, Any]]:
-    """Read a file of records; raises DataError if an entry is not a record or its image is outside the images folder.
-
-    An image may be missing; roles and answers are checked when samples are made.
-    """
-    records = []
-    for index, listed in enumerate(iterate_values(path)):
-        if not _is_record(listed.value):
-            location = listed.place(f"record {index}")
-            raise DataError(f"{path}: {location} lacks an id or turns with from and value: correct or remove it.")
-        records.append(listed.value)
-    require_images_inside(path, records)
-    return records
+def training_fault(record: Record) -> Fault | None:
+    """Why a record cannot be trained on, or None; it may be text alone, and its roles are checked with its rounds."""
+    fault = image_fault(record)
+    return fault if fault and fault.reason != NO_IMAGE else None
 
 
-def read_set(folder: Path, file: str) -> list[dict[str, Any]]:
+def read_set(folder: Path, file: str) -> list[Record]:
     """Read TRAIN_SET or VALIDATION_SET of a dataset; the latter is empty if train and test leave no share for it."""
     path = folder / file
-    return read_training_records(path) if file != VALIDATION_SET or path.exists() else []
-
-
-def _is_record(record: object) -> bool:
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
-        return False
-    image, turns = record.get("image"), record.get("conversations")
-    if not isinstance(turns, list) or not (image is None or isinstance(image, str)):
-        return False
-    return all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() for turn in turns) and all(
-        isinstance(turn["value"], str) for turn in turns
-    )
+    return read_records(path, training_fault) if file != VALIDATION_SET or path.exists() else []
 
 
 @dataclass(frozen=True)
@@ -86,7 +69,7 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[dict[str, Any]], processor: Processor, max_length: int, split_long: bool
+    records: Iterable[Record], processor: Processor, max_length: int, split_long: bool
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason."""
     samples: list[Sample] = []
@@ -106,7 +89,7 @@ class Part:
     rounds: Sequence[Round]
 
 
-def parts_of(record: dict[str, Any], processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
+def parts_of(record: Record, processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
     """The samples of one record, usually one, and how much of it was dropped, by reason."""
     rounds, lost = _usable_rounds(record)
     uncut = [_part(record, rounds, processor)] if rounds else []
@@ -120,12 +103,12 @@ def parts_of(record: dict[str, Any], processor: Processor, limit: LengthLimit) -
     return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
 
 
-def _part(record: dict[str, Any], rounds: Sequence[Round], processor: Processor) -> Part:
+def _part(record: Record, rounds: Sequence[Round], processor: Processor) -> Part:
     turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
     has_image = _has_image(record)
     encoded = encode_conversation(processor.tokenizer, turns, has_image)
     words = word_count([text for _, text in turns], has_image)
-    sample = Sample(str(record["id"]), record.get("image"), encoded, _length(encoded, processor), words)
+    sample = Sample(str(record["id"]), record.get("image") or None, encoded, _length(encoded, processor), words)
     return Part(sample, rounds)
 
 
@@ -135,8 +118,8 @@ def word_count(texts: Sequence[str], has_image: bool) -> int:
     return words if has_image else -words
 
 
-def _has_image(record: dict[str, Any]) -> bool:
-    return record.get("image") is not None
+def _has_image(record: Record) -> bool:
+    return bool(record.get("image"))
 
 
 def _length(encoded: EncodedConversation, processor: Processor) -> int:
@@ -154,7 +137,7 @@ def _truncated(part: Part, processor: Processor, max_length: int) -> list[Part]:
     return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
 
 
-def _usable_rounds(record: dict[str, Any]) -> tuple[list[Round], Counter[str]]:
+def _usable_rounds(record: Record) -> tuple[list[Round], Counter[str]]:
     """Rounds of question and answer, with the image shown once, and how much was dropped, by reason."""
     has_image = _has_image(record)
     turns = [
@@ -191,9 +174,7 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
     ]
 
 
-def _split(
-    record: dict[str, Any], rounds: Sequence[Round], processor: Processor, max_length: int
-) -> Iterator[Sequence[Round]]:
+def _split(record: Record, rounds: Sequence[Round], processor: Processor, max_length: int) -> Iterator[Sequence[Round]]:
     """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
     part: list[Round] = []
     length = 0

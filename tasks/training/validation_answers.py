@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +27,10 @@ from tasks.model.llava.prompt import encode_prompt, padding_id
 from tasks.model.loading import Processor
 from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import with_placeholder
+from tasks.record_reader import Record
 from tasks.training.job import TrainingJob
 from tasks.training.samples import read_set
-from tasks.turn_tasks import Task, turn_tasks
+from tasks.turn_tasks import Task, answered_turns
 
 MAX_NEW_TOKENS = 64
 WORD = re.compile(r"\w+(?:['-]\w+)*")
@@ -46,7 +46,7 @@ class ValidationQuestion:
     task: str
 
 
-def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[ValidationQuestion]:
+def choose_questions(records: Sequence[Record], count: int, seed: int) -> list[ValidationQuestion]:
     """Choose `count` caption prompts and `count` questions, or as many as there are, deterministically for a seed.
 
     Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped,
@@ -67,7 +67,7 @@ def choose_questions(records: Sequence[Mapping[str, Any]], count: int, seed: int
     return [question for task in sorted(chosen) for question in chosen[task]]
 
 
-def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def image_captions(records: Sequence[Record]) -> dict[str, list[str]]:
     """All captions of each image."""
     captions: dict[str, list[str]] = defaultdict(list)
     for record in records:
@@ -76,11 +76,10 @@ def image_captions(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
     return captions
 
 
-def _pairs(record: Mapping[str, Any]) -> dict[Task, list[tuple[str, str]]]:
+def _pairs(record: Record) -> dict[Task, list[tuple[str, str]]]:
     """A record's (question, answer) pairs by task; without those whose answer has no word, as in the report."""
-    texts = [turn["value"] for turn in record["conversations"]]
     pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
-    for task, question, answer in zip(turn_tasks(record), texts[::2], texts[1::2], strict=False):
+    for task, question, answer in answered_turns(record):
         if caption_words(answer) if task == "captioning" else normalise_answer(answer):
             pairs[task].append((question, answer))
     return pairs

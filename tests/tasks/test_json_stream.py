@@ -30,7 +30,7 @@ def test_json_lines_are_recognised_by_content(tmp_path: Path, layout: str, suffi
     found = list(iterate_values(path))
     assert [listed.value for listed in found] == ROWS
     assert [json.loads(listed.text) for listed in found] == ROWS
-    assert found[0].place("record 0") == f"line {found[0].line}" and found[-1].line >= 3
+    assert found[0].location("record 0") == f"line {found[0].line}" and found[-1].line >= 3
 
 
 @pytest.mark.parametrize("indent", [None, 1])
@@ -38,7 +38,7 @@ def test_a_json_list_is_recognised_whatever_its_suffix(tmp_path: Path, indent: i
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(ROWS, indent=indent))
     found = list(iterate_values(path))
-    assert [listed.value for listed in found] == ROWS and found[0].place("record 0") == "record 0"
+    assert [listed.value for listed in found] == ROWS and found[0].location("record 0") == "record 0"
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".JSONL"])

@@ -57,13 +57,13 @@ def test_file_without_a_list_is_refused(tmp_path):
 )
 def test_error_names_the_faulty_record(tmp_path, change, fault):
     wrong = {**RECORD, **change}
-    with pytest.raises(DataError, match=rf"record 1 \(id '{wrong['id']}'\) {fault}"):
+    with pytest.raises(DataError, match=rf"record 2 \(id '{wrong['id']}'\) {fault}"):
         read_records(written(tmp_path / "a.json", [RECORD, wrong]))
 
 
 @pytest.mark.parametrize("name", [1.5, True, ["a"], {"$oid": "a"}])
 def test_id_that_is_neither_a_text_nor_a_whole_number_is_refused(tmp_path, name):
-    with pytest.raises(DataError, match=r"record 0 \(id .+\) has an id that is neither a text nor a whole number;"):
+    with pytest.raises(DataError, match=r"record 1 \(id .+\) has an id that is neither a text nor a whole number;"):
         read_records(written(tmp_path / "a.json", [{**RECORD, "id": name}]))
 
 
@@ -75,5 +75,5 @@ def test_error_advises_to_rewrite_a_file_of_another_tool(tmp_path):
 
 def test_error_names_a_record_without_the_key_image(tmp_path):
     wrong = {"id": "LR_7", "conversations": TURNS}
-    with pytest.raises(DataError, match=r"record 0 \(id 'LR_7'\) has no image"):
+    with pytest.raises(DataError, match=r"record 1 \(id 'LR_7'\) has no image"):
         read_records(written(tmp_path / "a.json", [wrong]))

@@ -1,12 +1,11 @@
 """Audit a dataset for leakage: check and compare all images; write audit.json, audit.html and the clean test set."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tasks.data.duplicates.leakage import clean_records, leakage_of
+from tasks.data.duplicates.leakage import Findings, PairFinding, clean_records, leakage_of
 from tasks.data.duplicates.near_duplicates import find_pairs
 from tasks.data.examples_page import page, thumbnail
 from tasks.data.image_checks import check_images
@@ -29,7 +28,7 @@ class AuditResult:
     report: Path
     page: Path
     clean_test: Path | None
-    findings: Mapping[str, Any]
+    findings: Findings
 
 
 def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None = None) -> AuditResult:
@@ -52,7 +51,7 @@ def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None 
     return AuditResult(out / AUDIT, out / "audit.html", clean, findings)
 
 
-def describe_images(findings: Mapping[str, Any]) -> str:
+def describe_images(findings: Findings) -> str:
     """The number of images as text; images that cannot be read are not compared."""
     unreadable = f", {findings['unreadable']} of them unreadable" if findings["unreadable"] else ""
     return f"{findings['images']} images{unreadable}"
@@ -74,7 +73,7 @@ def _require_replaceable(out: Path) -> None:
         raise DataError(f"{report} is not an audit by rsvlm: give another folder, or move it away.")
 
 
-def _write_clean(folder: Path, test: Sequence[Record], findings: Mapping[str, Any], out: Path) -> Path:
+def _write_clean(folder: Path, test: Sequence[Record], findings: Findings, out: Path) -> Path:
     kept = clean_records(test, findings)
     path = out / "clean_test.json"
     # rewritten by each audit: it is another form of this report
@@ -84,13 +83,14 @@ def _write_clean(folder: Path, test: Sequence[Record], findings: Mapping[str, An
     return path
 
 
-def _audit_page(findings: Mapping[str, Any], images: Path) -> str:
+def _audit_page(findings: Findings, images: Path) -> str:
     lines = [f"<p>{describe_images(findings)}, {len(findings['pairs'])} near-duplicate pairs, "]
     lines.append(f"{findings['pairs_across_sources']} across sources, {findings['pairs_across_sets']} across sets.</p>")
     if test := findings.get("test_images"):
         lines.append(f"<p><b>{test['clean']} of {test['images']} test images are clean.</b></p>")
-    for title, key in (("Captions", "captions"), ("Question-answer pairs", "question_answer_pairs")):
-        for source, numbers in findings.get(key, {}).items():
+    repeated = {"Captions": findings.get("captions"), "Question-answer pairs": findings.get("question_answer_pairs")}
+    for title, by_source in repeated.items():
+        for source, numbers in (by_source or {}).items():
             lines.append(
                 f"<p>{title} of {html.escape(source)}: {numbers['in_training']} of {numbers['number']} in the test set "
                 "occur word for word in training.</p>"
@@ -101,7 +101,7 @@ def _audit_page(findings: Mapping[str, Any], images: Path) -> str:
     )
 
 
-def _pair(pair: Mapping[str, Any], images: Path) -> str:
+def _pair(pair: PairFinding, images: Path) -> str:
     names = "".join(
         f"<p>{html.escape(pair[key])} <span class=q>{html.escape(', '.join(pair['sets'][key]))}</span></p>"
         for key in ("first", "second")

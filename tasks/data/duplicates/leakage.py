@@ -1,8 +1,7 @@
 """Leakage of the test set into training: near-duplicate images, and repeated captions or question-answer pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from tasks.data.duplicates.near_duplicates import Pair
 from tasks.data.image_checks import ImageState
@@ -15,11 +14,53 @@ from tasks.turn_tasks import answered_turns
 Sets = Mapping[str, Sequence[Record]]
 
 
-def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Sets) -> dict[str, Any]:
+class PairSets(TypedDict):
+    """The sets that have each image of a pair."""
+
+    first: list[str]
+    second: list[str]
+
+
+class PairFinding(TypedDict):
+    """A pair of near-duplicates, as in Pair, and the sets that have its images."""
+
+    first: str
+    second: str
+    identical: bool
+    distance_bits: int
+    correlation: float
+    sets: PairSets
+
+
+class CleanTest(TypedDict):
+    """The test images that are in no way in training, and those that are."""
+
+    images: int
+    clean: int
+    by_source: dict[str, dict[str, int]]
+    clean_images: list[str]
+    leaking: list[str]
+
+
+class Findings(TypedDict):
+    """The content of audit.json; the last three only for sets. Texts in training are counted by source."""
+
+    version: int
+    images: int
+    unreadable: int
+    pairs: list[PairFinding]
+    pairs_across_sources: int
+    pairs_across_sets: int
+    captions: NotRequired[dict[str, dict[str, float]]]
+    question_answer_pairs: NotRequired[dict[str, dict[str, float]]]
+    test_images: NotRequired[CleanTest]
+
+
+def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Sets) -> Findings:
     """The content of audit.json; `states` and `pairs` name images by image_key, `sets` may be empty."""
     sets_of = _sets_by_image(sets)
     crossing = [pair for pair in pairs if _crosses(pair, sets_of)]
-    report: dict[str, Any] = {
+    report: Findings = {
         "version": 1,
         "images": len(states),
         "unreadable": sum(state.fault is not None for state in states.values()),
@@ -34,7 +75,7 @@ def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Se
     return report
 
 
-def clean_records(test: Sequence[Record], report: Mapping[str, Any]) -> list[Record]:
+def clean_records(test: Sequence[Record], report: Findings) -> list[Record]:
     """The records of a test set whose images do not leak, by this report."""
     leaking = set(report["test_images"]["leaking"])
     return [record for record in test if image_key(record["image"]) not in leaking]
@@ -53,12 +94,18 @@ def _crosses(pair: Pair, sets_of: Mapping[str, set[str]]) -> bool:
     return bool(one and other) and len(one | other) > 1
 
 
-def _pair_row(pair: Pair, sets_of: Mapping[str, set[str]]) -> dict[str, Any]:
-    sets = {key: sorted(sets_of.get(name, ())) for key, name in (("first", pair.first), ("second", pair.second))}
-    return {**asdict(pair), "sets": sets}
+def _pair_row(pair: Pair, sets_of: Mapping[str, set[str]]) -> PairFinding:
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "identical": pair.identical,
+        "distance_bits": pair.distance_bits,
+        "correlation": pair.correlation,
+        "sets": {"first": sorted(sets_of.get(pair.first, ())), "second": sorted(sets_of.get(pair.second, ()))},
+    }
 
 
-def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[Pair]) -> dict[str, Any]:
+def _clean_test(sets: Sets, sets_of: Mapping[str, set[str]], crossing: Sequence[Pair]) -> CleanTest:
     """The test images that are neither in training nor near-duplicates of a training image."""
     test = {name for name, names in sets_of.items() if "test" in names}
     leaking = {name for name in test if "train" in sets_of[name]}

@@ -10,7 +10,7 @@ from tasks.data.fetching.request import FetchRequest, SourceImages
 from tasks.data.fetching.source import INSTRUCTIONS_NAME, fetch_instructions, fetch_source, map_in_threads
 from tasks.data.fetching.urls import require_url
 from tasks.errors import DataError
-from tasks.record_reader import image_fault, read_records
+from tasks.record_reader import image_fault, no_fault, read_records
 from tasks.sources import SOURCES, require_known
 
 ReportShare = Callable[[str, float], None]
@@ -55,7 +55,7 @@ def fetch_all(
         return HttpFetcher(request.retry_policy, progress_of(name))
 
     raw = fetch_instructions(request, fetcher_of)
-    images = {record["image"] for record in read_records(raw, unfiltered=True) if image_fault(record) is None}
+    images = {record["image"] for record in read_records(raw, no_fault) if image_fault(record) is None}
     return list(map_in_threads(lambda name: fetch_source(name, request, images, fetcher_of), sources, SOURCES_AT_ONCE))
 
 

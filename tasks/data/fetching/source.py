@@ -15,7 +15,7 @@ from tasks.data.fetching.request import FetchRequest, SourceImages, clear_downlo
 from tasks.data.fetching.urls import LocalPath, fetch_url
 from tasks.errors import DataError, FetchError
 from tasks.files import link_or_copy, read_json
-from tasks.record_reader import read_records
+from tasks.record_reader import no_fault, read_records
 from tasks.secret_addresses import without_secrets
 from tasks.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, UrlSet
 
@@ -90,7 +90,7 @@ def fetch_source(name: str, request: FetchRequest, images: Collection[str], fetc
 def _download_instructions(urls: UrlSet, request: FetchRequest, fetcher_of: FetcherOf) -> LocalPath:
     [found] = _download(urls[:1], INSTRUCTIONS_NAME, request, fetcher_of)
     try:
-        read_records(found.path, unfiltered=True)
+        read_records(found.path, no_fault)
     except DataError as error:
         if not found.fetched:
             raise

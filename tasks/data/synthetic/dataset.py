@@ -23,7 +23,7 @@ from tasks.files import digest_of, write_json
 from tasks.manifests import atomic_folder, require_free_folder, verified_manifest, write_manifest
 from tasks.paths import DataFolder
 from tasks.prompt_text import with_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, Turn
 from tasks.settings import SampleConfig
 
 # Incremented when scenes or texts change, so that an older sample is drawn again.
@@ -119,7 +119,7 @@ TEXTS: dict[str, Callable[[Scene, random.Random], list[Exchange]]] = {
 
 def _record(source: str, land_use: str, index: int, exchanges: Sequence[Exchange]) -> Record:
     image = _image_path(source, land_use, index)
-    turns = []
+    turns: list[Turn] = []
     for number, (question, answer) in enumerate(exchanges):
         turns.append({"from": "human", "value": question if number else with_placeholder(question)})
         turns.append({"from": "gpt", "value": answer})

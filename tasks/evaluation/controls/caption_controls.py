@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.metrics.caption_clusters import CaptionClusters
 from tasks.evaluation.metrics.caption_consensus import best_caption
 from tasks.evaluation.metrics.cider import CaptionVector, CiderSpace, mean_similarity, similarity
+from tasks.evaluation.scores import Controls
 from tasks.image_paths import image_key
 from tasks.sources import SOURCES, source_of
 
@@ -38,7 +38,7 @@ def class_of(image: str) -> str | None:
     return path.parent.name if source and folder == source.folder else None
 
 
-def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> dict[str, Any]:
+def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> Controls:
     """Controls of one source, as CIDEr fractions under the test set's document frequency.
 
     `train_consensus`, the oracle class caption: each image gets the training caption of its true class with the highest
@@ -56,7 +56,8 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
         share = sum(text in seen for text in captions.hypotheses) / len(captions.hypotheses)
         given["train_consensus"], constant = _from_training(captions, training)
         given["constant"] = [constant] * len(captions.images)
-    return _mean_scores(captions, given) | {
+    return {
+        **_mean_scores(captions, given),
         "verbatim_train_share": share,
         "constant_caption": constant,
         "distinct_captions": len(set(captions.hypotheses)),

@@ -2,16 +2,16 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tasks.evaluation.controls.training_set import AnswerCounts
 from tasks.evaluation.metrics.answer_matching import same_answer
+from tasks.evaluation.scores import Controls
 from tasks.evaluation.vqa_metrics import AnsweredQuestion
 
 
-def vqa_controls(questions: Sequence[AnsweredQuestion], training: AnswerCounts | None, seed: int) -> dict[str, Any]:
+def vqa_controls(questions: Sequence[AnsweredQuestion], training: AnswerCounts | None, seed: int) -> Controls:
     """Controls of one source, as accuracies over its questions.
 
     `majority`: the most frequent training answer to questions of the same type. `question_only`: the most frequent
@@ -20,9 +20,8 @@ def vqa_controls(questions: Sequence[AnsweredQuestion], training: AnswerCounts |
     asked about several images; the model's own accuracy on these is `own_image_same_questions`. None without training
     or without such questions.
     """
-    return (_from_training(questions, training) if training else dict.fromkeys(("majority", "question_only"))) | (
-        _shuffled(questions, seed)
-    )
+    blind = _from_training(questions, training) if training else {"majority": None, "question_only": None}
+    return {**blind, **_shuffled(questions, seed)}
 
 
 def _most_frequent(answers: Mapping[str, int]) -> str:
@@ -44,7 +43,7 @@ def _accuracy(answers: Sequence[str], questions: Sequence[AnsweredQuestion]) -> 
     return sum(right) / len(questions)
 
 
-def _shuffled(questions: Sequence[AnsweredQuestion], seed: int) -> dict[str, Any]:
+def _shuffled(questions: Sequence[AnsweredQuestion], seed: int) -> dict[str, float | None]:
     random = np.random.default_rng(seed)
     asked_of: dict[str, dict[str, str]] = defaultdict(dict)
     for asked in questions:

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tasks.errors import DataError
-from tasks.evaluation.metrics.registry import HEADLINE, RIGHT
-from tasks.evaluation.tables import AnswerRow, is_scored
+from tasks.evaluation.metrics.registry import HEADLINE
+from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.image_paths import image_file
 from tasks.model.images import read_image
 
@@ -21,7 +21,7 @@ IMAGE_BYTES = 20_000
 MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
 
-Example = dict[str, Any]
+Example = dict[str, object]
 # index of a record, and task: a record may have captions and questions
 RecordTask = tuple[int, str]
 
@@ -55,7 +55,7 @@ def choose_examples(
 
 def score_of_answer(row: AnswerRow) -> float | None:
     """The score of one answer by which examples are ranked: 0 or 1 for a question, CIDEr for a caption."""
-    score = row[HEADLINE["captioning"]] if row[RIGHT] is None else row[RIGHT]
+    score = row_score(row, HEADLINE["captioning"]) if row["right"] is None else row["right"]
     return None if score is None else float(score)
 
 
@@ -115,7 +115,7 @@ def _example(
         "picture": _data_uri(image_file(images, first["image"])) if images else None,
         "score": score,
         "asked": len(group),
-        "right": sum(bool(row[RIGHT]) for row in group),
+        "right": sum(bool(row["right"]) for row in group),
         "turns": [_turn(row, of_base.get(row["turn"])) for row in _shown(group)],
     }
 
@@ -128,7 +128,7 @@ def _shown(group: Sequence[AnswerRow]) -> list[AnswerRow]:
     return sorted(kept, key=lambda row: (bool(row["right"]), row["turn"]))
 
 
-def _turn(row: AnswerRow, base: AnswerRow | None) -> dict[str, Any]:
+def _turn(row: AnswerRow, base: AnswerRow | None) -> dict[str, object]:
     return {
         "question": shorten(row["question"]),
         "references": [shorten(text) for text in dict.fromkeys(row["references"])],
@@ -143,7 +143,7 @@ def _turn(row: AnswerRow, base: AnswerRow | None) -> dict[str, Any]:
 
 def _states(row: AnswerRow, base: AnswerRow | None) -> list[str]:
     """The states by which a turn is filtered: right or wrong, invalid, better or worse than the base model's."""
-    states = [] if row[RIGHT] is None else ["right" if row[RIGHT] else "wrong"]
+    states = [] if row["right"] is None else ["right" if row["right"] else "wrong"]
     states += ["invalid"] if row["no_answer"] else []
     own, of_base = score_of_answer(row), score_of_answer(base) if base else None
     if own is None or of_base is None or own == of_base:

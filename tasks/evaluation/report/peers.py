@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tasks.evaluation.scores import CaptionScores, Scores, VqaScores, metric_value
 
@@ -18,7 +18,7 @@ COLUMNS = {
 AVERAGED = ("presence", "comparison", "rural_urban")
 
 
-def peer_tables(scores: Scores) -> list[dict[str, Any]]:
+def peer_tables(scores: Scores) -> list[dict[str, object]]:
     """For each source with published scores: columns, our row and the peers' rows in percent, and the reasons why they
     are not comparable; no reasons mean that the known parts of the protocols agree.
     """
@@ -58,7 +58,7 @@ def _types(scores: VqaScores) -> _Ours:
     return _Ours(types | average, scores["images"])
 
 
-def reasons_against(protocol: Mapping[str, Any], images: int) -> list[str]:
+def reasons_against(protocol: Mapping[str, object], images: int) -> list[str]:
     """Why scores under a published protocol are not comparable with ours on so many test images.
 
     Unknown parts of the protocol are reasons, too.

@@ -11,6 +11,7 @@ from tasks.evaluation.scores import (
     Interval,
     Scores,
     SourceScores,
+    control_score,
     differences_by_metric,
     metric_value,
 )
@@ -89,5 +90,7 @@ def _bars(metric: str, scores: SourceScores, base: SourceScores | None) -> list[
     ]
     controls = scores["controls"]
     return bars + [
-        Bar(label, kind, controls[name]) for name, label, kind in CONTROL_BARS if controls.get(name) is not None
+        Bar(label, kind, score)
+        for name, label, kind in CONTROL_BARS
+        if (score := control_score(controls, name)) is not None
     ]

@@ -1,7 +1,6 @@
 """The report in brief, for Prefect's pages: rows, some sentences, one picture."""
 
 from html import escape
-from typing import Any
 
 from tasks.evaluation.report.charts import ROW, WIDTH
 from tasks.evaluation.report.source_views import source_views
@@ -15,7 +14,7 @@ STYLE = (
 )
 
 
-def summary_rows(metrics: Metrics) -> list[dict[str, Any]]:
+def summary_rows(metrics: Metrics) -> list[dict[str, object]]:
     """A row for each source: its score with interval, the best image-blind baseline, and the gain over it."""
     return [
         {

@@ -1,9 +1,9 @@
 """The Engine protocol, and what all engines use: refusals, and batches of questions grouped by image."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from tasks.errors import DataError
 from tasks.records import Answer, Question
@@ -54,7 +54,7 @@ def refuse(question: Question, reason: object) -> Refusal:
     return Refusal(question.record, question.turn, str(reason))
 
 
-def refusals_error(records: Sequence[dict[str, Any]], refusals: Sequence[Refusal], answered: int) -> DataError:
+def refusals_error(records: Sequence[Mapping[str, object]], refusals: Sequence[Refusal], answered: int) -> DataError:
     """The error that ends a run with refusals: it lists them by record; all other questions are answered by then."""
     ordered = sorted(refusals, key=lambda refusal: (refusal.record, refusal.turn))
     reasons = Counter((refusal.record, refusal.reason) for refusal in ordered)

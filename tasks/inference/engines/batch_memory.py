@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 MEMORY_INFO = Path("/proc/meminfo")
 # share of the free memory that a batch may plan with: activations and fragmentation take the rest
@@ -29,7 +29,9 @@ class BatchLimit:
         return questions <= 1 or (questions <= self.questions and size <= self.size_bytes)
 
 
-def batch_limit(model: Any, image_tokens: int, question_tokens: int, max_questions: int | None) -> BatchLimit:
+def batch_limit(
+    model: PreTrainedModel, image_tokens: int, question_tokens: int, max_questions: int | None
+) -> BatchLimit:
     """The batch limit from the memory that a model leaves free on its device.
 
     An image's shared prefix takes `image_tokens`, each question `question_tokens` of its own. With `max_questions` that

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
 from tasks.errors import StoreError
 from tasks.files import digest_of
@@ -33,7 +32,7 @@ class AnswerCache:
     def __init__(
         self,
         store: ObjectStore,
-        context: dict[str, Any],
+        context: dict[str, object],
         key_of: Callable[[Question], str | None],
         warn: Callable[[str], None],
     ):

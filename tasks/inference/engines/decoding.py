@@ -3,9 +3,9 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from tasks.files import digest_of
 from tasks.model.loading import LoadedModel
@@ -54,8 +54,7 @@ class Sampler:
 def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler], decoding: Decoding) -> list[int]:
     """The next token of each row; `logits` are floats of shape (rows, vocab), `samplers` one per row."""
     if not decoding.temperature:
-        chosen: Any = logits.argmax(-1).tolist()
-        return list(chosen)
+        return [int(token) for token in logits.argmax(-1)]
     on_cpu = logits.float().cpu()
     return [sampler.sample(row) for sampler, row in zip(samplers, on_cpu, strict=True)]
 
@@ -68,7 +67,7 @@ def stop_tokens(loaded: LoadedModel) -> list[int]:
     return list(stops) if isinstance(stops, list) else [stops]
 
 
-def decode_answer(tokenizer: Any, ids: Sequence[int]) -> str:
+def decode_answer(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of generated token ids, without special tokens and surrounding whitespace."""
     text: str = tokenizer.decode(ids, skip_special_tokens=True)
     return text.strip()

@@ -5,9 +5,9 @@ In a batch a question takes memory for its own tokens alone; the keys and values
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from transformers import Cache, PreTrainedModel
 
 from tasks.inference.engines.decoding import Decoding, Sampler, next_tokens
 from tasks.inference.engines.prefix_attention import Prefix
@@ -15,7 +15,7 @@ from tasks.inference.engines.prefix_attention import Prefix
 
 @torch.no_grad()
 def generate_tokens(
-    model: Any,
+    model: PreTrainedModel,
     prompt: torch.Tensor,
     stops: Sequence[int],
     max_new_tokens: int,
@@ -46,7 +46,7 @@ class Row:
 
 
 @torch.no_grad()
-def encode_prefix(model: Any, prompts: torch.Tensor) -> Prefix:
+def encode_prefix(model: PreTrainedModel, prompts: torch.Tensor) -> Prefix:
     """Keys and values of prompts up to and including their images.
 
     `prompts` holds embeddings of shape (images, tokens, hidden size) in the model's dtype, all of one length.
@@ -57,7 +57,7 @@ def encode_prefix(model: Any, prompts: torch.Tensor) -> Prefix:
 
 @torch.no_grad()
 def generate_answers(
-    model: Any, prefix: Prefix, rows: Sequence[Row], stops: Sequence[int], decoding: Decoding
+    model: PreTrainedModel, prefix: Prefix, rows: Sequence[Row], stops: Sequence[int], decoding: Decoding
 ) -> list[list[int]]:
     """The token ids that answer each row, without its stop token; a row does not depend on the others."""
     answers: list[list[int]] = [[] for _ in rows]
@@ -88,7 +88,7 @@ class _Batch:
         self.rows = list(range(len(ids)))
         self.running = set(self.rows)
         self._prefix, self._ids, self._mask = prefix, ids, mask
-        self._cache: Any = None
+        self._cache: Cache | None = None
 
     @classmethod
     def start(cls, prefix: Prefix, rows: Sequence[Row]) -> "_Batch":
@@ -101,7 +101,7 @@ class _Batch:
             mask[index, longest - len(row.ids) :] = True
         return cls(prefix.for_rows([row.image for row in rows]), ids.to(device), mask.to(device))
 
-    def step(self, model: Any) -> torch.Tensor:
+    def step(self, model: PreTrainedModel) -> torch.Tensor:
         """Run the model on the tokens that it has not seen; the logits of the next, of shape (rows, vocab)."""
         length = self._ids.shape[1]
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -length:] + self._prefix.length
@@ -115,7 +115,8 @@ class _Batch:
             prefix=self._prefix,
         )
         self._cache = output.past_key_values
-        return output.logits[:, -1]
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
 
     def append(self, tokens: Sequence[int], rows: Sequence[Row]) -> None:
         """Make `tokens` the input of the next step; drop stopped rows once they are half of the batch."""
@@ -128,7 +129,8 @@ class _Batch:
         kept = torch.tensor(indices, device=self._ids.device)
         self.rows = [self.rows[index] for index in indices]
         self._ids, self._mask = self._ids[kept], self._mask[kept]
-        self._cache.batch_select_indices(kept)
+        if self._cache is not None:
+            self._cache.batch_select_indices(kept)
         self._prefix = self._prefix.for_rows([rows[row].image for row in self.rows])
 
     def _attention_mask(self, length: int, dtype: torch.dtype) -> torch.Tensor:

@@ -86,7 +86,7 @@ def _open_cache(
     request: PredictRequest, image_digests: Mapping[str, str | None], fingerprint: str, warn: Callable[[str], None]
 ) -> AnswerCache:
     assert request.store is not None
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "model": request.model_sha256,
         "adapter": request.adapter_digest(),
         "engine": fingerprint,

@@ -7,10 +7,10 @@ product. Source of the split: Hydragen, arXiv 2402.05099.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -73,7 +73,13 @@ class Prefix:
         return rows if self.slots is None else rows[self.slots]
 
 
-def enable_prefixes(model: Any) -> None:
+class AttentionLayer(Protocol):
+    """An attention module of transformers: what is used of it here."""
+
+    layer_idx: int
+
+
+def enable_prefixes(model: PreTrainedModel) -> None:
     """Let the language model take the keyword `prefix`; without it, it computes as before."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
@@ -81,7 +87,7 @@ def enable_prefixes(model: Any) -> None:
 
 
 def attend(
-    module: Any,
+    module: AttentionLayer,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -117,7 +123,7 @@ def _partial_in_chunks(queries: torch.Tensor, keys: torch.Tensor, values: torch.
     """_partial over a limited number of queries at a time, so that their scores take little memory."""
     images, heads, tokens, _ = keys.shape
     size = max(1, SCORE_BYTES.get(queries.device.type, SCORE_BYTES["cpu"]) // (4 * images * heads * tokens))
-    chunks = [_partial(chunk, keys, values) for chunk in queries.split(size, dim=2)]
+    chunks = [_partial(chunk, keys, values) for chunk in torch.split(queries, size, dim=2)]
     weighted, sums, maxima = (torch.cat(parts, dim=2) for parts in zip(*chunks, strict=True))
     return weighted, sums, maxima
 

@@ -4,10 +4,10 @@ Nothing is ever truncated: a prompt without its image or its question has no mea
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from tasks.errors import DataError
 from tasks.model.llava.prompt import Turn, encode_prompt
@@ -40,7 +40,7 @@ def require_fitting(ids: Sequence[int], processor: Processor, positions: int, ma
 
 
 @torch.no_grad()
-def encode_images(model: Any, pixels: Sequence[np.ndarray]) -> list[torch.Tensor]:
+def encode_images(model: PreTrainedModel, pixels: Sequence[np.ndarray]) -> list[torch.Tensor]:
     """The projected features of each image, of shape (image tokens, hidden size) in the model's dtype.
 
     `pixels` holds float32 arrays of shape (channels, height, width).
@@ -50,7 +50,9 @@ def encode_images(model: Any, pixels: Sequence[np.ndarray]) -> list[torch.Tensor
 
 
 @torch.no_grad()
-def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: torch.Tensor) -> torch.Tensor:
+def embed_prompt(
+    model: PreTrainedModel, ids: Sequence[int], image_token_id: int, features: torch.Tensor
+) -> torch.Tensor:
     """Embeddings of a prompt, of shape (tokens, hidden size) in the model's dtype.
 
     `features` of shape (image tokens, hidden size) replace the embeddings of the image tokens.
@@ -58,6 +60,6 @@ def embed_prompt(model: Any, ids: Sequence[int], image_token_id: int, features: 
     tokens = torch.tensor(ids, device=model.device)
     image = tokens == image_token_id
     # the image token's id may lie beyond the embedding matrix: its embedding is replaced in any case
-    embeddings = model.get_input_embeddings()(tokens.masked_fill(image, 0))
+    embeddings: torch.Tensor = model.get_input_embeddings()(tokens.masked_fill(image, 0))
     embeddings[image] = features.to(embeddings.dtype)
     return embeddings

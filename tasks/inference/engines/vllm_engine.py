@@ -64,8 +64,8 @@ class VllmEngine:
 
     def _answer_batch(self, questions: Sequence[Question]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        asked: list[tuple[Question, dict[str, Any]]] = []
-        images: dict[str, Any] = {}
+        asked: list[tuple[Question, dict[str, object]]] = []
+        images: dict[str, object] = {}
         for question in questions:
             try:
                 asked.append((question, self._prompt(question, images)))
@@ -79,7 +79,7 @@ class VllmEngine:
             outcomes.append(Answer(key=question.key, text=text, tokens=len(ids)))
         return outcomes
 
-    def _prompt(self, question: Question, images: dict[str, Any]) -> dict[str, Any]:
+    def _prompt(self, question: Question, images: dict[str, object]) -> dict[str, object]:
         """Token ids, with the image as the one token that vLLM expands, and the image itself."""
         name, processor = question.image or "", self._processor
         if name not in images:

@@ -131,7 +131,7 @@ def test_split_names_a_record_without_image(raw, tmp_path, capsys):
     records[5].pop("image")
     raw.write_text(json.dumps(records))
     assert rsvlm("data", "split", raw, tmp_path / "out") == 2
-    assert "record 5 (id 'UCM_1') has no image" in capsys.readouterr().err
+    assert "record 6 (id 'UCM_1') has no image" in capsys.readouterr().err
 
 
 def test_missing_file_exits_with_2(tmp_path, capsys):

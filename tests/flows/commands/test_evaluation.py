@@ -147,7 +147,7 @@ def test_only_clean_scores_the_images_that_an_audit_calls_clean(
 
 OF_ANOTHER = "score answers with the complete test set that they answer, in its order."
 ASKED_OTHERWISE = "which the test set does not ask there: score answers with the test set that they answer."
-LONE = "holds half a Unicode character (a lone surrogate): write it again."
+LONE = "holds half a Unicode character (a lone surrogate); write it again."
 TURN = {"from": "human", "value": "Is there a ship?"}, {"from": "gpt", "value": "no"}
 
 
@@ -204,36 +204,36 @@ DAMAGES = {
     "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
     "no record": (
         lambda rows: [*rows[:-1], "x"],
-        "FILE, record 10 is not an object with id, image and conversations.",
+        "FILE: record 10 is not an object with id, image and conversations; fix or remove it.",
     ),
     "record of another tool": (
         lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
-        "FILE, record 1 has no conversations, but 'question_id, answer'; rewrite the file with id, image and "
+        "FILE: record 1 has no id, but 'question_id, answer'; rewrite the file with id, image and "
         "conversations in each record.",
     ),
     "wrong type of id": (
         first(id=True),
-        "FILE, record 1: its id is True, but it must be a text or a whole number.",
+        "FILE: record 1 (id True) has an id that is neither a text nor a whole number; fix or remove it.",
     ),
     "wrong type of image": (
         first(image=None),
-        "FILE, record 1 (id 0): its image is None, but it must be the path of an image.",
+        "FILE: record 1 (id 0) has no image; fix or remove it.",
     ),
-    "no image": (first(image=""), "FILE, record 1 (id 0): its image is '', but it must be the path of an image."),
+    "no image": (first(image=""), "FILE: record 1 (id 0) has no image; fix or remove it."),
     "wrong type of turns": (
         first(conversations="x"),
-        "FILE, record 1 (id 0): its conversations must be a list of questions, each with an answer.",
+        "FILE: record 1 (id 0) has conversations that are not a list of turns; fix or remove it.",
     ),
     "wrong type of answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": 1}]),
-        'FILE, record 1 (id 0), entry 2 is not {"from": "gpt", "value": text}: human and gpt must alternate.',
+        'FILE: record 1 (id 0) has a turn that is not {"from": "human" or "gpt", "value": text}; fix or remove it.',
     ),
     "half a character in an answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": "\ud83d"}]),
-        f"FILE, record 1 {LONE}",
+        f"FILE: record 1 {LONE}",
     ),
-    "half a character in an id": (first(id="\ud83d"), f"FILE, record 1 {LONE}"),
-    "half a character elsewhere": (first(note=["\udc00"]), f"FILE, record 1 {LONE}"),
+    "half a character in an id": (first(id="\ud83d"), f"FILE: record 1 {LONE}"),
+    "half a character elsewhere": (first(note=["\udc00"]), f"FILE: record 1 {LONE}"),
 }
 
 

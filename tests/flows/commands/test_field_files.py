@@ -83,4 +83,4 @@ def test_json_lines_of_another_layout_are_refused_with_their_keys(
 ) -> None:
     assert rsvlm("data", "split", field / f"{name}.jsonl", tmp_path / "sets") == 2
     said = capsys.readouterr().err
-    assert f"{name}.jsonl: line 1 (id None) has no id, but 'question_id, " in said and "damaged" not in said
+    assert f"{name}.jsonl: line 1 has no id, but 'question_id, " in said and "damaged" not in said

@@ -6,10 +6,10 @@ import pytest
 
 from tasks.data.records_file import (
     RecordsFile,
-    RecordSlice,
     encoded,
     joined,
     read_slices,
+    slice_of,
 )
 from tasks.errors import DataError
 from tasks.record_reader import iterate_records, read_records
@@ -79,7 +79,7 @@ def text_file(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("layout", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 def test_slice_holds_the_text_of_its_record_on_one_line(tmp_path, layout):
     path = text_file(tmp_path / "a.json", json.dumps(RECORDS, **layout))
-    found = [(record, RecordSlice(record, text).content) for record, text in iterate_records(path)]
+    found = [(record, slice_of(record, text)["content"]) for record, text in iterate_records(path)]
     assert [record for record, _ in found] == RECORDS == [json.loads(content) for _, content in found]
     assert not any(b"\n" in content for _, content in found)
 
@@ -88,12 +88,12 @@ def test_joined_slices_give_the_same_file_as_encoded_records(tmp_path):
     path = text_file(tmp_path / "a.json", json.dumps(RECORDS, ensure_ascii=False))
     slices = read_slices(path)
     assert [one["image"] for one in slices] == [record["image"] for record in RECORDS]
-    assert joined(one.content for one in slices) == encoded(RECORDS)
+    assert joined(one["content"] for one in slices) == encoded(RECORDS)
 
 
 def test_slice_keeps_a_lone_surrogate(tmp_path):
     path = text_file(tmp_path / "a.json", json.dumps([{**RECORDS[0], "note": "\ud800"}], indent=1))
-    assert json.loads(read_slices(path)[0].content)["note"] == "\ud800"
+    assert json.loads(read_slices(path)[0]["content"])["note"] == "\ud800"
 
 
 @pytest.mark.parametrize("text", ["[]", " [ ] \n", "\ufeff[]"])

@@ -79,10 +79,11 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
 @pytest.fixture
 def paired() -> Callable[[list[Record], list[Record]], Any]:
     """A function (test set, answers) -> paired records."""
-    from tasks.evaluation.pairing import pair_records, read_record
+    from tasks.evaluation.pairing import TextSharing, pair_records, record_text
+    from tasks.record_reader import Entry
 
     def texts(records: list[Record]) -> list[Any]:
-        return [read_record(row, "the test's records", {}) for row in records]
+        return [record_text(Entry("a test", row, ""), TextSharing()) for row in records]
 
     return lambda test, answers: pair_records(texts(test), texts(answers))
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluation.pairing import read_records
+from tasks.evaluation.pairing import iterate_texts
 
+QUESTION, ANSWER = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}
 LR = [("Is there a road?", "yes"), ("How many roads are there?", "3"), ("Is there a road?", "yes")]
 
 
@@ -88,44 +89,32 @@ def test_a_caption_record_without_its_first_answer_is_rejected(paired: Any, reco
         ({"a": 1}, "has no list of records"),
         ([], "has no records:"),
         (["x"], "record 1 is not an object"),
-        ([{"id": None, "image": "a", "conversations": []}], "its id is None"),
-        ([{"id": True, "image": "a", "conversations": []}], "its id is True"),
-        ([{"id": "x", "image": 3, "conversations": []}], "its image is 3"),
-        ([{"id": "x", "image": "a", "conversations": [{"from": "human", "value": "q"}]}], "each with an answer"),
-        ([{"id": "x", "image": "a", "conversations": [{"from": "gpt", "value": "q"}] * 2}], "must alternate"),
+        ([{"id": None, "image": "a", "conversations": []}], "record 1 has no id; fix"),
+        ([{"id": True, "image": "a", "conversations": []}], r"record 1 \(id True\) has an id"),
+        ([{"id": "x", "image": 3, "conversations": [QUESTION, ANSWER]}], "has the image 3"),
+        ([{"id": "x", "image": "a", "conversations": [QUESTION]}], "has a last question without an answer"),
+        ([{"id": "x", "image": "a", "conversations": [ANSWER, QUESTION]}], "do not alternate"),
         (
-            [
-                {
-                    "id": "x",
-                    "image": "a",
-                    "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": 8}],
-                }
-            ],
-            "entry 2 is not",
+            [{"id": "x", "image": "a", "conversations": [QUESTION, {"from": "gpt", "value": 8}]}],
+            "has a turn that is not",
         ),
         (
-            [
-                {
-                    "id": "x",
-                    "image": "a",
-                    "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "\ud83d"}],
-                }
-            ],
+            [{"id": "x", "image": "a", "conversations": [QUESTION, {"from": "gpt", "value": "\ud83d"}]}],
             "half a Unicode character",
         ),
     ],
 )
 def test_invalid_records_are_rejected(write: Any, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        list(read_records(write("final.json", value)))
+        list(iterate_texts(write("final.json", value)))
 
 
 def test_a_lone_surrogate_is_rejected_in_any_field(write: Any, record: Any) -> None:
     good = record("LR/Train/1.tif", LR)
     for bad in ({**good, "id": "\ud83d"}, {**good, "image": "\udc00.tif"}, {**good, "note": {"by": ["\ud83d"]}}):
         with pytest.raises(DataError, match="record 2 holds half a Unicode character"):
-            list(read_records(write("final.json", [good, bad])))
-    assert len(list(read_records(write("final.json", [{**good, "id": "\U0001f6eb"}])))) == 1
+            list(iterate_texts(write("final.json", [good, bad])))
+    assert len(list(iterate_texts(write("final.json", [{**good, "id": "\U0001f6eb"}])))) == 1
 
 
 def test_ids_of_other_types_do_not_match(paired: Any, record: Any) -> None:

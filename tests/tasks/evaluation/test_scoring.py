@@ -17,7 +17,7 @@ from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.metrics.meteor import Meteor
-from tasks.evaluation.pairing import pair_records, read_records
+from tasks.evaluation.pairing import iterate_texts, pair_records
 from tasks.evaluation.reference_cider import score_by_reference_protocol
 from tasks.evaluation.scoring import Scored, score_captions, score_questions, score_records
 from tasks.evaluation.vqa_metrics import answered_questions
@@ -109,8 +109,8 @@ def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
             row for number, rows in enumerate(shards) for row in json.loads(write(f"{number}.json", rows).read_text())
         ]
         files = write("test.json", test), write("final.json", joined)
-        records = pair_records(*(list(read_records(file)) for file in files))
-        training = TrainingSet(read_records(write("train.json", [row for row, _ in mixed])))
+        records = pair_records(*(list(iterate_texts(file)) for file in files))
+        training = TrainingSet(iterate_texts(write("train.json", [row for row, _ in mixed])))
         return score_records(records, training, EvaluationConfig(bootstrap_draws=30), meteor)
 
     return score

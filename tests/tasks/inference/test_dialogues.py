@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tasks.errors import DataError
-from tasks.inference.dialogues import plan_questions, read_records, ready_questions
+from tasks.inference.dialogues import plan_questions, read_test_set, ready_questions
 
 
 def visible(record, turn, history, answers=None, caption_turns="all"):
@@ -103,8 +103,7 @@ def test_a_text_only_record_is_refused(records):
 def test_refusal_of_a_record_of_another_tool_advises_to_rewrite_the_file(records):
     (refusal,) = plan_questions([*records, {"question_id": 1, "text": "Is there a road?"}], "first").refusals
     assert refusal.reason == (
-        "it has no conversations, but 'question_id, text': rewrite the file with id, image and conversations "
-        "in each record"
+        "it has no id, but 'question_id, text': rewrite the file with id, image and conversations in each record"
     )
 
 
@@ -149,10 +148,10 @@ def test_a_file_that_is_not_a_list_of_records_is_refused(tmp_path, content):
     path = tmp_path / "test.json"
     path.write_text(content)
     with pytest.raises(DataError):
-        read_records(path)
+        read_test_set(path)
 
 
 def test_records_are_read_unchanged(tmp_path, records):
     path = tmp_path / "test.json"
     path.write_text(json.dumps(records))
-    assert read_records(path) == records
+    assert read_test_set(path) == records

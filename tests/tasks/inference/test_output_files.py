@@ -16,7 +16,7 @@ def plan(records):
 
 
 def test_an_answer_follows_its_question(records, plan):
-    joined = join_answers(records, plan.dialogues, answers_to(plan.keys)[::-1])
+    joined = join_answers(plan.dialogues, answers_to(plan.keys)[::-1])
     turns = joined[1]["conversations"]
     assert [turn["value"] for turn in turns[1::2]] == ["answer 1:0", "answer 1:1", "answer 1:2"]
     assert turns[::2] == records[1]["conversations"][::2]
@@ -24,19 +24,19 @@ def test_an_answer_follows_its_question(records, plan):
 
 def test_joining_does_not_change_the_test_set(records, plan):
     before = repr(records)
-    join_answers(records, plan.dialogues, answers_to(plan.keys))
+    join_answers(plan.dialogues, answers_to(plan.keys))
     assert repr(records) == before
 
 
 @pytest.mark.parametrize("change", [lambda k: k[1:], lambda k: [*k, k[0]], lambda k: [*k, "9:0"]])
 def test_a_turn_without_exactly_one_answer_is_an_error(records, plan, change):
     with pytest.raises(RsvlmError, match="1 turns are not answered exactly once"):
-        join_answers(records, plan.dialogues, answers_to(change(plan.keys)))
+        join_answers(plan.dialogues, answers_to(change(plan.keys)))
 
 
 def test_records_with_the_same_id_keep_their_answers(records, plan):
     twins = [records[2], {**records[2]}]
-    joined = join_answers(twins, plan_questions(twins, "first").dialogues, answers_to(["0:0", "1:0"]))
+    joined = join_answers(plan_questions(twins, "first").dialogues, answers_to(["0:0", "1:0"]))
     assert [record["conversations"][1]["value"] for record in joined] == ["answer 0:0", "answer 1:0"]
 
 

@@ -11,18 +11,17 @@ from support.locations import ORACLE
 from tasks.errors import DataError
 from tasks.model.llava.prompt import IMAGE_INDEX
 from tasks.model.loading import Processor, load_processor
+from tasks.record_reader import LONE_SURROGATE, NO_ANSWER, read_records
 from tasks.training.samples import (
     CUT,
     EMPTY_ANSWER,
-    LONE_SURROGATE,
-    NO_ANSWER,
     NO_LAST_ANSWER,
     NO_QUESTION,
     TOO_LONG,
     WRONG_ROLES,
     Sample,
     make_samples,
-    read_training_records,
+    training_fault,
 )
 
 
@@ -211,7 +210,7 @@ def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(or
     "content",
     [{}, ["text"], [{"id": 1}], [{"conversations": []}], [{"id": "1", "conversations": [{"from": "human"}]}]],
 )
-def test_entry_that_is_not_a_record_is_named(tmp_path: Path, content: Any) -> None:
+def test_reading_names_an_entry_that_is_not_a_record(tmp_path: Path, content: Any) -> None:
     (tmp_path / "data.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"data\.json(: record 0 lacks an id| has no list of records)"):
-        read_training_records(tmp_path / "data.json")
+    with pytest.raises(DataError, match=r"data\.json(: record 1 (is not|\(id .+\) has|has)| has no list of records)"):
+        read_records(tmp_path / "data.json", training_fault)
