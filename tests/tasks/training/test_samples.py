@@ -205,7 +205,7 @@ def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(or
     "content",
     [{}, ["text"], [{"id": 1}], [{"conversations": []}], [{"id": "1", "conversations": [{"from": "human"}]}]],
 )
-def test_entry_that_is_not_a_record_is_named(tmp_path: Path, content: Any) -> None:
+def test_reading_names_an_entry_that_is_not_a_record(tmp_path: Path, content: Any) -> None:
     (tmp_path / "data.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"data\.json(: record 1 (is not|\(id .+\) has|has)| has no list of records)"):
         read_records(tmp_path / "data.json", training_fault)
