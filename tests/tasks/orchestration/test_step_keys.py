@@ -23,12 +23,16 @@ TASKS = REPO / "tasks"
 INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
-        *("content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths", "processes"),
-        *("records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
+        *("choices", "content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths"),
+        *("processes", "records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
     )
 }
-# the model card shows scores where `rsvlm merge` gets a report, which the step never has
-NOT_USED_BY_STEPS = [("tasks.merging.model_card", "tasks.evaluation.metrics.registry")]
+NOT_USED_BY_STEPS = [
+    # the model card shows scores where `rsvlm merge` gets a report, which the step never has
+    ("tasks.merging.model_card", "tasks.evaluation.metrics.registry"),
+    # for defaults alone, and the values of settings are part of a key
+    ("tasks.settings.data", "tasks.sources"),
+]
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))
 
 

@@ -163,7 +163,7 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     "tar symlink": (tarred("link", kind=tarfile.SYMTYPE, target="../../etc/passwd"), LINK),
     "tar through a link": (through_a_link, LINK),
     "tar hard link out": (tarred("link", kind=tarfile.LNKTYPE, target="../../etc/passwd"), OUT),
-    "tar hard link to nothing": (tarred("link", kind=tarfile.LNKTYPE, target="other"), "does not hold"),
+    "tar hard link to nothing": (tarred("link", kind=tarfile.LNKTYPE, target="other"), "does not contain"),
     "tar character device": (tarred("dev", kind=tarfile.CHRTYPE), DEVICE),
     "tar pipe": (tarred("pipe", kind=tarfile.FIFOTYPE), DEVICE),
     "tar case": (tarred("Plane.jpg", "plane.jpg"), TWICE),

@@ -95,7 +95,7 @@ def test_an_unreadable_image_refuses_its_questions_alone(engine_with, questions,
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     assert {refusal.record for refusal in refused} == {1}
     assert len(outcomes) == len(questions) and len(refused) == 3
-    assert all("no readable image" in refusal.reason for refusal in refused)
+    assert all("is not a readable image" in refusal.reason for refusal in refused)
 
 
 def test_a_prompt_longer_than_the_context_is_refused_and_never_truncated(engine_with, questions):
