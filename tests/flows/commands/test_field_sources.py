@@ -119,4 +119,4 @@ def test_reference_reduction_reports_lost_sources_and_refuses_an_empty_result(
     assert rsvlm("data", "reduce", test, tmp_path / "part.json", *options, "0.1") == 0
     assert "dropped 3: source RSICD has no record in the share" in capsys.readouterr().out
     assert rsvlm("data", "reduce", test, tmp_path / "none.json", *options, "0.01") == 2
-    assert "is empty by the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
+    assert "is empty under the reference protocol" in capsys.readouterr().err and not (tmp_path / "none.json").exists()

@@ -135,7 +135,7 @@ def test_a_damaged_result_is_rebuilt(base: Path, adapter: Path, tmp_path: Path) 
 def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
     merge_adapter(base, adapter, tmp_path / "out")
     before = read_manifest(tmp_path / "out")
-    with pytest.raises(OccupiedError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something other"):
         merge_adapter(base, adapter, tmp_path / "out", MergeOptions("bfloat16"))
     assert read_manifest(tmp_path / "out") == before
 
@@ -143,7 +143,7 @@ def test_another_result_is_not_overwritten(base: Path, adapter: Path, tmp_path: 
 def test_a_foreign_folder_is_not_overwritten(base: Path, adapter: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
-    with pytest.raises(OccupiedError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something other"):
         merge_adapter(base, adapter, tmp_path / "out")
     assert (tmp_path / "out" / "thesis.tex").exists()
 
@@ -175,5 +175,5 @@ def test_a_file_longer_than_the_readahead_is_hashed_completely(tmp_path: Path) -
 
 
 def test_an_unknown_dtype_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no dtype for weights"):
+    with pytest.raises(ModelError, match="is not a dtype for weights"):
         merge_adapter(base, adapter, tmp_path / "out", MergeOptions("int4"))

@@ -88,7 +88,7 @@ def test_repeating_a_copy_writes_nothing_and_repairs_damage(base: Path, tuned: P
 def test_an_existing_directory_is_not_overwritten(base: Path, tuned: Path, tmp_path: Path) -> None:
     copy_full_model(base, tuned, tmp_path / "out")
     change(tuned, HEAD, 1)
-    with pytest.raises(OccupiedError, match="already holds something else"):
+    with pytest.raises(OccupiedError, match="already holds something other"):
         copy_full_model(base, tuned, tmp_path / "out")
 
 

@@ -231,5 +231,5 @@ def test_verify_refuses_different_answers(original: Path, tmp_path: Path) -> Non
     name = next(name for name in changed if name.endswith("0.mlp.up_proj.weight"))
     changed[name] *= 1.01
     save_file(changed, tmp_path / "out" / "model-00001-of-00003.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"answers .* otherwise"):
+    with pytest.raises(ModelError, match=r"answers .* differently"):
         require_same_answers(original, ADAPTER, tmp_path / "out")

@@ -102,5 +102,5 @@ def test_a_prompt_longer_than_the_context_is_refused_and_the_conversation_contin
 
 def test_a_file_that_is_not_an_image_is_refused(model, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="no readable image"):
+    with pytest.raises(DataError, match="is not a readable image"):
         Conversation(model, tmp_path / "a.png", TEN)
