@@ -193,7 +193,7 @@ def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     made = orchestra.ask("POST", "deployments/", name="form", parameters=parameters, **{key: demo[key] for key in keys})
     browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
-    browser.wait_for("document.body && document.body.innerText.includes('Highest learning rate of the adapters')")
+    browser.wait_for("document.body && document.body.innerText.includes('Peak learning rate of the trained weights')")
     browser.run(
         "[...document.querySelectorAll('input')].filter(each => each.value === '0.003')"
         ".forEach(each => { each.scrollIntoView({block: 'center'}); each.focus(); each.select(); })"
@@ -208,7 +208,7 @@ def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     (place,) = (orchestra.workspace / "runs").glob("form-????????")
     folder = orchestra.run_folder(place.name)
     assert (folder.report("final") / "report.html").is_file()
-    # nothing was made again: no child has said anything
+    # nothing was created again: no child process has written to the log
     assert not folder.log.exists()
 
 
