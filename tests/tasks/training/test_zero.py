@@ -116,7 +116,7 @@ def test_zero3_checkpoint_loads_merges_and_answers(zero3: SimpleNamespace, tmp_p
 def test_zero3_does_not_resume_with_another_number_of_processes(zero3: SimpleNamespace, job_for: JobFor) -> None:
     rmtree(zero3.final)
     fewer = {**SETTINGS, **ONE_PROCESS, "deepspeed": "zero3"}
-    with pytest.raises(TrainingError, match="go on with 2 processes"):
+    with pytest.raises(TrainingError, match="resume with 2 processes"):
         train(job_for(zero3.job.out, resume=True, **fewer), lambda line: pytest.fail(line))
 
 
