@@ -81,7 +81,7 @@ SIGNS = (
         "an image cannot be read; fetch it again, or set data.broken_images=drop and run the data step again.",
     ),
     (
-        r"loss is not a number|loss has been .* since step",
+        r"loss has been .* since step",
         "lower learning_rate, raise warmup_ratio, or train without bf16.",
     ),
     (

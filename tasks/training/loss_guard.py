@@ -57,9 +57,9 @@ def guard_message(kind: str, since: int, step: int) -> str:
 
 
 def kind_of(loss: float) -> str:
-    """What is wrong with a loss: "not a number", "infinite", "0", or "" if nothing is."""
+    """What is wrong with a loss: "NaN", "infinite", "0", or "" if nothing is."""
     if math.isnan(loss):
-        return "not a number"
+        return "NaN"
     if math.isinf(loss):
         return "infinite"
     return "0" if loss == 0 else ""

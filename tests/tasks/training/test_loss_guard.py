@@ -49,7 +49,7 @@ def test_single_bad_loss_does_not_end_the_training() -> None:
 def test_diverging_training_ends_with_advice(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:
     settings = {"learning_rate": 1.0, "lora_alpha": 1e12, "max_steps": 40, "save_steps": 2, "save_total_limit": 1}
     lines: list[str] = []
-    with pytest.raises(UserError, match=r"The loss has been not a number since step \d+, .* lower learning_rate"):
+    with pytest.raises(UserError, match=r"The loss has been NaN since step \d+, .* lower learning_rate"):
         train(job_for(tmp_path / "training", **settings), lines.append)
     last = [step_progress(line).step for line in lines if step_progress(line)][-1]
     assert last < 10
@@ -125,7 +125,7 @@ def test_training_of_one_step_changes_the_weights(
 def test_nan_weights_are_not_saved_between_two_log_lines(job_for: Callable[..., TrainingJob], tmp_path: Path) -> None:
     lost = {"learning_rate": 1.0, "lora_alpha": 1e12, "max_steps": 40, "logging_steps": 30}
     job = job_for(tmp_path, save_steps=2, save_total_limit=1, **lost)
-    with pytest.raises(TrainingError, match=r"has been not a number since step 3, now at step 4: the weights are lost"):
+    with pytest.raises(TrainingError, match=r"has been NaN since step 3, now at step 4: the weights are lost"):
         work(job.model_dump(mode="json"))
     assert [path.name for path in job.out.glob("*")] == ["checkpoint-2"]
 
@@ -137,6 +137,6 @@ def test_training_that_ends_with_nan_leaves_no_final_model(
 ) -> None:
     lost = {"learning_rate": 1.0, "lora_alpha": 1e12, "max_steps": 4, "save_steps": 50}
     job = job_for(tmp_path, logging_steps=logging_steps, **lost)
-    with pytest.raises(TrainingError, match=r"has been not a number since step \d, now at step 4"):
+    with pytest.raises(TrainingError, match=r"has been NaN since step \d, now at step 4"):
         work(job.model_dump(mode="json"))
     assert not (job.out / "final").exists()
