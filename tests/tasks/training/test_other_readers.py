@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.locations import ORACLE, SUPPORT
 
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_checkpoint
@@ -27,8 +28,7 @@ from tasks.training.job import TrainingJob
 from tasks.training.worker import work
 
 JobFor = Callable[..., TrainingJob]
-READER = Path(__file__).with_name("outside_reader.py")
-ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
+READER = SUPPORT / "outside_reader.py"
 TEXTS = ("airport harbour forest beach river farmland and sea", "What is the topic of this image?")
 SETTINGS: dict[str, Any] = {"max_steps": 2, "learning_rate": 1e-3, "save_strategy": "no"}
 FULL = {"lora_enable": False}
@@ -189,11 +189,8 @@ def read_by(jobs: dict[str, Any], folder: Path, packages: str) -> dict[str, Any]
 
 def read_by_us(job: dict[str, str | None]) -> dict[str, Any]:
     """The same from our own functions."""
-    sys.path.insert(0, str(READER.parent))
-    try:
-        from outside_reader import PICTURE, QUESTION, TEXT
-    finally:
-        sys.path.remove(str(READER.parent))
+    from support.outside_reader import PICTURE, QUESTION, TEXT
+
     adapter = job["adapter"] and Path(job["adapter"])
     loaded = load_model(Path(str(job["model"])), adapter or None, "float32")
     ids = encode_prompt(
