@@ -61,6 +61,11 @@ def with_placeholder(text: str) -> str:
     return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}".strip()
 
 
+def ensure_placeholder(text: str) -> str:
+    """A text as it is if it has the image placeholder, otherwise with the placeholder on a line before it."""
+    return text if IMAGE_PLACEHOLDER in text else f"{IMAGE_PLACEHOLDER}\n{text}"
+
+
 def bare_prompt(text: str) -> str:
     """A prompt's words in lower case, without placeholder, tag and lead-ins such as "based on the image,"."""
     text = without_placeholder(text)

@@ -11,7 +11,7 @@ from typing import Literal
 from tasks.data.records_file import AnyRecord, counted_by_source
 from tasks.errors import DataError
 from tasks.image_paths import image_key
-from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder, without_placeholder
+from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, without_placeholder
 from tasks.record_reader import NO_ANSWER, OTHER_ROLE, ROLES, Record, Turn, image_fault, role_fault
 from tasks.sources import UNNAMED, source_of
 
@@ -178,7 +178,7 @@ def _image_first(turns: Turns) -> Turns:
         {**turn, "value": without_placeholder(turn["value"])} if IMAGE_PLACEHOLDER in turn["value"] else turn
         for turn in turns
     ]
-    return [{**bare[0], "value": with_placeholder(bare[0]["value"])}, *bare[1:]]
+    return [{**bare[0], "value": ensure_placeholder(bare[0]["value"])}, *bare[1:]]
 
 
 # order first: the placeholder then goes to the first question that is left

@@ -16,7 +16,7 @@ from tasks.model.llava.prompt import (
 )
 from tasks.model.loading import Processor
 from tasks.paths import VALIDATION_SET
-from tasks.prompt_text import with_placeholder, without_placeholder
+from tasks.prompt_text import ensure_placeholder, without_placeholder
 from tasks.record_reader import (
     LONE_SURROGATE,
     NO_ANSWER,
@@ -169,7 +169,7 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
     marked = [number for number, (question, _) in enumerate(rounds) if IMAGE_PLACEHOLDER in question]
     shown_in = marked[0] if marked else 0
     return [
-        (with_placeholder(question) if number == shown_in else _without_image(question), _without_image(answer))
+        (ensure_placeholder(question) if number == shown_in else _without_image(question), _without_image(answer))
         for number, (question, answer) in enumerate(rounds)
     ]
 
@@ -188,7 +188,7 @@ def _split(record: Record, rounds: Sequence[Round], processor: Processor, max_le
             continue
         if part:
             yield part
-        part = [(with_placeholder(question), answer) if has_image else later]
+        part = [(ensure_placeholder(question), answer) if has_image else later]
         length = _part(record, part, processor).sample.length
     yield part
 

@@ -71,6 +71,11 @@ def test_placeholder_moves_to_the_first_remaining_question():
     assert checked.repaired == {"empty answer": 1, "<image> missing": 1}
 
 
+def test_placeholder_that_is_added_leaves_the_question_as_it_is():
+    checked = check_records([record("  Any ships? ", "yes")], "repair")
+    assert checked.records[0]["conversations"][0]["value"] == "<image>\n  Any ships? "
+
+
 def test_placeholder_after_the_question_is_valid():
     assert check_records([record("What?\n<image>", "a beach")], "repair").repaired == {}
 

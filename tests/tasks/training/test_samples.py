@@ -72,6 +72,11 @@ def test_each_part_has_the_image_and_the_system_text(processor: Processor) -> No
         assert text_of(sample, processor).count("A chat between") == 1
 
 
+def test_question_without_placeholder_keeps_its_white_space(processor: Processor) -> None:
+    samples, _ = make_samples([record("  Ships?\n", "two")], processor, 2048, True)
+    assert "USER: \n  Ships?\n ASSISTANT: two" in text_of(samples[0], processor)
+
+
 def test_record_is_split_into_as_few_parts_as_possible(processor: Processor) -> None:
     samples, _ = make_samples([long_record(60)], processor, 400, True)
     one_more = make_samples(
