@@ -154,7 +154,7 @@ def answers(address: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing handles_signals at."""
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
