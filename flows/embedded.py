@@ -59,7 +59,7 @@ def open_prefect() -> None:
 
 
 def _start_server() -> None:
-    """Start Prefect's embedded server, sigint_blocked from the terminal's Ctrl-C until the flows have ended."""
+    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()

@@ -32,7 +32,7 @@ from tasks.reevaluating.steps import (
 from tasks.settings import ExperimentConfig, MergingConfig
 from tasks.storage.checkpoints.listing import StoredCheckpoint
 from tasks.storage.checkpoints.staging import locked
-from tasks.storage.owner import beside_owner
+from tasks.storage.owner import as_guest
 from tasks.storage.runs import Run, read_experiment, reopen_run
 
 
@@ -53,7 +53,7 @@ def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = P
         get_run_logger().info("The run %s %s: nothing is scored.", run, why)
         return []
     # the training may still own the run: its settings must stay unchanged
-    with beside_owner(opened.folder):
+    with as_guest(opened.folder):
         return _score_new(opened, step)
 
 

@@ -5,7 +5,7 @@ Nothing heavy is imported here: `rsvlm --help` reads it too.
 
 from typing import Literal
 
-# of a model directory: that of transformers, or that of the original LLaVA code
+# layout of a model directory: that of transformers, or that of the original LLaVA code
 Layout = Literal["transformers", "llava"]
 # whose projector is used
 Projector = Literal["adapter", "base"]

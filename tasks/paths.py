@@ -62,7 +62,7 @@ CHECKPOINT_PREFIX = "checkpoint-"
 _CHECKPOINT = re.compile(rf"{CHECKPOINT_PREFIX}(\d+)(?:-(\d+))?")
 
 
-def manifest_beside(path: Path) -> Path:
+def manifest_path_of(path: Path) -> Path:
     """The manifest of a JSON file: `<name>.manifest.json` next to `<name>.json`."""
     return path.with_name(f"{path.stem}.manifest.json")
 
@@ -102,7 +102,7 @@ def is_below(name: str) -> bool:
     return is_text and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
-def notes_beside(staging: Path) -> Path:
+def notes_folder_of(staging: Path) -> Path:
     """The folder with a note on each checkpoint that was in a staging folder."""
     return staging.with_name("archive")
 
@@ -187,7 +187,7 @@ class RunFolder:
     @property
     def archive_notes(self) -> Path:
         """A note per checkpoint: its URI in the store, or why it is only local."""
-        return notes_beside(self.staging)
+        return notes_folder_of(self.staging)
 
     @property
     def merged(self) -> Path:

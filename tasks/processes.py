@@ -66,8 +66,8 @@ def require_names_in_utf8(config: object) -> None:
     name = None if encoding == "utf-8" else next((text for text in _texts(config) if not text.isascii()), None)
     if name is not None:
         raise ConfigError(
-            f"{name} has letters beyond ASCII, and the encoding of this locale is {encoding}, in which files have "
-            "other names than in UTF-8: set LC_ALL=C.UTF-8, or rename it."
+            f"{name} has letters beyond ASCII, and the encoding of this locale is {encoding}, in which file names "
+            "differ from UTF-8: set LC_ALL=C.UTF-8, or rename it."
         )
 
 
@@ -193,7 +193,7 @@ def serve_worker(work: Callable[[Any], object]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         write_json(config_file.with_name("error.json"), {"kind": type(error).__name__, "message": str(error)})
         sys.exit(USER_ERROR_EXIT)
-    # of several ranks, the first of each machine writes the result for its parent
+    # with several ranks, the first one on each machine writes the result for its parent
     if os.environ.get("LOCAL_RANK", "0") == "0":
         write_json(config_file.with_name("result.json"), json.loads(json.dumps(result, default=str)))
     sys.exit(0)

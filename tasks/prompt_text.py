@@ -14,7 +14,7 @@ Task = Literal["captioning", "vqa"]
 
 # where a record's text shows the image, whatever token the model has for it
 IMAGE_PLACEHOLDER = "<image>"
-# of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
+# task tags of GeoChat, VRSBench and MiniGPT: [vqa], [caption], [refer], [identify], ...
 TAG = re.compile(r"\s*\[\s*([a-z][a-z _-]{0,30}?)\s*\]\s*", re.IGNORECASE)
 IMAGE_WORD = r"(?:image|picture|photo|photograph|scene|view|tile|imagery|snapshot|figure|frame)s?"
 # "You are an expert.", "This is a satellite image.", "As an analyst,", "Answer in one word."; never the whole prompt

@@ -29,7 +29,7 @@ class Distribution:
 
     `url_sets` are tried in order; the URLs of one set together hold all images. A URL is https, s3, hf or file, or a
     share of Google Drive, MEGA or OneDrive as the browser shows it. `file_pattern` matches the path of an image in any
-    archive; its group `keep` is the path in the source's folder. `by_hand` tells a person where to download.
+    archive; its group `keep` is the path in the source's folder. `by_hand` is where to download manually.
     """
 
     images: int | None
@@ -43,7 +43,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Source:
-    """One source of images and records; `task` is None where the task differs between records.
+    """One source of images and records; `task` is None if the task differs between records.
 
     `questions` are the patterns that find the type of a question; most sources share the default ones.
     """

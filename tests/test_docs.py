@@ -116,7 +116,7 @@ def field_of(path: str) -> Any:
     model: Any = ExperimentConfig
     for name in path.split("."):
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            # of a table by name, such as data.mirrors.LR
+            # an entry of a table by name, such as data.mirrors.LR
             return found
         fields = model.model_fields
         aliases = {

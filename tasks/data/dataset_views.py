@@ -20,7 +20,7 @@ from tasks.sources import source_of
 
 
 def view_validation(dataset: DatasetRef, out: Path) -> DatasetRef:
-    """Write a dataset to `out` whose test set is the validation set; raises ConfigError where that is empty."""
+    """Write a dataset to `out` whose test set is the validation set; raises ConfigError if that is empty."""
     path = set_paths(dataset.path)["val"]
     # without a share for it there is no file
     records = read_json(path) if path.exists() else []

@@ -175,8 +175,8 @@ def _require_complete(kind: str, file: BufferedReader, size: int) -> None:
 def image_report(
     images: Path, records: Sequence[Record], states: Mapping[str, ImageState], sources: Collection[str]
 ) -> dict[str, object]:
-    """The content of verification.json: faults with the ids of their records, files of another format than their name,
-    and files that no record refers to."""
+    """The content of verification.json: faults with the ids of their records, files whose name has a different
+    format, and files that no record refers to."""
     ids: dict[str, list[str | int]] = {}
     for record in records:
         ids.setdefault(record["image"], []).append(record["id"])

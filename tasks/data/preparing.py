@@ -72,7 +72,7 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
     selected = choose_records(raw, images, config)
     manifest = verified_manifest(out, selected.fingerprint)
     if manifest is None:
-        refusal = f"{out} holds other sets than those to be prepared: give another folder, or move it away."
+        refusal = f"{out} holds sets other than those to be prepared: give another folder, or move it away."
         require_free_folder(out, selected.fingerprint, refusal)
         manifest = write_version(selected, images, config, out)
     _print_summary(manifest, out)

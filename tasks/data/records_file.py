@@ -12,7 +12,7 @@ from typing import TypedDict, TypeVar
 
 from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
-from tasks.paths import manifest_beside
+from tasks.paths import manifest_path_of
 from tasks.record_reader import Record, iterate_records
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
@@ -79,7 +79,7 @@ class RecordsFile:
     ):
         if not path.name:
             raise DataError(f"{path} is not a file name: give the path of the file to write.")
-        self.path, self.manifest_path, self._repaired = path, manifest_beside(path), repaired
+        self.path, self.manifest_path, self._repaired = path, manifest_path_of(path), repaired
         self.unnamed = unnamed
         if unnamed != UNNAMED:
             parameters = {**parameters, "unnamed_source": unnamed}
@@ -95,7 +95,7 @@ class RecordsFile:
         return manifest if same and manifest.get("sha256") == sha256_of(self.path) else None
 
     def require_free(self, sha256: str) -> None:
-        """Raise DataError where the path holds a file of other content: nothing of the user's is overwritten."""
+        """Raise DataError if the path holds a file of other content: nothing of the user's is overwritten."""
         # a device or a pipe may never end
         if self.path.exists() and not (self.path.is_file() and sha256_of(self.path) == sha256):
             raise DataError(f"{self.path} exists with other content: give another name, or move it away.")

@@ -109,7 +109,7 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: s
 
 
 def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: SplitParameters) -> None:
-    # by the reference protocol, a set that its scripts leave empty stays empty
+    # under the reference protocol, a set that its scripts leave empty stays empty
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
             raise DataError(

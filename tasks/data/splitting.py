@@ -62,7 +62,7 @@ def leaves_validation(train: float, test: float, protocol: SplitProtocol) -> boo
 def reduce_records(records: Sequence[AnyRecord], ratio: float, seed: int, protocol: SplitProtocol) -> list[AnyRecord]:
     """Keep a share of each source's records, in order; the grouped protocol keeps at least one image per source.
 
-    Raises ConfigError unless 0 < ratio <= 1, and when no record is left, which happens by the reference protocol only.
+    Raises ConfigError unless 0 < ratio <= 1, and when no record is left, which only the reference protocol allows.
     """
     if not 0 < ratio <= 1:
         raise ConfigError(f"ratio {ratio} must be above 0 and at most 1: change it.")

@@ -112,7 +112,7 @@ def _progress_artifacts() -> Callable[[str, float], None]:
 
 
 def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:
-    """Wait until a person enters, in a form of this flow run, the paths of the archives downloaded by hand.
+    """Wait until a user enters the paths of manually downloaded archives in a form of this flow run.
 
     The run of a deployment is suspended and releases its machine; any other run is paused. Raises ByHandNeeded where no
     server can show the form.

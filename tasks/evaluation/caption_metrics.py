@@ -148,7 +148,7 @@ def meteor(captions: CaptionSet) -> MetricScores:
 
 
 def spice(captions: CaptionSet) -> MetricScores | None:
-    """SPICE; None where its models are not installed."""
+    """SPICE; None if its models are not installed."""
     jar = spice_jar()
     return MetricScores(*score_spice(jar, captions.hypotheses, captions.references)) if jar else None
 

@@ -1,4 +1,4 @@
-"""The clean part of a test set: records whose images have no near-duplicate in the training set, by an audit."""
+"""The clean part of a test set: records whose images have no near-duplicate in training according to an audit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def audit_file_of(path: Path) -> Path:
 
 
 def read_audit(path: Path) -> Audit:
-    """Read an audit's report, given as a file or its folder; raises DataError where it covers no test set."""
+    """Read an audit's report, given as a file or its folder; raises DataError if it covers no test set."""
     path = audit_file_of(path)
     try:
         found = read_json(path)["test_images"]

@@ -72,7 +72,7 @@ def evaluate(inputs: EvaluationFiles, out: Path, config: EvaluationConfig) -> Re
     """Score the answers to a test set and write the report folder `out`.
 
     Does nothing where `out` is the report of the same inputs. Raises DataError for answers or an audit of another test
-    set, and OccupiedError where `out` holds something else.
+    set, and OccupiedError if `out` holds something else.
     """
     if inputs.images is not None and not inputs.images.is_dir():
         raise DataError(f"{inputs.images} is not a folder: give the folder that the records' image paths start from.")
@@ -92,7 +92,7 @@ def _digest(path: Path) -> str:
 
 
 def _require_free(out: Path, fingerprint: str) -> None:
-    """Raise OccupiedError where `out` holds anything but a damaged report of the same inputs."""
+    """Raise OccupiedError if `out` holds anything but a damaged report of the same inputs."""
     manifest = read_manifest(out)
     if manifest is not None and manifest.fingerprint == fingerprint:
         return

@@ -28,7 +28,7 @@ DOCUMENT = ("id", "record", "image", "turn", "question", "references", "type")
 def export_lmms_eval(report: Path, out: Path) -> Path:
     """Write a report as a log of lmms-eval to the folder `out`; returns the path of its results file.
 
-    The date in the names is that of the report. Raises UserError where the results file holds something else.
+    The date in the names is that of the report. Raises UserError if the results file holds something else.
     """
     found = read_report(report)
     written = datetime.fromtimestamp((report / METRICS).stat().st_mtime, UTC)

@@ -157,7 +157,7 @@ def _difference(test: Sequence[RecordText], answered: Sequence[RecordText]) -> s
         if given[record.name] < asked[record.name]:
             return f"The answers lack the record {record.name} of the test set: {advice}"
     first = next(a for a, b in zip(answered, test, strict=True) if a.name != b.name)
-    return f"The answers' record {first.name} is at another position than in the test set: {advice}"
+    return f"The answers' record {first.name} is not at its position in the test set: {advice}"
 
 
 def _pair(index: int, record: RecordText, answers: RecordText, unnamed: str) -> PairedRecord:

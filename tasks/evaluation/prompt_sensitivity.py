@@ -20,7 +20,7 @@ def prompt_sensitivity(captions: CaptionSet, records: Sequence[PairedRecord]) ->
 
     `mean`, `worst` and `best` of each image's answers and their standard deviation, `within_image_deviation`, are
     averaged over images; `same_answer_share` is the share of images whose answers are all the same; `by_prompt` has
-    the twenty most frequent prompts. Images with one answer are left out. None where no image has several answers, and
+    the twenty most frequent prompts. Images with one answer are left out. None if no image has several answers, and
     for a single image, which has no CIDEr.
     """
     if not captions.has_cider:

@@ -1,4 +1,4 @@
-"""The score that the reference scripts print, for matching old numbers only: it scores questions with CIDEr, too.
+"""The score that the reference scripts print, only to reproduce old numbers: it also scores questions with CIDEr.
 
 Definition. A record is one document; its references are all its gpt values, its hypothesis is the answer to its
 first question, whatever its task. Tokens are separated by whitespace and keep their case. For n = 1 to 4 a text is
@@ -6,7 +6,7 @@ the vector of count(g) x log(records / max(1, records whose references contain g
 similarity of two texts is the mean over n of the plain cosine of their vectors (0 where one vector is zero),
 without clipping and length penalty. A record's score is 10 times the mean similarity of its hypothesis to its
 references; CIDEr is the mean over the records of all sources together, CIDEr_nonzero the mean over the records
-whose score is not 0, None where there are none. This is CIDEr as first published (Vedantam et al. 2015), not the
+whose score is not 0, None if there are none. This is CIDEr as first published (Vedantam et al. 2015), not the
 CIDEr-D of pycocoevalcap.
 """
 

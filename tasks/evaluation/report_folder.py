@@ -32,7 +32,7 @@ class ModelReport:
 
 
 def read_metrics(folder: Path) -> Metrics:
-    """The metrics.json of a report folder; raises DataError where it is missing, damaged or has no protocol."""
+    """The metrics.json of a report folder; raises DataError if it is missing, damaged or has no protocol."""
     found = read_json(folder / METRICS)
     if not isinstance(found, dict) or not isinstance(found.get("protocol"), dict):
         raise DataError(f"{folder} is not a report of `rsvlm evaluate`: evaluate the answers again.")

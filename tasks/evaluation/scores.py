@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 
 from tasks.prompt_text import Task
 
-# [low, high] of the 95 % interval; None where there is none
+# [low, high] of the 95 % interval; None if there is none
 Interval = list[float] | None
-# scores, counts and one caption by name; None where a control is not known
+# scores, counts and one caption by name; None if a control is not known
 Controls = Mapping[str, float | str | None]
 
 
@@ -190,12 +190,12 @@ class SeveralComparisons(TypedDict):
 
 
 def metric_value(scores: SourceScores | TypeScores, metric: str) -> float | None:
-    """The score by a metric; None where it was not computed."""
+    """The score by a metric; None if it was not computed."""
     return cast(Mapping[str, float | None], scores).get(metric)
 
 
 def control_score(controls: Controls, name: str) -> float | None:
-    """The score of a control; None where it is not known."""
+    """The score of a control; None if it is not known."""
     value = controls.get(name)
     return None if isinstance(value, str) else value
 

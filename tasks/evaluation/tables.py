@@ -18,7 +18,7 @@ UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
 NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
-# of nested scores, to the names of their metrics
+# prefixes of the metric names of nested scores, by key
 PREFIXES = {"controls": "control", "no_answer": "no_answer", "prompt_sensitivity": "prompts"}
 
 
@@ -40,13 +40,13 @@ class AnswerRow(TypedDict):
     no_answer: str | None
 
 
-# of a row in the making
+# columns of an AnswerRow that is being built
 Values = dict[str, object]
 ScoreRow = dict[str, str | int | float | None]
 
 
 def row_score(row: AnswerRow, column: str) -> float | None:
-    """The value in a metric's column; None where the answer was not scored by it."""
+    """The value in a metric's column; None if the answer was not scored by it."""
     return cast(Mapping[str, float | None], row).get(column)
 
 
@@ -131,7 +131,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
 def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     """All numbers of metrics.json: model, images (all or clean), task, source, type, metric, value, low, high.
 
-    `low` and `high` are the 95 % interval, None where there is none. Controls are named control.NAME, counts of
+    `low` and `high` are the 95 % interval, None if there is none. Controls are named control.NAME, counts of
     invalid answers no_answer.REASON. What is null in metrics.json has no row.
     """
     parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}

@@ -71,6 +71,6 @@ def same_bin(asked: AnsweredQuestion) -> bool:
 
 
 def absolute_error(asked: AnsweredQuestion) -> float | None:
-    """How far a count is off; None where the answer or the reference answer is not a number."""
+    """How far a count is off; None if the answer or the reference answer is not a number."""
     answer, reference = number_of(asked.answer), number_of(asked.reference)
     return None if answer is None or reference is None else abs(answer - reference)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # from the checkpoint first: later images must be processed as in training
 IMAGE_HANDLING = (PREPROCESSOR, PROCESSOR)
-# never from the base: it may have another template than the model was trained with
+# never from the base: its template may not be the one that the model was trained with
 TEMPLATE = "chat_template.jinja"
 TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
 PARTS = ("text_config", "vision_config")

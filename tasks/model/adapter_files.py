@@ -144,7 +144,7 @@ def _rows(folder: Path, weight: str, parts: dict[str, StoredTensor], settings: L
 def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], settings: LoraSettings) -> dict[str, str]:
     """The module name of each weight in the settings' patterns: of the naming scheme whose ranks fit all matrices.
 
-    The patterns may use another scheme than the file, since tools that rename tensors leave the patterns unchanged.
+    The patterns may use a different scheme from the file, since tools that rename tensors leave the patterns unchanged.
     """
     ranks = {weight: parts.get("A", parts.get("embedding_A")) for weight, parts in parts_of.items()}
     stored = {weight: _module(next(iter(parts.values()))) for weight, parts in parts_of.items()}

@@ -19,7 +19,7 @@ ORIENTATION = 0x0112
 
 
 def read_image(path: Path) -> "Image":
-    """Read an image as 8-bit RGB, upright by its EXIF; raises DataError if it is missing, too large or no image.
+    """Read an image as 8-bit RGB, upright; raises DataError if it is missing, too large or no image.
 
     16-bit and float images are scaled from their own range to 0..255; a plain conversion would clip them to white.
     """

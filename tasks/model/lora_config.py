@@ -1,4 +1,4 @@
-"""Read from adapter_config.json, by PEFT's rules, the rank and scale of each module; refuse unsupported kinds."""
+"""Read the rank and scale of each module from adapter_config.json as PEFT does; refuse unsupported kinds."""
 
 import math
 import re

@@ -194,7 +194,7 @@ def _layer_bytes(shape: ModelShape, training: TrainingConfig, batch: BatchSize) 
     # inputs of the seven adapters, of which q, k, v and gate, up share two
     inputs, shared = 6 * hidden + inner, 2 * hidden + inner
     if training.lora_enable:
-        # an adapter with dropout, or of another type than the model, keeps a copy of its input
+        # an adapter with dropout, or with a dtype other than the model's, keeps a copy of its input
         elements += (inputs if training.lora_dropout or _mixed(training) else shared) + 7 * training.lora_r
         others += inputs * _mask_bytes(training)
     else:

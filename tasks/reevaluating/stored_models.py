@@ -25,7 +25,7 @@ class StoredModel(Value):
 
 
 def find_stored(store: ObjectStore, run: str, base: ModelRef, labels: Collection[Label]) -> list[StoredModel]:
-    """The models of a run with these labels that exist; raises StoreError where the store holds none but the base."""
+    """The models of a run with these labels that exist; raises StoreError if the store holds none but the base."""
     found = [StoredModel(label="base", weights=base.sha256)]
     if (merged := read_remote_manifest(store, join(run, MERGED))) is not None:
         found.append(StoredModel(label="final", weights=content_digest(merged)))
@@ -47,7 +47,7 @@ def _checkpoint(store: ObjectStore, label: Label, place: CheckpointPath, base: M
 
 
 def _best_of(store: ObjectStore, places: list[CheckpointPath]) -> CheckpointPath | None:
-    """The checkpoint that the newest one's trainer_state.json names as the best; None where it no longer exists."""
+    """The checkpoint that the newest one's trainer_state.json names as the best; None if it no longer exists."""
     try:
         step = decode_json(store.read_text(join(places[-1].folder, TRAINER_STATE)) or "{}", allow_nan=True)[
             "best_global_step"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UPLOAD_BYTES = 32_000_000
 MAX_QUESTION_CHARACTERS = 8_000
-# of the question and the rounds before it; a model takes a few thousand tokens
+# limits on the question and the rounds before it together; a model takes a few thousand tokens
 MAX_CHARACTERS, MAX_ROUNDS = 32_000, 200
 PREVIEW_SIDE = 1024
 

@@ -12,7 +12,7 @@ FOREIGN_SITES = (b"cross-site", b"same-site")
 
 
 class Hosts:
-    """The names of this server: loopback, the address that it handles_signals on, and the allowed names."""
+    """The names of this server: loopback, the address that it listens on, and the allowed names."""
 
     def __init__(self, host: str, allowed: Iterable[str] = ()):
         self._origins = {name.lower() for name in allowed}

@@ -74,7 +74,7 @@ class LimitsMiddleware:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            # of a body without a content length
+            # a body without a content length is counted while it is read
             return {"type": "http.disconnect"} if received > self._max_bytes else message
 
         async def send_with_headers(message: "Message") -> None:

@@ -9,7 +9,7 @@ from tasks.files import fits_utf8
 from tasks.json_text import decode_json
 
 Kind = Literal["image", "state", "plain"]
-# of sessions, events and visitors
+# pattern of the ids of sessions, events and visitors
 NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 

@@ -76,7 +76,7 @@ class ObjectStore(Protocol):
         ...
 
     def get_file(self, key: str, target: Path, sha256: str) -> None:
-        """Get a file completely or not at all; StoreError if the bytes received have another SHA-256."""
+        """Get a file completely or not at all, with its parent folders; StoreError if its SHA-256 differs."""
         ...
 
     def hash_of(self, key: str) -> str | None:

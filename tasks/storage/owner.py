@@ -67,7 +67,7 @@ def owned(folder: RunFolder, owner: Owner, notify: Notify, machine: int = 0) -> 
 
 
 @contextmanager
-def beside_owner(folder: RunFolder) -> Iterator[None]:
+def as_guest(folder: RunFolder) -> Iterator[None]:
     """Work in a run's folder while another process owns it: the block does not change the run's settings."""
     with _role(folder, "guest"):
         yield

@@ -56,7 +56,7 @@ def create_manifest(store: ObjectStore, folder: str, manifest: Manifest) -> None
 
 
 def require_same_content(store: ObjectStore, folder: str, manifest: Manifest, found: Manifest | None) -> None:
-    """Raise StoreError if the manifest found in the store has other content than the folder to be stored."""
+    """Raise StoreError if the content of the manifest in the store differs from that of the folder to be stored."""
     if found is not None and content_digest(found) == content_digest(manifest):
         return
     changed = [name for name, entry in manifest.files.items() if found and found.files.get(name) != entry]

@@ -211,11 +211,11 @@ class S3Store:
         with self._store_errors(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
-    def signed_link(self, key: str, lives_s: int) -> str:
-        """An address at which anyone may read a file for `lives_s` seconds."""
+    def signed_link(self, key: str, lifetime_s: int) -> str:
+        """An address at which anyone may read a file for `lifetime_s` seconds."""
         with self._store_errors(key):
             place = {"Bucket": self.bucket, "Key": self._full(key)}
-            return str(self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=lives_s))
+            return str(self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=lifetime_s))
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}".strip("/")

@@ -63,7 +63,7 @@ class S3Uploader:
 
     def __init__(self, client: Any, bucket: str, limits: UploadLimits, probe: ChecksumProbe) -> None:
         self._client, self._bucket, self._limits, self._probe = client, bucket, limits, probe
-        # of all files together
+        # shared by the parts of all files
         self._slots = BoundedSemaphore(limits.parts_in_flight)
 
     def send(self, source: Path, key: str, sha256: str | None) -> str:
@@ -147,7 +147,7 @@ class S3Uploader:
             if self._probe.server_checks() or _is_encrypted(answer) or etag == _md5(data):
                 return etag
         raise StoreError(
-            f"s3://{self._bucket}/{key} did not arrive intact: the server received other bytes than were sent, "
+            f"s3://{self._bucket}/{key} did not arrive intact: the server received different bytes from those sent, "
             f"{TRIES} times; check the network and any proxies, then store it again."
         )
 

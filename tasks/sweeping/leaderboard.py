@@ -41,7 +41,7 @@ class LeaderboardRow(Value):
 
 
 def score_of(report: Path, objective: Objective) -> float:
-    """The mean of the sources' headline scores; raises UserError where there are none."""
+    """The mean of the sources' headline scores; raises UserError if there are none."""
     values = [source["value"] for source in headline_scores(read_metrics(report), TASKS[objective]).values()]
     if not values:
         raise UserError(f"The validation set has nothing to score by {objective}: choose another objective.")

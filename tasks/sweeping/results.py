@@ -46,7 +46,7 @@ def sweep_folder(workspace: Path, name: str) -> Path:
 
 
 def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> None:
-    """Write the sweep's settings; raises UserError where the folder has a sweep with others.
+    """Write the sweep's settings; raises UserError if the folder has a sweep with others.
 
     The number of points may change.
     """
@@ -69,7 +69,7 @@ def _identity(plain: Mapping[str, object]) -> str:
 
 
 def write_results(folder: Path, points: Points, sweep: SweepConfig, config: ExperimentConfig) -> list[LeaderboardRow]:
-    """Rank the points and write the folder's files; raises UserError where no point has a score."""
+    """Rank the points and write the folder's files; raises UserError if no point has a score."""
     from optuna.trial import TrialState
 
     finished, scored = points.finished(), points.scored()

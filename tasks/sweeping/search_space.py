@@ -41,7 +41,7 @@ def _require_valid(path: str, value: Choice) -> None:
 
 
 def at_point(config: ExperimentConfig, values: Mapping[str, Choice]) -> ExperimentConfig:
-    """The experiment with the values of a point; raises ConfigError where they conflict."""
+    """The experiment with the values of a point; raises ConfigError if they conflict."""
     plain = config.as_plain()
     for path, value in values.items():
         section, name = path.split(".")

@@ -109,7 +109,7 @@ def _suggested(trial: "Trial", path: str, values: tuple[Choice, ...] | Range) ->
 
 @contextmanager
 def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
-    """Open the journal of a sweep exclusively; raises UserError where another process has it open."""
+    """Open the journal of a sweep exclusively; raises UserError if another process has it open."""
     optuna = _optuna()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):

@@ -74,7 +74,7 @@ def published_weights(
 
 
 def record_tied_head(model: "PreTrainedModel") -> None:
-    """Set in both of a model's configs whether its head is tied to the embedding: each version reads another one."""
+    """Set in both configs of a model whether its head is tied to the embedding: each version reads a different one."""
     tied = has_tied_head(model)
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = tied

@@ -6,7 +6,7 @@ from pathlib import Path
 from tasks.errors import DataError, OccupiedError
 from tasks.files import read_json
 from tasks.model.checkpoint_origin import weights_fingerprint
-from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_beside
+from tasks.paths import FINAL, ORIGIN, TRAIN_SET, manifest_path_of
 from tasks.settings import MODEL_NAME, ExperimentConfig
 from tasks.training.job import TrainingJob
 from tasks.training.saved_checkpoints import complete_checkpoints
@@ -23,13 +23,13 @@ def settings_of(config: ExperimentConfig) -> dict[str, dict[str, object]]:
 
 def settings_of_job(job: TrainingJob) -> dict[str, dict[str, object]]:
     """The settings of a job that decide the trained weights; those of the data come from the manifest of its sets."""
-    file = manifest_beside(job.dataset.path / TRAIN_SET)
+    file = manifest_path_of(job.dataset.path / TRAIN_SET)
     data = read_json(file).get("parameters", {}) if file.is_file() else {}
     return {"data": data, "model": job.model.content, "training": job.training.content}
 
 
 def require_same_settings(training: Path, config: ExperimentConfig) -> None:
-    """Raise OccupiedError if a training folder was made with other settings, or with a base that has other weights.
+    """Raise OccupiedError if a training folder was created with different settings or different base weights.
 
     Reads no data, and no base that is not on this machine yet.
     """
@@ -44,7 +44,7 @@ def require_same_settings(training: Path, config: ExperimentConfig) -> None:
 
 
 def _has_other_base(trained: Path, base: str) -> bool:
-    """Whether the directory `base` has other weights than the trained base; hub names are compared as settings."""
+    """Whether the weights in directory `base` differ from the trained base's; hub names are compared as settings."""
     if MODEL_NAME.fullmatch(base) or not Path(base).is_dir():
         return False
     return _saved_origin(trained).get("base_weights", "") not in ("", weights_fingerprint(Path(base)))

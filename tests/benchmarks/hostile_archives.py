@@ -91,7 +91,7 @@ def try_one(kind: Kind, changes: list[Change], repair: bool, folder: Path, tally
 
 
 def changed(kind: Kind, changes: list[Change], repair: bool) -> tuple[bytes | None, bytes]:
-    """A mutated archive, behind the bytes that its files must stand in; None where they must be the valid ones."""
+    """A mutated archive, behind the bytes that its files must stand in; None if they must be the valid ones."""
     pack = kind.packed or bytes
     if repair and kind.repaired:
         inner = kind.repaired(mutated(kind.whole, changes))

@@ -29,7 +29,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 REAL_SIDE, REAL_CPU_SIDE = 336, 64
 # as long as "yes", "rural" or "12", and as a caption
 SHORT_ANSWER, CAPTION = 3, 12
-# of the slow ways; each takes the same time for every prompt
+# number of prompts for the slow methods, which take the same time for every prompt
 SAMPLE, PLAIN_BATCH, ROUNDS = 28, 16, 3
 PROMPTS = ("Describe it.", "What is the topic of this image?", "Provide a description of the image.",
            "Summarise the scene in one sentence.", "What does this image represent?")  # fmt: skip

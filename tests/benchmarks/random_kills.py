@@ -30,7 +30,7 @@ KILLS = {
     "run": 20,
 }
 SEED = 28
-# of each command, as one of the benchmarks: all of them take an hour
+# every tenth kill of each command, as one of the benchmarks: all of them take an hour
 SHARE = 10
 
 

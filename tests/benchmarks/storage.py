@@ -28,7 +28,7 @@ MIB = 1 << 20
 BUCKET = "bench"
 BIG_FILE_BYTES, BIG_FILES = 256 * MIB, 8
 SAVES = 20
-# of each the fastest counts: what else runs on the machine only makes them slower
+# the fastest round of each counts: other load on the machine only makes it slower
 ROUNDS = 3
 RADOSGW = Path(__file__).resolve().parents[1] / "support" / "radosgw.sh"
 KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -154,7 +154,7 @@ def answers(address: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing handles_signals at."""
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

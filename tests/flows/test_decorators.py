@@ -277,10 +277,10 @@ def test_scoring_with_changed_settings_keeps_the_settings_of_the_run(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path: Path
 ) -> None:
     from flows.prepare_data import prepare_data_flow
-    from tasks.storage.owner import beside_owner
+    from tasks.storage.owner import as_guest
 
     config = small_experiment()
     run = open_run(config, "mine", tmp_path)
-    with beside_owner(run.folder):
+    with as_guest(run.folder):
         prepare_data_flow(small_experiment(inference={"batch_size": 1}), "mine", tmp_path)
     assert run.folder.experiment.read_text() == config.as_yaml()

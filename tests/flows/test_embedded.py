@@ -66,7 +66,7 @@ def wait_for(is_so) -> None:
         time.sleep(0.05)
 
 
-# it handles_signals before it has time to answer
+# the server listens before it can answer
 @pytest.mark.parametrize(
     ("error", "limit_s"),
     [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],

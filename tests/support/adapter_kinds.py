@@ -11,7 +11,7 @@ from tasks.files import read_json, write_json
 
 LANGUAGE = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 WEIGHTS, CONFIG, NON_LORA = "adapter_model.safetensors", "adapter_config.json", "non_lora_trainables.bin"
-# of logits whose spread is about 0.1, in float32
+# tolerance of float32 logits whose spread is about 0.1
 EXACT = 1e-5
 OLD, ORIGINAL = "language_model.model.", "model."
 FULL, BASE, OWN = "in non_lora_trainables.bin", "the base's", "in the adapter"

@@ -95,7 +95,7 @@ class EntryChecker:
         return path
 
     def relative_path(self, name: str) -> str:
-        """Convert a name in the archive to a relative path; raises DataError where it leads out of the folder."""
+        """Convert a name in the archive to a relative path; raises DataError if it leads out of the folder."""
         text = name.replace("\\", "/")
         parts = [part for part in text.split("/") if part not in ("", ".")]
         if text.startswith("/") or text[1:2] == ":" or ".." in parts:
@@ -167,7 +167,7 @@ class Readable(Protocol):
 
 
 class NewFile:
-    """A new file of exactly `size_bytes` bytes; raises FileExistsError where the path exists."""
+    """A new file of exactly `size_bytes` bytes; raises FileExistsError if the path exists."""
 
     def __init__(self, path: str, size_bytes: int):
         self.path, self.left_bytes = path, size_bytes

@@ -23,7 +23,7 @@ TAIL_BYTES = 1 << 16
 
 
 def unpack_rar(archive: Path, folder: Path, checker: EntryChecker) -> None:
-    """Unpack a rar archive into an empty folder; raises DataError where the package for it is missing."""
+    """Unpack a rar archive into an empty folder; raises DataError if the package for it is missing."""
     unrar = _library()
     _require_end_block(archive)
     with _opened(unrar, archive, checker) as file:

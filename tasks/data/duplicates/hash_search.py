@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 QUARTERS, QUARTER_BITS = 4, 16
 UNCERTAIN_BITS = 5
-# Hashes that are near by chance seldom have correlated values, which are compared faster than images.
+# Hashes that are near by chance rarely have correlated values, which are compared faster than images.
 MIN_CORRELATION = 0.85
 CHUNK = 1 << 16
 

@@ -76,7 +76,7 @@ def leakage_of(states: Mapping[str, ImageState], pairs: Sequence[Pair], sets: Se
 
 
 def clean_records(test: Sequence[Record], report: Findings) -> list[Record]:
-    """The records of a test set whose images do not leak, by this report."""
+    """The records of a test set whose images do not leak according to this report."""
     leaking = set(report["test_images"]["leaking"])
     return [record for record in test if image_key(record["image"]) not in leaking]
 

@@ -1,4 +1,4 @@
-"""Fetch all sources of a data folder in parallel with progress bars, and list what a person must download."""
+"""Fetch all sources of a data folder in parallel with progress bars, and list what must be downloaded manually."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ SOURCES_AT_ONCE = 4
 
 
 class ByHandNeeded(DataError):
-    """Some sources must be downloaded by a person."""
+    """Some sources must be downloaded manually."""
 
     def __init__(self, sources: Sequence[SourceImages]):
         self.sources = [source for source in sources if source.by_hand]
@@ -46,7 +46,7 @@ def fetch_all(
 ) -> list[SourceImages]:
     """Fetch the instruction file and then all sources, several at once, into the data folder.
 
-    The result of a source that a person must download says so. Other errors are raised after all sources have ended;
+    The result of a source that needs a manual download says so. Other errors are raised after all sources have ended;
     those of require_fetchable before anything is fetched.
     """
     require_fetchable(sources, request)

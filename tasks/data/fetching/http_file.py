@@ -86,8 +86,8 @@ class HttpFetcher:
         """Download a file to `target`; `checksum` is `sha256:...` or `md5:...` where it is known.
 
         `<name>.fetched.json` next to the file records its URL, size and SHA-256; a file with this record is not
-        downloaded again. Raises FetchError when the server refuses, fails too often or gives other content than the
-        checksum, and DataError when the disk is too small or another process downloads the same file.
+        downloaded again. Raises FetchError when the server refuses or fails too often, or the content does not match
+        the checksum, and DataError when the disk is too small or another process downloads the same file.
         """
         link = address if isinstance(address, Link) else Link.to(address)
         if done := fetched_before(target, link):
@@ -110,7 +110,7 @@ class HttpFetcher:
             self._fill(link, part)
             if not matches_checksum(part.path, checksum):
                 part.discard()
-                raise FetchError(f"{link.shown} has other content than its checksum ({checksum}): ask its owner.")
+                raise FetchError(f"{link.shown} does not match its checksum ({checksum}): ask its owner.")
 
     def _fill(self, link: Link, part: PartialFile) -> None:
         """Request until the part is the complete file."""
@@ -179,7 +179,7 @@ class HttpFetcher:
 
 
 def fetched_before(target: Path, link: Link) -> FetchedFile | None:
-    """The file at `target`, if by its record it came from this URL and its size is right."""
+    """The file at `target`, if its record names this URL and its size is right."""
     path = record_path(target)
     if not (target.is_file() and path.is_file()):
         return None

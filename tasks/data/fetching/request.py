@@ -53,7 +53,7 @@ def _as_url_set(given: str | Sequence[str]) -> UrlSet:
 
 
 class SourceImages(Value):
-    """The number of a source's images in the data folder; `by_hand` says what a person must do to get the rest."""
+    """The number of a source's images in the data folder; `by_hand` says how to get the rest manually."""
 
     name: str
     images: int

@@ -60,7 +60,7 @@ def fetch_url(url: str, folder: Path, fetcher: HttpFetcher, endpoint_url: str | 
     path = fetchers[scheme]()
     if checksum and path.is_file() and not matches_checksum(path, checksum):
         path.unlink()
-        raise FetchError(f"{link.shown} has other content than its checksum ({checksum}): ask its owner.")
+        raise FetchError(f"{link.shown} does not match its checksum ({checksum}): ask its owner.")
     return LocalPath(path, fetched=True)
 
 
@@ -82,7 +82,7 @@ def _path_of(url: str) -> Path:
 def _local(url: str, checksum: str | None) -> Path:
     path = _path_of(url)
     if checksum and path.is_file() and not matches_checksum(path, checksum):
-        raise DataError(f"{path} has other content than its checksum ({checksum}): give the right file.")
+        raise DataError(f"{path} does not match its checksum ({checksum}): give the right file.")
     return path
 
 
@@ -187,7 +187,7 @@ def fetch_hub_file(link: Link, folder: Path, on_progress: ProgressCallback) -> P
         raise FetchError(f"{link.shown} cannot be fetched ({reason}): check the network and the name.") from None
     if SHA256.fullmatch(etag) and not matches_checksum(path, f"sha256:{etag}"):
         path.unlink()
-        raise FetchError(f"{link.shown} has other content than the hub's checksum (sha256 {etag}): try again.")
+        raise FetchError(f"{link.shown} does not match the hub's checksum (sha256 {etag}): try again.")
     return path
 
 

@@ -50,7 +50,7 @@ Drawn = tuple[Record, Scene]
 def draw_sample(root: Path, config: SampleConfig) -> None:
     """Draw the sample data folder: instructions_raw.json and imagenes/ in the layout of the four sources.
 
-    A complete folder of the same sample is kept; raises OccupiedError where `root` holds other content.
+    A complete folder of the same sample is kept; raises OccupiedError if `root` holds other content.
     """
     _draw_folder(root, {"kind": "sample", **config.model_dump()}, sample_records(config), config.image_size)
 
@@ -59,7 +59,7 @@ def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
     """Draw a data folder of other scenes with simpler texts, which the toy base model is pre-trained on.
 
     The scenes have a separate random stream and never coincide with those of a sample. A complete folder of the same
-    lessons is kept; raises OccupiedError where `root` holds other content.
+    lessons is kept; raises OccupiedError if `root` holds other content.
     """
     settings: dict[str, JsonValue] = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
     _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
@@ -140,7 +140,7 @@ def _draw_folder(root: Path, settings: dict[str, JsonValue], drawn: Iterator[Dra
     fingerprint = digest_of({"version": VERSION, **settings})
     if verified_manifest(root, fingerprint):
         return
-    refusal = f"{root} holds other data than the sample to be drawn there: give another folder, or move it away."
+    refusal = f"{root} holds data other than the sample to be drawn there: give another folder, or move it away."
     require_free_folder(root, fingerprint, refusal)
     with atomic_folder(root) as part:
         folder = DataFolder(part)

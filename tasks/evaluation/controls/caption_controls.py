@@ -45,7 +45,7 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
     mean CIDEr against the other training captions of the class; where the file name has no class, or training has no
     image of it, the same of the cluster of training captions that is nearest to the image's references.
     `constant`: every image gets that caption of the whole source. `shuffled_images`: the model's own captions, each
-    given to another image. `leave_one_out`: each reference against the image's other ones; None where no image has two.
+    given to another image. `leave_one_out`: each reference against the image's other ones; None if no image has two.
     `verbatim_train_share`: share of captions that are in the training set word for word. `training` is captions in PTB
     tokens by image; without it the controls that need it are None.
     """

@@ -50,7 +50,7 @@ class TrainingSet:
         return self._tokens[source]
 
     def answers(self, source: str) -> AnswerCounts | None:
-        """The answers to a source's questions; None where there are none."""
+        """The answers to a source's questions; None if there are none."""
         return self._answers.get(source)
 
 

@@ -33,7 +33,7 @@ def answer_kind(normalised: str) -> str:
 def invalid_reason(answer: str, reference: str) -> str | None:
     """Why a normalised answer is invalid for a question with this reference answer; None for a valid one.
 
-    empty: it has no word. sentence: more than five words, and longer than the reference. other_type: another type than
+    empty: it has no word. sentence: more than five words, and longer than the reference. other_type: not the type of
     the reference, such as a number instead of yes or no.
     """
     if not answer:

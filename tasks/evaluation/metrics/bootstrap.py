@@ -77,7 +77,7 @@ def permutation_p_value(differences: Floats, draws: int, seed: int) -> float:
 def images_needed(differences: Floats) -> int | None:
     """The number of images at which a two-sided 5 % test finds a difference of this size with a power of 0.8.
 
-    `differences` has each image's part of the difference, (images,); their mean is the difference. None where there
+    `differences` has each image's part of the difference, (images,); their mean is the difference. None if there
     is no difference to find.
     """
     mean, count = float(np.mean(differences)), len(differences)

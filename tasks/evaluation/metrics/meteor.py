@@ -122,7 +122,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def check_java_scorers() -> None:
-    """Check in about a second that tokenizer and METEOR work, on one caption; raises UserError where they do not."""
+    """Check in about a second that tokenizer and METEOR work, on one caption; raises UserError if they do not."""
     if not (scorer_file("meteor.meteor", JAR).parent / PARAPHRASES).is_file():
         raise UserError(f"The package pycocoevalcap lacks METEOR's {PARAPHRASES}: install it again.")
     try:
@@ -133,7 +133,7 @@ def check_java_scorers() -> None:
             score, _ = meteor([tokens], [[tokens]])
     except UserError:
         raise
-    # another Java than expected, or settings of the machine under which it fails
+    # not the expected Java, or settings of the machine under which it fails
     except (RsvlmError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:SHOWN_CHARACTERS]
         raise UserError(f"Captions cannot be scored with this Java ({reason}): install another.") from None

@@ -21,7 +21,7 @@ def tokenize_captions(captions: Sequence[str]) -> list[str]:
     """The lower-case PTB tokens of each caption without punctuation, joined by spaces, in the given order.
 
     Equals PTBTokenizer of pycocoevalcap on the same captions in the same order. The order matters in rare cases: the
-    tokenizer looks at the start of the next line to decide whether "etc." ends a sentence. Raises RsvlmError where
+    tokenizer looks at the start of the next line to decide whether "etc." ends a sentence. Raises RsvlmError if
     the tokenizer fails.
     """
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS

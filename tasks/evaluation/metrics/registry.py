@@ -45,7 +45,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionMetric(Metric):
-    """A metric of captions: `score` takes all captions of a source; None where the metric is not defined for them."""
+    """A metric of captions: `score` takes all captions of a source; None if the metric is not defined for them."""
 
     score: Callable[[CaptionSet], MetricScores | None]
 
@@ -62,7 +62,7 @@ CAPTION_METRICS: dict[str, CaptionMetric] = {
     for metric in (
         CaptionMetric(name="CIDEr", score=cider, version="CIDEr-D", package=PYCOCOEVALCAP, headline=True),
         *(
-            # a mean of BLEU or METEOR scores per image is another number than the score itself
+            # a mean of BLEU or METEOR scores per image differs from the score itself
             CaptionMetric(
                 name=f"BLEU-{order}",
                 score=bleu(order),

@@ -23,7 +23,7 @@ OPENED = ("--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/
 
 
 def spice_jar() -> Path | None:
-    """The path of SPICE's jar; None where its models are not next to it."""
+    """The path of SPICE's jar; None if its models are not next to it."""
     try:
         jar = scorer_file("spice.spice", JAR)
     except UserError:
@@ -41,7 +41,7 @@ def score_spice(
 ) -> tuple[float, Floats]:
     """SPICE over all captions and of each, float64 (captions,); 0 for an empty caption.
 
-    Equals Spice.compute_score of pycocoevalcap, which gives NaN for an empty caption. Raises RsvlmError where Java
+    Equals Spice.compute_score of pycocoevalcap, which gives NaN for an empty caption. Raises RsvlmError if Java
     fails or takes longer than `limit_s` seconds (default: by the number of references).
     """
     limit_s = limit_s or START_S + SECONDS_PER_REFERENCE * sum(map(len, references))

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 560
-# of bars
+# layout of bar charts, in pixels
 ROW, LABEL, VALUE = 26, 170, 56
-# of curves
+# layout of curves, in pixels
 HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 34
 TICKS = 4
-# of counts
+# layout of plots of counts, in pixels
 SIDE, SIDE_LEFT, SIDE_BOTTOM, SIDE_TOP = 320, 44, 36, 10
 MOST_DOTS = 800
 MARKS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000)

@@ -157,7 +157,7 @@ def shorten(text: str) -> str:
 
 
 def _data_uri(path: Path) -> str | None:
-    """The image as a small JPEG in a data URI; None where it is missing or not readable, which the page reports."""
+    """The image as a small JPEG in a data URI; None if it is missing or not readable, which the page reports."""
     try:
         image = read_image(path)
     except DataError:

@@ -153,7 +153,7 @@ def _built_on_meta(folder: Path, config: dict[str, Any]) -> "LlavaForConditional
 def _require_complete(
     folder: Path, model: "LlavaForConditionalGeneration", tensors: "Mapping[str, torch.Tensor]"
 ) -> None:
-    """Raise ModelError if a tensor is missing or has another shape than config.json implies."""
+    """Raise ModelError if a tensor is missing or does not have the shape that config.json implies."""
     # of two tied tensors, either name is enough
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)
     tied |= {source: name for name, source in tied.items()}

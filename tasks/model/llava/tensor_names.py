@@ -32,7 +32,7 @@ _TO_CANONICAL = tuple(
         (r"^model\.vision_tower\.vision_model\.", TOWER_PREFIX),
     )
 )
-# The names in llava-hf's files, which every version of transformers reads, and vLLM. Towers of other kinds than CLIP
+# The names in llava-hf's files, which every version of transformers reads, and vLLM. Towers of kinds other than CLIP
 # and SigLIP have no level `vision_model`.
 _TO_PUBLISHED = tuple(
     (re.compile(pattern), replacement)

@@ -63,7 +63,7 @@ def _damaged(file: Path, error: Exception) -> ModelError:
 
 def _with_saved_spaces(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
     """The same tokenizer, changed so that saving keeps its handling of spaces (`legacy`)."""
-    # transformers saves only constructor arguments, and reads `legacy` from the file in another way
+    # transformers saves only constructor arguments, and reads `legacy` from the file differently
     if hasattr(tokenizer, "legacy"):
         tokenizer.init_kwargs["legacy"] = tokenizer.legacy
     return tokenizer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import ModelError, StoreError, UserError
 from tasks.files import remove_half_written
-from tasks.paths import checkpoint_folders, checkpoint_name, notes_beside
+from tasks.paths import checkpoint_folders, checkpoint_name, notes_folder_of
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.paths import archive_checkpoint
 from tasks.storage.checkpoints.retention import thin_local, thin_store
@@ -59,7 +59,7 @@ class Archive:
         """How checkpoints that are only on this disk are archived later, for messages."""
         return f"`rsvlm checkpoints archive {self.staging.parent.parent}`, or the same command again, archives it"
 
-    def take_up(self) -> None:
+    def recover(self) -> None:
         """Clean up after a kill: remove unfinished folders, and stage complete checkpoints that were not staged."""
         clear_unfinished(self.staging)
         for _, checkpoint in checkpoint_folders(self.staging.parent):
@@ -83,7 +83,7 @@ class Archive:
         time does this.
         """
         result = StagingPass()
-        notes = notes_beside(self.staging)
+        notes = notes_folder_of(self.staging)
         with locked(notes):
             remove_half_written(notes)
             for staged in staged_checkpoints(self.staging):
@@ -122,11 +122,11 @@ class Archive:
 
 
 def archive_staged(archive: Archive) -> dict[int, Archived]:
-    """Take up and upload once and return what was archived, by step; StoreError if any failed, after all were tried.
+    """Recover and upload once; return what was archived, by step; StoreError if any failed, after all were tried.
 
     A training may be running meanwhile.
     """
-    archive.take_up()
+    archive.recover()
     result = archive.upload_staged()
     if result.failed:
         failures = "; ".join(f"{checkpoint_name(step)}: {error}" for step, error in result.failed.items())

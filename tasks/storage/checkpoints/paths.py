@@ -1,7 +1,7 @@
 """Paths of checkpoints in a store: one folder per content, claimed before the first file is sent.
 
-A step that was trained again after a crash has other bytes than the first time. Both are kept: the first one archived
-is checkpoint-N, the next checkpoint-N-2 and so on. Each has all that resuming needs, so later checkpoints depend on
+A step that is trained again after a crash does not give the same bytes. Both are kept: the first one archived is
+checkpoint-N, the next checkpoint-N-2 and so on. Each has all that resuming needs, so later checkpoints depend on
 neither.
 """
 

@@ -23,7 +23,7 @@ from tasks.paths import (
     RESUME_ONLY,
     checkpoint_name,
     is_below,
-    notes_beside,
+    notes_folder_of,
     parse_checkpoint_name,
 )
 from tasks.records import Value
@@ -200,7 +200,7 @@ def write_note(staged: Path, note: Note) -> None:
 
 def note_on(checkpoint: Path, staging: Path) -> Note | None:
     """The note on a checkpoint of the trainer's folder; a note on another training of its step does not count."""
-    for path in notes_beside(staging).glob(f"{checkpoint.name}*.json"):
+    for path in notes_folder_of(staging).glob(f"{checkpoint.name}*.json"):
         name = parse_checkpoint_name(path.stem)
         if name and checkpoint_name(name[0]) == checkpoint.name:
             note = _read_note(path)
@@ -215,7 +215,7 @@ def note_failure(staged: Path, error: Exception, fix: str) -> None:
 
 
 def _note_file(staged: Path) -> Path:
-    return notes_beside(staged.parent) / f"{staged.name}.json"
+    return notes_folder_of(staged.parent) / f"{staged.name}.json"
 
 
 def _read_note(path: Path) -> Note | None:

@@ -41,7 +41,7 @@ class Uploader:
 
     def __enter__(self) -> Self:
         self._staging.mkdir(parents=True, exist_ok=True)
-        self._archive.take_up()
+        self._archive.recover()
         self._notified.set()
         self._worker.start()
         self._watcher.start()
@@ -69,7 +69,7 @@ class Uploader:
     def close(self) -> None:
         """Sweep until nothing is left or all retries are used; StoreError names checkpoints still only on this disk."""
         # a trainer that was killed between saving and staging has left a complete checkpoint in its folder
-        self._archive.take_up()
+        self._archive.recover()
         self._closing.set()
         self.notify()
         self._worker.join()

@@ -1,4 +1,4 @@
-"""Models as people bring them, by every command that takes one: it works, or one sentence says what is wrong."""
+"""Users' own models, with every command that takes one: it works, or one sentence says what is wrong."""
 
 import json
 from collections.abc import Callable

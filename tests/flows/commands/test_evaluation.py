@@ -183,7 +183,7 @@ DAMAGES = {
     ),
     "other order": (
         lambda rows: rows[::-1],
-        f"The answers' record 9 (LR/Train/9.tif) is at another position than in the test set: {OF_ANOTHER}",
+        f"The answers' record 9 (LR/Train/9.tif) is not at its position in the test set: {OF_ANOTHER}",
     ),
     "other turn": (
         first_turns(lambda turns: [TURN[0], turns[1]]),

@@ -1,4 +1,4 @@
-"""Data as people bring it, evaluated: mixed records, tags, empty references, one image alone."""
+"""Users' own data, evaluated: mixed records, tags, empty references, one image alone."""
 
 import json
 from pathlib import Path

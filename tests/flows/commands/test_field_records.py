@@ -1,4 +1,4 @@
-"""Data as people bring it: records that a model of this family cannot take, and JSON Lines."""
+"""Users' own data: records that a model of this family cannot take, and JSON Lines."""
 
 from collections.abc import Callable
 from pathlib import Path

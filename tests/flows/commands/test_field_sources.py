@@ -1,4 +1,4 @@
-"""Data as people bring it: image names without folders, and sources of few images."""
+"""Users' own data: image names without folders, and sources of few images."""
 
 from pathlib import Path
 from typing import Any

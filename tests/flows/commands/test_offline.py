@@ -15,7 +15,7 @@ from support.locations import ORACLE, REPO
 
 PRESET = REPO / "deployments" / "presets" / "llava-1.5-7b-lora.yaml"
 MODELS = {"llava-v1.5-7b": "tiny-llava-v1.5", "clip-vit-large-patch14-336": "tiny-clip-vit-56"}
-# nothing handles_signals there: whatever asks the network is refused at once
+# nothing listens there: any request to the network is refused at once
 NOWHERE = "http://127.0.0.1:9"
 SMALL: dict[str, dict[str, Any]] = {
     "data": {"root": None, "sample": {"scenes": 24, "image_size": 48}, "train": 0.5, "test": 0.5},

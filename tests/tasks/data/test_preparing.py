@@ -86,14 +86,14 @@ def test_damaged_set_is_prepared_again(folder, tmp_path):
 
 def test_sets_of_other_settings_are_not_overwritten(folder, tmp_path):
     prepare(folder, tmp_path / "sets")
-    with pytest.raises(OccupiedError, match="holds other sets"):
+    with pytest.raises(OccupiedError, match="holds sets other than"):
         prepare(folder, tmp_path / "sets", seed=29)
 
 
 def test_user_folder_is_not_overwritten(folder, tmp_path):
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "notes.txt").write_text("mine")
-    with pytest.raises(OccupiedError, match="holds other sets"):
+    with pytest.raises(OccupiedError, match="holds sets other than"):
         prepare(folder, tmp_path / "sets")
     assert [path.name for path in (tmp_path / "sets").iterdir()] == ["notes.txt"]
 

@@ -50,7 +50,7 @@ def changed(rows: list[Any], **parts: Any) -> list[Any]:
         (lambda rows: [rows[0], rows[0], rows[1]], "the record 'a' (LR/Train/1.tif) 2 times"),
         (lambda rows: changed(rows, id="z"), "record 'z' (LR/Train/1.tif), which is not in the test set"),
         (lambda rows: changed(rows, image="LR/Train/9.tif"), "record 'a' (LR/Train/9.tif), which is not in"),
-        (lambda rows: rows[::-1], "is at another position"),
+        (lambda rows: rows[::-1], "is not at its position"),
         (lambda rows: changed(rows, conversations=rows[0]["conversations"][:2]), "lacks an answer to question 2"),
         (lambda rows: changed(rows, conversations=rows[0]["conversations"][2:]), "lacks an answer to question 1"),
         (

@@ -159,7 +159,7 @@ def test_config_json_of_the_original_layout_equals_the_references(base: Path, ad
 
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
 def test_the_merged_model_answers_as_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
-    # in another folder than the base, whose tower is next to it
+    # not in the folder of the base, whose tower is next to it
     out = tmp_path / "elsewhere" / "out"
     merge_adapter(original, ADAPTER, out, MergeOptions(layout=layout, verify=True))
     assert (out / "MANIFEST.json").is_file()

@@ -153,7 +153,7 @@ def webp_that_claims(width: int, height: int) -> bytes:
 
 
 def jpeg2000_with(width: int, height: int, tile: int, mode: str = "RGB", **options: object) -> bytes:
-    """JPEG 2000 whose codestream claims another size and other tiles than it has."""
+    """JPEG 2000 whose codestream claims a size and tiles that it does not have."""
     data = bytearray(plain(mode, (64, 64), "JPEG2000", **options))
     at = data.index(CODESTREAM) + 8
     data[at : at + 32] = struct.pack(">8I", width, height, 0, 0, tile, tile, 0, 0)

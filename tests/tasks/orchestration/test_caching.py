@@ -21,7 +21,7 @@ def train(out: Path, run: str = "", log: Path | None = None) -> FolderRef:
     return FolderRef(path=out, sha256="")
 
 
-# of the default settings and the content of `dataset` below
+# keys of the default settings and the content of `dataset` below
 KEYS = {
     "tiny": "rsvlm-train-adapter-a8f9d901",
     "llava-hf/llava-1.5-7b-hf": "rsvlm-train-adapter-c3cce87e",

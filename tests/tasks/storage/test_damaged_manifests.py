@@ -174,7 +174,7 @@ def test_a_damaged_marker_stops_only_its_own_checkpoint(tmp_path: Path, marker: 
         checkpoint(staging, step)
     (staging / "checkpoint-5" / "COMPLETE.json").write_text(marker)
     archive = Archive(staging, LocalStore(tmp_path / "store"), "demo", ArchiveConfig(optimizer_states=False))
-    archive.take_up()
+    archive.recover()
     assert 10 in archive.upload_staged().archived
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tasks.paths import RunFolder
-from tasks.storage.owner import Owner, RunOwned, beside_owner, hold_lock, is_guest, owned, require_not_owned
+from tasks.storage.owner import Owner, RunOwned, as_guest, hold_lock, is_guest, owned, require_not_owned
 
 ME = Owner(user="ana", host="lab", pid=os.getpid(), since="today")
 # owns a run, or holds a lock, until a line comes; a child that outlives it may be asked for
@@ -221,12 +221,12 @@ def test_owning_one_run_does_not_lock_others(folder: RunFolder) -> None:
 
 def test_a_process_that_works_next_to_an_owner_is_a_guest(folder: RunFolder) -> None:
     with holding("0", folder.root):
-        with beside_owner(folder), owned(folder, ME, silent):
+        with as_guest(folder), owned(folder, ME, silent):
             assert is_guest(folder)
         assert not is_guest(folder)
     with owned(folder, ME, lambda told: None):
         assert not is_guest(folder)
-        with beside_owner(folder):
+        with as_guest(folder):
             assert is_guest(folder)
 
 

@@ -80,7 +80,7 @@ def test_a_file_that_was_replaced_in_the_store_is_sent_and_not_copied(
     store = opened()
     archive_checkpoint(checkpoint(tmp_path / "1", b"first", bytes(LARGE_BYTES)), store, "run", 1)
     (key,) = [key for key in store.sizes_below("run") if key.endswith("projector.safetensors")]
-    # of the same size and with the same end
+    # content of the same size and with the same end
     replaced = b"x" + bytes(LARGE_BYTES - 1)
     server.client.put_object(Bucket=BUCKET, Key=f"{store.uri.split('/', 3)[3]}/{key}", Body=replaced)
     archived = archive_checkpoint(checkpoint(tmp_path / "2", b"other", bytes(LARGE_BYTES)), store, "run", 2)

@@ -224,7 +224,7 @@ def test_transformers_5_and_peft_load_everything(written: dict[str, Any], tmp_pa
 
 @pytest.mark.slow
 def test_vllm_finds_each_weight_by_its_name(written: dict[str, Any]) -> None:
-    # of its LlavaForConditionalGeneration; it adds no level to the tower
+    # the parts of vLLM's LlavaForConditionalGeneration, which adds no level to the tower
     parts = ("language_model.model.", "language_model.lm_head.", "multi_modal_projector.", "vision_tower.vision_model.")
     for name, job in written.items():
         if job["adapter"] is None:

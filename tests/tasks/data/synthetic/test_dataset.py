@@ -102,7 +102,7 @@ def test_complete_sample_is_kept(sample):
 
 def test_folder_with_other_data_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OccupiedError, match="holds other data"):
+    with pytest.raises(OccupiedError, match="holds data other than"):
         draw_sample(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

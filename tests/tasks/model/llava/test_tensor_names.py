@@ -43,7 +43,7 @@ def test_names_of_all_layouts_map_to_one_canonical_name(name: str, canonical: st
         (LINEAR_2, "multi_modal_projector.linear_2.bias"),
         (PATCHES, "vision_tower.vision_model.embeddings.patch_embedding.weight"),
         ("model.vision_tower.head.probe", "vision_tower.vision_model.head.probe"),
-        # of DINOv2, which has no such level
+        # a name of DINOv2, which has no such level
         ("model.vision_tower.encoder.layer.0.norm1.weight", "vision_tower.encoder.layer.0.norm1.weight"),
     ],
 )

@@ -136,7 +136,7 @@ def test_fetch_model_leaves_out_files_that_only_resuming_needs(store: LocalStore
     ("file", "content", "message"),
     [
         ("adapter_model.safetensors", None, r"lacks adapter_model\.safetensors"),
-        # of the same size
+        # content of the same size
         ("adapter_model.safetensors", "x" * 43, "is damaged"),
         # although it is not fetched
         ("optimizer.pt", None, r"lacks optimizer\.pt"),

@@ -75,21 +75,21 @@ def test_a_step_trained_again_while_the_first_waits_is_staged_separately(tmp_pat
 def test_optimizer_states_off_leaves_them_out_of_the_store(tmp_path: Path, store: LocalStore) -> None:
     made = checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run", ArchiveConfig(optimizer_states=False))
-    archive.take_up()
+    archive.recover()
     archive.upload_staged()
     pulled = pull_checkpoint(store, tmp_path / "out")
     assert not (pulled / "optimizer.pt").exists()
     assert set(read_json(pulled / "COMPLETE.json")["files"]) == {"adapter_model.safetensors", "tokenizer.json"}
     # the trainer's own folder is as it was, and is not archived once more
     assert "optimizer.pt" in read_json(made / "COMPLETE.json")["files"]
-    archive.take_up()
+    archive.recover()
     assert list(archive.staging.iterdir()) == []
 
 
-def test_take_up_stages_a_complete_checkpoint(tmp_path: Path, store: LocalStore) -> None:
+def test_recover_stages_a_complete_checkpoint(tmp_path: Path, store: LocalStore) -> None:
     checkpoint(tmp_path / "training" / "checkpoint-5", "a")
     archive = Archive(tmp_path / "training" / "staging", store, "run")
-    archive.take_up()
+    archive.recover()
     assert list(archive.upload_staged().archived) == [5]
 
 
@@ -99,7 +99,7 @@ def test_a_failed_upload_is_noted_with_reason_and_command(tmp_path: Path, store:
     in_the_way = store.root / "run"
     in_the_way.parent.mkdir()
     in_the_way.write_text("no folder")
-    archive.take_up()
+    archive.recover()
     archive.upload_staged()
     note = read_json(tmp_path / "run" / "training" / "archive" / "checkpoint-5.json")
     assert "failed at run/checkpoints/checkpoint-5" in note["why"]

@@ -104,7 +104,7 @@ def test_a_sweep_applies_the_retention_rule(tmp_path: Path, store: LocalStore) -
     for step in (1, 2, 3):
         checkpoint(tmp_path / "training", step)
     bringing = archive(tmp_path, store, keep={"last": 2})
-    bringing.take_up()
+    bringing.recover()
     bringing.upload_staged()
     assert steps_in(store) == [2, 3]
 
@@ -114,7 +114,7 @@ def test_thin_local_removes_only_checkpoints_complete_in_the_store(tmp_path: Pat
     for step in (1, 2, 3):
         checkpoint(training, step)
     bringing = archive(tmp_path, store, keep_local={"last": 1})
-    bringing.take_up()
+    bringing.recover()
     bringing.upload_staged()
     store.delete("run/checkpoints/checkpoint-1/adapter_model.safetensors")
     bringing.thin_disk()
@@ -125,7 +125,7 @@ def test_thin_local_keeps_a_checkpoint_that_was_trained_again(tmp_path: Path, st
     training = tmp_path / "training"
     checkpoint(training, 1)
     bringing = archive(tmp_path, store, keep_local={"last": 1})
-    bringing.take_up()
+    bringing.recover()
     bringing.upload_staged()
     for name in ("COMPLETE.json", "adapter_model.safetensors"):
         (training / "checkpoint-1" / name).unlink()
