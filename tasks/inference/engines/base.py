@@ -59,7 +59,7 @@ def refusals_error(records: Sequence[Mapping[str, object]], refusals: Sequence[R
     ordered = sorted(refusals, key=lambda refusal: (refusal.record, refusal.turn))
     reasons = Counter((refusal.record, refusal.reason) for refusal in ordered)
     lines = [
-        f"  record {records[index].get('id', f'number {index + 1}')}: {reason}" + (f" ({count}x)" if count > 1 else "")
+        f"  record {_name_of(index, records[index])}: {reason}" + (f" ({count}x)" if count > 1 else "")
         for (index, reason), count in reasons.items()
     ]
     more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
@@ -68,6 +68,11 @@ def refusals_error(records: Sequence[Mapping[str, object]], refusals: Sequence[R
         f"The {answered} others are answered and kept; fix these and run the same command again:"
     )
     return DataError("\n".join([head, *lines[:MAX_LISTED], *more]))
+
+
+def _name_of(index: int, record: Mapping[str, object]) -> object:
+    name = record.get("id")
+    return f"number {index + 1}" if name in (None, "") else name
 
 
 def group_by_image(questions: Sequence[Question]) -> list[list[Question]]:
