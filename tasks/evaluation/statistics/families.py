@@ -1,0 +1,76 @@
+"""Families of tests on one page: Holm against a fixed reference, a range test against the best of several points."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.evaluation.statistics.moments import LEVEL, Floats, residuals_of_points
+
+DRAWS = 2000
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of comparisons with a reference that was fixed beforehand (Holm 1979).
+
+    Not for comparisons with the best of a page: the same data chose it, which no adjustment of single p-values covers.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def worse_than_best(sources: Sequence[Floats], seed: int) -> list[Floats]:
+    """Adjusted p-values, by source and point, of each point's gap to the best point of its source.
+
+    Each source has pseudo-values (images, points); higher is better. A gap, in units of the points' common error, is
+    compared with the range of all points under random signs of each image's residuals, the greatest over all sources.
+    So the best, chosen by the same data, has p = 1, and the level holds for any number of points (Tukey's range test by
+    randomisation).
+    """
+    random = np.random.default_rng(seed)
+    greatest, gaps = np.zeros(DRAWS), []
+    for values in sources:
+        residuals, error = residuals_of_points(values)
+        if error == 0:
+            gaps.append(np.zeros(values.shape[1]))
+            continue
+        moved = _moved(residuals, random) / error
+        greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
+        means = values.mean(axis=0)
+        gaps.append((means.max() - means) / error)
+    return [_share_reached(greatest, gap) for gap in gaps]
+
+
+def objective_worse_than_best(sources: dict[str, Floats], errors: dict[str, float], seed: int) -> Floats:
+    """Adjusted p-values (points,) of each point's gap to the best objective, as worse_than_best computes them."""
+    random = np.random.default_rng(seed)
+    total, moved = np.zeros(1), np.zeros(1)
+    for name, values in sources.items():
+        weight = 1 / errors[name] / math.sqrt(len(sources))
+        residuals, _ = residuals_of_points(values)
+        moved = moved + _moved(residuals, random) * weight
+        total = total + values.mean(axis=0) * weight
+    return _share_reached(moved.max(axis=1) - moved.min(axis=1), total.max() - total)
+
+
+def _moved(residuals: Floats, random: np.random.Generator) -> Floats:
+    """The points' means under random signs, (draws, points); one sign per image keeps the points' correlation."""
+    from scipy.stats import norm, t
+
+    images = len(residuals)
+    middle = (1 + LEVEL) / 2
+    # signs give the spread of a normal; with few images the tails are those of Student's t
+    scale = math.sqrt(images / (images - 1)) * float(t.ppf(middle, images - 1) / norm.ppf(middle))
+    moved: Floats = random.choice([-1.0, 1.0], (DRAWS, images)) @ residuals * (scale / images)
+    return moved
+
+
+def _share_reached(ranges: Floats, gaps: Floats) -> Floats:
+    # the tolerance treats sums as equal that differ only by the order of addition
+    reached = len(ranges) - np.searchsorted(np.sort(ranges), gaps - 1e-12)
+    shares: Floats = (1 + reached) / (1 + len(ranges))
+    return shares

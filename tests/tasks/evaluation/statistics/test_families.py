@@ -1,0 +1,70 @@
+"""Families of tests: Holm against a fixed reference, the range test against the best."""
+
+import numpy as np
+import pytest
+
+from tasks.evaluation.statistics.families import holm, objective_worse_than_best, worse_than_best
+from tasks.evaluation.statistics.selection import chosen_point
+
+
+def points(random: np.random.Generator, images: int, count: int) -> np.ndarray:
+    """Equal points: skewed scores of images that all points have in common, and noise of each point."""
+    return random.gamma(0.7, 2.5, (images, 1)) * random.gamma(4, 0.25, (images, count))
+
+
+def test_holm_is_that_of_the_paper() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_nothing_is_better_than_the_best() -> None:
+    values = points(np.random.default_rng(1), 30, 6)
+    [p_values] = worse_than_best([values], 1)
+    assert p_values[values.mean(axis=0).argmax()] == 1 and p_values.min() > 1e-4
+
+
+def test_a_much_worse_point_is_found_among_a_hundred() -> None:
+    values = points(np.random.default_rng(2), 40, 100)
+    values[:, 17] -= 1.2
+    [p_values] = worse_than_best([values], 1)
+    assert p_values[17] < 0.01 and np.delete(p_values, 17).min() > 0.05
+
+
+@pytest.mark.parametrize(("sources", "count"), [(1, 8), (1, 100), (4, 8)])
+def test_equal_points_get_a_verdict_in_five_percent_of_sweeps(sources: int, count: int) -> None:
+    random = np.random.default_rng(sources * count)
+    found = [
+        min(each.min() for each in worse_than_best([points(random, 25, count) for _ in range(sources)], draw))
+        for draw in range(200)
+    ]
+    # three standard errors above 5 %
+    assert np.mean(np.array(found) < 0.05) < 0.096
+
+
+def test_objective_of_one_source_has_the_order_of_its_scores() -> None:
+    values = points(np.random.default_rng(3), 30, 4)
+    values[:, 2] -= 2
+    p_values = objective_worse_than_best({"LR": values}, {"LR": 0.1}, 1)
+    assert p_values.argmin() == 2 and p_values[values.mean(axis=0).argmax()] == 1
+
+
+def test_equal_answers_are_a_tie() -> None:
+    same = np.repeat(np.arange(8.0)[:, None], 3, axis=1)
+    assert worse_than_best([same], 1)[0].tolist() == [1, 1, 1]
+
+
+def test_the_score_of_the_best_of_equal_points_is_corrected() -> None:
+    random = np.random.default_rng(4)
+    true, excess = 0.7 * 2.5, []
+    for draw in range(60):
+        values = true + random.normal(0, 1, (50, 30))
+        found = chosen_point(values, draw)
+        assert found.score == values.mean(axis=0).max() and found.corrected <= found.score
+        excess.append((found.score - true, found.corrected - true))
+    plain, corrected = np.mean(excess, axis=0)
+    # in units of a point's standard error, 1 / sqrt(50)
+    assert plain * np.sqrt(50) > 1.8 and abs(corrected * np.sqrt(50)) < 0.35
+
+
+def test_a_single_point_is_not_corrected() -> None:
+    found = chosen_point(np.arange(5.0)[:, None], 1)
+    assert found == (0, 2.0, 2.0)
