@@ -1,7 +1,7 @@
 """Which answers mean the reference answer although their form differs, and which do not."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answer
@@ -66,6 +66,7 @@ WORDS = st.sampled_from(["yes", "no", *NUMBERS, "the", "road", "roads", ",", "."
 TEXT = st.one_of(st.lists(WORDS, max_size=6).map(" ".join), st.text(max_size=20))
 
 
+@settings(deadline=None)
 @given(answer=TEXT, reference=TEXT)
 def test_every_answer_that_is_right_by_exact_match_is_right(answer: str, reference: str) -> None:
     exact = same_answer(normalise_answer(answer), normalise_answer(reference))
