@@ -9,6 +9,7 @@ from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
+from tasks.evaluation.metrics.yes_bias import YesBias
 from tasks.prompt_text import Task
 
 # [low, high] of the 95 % interval; None if there is none
@@ -78,24 +79,41 @@ class CaptionScores(SourceScores):
 
 
 class TypeScores(TypedDict):
-    """Scores of one type of question; the last three are for counts only."""
+    """Scores of one type of question; the last three are for counts, `yes_bias` for yes or no as reference answers."""
 
     questions: int
     accuracy: float
     ci95: dict[str, Interval]
     no_answer: dict[str, int]
     confusion: dict[str, dict[str, int]]
-    accuracy_binned: NotRequired[float]
+    accuracy_binned: float
+    accuracy_lenient: float
+    yes_bias: NotRequired[YesBias]
     mean_absolute_error: NotRequired[float | None]
+    median_absolute_error: NotRequired[float | None]
     no_number: NotRequired[int]
 
 
 class VqaScores(SourceScores):
-    """Scores of a source's questions."""
+    """Scores of a source's questions.
+
+    OA and AA by several rules, None where a rule has no questions; `published_as` names rule and papers by key.
+    """
 
     questions: int
     accuracy: float
     average_accuracy: float
+    accuracy_binned: float
+    average_accuracy_binned: float
+    accuracy_binned_areas: float | None
+    average_accuracy_binned_areas: float | None
+    accuracy_without_counts: float | None
+    average_accuracy_without_counts: float | None
+    accuracy_lenient: float
+    average_accuracy_lenient: float
+    published_as: dict[str, str]
+    yes_bias: YesBias | None
+    yes_bias_all: YesBias | None
     no_answer: dict[str, int]
     by_type: dict[str, TypeScores]
 

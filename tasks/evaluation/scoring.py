@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from tasks.evaluation.controls.caption_controls import caption_controls
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.metrics.answer_matching import number_of
-from tasks.evaluation.metrics.answer_types import confusion_of, count_invalid
+from tasks.evaluation.metrics.answer_types import Pair, confusion_of, count_invalid
 from tasks.evaluation.metrics.bootstrap import (
     Floats,
     bootstrap_scores,
@@ -23,18 +24,20 @@ from tasks.evaluation.metrics.bootstrap import (
 )
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, QuestionMetric
+from tasks.evaluation.metrics.yes_bias import yes_bias
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
+from tasks.evaluation.published_protocols import PUBLISHED_AS, published_scores
 from tasks.evaluation.reference_cider import score_by_reference_protocol
 from tasks.evaluation.scores import CaptionScores, Interval, ModelScores, TypeScores, VqaScores
 from tasks.evaluation.tables import AnswerRows
 from tasks.evaluation.vqa_metrics import (
     COUNT,
+    PRESENCE,
     AnsweredQuestion,
     absolute_error,
     answered_questions,
     lacks_reference,
-    same_bin,
 )
 from tasks.prompt_text import Task
 from tasks.settings import EvaluationConfig
@@ -145,22 +148,32 @@ def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int
     """The scores of a source's questions, with intervals over images, and those of each type.
 
     `average_accuracy` is the mean of the types' accuracies; `no_answer` counts the invalid answers, which are wrong.
+    `yes_bias` is that of presence questions, `yes_bias_all` of all questions with yes or no as reference answer.
     """
     by_type = defaultdict(list)
     for asked in questions:
         by_type[asked.type].append(asked)
     types = {name: _score_type(name, by_type[name], draws, seed) for name in sorted(by_type)}
     scores, intervals = _means(questions, draws, seed)
+    published = published_scores(questions)
     return {
         "images": len({asked.image for asked in questions}),
         "questions": len(questions),
         "accuracy": scores.pop("accuracy"),
         "average_accuracy": sum(found["accuracy"] for found in types.values()) / len(types),
         **scores,
+        **published,
+        "published_as": {key: text for key, text in PUBLISHED_AS.items() if published.get(key, 0.0) is not None},
         "ci95": intervals,
         "no_answer": count_invalid((asked.answer, asked.reference) for asked in questions),
+        "yes_bias": yes_bias(_pairs(by_type[PRESENCE])) if PRESENCE in types else None,
+        "yes_bias_all": yes_bias(_pairs(questions)),
         "by_type": types,
     }
+
+
+def _pairs(questions: Sequence[AnsweredQuestion]) -> list[Pair]:
+    return [(asked.answer, asked.reference) for asked in questions]
 
 
 def _means(
@@ -187,13 +200,15 @@ def sums_by_image(questions: Sequence[AnsweredQuestion], metric: QuestionMetric)
 
 
 def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> TypeScores:
-    pairs = [(asked.answer, asked.reference) for asked in questions]
+    pairs = _pairs(questions)
+    bias = yes_bias(pairs)
     scores, intervals = _means(questions, draws, seed)
     found = {
         "questions": len(questions),
         **scores,
         "ci95": intervals,
         "no_answer": count_invalid(pairs),
+        **({"yes_bias": bias} if bias else {}),
         **(_score_counts(questions) if name == COUNT else {}),
         "confusion": confusion_of(pairs, counts=name == COUNT),
     }
@@ -201,14 +216,14 @@ def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, se
 
 
 def _score_counts(questions: Sequence[AnsweredQuestion]) -> dict[str, object]:
-    """Accuracy by bin and mean absolute error of counts.
+    """Mean and median absolute error of counts.
 
-    An answer that is not a number is wrong, exactly and by bin. It has no absolute error: the mean is over the answers
-    that are numbers, and `no_number` counts the others.
+    An answer that is not a number has no absolute error: mean and median are over the answers that are numbers, and
+    `no_number` counts the others.
     """
     errors = [error for asked in questions if (error := absolute_error(asked)) is not None]
     return {
-        "accuracy_binned": sum(map(same_bin, questions)) / len(questions),
         "mean_absolute_error": sum(errors) / len(errors) if errors else None,
+        "median_absolute_error": median(errors) if errors else None,
         "no_number": sum(number_of(asked.answer) is None for asked in questions),
     }

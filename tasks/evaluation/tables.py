@@ -17,9 +17,15 @@ CAPTION = "caption"
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
-NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
+NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity", "published_as")
 # prefixes of the metric names of nested scores, by key
-PREFIXES = {"controls": "control", "no_answer": "no_answer", "prompt_sensitivity": "prompts"}
+PREFIXES = {
+    "controls": "control",
+    "no_answer": "no_answer",
+    "prompt_sensitivity": "prompts",
+    "yes_bias": "yes_bias",
+    "yes_bias_all": "yes_bias_all",
+}
 
 
 class AnswerRow(TypedDict):
@@ -129,9 +135,11 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
 
 
 def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
-    """All numbers of metrics.json: model, images (all or clean), task, source, type, metric, value, low, high.
+    """All numbers of metrics.json: model, images (all or clean), task, source, type, metric, value, low, high,
+    published_as.
 
-    `low` and `high` are the 95 % interval, None if there is none. Controls are named control.NAME, counts of
+    `low` and `high` are the 95 % interval, None if there is none; `published_as` names the papers that print such an
+    accuracy. Controls are named control.NAME, counts of
     invalid answers no_answer.REASON. What is null in metrics.json has no row.
     """
     parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}
@@ -147,13 +155,16 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
 def _rows(scores: SourceScores | TypeScores, kind: str) -> Iterator[ScoreRow]:
     intervals = scores.get("ci95", {})
     plain = {name: value for name, value in scores.items() if name not in NESTED}
+    published = scores.get("published_as")
+    rules = published if isinstance(published, Mapping) else {}
     for key, prefix in PREFIXES.items():
         if isinstance(values := scores.get(key), Mapping):
             plain |= {f"{prefix}.{name}": value for name, value in values.items()}
     for metric, value in plain.items():
         if isinstance(value, int | float):
             low, high = intervals.get(metric) or (None, None)
-            yield {"type": kind, "metric": metric, "value": value, "low": low, "high": high}
+            row = {"type": kind, "metric": metric, "value": value, "low": low, "high": high}
+            yield row | {"published_as": rules.get(metric)}
     if isinstance(by_type := scores.get("by_type"), Mapping):
         for name, of_type in by_type.items():
             yield from _rows(of_type, name)

@@ -1,19 +1,21 @@
-"""Metrics of answers to questions: exact match after normalisation, and counts by bin and by absolute error."""
+"""Metrics of answers to questions: exact match after normalisation, lenient match, bins and absolute errors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.evaluation.metrics.answer_matching import bin_of, normalise_answer, number_of, same_answer
+from tasks.evaluation.metrics.answer_bins import SQUARE_METRES, bin_of_answer
+from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of, same_answer
+from tasks.evaluation.metrics.lenient_matching import lenient_match
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.prompt_text import without_placeholder
 from tasks.sources import type_of_question
 
-COUNT = "count"
+COUNT, AREA, PRESENCE = "count", "area", "presence"
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """One question with the reference answer and the model's, both normalised."""
+    """One question with the reference answer and the model's, both normalised, and both as they were given."""
 
     record: int
     turn: int
@@ -22,6 +24,8 @@ class AnsweredQuestion:
     type: str
     reference: str
     answer: str
+    reference_text: str
+    answer_text: str
 
     @property
     def right(self) -> bool:
@@ -44,6 +48,8 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
             type_of_question(record.source, turn.question, turn.reference),
             normalise_answer(turn.reference),
             normalise_answer(turn.answer or ""),
+            turn.reference,
+            turn.answer or "",
         )
         for record in records
         for turn in record.asked_for("vqa")
@@ -63,11 +69,28 @@ def accuracy(asked: AnsweredQuestion) -> float:
 
 
 def same_bin(asked: AnsweredQuestion) -> bool:
-    """Whether a count is in the bin of the reference; if the reference is not a number, whether it is right."""
-    answer, reference = number_of(asked.answer), number_of(asked.reference)
-    if reference is None:
-        return asked.right
-    return answer is not None and bin_of(answer) is not None and bin_of(answer) == bin_of(reference)
+    """Whether a count or area is in the bin of the reference; whether it is right, if the reference is neither.
+
+    Bins may be in words: "between 11 and 100". The bins are those of RSVQA (Lobry et al. 2020).
+    """
+    reference = bin_of_answer(asked.reference_text)
+    return asked.right if reference is None else bin_of_answer(asked.answer_text) == reference
+
+
+def is_area(asked: AnsweredQuestion) -> bool:
+    """Whether the reference answer is an area in square metres, or a bin of areas."""
+    reference = bin_of_answer(asked.reference_text)
+    return reference is not None and reference[0] == SQUARE_METRES
+
+
+def accuracy_binned(asked: AnsweredQuestion) -> float:
+    """1 for an answer in the bin of the true one or, where that has no bin, for one that matches it, else 0."""
+    return float(same_bin(asked))
+
+
+def accuracy_lenient(asked: AnsweredQuestion) -> float:
+    """1 for an answer that means the true one, whatever its form, else 0."""
+    return float(lenient_match(asked.answer_text, asked.reference_text))
 
 
 def absolute_error(asked: AnsweredQuestion) -> float | None:

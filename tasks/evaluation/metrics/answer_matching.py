@@ -34,10 +34,11 @@ def normalise_answer(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text).casefold().replace(MINUS_SIGN, "-")
     words = NO_WORD.sub(" ", APOSTROPHES.sub("", THOUSANDS.sub("", folded))).split()
-    return " ".join(_with_digits([word for word in words if word not in ARTICLES] or words))
+    return " ".join(with_digits([word for word in words if word not in ARTICLES] or words))
 
 
-def _with_digits(words: list[str]) -> list[str]:
+def with_digits(words: list[str]) -> list[str]:
+    """Words with number words from zero (or none) to ninety-nine as digits."""
     result: list[str] = []
     after_tens = False
     for word in words:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from tasks.evaluation.caption_metrics import BLEU_ORDERS, CaptionSet, MetricScores, bleu, cider, meteor, rouge_l, spice
-from tasks.evaluation.vqa_metrics import AnsweredQuestion, accuracy
+from tasks.evaluation.vqa_metrics import AnsweredQuestion, accuracy, accuracy_binned, accuracy_lenient
 from tasks.prompt_text import Task
 
 PYCOCOEVALCAP = "pycocoevalcap"
@@ -90,7 +90,16 @@ CAPTION_METRICS: dict[str, CaptionMetric] = {
 }
 QUESTION_METRICS: dict[str, QuestionMetric] = {
     metric.name: metric
-    for metric in (QuestionMetric(name="accuracy", score=accuracy, version=EXACT_MATCH, headline=True, key=RIGHT),)
+    for metric in (
+        QuestionMetric(name="accuracy", score=accuracy, version=EXACT_MATCH, headline=True, key=RIGHT),
+        # neither in the protocol nor compared: earlier reports stay comparable, and verdicts are on exact match alone
+        QuestionMetric(
+            name="accuracy_binned", score=accuracy_binned, version=None, compared=False, key=f"{RIGHT}_binned"
+        ),
+        QuestionMetric(
+            name="accuracy_lenient", score=accuracy_lenient, version=None, compared=False, key=f"{RIGHT}_lenient"
+        ),
+    )
 }
 METRICS_BY_TASK: dict[Task, Mapping[str, Metric]] = {"captioning": CAPTION_METRICS, "vqa": QUESTION_METRICS}
 HEADLINE: dict[Task, str] = {

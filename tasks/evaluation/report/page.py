@@ -11,6 +11,7 @@ from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
+from tasks.evaluation.published_protocols import RULES
 from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
@@ -71,6 +72,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         caption_metrics=caption_metrics,
         missing_metrics=missing,
         question_metrics=[metric.name for metric in metrics_of("vqa")],
+        rules=RULES,
         clean=context.clean,
         clean_sources=source_views(context.clean) if context.clean else [],
         curves=_curves(sources, model, base, context.curve),

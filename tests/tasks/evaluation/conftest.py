@@ -77,6 +77,20 @@ def paired() -> Callable[[list[Record], list[Record]], Any]:
 
 
 @pytest.fixture
+def asked(paired: Any, record: Any) -> Any:
+    """A function ({image: [(question, truth, answer)]}) -> answered questions."""
+
+    from tasks.evaluation.vqa_metrics import answered_questions
+
+    def ask(images: dict[str, list[tuple[str, str, str]]]) -> Any:
+        test = [record(f"LR/Train/{i}.tif", [(q, truth) for q, truth, _ in turns]) for i, turns in images.items()]
+        said = [record(f"LR/Train/{i}.tif", [(q, answer) for q, _, answer in turns]) for i, turns in images.items()]
+        return answered_questions(paired(test, said))
+
+    return ask
+
+
+@pytest.fixture
 def vqa_files(write: Any, record: Any) -> dict[str, Path]:
     """A test set of questions, two models' answers to it, and a training set."""
     test = [record(f"LR/Train/{n}.tif", QUESTIONS) for n in range(8)]

@@ -39,6 +39,8 @@ def test_every_score_has_a_row_with_its_interval() -> None:
         "vqa": {
             "LR": {
                 "accuracy": 0.5,
+                "published_as": {"accuracy": "OA"},
+                "yes_bias": {"questions": 2, "mcc": None},
                 "ci95": {"accuracy": [0.4, 0.6]},
                 "controls": {"majority": 0.3, "question_only": None},
                 "by_type": {"count": {"accuracy": 0.1, "confusion": {"0": {"0": 1}}, "no_answer": {"empty": 2}}},
@@ -46,10 +48,12 @@ def test_every_score_has_a_row_with_its_interval() -> None:
         },
     }
     rows = score_rows("final", {**metrics, "clean": {"images": 3, **metrics}})
-    assert [(row["images"], row["type"], row["metric"], row["value"], row["low"]) for row in rows[:4]] == [
+    assert [(row["images"], row["type"], row["metric"], row["value"], row["low"]) for row in rows[:5]] == [
         ("all", "all", "accuracy", 0.5, 0.4),
         ("all", "all", "control.majority", 0.3, None),
+        ("all", "all", "yes_bias.questions", 2, None),
         ("all", "count", "accuracy", 0.1, None),
         ("all", "count", "no_answer.empty", 2, None),
     ]
-    assert [row["images"] for row in rows] == ["all"] * 4 + ["clean"] * 4
+    assert [row["images"] for row in rows] == ["all"] * 5 + ["clean"] * 5
+    assert [row["published_as"] for row in rows[:4]] == ["OA", None, None, None]

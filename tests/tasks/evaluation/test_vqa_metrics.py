@@ -8,21 +8,8 @@ import pytest
 from tasks.evaluation.controls.training_set import AnswerCounts
 from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.scoring import score_questions
-from tasks.evaluation.vqa_metrics import answered_questions
 
 ROAD, COUNT, URBAN = "Is there a road?", "How many roads are there?", "Is it a rural or an urban area"
-
-
-@pytest.fixture
-def asked(paired: Any, record: Any) -> Any:
-    """A function ({image: [(question, truth, answer)]}) -> answered questions."""
-
-    def ask(images: dict[str, list[tuple[str, str, str]]]) -> Any:
-        test = [record(f"LR/Train/{i}.tif", [(q, truth) for q, truth, _ in turns]) for i, turns in images.items()]
-        said = [record(f"LR/Train/{i}.tif", [(q, answer) for q, _, answer in turns]) for i, turns in images.items()]
-        return answered_questions(paired(test, said))
-
-    return ask
 
 
 def test_accuracy_overall_and_by_type(asked: Any) -> None:
@@ -51,7 +38,9 @@ def test_counts_exact_binned_and_absolute(asked: Any) -> None:
         "questions": 5,
         "accuracy": 1 / 5,
         "accuracy_binned": 3 / 5,
+        "accuracy_lenient": 1 / 5,
         "mean_absolute_error": (0 + 8 + 60 + 999) / 4,
+        "median_absolute_error": (8 + 60) / 2,
         "no_number": 1,
     }
 
@@ -59,6 +48,7 @@ def test_counts_exact_binned_and_absolute(asked: Any) -> None:
 def test_without_a_number_there_is_no_mean_absolute_error(asked: Any) -> None:
     scores = score_questions(asked({"1": [(COUNT, "5", "")]}), draws=0, seed=1)["by_type"]["count"]
     assert (scores["mean_absolute_error"], scores["no_number"], scores["accuracy_binned"]) == (None, 1, 0)
+    assert scores["median_absolute_error"] is None
 
 
 def test_scores_do_not_depend_on_the_order_of_records(asked: Any) -> None:
