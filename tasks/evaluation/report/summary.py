@@ -9,7 +9,7 @@ from tasks.evaluation.scores import Metrics
 TITLE_HEIGHT, MARGIN = 34, 14
 STYLE = (
     "svg{background:#fff}text{font:12.5px system-ui,sans-serif;fill:#1d2420}.value{fill:#5d6a63}"
-    ".detail{fill:#5d6a63;font-size:10px}"
+    ".detail{fill:#5d6a63;font-size:11px}"
     ".title{font-weight:600;font-size:14px}.model{fill:#1f7a55}.base{fill:#8aa79a}.blind{fill:#d9a441}"
     ".human{fill:#6a7fb5}.interval{stroke:#1d2420;stroke-width:1.4;fill:none}"
 )
