@@ -62,6 +62,14 @@ class MetricScores:
     statistics: Floats | None = None
     from_sums: SumsToScores = ratio_score
 
+    def of_images(self, indices: Sequence[int]) -> "MetricScores":
+        """The scores of some of the images, for a metric that the bootstrap can draw from."""
+        if self.statistics is None:
+            return mean_over_images(self.each[indices])
+        statistics = self.statistics[indices]
+        corpus = float(self.from_sums(statistics.sum(axis=0, keepdims=True))[0])
+        return MetricScores(corpus, self.each[indices], statistics, self.from_sums)
+
 
 def mean_over_images(each: Sequence[float] | Floats) -> MetricScores:
     """The scores of a metric that is the mean of its scores per image."""

@@ -71,10 +71,33 @@ class PromptSensitivity(TypedDict):
     by_prompt: dict[str, dict[str, float]]
 
 
+class ClassScores(TypedDict):
+    """Scores of the images of one scene class: one more key for each metric, `questions` for answers only."""
+
+    images: int
+    questions: NotRequired[int]
+    ci95: dict[str, Interval]
+
+
+Diversity = TypedDict(
+    "Diversity",
+    {
+        "distinct-1": float | None,
+        "distinct-2": float | None,
+        "mean_length": float,
+        "median_length": float,
+        "reference_mean_length": float,
+        "reference_median_length": float,
+    },
+)
+
+
 class CaptionScores(SourceScores):
-    """Scores of a source's captions; `note` says why there is no CIDEr."""
+    """Scores of a source's captions; `note` says why there is no CIDEr. `by_class` has the worst class first."""
 
     prompt_sensitivity: PromptSensitivity | None
+    diversity: Diversity
+    by_class: NotRequired[dict[str, ClassScores]]
     note: NotRequired[str]
 
 
@@ -95,7 +118,7 @@ class TypeScores(TypedDict):
 
 
 class VqaScores(SourceScores):
-    """Scores of a source's questions.
+    """Scores of a source's questions; `by_class` has the worst class first.
 
     OA and AA by several rules, None where a rule has no questions; `published_as` names rule and papers by key.
     """
@@ -116,6 +139,7 @@ class VqaScores(SourceScores):
     yes_bias_all: YesBias | None
     no_answer: dict[str, int]
     by_type: dict[str, TypeScores]
+    by_class: NotRequired[dict[str, ClassScores]]
 
 
 class ReferenceScores(TypedDict):
@@ -207,7 +231,7 @@ class SeveralComparisons(TypedDict):
     comparisons: list[ModelComparison]
 
 
-def metric_value(scores: SourceScores | TypeScores, metric: str) -> float | None:
+def metric_value(scores: SourceScores | TypeScores | ClassScores, metric: str) -> float | None:
     """The score by a metric; None if it was not computed."""
     return cast(Mapping[str, float | None], scores).get(metric)
 

@@ -22,6 +22,7 @@ from tasks.evaluation.metrics.bootstrap import (
     percentile_interval,
     ratio_interval,
 )
+from tasks.evaluation.metrics.caption_diversity import caption_diversity
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, QuestionMetric
 from tasks.evaluation.metrics.yes_bias import yes_bias
@@ -29,7 +30,8 @@ from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
 from tasks.evaluation.published_protocols import PUBLISHED_AS, published_scores
 from tasks.evaluation.reference_cider import score_by_reference_protocol
-from tasks.evaluation.scores import CaptionScores, Interval, ModelScores, TypeScores, VqaScores
+from tasks.evaluation.scene_classes import group_by_class, worst_first
+from tasks.evaluation.scores import CaptionScores, ClassScores, Interval, ModelScores, TypeScores, VqaScores
 from tasks.evaluation.tables import AnswerRows
 from tasks.evaluation.vqa_metrics import (
     COUNT,
@@ -84,7 +86,8 @@ def score_records(
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
         scores = score_questions(questions, config.bootstrap_draws, config.seed)
-        vqa[source] = cast(VqaScores, {**scores, "empty_references": empty, "controls": controls})
+        by_class = _question_classes(source, questions, config)
+        vqa[source] = cast(VqaScores, {**scores, **by_class, "empty_references": empty, "controls": controls})
     if not captioning and not vqa:
         raise DataError("No reference answer in the test set contains a word: give a test set with references.")
     reference = score_by_reference_protocol(records)
@@ -115,6 +118,8 @@ def _caption_scores(
         **{name: scored[name].corpus if name in scored else None for name in CAPTION_METRICS},
         "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
         "prompt_sensitivity": prompt_sensitivity(captions, records),
+        "diversity": caption_diversity(captions.hypotheses, captions.references),
+        **_caption_classes(captions, scored, config),
         "controls": controls,
         **({} if captions.has_cider else {"note": NO_CIDER}),
     }
@@ -142,6 +147,41 @@ def caption_intervals(scored: Mapping[str, MetricScores], draws: int, seed: int)
             drawn = bootstrap_scores(found.statistics, found.from_sums, draws, seed)
             intervals[name] = percentile_interval(drawn)
     return intervals
+
+
+def _caption_classes(
+    captions: CaptionSet, scored: Mapping[str, MetricScores], config: EvaluationConfig
+) -> dict[str, dict[str, ClassScores]]:
+    """`by_class`, under the document frequency of the whole source; empty where no scene class is known."""
+    by_class = {}
+    for name, members in group_by_class(captions.source, captions.images, range(len(captions.images))).items():
+        found = {
+            metric: scores.of_images(members) for metric, scores in scored.items() if CAPTION_METRICS[metric].interval
+        }
+        headline = {metric: scores for metric, scores in found.items() if CAPTION_METRICS[metric].headline}
+        by_class[name] = {
+            "images": len(members),
+            **{metric: scores.corpus for metric, scores in found.items()},
+            "ci95": caption_intervals(headline, config.bootstrap_draws, config.seed),
+        }
+    return _worst_first("captioning", by_class)
+
+
+def _question_classes(
+    source: str, questions: Sequence[AnsweredQuestion], config: EvaluationConfig
+) -> dict[str, dict[str, ClassScores]]:
+    """`by_class`; empty where no scene class is known."""
+    by_class = {}
+    for name, asked in group_by_class(source, [each.image for each in questions], questions).items():
+        scores, intervals = _means(asked, config.bootstrap_draws, config.seed)
+        images = len({each.image for each in asked})
+        by_class[name] = {"images": images, "questions": len(asked), **scores, "ci95": intervals}
+    return _worst_first("vqa", by_class)
+
+
+def _worst_first(task: Task, by_class: Mapping[str, object]) -> dict[str, dict[str, ClassScores]]:
+    classes = cast(Mapping[str, ClassScores], by_class)
+    return {"by_class": worst_first(classes, HEADLINE[task])} if classes else {}
 
 
 def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, object]:

@@ -8,7 +8,7 @@ from tasks.evaluation.metrics.answer_types import invalid_reason
 from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS_BY_TASK, QUESTION_METRICS, RIGHT, metrics_of
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
-from tasks.evaluation.scores import Metrics, Scores, SourceScores, TypeScores
+from tasks.evaluation.scores import ClassScores, Metrics, Scores, SourceScores, TypeScores
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
 from tasks.prompt_text import Task, without_placeholder
 
@@ -17,15 +17,21 @@ CAPTION = "caption"
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
-NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity", "published_as")
+NESTED = (
+    *("ci95", "controls", "by_type", "by_class", "confusion", "no_answer", "prompt_sensitivity", "diversity"),
+    "published_as",
+)
 # prefixes of the metric names of nested scores, by key
 PREFIXES = {
     "controls": "control",
     "no_answer": "no_answer",
     "prompt_sensitivity": "prompts",
+    "diversity": "diversity",
     "yes_bias": "yes_bias",
     "yes_bias_all": "yes_bias_all",
 }
+# prefixes of the types of rows, by key of the scores of parts of a source
+PARTS = {"by_type": "", "by_class": "class."}
 
 
 class AnswerRow(TypedDict):
@@ -139,8 +145,8 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     published_as.
 
     `low` and `high` are the 95 % interval, None if there is none; `published_as` names the papers that print such an
-    accuracy. Controls are named control.NAME, counts of
-    invalid answers no_answer.REASON. What is null in metrics.json has no row.
+    accuracy. Controls are named control.NAME, counts of invalid answers no_answer.REASON, diversity and lengths
+    diversity.NAME; the type of a scene class is class.NAME. What is null in metrics.json has no row.
     """
     parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}
     return [
@@ -152,7 +158,7 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     ]
 
 
-def _rows(scores: SourceScores | TypeScores, kind: str) -> Iterator[ScoreRow]:
+def _rows(scores: SourceScores | TypeScores | ClassScores, kind: str) -> Iterator[ScoreRow]:
     intervals = scores.get("ci95", {})
     plain = {name: value for name, value in scores.items() if name not in NESTED}
     published = scores.get("published_as")
@@ -165,6 +171,12 @@ def _rows(scores: SourceScores | TypeScores, kind: str) -> Iterator[ScoreRow]:
             low, high = intervals.get(metric) or (None, None)
             row = {"type": kind, "metric": metric, "value": value, "low": low, "high": high}
             yield row | {"published_as": rules.get(metric)}
-    if isinstance(by_type := scores.get("by_type"), Mapping):
-        for name, of_type in by_type.items():
-            yield from _rows(of_type, name)
+    for name, part in _parts(scores):
+        yield from _rows(part, name)
+
+
+def _parts(scores: SourceScores | TypeScores | ClassScores) -> Iterator[tuple[str, TypeScores | ClassScores]]:
+    """The scores of each type of question and of each scene class, with the type of their rows."""
+    for key, prefix in PARTS.items():
+        if isinstance(parts := scores.get(key), Mapping):
+            yield from ((f"{prefix}{name}", part) for name, part in parts.items())

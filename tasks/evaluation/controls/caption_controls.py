@@ -21,6 +21,7 @@ NUMBERED = re.compile(r"(.*[^\d_ -])[_ -]?\(?\d+\)?")
 MOST_IMAGES = 10_000
 MOST_CAPTIONS = 10_000
 CONTROL_SCORES = ("train_consensus", "constant", "shuffled_images")
+HUMAN_SCORES = ("leave_one_out", "leave_one_out_model")
 
 
 def class_of(image: str) -> str | None:
@@ -45,9 +46,13 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
     mean CIDEr against the other training captions of the class; where the file name has no class, or training has no
     image of it, the same of the cluster of training captions that is nearest to the image's references.
     `constant`: every image gets that caption of the whole source. `shuffled_images`: the model's own captions, each
-    given to another image. `leave_one_out`: each reference against the image's other ones; None if no image has two.
-    `verbatim_train_share`: share of captions that are in the training set word for word. `training` is captions in PTB
-    tokens by image; without it the controls that need it are None.
+    given to another image. `verbatim_train_share`: share of captions that are in the training set word for word.
+    `training` is captions in PTB tokens by image; without it the controls that need it are None.
+
+    `leave_one_out`, human references: each distinct reference against the image's other distinct ones, over the
+    `leave_one_out_images` images that have at least two; `leave_one_out_model` is the model's own score on the same
+    images against the same references. Both are None without such images. `copied_references_images` counts the images
+    with two or more equal references.
     """
     given: dict[str, Sequence[str]] = {"shuffled_images": _shuffled(captions, seed)}
     constant, share = None, None
@@ -58,6 +63,7 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
         given["constant"] = [constant] * len(captions.images)
     return {
         **_mean_scores(captions, given),
+        **_count_copies(captions.references),
         "verbatim_train_share": share,
         "constant_caption": constant,
         "distinct_captions": len(set(captions.hypotheses)),
@@ -110,19 +116,29 @@ def _shuffled(captions: CaptionSet, seed: int) -> list[str]:
     return [captions.hypotheses[other] for other in partner]
 
 
+def _count_copies(references: Sequence[Sequence[str]]) -> dict[str, int]:
+    return {
+        "leave_one_out_images": sum(len(set(group)) > 1 for group in references),
+        "copied_references_images": sum(len(set(group)) < len(group) for group in references),
+    }
+
+
 def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
     """Mean CIDEr of each control's captions; image by image, so that the references' vectors are computed once."""
-    scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, "leave_one_out")}
+    scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, *HUMAN_SCORES)}
     if not captions.has_cider:
         return dict.fromkeys(scores)
     space = captions.space
     for index, group in enumerate(captions.references):
-        references = [space.vector(reference) for reference in group]
+        vectors = {reference: space.vector(reference) for reference in group}
+        references = [vectors[reference] for reference in group]
         for name, hypotheses in given.items():
             if hypotheses:
                 scores[name].append(mean_similarity(space.vector(hypotheses[index]), references))
-        if len(references) > 1:
-            scores["leave_one_out"].append(_leave_one_out(references))
+        # a copy agrees with its original, which says nothing about whether two people agree
+        if len(distinct := list(vectors.values())) > 1:
+            scores["leave_one_out"].append(_leave_one_out(distinct))
+            scores["leave_one_out_model"].append(mean_similarity(space.vector(captions.hypotheses[index]), distinct))
     return {name: float(np.mean(values)) if values else None for name, values in scores.items()}
 
 

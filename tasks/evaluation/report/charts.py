@@ -4,6 +4,7 @@ They need no plotting library and no network, and have the colours of the page.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from html import escape
 
 WIDTH = 560
 # layout of bar charts, in pixels
-ROW, LABEL, VALUE = 26, 170, 56
+ROW, DETAILED_ROW, LABEL, VALUE = 26, 32, 170, 56
+BARS_BOX = re.compile(rf'viewBox="0 0 {WIDTH} (\d+)"')
 # layout of curves, in pixels
 HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 34
@@ -24,33 +26,54 @@ MARKS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000)
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: `kind` is its class in the style sheet (model, base, blind or human), which has its colour."""
+    """One bar: `kind` is its class in the style sheet (model, base, blind or human), which has its colour.
+
+    `detail` is written in small type under the label.
+    """
 
     label: str
     kind: str
     value: float
     interval: Sequence[float] | None = None
+    detail: str = ""
+
+    @property
+    def name(self) -> str:
+        """Label and detail in one line."""
+        return f"{self.label} ({self.detail})" if self.detail else self.label
 
 
 def draw_bars(title: str, bars: Sequence[Bar], most: float | None = None) -> str:
     """An SVG element with one bar per row, from 0 to `most` (default: the largest value or end of an interval)."""
     ends = [max(bar.value, *(bar.interval or ())) if bar.interval else bar.value for bar in bars]
     scale = (WIDTH - LABEL - VALUE) / (most or max([*ends, 0]) or 1)
-    values = "; ".join(f"{bar.label} {bar.value:.3f}" for bar in bars)
-    rows = "".join(_draw_row(number * ROW, bar, scale) for number, bar in enumerate(bars))
+    values = "; ".join(f"{bar.name} {bar.value:.3f}" for bar in bars)
+    height = DETAILED_ROW if any(bar.detail for bar in bars) else ROW
+    rows = "".join(_draw_row(height * (number + 0.5), bar, scale) for number, bar in enumerate(bars))
     return (
-        f'<svg class="bars" viewBox="0 0 {WIDTH} {ROW * len(bars)}" role="img" '
+        f'<svg class="bars" viewBox="0 0 {WIDTH} {height * len(bars)}" role="img" '
         f'aria-label="{escape(title)}: {escape(values)}">{rows}</svg>'
     )
 
 
-def _draw_row(top: float, bar: Bar, scale: float) -> str:
-    middle = top + ROW / 2
+def bars_height(drawn: str) -> int:
+    """The height of bars that `draw_bars` has drawn, which are `WIDTH` wide."""
+    found = BARS_BOX.search(drawn)
+    assert found
+    return int(found[1])
+
+
+def _draw_row(middle: float, bar: Bar, scale: float) -> str:
+    line = middle - 1 if bar.detail else middle + 4
     parts = [
-        f'<text x="{LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(bar.label)}</text>',
-        f'<rect class="{bar.kind}" x="{LABEL}" y="{top + 5}" width="{max(1, bar.value * scale):.1f}" '
+        f'<text x="{LABEL - 8}" y="{line}" text-anchor="end">{escape(bar.label)}</text>',
+        f'<rect class="{bar.kind}" x="{LABEL}" y="{middle + 5 - ROW / 2}" width="{max(1, bar.value * scale):.1f}" '
         f'height="{ROW - 10}" rx="3"/>',
     ]
+    if bar.detail:
+        parts.append(
+            f'<text class="detail" x="{LABEL - 8}" y="{middle + 10}" text-anchor="end">{escape(bar.detail)}</text>'
+        )
     end = bar.value
     if bar.interval:
         low, high = (LABEL + bound * scale for bound in bar.interval)

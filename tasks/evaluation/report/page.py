@@ -15,7 +15,7 @@ from tasks.evaluation.published_protocols import RULES
 from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
-from tasks.evaluation.report.source_views import SourceView, source_views
+from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
@@ -82,6 +82,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
         with_images=context.images is not None,
         fewest_images=FEWEST_IMAGES,
+        shown_classes=SHOWN_CLASSES,
         hashes={name: _csp_hash(text) for name, text in texts.items()},
         **texts,
     )

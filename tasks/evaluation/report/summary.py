@@ -2,13 +2,14 @@
 
 from html import escape
 
-from tasks.evaluation.report.charts import ROW, WIDTH
+from tasks.evaluation.report.charts import WIDTH, bars_height
 from tasks.evaluation.report.source_views import source_views
 from tasks.evaluation.scores import Metrics
 
 TITLE_HEIGHT, MARGIN = 34, 14
 STYLE = (
     "svg{background:#fff}text{font:12.5px system-ui,sans-serif;fill:#1d2420}.value{fill:#5d6a63}"
+    ".detail{fill:#5d6a63;font-size:11px}"
     ".title{font-weight:600;font-size:14px}.model{fill:#1f7a55}.base{fill:#8aa79a}.blind{fill:#d9a441}"
     ".human{fill:#6a7fb5}.interval{stroke:#1d2420;stroke-width:1.4;fill:none}"
 )
@@ -53,7 +54,7 @@ def draw_summary(title: str, metrics: Metrics) -> str:
     parts, top = [], MARGIN
     for view in source_views(metrics):
         heading = f"{title}: {view.name} {view.metric}"
-        height = view.bars.count("<rect") * ROW
+        height = bars_height(view.bars)
         parts.append(f'<text class="title" x="{MARGIN}" y="{top + 18}">{escape(heading)}</text>')
         top += TITLE_HEIGHT
         parts.append(f'<svg y="{top}" width="{WIDTH}" height="{height}">{view.bars}</svg>')

@@ -195,7 +195,12 @@ def test_a_report_has_the_scores_of_captions_and_questions(full_report: Path) ->
         "shuffled_images",
         "verbatim_train_share",
         "leave_one_out",
+        "leave_one_out_images",
     }
+    # the first image has the same caption twice
+    assert (captions["controls"]["leave_one_out_images"], captions["controls"]["copied_references_images"]) == (2, 1)
+    assert captions["diversity"]["distinct-1"] == pytest.approx(7 / 15)
+    assert (captions["by_class"]["airport"]["images"], captions["diversity"]["median_length"]) == (3, 5)
     assert metrics["vqa"]["LR"]["questions"] == 2
     rows = [json.loads(line) for line in (full_report / "per_answer.jsonl").read_text().split("\n")[:-1]]
     assert rows[1]["references"] == ["three planes on the runway", "two planes on the runway"]

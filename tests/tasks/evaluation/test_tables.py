@@ -57,3 +57,20 @@ def test_every_score_has_a_row_with_its_interval() -> None:
     ]
     assert [row["images"] for row in rows] == ["all"] * 5 + ["clean"] * 5
     assert [row["published_as"] for row in rows[:4]] == ["OA", None, None, None]
+
+
+def test_diversity_and_scene_classes_have_rows() -> None:
+    of_class = {"images": 4, "CIDEr": 0.2, "ci95": {"CIDEr": [0.1, 0.3]}}
+    scores = {
+        "images": 9,
+        "ci95": {},
+        "diversity": {"distinct-1": 0.5, "distinct-2": None},
+        "by_class": {"port": of_class},
+    }
+    metrics: Any = {"captioning": {"RSICD": scores}, "vqa": {}}
+    assert [(row["type"], row["metric"], row["value"], row["low"]) for row in score_rows("final", metrics)] == [
+        ("all", "images", 9, None),
+        ("all", "diversity.distinct-1", 0.5, None),
+        ("class.port", "images", 4, None),
+        ("class.port", "CIDEr", 0.2, 0.1),
+    ]

@@ -1,6 +1,10 @@
 """Image-blind baselines of captions, on a few short captions."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
+from pycocoevalcap.cider.cider_scorer import CiderScorer, precook
 
 from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.caption_controls import caption_controls, class_of, evenly
@@ -69,9 +73,55 @@ def test_leave_one_out_is_null_where_every_image_has_one_reference() -> None:
     assert caption_controls(alone, None, seed=1)["leave_one_out"] is None
 
 
-def test_leave_one_out_of_equal_references_is_a_full_score() -> None:
-    twice = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, PORT), (WOOD, WOOD)))
-    assert caption_controls(twice, None, seed=1)["leave_one_out"] == pytest.approx(10)
+def test_copied_references_are_not_agreement() -> None:
+    copied = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, PORT), (WOOD, WOOD)))
+    controls = caption_controls(copied, None, seed=1)
+    assert (controls["leave_one_out"], controls["leave_one_out_model"]) == (None, None)
+    assert (controls["leave_one_out_images"], controls["copied_references_images"]) == (0, 2)
+
+
+def test_copies_of_references_do_not_change_leave_one_out() -> None:
+    others = (("boats in a port", PORT, "a port"), (WOOD, "a dense wood"), ("a bare field",))
+    copies = (("boats in a port", PORT, PORT, "a port", PORT), (WOOD, WOOD, "a dense wood"), ("a bare field",) * 5)
+    once, more = (
+        caption_controls(CaptionSet("RSICD", IMAGES[:3], (PORT, WOOD, "x"), group), None, seed=1)
+        for group in (others, copies)
+    )
+    assert once["leave_one_out"] > 0 and once["leave_one_out_images"] == more["leave_one_out_images"] == 2
+    for name in ("leave_one_out", "leave_one_out_model"):
+        assert more[name] == pytest.approx(once[name], abs=1e-12)
+    assert (once["copied_references_images"], more["copied_references_images"]) == (0, 3)
+
+
+def cider_d(hypotheses: list[str], references: list[list[str]], documents: Sequence[Sequence[str]]) -> list[float]:
+    """CIDEr-D of each hypothesis, computed by pycocoevalcap with the document frequency of `documents`."""
+    scorer = CiderScorer(n=4, sigma=6.0)
+    for hypothesis, group in zip(hypotheses, references, strict=True):
+        scorer += (hypothesis, group)
+    scorer.document_frequency = Counter(ngram for group in documents for ngram in set().union(*map(precook, group)))
+    # its number of documents is that of the captions which it scores: as many as there are documents
+    assert len(hypotheses) == len(documents)
+    return [float(score) for score in scorer.compute_cider()]
+
+
+def test_leave_one_out_equals_a_recomputation_with_pycocoevalcap() -> None:
+    three, two = ["boats in a port", PORT, "many boats in the blue port"], [WOOD, "trees in a dense green wood"]
+    documents = ((*three, PORT, PORT), (WOOD, *two), ("a bare field", "a bare field"))
+    said = ("two blue boats in a port", "a dense wood", "a field")
+    controls = caption_controls(CaptionSet("RSICD", IMAGES[:3], said, documents), None, seed=1)
+
+    def mean_of_image(group: list[str]) -> float:
+        # three hypotheses in each call, so that the number of documents is three
+        pairs = [[one, [text for text in group if text != one]] for one in group]
+        padded = (pairs * 3)[:3]
+        scores = cider_d([one for one, _ in padded], [others for _, others in padded], documents)
+        return sum(scores[: len(group)]) / len(group)
+
+    expected = (mean_of_image(three) + mean_of_image(two)) / 2
+    assert controls["leave_one_out"] == pytest.approx(expected, abs=1e-9)
+    model = cider_d(list(said), [three, two, ["a bare field"]], documents)
+    assert controls["leave_one_out_model"] == pytest.approx((model[0] + model[1]) / 2, abs=1e-9)
+    assert 0 < controls["leave_one_out"] < 10
 
 
 def test_leave_one_out_never_compares_a_reference_with_itself() -> None:

@@ -2,7 +2,19 @@
 
 from xml.etree import ElementTree
 
-from tasks.evaluation.report.charts import LABEL, VALUE, WIDTH, Bar, CurvePoint, draw_bars, draw_calibration, draw_curve
+from tasks.evaluation.report.charts import (
+    DETAILED_ROW,
+    LABEL,
+    ROW,
+    VALUE,
+    WIDTH,
+    Bar,
+    CurvePoint,
+    bars_height,
+    draw_bars,
+    draw_calibration,
+    draw_curve,
+)
 
 
 def test_bars_are_well_formed_and_fit_the_chart() -> None:
@@ -15,6 +27,16 @@ def test_bars_are_well_formed_and_fit_the_chart() -> None:
 
 def test_bars_of_zero_are_drawn() -> None:
     assert "0.000" in draw_bars("nothing", [Bar("x", "model", 0.0, [0.0, 0.0])])
+
+
+def test_rows_are_higher_where_labels_have_a_second_line() -> None:
+    plain = draw_bars("x", [Bar("a", "model", 1.0), Bar("b", "human", 0.5)])
+    detailed = draw_bars("x", [Bar("a", "model", 1.0), Bar("b", "human", 0.5, detail="distinct & few")])
+    assert (bars_height(plain), bars_height(detailed)) == (2 * ROW, 2 * DETAILED_ROW)
+    assert [text.text for text in ElementTree.fromstring(detailed).findall("text[@class='detail']")] == [
+        "distinct & few"
+    ]
+    assert "b (distinct &amp; few) 0.500" in detailed and 'class="detail"' not in plain
 
 
 def test_a_curve_has_a_point_for_each_checkpoint_and_the_baseline() -> None:
