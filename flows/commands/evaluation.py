@@ -1,7 +1,7 @@
 """`rsvlm evaluate` and `rsvlm compare`: score one model's answers, and compare reports."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,13 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="more reports to compare with A, with Holm's correction",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the table of a paper: models by sources")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the numbers of this table as CSV")
+    parser.add_argument(
+        "--all-metrics",
+        action="store_true",
+        help="all metrics in these tables, not only the headline metric per source",
+    )
     parser.set_defaults(run=run_compare)
 
 
@@ -114,14 +121,47 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_compare(options: argparse.Namespace) -> None:
     """Compare reports and print a verdict for each source and metric."""
-    from tasks.evaluation.comparison import compare, compare_several
+    from tasks.evaluation.comparison import compare, compare_several, write_comparison
+    from tasks.evaluation.paper_tables import require_free
+    from tasks.files import write_text
 
+    _check_files(options)
+    several, others = None, [options.report_b, *options.more]
     if options.more:
-        found = compare_several(options.report_a, [options.report_b, *options.more], options.out)["comparisons"]
-    else:
-        found = [compare(options.report_a, options.report_b, options.out)]
+        several = compare_several(options.report_a, others, None)
+    found = several["comparisons"] if several else [compare(options.report_a, options.report_b, None)]
+    tables = _paper_tables(options, found)
+    # before anything is written
+    require_free(tables)
+    if options.out:
+        write_comparison(options.out, several or found[0])
+    for path, text in tables.items():
+        if not path.exists():
+            write_text(path, text)
     rows = [row for each in found for row in _verdict_rows(each)]
     print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "p", "B is", "images", "needed"), *rows])
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Raise ConfigError for one file named twice and for --all-metrics without a table."""
+    from tasks.errors import ConfigError
+
+    paths = [path.resolve() for path in (options.out, options.latex, options.csv) if path]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("Two of --out, --latex and --csv name the same file: give each its own.")
+    if options.all_metrics and not (options.latex or options.csv):
+        raise ConfigError("--all-metrics is for tables: add --latex FILE or --csv FILE.")
+
+
+def _paper_tables(options: argparse.Namespace, found: Sequence["ModelComparison"]) -> dict[Path, str]:
+    """The texts of --latex and --csv by their paths."""
+    from tasks.evaluation.paper_latex import latex_text
+    from tasks.evaluation.paper_tables import csv_text, paper_table
+
+    if not (options.latex or options.csv):
+        return {}
+    table = paper_table([options.report_a, options.report_b, *options.more], found, options.all_metrics)
+    return {path: write(table) for path, write in ((options.latex, latex_text), (options.csv, csv_text)) if path}
 
 
 def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:

@@ -33,6 +33,9 @@ from tasks.prompt_text import Task
 
 DRAWS = 2000
 SIGNIFICANT = 0.05
+# how p-values are computed and corrected, for the captions of tables
+TEST = "two-sided sign-permutation test over images"
+CORRECTION = "Holm's correction over the models for each source and metric"
 
 
 def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison:
@@ -54,7 +57,7 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
         **compare_rows(a.rows, b.rows, b.protocol["shuffling_seed"]),
     }
     if out is not None:
-        _write_once(out, result)
+        write_comparison(out, result)
     return result
 
 
@@ -72,7 +75,7 @@ def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) ->
                 _correct(family, metrics[name].higher_is_better)
     result: SeveralComparisons = {"version": 1, "a": found[0]["a"], "correction": "Holm", "comparisons": found}
     if out is not None:
-        _write_once(out, result)
+        write_comparison(out, result)
     return result
 
 
@@ -95,7 +98,8 @@ def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
         )
 
 
-def _write_once(out: Path, result: Mapping[str, object]) -> None:
+def write_comparison(out: Path, result: Mapping[str, object]) -> None:
+    """Write a comparison as JSON; raises UserError where `out` holds another one."""
     if out.exists() and read_json(out) != result:
         raise UserError(f"{out} already holds something else: give another --out, or move it away.")
     write_json(out, result)

@@ -40,9 +40,14 @@ def read_metrics(folder: Path) -> Metrics:
     return metrics
 
 
+def report_path(folder: Path) -> Path:
+    """A report folder, or that of the final model in a run's `reports` folder."""
+    return folder if (folder / METRICS).exists() else folder / FINAL
+
+
 def read_report(folder: Path) -> ModelReport:
     """A complete report, or that of the final model in a run's `reports` folder; raises DataError."""
-    path = folder if (folder / METRICS).exists() else folder / FINAL
+    path = report_path(folder)
     manifest = verified_manifest(path)
     if manifest is None:
         raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
