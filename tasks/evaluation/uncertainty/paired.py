@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.statistics.moments import FEWEST_IMAGES, LEVEL, Floats, hall, hall_inverse, moments_of
+from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES, LEVEL, Floats, hall, hall_inverse, moments_of
 
 # a claim must survive one unseen image against it: a skewness of 1.5 that counts as five images
 ADVERSE_SKEWNESS, ADVERSE_IMAGES = 1.5, 5

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.statistics.moments import LEVEL, Floats, hall_inverse, moments_of
+from tasks.evaluation.uncertainty.moments import LEVEL, Floats, hall_inverse, moments_of
 
 # grids of the intra-image correlation and of the proportion; equal weights of the latter are Jeffreys' prior
 CORRELATIONS = np.array([0.002, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.evaluation.statistics.moments import LEVEL, Floats, residuals_of_points
+from tasks.evaluation.uncertainty.moments import LEVEL, Floats, residuals_of_points
 
 DRAWS = 2000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from tasks.evaluation.statistics.intervals import (
+from tasks.evaluation.uncertainty.intervals import (
     CIDER_SKEWNESS,
     Range,
     expected_correlation,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.statistics.families import holm, objective_worse_than_best, worse_than_best
-from tasks.evaluation.statistics.selection import chosen_point
+from tasks.evaluation.uncertainty.families import holm, objective_worse_than_best, worse_than_best
+from tasks.evaluation.uncertainty.selection import chosen_point
 
 
 def points(random: np.random.Generator, images: int, count: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.statistics.paired import objective_test, paired_test
+from tasks.evaluation.uncertainty.paired import objective_test, paired_test
 
 SHAPES = {
     "symmetric": lambda random, images: random.normal(0, 1, images),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.statistics.moments import hall, hall_inverse, moments_of, pseudo_values, residuals_of_points
+from tasks.evaluation.uncertainty.moments import hall, hall_inverse, moments_of, pseudo_values, residuals_of_points
 
 
 def mean_of(sums: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.statistics.moments import Floats, residuals_of_points
+from tasks.evaluation.uncertainty.moments import Floats, residuals_of_points
 
 DRAWS = 500
 
