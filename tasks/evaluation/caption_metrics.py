@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.metrics.bootstrap import Floats, SumsToScores, ratio_score
 from tasks.evaluation.metrics.cider import CiderSpace
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
 from tasks.evaluation.metrics.spice import score_spice, spice_jar
 from tasks.evaluation.pairing import PairedRecord
+from tasks.evaluation.uncertainty.moments import Floats, SumsToScores, ratio_score
 
 BLEU_ORDERS = 4
 
@@ -53,8 +53,8 @@ class CaptionSet:
 class MetricScores:
     """One metric on a source: over all images, and for each image, float64 (images,).
 
-    The bootstrap draws from `statistics`, float64 (images, k), which add up over images, and turns the sums of each
-    draw into a score with `from_sums`; without statistics it takes the mean of `each`.
+    Intervals use `statistics`, float64 (images, k), which add up over images, with `from_sums` from sums to scores;
+    without statistics they use `each`.
     """
 
     corpus: float
@@ -63,7 +63,7 @@ class MetricScores:
     from_sums: SumsToScores = ratio_score
 
     def of_images(self, indices: Sequence[int]) -> "MetricScores":
-        """The scores of some of the images, for a metric that the bootstrap can draw from."""
+        """The scores of some of the images, for a metric whose values add up."""
         if self.statistics is None:
             return mean_over_images(self.each[indices])
         statistics = self.statistics[indices]

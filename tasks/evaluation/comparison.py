@@ -7,43 +7,40 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import UserError
-from tasks.evaluation.metrics.bootstrap import (
-    Floats,
-    bootstrap_scores,
-    holm,
-    images_needed,
-    percentile_interval,
-    permutation_p_value,
-)
+from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.report_folder import ModelReport, read_report
 from tasks.evaluation.scores import (
     Difference,
     Differences,
-    Interval,
     ModelComparison,
     SeveralComparisons,
     SourceComparison,
     differences_by_metric,
 )
 from tasks.evaluation.tables import AnswerRow, row_score
+from tasks.evaluation.uncertainty.families import holm
+from tasks.evaluation.uncertainty.moments import Floats, pseudo_values
+from tasks.evaluation.uncertainty.paired import paired_test
+from tasks.evaluation.uncertainty.power import images_needed
 from tasks.files import read_json, write_json
 from tasks.prompt_text import Task
 
-DRAWS = 2000
-SIGNIFICANT = 0.05
+# the key stays in comparison.json; no test draws at random any more
+DRAWS = 0
+TIE = "tie"
 # how p-values are computed and corrected, for the captions of tables
-TEST = "two-sided sign-permutation test over images"
-CORRECTION = "Holm's correction over the models for each source and metric"
+TEST = "two-sided paired test over images, corrected for skewness"
+CORRECTION = "Holm's correction over all sources, metrics and models"
 
 
 def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison:
     """Compare report B with report A by source and metric, and write the result to `out` unless that is None.
 
-    For each metric: a, b, difference (b - a), its 95 % bootstrap interval over images (the same images drawn for both),
-    a two-sided p-value (permuting the signs of the differences per image), the verdict on B (better, worse or tie),
-    and the number of images at which a difference of this size would give a verdict.
+    For each metric: a, b, difference (b - a), its 95 % interval over images, a two-sided p-value of a paired test, the
+    same adjusted by Holm over all sources and metrics (`p_adjusted`), the verdict on B (better, worse or tie), and the
+    number of images at which a difference of this size would give a verdict.
     Raises UserError for reports on different test sets or protocols, and where `out` holds another comparison.
     """
     a, b = read_report(report_a), read_report(report_b)
@@ -54,7 +51,7 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
         "b": {"model": b.name, "sha256": b.sha256},
         "protocol": b.protocol,
         "draws": DRAWS,
-        **compare_rows(a.rows, b.rows, b.protocol["shuffling_seed"]),
+        **compare_rows(a.rows, b.rows),
     }
     if out is not None:
         write_comparison(out, result)
@@ -64,25 +61,33 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
 def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> SeveralComparisons:
     """Compare several reports with report A: `comparisons` has the result of `compare` for each, in their order.
 
-    For each source and metric the p-values are adjusted by Holm's correction (`p_value_holm`) and decide the verdicts;
-    without it, one of twenty equal models would be called better or worse by chance.
+    The p-values of all sources, metrics and reports are one family, adjusted by Holm's correction (`p_value_holm`), and
+    decide the verdicts: without it, one of twenty equal models would be called better or worse by chance.
     """
     found = [compare(report_a, other, None) for other in others]
-    for task, metrics in METRICS_BY_TASK.items():
-        for source, compared in found[0][task].items():
-            for name in differences_by_metric(compared):
-                family = [differences_by_metric(each[task][source])[name] for each in found]
-                _correct(family, metrics[name].higher_is_better)
+    family = _correct(found)
+    for each in family:
+        each["p_value_holm"] = each["p_adjusted"]
     result: SeveralComparisons = {"version": 1, "a": found[0]["a"], "correction": "Holm", "comparisons": found}
     if out is not None:
         write_comparison(out, result)
     return result
 
 
-def _correct(family: Sequence[Difference], higher_is_better: bool) -> None:
-    for each, adjusted in zip(family, holm([one["p_value"] for one in family]), strict=True):
-        each["p_value_holm"] = adjusted
-        each["verdict"] = verdict_of(each["ci95"], adjusted, higher_is_better)
+def _correct(compared: Sequence[Differences]) -> list[Difference]:
+    """Adjust the p-values of all differences of a page by Holm, and decide their verdicts."""
+    family = [
+        (difference, metrics[name])
+        for each in compared
+        for task, metrics in METRICS_BY_TASK.items()
+        for of_source in each[task].values()
+        for name, difference in differences_by_metric(of_source).items()
+    ]
+    adjusted = holm([difference["p_value"] for difference, _ in family])
+    for (difference, metric), p_value in zip(family, adjusted, strict=True):
+        difference["p_adjusted"] = p_value
+        difference["verdict"] = verdict_of(difference["difference"], p_value, metric.higher_is_better)
+    return [difference for difference, _ in family]
 
 
 def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
@@ -105,8 +110,8 @@ def write_comparison(out: Path, result: Mapping[str, object]) -> None:
     write_json(out, result)
 
 
-def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow], seed: int) -> Differences:
-    """Compare two models by their rows of per_answer.jsonl for the same test set."""
+def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
+    """Compare two models by their rows of per_answer.jsonl for the same test set, as one family of tests."""
     found: dict[Task, dict[str, SourceComparison]] = {task: defaultdict(dict) for task in METRICS_BY_TASK}
     metrics = compared_metrics()
     for (source, index), statistics in _paired(a, b, [metric for _, metric in metrics]).items():
@@ -115,8 +120,10 @@ def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow], seed: int) -> D
         of_source.setdefault("images", len(statistics))
         if task == "vqa":
             of_source.setdefault("questions", int(statistics[:, 2].sum()))
-        of_source[metric.name] = _compared(statistics, seed, metric.higher_is_better)
-    return {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
+        of_source[metric.name] = _compared(statistics)
+    result: Differences = {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
+    _correct([result])
+    return result
 
 
 def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Metric]) -> dict[tuple[str, int], Floats]:
@@ -137,32 +144,24 @@ def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Me
     return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 
-def _compared(statistics: Floats, seed: int, higher_is_better: bool) -> Difference:
+def _compared(statistics: Floats) -> Difference:
     of_a, of_b, count = statistics.sum(axis=0)
-    drawn = bootstrap_scores(statistics, lambda sums: (sums[:, 1] - sums[:, 0]) / sums[:, 2], DRAWS, seed)
-    interval = percentile_interval(drawn)
-    p_value = permutation_p_value(statistics[:, 1] - statistics[:, 0], DRAWS, seed)
+    values = pseudo_values(statistics[:, [1, 0, 2]], difference_of_means)
+    test = paired_test(values)
     return {
         "a": of_a / count,
         "b": of_b / count,
         "difference": (of_b - of_a) / count,
-        "ci95": interval,
-        "p_value": p_value,
-        "verdict": verdict_of(interval, p_value, higher_is_better),
-        "images_needed": images_needed(_parts(statistics)),
+        "ci95": test.interval,
+        "p_value": test.p_value,
+        "p_adjusted": test.p_value,
+        "verdict": TIE,
+        "images_needed": images_needed(values),
     }
 
 
-def _parts(statistics: Floats) -> Floats:
-    """Each image's part of the difference (images,): their mean is the difference, their spread gives its error."""
-    change = statistics[:, 1] - statistics[:, 0]
-    whole = change.sum() / statistics[:, 2].sum()
-    parts: Floats = whole + (change - whole * statistics[:, 2]) / statistics[:, 2].mean()
-    return parts
-
-
-def verdict_of(interval: Interval, p_value: float, higher_is_better: bool = True) -> str:
-    """better or worse where interval and p-value both show a difference, else tie."""
-    if interval is None or p_value >= SIGNIFICANT or interval[0] <= 0 <= interval[1]:
-        return "tie"
-    return "better" if (interval[0] > 0) == higher_is_better else "worse"
+def verdict_of(difference: float, p_value: float, higher_is_better: bool = True) -> str:
+    """better or worse if the adjusted p-value shows a difference, else tie."""
+    if p_value >= SIGNIFICANT:
+        return TIE
+    return "better" if (difference > 0) == higher_is_better else "worse"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from tasks.evaluation.comparison import CORRECTION, SIGNIFICANT, TEST
+from tasks.evaluation.comparison import CORRECTION, TEST
+from tasks.evaluation.gains import SIGNIFICANT
 from tasks.evaluation.metrics.registry import Metric, metrics_of
 from tasks.evaluation.paper_tables import Column, PaperTable, show_number
 from tasks.evaluation.scores import Metrics

@@ -49,12 +49,30 @@ class Protocol(ComparedProtocol):
     fingerprint: str
 
 
+class Gain(TypedDict):
+    """The gain over an image-blind baseline: `value` is the difference of scores on the same questions.
+
+    `p` is two-sided, None if there are too few images for a test; `p_adjusted` is over all sources of a page.
+    """
+
+    baseline: str
+    value: float
+    ci95: Interval
+    p: float | None
+    p_adjusted: float | None
+    shown: bool
+
+
 class SourceScores(TypedDict):
-    """Scores of one source: `controls` by name, and one more key for each metric."""
+    """Scores of one source: `controls` by name, and one more key for each metric.
+
+    `gain` is that of the headline metric, None without a baseline; reports of earlier versions lack it.
+    """
 
     images: int
     ci95: dict[str, Interval]
     controls: Controls
+    gain: NotRequired[Gain | None]
     empty_references: int
 
 
@@ -182,13 +200,17 @@ class Metrics(ModelScores):
 
 
 class Difference(TypedDict):
-    """One metric of two models on the same images: `difference` is b - a, `verdict` is on b."""
+    """One metric of two models on the same images: `difference` is b - a, `verdict` is on b.
+
+    `p_adjusted` is over all tests of a page; comparisons of earlier versions lack it.
+    """
 
     a: float
     b: float
     difference: float
     ci95: Interval
     p_value: float
+    p_adjusted: NotRequired[float]
     verdict: str
     images_needed: NotRequired[int | None]
     p_value_holm: NotRequired[float]

@@ -13,18 +13,12 @@ from tasks.evaluation.caption_metrics import CaptionSet, MetricScores, caption_s
 from tasks.evaluation.controls.caption_controls import caption_controls
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
+from tasks.evaluation.gains import gain_over, show_gains
 from tasks.evaluation.metrics.answer_matching import number_of
 from tasks.evaluation.metrics.answer_types import Pair, confusion_of, count_invalid
-from tasks.evaluation.metrics.bootstrap import (
-    Floats,
-    bootstrap_scores,
-    mean_interval,
-    percentile_interval,
-    ratio_interval,
-)
 from tasks.evaluation.metrics.caption_diversity import caption_diversity
 from tasks.evaluation.metrics.meteor import Meteor
-from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, QuestionMetric
+from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, CaptionMetric, QuestionMetric
 from tasks.evaluation.metrics.yes_bias import yes_bias
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
@@ -33,6 +27,8 @@ from tasks.evaluation.reference_cider import score_by_reference_protocol
 from tasks.evaluation.scene_classes import group_by_class, worst_first
 from tasks.evaluation.scores import CaptionScores, ClassScores, Interval, ModelScores, TypeScores, VqaScores
 from tasks.evaluation.tables import AnswerRows
+from tasks.evaluation.uncertainty.intervals import proportion_interval, score_interval
+from tasks.evaluation.uncertainty.moments import Floats, pseudo_values, ratio_score
 from tasks.evaluation.vqa_metrics import (
     COUNT,
     PRESENCE,
@@ -85,11 +81,19 @@ def score_records(
             continue
         all_questions += questions
         controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        scores = score_questions(questions, config.bootstrap_draws, config.seed)
-        by_class = _question_classes(source, questions, config)
-        vqa[source] = cast(VqaScores, {**scores, **by_class, "empty_references": empty, "controls": controls})
+        vqa[source] = cast(
+            VqaScores,
+            {
+                **score_questions(questions),
+                **_question_classes(source, questions),
+                "empty_references": empty,
+                "controls": controls.scores,
+                "gain": gain_over(controls.statistics),
+            },
+        )
     if not captioning and not vqa:
         raise DataError("No reference answer in the test set contains a word: give a test set with references.")
+    show_gains(scores.get("gain") for scores in (*captioning.values(), *vqa.values()))
     reference = score_by_reference_protocol(records)
     all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
     if any(unscored.values()):
@@ -116,11 +120,12 @@ def _caption_scores(
         "images": len(captions.images),
         "empty_references": captions.empty,
         **{name: scored[name].corpus if name in scored else None for name in CAPTION_METRICS},
-        "ci95": caption_intervals(scored, config.bootstrap_draws, config.seed),
+        "ci95": caption_intervals(scored),
         "prompt_sensitivity": prompt_sensitivity(captions, records),
         "diversity": caption_diversity(captions.hypotheses, captions.references),
-        **_caption_classes(captions, scored, config),
-        "controls": controls,
+        **_caption_classes(captions, scored),
+        "controls": controls.scores,
+        "gain": gain_over(controls.statistics),
         **({} if captions.has_cider else {"note": NO_CIDER}),
     }
     return cast(CaptionScores, found), scored
@@ -135,45 +140,42 @@ def score_captions(captions: CaptionSet) -> dict[str, MetricScores]:
     return {name: found for name, found in scored.items() if found is not None}
 
 
-def caption_intervals(scored: Mapping[str, MetricScores], draws: int, seed: int) -> dict[str, Interval]:
+def caption_intervals(scored: Mapping[str, MetricScores]) -> dict[str, Interval]:
     """95 % intervals over images by metric; that of an undefined headline metric is None."""
-    intervals: dict[str, Interval] = {HEADLINE["captioning"]: None}
-    for name, found in scored.items():
-        if not CAPTION_METRICS[name].interval:
-            continue
-        if found.statistics is None:
-            intervals[name] = mean_interval(found.each, draws, seed)
-        else:
-            drawn = bootstrap_scores(found.statistics, found.from_sums, draws, seed)
-            intervals[name] = percentile_interval(drawn)
-    return intervals
+    undefined: dict[str, Interval] = {HEADLINE["captioning"]: None}
+    return undefined | {name: caption_interval(found, CAPTION_METRICS[name]) for name, found in scored.items()}
 
 
-def _caption_classes(
-    captions: CaptionSet, scored: Mapping[str, MetricScores], config: EvaluationConfig
-) -> dict[str, dict[str, ClassScores]]:
+def caption_interval(scored: MetricScores, metric: CaptionMetric) -> Interval:
+    """The 95 % interval of a metric over images; None for a single image and for equal scores.
+
+    For a corpus score that is not the mean of its images, such as METEOR, it is that of the mean, moved to the score.
+    """
+    values = scored.each if scored.statistics is None else pseudo_values(scored.statistics, scored.from_sums)
+    return score_interval(values + (scored.corpus - float(values.mean())), metric.range, metric.skewness)
+
+
+def _caption_classes(captions: CaptionSet, scored: Mapping[str, MetricScores]) -> dict[str, dict[str, ClassScores]]:
     """`by_class`, under the document frequency of the whole source; empty where no scene class is known."""
     by_class = {}
     for name, members in group_by_class(captions.source, captions.images, range(len(captions.images))).items():
         found = {
-            metric: scores.of_images(members) for metric, scores in scored.items() if CAPTION_METRICS[metric].interval
+            metric: scores.of_images(members) for metric, scores in scored.items() if CAPTION_METRICS[metric].additive
         }
         headline = {metric: scores for metric, scores in found.items() if CAPTION_METRICS[metric].headline}
         by_class[name] = {
             "images": len(members),
             **{metric: scores.corpus for metric, scores in found.items()},
-            "ci95": caption_intervals(headline, config.bootstrap_draws, config.seed),
+            "ci95": caption_intervals(headline),
         }
     return _worst_first("captioning", by_class)
 
 
-def _question_classes(
-    source: str, questions: Sequence[AnsweredQuestion], config: EvaluationConfig
-) -> dict[str, dict[str, ClassScores]]:
+def _question_classes(source: str, questions: Sequence[AnsweredQuestion]) -> dict[str, dict[str, ClassScores]]:
     """`by_class`; empty where no scene class is known."""
     by_class = {}
     for name, asked in group_by_class(source, [each.image for each in questions], questions).items():
-        scores, intervals = _means(asked, config.bootstrap_draws, config.seed)
+        scores, intervals = _means(asked)
         images = len({each.image for each in asked})
         by_class[name] = {"images": images, "questions": len(asked), **scores, "ci95": intervals}
     return _worst_first("vqa", by_class)
@@ -184,7 +186,7 @@ def _worst_first(task: Task, by_class: Mapping[str, object]) -> dict[str, dict[s
     return {"by_class": worst_first(classes, HEADLINE[task])} if classes else {}
 
 
-def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> dict[str, object]:
+def score_questions(questions: Sequence[AnsweredQuestion]) -> dict[str, object]:
     """The scores of a source's questions, with intervals over images, and those of each type.
 
     `average_accuracy` is the mean of the types' accuracies; `no_answer` counts the invalid answers, which are wrong.
@@ -193,8 +195,8 @@ def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int
     by_type = defaultdict(list)
     for asked in questions:
         by_type[asked.type].append(asked)
-    types = {name: _score_type(name, by_type[name], draws, seed) for name in sorted(by_type)}
-    scores, intervals = _means(questions, draws, seed)
+    types = {name: _score_type(name, by_type[name]) for name in sorted(by_type)}
+    scores, intervals = _means(questions)
     published = published_scores(questions)
     return {
         "images": len({asked.image for asked in questions}),
@@ -216,9 +218,7 @@ def _pairs(questions: Sequence[AnsweredQuestion]) -> list[Pair]:
     return [(asked.answer, asked.reference) for asked in questions]
 
 
-def _means(
-    questions: Sequence[AnsweredQuestion], draws: int, seed: int
-) -> tuple[dict[str, float], dict[str, Interval]]:
+def _means(questions: Sequence[AnsweredQuestion]) -> tuple[dict[str, float], dict[str, Interval]]:
     """Each metric's mean over questions, and its interval over images."""
     scores: dict[str, float] = {}
     intervals: dict[str, Interval] = {}
@@ -226,8 +226,16 @@ def _means(
         statistics = sums_by_image(questions, metric)
         scores[name] = float(statistics[:, 0].sum()) / len(questions)
         if metric.interval:
-            intervals[name] = ratio_interval(statistics, draws, seed)
+            intervals[name] = _interval_of_mean(statistics)
     return scores, intervals
+
+
+def _interval_of_mean(statistics: Floats) -> Interval:
+    """The interval of a mean over questions from sums by image (images, 2): Wilson's for right or wrong answers."""
+    sums, asked = statistics.T
+    if np.all(sums == np.floor(sums)) and np.all(sums <= asked):
+        return proportion_interval(sums, asked)
+    return score_interval(pseudo_values(statistics, ratio_score))
 
 
 def sums_by_image(questions: Sequence[AnsweredQuestion], metric: QuestionMetric) -> Floats:
@@ -239,10 +247,10 @@ def sums_by_image(questions: Sequence[AnsweredQuestion], metric: QuestionMetric)
     return np.array([sums[image] for image in sorted(sums)], dtype=float)
 
 
-def _score_type(name: str, questions: Sequence[AnsweredQuestion], draws: int, seed: int) -> TypeScores:
+def _score_type(name: str, questions: Sequence[AnsweredQuestion]) -> TypeScores:
     pairs = _pairs(questions)
     bias = yes_bias(pairs)
-    scores, intervals = _means(questions, draws, seed)
+    scores, intervals = _means(questions)
     found = {
         "questions": len(questions),
         **scores,

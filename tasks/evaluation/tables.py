@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict, cast
 
 from tasks.evaluation.metrics.answer_types import invalid_reason
-from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS_BY_TASK, QUESTION_METRICS, RIGHT, metrics_of
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.evaluation.scores import ClassScores, Metrics, Scores, SourceScores, TypeScores
+from tasks.evaluation.uncertainty.moments import Floats
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
 from tasks.prompt_text import Task, without_placeholder
 

@@ -110,7 +110,7 @@ def test_a_killed_sweep_tries_the_same_points_as_an_uninterrupted_one(swept: Sim
 
 def test_the_leaderboard_matches_scores_computed_from_the_reports(swept: SimpleNamespace) -> None:
     from tasks.evaluation.comparison import compare_rows, verdict_of
-    from tasks.evaluation.metrics.bootstrap import holm
+    from tasks.evaluation.uncertainty.families import holm
 
     rows = read_json(swept.result.folder / "leaderboard.json")["rows"]
     reports = [swept.workspace / "runs" / row["run"] / "validation" / "reports" / "final" for row in rows]

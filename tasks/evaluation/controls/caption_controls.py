@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from tasks.evaluation.caption_metrics import CaptionSet
+from tasks.evaluation.controls.source_controls import SourceControls
 from tasks.evaluation.metrics.caption_clusters import CaptionClusters
 from tasks.evaluation.metrics.caption_consensus import best_caption
 from tasks.evaluation.metrics.cider import CaptionVector, CiderSpace, mean_similarity, similarity
@@ -22,6 +23,7 @@ MOST_IMAGES = 10_000
 MOST_CAPTIONS = 10_000
 CONTROL_SCORES = ("train_consensus", "constant", "shuffled_images")
 HUMAN_SCORES = ("leave_one_out", "leave_one_out_model")
+MODEL = "model"
 
 
 def class_of(image: str) -> str | None:
@@ -39,8 +41,8 @@ def class_of(image: str) -> str | None:
     return path.parent.name if source and folder == source.folder else None
 
 
-def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> Controls:
-    """Controls of one source, as CIDEr fractions under the test set's document frequency.
+def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]] | None, seed: int) -> SourceControls:
+    """Controls of one source, as CIDEr fractions under the test set's document frequency, and their statistics.
 
     `train_consensus`, the oracle class caption: each image gets the training caption of its true class with the highest
     mean CIDEr against the other training captions of the class; where the file name has no class, or training has no
@@ -54,20 +56,24 @@ def caption_controls(captions: CaptionSet, training: Mapping[str, Sequence[str]]
     images against the same references. Both are None without such images. `copied_references_images` counts the images
     with two or more equal references.
     """
-    given: dict[str, Sequence[str]] = {"shuffled_images": _shuffled(captions, seed)}
+    given: dict[str, Sequence[str]] = {MODEL: captions.hypotheses, "shuffled_images": _shuffled(captions, seed)}
     constant, share = None, None
     if training:
         seen = {text for group in training.values() for text in group}
         share = sum(text in seen for text in captions.hypotheses) / len(captions.hypotheses)
         given["train_consensus"], constant = _from_training(captions, training)
         given["constant"] = [constant] * len(captions.images)
-    return {
-        **_mean_scores(captions, given),
+    scores = _scores_by_image(captions, given)
+    controls: Controls = {
+        **{name: float(np.mean(values)) if values else None for name, values in scores.items() if name != MODEL},
         **_count_copies(captions.references),
         "verbatim_train_share": share,
         "constant_caption": constant,
         "distinct_captions": len(set(captions.hypotheses)),
     }
+    own = scores[MODEL]
+    statistics = {name: np.array([own, scores[name], [1.0] * len(own)]).T for name in CONTROL_SCORES if scores[name]}
+    return SourceControls(controls, statistics)
 
 
 def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
@@ -123,11 +129,14 @@ def _count_copies(references: Sequence[Sequence[str]]) -> dict[str, int]:
     }
 
 
-def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
-    """Mean CIDEr of each control's captions; image by image, so that the references' vectors are computed once."""
-    scores: dict[str, list[float]] = {name: [] for name in (*CONTROL_SCORES, *HUMAN_SCORES)}
+def _scores_by_image(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
+    """CIDEr of each control's captions by image, and the model's; empty for a control without captions.
+
+    Image by image, so that the references' vectors are computed once.
+    """
+    scores: dict[str, list[float]] = {name: [] for name in (MODEL, *CONTROL_SCORES, *HUMAN_SCORES)}
     if not captions.has_cider:
-        return dict.fromkeys(scores)
+        return scores
     space = captions.space
     for index, group in enumerate(captions.references):
         vectors = {reference: space.vector(reference) for reference in group}
@@ -139,7 +148,7 @@ def _mean_scores(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> di
         if len(distinct := list(vectors.values())) > 1:
             scores["leave_one_out"].append(_leave_one_out(distinct))
             scores["leave_one_out_model"].append(mean_similarity(space.vector(captions.hypotheses[index]), distinct))
-    return {name: float(np.mean(values)) if values else None for name, values in scores.items()}
+    return scores
 
 
 def _leave_one_out(references: Sequence[CaptionVector]) -> float:

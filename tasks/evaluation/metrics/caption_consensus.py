@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.cider import (
     ORDERS,
     SCALE,
@@ -22,6 +21,7 @@ from tasks.evaluation.metrics.cider import (
     length_in_bigrams,
     length_penalty,
 )
+from tasks.evaluation.uncertainty.moments import Floats
 
 CountedNGram = tuple[NGram, int]
 

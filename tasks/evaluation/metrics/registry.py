@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from tasks.evaluation.caption_metrics import BLEU_ORDERS, CaptionSet, MetricScores, bleu, cider, meteor, rouge_l, spice
+from tasks.evaluation.uncertainty.intervals import RIGHT_SKEWED, PriorSkewness, Range
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, accuracy, accuracy_binned, accuracy_lenient
 from tasks.prompt_text import Task
 
 PYCOCOEVALCAP = "pycocoevalcap"
 RIGHT = "right"
+SHARE = Range(0, 1)
 EXACT_MATCH = "exact match after normalisation: case, articles, number words, punctuation"
 
 
@@ -25,7 +27,7 @@ class Metric:
     version: str | None
     # the package that computes it; None for this project
     package: str | None = None
-    # whether it has a bootstrap interval
+    # whether it has an interval over images
     interval: bool = True
     # whether models are compared by it image by image, which needs a mean over answers
     compared: bool = True
@@ -48,6 +50,11 @@ class CaptionMetric(Metric):
     """A metric of captions: `score` takes all captions of a source; None if the metric is not defined for them."""
 
     score: Callable[[CaptionSet], MetricScores | None]
+    range: Range = SHARE
+    # of its values per image in general, where it is known
+    skewness: PriorSkewness | None = None
+    # whether the score of some of the images follows from their values
+    additive: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +67,15 @@ class QuestionMetric(Metric):
 CAPTION_METRICS: dict[str, CaptionMetric] = {
     metric.name: metric
     for metric in (
-        CaptionMetric(name="CIDEr", score=cider, version="CIDEr-D", package=PYCOCOEVALCAP, headline=True),
+        CaptionMetric(
+            name="CIDEr",
+            score=cider,
+            version="CIDEr-D",
+            package=PYCOCOEVALCAP,
+            headline=True,
+            range=Range(0, 10),
+            skewness=RIGHT_SKEWED,
+        ),
         *(
             # a mean of BLEU or METEOR scores per image differs from the score itself
             CaptionMetric(
@@ -72,9 +87,9 @@ CAPTION_METRICS: dict[str, CaptionMetric] = {
             )
             for order in range(1, BLEU_ORDERS + 1)
         ),
-        # no interval: only the Java process can combine the parts of several images
+        # not additive: only the Java process can combine the parts of several images
         CaptionMetric(
-            name="METEOR", score=meteor, version="METEOR 1.5", package=PYCOCOEVALCAP, interval=False, compared=False
+            name="METEOR", score=meteor, version="METEOR 1.5", package=PYCOCOEVALCAP, additive=False, compared=False
         ),
         CaptionMetric(name="ROUGE-L", score=rouge_l, version="ROUGE-L", package=PYCOCOEVALCAP),
         # neither in the protocol nor compared: whether it is there depends on the machine

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import RsvlmError, UserError
-from tasks.evaluation.metrics.bootstrap import Floats
 from tasks.evaluation.metrics.java import end_of, run_java, scorer_file
+from tasks.evaluation.uncertainty.moments import Floats
 
 JAR = "spice-1.0.jar"
 # downloaded by pycocoevalcap.spice.get_stanford_models to its folder spice/lib

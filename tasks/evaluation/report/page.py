@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
-from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
 from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
@@ -19,6 +18,7 @@ from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, sour
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
+from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
 from tasks.evaluation.vqa_metrics import COUNT
 from tasks.paths import checkpoint_label
 from tasks.settings import EvaluationConfig
@@ -59,7 +59,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         lstrip_blocks=True,
     )
     environment.filters.update(num=_number, signed=_signed, interval=_interval)
-    compared = compare_rows(base.rows, model.rows, config.seed) if base else None
+    compared = compare_rows(base.rows, model.rows) if base else None
     sources = source_views(model.scores, base.scores if base else None, compared)
     texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
     caption_metrics, missing = _caption_columns(sources)

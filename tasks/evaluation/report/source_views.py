@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from tasks.evaluation.headline import blind_baseline, gain_is_shown
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report.charts import Bar, draw_bars
 from tasks.evaluation.scores import (
@@ -53,6 +52,7 @@ class SourceView:
     interval: Interval
     blind: float | None
     gain: float | None
+    gain_interval: Interval
     gain_shown: bool
     compared: Difference | None
     note: str | None
@@ -73,7 +73,7 @@ def _view(
     task: Task, source: str, models: tuple[SourceScores, SourceScores | None], compared: Differences | None
 ) -> SourceView:
     metric, (own, of_base) = HEADLINE[task], models
-    value, blind = metric_value(own, metric), blind_baseline(own["controls"])
+    value, gain = metric_value(own, metric), own.get("gain")
     note = own.get("note")
     return SourceView(
         task=task,
@@ -83,9 +83,10 @@ def _view(
         base=of_base,
         value=value,
         interval=own["ci95"][metric],
-        blind=blind,
-        gain=None if blind is None or value is None else value - blind,
-        gain_shown=gain_is_shown(own, metric),
+        blind=control_score(own["controls"], gain["baseline"]) if gain else None,
+        gain=gain["value"] if gain else None,
+        gain_interval=gain["ci95"] if gain else None,
+        gain_shown=gain is not None and gain["shown"],
         compared=differences_by_metric(compared[task][source]).get(metric) if compared else None,
         note=note if isinstance(note, str) else None,
         bars=draw_bars(f"{source} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),

@@ -20,7 +20,7 @@ class PriorSkewness(NamedTuple):
 
 
 # CIDEr and SPICE per image are right-skewed in all real data
-CIDER_SKEWNESS = PriorSkewness(1.5, 7)
+RIGHT_SKEWED = PriorSkewness(1.5, 7)
 
 
 class Range(NamedTuple):

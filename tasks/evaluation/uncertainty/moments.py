@@ -19,6 +19,12 @@ Floats = NDArray[np.float64]
 SumsToScores = Callable[[Floats], Floats]
 
 
+def ratio_score(sums: Floats) -> Floats:
+    """The first sum over the second: right answers over questions, or a sum of scores over images."""
+    scores: Floats = sums[:, 0] / sums[:, 1]
+    return scores
+
+
 class Moments(NamedTuple):
     """Number, mean, standard error of the mean, and skewness (adjusted Fisher-Pearson) of one value per image."""
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t
 
 from tasks.evaluation.uncertainty.intervals import (
-    CIDER_SKEWNESS,
+    RIGHT_SKEWED,
     Range,
     expected_correlation,
     proportion_interval,
@@ -27,7 +27,7 @@ def test_interval_of_right_skewed_values_reaches_further_up() -> None:
 
 
 def test_interval_stays_in_the_range_of_the_metric() -> None:
-    assert score_interval(np.array([0.0, 0.0, 0.1, 9.0]), Range(0, 10), CIDER_SKEWNESS) == [0, 10]
+    assert score_interval(np.array([0.0, 0.0, 0.1, 9.0]), Range(0, 10), RIGHT_SKEWED) == [0, 10]
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.5, 0.5, 0.5]])
