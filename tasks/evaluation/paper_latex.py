@@ -124,9 +124,10 @@ def _parts(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
 def _interval_methods(metrics: Sequence[Metrics]) -> list[str]:
     """How the intervals were computed; reports on the same protocol may differ in it."""
     found = []
-    for settings in (each["protocol"]["bootstrap"] for each in metrics):
-        details = (f"{name} {value}" for name, value in settings.items() if name not in ("method", "over", "level"))
-        found.append(f"{settings.get('method', PERCENTILE)} over {settings['over']}, {', '.join(details)}")
+    for protocol in (each["protocol"] for each in metrics):
+        settings = protocol.get("intervals") or {"method": PERCENTILE, **protocol.get("bootstrap", {})}
+        details = (f", {name} {value}" for name, value in settings.items() if name not in ("method", "over", "level"))
+        found.append(f"{settings['method']} over {settings.get('over', 'images')}{''.join(details)}")
     return list(dict.fromkeys(found))
 
 

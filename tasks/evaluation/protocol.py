@@ -14,12 +14,17 @@ from tasks.settings import EvaluationConfig
 VERSION = 1
 # prefix of the inference settings in the inputs record of a predictions folder
 DECODING = "inference."
-# the settings of the bootstrap do not change a score, only its interval
-NOT_COMPARED = ("bootstrap", "fingerprint")
+# how intervals are computed changes no score; reports of earlier versions have a bootstrap
+NOT_COMPARED = ("intervals", "bootstrap", "fingerprint")
+INTERVALS = {
+    "method": "Student's t with Hall's correction for skewness, for shares Wilson's with a design effect",
+    "over": "images",
+    "level": 0.95,
+}
 
 
 def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: EvaluationConfig) -> Protocol:
-    """The protocol of a report on the records `test`; `fingerprint` digests all of it but the bootstrap's settings."""
+    """The protocol of a report on the records `test`; `fingerprint` digests all but how intervals are computed."""
     compared: ComparedProtocol = {
         "version": VERSION,
         "tokenizer": "PTBTokenizer 3.4.1, lower case, without punctuation",
@@ -37,8 +42,9 @@ def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: Evaluat
             "images": "clean" if config.only_clean else "all",
         },
     }
-    bootstrap = {"over": "images", "draws": config.bootstrap_draws, "seed": config.seed, "level": 0.95}
-    return {**compared, "bootstrap": bootstrap, "fingerprint": digest_of(compared)}
+    protocol: Protocol = {**compared, "fingerprint": digest_of(compared)}  # type: ignore[typeddict-item]
+    protocol["intervals"] = {**INTERVALS}
+    return protocol
 
 
 def read_decoding(predictions: Path) -> dict[str, object] | None:

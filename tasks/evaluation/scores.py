@@ -43,9 +43,13 @@ class ComparedProtocol(TypedDict):
 
 
 class Protocol(ComparedProtocol):
-    """How scores were computed; `fingerprint` is the SHA-256 of all but the bootstrap's settings."""
+    """How scores were computed; `fingerprint` is the SHA-256 of all but how intervals are computed.
 
-    bootstrap: dict[str, object]
+    Reports of earlier versions have `bootstrap` in place of `intervals`.
+    """
+
+    intervals: NotRequired[dict[str, object]]
+    bootstrap: NotRequired[dict[str, object]]
     fingerprint: str
 
 

@@ -35,7 +35,7 @@ from tasks.settings import EvaluationConfig
 folder, draws = Path(sys.argv[1]), int(sys.argv[2])
 files = EvaluationFiles(folder / "test.json", folder / "final.json", folder / "train.json")
 start = time.perf_counter()
-evaluate(files, folder / "report", EvaluationConfig(bootstrap_draws=draws))
+evaluate(files, folder / "report", EvaluationConfig())
 taken = time.perf_counter() - start
 # not ru_maxrss, which begins with that of the process that started this one
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

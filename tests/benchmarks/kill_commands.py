@@ -35,7 +35,7 @@ SMALL = (
     *("data.sources=[LR]", "data.sample.scenes=40", "data.sample.image_size=48", "data.train=0.5", "data.test=0.5"),
     *("training.max_steps=2", "training.save_steps=1", "training.logging_steps=1", "training.lora_r=4"),
     *("training.lora_alpha=8", "training.per_device_train_batch_size=4"),
-    *("inference.max_new_tokens=2", "evaluation.bootstrap_draws=10", "evaluation.gallery=2"),
+    *("inference.max_new_tokens=2", "evaluation.gallery=2"),
 )
 Held = dict[str, str]
 

@@ -21,7 +21,7 @@ def settings(base: Path) -> dict[str, dict[str, Any]]:
         "model": {"base": str(base)},
         "training": training,
         "inference": {"max_new_tokens": 2, "batch_size": 64},
-        "evaluation": {"bootstrap_draws": 10, "gallery": 4},
+        "evaluation": {"gallery": 4},
     }
 
 

@@ -43,6 +43,8 @@ def pseudo_values(statistics: Floats, from_sums: SumsToScores) -> Floats:
     """
     images, sums = len(statistics), statistics.sum(axis=0)
     whole = from_sums(sums[None])[0]
+    if images == 1:
+        return np.array([whole])
     without: Floats = from_sums(sums - statistics)
     values: Floats = images * whole - (images - 1) * without
     return values

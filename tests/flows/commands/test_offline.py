@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
         **{"gradient_checkpointing": False, "dataloader_num_workers": 0},
     },
     "inference": {"max_new_tokens": 2},
-    "evaluation": {"bootstrap_draws": 10, "gallery": 4},
+    "evaluation": {"gallery": 4},
 }
 
 

@@ -35,7 +35,7 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, records in (("test", test), ("said", said), ("train", test[:3])):
         (folder / f"{name}.json").write_text(json.dumps(records), encoding="utf-8")
     files = [folder / f"{name}.json" for name in ("test", "said", "train")]
-    config = EvaluationConfig(bootstrap_draws=50, gallery=6)
+    config = EvaluationConfig(gallery=6)
     return evaluate(EvaluationFiles(*files, base=files[1]), folder / "final", config).path
 
 
@@ -108,7 +108,7 @@ def report(vqa_files: dict[str, Path], tmp_path: Path) -> Callable[..., Any]:
         from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
         from tasks.settings import EvaluationConfig
 
-        config = options.pop("config", EvaluationConfig(bootstrap_draws=50, gallery=6))
+        config = options.pop("config", EvaluationConfig(gallery=6))
         files = EvaluationFiles(**{"data": vqa_files["test"], "predictions": vqa_files[answers], **options})
         return evaluate(files, tmp_path / out, config)
 

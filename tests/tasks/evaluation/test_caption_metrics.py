@@ -181,18 +181,13 @@ def test_bleu_from_summed_counts_equals_the_corpus_score(scored: Any) -> None:
 
 def test_intervals_contain_their_score(scored: Any) -> None:
     _, ours = scored(ANSWER_SETS[1])
-    intervals = caption_intervals(ours, draws=200, seed=1)
+    intervals = caption_intervals(ours)
     assert set(intervals) == {name for name in ours if CAPTION_METRICS[name].interval}
     assert all(low < ours[metric].corpus < high for metric, (low, high) in intervals.items())
-
-
-def test_no_draws_give_no_interval(scored: Any) -> None:
-    _, ours = scored(ANSWER_SETS[2])
-    assert set(caption_intervals(ours, draws=0, seed=1).values()) == {None}
 
 
 def test_a_single_image_has_all_scores_but_cider(scored: Any) -> None:
     _, ours = scored({"RSICD/images/x_1.jpg": ("a plane", ["a plane"])})
     assert "CIDEr" not in ours and ours["BLEU-1"].corpus == pytest.approx(1)
-    assert caption_intervals(ours, draws=20, seed=1)["CIDEr"] is None
+    assert caption_intervals(ours)["CIDEr"] is None
     assert np.isfinite(list(corpus_scores(ours).values())).all()

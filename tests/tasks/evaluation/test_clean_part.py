@@ -13,7 +13,7 @@ from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
-CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=6)
+CONFIG = EvaluationConfig(gallery=6)
 ONLY_CLEAN = CONFIG.model_copy(update={"only_clean": True})
 Evaluate = Callable[..., ReportRef]
 

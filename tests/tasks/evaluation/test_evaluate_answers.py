@@ -15,7 +15,7 @@ from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
-CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=6)
+CONFIG = EvaluationConfig(gallery=6)
 ONLY_CLEAN = CONFIG.model_copy(update={"only_clean": True})
 Evaluate = Callable[..., ReportRef]
 
@@ -74,7 +74,7 @@ def test_a_report_of_other_answers_is_not_overwritten(report: Evaluate) -> None:
     assert (report().path / "metrics.json").read_bytes() == kept
 
 
-@pytest.mark.parametrize("other", ["draws", "train", "base", "images", "only_clean"])
+@pytest.mark.parametrize("other", ["seed", "train", "base", "images", "only_clean"])
 def test_a_report_with_other_settings_or_inputs_is_not_overwritten(
     report: Evaluate, vqa_files: dict[str, Path], write: Any, tmp_path: Path, other: str
 ) -> None:
@@ -82,7 +82,7 @@ def test_a_report_with_other_settings_or_inputs_is_not_overwritten(
     audit = write("audit.json", {"test_images": {"clean_images": names, "leaking": []}})
     report(audit=audit)
     changed: dict[str, Any] = {
-        "draws": {"config": EvaluationConfig(bootstrap_draws=51, gallery=6)},
+        "seed": {"config": EvaluationConfig(seed=29, gallery=6)},
         "train": {"train": vqa_files["train"]},
         "base": {"base": vqa_files["bad"]},
         "images": {"images": tmp_path},
@@ -104,13 +104,13 @@ def test_a_report_is_identified_by_the_content_of_its_images_not_their_folder(re
         report(images=tmp_path / "other")
 
 
-def test_the_fingerprint_digests_the_protocol_without_the_bootstrap(report: Evaluate) -> None:
+def test_the_fingerprint_digests_the_protocol_without_the_intervals(report: Evaluate) -> None:
     protocol = json.loads((report().path / "metrics.json").read_text())["protocol"]
     assert set(protocol) == {
         *("version", "tokenizer", "metrics", "hypothesis", "references", "document_frequency", "vqa", "count_bins"),
-        *("shuffling_seed", "decoding", "test_set", "bootstrap", "fingerprint"),
+        *("shuffling_seed", "decoding", "test_set", "intervals", "fingerprint"),
     }
-    compared = {name: value for name, value in protocol.items() if name not in ("bootstrap", "fingerprint")}
+    compared = {name: value for name, value in protocol.items() if name not in ("intervals", "fingerprint")}
     assert protocol["fingerprint"] == digest_of(compared)
 
 

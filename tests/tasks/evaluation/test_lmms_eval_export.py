@@ -46,7 +46,9 @@ def test_scores_have_their_filter_and_standard_errors(log: Path, full_report: Pa
     metrics = json.loads((full_report / "metrics.json").read_text())
     found = json.loads(log.read_text())["results"]
     of_questions = metrics["vqa"]["LR"]
-    expected = {name: score for each in ACCURACIES for name, score in ((f"{each},none", 1), (f"{each}_stderr,none", 0))}
+    expected = {
+        name: score for each in ACCURACIES for name, score in ((f"{each},none", 1), (f"{each}_stderr,none", "N/A"))
+    }
     assert found[QUESTIONS] == {"alias": QUESTIONS, **expected}
     assert of_questions["accuracy"] == 1
     captions = metrics["captioning"]["NWPU"]
@@ -55,7 +57,7 @@ def test_scores_have_their_filter_and_standard_errors(log: Path, full_report: Pa
     assert {name: found[CAPTIONS][f"{name},none"] for name in names} == {name: captions[name] for name in names}
     low, high = captions["ci95"]["CIDEr"]
     assert found[CAPTIONS]["CIDEr_stderr,none"] == pytest.approx((high - low) / (2 * 1.96))
-    assert found[CAPTIONS]["METEOR_stderr,none"] == "N/A"
+    assert 0 < found[CAPTIONS]["METEOR_stderr,none"] < 1
 
 
 def test_the_results_file_has_all_other_keys(log: Path, full_report: Path) -> None:

@@ -27,7 +27,7 @@ def metrics_of(**captioning: Any) -> Any:
         "metrics": "pycocoevalcap 1.2: CIDEr-D",
         "vqa": "exact match",
         "test_set": {"records": 2600, "sha256": "0" * 64, "images": "all"},
-        "bootstrap": {"over": "images", "draws": 1000, "seed": 28, "level": 0.95},
+        "intervals": {"method": "Wilson's", "over": "images", "level": 0.95},
         "fingerprint": "0123456789abcdef" * 4,
     }
     questions = {"LR": {"images": 1, "questions": 1234, "ci95": {}}}
@@ -87,9 +87,9 @@ def test_the_caption_has_the_protocol(table: PaperTable) -> None:
     for part in (
         r"3 models on 2,600 test records (protocol \texttt{0123456789ab}): NWPU (315 images), "
         "LR (1,234 questions, 1 image).",
-        r"95\,\% interval (percentile bootstrap over images, draws 1000, seed 28)",
-        r"$^{\star}$\,better, $^{\dagger}$\,worse than base: $p < 0.05$ (two-sided sign-permutation test over images, "
-        "2,000 draws; Holm's correction over the models for each source and metric)",
+        r"95\,\% interval (Wilson's over images)",
+        r"$^{\star}$\,better, $^{\dagger}$\,worse than base: $p < 0.05$ (two-sided paired test over images, "
+        "corrected for skewness; Holm's correction over all sources, metrics and models)",
         "No score is multiplied by 100, including CIDEr.",
         "PTBTokenizer 3.4.1; pycocoevalcap 1.2: CIDEr-D.",
         "Questions: exact match.",
@@ -109,8 +109,9 @@ def test_the_clean_part_is_named(table: PaperTable) -> None:
 
 def test_reports_may_differ_in_their_intervals(table: PaperTable) -> None:
     metrics = [copy.deepcopy(each) for each in table.metrics]
-    metrics[1]["protocol"]["bootstrap"] |= {"method": "bootstrap-t", "draws": 500}
-    expected = "percentile bootstrap over images, draws 1000, seed 28; bootstrap-t over images, draws 500, seed 28"
+    del metrics[1]["protocol"]["intervals"]
+    metrics[1]["protocol"]["bootstrap"] = {"over": "images", "draws": 500, "seed": 28, "level": 0.95}
+    expected = "Wilson's over images; percentile bootstrap over images, draws 500, seed 28"
     assert expected in caption_of(latex_text(replace(table, metrics=metrics)))
 
 
@@ -131,9 +132,12 @@ def test_all_metrics_have_one_float_per_task(full: PaperTable) -> None:
     text = latex_text(full)
     captions, questions = read_tables(text)
     assert captions[0] == ["Model", "CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L"]
-    assert questions[0] == ["Model", "accuracy", "average accuracy"]
-    assert captions[1] == [r"\textit{NWPU}"] * 8 and questions[1] == [r"\textit{LR}"] * 3
-    assert "Without a test, only the best value is bold: BLEU-1, BLEU-2, BLEU-3, BLEU-4, METEOR." in text
+    assert questions[0] == ["Model", "accuracy", "accuracy binned", "accuracy lenient", "average accuracy"]
+    assert captions[1] == [r"\textit{NWPU}"] * 8 and questions[1] == [r"\textit{LR}"] * 5
+    assert (
+        "Without a test, only the best value is bold: BLEU-1, BLEU-2, BLEU-3, BLEU-4, METEOR, accuracy binned, accuracy lenient."
+        in text
+    )
     assert "SPICE is missing: its models are not installed" in text
     fingerprint = full.protocol["fingerprint"][:12]
     assert [line for line in text.split() if "label" in line] == [

@@ -49,7 +49,7 @@ def label(answer: str, counts: bool, areas: bool) -> str:
 @pytest.mark.parametrize("unit", ["", "m2"])
 def test_oa_and_aa_are_those_of_rsvqas_code(asked: Any, unit: str) -> None:
     turns = drawn_turns(unit)
-    scores = score_questions(asked({"1": [turn[1:] for turn in turns]}), draws=0, seed=1)
+    scores = score_questions(asked({"1": [turn[1:] for turn in turns]}))
 
     def means(counts: bool, areas: bool, left_out: tuple[str, ...] = ()) -> tuple[float, float]:
         right: dict[str, list[bool]] = defaultdict(list)
@@ -117,7 +117,7 @@ def test_the_two_averages_of_one_model_differ() -> None:
 
 
 def test_a_rule_without_questions_is_none_and_not_named(asked: Any) -> None:
-    scores = score_questions(asked({"1": [(TEXTS["count"], "5", "7")]}), draws=0, seed=1)
+    scores = score_questions(asked({"1": [(TEXTS["count"], "5", "7")]}))
     names = ("accuracy_without_counts", "average_accuracy_without_counts", "accuracy_binned_areas")
     assert [scores[name] for name in names] == [None] * 3
     assert (scores["accuracy"], scores["accuracy_binned"], scores["average_accuracy_binned"]) == (0, 1, 1)
@@ -131,7 +131,7 @@ def test_every_rule_has_its_keys_and_texts() -> None:
 
 def test_counts_exact_binned_and_lenient_differ_as_they_should(asked: Any) -> None:
     pairs = [("47", "47"), ("47", "52"), ("47", "between 11 and 100"), ("47", "47 roads"), ("47", "5")]
-    found = score_questions(asked({"1": [(TEXTS["count"], *pair) for pair in pairs]}), draws=0, seed=1)
+    found = score_questions(asked({"1": [(TEXTS["count"], *pair) for pair in pairs]}))
     assert [found[f"accuracy{name}"] for name in ("", "_binned", "_lenient")] == [1 / 5, 3 / 5, 2 / 5]
     assert found["ci95"].keys() == {"accuracy", "accuracy_binned", "accuracy_lenient"}
 
@@ -140,13 +140,13 @@ def test_yes_bias_is_of_presence_of_all_yes_or_no_questions_and_of_each_type(ask
     presence = [(TEXTS["presence"], truth, "yes") for truth in ("yes", "no", "no")]
     comparison = [(TEXTS["comparison"], truth, "no") for truth in ("yes", "no")]
     turns = [*presence, *comparison, (TEXTS["count"], "5", "5")]
-    found = score_questions(asked({"1": turns}), draws=0, seed=1)
+    found = score_questions(asked({"1": turns}))
     rates = [found[key]["yes_rate"] for key in ("yes_bias", "yes_bias_all")]
     assert rates == [1, 3 / 5]
     assert found["by_type"]["presence"]["yes_bias"] == found["yes_bias"]
     assert found["by_type"]["comparison"]["yes_bias"]["yes_rate"] == 0
     assert "yes_bias" not in found["by_type"]["count"]
-    counts = score_questions(asked({"1": [(TEXTS["count"], "5", "5")]}), draws=0, seed=1)
+    counts = score_questions(asked({"1": [(TEXTS["count"], "5", "5")]}))
     assert (counts["yes_bias"], counts["yes_bias_all"]) == (None, None)
 
 

@@ -17,7 +17,7 @@ from tasks.records import ReportRef
 from tasks.settings import EvaluationConfig
 
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
-CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=6)
+CONFIG = EvaluationConfig(gallery=6)
 ONLY_CLEAN = CONFIG.model_copy(update={"only_clean": True})
 Evaluate = Callable[..., ReportRef]
 
@@ -60,7 +60,7 @@ def test_reports_with_different_decoding_are_refused(
 
 
 def test_reports_with_different_bootstrap_draws_can_be_compared(report: Evaluate) -> None:
-    other = report("bad", "reports/base", config=EvaluationConfig(bootstrap_draws=20))
+    other = report("bad", "reports/base", config=EvaluationConfig())
     assert compare(other.path, report().path, None)["vqa"]["LR"]["accuracy"]["verdict"] == "better"
 
 

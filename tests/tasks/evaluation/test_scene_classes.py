@@ -15,7 +15,7 @@ from tasks.evaluation.scene_classes import group_by_class
 from tasks.evaluation.scoring import score_records
 from tasks.settings import EvaluationConfig
 
-CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=4)
+CONFIG = EvaluationConfig(gallery=4)
 # image: answer, references
 CAPTIONS = {
     "RSICD/images/port_1.jpg": ("two boats in a port", ["two boats in a blue port", "many boats"]),

@@ -42,7 +42,7 @@ def test_questions_score_the_same_in_any_order(items: Any, data: st.DataObject, 
         test = [record(f"LR/Train/{n}.tif", [(items[n][0], items[n][1] or "yes")]) for n in places]
         said = [record(f"LR/Train/{n}.tif", [(items[n][0], items[n][2])]) for n in places]
         asked = answered_questions(paired(test, said))
-        return score_questions(asked, 20, 3), vqa_controls(asked, None, 3)
+        return score_questions(asked), vqa_controls(asked, None, 3).scores
 
     assert scores(order) == scores(range(len(items)))
 
@@ -107,7 +107,7 @@ def all_scores(mixed: Any, write: Any, meteor: Meteor) -> Any:
         files = write("test.json", test), write("final.json", joined)
         records = pair_records(*(list(iterate_texts(file)) for file in files))
         training = TrainingSet(iterate_texts(write("train.json", [row for row, _ in mixed])))
-        return score_records(records, training, EvaluationConfig(bootstrap_draws=30), meteor)
+        return score_records(records, training, EvaluationConfig(), meteor)
 
     return score
 
@@ -140,7 +140,7 @@ from tasks.evaluation.scoring import caption_intervals, score_captions
 captions = CaptionSet(*CAPTIONS, meteor=lambda hypotheses, references: (0.0, [0.0] * len(hypotheses)))
 scores = score_captions(captions)
 corpus = {name: found.corpus for name, found in scores.items()}
-print(json.dumps([corpus, caption_intervals(scores, 100, 28), caption_controls(captions, TRAINING, 28)]))
+print(json.dumps([corpus, caption_intervals(scores), caption_controls(captions, TRAINING, 28).scores]))
 """
 
 

@@ -19,7 +19,7 @@ def report(write: Any, record: Any, tmp_path: Path) -> Path:
     said = [record(f"LR/Train/{n}.tif", [(turns[0][0], ODD if n else "yes"), (turns[1][0], "5")]) for n in range(8)]
     said = [{**answered, "id": asked["id"]} for answered, asked in zip(said, test, strict=True)]
     files = EvaluationFiles(write("test.json", test), write("final.json", said), write("train.json", test))
-    return evaluate(files, tmp_path / "final", EvaluationConfig(bootstrap_draws=20)).path
+    return evaluate(files, tmp_path / "final", EvaluationConfig()).path
 
 
 def test_tables_load_into_pandas_in_one_line(report: Path) -> None:

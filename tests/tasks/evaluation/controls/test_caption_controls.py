@@ -39,17 +39,17 @@ TRAINING = {
 
 
 def test_the_oracle_class_caption_beats_one_caption_for_all() -> None:
-    controls = caption_controls(TEST, TRAINING, seed=1)
+    controls = caption_controls(TEST, TRAINING, seed=1).scores
     assert controls["constant_caption"] == PORT
     assert controls["train_consensus"] > controls["constant"] > 0
 
 
 def test_the_verbatim_share_counts_captions_of_the_training_set() -> None:
-    assert caption_controls(TEST, TRAINING, seed=1)["verbatim_train_share"] == 3 / 4
+    assert caption_controls(TEST, TRAINING, seed=1).scores["verbatim_train_share"] == 3 / 4
 
 
 def test_controls_of_the_training_set_are_null_without_it() -> None:
-    controls = caption_controls(TEST, None, seed=1)
+    controls = caption_controls(TEST, None, seed=1).scores
     assert {name for name, value in controls.items() if value is None} == {
         "train_consensus",
         "constant",
@@ -60,22 +60,22 @@ def test_controls_of_the_training_set_are_null_without_it() -> None:
 
 def test_shuffled_captions_score_zero_where_images_share_no_words() -> None:
     own = CaptionSet("RSICD", IMAGES[:3], ("a b c d", "e f g h", "i j k l"), (("a b c d",), ("e f g h",), ("i j k l",)))
-    assert caption_controls(own, None, seed=3)["shuffled_images"] == 0
+    assert caption_controls(own, None, seed=3).scores["shuffled_images"] == 0
 
 
 def test_one_image_cannot_be_shuffled() -> None:
     alone = CaptionSet("RSICD", IMAGES[:1], (PORT,), ((PORT,),))
-    assert caption_controls(alone, None, seed=1)["shuffled_images"] is None
+    assert caption_controls(alone, None, seed=1).scores["shuffled_images"] is None
 
 
 def test_leave_one_out_is_null_where_every_image_has_one_reference() -> None:
     alone = CaptionSet("RSICD", IMAGES[:2], (PORT, WOOD), ((PORT,), (WOOD,)))
-    assert caption_controls(alone, None, seed=1)["leave_one_out"] is None
+    assert caption_controls(alone, None, seed=1).scores["leave_one_out"] is None
 
 
 def test_copied_references_are_not_agreement() -> None:
     copied = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, PORT), (WOOD, WOOD)))
-    controls = caption_controls(copied, None, seed=1)
+    controls = caption_controls(copied, None, seed=1).scores
     assert (controls["leave_one_out"], controls["leave_one_out_model"]) == (None, None)
     assert (controls["leave_one_out_images"], controls["copied_references_images"]) == (0, 2)
 
@@ -84,7 +84,7 @@ def test_copies_of_references_do_not_change_leave_one_out() -> None:
     others = (("boats in a port", PORT, "a port"), (WOOD, "a dense wood"), ("a bare field",))
     copies = (("boats in a port", PORT, PORT, "a port", PORT), (WOOD, WOOD, "a dense wood"), ("a bare field",) * 5)
     once, more = (
-        caption_controls(CaptionSet("RSICD", IMAGES[:3], (PORT, WOOD, "x"), group), None, seed=1)
+        caption_controls(CaptionSet("RSICD", IMAGES[:3], (PORT, WOOD, "x"), group), None, seed=1).scores
         for group in (others, copies)
     )
     assert once["leave_one_out"] > 0 and once["leave_one_out_images"] == more["leave_one_out_images"] == 2
@@ -108,7 +108,7 @@ def test_leave_one_out_equals_a_recomputation_with_pycocoevalcap() -> None:
     three, two = ["boats in a port", PORT, "many boats in the blue port"], [WOOD, "trees in a dense green wood"]
     documents = ((*three, PORT, PORT), (WOOD, *two), ("a bare field", "a bare field"))
     said = ("two blue boats in a port", "a dense wood", "a field")
-    controls = caption_controls(CaptionSet("RSICD", IMAGES[:3], said, documents), None, seed=1)
+    controls = caption_controls(CaptionSet("RSICD", IMAGES[:3], said, documents), None, seed=1).scores
 
     def mean_of_image(group: list[str]) -> float:
         # three hypotheses in each call, so that the number of documents is three
@@ -126,11 +126,11 @@ def test_leave_one_out_equals_a_recomputation_with_pycocoevalcap() -> None:
 
 def test_leave_one_out_never_compares_a_reference_with_itself() -> None:
     unlike = CaptionSet("RSICD", IMAGES[:2], ("", ""), ((PORT, "many roads"), (WOOD, "bare sand")))
-    assert caption_controls(unlike, None, seed=1)["leave_one_out"] == 0
+    assert caption_controls(unlike, None, seed=1).scores["leave_one_out"] == 0
 
 
 def test_distinct_captions_are_counted() -> None:
-    assert caption_controls(TEST, None, seed=1)["distinct_captions"] == 3
+    assert caption_controls(TEST, None, seed=1).scores["distinct_captions"] == 3
 
 
 def test_evenly_spaces_its_sample() -> None:

@@ -21,7 +21,7 @@ from tasks.evaluation.metrics.registry import (
 from tasks.evaluation.vqa_metrics import AnsweredQuestion
 from tasks.settings import EvaluationConfig
 
-CONFIG = EvaluationConfig(bootstrap_draws=50, gallery=6)
+CONFIG = EvaluationConfig(gallery=6)
 QUESTION = "Is there a road?"
 
 
@@ -70,8 +70,8 @@ def test_a_new_metric_is_in_metrics_comparison_and_report(
 
     metrics = json.loads((long.path / "metrics.json").read_text())
     captions, questions = metrics["captioning"]["RSICD"], metrics["vqa"]["LR"]
-    assert (captions["extra words"], captions["ci95"]["extra words"]) == (3, [3, 3])
-    assert (questions["brevity"], questions["ci95"]["brevity"]) == (0, [0, 0])
+    assert (captions["extra words"], captions["ci95"]["extra words"]) == (3, None)
+    assert (questions["brevity"], questions["ci95"]["brevity"][0]) == (0, 0)
     assert questions["by_type"]["presence"]["brevity"] == 0
 
     found = compare(long.path, short.path, None)

@@ -51,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = EvaluationFiles(
         folder / "test.json", folder / "final.json", base=folder / "base.json", images=folder / "imagenes"
     )
-    return evaluate(files, folder / "final", EvaluationConfig(gallery=IMAGES, bootstrap_draws=50)).path / "report.html"
+    return evaluate(files, folder / "final", EvaluationConfig(gallery=IMAGES)).path / "report.html"
 
 
 def test_300_examples_take_less_than_10_mb(report: Path) -> None:

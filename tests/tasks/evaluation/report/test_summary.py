@@ -13,6 +13,14 @@ METRICS: Any = {
             "images": 10,
             "accuracy": 0.75,
             "ci95": {"accuracy": [0.6, 0.9]},
+            "gain": {
+                "baseline": "question_only",
+                "value": 0.2,
+                "ci95": [0.1, 0.3],
+                "p": 0.01,
+                "p_adjusted": 0.01,
+                "shown": True,
+            },
             "controls": {"majority": 0.5, "question_only": 0.55, "shuffled_images": None},
         }
     },
