@@ -90,14 +90,35 @@ class TypeScores(TypedDict):
     no_number: NotRequired[int]
 
 
+class CalibrationBin(TypedDict):
+    """The answers with a probability above `low` and up to `high`: their mean probability and accuracy."""
+
+    low: float
+    high: float
+    answers: int
+    probability: float
+    accuracy: float
+
+
+class Calibration(TypedDict):
+    """How well the probabilities of answers agree with their accuracy; AUROC needs right and wrong answers."""
+
+    answers: int
+    ECE: float
+    AUROC: float | None
+    bins: list[CalibrationBin]
+
+
 class VqaScores(SourceScores):
-    """Scores of a source's questions."""
+    """Scores of a source's questions; `calibration` is None without the probabilities of the answers."""
 
     questions: int
     accuracy: float
     average_accuracy: float
     no_answer: dict[str, int]
     by_type: dict[str, TypeScores]
+    # reports of earlier versions do not have it
+    calibration: NotRequired[Calibration | None]
 
 
 class ReferenceScores(TypedDict):

@@ -21,6 +21,7 @@ from tasks.evaluation.metrics.bootstrap import (
     percentile_interval,
     ratio_interval,
 )
+from tasks.evaluation.metrics.calibration import calibration
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, QuestionMetric
 from tasks.evaluation.pairing import PairedRecord
@@ -160,6 +161,7 @@ def score_questions(questions: Sequence[AnsweredQuestion], draws: int, seed: int
         "ci95": intervals,
         "no_answer": count_invalid((asked.answer, asked.reference) for asked in questions),
         "by_type": types,
+        "calibration": calibration([(a.probability, a.right) for a in questions if a.probability is not None]),
     }
 
 

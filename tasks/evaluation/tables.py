@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from tasks.evaluation.metrics.answer_types import invalid_reason
 from tasks.evaluation.metrics.bootstrap import Floats
@@ -17,9 +17,14 @@ CAPTION = "caption"
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
-NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity")
+NESTED = ("ci95", "controls", "by_type", "confusion", "no_answer", "prompt_sensitivity", "calibration")
 # of nested scores, to the names of their metrics
-PREFIXES = {"controls": "control", "no_answer": "no_answer", "prompt_sensitivity": "prompts"}
+PREFIXES = {
+    "controls": "control",
+    "no_answer": "no_answer",
+    "prompt_sensitivity": "prompts",
+    "calibration": "calibration",
+}
 
 
 class AnswerRow(TypedDict):
@@ -38,6 +43,8 @@ class AnswerRow(TypedDict):
     right: bool | None
     absolute_error: float | None
     no_answer: str | None
+    # reports of earlier versions do not have it
+    probability: NotRequired[float | None]
 
 
 # of a row in the making
@@ -122,6 +129,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
         RIGHT: None,
         "absolute_error": None,
         "no_answer": None,
+        "probability": turn.probability,
         **dict.fromkeys(
             metric.column for task in METRICS_BY_TASK for metric in metrics_of(task) if metric.column != RIGHT
         ),
@@ -132,7 +140,7 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
     """All numbers of metrics.json: model, images (all or clean), task, source, type, metric, value, low, high.
 
     `low` and `high` are the 95 % interval, None where there is none. Controls are named control.NAME, counts of
-    invalid answers no_answer.REASON. What is null in metrics.json has no row.
+    invalid answers no_answer.REASON, calibration calibration.NAME. What is null in metrics.json has no row.
     """
     parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}
     return [

@@ -13,7 +13,10 @@ COUNT = "count"
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """One question with the reference answer and the model's, both normalised."""
+    """One question with the reference answer and the model's, both normalised.
+
+    `probability` is that of the model's answer; None where it is not known.
+    """
 
     record: int
     turn: int
@@ -22,6 +25,7 @@ class AnsweredQuestion:
     type: str
     reference: str
     answer: str
+    probability: float | None = None
 
     @property
     def right(self) -> bool:
@@ -44,6 +48,7 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
             type_of_question(record.source, turn.question, turn.reference),
             normalise_answer(turn.reference),
             normalise_answer(turn.answer or ""),
+            turn.probability,
         )
         for record in records
         for turn in record.asked_for("vqa")

@@ -11,12 +11,13 @@ from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
-from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
+from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve, draw_reliability
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SourceView, source_views
 from tasks.evaluation.report_folder import Curve
-from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.robustness import Robustness
+from tasks.evaluation.scores import Calibration, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.vqa_metrics import COUNT
 from tasks.paths import checkpoint_label
@@ -37,12 +38,13 @@ class PageModel:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the page shows next to the scores: protocol, images, scores of the clean part, earlier checkpoints."""
+    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports."""
 
     protocol: Protocol
     images: Path | None
     clean: CleanScores | None
     curve: Curve
+    robustness: Robustness | None = None
 
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
@@ -76,6 +78,8 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         curves=_curves(sources, model, base, context.curve),
         curves_left_out=context.curve.left_out,
         calibrations=_calibrations(model, base),
+        reliability=_reliability(model),
+        robustness=context.robustness,
         peers=peer_tables(model.scores),
         examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
         with_images=context.images is not None,
@@ -137,6 +141,15 @@ def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, s
         for source in model.scores["vqa"]
         for name, counts in models
         if (picture := draw_calibration(f"{source}, {name}", counts[source]))
+    ]
+
+
+def _reliability(model: PageModel) -> list[tuple[str, Calibration, str]]:
+    """Name, calibration and reliability diagram of each source whose answers have probabilities."""
+    return [
+        (source, found, draw_reliability(source, found["bins"]))
+        for source, scores in model.scores["vqa"].items()
+        if (found := scores.get("calibration"))
     ]
 
 
