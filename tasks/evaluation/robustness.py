@@ -72,7 +72,9 @@ def _transform_of(report: ModelReport, protocol: Protocol) -> str:
     decoding = report.protocol["decoding"] or {}
     transform = decoding.get(TRANSFORM)
     if not isinstance(transform, str):
-        raise DataError(f"{report.name} is no report on transformed images: answer with `rsvlm predict --transform`.")
+        raise DataError(
+            f"{report.name} is not a report on transformed images: answer with `rsvlm predict --transform`."
+        )
     plain = {**report.protocol, "decoding": {name: decoding[name] for name in decoding if name != TRANSFORM}}
     if different := protocol_differences(protocol, plain):
         raise UserError(

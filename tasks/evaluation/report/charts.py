@@ -172,6 +172,36 @@ def draw_reliability(title: str, bins: Sequence[CalibrationBin]) -> str:
     return _square(label, parts)
 
 
+@dataclass(frozen=True)
+class Change:
+    """A difference between two scores, and its interval."""
+
+    label: str
+    value: float
+    interval: Sequence[float] | None
+
+
+def draw_changes(title: str, changes: Sequence[Change]) -> str:
+    """An SVG element with a dot and an interval per row, around a line at 0."""
+    most = max(abs(end) for each in changes for end in (each.value, *(each.interval or ()))) or 1.0
+    half = (WIDTH - LABEL - VALUE) / 2
+    zero, height = LABEL + half, ROW * len(changes)
+    parts = [f'<path class="dashed" d="M{zero} 0V{height}"/>']
+    for number, each in enumerate(changes):
+        middle = ROW * (number + 0.5)
+        parts.append(f'<text x="{LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(each.label)}</text>')
+        if each.interval:
+            low, high = (zero + half * end / most for end in each.interval)
+            parts.append(f'<path class="interval" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 5}v10'
+                         f'M{high:.1f} {middle - 5}v10"/>')  # fmt: skip
+        x = zero + half * each.value / most
+        parts.append(f'<circle class="model" cx="{x:.1f}" cy="{middle}" r="4"/>')
+        parts.append(f'<text class="value" x="{WIDTH - VALUE + 7}" y="{middle + 4}">{each.value:+.3f}</text>')
+    values = "; ".join(f"{each.label} {each.value:+.3f}" for each in changes)
+    label = escape(f"{title}: {values}")
+    return f'<svg class="bars" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
 def _square(label: str, parts: Iterable[str]) -> str:
     box = f"-4 -8 {SIDE + 12} {SIDE + 8}"
     return f'<svg class="square" viewBox="{box}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

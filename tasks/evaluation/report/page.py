@@ -11,7 +11,14 @@ from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.bootstrap import FEWEST_IMAGES
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
-from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve, draw_reliability
+from tasks.evaluation.report.charts import (
+    Change,
+    CurvePoint,
+    draw_calibration,
+    draw_changes,
+    draw_curve,
+    draw_reliability,
+)
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SourceView, source_views
@@ -80,6 +87,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         calibrations=_calibrations(model, base),
         reliability=_reliability(model),
         robustness=context.robustness,
+        changes=_changes(context.robustness) if context.robustness else [],
         peers=peer_tables(model.scores),
         examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
         with_images=context.images is not None,
@@ -150,6 +158,18 @@ def _reliability(model: PageModel) -> list[tuple[str, Calibration, str]]:
         (source, found, draw_reliability(source, found["bins"]))
         for source, scores in model.scores["vqa"].items()
         if (found := scores.get("calibration"))
+    ]
+
+
+def _changes(robustness: Robustness) -> list[tuple[str, str, str]]:
+    """For each source its name, its metric, and the SVG of its change under each transform."""
+    by_source: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    for row in robustness["results"]:
+        change = Change(row["transform"], row["difference"], row["ci95"])
+        by_source[row["source"], row["metric"]].append(change)
+    return [
+        (source, metric, draw_changes(f"{source}, change of {metric}", changes))
+        for (source, metric), changes in sorted(by_source.items())
     ]
 
 

@@ -74,14 +74,17 @@ def log_probabilities(logits: torch.Tensor, tokens: Sequence[int], decoding: Dec
 
 
 def answer_probability(log_probabilities: Sequence[float]) -> dict[str, float]:
-    """The fields `probability` and `mean_log_probability` of an Answer; none of them without log-probabilities."""
+    """The fields `probability` and `mean_log_probability` of an Answer; none of them without log-probabilities.
+
+    They are rounded to four significant digits and to three decimals.
+    """
     if not log_probabilities:
         return {}
     total = math.fsum(log_probabilities)
-    # float32, in which they were computed, has no more digits
+    # further digits depend on the batch even in float32: a run that was killed and resumed would have other files
     return {
-        "probability": float(f"{math.exp(total):.6g}"),
-        "mean_log_probability": float(f"{total / len(log_probabilities):.6g}"),
+        "probability": float(f"{math.exp(total):.4g}"),
+        "mean_log_probability": round(total / len(log_probabilities), 3),
     }
 
 

@@ -90,7 +90,7 @@ def test_other_transformed_reports_make_another_report(world: Path) -> None:
 
 def test_a_report_on_unchanged_images_is_refused(world: Path) -> None:
     (world / "answers" / "rot90" / "STARTED.json").write_text('{"inputs": {"inference.max_new_tokens": 8}}')
-    with pytest.raises(DataError, match="no report on transformed images"):
+    with pytest.raises(DataError, match="not a report on transformed images"):
         report_of(world, None, robustness=(report_of(world, "rot90"),))
 
 

@@ -8,9 +8,11 @@ from tasks.evaluation.report.charts import (
     VALUE,
     WIDTH,
     Bar,
+    Change,
     CurvePoint,
     draw_bars,
     draw_calibration,
+    draw_changes,
     draw_curve,
     draw_reliability,
 )
@@ -63,3 +65,13 @@ def test_a_reliability_diagram_has_a_bar_and_a_dot_for_each_bin_inside_its_frame
     for bar, dot in zip(bars, dots, strict=True):
         left, width = float(bar.attrib["x"]), float(bar.attrib["width"])
         assert left < float(dot.attrib["cx"]) < left + width <= SIDE
+
+
+def test_changes_are_on_their_side_of_zero_and_inside_the_chart() -> None:
+    changes = [Change("rot90", -0.4, [-0.5, -0.3]), Change("jpeg & co", 0.0, None), Change("flip", 0.1, [-0.1, 0.3])]
+    root = ElementTree.fromstring(draw_changes("LR", changes))
+    zero = LABEL + (WIDTH - LABEL - VALUE) / 2
+    places = [float(dot.attrib["cx"]) for dot in root.findall("circle")]
+    assert LABEL <= places[0] < places[1] == zero < places[2] <= WIDTH - VALUE
+    assert len(root.findall("path[@class='interval']")) == 2
+    assert draw_changes("none", [Change("rot90", 0.0, None)])
