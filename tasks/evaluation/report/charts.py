@@ -184,8 +184,8 @@ class Change:
 def draw_changes(title: str, changes: Sequence[Change]) -> str:
     """An SVG element with a dot and an interval per row, around a line at 0."""
     most = max(abs(end) for each in changes for end in (each.value, *(each.interval or ()))) or 1.0
-    half = (WIDTH - LABEL - VALUE) / 2
-    zero, height = LABEL + half, ROW * len(changes)
+    half = (WIDTH - LABEL - VALUE) / 2 - 6
+    zero, height = LABEL + half + 6, ROW * len(changes)
     parts = [f'<path class="dashed" d="M{zero} 0V{height}"/>']
     for number, each in enumerate(changes):
         middle = ROW * (number + 0.5)

@@ -132,9 +132,9 @@ def test_answers_do_not_depend_on_the_order_of_questions(engine_with, questions)
 
 
 def test_the_image_decides_the_answer(engine_with, questions, images, records):
-    before = answers_of(engine_with(), questions)
+    before = said(answers_of(engine_with(), questions))
     (images / records[0]["image"]).write_bytes((images / records[2]["image"]).read_bytes())
-    after = answers_of(engine_with(), questions)
+    after = said(answers_of(engine_with(), questions))
     changed = {key for key in before if before[key] != after[key]}
     assert changed and changed <= {question.key for question in questions if question.record == 0}
 
