@@ -9,9 +9,12 @@ from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
-from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
+from tasks.paths import TRANSFORMED
+from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, RelatedReports, ReportRef
 from tasks.settings import EvaluationConfig, ExperimentConfig
 from tasks.storage.runs import Run
+
+NO_REPORTS = RelatedReports()
 
 
 class Answerer(NamedTuple):
@@ -25,11 +28,26 @@ class Answerer(NamedTuple):
 def answer(run: Run, config: ExperimentConfig, answerer: Answerer, dataset: DatasetRef, out: Path) -> PredictionsRef:
     """Answer the test set of `dataset` with one model, into the folder `out`."""
     label, model, adapter = answerer
-    spec = PredictionSpec(label=label, config=config.inference, subset_size=config.data.subset_size)
+    # which other answers a run gives changes none of these
+    inference = config.inference.with_transform(config.inference.transform)
+    spec = PredictionSpec(label=label, config=inference, subset_size=config.data.subset_size)
     # without an adapter the parameter must stay out of the step's cache key
     on = {} if adapter is None else {"adapter": adapter}
     superseded = run.folder.superseded
     return make(answer_subsets, out, superseded, None, model=model, dataset=dataset, spec=spec, run=run, **on)
+
+
+def answer_transformed(
+    run: Run, config: ExperimentConfig, answerer: Answerer, dataset: DatasetRef
+) -> dict[str, PredictionsRef]:
+    """Answer the test set under each transform of `inference.robustness`; by the label of the answers in the run."""
+    found = {}
+    for transform in dict.fromkeys(config.inference.robustness):
+        transformed = config.model_copy(update={"inference": config.inference.with_transform(transform)})
+        of_it = answerer._replace(label=f"{answerer.label}-{transform}")
+        label = f"{TRANSFORMED}/{transform}"
+        found[label] = answer(run, transformed, of_it, dataset, run.folder.predictions(label))
+    return found
 
 
 def score(
@@ -38,12 +56,12 @@ def score(
     answers: Sequence[PredictionsRef],
     dataset: DatasetRef,
     out: Path,
-    checkpoints: Sequence[ReportRef] = (),
+    related: RelatedReports = NO_REPORTS,
 ) -> ReportRef:
     """Score a model's answers into the folder `out`.
 
-    The second of `answers`, if given, are the base model's, shown for comparison; `checkpoints` are the reports of
-    earlier checkpoints of the run. The sets are audited if `config` needs the clean part of the test set.
+    The second of `answers`, if given, are the base model's, shown for comparison, as are the `related` reports. The
+    sets are audited if `config` needs the clean part of the test set.
     """
     return make(
         evaluate_answers,
@@ -52,7 +70,7 @@ def score(
         dataset=dataset,
         answers=list(answers),
         audit=_audit(run, config, dataset),
-        checkpoints=list(checkpoints),
+        related=related,
         config=config,
     )
 

@@ -6,8 +6,8 @@ from flows.answer_and_score import score
 from flows.decorators import flow, owns_run, run_title
 from tasks.evaluation.report_folder import reports_of_checkpoints
 from tasks.evaluation.steps import show_report
-from tasks.paths import BASE
-from tasks.records import DatasetRef, PredictionsRef, ReportRef
+from tasks.paths import BASE, FINAL, TRANSFORMED
+from tasks.records import DatasetRef, PredictionsRef, RelatedReports, ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
@@ -30,11 +30,17 @@ def evaluate_model_flow(
         workspace: Folder shared by all runs.
         label: Model whose answers are scored: base, final or checkpoint-N.
         dataset: The prepared sets.
-        predictions: Answers by model label; those of base are shown for comparison.
+        predictions: Answers by model label; those of base are shown for comparison, and so are the scores of
+            robustness/TRANSFORM, the final model's answers about transformed images.
     """
     run = open_run(config, name, workspace)
     answers = [predictions[model] for model in dict.fromkeys((label, BASE)) if model in predictions]
-    checkpoints = [each for each in reports_of_checkpoints(run.folder.reports) if each.model != label]
-    report = score(run, config.evaluation, answers, dataset, run.folder.report(label), checkpoints)
+    checkpoints = tuple(each for each in reports_of_checkpoints(run.folder.reports) if each.model != label)
+    transformed = [each for each in predictions if label == FINAL and each.startswith(f"{TRANSFORMED}/")]
+    robustness = tuple(
+        score(run, config.evaluation, [predictions[each]], dataset, run.folder.report(each)) for each in transformed
+    )
+    related = RelatedReports(checkpoints=checkpoints, robustness=robustness)
+    report = score(run, config.evaluation, answers, dataset, run.folder.report(label), related)
     show_report(report, name)
     return report

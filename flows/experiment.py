@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flows.answer_and_score import Answerer, answer_transformed
 from flows.decorators import flow, owns_run, run_title
 from flows.evaluate_model import evaluate_model_flow
 from flows.merge_lora import merge_lora_flow
@@ -44,7 +45,8 @@ def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = 
     answers = {
         label: predict_subsets_flow(*of_run, label, model, dataset) for label, model in ((BASE, base), (FINAL, merged))
     }
-    scores = {label: evaluate_model_flow(*of_run, label, dataset, answers) for label in answers}
+    answers |= answer_transformed(run, config, Answerer(FINAL, merged), dataset)
+    scores = {label: evaluate_model_flow(*of_run, label, dataset, answers) for label in (BASE, FINAL)}
     compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
     archive_run(claim_store_step(run, dataset, base), dataset, checkpoint)
     show_result(scores[FINAL], name)

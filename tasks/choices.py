@@ -15,6 +15,8 @@ InferenceDtype = Literal["auto", "float32", "bfloat16", "float16"]
 History = Literal["independent", "predicted", "reference"]
 # the same in a chat, which has no reference answers
 ChatHistory = Literal["predicted", "independent"]
+# what is done to a test image before the model sees it
+Transform = Literal["rot90", "rot180", "rot270", "flip-horizontal", "flip-vertical", "jpeg-50", "half-resolution"]
 CaptionTurns = Literal["first", "all"]
 SplitProtocol = Literal["grouped", "reference"]
 PoolType = Literal["process", "docker", "kubernetes"]

@@ -27,6 +27,8 @@ TRAINER_STATE = "trainer_state.json"
 STARTED = "STARTED.json"
 ANSWERS = "answers.jsonl"
 FINAL_ANSWERS = "final.json"
+# of the answers in final.json, where the engine gives them
+PROBABILITIES = "probabilities.json"
 SUBSETS = "subsets"
 EXPERIMENT = "experiment.yaml"
 FINAL = "final"
@@ -45,6 +47,8 @@ AUDIT_PAGE = "audit.html"
 METRICS = "metrics.json"
 PER_ANSWER = "per_answer.jsonl"
 SCORES = "scores.jsonl"
+# what transforms of the test images change
+ROBUSTNESS = "robustness.json"
 REPORT_PAGE = "report.html"
 # a sweep
 SWEEP = "sweep.yaml"
@@ -55,6 +59,8 @@ BEST_PRESET = "best.yaml"
 MERGED = "merged"
 PREDICTIONS = "predictions"
 REPORTS = "reports"
+# below predictions and reports: a folder for each transform of the test images
+TRANSFORMED = "robustness"
 LOGS = "logs"
 # the store's folder of a run's checkpoints
 CHECKPOINTS = "checkpoints"

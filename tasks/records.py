@@ -83,6 +83,13 @@ class ReportRef(FolderRef):
     model: str
 
 
+class RelatedReports(Value):
+    """Other reports that a report shows: those of a run's checkpoints, and those on transformed test images."""
+
+    checkpoints: tuple[ReportRef, ...] = ()
+    robustness: tuple[ReportRef, ...] = ()
+
+
 class ExperimentResult(Value):
     """The result of an experiment: references to the outputs of all stages."""
 
@@ -106,12 +113,18 @@ class Question(Value):
 
 
 class Answer(Value):
-    """One line of answers.jsonl: a model's answer; `tokens` is its length, `seconds` the time it took."""
+    """One line of answers.jsonl: a model's answer; `tokens` is its length, `seconds` the time it took.
+
+    `probability` is that of exactly this answer: the product over its tokens and its end. `mean_log_probability` is the
+    mean of their natural logarithms. Both are None where tokens are sampled or the engine does not give them.
+    """
 
     key: str
     text: str
     tokens: int
     seconds: float | None = None
+    probability: float | None = None
+    mean_log_probability: float | None = None
 
 
 class Manifest(Value):

@@ -50,6 +50,14 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         metavar="REPORT_DIR",
         help="reports of checkpoints, for curves over their scores",
     )
+    parser.add_argument(
+        "--robustness",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="REPORT_DIR",
+        help="reports on answers with `rsvlm predict --transform`, to compare with these",
+    )
     add_source(parser)
     parser.add_argument("--lmms-eval", type=Path, metavar="DIR", help="also write a log in the format of lmms-eval")
     parser.set_defaults(run=run_evaluate)
@@ -105,6 +113,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.images,
         tuple(options.checkpoints),
         options.source,
+        tuple(options.robustness),
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_metrics(ref.path)

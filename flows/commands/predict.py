@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
-from tasks.choices import CaptionTurns, History, InferenceDtype
+from tasks.choices import CaptionTurns, History, InferenceDtype, Transform
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 
 if TYPE_CHECKING:
     from tasks.settings import InferenceConfig
 
-SETTINGS = ("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine")
+SETTINGS = (
+    *("history", "caption_turns", "max_new_tokens", "batch_size", "temperature", "seed", "dtype", "engine"),
+    "transform",
+)
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,6 +52,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     engines = "; ".join(f"{name}: {entry.summary}" for name, entry in ENGINES.items())
     parser.add_argument("--engine", choices=tuple(ENGINES), help=f"what answers (default: {DEFAULT_ENGINE}). {engines}")
+    parser.add_argument(
+        "--transform",
+        choices=get_args(Transform),
+        help="change every image before the model sees it, to test robustness",
+    )
     parser.add_argument("--cache", metavar="STORE_URI", help="store that caches answers for later runs")
     parser.set_defaults(run=run)
 

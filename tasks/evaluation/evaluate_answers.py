@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tasks.errors import DataError, OccupiedError
+from tasks.evaluation.answer_probabilities import add_probabilities, read_probabilities
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
@@ -14,13 +15,14 @@ from tasks.evaluation.pairing import PairedRecord, iterate_texts, pair_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
-from tasks.evaluation.scores import CleanScores, Metrics
+from tasks.evaluation.robustness import compare_transformed
+from tasks.evaluation.scores import CleanScores, Metrics, ModelScores, Protocol
 from tasks.evaluation.scoring import score_records
 from tasks.evaluation.tables import score_rows
 from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_json_lines, write_text
 from tasks.image_paths import image_key
 from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
-from tasks.paths import METRICS, PER_ANSWER, REPORT_PAGE, SCORES
+from tasks.paths import METRICS, PER_ANSWER, PROBABILITIES, REPORT_PAGE, ROBUSTNESS, SCORES
 from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
@@ -31,7 +33,8 @@ class EvaluationFiles:
     """The test set `data` and the answers to it; `train` is the training set that some controls need.
 
     With an `audit` (of `rsvlm data audit`) its clean images are scored in addition to all, or alone with only_clean.
-    The report also shows the `base` model's answers, the scores of the run's `checkpoints` and the `images`.
+    The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
+    `robustness` reports, on the same test set with transformed images, and the `images`.
     `unnamed` is the source of images whose paths have no folder.
     """
 
@@ -43,6 +46,7 @@ class EvaluationFiles:
     images: Path | None = None
     checkpoints: tuple[Path, ...] = ()
     unnamed: str = UNNAMED
+    robustness: tuple[Path, ...] = ()
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """SHA-256 of the contents of all files, of the images where any are shown, and of all settings."""
@@ -53,8 +57,12 @@ class EvaluationFiles:
                 "version": [VERSION, version("rsvlm"), version("pycocoevalcap"), *added_versions()],
                 "files": [_digest(path) if path else None for path in files],
                 "decoding": read_decoding(self.predictions),
+                "probabilities": [
+                    digest_or_none(path.with_name(PROBABILITIES)) for path in (self.predictions, self.base) if path
+                ],
                 "images": self._images_digest() if config.gallery else None,
                 "checkpoints": [(folder.name, _digest(folder / METRICS)) for folder in self.checkpoints],
+                "robustness": [_digest(folder / PER_ANSWER) for folder in self.robustness],
                 "config": config.model_dump(mode="json"),
                 "unnamed": self.unnamed,
             }
@@ -117,7 +125,23 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         ]
         clean_scores = _clean_scores(clean, training, config, meteor)
     protocol = protocol_of(paired[0], inputs.predictions, config)
-    scores = scored[0].scores
+    robustness = compare_transformed(scored[0].rows, inputs.robustness, protocol) if inputs.robustness else None
+    metrics = _metrics_of(scored[0].scores, protocol, clean_scores)
+    names = (out.resolve().name, "base")
+    models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
+    curve = read_curve(inputs.checkpoints, protocol)
+    context = PageContext(protocol, inputs.images, clean_scores, curve, robustness)
+    with atomic_folder(out) as part:
+        write_json(part / METRICS, metrics)
+        write_json_lines(part / PER_ANSWER, scored[0].rows)
+        write_json_lines(part / SCORES, score_rows(names[0], metrics))
+        if robustness:
+            write_json(part / ROBUSTNESS, robustness)
+        write_text(part / REPORT_PAGE, render_page(models, context, config))
+        return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
+
+
+def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | None) -> Metrics:
     metrics: Metrics = {
         "version": 1,
         "protocol": protocol,
@@ -127,24 +151,19 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     }
     if "without_references" in scores:
         metrics["without_references"] = scores["without_references"]
-    if clean_scores:
-        metrics["clean"] = clean_scores
-    names = (out.resolve().name, "base")
-    models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
-    context = PageContext(protocol, inputs.images, clean_scores, read_curve(inputs.checkpoints, protocol))
-    with atomic_folder(out) as part:
-        write_json(part / METRICS, metrics)
-        write_json_lines(part / PER_ANSWER, scored[0].rows)
-        write_json_lines(part / SCORES, score_rows(names[0], metrics))
-        write_text(part / REPORT_PAGE, render_page(models, context, config))
-        return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
+    if clean:
+        metrics["clean"] = clean
+    return metrics
 
 
 def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
     """The test set paired with the model's answers and, where they are given, with the base model's."""
     test = list(iterate_texts(inputs.data))
-    answers = [list(iterate_texts(path)) for path in (inputs.predictions, inputs.base) if path]
-    return [pair_records(test, answered, inputs.unnamed) for answered in answers]
+    return [
+        add_probabilities(pair_records(test, list(iterate_texts(path)), inputs.unnamed), read_probabilities(path))
+        for path in (inputs.predictions, inputs.base)
+        if path
+    ]
 
 
 def _clean_scores(

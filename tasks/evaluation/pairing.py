@@ -30,13 +30,17 @@ MOST_SHARED = 80
 
 @dataclass(frozen=True, slots=True)
 class AskedTurn:
-    """One question of the test set with its reference answer and, where it was asked, the model's."""
+    """One question of the test set with its reference answer and, where it was asked, the model's.
+
+    `probability` is that of the model's answer; None where it is not known.
+    """
 
     number: int
     task: Task
     question: str
     reference: str
     answer: str | None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,10 +139,30 @@ class TypeScores(TypedDict):
     no_number: NotRequired[int]
 
 
+class CalibrationBin(TypedDict):
+    """The answers with a probability above `low` and up to `high`: their mean probability and accuracy."""
+
+    low: float
+    high: float
+    answers: int
+    probability: float
+    accuracy: float
+
+
+class Calibration(TypedDict):
+    """How well the probabilities of answers agree with their accuracy; AUROC needs right and wrong answers."""
+
+    answers: int
+    ECE: float
+    AUROC: float | None
+    bins: list[CalibrationBin]
+
+
 class VqaScores(SourceScores):
     """Scores of a source's questions; `by_class` has the worst class first.
 
     OA and AA by several rules, None where a rule has no questions; `published_as` names rule and papers by key.
+    `calibration` is None without the probabilities of the answers.
     """
 
     questions: int
@@ -162,6 +182,8 @@ class VqaScores(SourceScores):
     no_answer: dict[str, int]
     by_type: dict[str, TypeScores]
     by_class: NotRequired[dict[str, ClassScores]]
+    # reports of earlier versions do not have it
+    calibration: NotRequired[Calibration | None]
 
 
 class ReferenceScores(TypedDict):

@@ -16,6 +16,7 @@ from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.gains import gain_over, show_gains
 from tasks.evaluation.metrics.answer_matching import number_of
 from tasks.evaluation.metrics.answer_types import Pair, confusion_of, count_invalid
+from tasks.evaluation.metrics.calibration import calibration
 from tasks.evaluation.metrics.caption_diversity import caption_diversity
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, CaptionMetric, QuestionMetric
@@ -211,6 +212,7 @@ def score_questions(questions: Sequence[AnsweredQuestion]) -> dict[str, object]:
         "yes_bias": yes_bias(_pairs(by_type[PRESENCE])) if PRESENCE in types else None,
         "yes_bias_all": yes_bias(_pairs(questions)),
         "by_type": types,
+        "calibration": calibration([(a.probability, a.right) for a in questions if a.probability is not None]),
     }
 
 

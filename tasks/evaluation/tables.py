@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from tasks.evaluation.metrics.answer_types import invalid_reason
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS_BY_TASK, QUESTION_METRICS, RIGHT, metrics_of
@@ -18,8 +18,8 @@ UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
 NESTED = (
-    *("ci95", "controls", "by_type", "by_class", "confusion", "no_answer", "prompt_sensitivity", "diversity"),
-    "published_as",
+    *("ci95", "controls", "gain", "by_type", "by_class", "confusion", "no_answer", "prompt_sensitivity", "diversity"),
+    *("published_as", "calibration"),
 )
 # prefixes of the metric names of nested scores, by key
 PREFIXES = {
@@ -29,6 +29,7 @@ PREFIXES = {
     "diversity": "diversity",
     "yes_bias": "yes_bias",
     "yes_bias_all": "yes_bias_all",
+    "calibration": "calibration",
 }
 # prefixes of the types of rows, by key of the scores of parts of a source
 PARTS = {"by_type": "", "by_class": "class."}
@@ -50,6 +51,8 @@ class AnswerRow(TypedDict):
     right: bool | None
     absolute_error: float | None
     no_answer: str | None
+    # reports of earlier versions do not have it
+    probability: NotRequired[float | None]
 
 
 # columns of an AnswerRow that is being built
@@ -134,6 +137,7 @@ def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
         RIGHT: None,
         "absolute_error": None,
         "no_answer": None,
+        "probability": turn.probability,
         **dict.fromkeys(
             metric.column for task in METRICS_BY_TASK for metric in metrics_of(task) if metric.column != RIGHT
         ),
@@ -146,7 +150,8 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
 
     `low` and `high` are the 95 % interval, None if there is none; `published_as` names the papers that print such an
     accuracy. Controls are named control.NAME, counts of invalid answers no_answer.REASON, diversity and lengths
-    diversity.NAME; the type of a scene class is class.NAME. What is null in metrics.json has no row.
+    diversity.NAME, calibration calibration.NAME; the type of a scene class is class.NAME. What is null in metrics.json
+    has no row.
     """
     parts: dict[str, Scores] = {ALL: metrics, **({CLEAN: metrics["clean"]} if "clean" in metrics else {})}
     return [

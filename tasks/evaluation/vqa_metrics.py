@@ -15,7 +15,10 @@ COUNT, AREA, PRESENCE = "count", "area", "presence"
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """One question with the reference answer and the model's, both normalised, and both as they were given."""
+    """One question with the reference answer and the model's, both normalised, and both as they were given.
+
+    `probability` is that of the model's answer; None where it is not known.
+    """
 
     record: int
     turn: int
@@ -26,6 +29,7 @@ class AnsweredQuestion:
     answer: str
     reference_text: str
     answer_text: str
+    probability: float | None = None
 
     @property
     def right(self) -> bool:
@@ -50,6 +54,7 @@ def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion
             normalise_answer(turn.answer or ""),
             turn.reference,
             turn.answer or "",
+            turn.probability,
         )
         for record in records
         for turn in record.asked_for("vqa")

@@ -43,7 +43,9 @@ def require_same_inputs(
     if not folder.is_dir():
         raise OccupiedError(f"{folder} is a file: give a folder as --out.")
     recorded = _recorded_by_manifest(folder, current, fingerprint) or _read_inputs(folder)
-    differing = [name for name, value in current.inputs.items() if recorded.inputs.get(name) != value]
+    # some settings, such as a transform, are recorded only where they are used
+    names = {**current.inputs, **recorded.inputs}
+    differing = [name for name in names if current.inputs.get(name) != recorded.inputs.get(name)]
     if differing:
         raise OccupiedError(f"{folder} holds answers with another {', another '.join(differing)}: {ADVICE}.")
     changed = _changed_images(recorded.images, current.images, answered_images)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tasks.errors import RsvlmError
-from tasks.files import write_json
+from tasks.files import sha256_of, write_json
 from tasks.inference.dialogues import Dialogue
-from tasks.paths import FINAL_ANSWERS, SUBSETS
+from tasks.paths import FINAL_ANSWERS, PROBABILITIES, SUBSETS
 from tasks.record_reader import Record, Turn
 from tasks.records import Answer
 
@@ -49,6 +49,22 @@ def write_joined(folder: Path, joined: Sequence[Record], subset_size: int) -> No
         if path.name not in files:
             path.unlink()
     write_json(folder / FINAL_ANSWERS, joined)
+
+
+def write_probabilities(folder: Path, dialogues: Sequence[Dialogue], answers: Mapping[str, Answer]) -> None:
+    """Write the probabilities of the answers in final.json by record and turn; no file if the engine gives none."""
+    path = folder / PROBABILITIES
+    rows = [
+        {"record": dialogue.record, "turn": turn, **answer.model_dump(include={"probability", "mean_log_probability"})}
+        for dialogue in dialogues
+        for turn in dialogue.asked
+        if (answer := answers[dialogue.key(turn)]).probability is not None
+    ]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    answered = sha256_of(folder / FINAL_ANSWERS)
+    write_json(path, {"version": 1, "answers_sha256": answered, "probabilities": rows})
 
 
 def _answered_record(dialogue: Dialogue, texts: Mapping[str, str]) -> Record:

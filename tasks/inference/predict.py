@@ -15,7 +15,7 @@ from tasks.inference.engines.cached import CachedEngine
 from tasks.inference.engines.loading import open_engine
 from tasks.inference.inputs_record import InputsRecord, require_same_engine, require_same_inputs, write_inputs
 from tasks.inference.job import Job, is_only_claimed, read_job, remove_share_logs
-from tasks.inference.output_files import cut_subsets, join_answers, write_joined
+from tasks.inference.output_files import cut_subsets, join_answers, write_joined, write_probabilities
 from tasks.inference.request import PredictRequest, Share
 from tasks.manifests import content_digest, verified_manifest, write_manifest
 from tasks.records import Answer, Manifest, PredictionsRef
@@ -199,6 +199,7 @@ def _finish(job: Job, known: dict[str, Answer], details: dict[str, object]) -> M
     joined = join_answers(plan.dialogues, answers)
     rewrite_log(job.log_path, answers)
     write_joined(out, joined, job.request.subset_size)
+    write_probabilities(out, plan.dialogues, known)
     remove_share_logs(out)
     # safe: the lock on the log keeps other writers out
     remove_half_written(out)

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from tasks.choices import CaptionTurns, History, InferenceDtype
+from tasks.choices import CaptionTurns, History, InferenceDtype, Transform
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.settings.base import Section
 
@@ -73,6 +73,16 @@ class InferenceConfig(Section):
         description=f"Inference engine. {'; '.join(map(_describe, ENGINES))}.",
         json_schema_extra=_add_engine_choices,
     )
+    transform: Transform | None = Field(
+        None,
+        description="Change to every test image before the model sees it: a rotation counterclockwise, a flip, JPEG "
+        "compression of quality 50, or half resolution (scaled down and up again). Empty: none.",
+    )
+    robustness: tuple[Transform, ...] = Field(
+        (),
+        description="Transforms under which an experiment also answers and scores the test set with the final model, "
+        "to compare with the answers about the unchanged images.",
+    )
     cache: bool = Field(True, description="Cache answers in the store and reuse cached answers.")
     equality_sample: int = Field(
         16,
@@ -82,11 +92,23 @@ class InferenceConfig(Section):
         "how many answers stay the same.",
     )
 
+    @model_validator(mode="after")
+    def _robustness_needs_unchanged_images(self) -> "InferenceConfig":
+        if self.robustness and self.transform:
+            raise ValueError("robustness compares with unchanged images: leave transform empty, or robustness")
+        return self
+
     @property
     def content(self) -> dict[str, object]:
         """The fields that determine the answers."""
         kept = {"history", "caption_turns", "dtype", "engine"}
-        return {**self.model_dump(mode="json", include=kept), **self.decoding}
+        # answers that were given before there were transforms stay valid
+        transform = {"transform": self.transform} if self.transform else {}
+        return {**self.model_dump(mode="json", include=kept), **transform, **self.decoding}
+
+    def with_transform(self, transform: Transform | None) -> "InferenceConfig":
+        """The settings for answers about images with this transform alone."""
+        return self.model_copy(update={"transform": transform, "robustness": ()})
 
     @property
     def decoding(self) -> dict[str, object]:

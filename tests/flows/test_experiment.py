@@ -162,6 +162,27 @@ def test_another_run_with_the_same_settings_reuses_all_results(first: SimpleName
         assert verified_manifest(first.store / "twin" / name), name
 
 
+def test_transformed_images_are_answered_scored_and_shown_without_repeating_anything_else(
+    first: SimpleNamespace,
+) -> None:
+    result = run_as(first.build(inference={"robustness": ["rot90", "jpeg-50"]}), "turned", first.workspace)
+    turned = folder_of(first, "turned")
+    for name in ("rot90", "jpeg-50"):
+        assert verified_manifest(turned.predictions("robustness") / name), name
+        assert verified_manifest(turned.report("robustness") / name), name
+        assert result.predictions[f"robustness/{name}"].answers == result.predictions["final"].answers
+    assert turned.log.read_text().count("before") == 2
+    assert result.predictions["final"].sha256 == first.result.predictions["final"].sha256
+    assert set(result.scores) == {"base", "final"}
+    rows = read_json(turned.report("final") / "robustness.json")["results"]
+    assert {(row["transform"], row["source"]) for row in rows} == {
+        (name, source) for name in ("rot90", "jpeg-50") for source in ("NWPU", "RSICD", "LR", "DOTA")
+    }
+    assert "Robustness to transformed images" in (turned.report("final") / "report.html").read_text()
+    assert not (turned.report("base") / "robustness.json").exists()
+    assert verified_manifest(first.store / "turned" / "reports")
+
+
 def test_a_changed_training_repeats_it_and_later_steps_and_keeps_the_old_results(first: SimpleNamespace) -> None:
     run_as(first.build(), "changed", first.workspace)
     changed = folder_of(first, "changed")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tasks.evaluation.scores import CalibrationBin
+
 WIDTH = 560
 # layout of bar charts, in pixels
 ROW, DETAILED_ROW, LABEL, VALUE = 26, 32, 170, 56
@@ -150,7 +152,7 @@ def draw_calibration(title: str, pairs: Iterable[tuple[float, float]]) -> str | 
         return math.log1p(value) * scale
 
     x0, y0 = SIDE_LEFT, SIDE - SIDE_BOTTOM
-    parts = [_marks(x0, y0, along(mark), mark) for mark in MARKS if mark <= highest]
+    parts = [_marks(x0, y0, along(mark), _short(mark)) for mark in MARKS if mark <= highest]
     parts.append(f'<path class="dashed" d="M{x0} {y0}L{x0 + along(highest):.1f} {y0 - along(highest):.1f}"/>')
     most = max(dots.values())
     for (truth, answer), count in dots.most_common(MOST_DOTS):
@@ -161,12 +163,78 @@ def draw_calibration(title: str, pairs: Iterable[tuple[float, float]]) -> str | 
     parts.append(f'<text class="value" x="{(x0 + SIDE) / 2:.0f}" y="{SIDE - 4}" text-anchor="middle">true count</text>')
     parts.append(f'<text class="value" x="{x0 + 6}" y="{SIDE_TOP + 4}">answer</text>')
     label = escape(f"{title}: {sum(dots.values())} counts, answers against true counts")
+    return _square(label, parts)
+
+
+def draw_reliability(title: str, bins: Sequence[CalibrationBin]) -> str:
+    """An SVG element, a reliability diagram: accuracy over probability, a bar for each bin that has answers.
+
+    Well calibrated answers reach the diagonal; the dot is a bin's mean probability, larger where there are more
+    answers. Source of the diagram: Guo et al. 2017.
+    """
+    size = SIDE - SIDE_LEFT - SIDE_TOP
+    x0, y0 = SIDE_LEFT, SIDE - SIDE_BOTTOM
+    parts = [_marks(x0, y0, size * tick / TICKS, f"{tick / TICKS:g}") for tick in range(TICKS + 1)]
+    most = max(each["answers"] for each in bins)
+    for each in bins:
+        left, width, height = (size * part for part in (each["low"], each["high"] - each["low"], each["accuracy"]))
+        parts.append(
+            f'<rect class="model" x="{x0 + left + 1:.1f}" y="{y0 - height:.1f}" width="{width - 2:.1f}" '
+            f'height="{max(1, height):.1f}"/>'
+        )
+        radius = 1.2 + 4 * math.sqrt(each["answers"] / most)
+        middle = x0 + size * each["probability"]
+        parts.append(f'<circle class="dot" cx="{middle:.1f}" cy="{y0 - height:.1f}" r="{radius:.1f}"/>')
+    parts.append(f'<path class="dashed" d="M{x0} {y0}L{x0 + size} {y0 - size}"/>')
+    parts.append(
+        f'<text class="value" x="{(x0 + SIDE) / 2:.0f}" y="{SIDE - 4}" text-anchor="middle">probability</text>'
+    )
+    parts.append(f'<text class="value" x="{x0 + 6}" y="{SIDE_TOP + 4}">accuracy</text>')
+    values = "; ".join(f"{each['probability']:.2f} {each['accuracy']:.2f}" for each in bins)
+    label = escape(f"{title}, probability and accuracy: {values}")
+    return _square(label, parts)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference between two scores, and its interval."""
+
+    label: str
+    value: float
+    interval: Sequence[float] | None
+
+
+def draw_changes(title: str, changes: Sequence[Change]) -> str:
+    """An SVG element with a dot and an interval per row, around a line at 0."""
+    most = max(abs(end) for each in changes for end in (each.value, *(each.interval or ()))) or 1.0
+    half = (WIDTH - LABEL - VALUE) / 2 - 6
+    zero, height = LABEL + half + 6, ROW * len(changes)
+    parts = [f'<path class="dashed" d="M{zero} 0V{height}"/>']
+    for number, each in enumerate(changes):
+        middle = ROW * (number + 0.5)
+        parts.append(f'<text x="{LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(each.label)}</text>')
+        if each.interval:
+            low, high = (zero + half * end / most for end in each.interval)
+            parts.append(f'<path class="interval" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 5}v10'
+                         f'M{high:.1f} {middle - 5}v10"/>')  # fmt: skip
+        x = zero + half * each.value / most
+        parts.append(f'<circle class="model" cx="{x:.1f}" cy="{middle}" r="4"/>')
+        parts.append(f'<text class="value" x="{WIDTH - VALUE + 7}" y="{middle + 4}">{each.value:+.3f}</text>')
+    values = "; ".join(f"{each.label} {each.value:+.3f}" for each in changes)
+    label = escape(f"{title}: {values}")
+    return f'<svg class="bars" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def _square(label: str, parts: Iterable[str]) -> str:
     box = f"-4 -8 {SIDE + 12} {SIDE + 8}"
     return f'<svg class="square" viewBox="{box}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _marks(x0: float, y0: float, distance: float, mark: int) -> str:
-    name = f"{mark // 1000}k" if mark >= 1000 else str(mark)
+def _short(number: int) -> str:
+    return f"{number // 1000}k" if number >= 1000 else str(number)
+
+
+def _marks(x0: float, y0: float, distance: float, name: str) -> str:
     return (
         f'<text class="value" x="{x0 + distance:.1f}" y="{y0 + 16}" text-anchor="middle">{name}</text>'
         f'<text class="value" x="{x0 - 8}" y="{y0 - distance + 4:.1f}" text-anchor="end">{name}</text>'

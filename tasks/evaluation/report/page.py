@@ -11,12 +11,20 @@ from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
-from tasks.evaluation.report.charts import CurvePoint, draw_calibration, draw_curve
+from tasks.evaluation.report.charts import (
+    Change,
+    CurvePoint,
+    draw_calibration,
+    draw_changes,
+    draw_curve,
+    draw_reliability,
+)
 from tasks.evaluation.report.gallery import choose_examples
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
 from tasks.evaluation.report_folder import Curve
-from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.robustness import Robustness
+from tasks.evaluation.scores import Calibration, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
 from tasks.evaluation.vqa_metrics import COUNT
@@ -38,12 +46,13 @@ class PageModel:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the page shows next to the scores: protocol, images, scores of the clean part, earlier checkpoints."""
+    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports."""
 
     protocol: Protocol
     images: Path | None
     clean: CleanScores | None
     curve: Curve
+    robustness: Robustness | None = None
 
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
@@ -78,6 +87,9 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         curves=_curves(sources, model, base, context.curve),
         curves_left_out=context.curve.left_out,
         calibrations=_calibrations(model, base),
+        reliability=_reliability(model),
+        robustness=context.robustness,
+        changes=_changes(context.robustness) if context.robustness else [],
         peers=peer_tables(model.scores),
         examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
         with_images=context.images is not None,
@@ -140,6 +152,27 @@ def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, s
         for source in model.scores["vqa"]
         for name, counts in models
         if (picture := draw_calibration(f"{source}, {name}", counts[source]))
+    ]
+
+
+def _reliability(model: PageModel) -> list[tuple[str, Calibration, str]]:
+    """Name, calibration and reliability diagram of each source whose answers have probabilities."""
+    return [
+        (source, found, draw_reliability(source, found["bins"]))
+        for source, scores in model.scores["vqa"].items()
+        if (found := scores.get("calibration"))
+    ]
+
+
+def _changes(robustness: Robustness) -> list[tuple[str, str, str]]:
+    """For each source its name, its metric, and the SVG of its change under each transform."""
+    by_source: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    for row in robustness["results"]:
+        change = Change(row["transform"], row["difference"], row["ci95"])
+        by_source[row["source"], row["metric"]].append(change)
+    return [
+        (source, metric, draw_changes(f"{source}, change of {metric}", changes))
+        for (source, metric), changes in sorted(by_source.items())
     ]
 
 

@@ -19,7 +19,8 @@ from tasks.storage.object_store import ObjectStore
 FOLDER, CONTEXT, SHARD_SUFFIX = "answers", "context.json", ".jsonl"
 # answers per shard; a kill loses those of a shard that is not uploaded yet
 SHARD_SIZE = 2000
-VERSION = 1
+# 2: answers have their probability
+VERSION = 2
 
 
 class AnswerCache:
@@ -123,7 +124,7 @@ class CachedEngine:
 
 
 def _line_of(key: str, answer: Answer) -> str:
-    row = {"content": key, "text": answer.text, "tokens": answer.tokens}
+    row = {"content": key, **answer.model_dump(exclude={"key", "seconds"}, exclude_none=True)}
     return json.dumps(with_checksum(row), ensure_ascii=False)
 
 
@@ -132,6 +133,6 @@ def _rows_of(text: str) -> Iterator[tuple[str, Answer]]:
     for line in text.split("\n"):
         try:
             row = read_checked(line)
-            yield str(row["content"]), Answer(key="", text=row["text"], tokens=row["tokens"])
+            yield str(row.pop("content")), Answer.model_validate({"key": "", **row})
         except (ValueError, KeyError):
             continue

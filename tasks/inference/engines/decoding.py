@@ -1,5 +1,6 @@
 """From logits to text: choose the next token, end an answer, and decode its tokens."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,34 @@ def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler], decoding: Dec
         return [int(token) for token in logits.argmax(-1)]
     on_cpu = logits.float().cpu()
     return [sampler.sample(row) for sampler, row in zip(samplers, on_cpu, strict=True)]
+
+
+def log_probabilities(logits: torch.Tensor, tokens: Sequence[int], decoding: Decoding) -> list[float]:
+    """The natural log-probability of each row's token; empty if tokens are sampled.
+
+    `logits` are floats of shape (rows, vocab), `tokens` one per row.
+    """
+    if decoding.temperature:
+        return []
+    scores = logits.float()
+    chosen = scores.gather(-1, torch.tensor(tokens, device=scores.device)[:, None])[:, 0]
+    values: list[float] = (chosen - scores.logsumexp(-1)).tolist()
+    return values
+
+
+def answer_probability(log_probabilities: Sequence[float]) -> dict[str, float]:
+    """The fields `probability` and `mean_log_probability` of an Answer; none of them without log-probabilities.
+
+    They are rounded to four significant digits and to three decimals.
+    """
+    if not log_probabilities:
+        return {}
+    total = math.fsum(log_probabilities)
+    # further digits depend on the batch even in float32: a run that was killed and resumed would have other files
+    return {
+        "probability": float(f"{math.exp(total):.4g}"),
+        "mean_log_probability": round(total / len(log_probabilities), 3),
+    }
 
 
 def stop_tokens(loaded: LoadedModel) -> list[int]:

@@ -4,12 +4,12 @@ In a batch a question takes memory for its own tokens alone; the keys and values
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import Cache, PreTrainedModel
 
-from tasks.inference.engines.decoding import Decoding, Sampler, next_tokens
+from tasks.inference.engines.decoding import Decoding, Sampler, log_probabilities, next_tokens
 from tasks.inference.engines.prefix_attention import Prefix
 
 
@@ -45,6 +45,17 @@ class Row:
     sampler: Sampler
 
 
+@dataclass(frozen=True)
+class Generated:
+    """An answer: its token ids without the stop token, and the log-probabilities of all its tokens, stop included.
+
+    There are no log-probabilities if tokens are sampled.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+
+
 @torch.no_grad()
 def encode_prefix(model: PreTrainedModel, prompts: torch.Tensor) -> Prefix:
     """Keys and values of prompts up to and including their images.
@@ -58,20 +69,22 @@ def encode_prefix(model: PreTrainedModel, prompts: torch.Tensor) -> Prefix:
 @torch.no_grad()
 def generate_answers(
     model: PreTrainedModel, prefix: Prefix, rows: Sequence[Row], stops: Sequence[int], decoding: Decoding
-) -> list[list[int]]:
-    """The token ids that answer each row, without its stop token; a row does not depend on the others."""
-    answers: list[list[int]] = [[] for _ in rows]
+) -> list[Generated]:
+    """The answer to each row; it does not depend on the others."""
+    answers = [Generated() for _ in rows]
     batch = _Batch.start(prefix, rows)
     stop_ids = set(stops)
     for _ in range(decoding.max_new_tokens):
         logits = batch.step(model)
         tokens = next_tokens(logits, [rows[row].sampler for row in batch.rows], decoding)
-        for row, token in zip(batch.rows, tokens, strict=True):
+        known = log_probabilities(logits, tokens, decoding)
+        for place, (row, token) in enumerate(zip(batch.rows, tokens, strict=True)):
             if row in batch.running:
+                answers[row].log_probabilities.extend(known[place : place + 1])
                 if token in stop_ids:
                     batch.running.discard(row)
                 else:
-                    answers[row].append(token)
+                    answers[row].ids.append(token)
         if not batch.running:
             break
         batch.append(tokens, rows)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.files import digest_of, sha256_of
+from tasks.inference import image_transforms as transform_code
 from tasks.inference.engines.base import PreparedEngine
 from tasks.inference.engines.cached import AnswerCache, CachedEngine
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
@@ -94,6 +95,8 @@ def _open_cache(
         # the code that turns an image's bytes into pixels, and the libraries that compute answers from them
         "code": {"images": sha256_of(Path(pixel_code.__file__)), **{name: version(name) for name in LIBRARIES}},
     }
+    if request.config.transform:
+        context["transform"] = [request.config.transform, sha256_of(Path(transform_code.__file__))]
     prompt_of = _prompt_content(request)
 
     def key_of(question: Question) -> str | None:

@@ -13,16 +13,24 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from tasks.choices import Transform
 from tasks.errors import DataError, ModelError
-from tasks.image_paths import image_file
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.engines.batch_memory import BatchLimit, batch_limit, is_out_of_memory, release_unused
-from tasks.inference.engines.decoding import Decoding, decode_answer, next_tokens, stop_tokens
-from tasks.inference.engines.generation import Row, encode_prefix, generate_answers, generate_tokens
+from tasks.inference.engines.decoding import (
+    Decoding,
+    answer_probability,
+    decode_answer,
+    log_probabilities,
+    next_tokens,
+    stop_tokens,
+)
+from tasks.inference.engines.generation import Generated, Row, encode_prefix, generate_answers, generate_tokens
 from tasks.inference.engines.prefix_attention import Prefix, enable_prefixes
 from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
+from tasks.inference.image_transforms import read_test_image
 from tasks.inference.request import PredictRequest
-from tasks.model.images import pixels_of, read_image
+from tasks.model.images import pixels_of
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_model
 from tasks.records import Answer, Question
 
@@ -45,7 +53,8 @@ def prepare(request: PredictRequest) -> PreparedEngine:
 
     def load() -> TransformersEngine:
         loaded = load_model(request.model, request.adapter, config.dtype, request.projector)
-        return TransformersEngine(loaded, request.images, decoding, config.batch_size, config.image_workers)
+        options = config.batch_size, config.image_workers, config.transform
+        return TransformersEngine(loaded, request.images, decoding, *options)
 
     return PreparedEngine(f"transformers {dtype} {device.type}", load, dtype)
 
@@ -54,13 +63,19 @@ class TransformersEngine:
     """Answers as if each prompt were asked alone: exactly so in float32, whatever the batch."""
 
     def __init__(
-        self, loaded: LoadedModel, images: Path, decoding: Decoding, batch_size: int | None = None, workers: int = 2
+        self,
+        loaded: LoadedModel,
+        images: Path,
+        decoding: Decoding,
+        batch_size: int | None = None,
+        workers: int = 2,
+        transform: Transform | None = None,
     ):
         self._loaded, self._decoding = loaded, decoding
         enable_prefixes(loaded.model)
         self._stops = stop_tokens(loaded)
         self._images = ImageLoader(
-            lambda name: pixels_of(read_image(image_file(images, name)), loaded.image_processor), workers
+            lambda name: pixels_of(read_test_image(images, name, transform), loaded.image_processor), workers
         )
         question_tokens = QUESTION_TOKENS + decoding.max_new_tokens
         self._limit = batch_limit(loaded.model, loaded.image_tokens + TEMPLATE_TOKENS, question_tokens, batch_size)
@@ -94,12 +109,17 @@ class TransformersEngine:
         except DataError as error:
             return refuse(question, error)
         model, sampler = self._loaded.model, self._decoding.sampler(question.key)
+        known: list[float] = []
+
+        def next_token(logits: torch.Tensor) -> int:
+            tokens = next_tokens(logits, [sampler], self._decoding)
+            known.extend(log_probabilities(logits, tokens, self._decoding))
+            return tokens[0]
+
         prompt = embed_prompt(model, ids, self._loaded.image_token_id, encode_images(model, [pixels])[0])
-        tokens = generate_tokens(
-            model, prompt, self._stops, self._decoding.max_new_tokens,
-            lambda logits: next_tokens(logits, [sampler], self._decoding)[0],
-        )  # fmt: skip
-        return self._decode(question, list(takewhile(lambda token: token not in self._stops, tokens)))
+        tokens = generate_tokens(model, prompt, self._stops, self._decoding.max_new_tokens, next_token)
+        kept = list(takewhile(lambda token: token not in self._stops, tokens))
+        return self._decode(question, Generated(kept, known))
 
     def _preload_images(self, batch: Sequence[Group], following: Sequence[Sequence[Group]]) -> None:
         """Start to read the images of this batch and the next one, except those whose prefix is known."""
@@ -170,7 +190,7 @@ class TransformersEngine:
             for question, ids in group
         ]
         answers = generate_answers(self._loaded.model, prefix, rows, self._stops, self._decoding)
-        return [self._decode(question, ids) for question, ids in zip(questions, answers, strict=True)]
+        return [self._decode(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
     def _encode_prefixes(self, ids: Sequence[int], pixels: Sequence[Pixels]) -> Prefix:
         """Keys and values of the prompt `ids`, up to and including the image, with each of the images."""
@@ -181,8 +201,10 @@ class TransformersEngine:
         prefixes: Prefix = encode_prefix(model, torch.stack(prompts))
         return prefixes
 
-    def _decode(self, question: Question, ids: Sequence[int]) -> Answer:
-        return Answer(key=question.key, text=decode_answer(self._loaded.tokenizer, ids), tokens=len(ids))
+    def _decode(self, question: Question, generated: Generated) -> Answer:
+        text = decode_answer(self._loaded.tokenizer, generated.ids)
+        known = answer_probability(generated.log_probabilities)
+        return Answer(key=question.key, text=text, tokens=len(generated.ids), **known)
 
 
 class ImageLoader:

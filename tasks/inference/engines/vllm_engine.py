@@ -9,14 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tasks.choices import Transform
 from tasks.errors import DataError
-from tasks.image_paths import image_file
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.engines.decoding import Decoding, decode_answer
 from tasks.inference.engines.prompts import require_fitting_prompt
+from tasks.inference.image_transforms import read_test_image
 from tasks.inference.request import PredictRequest
 from tasks.model.image_scaling import scale_for
-from tasks.model.images import read_image
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_processor
@@ -32,7 +32,7 @@ def prepare(request: PredictRequest) -> PreparedEngine:
     decoding = Decoding(config.max_new_tokens, config.temperature, config.top_p, config.seed)
     return PreparedEngine(
         f"vllm {version('vllm')} {config.dtype}",
-        lambda: VllmEngine(request.model, request.images, decoding, config.dtype),
+        lambda: VllmEngine(request.model, request.images, decoding, config.dtype, config.transform),
         config.dtype,
     )
 
@@ -40,11 +40,11 @@ def prepare(request: PredictRequest) -> PreparedEngine:
 class VllmEngine:
     """Answers through vLLM; its batching may change an answer."""
 
-    def __init__(self, model: Path, images: Path, decoding: Decoding, dtype: str):
+    def __init__(self, model: Path, images: Path, decoding: Decoding, dtype: str, transform: Transform | None = None):
         import vllm
 
         self._params = vllm.SamplingParams
-        self._images, self._decoding = images, decoding
+        self._images, self._decoding, self._transform = images, decoding, transform
         self._processor = load_processor(model)
         self._positions = int(require_model_config(model)["text_config"].get("max_position_embeddings", 2048))
         self._llm = vllm.LLM(
@@ -84,7 +84,8 @@ class VllmEngine:
         name, processor = question.image or "", self._processor
         if name not in images:
             # scaled down to the model's input: all images of a batch are in memory at once
-            images[name] = scale_for(read_image(image_file(self._images, name)), processor.image_processor)
+            image = read_test_image(self._images, name, self._transform)
+            images[name] = scale_for(image, processor.image_processor)
         ids = encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
         require_fitting_prompt(ids, processor, self._positions, self._decoding.max_new_tokens)
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}

@@ -2,11 +2,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
 
 from flows.cli import build_parser, main
+from tasks.choices import Transform
 from tasks.settings import InferenceConfig
 
 
@@ -66,6 +68,21 @@ def test_other_settings_in_the_same_folder_end_with_2(world, capsys):
     predict(world)
     assert predict(world, "--history", "reference") == 2
     assert "inference.history" in capsys.readouterr().err
+
+
+def test_a_transform_is_applied_recorded_and_needs_its_own_folder(world, capsys):
+    assert predict(world) == predict(world, "--transform", "rot90", out="turned") == 0
+    plain, turned = (json.loads((world / out / "final.json").read_text()) for out in ("out", "turned"))
+    assert plain != turned
+    assert json.loads((world / "turned" / "STARTED.json").read_text())["inputs"]["inference.transform"] == "rot90"
+    assert predict(world, "--transform", "rot90") == 2
+    assert "inference.transform" in capsys.readouterr().err
+
+
+def test_transforms_are_those_of_the_settings():
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action.choices, dict))
+    (option,) = (action for action in subparsers.choices["predict"]._actions if action.dest == "transform")
+    assert option.choices == get_args(Transform)
 
 
 @pytest.mark.parametrize("name", ["history", "caption_turns", "dtype", "engine"])

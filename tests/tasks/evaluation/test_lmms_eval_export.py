@@ -46,10 +46,10 @@ def test_scores_have_their_filter_and_standard_errors(log: Path, full_report: Pa
     metrics = json.loads((full_report / "metrics.json").read_text())
     found = json.loads(log.read_text())["results"]
     of_questions = metrics["vqa"]["LR"]
-    expected = {
-        name: score for each in ACCURACIES for name, score in ((f"{each},none", 1), (f"{each}_stderr,none", "N/A"))
+    assert {name: found[QUESTIONS][f"{name},none"] for name in ACCURACIES} == dict.fromkeys(ACCURACIES, 1)
+    assert found[QUESTIONS].keys() == {"alias"} | {
+        f"{name}{end},none" for name in ACCURACIES for end in ("", "_stderr")
     }
-    assert found[QUESTIONS] == {"alias": QUESTIONS, **expected}
     assert of_questions["accuracy"] == 1
     captions = metrics["captioning"]["NWPU"]
     names = {"CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L"}
@@ -57,7 +57,8 @@ def test_scores_have_their_filter_and_standard_errors(log: Path, full_report: Pa
     assert {name: found[CAPTIONS][f"{name},none"] for name in names} == {name: captions[name] for name in names}
     low, high = captions["ci95"]["CIDEr"]
     assert found[CAPTIONS]["CIDEr_stderr,none"] == pytest.approx((high - low) / (2 * 1.96))
-    assert 0 < found[CAPTIONS]["METEOR_stderr,none"] < 1
+    # all images have the same METEOR: nothing can be said
+    assert found[CAPTIONS]["METEOR_stderr,none"] == "N/A"
 
 
 def test_the_results_file_has_all_other_keys(log: Path, full_report: Path) -> None:

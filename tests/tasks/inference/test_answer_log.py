@@ -23,6 +23,16 @@ def test_appended_answers_are_read_back(tmp_path):
     assert list(read_answers(tmp_path / "answers.jsonl").values()) == ANSWERS
 
 
+def test_probabilities_are_read_back_and_a_log_without_them_is_readable(tmp_path):
+    sure = Answer(key="3:0", text="a boat", tokens=2, probability=0.25, mean_log_probability=-0.462098)
+    path = tmp_path / "answers.jsonl"
+    # as it was written before answers had a probability
+    path.write_text('{"key": "0:0", "text": "a boat", "tokens": 2, "check": "ba5eefda10a48718"}\n')
+    write_log(path, [sure])
+    old, new = read_answers(path).values()
+    assert (old.text, old.probability, new) == ("a boat", None, sure)
+
+
 def test_an_incomplete_last_line_is_dropped_before_the_next_answer(tmp_path):
     path = tmp_path / "answers.jsonl"
     write_log(path)

@@ -112,6 +112,7 @@ def test_only_a_damaged_answer_is_asked_again(done, line):
         {"config": {"history": "reference"}},
         {"config": {"max_new_tokens": 5}},
         {"config": {"caption_turns": "all"}},
+        {"config": {"transform": "rot90"}},
     ],
 )
 def test_a_folder_of_another_model_or_setting_is_refused(done, request_for, records, change):

@@ -68,6 +68,8 @@ def test_a_change_of_anything_that_decides_an_answer_computes_it_again(ask, reco
     assert ask("type", config={"dtype": "bfloat16", "equality_sample": 2})[1] == 7
     assert ask("sampled", config={"temperature": 1.0})[1] == 7
     assert ask("another seed", config={"temperature": 1.0, "seed": 1})[1] == 7
+    assert ask("turned", config={"transform": "rot90"})[1] == 7
+    assert ask("turned back", config={"transform": "rot270"})[1] == 7
     assert ask("history", config={"history": "reference"})[1] == 3
     records[1]["conversations"][2]["value"] += " Really?"
     assert ask("prompt", records=records)[1] == 1

@@ -31,9 +31,12 @@ def test_rows_that_stop_early_change_no_other_answer(engine_of, drawn_questions)
     for engine in engines:
         # every third token ends an answer: rows leave at every step
         engine._stops = list(range(0, 406, 3))
-    answers = [{o.key: o for batch in engine.answer(drawn_questions) for o in batch} for engine in engines]
+    # without their probabilities, whose last digit may depend on the batch
+    answers = [
+        {o.key: (o.text, o.tokens) for batch in engine.answer(drawn_questions) for o in batch} for engine in engines
+    ]
     assert answers[0] == answers[1]
-    assert {answer.tokens for answer in answers[0].values()} > {0, 1, 2}
+    assert {tokens for _, tokens in answers[0].values()} > {0, 1, 2}
 
 
 def test_sampled_answers_depend_on_seed_and_question_only(engine_of, drawn_questions, texts_of):

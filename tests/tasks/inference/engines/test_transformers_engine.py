@@ -1,12 +1,15 @@
 import json
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from support.locations import ORACLE
 
+from tasks.files import read_json, read_json_lines, sha256_of
 from tasks.inference.dialogues import plan_questions, ready_questions
 from tasks.inference.engines.base import Refusal
 from tasks.inference.engines.decoding import Decoding
@@ -41,18 +44,29 @@ def answers_of(engine, questions):
     return {answer.key: answer for batch in engine.answer(questions) for answer in batch}
 
 
+def said(answers):
+    """The answers without their probabilities, whose last digits depend on the order of sums."""
+    return {key: (answer.text, answer.tokens) for key, answer in answers.items()}
+
+
 def generated_alone(lively_model, images, question: Question) -> str:
     """The answer of transformers' own generate to one prompt."""
+    _, generated, _ = generated_ids(lively_model, images, question)
+    return lively_model.tokenizer.decode(generated, skip_special_tokens=True).strip()
+
+
+def generated_ids(lively_model, images, question: Question):
+    """The token ids of a prompt and of the answer by transformers' own generate, and the image's pixel values."""
     ids = encode_prompt(lively_model.tokenizer, question.turns, lively_model.image_token_id, lively_model.image_tokens)
-    pixels = pixels_of(read_image(images / question.image), lively_model.image_processor)
+    pixels = torch.from_numpy(pixels_of(read_image(images / question.image), lively_model.image_processor))[None]
     output = lively_model.model.generate(
         input_ids=torch.tensor([ids]),
         attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        pixel_values=torch.from_numpy(pixels)[None],
+        pixel_values=pixels,
         max_new_tokens=MAX_NEW_TOKENS,
         do_sample=False,
     )
-    return lively_model.tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True).strip()
+    return ids, output[0, len(ids) :].tolist(), pixels
 
 
 def test_answers_equal_those_of_one_prompt_at_a_time(lively_model, images, questions, engine_with):
@@ -64,17 +78,63 @@ def test_answers_equal_those_of_one_prompt_at_a_time(lively_model, images, quest
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_answers_do_not_depend_on_the_batch(engine_with, questions, batch_size):
-    assert answers_of(engine_with(batch_size), questions) == answers_of(engine_with(3), questions)
+    answers, others = answers_of(engine_with(batch_size), questions), answers_of(engine_with(3), questions)
+    assert said(answers) == said(others)
+    for key, answer in answers.items():
+        assert answer.mean_log_probability == pytest.approx(others[key].mean_log_probability, abs=1.1e-3)
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_the_probability_is_the_product_over_the_tokens_and_the_stop(
+    lively_model, images, questions, engine_with, stopping
+):
+    engine, question = engine_with(), questions[0]
+    ids, generated, pixels = generated_ids(lively_model, images, question)
+    if stopping:
+        engine._stops = [generated[3]]
+        generated = generated[: generated.index(generated[3]) + 1]
+    # all tokens in one pass, without cache, batch or shared prefix
+    with torch.no_grad():
+        whole = torch.tensor([ids + generated])
+        logits = lively_model.model(
+            input_ids=whole, attention_mask=torch.ones_like(whole), pixel_values=pixels
+        ).logits[0].double()  # fmt: skip
+    steps = torch.log_softmax(logits, -1)[len(ids) - 1 : -1]
+    logs = [float(step[token]) for step, token in zip(steps, generated, strict=True)]
+    alone = engine.answer_alone(question)
+    for answer in (answers_of(engine, questions)[question.key], alone):
+        assert answer.tokens == len(generated) - stopping
+        # as far as they are rounded
+        assert answer.probability == pytest.approx(math.exp(sum(logs)), rel=6e-4)
+        assert answer.mean_log_probability == pytest.approx(sum(logs) / len(generated), abs=6e-4)
+
+
+def test_a_transform_equals_the_answers_about_transformed_files(lively_model, images, questions, engine_with, tmp_path):
+    for path in {images / question.image for question in questions}:
+        target = tmp_path / "turned" / path.relative_to(images)
+        target.parent.mkdir(parents=True)
+        read_image(path).transpose(Image.Transpose.ROTATE_90).save(target)
+    turned = TransformersEngine(lively_model, images, Decoding(MAX_NEW_TOKENS), 3, transform="rot90")
+    expected = TransformersEngine(lively_model, tmp_path / "turned", Decoding(MAX_NEW_TOKENS), 3)
+    answers = said(answers_of(turned, questions))
+    assert answers == said(answers_of(expected, questions))
+    assert answers != said(answers_of(engine_with(), questions))
+
+
+def test_a_sampled_answer_has_no_probability(lively_model, images, questions):
+    engine = TransformersEngine(lively_model, images, Decoding(3, temperature=1.0), 4)
+    answers = [*answers_of(engine, questions[:4]).values(), engine.answer_alone(questions[0])]
+    assert {(answer.probability, answer.mean_log_probability) for answer in answers} == {(None, None)}
 
 
 def test_answers_do_not_depend_on_the_order_of_questions(engine_with, questions):
-    assert answers_of(engine_with(), questions[::-1]) == answers_of(engine_with(), questions)
+    assert said(answers_of(engine_with(), questions[::-1])) == said(answers_of(engine_with(), questions))
 
 
 def test_the_image_decides_the_answer(engine_with, questions, images, records):
-    before = answers_of(engine_with(), questions)
+    before = said(answers_of(engine_with(), questions))
     (images / records[0]["image"]).write_bytes((images / records[2]["image"]).read_bytes())
-    after = answers_of(engine_with(), questions)
+    after = said(answers_of(engine_with(), questions))
     changed = {key for key in before if before[key] != after[key]}
     assert changed and changed <= {question.key for question in questions if question.record == 0}
 
@@ -150,7 +210,16 @@ def test_a_model_directory_answers_a_test_set(request_for, records, tiny_model_d
         model_sha256=folder_digest(tiny_model_dir),
         config={"max_new_tokens": 4, "engine": "transformers"},
     )
-    assert predict(request).answers == 7
+    folder = predict(request).path
+    log = {row["key"]: row for row in read_json_lines(folder / "answers.jsonl")}
+    assert len(log) == 7
+    found = read_json(folder / "probabilities.json")
+    assert found["answers_sha256"] == sha256_of(folder / "final.json")
+    names = ("probability", "mean_log_probability")
+    assert [(f"{row['record']}:{row['turn']}", *(row[name] for name in names)) for row in found["probabilities"]] == [
+        (key, *(row[name] for name in names)) for key, row in log.items()
+    ]
+    assert all(0 < row["probability"] <= 1 and row["mean_log_probability"] <= 0 for row in log.values())
 
 
 # PEFT asks transformers for a deprecated name
