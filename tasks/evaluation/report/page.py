@@ -196,5 +196,5 @@ def _signed(value: float | None) -> str:
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
-    # with a single image all draws are the same: an interval of width 0 would suggest certainty
-    return "" if bounds is None or bounds[0] == bounds[1] else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+    # reports of earlier versions have intervals of width 0, which would suggest certainty
+    return "" if bounds is None or bounds[0] == bounds[1] else f"{bounds[0]:.3f} to {bounds[1]:.3f}".replace("-", "−")
