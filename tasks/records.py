@@ -116,7 +116,7 @@ class Answer(Value):
     """One line of answers.jsonl: a model's answer; `tokens` is its length, `seconds` the time it took.
 
     `probability` is that of exactly this answer: the product over its tokens and its end. `mean_log_probability` is the
-    mean of their natural logarithms. Both are None where tokens are sampled or the engine does not give them.
+    mean of their natural logarithms. Both are None if tokens are sampled or the engine does not give them.
     """
 
     key: str

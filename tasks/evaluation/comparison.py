@@ -104,7 +104,7 @@ def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
 
 
 def write_comparison(out: Path, result: Mapping[str, object]) -> None:
-    """Write a comparison as JSON; raises UserError where `out` holds another one."""
+    """Write a comparison as JSON; raises UserError if `out` holds another one."""
     if out.exists() and read_json(out) != result:
         raise UserError(f"{out} already holds something else: give another --out, or move it away.")
     write_json(out, result)

@@ -32,7 +32,7 @@ MOST_SHARED = 80
 class AskedTurn:
     """One question of the test set with its reference answer and, where it was asked, the model's.
 
-    `probability` is that of the model's answer; None where it is not known.
+    `probability` is that of the model's answer; None if it is not known.
     """
 
     number: int

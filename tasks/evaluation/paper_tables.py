@@ -44,7 +44,7 @@ class Column:
 class Cell:
     """One model's score in the scale of metrics.json, and its difference from report A.
 
-    `interval` is None where there is none, or one of width 0, which would suggest certainty. `compared` is None for
+    `interval` is None if there is none, or one of width 0, which would suggest certainty. `compared` is None for
     report A and for metrics without a paired test. `best`: the best of its column, or a tie with it by that test.
     """
 
@@ -198,7 +198,7 @@ def show_number(value: float) -> str:
 
 
 def require_free(files: Mapping[Path, str]) -> None:
-    """Raise OccupiedError if one of these paths has other content than the text that is to be written there."""
+    """Raise OccupiedError if one of these paths exists with content that differs from the text to be written there."""
     for path, text in files.items():
         if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
             raise OccupiedError(f"{path} already has other content: give another path, or move it away.")

@@ -47,7 +47,7 @@ PUBLISHED_AS: Mapping[str, str] = {
 
 
 def published_scores(questions: Sequence[AnsweredQuestion]) -> dict[str, float | None]:
-    """OA and AA of a source by each rule but exact match, by their keys; None where a rule has no questions.
+    """OA and AA of a source by each rule but exact match, by their keys; None if a rule has no questions.
 
     The rules that leave out or bin areas alone are those of the papers in `RULES`.
     """

@@ -161,7 +161,7 @@ class Calibration(TypedDict):
 class VqaScores(SourceScores):
     """Scores of a source's questions; `by_class` has the worst class first.
 
-    OA and AA by several rules, None where a rule has no questions; `published_as` names rule and papers by key.
+    OA and AA by several rules, None if a rule has no questions; `published_as` names rule and papers by key.
     `calibration` is None without the probabilities of the answers.
     """
 

@@ -17,7 +17,7 @@ COUNT, AREA, PRESENCE = "count", "area", "presence"
 class AnsweredQuestion:
     """One question with the reference answer and the model's, both normalised, and both as they were given.
 
-    `probability` is that of the model's answer; None where it is not known.
+    `probability` is that of the model's answer; None if it is not known.
     """
 
     record: int

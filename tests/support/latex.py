@@ -65,7 +65,7 @@ def _cells(row: str) -> list[str]:
 
 
 def compile_latex(text: str, folder: Path) -> str | None:
-    """The log of pdflatex for a paper with this table, which must compile; None where it is not installed."""
+    """The log of pdflatex for a paper with this table, which must compile; None if it is not installed."""
     if shutil.which("pdflatex") is None:
         return None
     (folder / "table.tex").write_text(text, encoding="utf-8")

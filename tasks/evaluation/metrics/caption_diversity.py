@@ -12,7 +12,7 @@ def caption_diversity(hypotheses: Sequence[str], references: Sequence[Sequence[s
     """distinct-1 and distinct-2 of the hypotheses, and the lengths of hypotheses and references, in PTB tokens.
 
     distinct-n is the number of different n-grams over the number of tokens of all hypotheses (Li et al. 2016, "A
-    diversity-promoting objective function for neural conversation models"); None where no hypothesis has a token. An
+    diversity-promoting objective function for neural conversation models"); None if no hypothesis has a token. An
     empty hypothesis has the length 0; every reference of an image counts, copies too.
     """
     lengths = [len(text.split()) for text in hypotheses]

@@ -10,7 +10,7 @@ YES, NO, NEITHER = "yes", "no", "neither"
 
 
 class Agreement(TypedDict):
-    """Agreement of answers and reference answers; None where it is undefined."""
+    """Agreement of answers and reference answers; None if it is undefined."""
 
     balanced_accuracy: float | None
     f1: float | None
@@ -30,7 +30,7 @@ class YesBias(Agreement):
 
 
 def yes_bias(pairs: Sequence[Pair]) -> YesBias | None:
-    """The yes-bias of normalised (answer, reference) pairs; None where no reference answer is yes or no.
+    """The yes-bias of normalised (answer, reference) pairs; None if no reference answer is yes or no.
 
     `balanced_accuracy` is the mean recall of yes and of no, and needs both among the references. `f1` is that of yes.
     `mcc` is Matthews' correlation coefficient; other answers are a third class (Gorodkin 2004). It is undefined for a
