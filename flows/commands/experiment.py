@@ -158,11 +158,18 @@ def resume_hint(options: argparse.Namespace, saved: Callable[[], str]) -> Iterat
     atexit.register(leave)
     try:
         yield
-    except (KeyboardInterrupt, RunStopped):
-        if not stop_requested():
+    except BaseException as error:
+        if not stop_requested() or not _is_stop(error):
             raise
         stopped = True
         raise Interrupted(f"{saved()}; continue with `{_resume_command(options)}`.") from None
+
+
+def _is_stop(error: BaseException) -> bool:
+    from prefect.exceptions import CancelledRun
+
+    # a state that comes back from a slow server without its exception is raised as Prefect's own
+    return isinstance(error, (KeyboardInterrupt, RunStopped, CancelledRun))
 
 
 def _resume_command(options: argparse.Namespace) -> str:

@@ -1,5 +1,6 @@
 """`rsvlm run`, `train` and `config` from the outside: exit codes, one sentence, nothing half-written."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect.exceptions import CancelledRun
 from support.command_line import rsvlm
 
 from deployments.configuration import default_name, load_config
+from flows.commands.experiment import resume_hint
 from tasks.data.synthetic.dataset import draw_sample
+from tasks.errors import Interrupted, RunStopped
 from tasks.settings import ExperimentConfig, SampleConfig
 from tasks.storage.runs import require_run_name
 
@@ -143,3 +147,20 @@ def test_a_broken_image_ends_a_run_with_one_sentence_and_nothing_half_written(
     assert not [path for path in data.parent.rglob("*.part")]
     left = {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()}
     assert left == {"experiment.yaml", ".owner.lock", ".children.lock"}
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "RunStopped", "CancelledRun", "ValueError"])
+def test_a_stopped_run_ends_with_the_command_that_resumes(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = {
+        "KeyboardInterrupt": KeyboardInterrupt(),
+        "RunStopped": RunStopped("stopped"),
+        "CancelledRun": CancelledRun("cancelled"),
+        "ValueError": ValueError("a bug"),
+    }[error]
+    monkeypatch.setattr("flows.commands.experiment.stop_requested", lambda: True)
+    monkeypatch.setattr("flows.commands.experiment.atexit.register", lambda leave: None)
+    options = argparse.Namespace(arguments=["run", "demo"])
+    expected = ValueError if error == "ValueError" else Interrupted
+    said = r"a bug|checkpoint-4 is saved; continue with `rsvlm run demo`"
+    with pytest.raises(expected, match=said), resume_hint(options, lambda: "checkpoint-4 is saved"):
+        raise raised
