@@ -191,11 +191,6 @@ class RunFolder:
         return self.training / "staging"
 
     @property
-    def archive_notes(self) -> Path:
-        """A note per checkpoint: its URI in the store, or why it is only local."""
-        return notes_folder_of(self.staging)
-
-    @property
     def merged(self) -> Path:
         return self.root / MERGED
 

@@ -16,9 +16,10 @@ from tasks.record_reader import (
     Fault,
     Record,
     alternates,
+    image_fault,
     iterate_entries,
     require_record,
-    usability_fault,
+    role_fault,
 )
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import turn_tasks
@@ -121,10 +122,10 @@ def record_text(entry: Entry, sharing: TextSharing) -> RecordText:
 
 def scoring_fault(record: Record) -> Fault | None:
     """Why a valid record cannot be scored, or None."""
-    if fault := usability_fault(record):
+    if fault := image_fault(record):
         return fault
     if not alternates(record["conversations"]):
-        return Fault(UNPAIRED, "has turns that do not alternate human and gpt")
+        return role_fault(record) or Fault(UNPAIRED, "has turns that do not alternate human and gpt")
     if len(record["conversations"]) % 2:
         return Fault(UNPAIRED, "has a last question without an answer")
     return None

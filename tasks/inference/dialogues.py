@@ -39,17 +39,29 @@ def key_of(record: int, turn: int) -> str:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One record of the test set: its questions, its reference answers, and the turns that are asked.
+    """One record of the test set and the turns of it that are asked.
 
     `record` is its position in the test set. A turn is numbered by its question in the record, from 0.
     """
 
     record: int
     content: Record
-    image: str
-    questions: tuple[str, ...]
-    references: tuple[str, ...]
     asked: tuple[int, ...]
+
+    @property
+    def image(self) -> str:
+        """The path of its image."""
+        return self.content["image"]
+
+    @cached_property
+    def questions(self) -> tuple[str, ...]:
+        """Its questions, in order."""
+        return tuple(turn["value"] for turn in self.content["conversations"][::2])
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """Its reference answers; a last question may have none."""
+        return tuple(turn["value"] for turn in self.content["conversations"][1::2])
 
     def key(self, turn: int) -> str:
         """The key of a turn."""
@@ -107,12 +119,14 @@ def plan_questions(records: Sequence[Mapping[str, object]], caption_turns: Capti
     What cannot be asked becomes a refusal; nothing is skipped silently.
     """
     dialogues, refusals = [], []
-    faults = [usability_fault(record) if is_record(record) else None for record in records]
+    valid = [record if is_record(record) else None for record in records]
+    faults = [record and usability_fault(record) for record in valid]
     # dropping is no advice if it would leave nothing
     advice = "fix it" if all(faults) else FIX_OR_DROP
-    for index, (record, fault) in enumerate(zip(records, faults, strict=True)):
-        if not is_record(record):
-            refusals.append(Refusal(index, 0, f"it {shape_fault(record)}: {shape_advice(record)}"))
+    for index, (record, fault) in enumerate(zip(valid, faults, strict=True)):
+        if record is None:
+            given = records[index]
+            refusals.append(Refusal(index, 0, f"it {shape_fault(given)}: {shape_advice(given)}"))
         elif fault:
             refusals.append(Refusal(index, 0, f"it {fault.message}: {advice}"))
         elif not fits_utf8(record):
@@ -127,11 +141,10 @@ def plan_questions(records: Sequence[Mapping[str, object]], caption_turns: Capti
 
 
 def _dialogue_of(index: int, record: Record, caption_turns: CaptionTurns) -> Dialogue:
-    texts = tuple(turn["value"] for turn in record["conversations"])
-    captions = [turn for turn, task in enumerate(turn_tasks(record)) if task == "captioning"]
+    tasks = turn_tasks(record)
+    captions = [turn for turn, task in enumerate(tasks) if task == "captioning"]
     skipped = set(captions[1:]) if caption_turns == "first" else set()
-    asked = tuple(turn for turn in range(len(texts[::2])) if turn not in skipped)
-    return Dialogue(index, record, record["image"], texts[::2], texts[1::2], asked)
+    return Dialogue(index, record, tuple(turn for turn in range(len(tasks)) if turn not in skipped))
 
 
 def _empty_questions(dialogue: Dialogue) -> list[Refusal]:

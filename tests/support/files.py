@@ -1,6 +1,7 @@
-"""Files that tests damage or copy: encoded images, positions in JSON, writable copies."""
+"""Files that tests write, damage or copy: JSON, encoded images, positions in JSON, writable copies."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ def encoded(kind: str, mode: str = "RGB", **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values).convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def written(path: Path, value: Any) -> Path:
+    """The path, with a value as JSON."""
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

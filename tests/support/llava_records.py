@@ -5,6 +5,9 @@ from typing import Any
 
 Record = dict[str, Any]
 Records = list[Record]
+TURNS = [{"from": "human", "value": "<image>\nHow many?"}, {"from": "gpt", "value": "2"}]
+# with a key of its own, in no usual order
+RECORD: Record = {"image": "LR/Train/1.tif", "id": "LR_1", "extra": {"b": 1, "a": [1.5, None]}, "conversations": TURNS}
 COLOURS = ("white", "red", "blue", "green", "grey")
 
 

@@ -1,19 +1,10 @@
-import json
-from pathlib import Path
-
 import pytest
+from support.files import written
+from support.llava_records import RECORD, TURNS
 
 from tasks.data.records_file import encoded
 from tasks.errors import DataError
 from tasks.record_reader import read_records
-
-TURNS = [{"from": "human", "value": "<image>\nHow many?"}, {"from": "gpt", "value": "2"}]
-RECORD = {"image": "LR/Train/1.tif", "id": "LR_1", "extra": {"b": 1, "a": [1.5, None]}, "conversations": TURNS}
-
-
-def written(path: Path, value) -> Path:
-    path.write_text(json.dumps(value), encoding="utf-8")
-    return path
 
 
 def test_records_keep_their_keys_values_and_order(tmp_path):

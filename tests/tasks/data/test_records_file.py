@@ -3,6 +3,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from support.files import written
+from support.llava_records import RECORD
 
 from tasks.data.records_file import (
     RecordsFile,
@@ -13,14 +15,6 @@ from tasks.data.records_file import (
 )
 from tasks.errors import DataError
 from tasks.record_reader import iterate_records, read_records
-
-TURNS = [{"from": "human", "value": "<image>\nHow many?"}, {"from": "gpt", "value": "2"}]
-RECORD = {"image": "LR/Train/1.tif", "id": "LR_1", "extra": {"b": 1, "a": [1.5, None]}, "conversations": TURNS}
-
-
-def written(path: Path, value) -> Path:
-    path.write_text(json.dumps(value), encoding="utf-8")
-    return path
 
 
 def test_manifest_counts_records_and_names_inputs(tmp_path):
