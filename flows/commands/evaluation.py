@@ -148,7 +148,7 @@ def run_compare(options: argparse.Namespace) -> None:
         if not path.exists():
             write_text(path, text)
     rows = [row for each in found for row in _verdict_rows(each)]
-    print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "p", "B is", "images", "needed"), *rows])
+    print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "adjusted p", "B is", "images", "needed"), *rows])
 
 
 def _check_files(options: argparse.Namespace) -> None:
@@ -184,7 +184,7 @@ def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
             metric,
             *map(_number, (found["a"], found["b"], found["difference"])),
             _interval(found["ci95"]),
-            f"{found.get('p_value_holm', found['p_value']):.4f}",
+            f"{found.get('p_adjusted', found['p_value']):.4f}",
             found["verdict"],
             str(compared["images"]),
             str(found["images_needed"] or "-"),

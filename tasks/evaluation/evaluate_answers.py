@@ -27,6 +27,9 @@ from tasks.records import Manifest, ReportRef
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
 
+# increased whenever equal inputs get other numbers or another page: a report of earlier code is not taken for this one
+REPORT_VERSION = 2
+
 
 @dataclass(frozen=True)
 class EvaluationFiles:
@@ -54,7 +57,7 @@ class EvaluationFiles:
         files = (self.data, self.predictions, self.train, audit, self.base)
         return digest_of(
             {
-                "version": [VERSION, version("rsvlm"), version("pycocoevalcap"), *added_versions()],
+                "version": [VERSION, REPORT_VERSION, version("rsvlm"), version("pycocoevalcap"), *added_versions()],
                 "files": [_digest(path) if path else None for path in files],
                 "decoding": read_decoding(self.predictions),
                 "probabilities": [
