@@ -78,10 +78,18 @@ def values_of_points(
     The mean of each point is moved to its score, so that no test disagrees with the order of the scores.
     """
     metrics = {metric.name: metric for found in METRICS_BY_TASK.values() for metric in found.values()}
-    columns = {source: metrics[each.metric] for source, each in reference.sources.items()}
+    return values_by_source(
+        points, scores, {source: metrics[each.metric] for source, each in reference.sources.items()}
+    )
+
+
+def values_by_source(
+    points: Iterable[Iterable[AnswerRow]], scores: Sequence[Mapping[str, float]], columns: Mapping[str, Metric]
+) -> dict[str, Floats]:
+    """Pseudo-values (images, points) of each source by its metric, as values_of_points has them."""
     sums = [_sums_by_image(rows, columns) for rows in points]
     found = {}
-    for source in reference.sources:
+    for source in columns:
         common = sorted(set.intersection(*(set(each[source]) for each in sums)))
         if common:
             values = [pseudo_values(np.array([each[source][image] for image in common]), ratio_score) for each in sums]

@@ -1,4 +1,4 @@
-"""The leaderboard of a sweep: scores on the validation set with intervals, and the points that are worse than the best."""
+"""The leaderboard of a sweep: scores on the validation set, and the points that are worse than the best."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
