@@ -92,8 +92,8 @@ def _corrected(chosen: Chosen) -> str:
         f"<tr><td>{escape(name)}</td><td>{plain:.3f}</td><td>{value:.3f}</td></tr>" for name, plain, value in lines
     )
     return (
-        f'<h2>Scores of the best point</h2><p class="quiet">Corrected for having been chosen among {chosen.points} points.'
-        '</p><div class="card"><table><thead><tr><th></th><th>validation</th><th>corrected</th></tr></thead>'
+        f'<h2>Scores of the best point</h2><p class="quiet">Corrected for having been chosen among '
+        f'{chosen.points} points.</p><div class="card"><table><thead><tr><th></th><th>validation</th><th>corrected</th></tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
