@@ -48,7 +48,7 @@ class Cell:
     """One model's score in the scale of metrics.json, and its difference from report A.
 
     `interval` is None if there is none, or one of width 0, which would suggest certainty. `compared` is None for
-    report A and for metrics without a paired test. `best`: the best of its column, or a tie with it by a test that allows for the choice.
+    report A and for metrics without a paired test. `best`: the best of its column, or a tie with it.
     """
 
     value: float

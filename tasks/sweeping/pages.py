@@ -93,7 +93,8 @@ def _corrected(chosen: Chosen) -> str:
     )
     return (
         f'<h2>Scores of the best point</h2><p class="quiet">Corrected for having been chosen among '
-        f'{chosen.points} points.</p><div class="card"><table><thead><tr><th></th><th>validation</th><th>corrected</th></tr></thead>'
+        f'{chosen.points} points.</p><div class="card"><table><thead><tr><th></th><th>validation</th>'
+        "<th>corrected</th></tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
