@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.evaluation.headline import HeadlineChange
+from tasks.evaluation.objective import Reference, objective_of, reference_of
 from tasks.evaluation.report.charts import HEIGHT, WIDTH, CurvePoint, draw_curve
 from tasks.files import write_json_lines, write_text
 from tasks.paths import checkpoint_label
@@ -42,8 +43,28 @@ def write_scores(folder: Path, name: str, scores: Sequence[Evaluation], picture:
     write_text(folder / f"{name}.svg", picture)
 
 
+def objectives(evaluations: Sequence[Evaluation]) -> list[float | None]:
+    """The objective of each evaluation, over all its sources; 0 is the first evaluation under the same protocol.
+
+    None if that one has no interval or other sources.
+    """
+    first: dict[str, Reference] = {}
+    for each in sorted(evaluations, key=lambda each: each.number):
+        first.setdefault(each.protocol, reference_of(each.scores))
+    return [_objective(each, first[each.protocol]) for each in evaluations]
+
+
+def _objective(evaluation: Evaluation, reference: Reference) -> float | None:
+    if not reference.sources or not reference.sources.keys() <= evaluation.scores.keys():
+        return None
+    return objective_of({source: found["value"] for source, found in evaluation.scores.items()}, reference)
+
+
 def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Cell]]:
     """A row for each evaluation and source, newest first."""
+    models = dict.fromkeys(each.model for each in history)
+    by_model = [[each for each in history if each.model == model] for model in models]
+    overall = {each.number: value for own in by_model for each, value in zip(own, objectives(own), strict=True)}
     return [
         {
             "number": each.number,
@@ -57,6 +78,7 @@ def history_rows(history: Sequence[Evaluation]) -> list[dict[str, Cell]]:
             "compared with the last": _compared(each, each.changes.get(source)),
             "compared with the first": _compared(each, each.since_first.get(source)),
             "alarm": _in_words(each.alarms.get(source)),
+            "objective": _rounded(overall[each.number]),
         }
         for each in reversed(history)
         for source, found in each.scores.items()
@@ -90,14 +112,22 @@ def checkpoint_scores(history: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def checkpoint_rows(scores: Sequence[Evaluation]) -> list[dict[str, Cell]]:
-    """A row for each checkpoint, with a column for each source."""
+    """A row for each checkpoint, with a column for each source and the objective, by which the best is marked."""
+    found = objectives(scores)
+    best = max((value for value in found if value is not None), default=None)
     return [
         {
             "checkpoint": _label(each),
             **{f"{source} {found['metric']}": round(found["value"], 4) for source, found in each.scores.items()},
+            "objective": _rounded(value),
+            "": "best" if value is not None and value == best else "",
         }
-        for each in scores
+        for each, value in zip(scores, found, strict=True)
     ]
+
+
+def _rounded(value: float | None) -> Cell:
+    return None if value is None else round(value, 2)
 
 
 def draw_checkpoints(scores: Sequence[Evaluation]) -> str:

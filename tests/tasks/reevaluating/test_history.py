@@ -8,7 +8,14 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.reevaluating.history import CHECKPOINT_SCORES, Evaluation, append, last_evaluation, read_history
-from tasks.reevaluating.pages import checkpoint_rows, checkpoint_scores, draw_checkpoints, draw_history, history_rows
+from tasks.reevaluating.pages import (
+    checkpoint_rows,
+    checkpoint_scores,
+    draw_checkpoints,
+    draw_history,
+    history_rows,
+    objectives,
+)
 from tasks.storage.local_store import LocalStore
 
 
@@ -124,13 +131,37 @@ def test_checkpoint_scores_have_a_separate_history(tmp_path: Path) -> None:
 def test_checkpoint_scores_are_ordered_by_step_with_the_last_evaluation_of_each() -> None:
     history = [scored(1000, 0.4), scored(200, 0.2), scored(200, 0.3), scored(200, 0.1, "checkpoint-200-2")]
     scores = checkpoint_scores(history)
-    assert checkpoint_rows(scores) == [
-        {"checkpoint": "200", "LR accuracy": 0.3},
-        {"checkpoint": "200-2", "LR accuracy": 0.1},
-        {"checkpoint": "1000", "LR accuracy": 0.4},
-    ]
+    rows = checkpoint_rows(scores)
+    assert [(row["checkpoint"], row["LR accuracy"]) for row in rows] == [("200", 0.3), ("200-2", 0.1), ("1000", 0.4)]
     picture = draw_checkpoints(scores)
     assert picture.count("<circle") == 3 and "LR accuracy: 200 0.300; 200-2 0.100; 1000 0.400" in picture
+
+
+def test_the_objective_counts_from_the_first_evaluation_of_a_protocol() -> None:
+    numbered = [
+        scored(300, 0.5).model_copy(update={"number": 1}),
+        scored(100, 0.9).model_copy(update={"number": 2}),
+        scored(200, 0.1).model_copy(update={"number": 3}),
+        scored(400, 0.7, protocol="other images").model_copy(update={"number": 4}),
+    ]
+    (low, high) = numbered[0].scores["LR"]["ci95"] or (0, 0)
+    error = (high - low) / (2 * 1.96)
+    found = objectives(numbered)
+    assert found == [0, pytest.approx(0.4 / error), pytest.approx(-0.4 / error), 0]
+    rows = checkpoint_rows(checkpoint_scores(numbered[:3]))
+    assert [(row["checkpoint"], row["objective"], row[""]) for row in rows] == [
+        ("100", round(0.4 / error, 2), "best"),
+        ("200", round(-0.4 / error, 2), ""),
+        ("300", 0, ""),
+    ]
+    assert [row["objective"] for row in history_rows(numbered[:1])] == [0]
+
+
+def test_evaluations_without_intervals_have_no_objective() -> None:
+    single = scored(1, 0.5)
+    bare = single.model_copy(update={"scores": {"LR": {**single.scores["LR"], "ci95": None}}})
+    assert objectives([bare, single]) == [None, None]
+    assert [row[""] for row in checkpoint_rows([bare])] == [""]
 
 
 def test_scores_on_other_images_are_left_out_of_the_curve() -> None:
