@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from cells import ONE_SIDE, PAGE, Case
@@ -135,7 +135,7 @@ def _rows(columns: list[tuple[str, str, Floats]]) -> list[AnswerRow]:
             name = f"{source}/{number:03}"
             row = rows.setdefault((source, number), {"record": name, "turn": 0, "image": name, "source": source})
             row[column] = float(value)
-    return list(rows.values())  # type: ignore[arg-type]
+    return cast(list[AnswerRow], list(rows.values()))
 
 
 def _any_shown(images: int, random: np.random.Generator) -> bool:

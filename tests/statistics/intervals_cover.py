@@ -19,7 +19,7 @@ from tasks.evaluation.uncertainty.moments import Floats
 Scored = Callable[[Floats], MetricScores]
 CIDER_ANSWERS = ("peer", "best_of_five", "class_consensus", "human")
 QUESTIONS = (1, 5, 20, 100)
-CORRELATIONS = (0.0, 0.1, 0.3)
+CORRELATIONS = (0.0, 0.1, 0.3, 0.8)
 SHARES = (0.5, 0.8, 0.95)
 
 

@@ -6,6 +6,7 @@ No interval and no test holds for every distribution with few images (Bahadur an
 from typing import NamedTuple
 
 from cells import Bound, Cell
+from intervals_cover import of_accuracy
 
 
 class Limit(NamedTuple):
@@ -21,6 +22,7 @@ class Limit(NamedTuple):
 FEW = ("7", "20", "50")
 # a test has no verdict below six images
 SMALLEST = ("6", *FEW[:1], "10", "20")
+EVERY_ACCURACY = tuple(dict.fromkeys(case.row for case in of_accuracy()))
 LIMITS = (
     Limit(
         "scores",
@@ -68,6 +70,30 @@ LIMITS = (
         ("20", "50", "100"),
         Bound(0, 0.035),
         "Skewed differences, as for NWPU.",
+    ),
+    Limit(
+        "accuracy",
+        EVERY_ACCURACY,
+        ("7",),
+        Bound(0.915, 0.993),
+        "Too long: seven images cannot exclude that right answers are clustered. With one question per image, and with "
+        "large correlations, accuracies are a lattice.",
+    ),
+    Limit("accuracy", EVERY_ACCURACY, ("20",), Bound(0.92, 0.987), "As with seven images, less so."),
+    Limit(
+        "accuracy",
+        tuple(f"{questions} questions, correlation 0.8, accuracy 0.95" for questions in (5, 20)),
+        ("50",),
+        Bound(0.895, 0.97),
+        "All wrong answers are on two or three images.",
+    ),
+    Limit("drift", ("unchanged weights",), ("20",), Bound(0.4, 1), "The loss is that of two or three images."),
+    Limit(
+        "drift",
+        ("an equal model retrained each night",),
+        ("100",),
+        Bound(0.1, 1),
+        "The noise of new models is larger than that of a GPU, and hides the loss.",
     ),
 )
 

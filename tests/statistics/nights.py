@@ -46,7 +46,7 @@ def equal_nights(deployments: int) -> list[Cell]:
     for world in (UNCHANGED, RETRAINED):
         for images in (20, 50, 100):
             random = np.random.default_rng([SEED, images])
-            found = [_alarms(_nights(world, images, EQUAL, random)) for _ in range(deployments)]
+            found = [list(_alarms(_nights(world, images, EQUAL, random))) for _ in range(deployments)]
             in_alarm = sum(bool(night) for one in found for night, _ in one)
             starts = sum(begins for one in found for _, begins in one)
             for what, hits in (("nights in alarm", in_alarm), ("alarms that begin", starts)):
