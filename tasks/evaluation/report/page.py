@@ -73,7 +73,6 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
     return environment.get_template(TEMPLATE).render(
         title=facts.title(model.name, [view.name for view in sources]),
         facts=facts,
-        losses=draw_losses(facts.training.losses) if facts.training and facts.training.losses else None,
         model=model,
         base=base,
         protocol=context.protocol,
@@ -85,13 +84,8 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         rules=RULES,
         clean=context.clean,
         clean_sources=source_views(context.clean, drawn=facts.drawn) if context.clean else [],
-        curves=_curves(sources, model, base, context.curve),
-        image_changes=image_changes(base.rows, model.rows, facts.label) if base else [],
         curves_left_out=context.curve.left_out,
-        calibrations=_calibrations(model, base, facts),
-        reliability=_reliability(model, facts),
         robustness=context.robustness,
-        changes=_changes(context.robustness, facts) if context.robustness else [],
         # drawn pictures are not the images of the published scores
         peers=[] if facts.drawn else peer_tables(model.scores),
         examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
@@ -99,8 +93,24 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         fewest_images=FEWEST_IMAGES,
         shown_classes=SHOWN_CLASSES,
         hashes={name: _csp_hash(text) for name, text in texts.items()},
+        **_charts(model, base, sources, context),
         **texts,
     )
+
+
+def _charts(
+    model: PageModel, base: PageModel | None, sources: Sequence[SourceView], context: PageContext
+) -> dict[str, object]:
+    """The charts of the page but for the bars of its sources."""
+    facts = context.facts
+    return {
+        "losses": draw_losses(facts.training.losses) if facts.training and facts.training.losses else None,
+        "curves": _curves(sources, model, base, context.curve),
+        "image_changes": image_changes(base.rows, model.rows, facts.label) if base else [],
+        "calibrations": _calibrations(model, base, facts),
+        "reliability": _reliability(model, facts),
+        "changes": _changes(context.robustness, facts) if context.robustness else [],
+    }
 
 
 def _csp_hash(text: str) -> str:
