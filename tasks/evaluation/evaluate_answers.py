@@ -9,10 +9,12 @@ from tasks.errors import DataError, OccupiedError
 from tasks.evaluation.answer_probabilities import add_probabilities, read_probabilities
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.controls.training_set import TrainingSet
+from tasks.evaluation.drawn_data import DRAWN, is_drawn
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
 from tasks.evaluation.pairing import PairedRecord, iterate_texts, pair_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
+from tasks.evaluation.report.facts import PageFacts
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
 from tasks.evaluation.robustness import compare_transformed
@@ -23,7 +25,7 @@ from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_
 from tasks.image_paths import image_key
 from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.paths import METRICS, PER_ANSWER, PROBABILITIES, REPORT_PAGE, ROBUSTNESS, SCORES
-from tasks.records import Manifest, ReportRef
+from tasks.records import Manifest, ReportRef, TrainingFacts
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
 
@@ -38,7 +40,8 @@ class EvaluationFiles:
     With an `audit` (of `rsvlm data audit`) its clean images are scored in addition to all, or alone with only_clean.
     The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
     `robustness` reports, on the same test set with transformed images, and the `images`.
-    `unnamed` is the source of images whose paths have no folder.
+    `unnamed` is the source of images whose paths have no folder. `run` and `training` are shown in the report's head;
+    they are not known for answers that were not given in a run.
     """
 
     data: Path
@@ -50,6 +53,8 @@ class EvaluationFiles:
     checkpoints: tuple[Path, ...] = ()
     unnamed: str = UNNAMED
     robustness: tuple[Path, ...] = ()
+    run: str | None = None
+    training: TrainingFacts | None = None
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """SHA-256 of the contents of all files, of the images where any are shown, and of all settings."""
@@ -68,6 +73,8 @@ class EvaluationFiles:
                 "robustness": [_digest(folder / PER_ANSWER) for folder in self.robustness],
                 "config": config.model_dump(mode="json"),
                 "unnamed": self.unnamed,
+                "drawn": is_drawn(self.data, self.images),
+                "run": [self.run, self.training.model_dump(mode="json") if self.training else None],
             }
         )
 
@@ -129,11 +136,13 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         clean_scores = _clean_scores(clean, training, config, meteor)
     protocol = protocol_of(paired[0], inputs.predictions, config)
     robustness = compare_transformed(scored[0].rows, inputs.robustness, protocol) if inputs.robustness else None
-    metrics = _metrics_of(scored[0].scores, protocol, clean_scores)
+    drawn = is_drawn(inputs.data, inputs.images)
+    metrics = _metrics_of(scored[0].scores, protocol, clean_scores, drawn)
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     curve = read_curve(inputs.checkpoints, protocol)
-    context = PageContext(protocol, inputs.images, clean_scores, curve, robustness)
+    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn)
+    context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, facts)
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
@@ -144,7 +153,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
 
 
-def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | None) -> Metrics:
+def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | None, drawn: bool) -> Metrics:
     metrics: Metrics = {
         "version": 1,
         "protocol": protocol,
@@ -156,6 +165,8 @@ def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | No
         metrics["without_references"] = scores["without_references"]
     if clean:
         metrics["clean"] = clean
+    if drawn:
+        metrics["data"] = DRAWN
     return metrics
 
 

@@ -218,11 +218,12 @@ class CleanScores(Scores):
 
 
 class Metrics(ModelScores):
-    """metrics.json."""
+    """metrics.json; `data` says that the test set is not of the sources whose names it has, but drawn by rsvlm."""
 
     version: int
     protocol: Protocol
     clean: NotRequired[CleanScores]
+    data: NotRequired[str]
 
 
 class Difference(TypedDict):
