@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.evaluation.uncertainty.moments import LEVEL, Floats, residuals_of_points
+from tasks.evaluation.uncertainty.moments import LEVEL, ROUNDING, Floats, residuals_of_points
 
 DRAWS = 2000
 
@@ -35,14 +35,13 @@ def worse_than_best(sources: Sequence[Floats], seed: int) -> list[Floats]:
     greatest, gaps = np.zeros(DRAWS), []
     for values in sources:
         residuals, error = residuals_of_points(values)
-        if error == 0:
-            gaps.append(np.zeros(values.shape[1]))
-            continue
+        # all images may differ alike: then any difference is beyond the noise
+        error = max(error, ROUNDING)
         moved = _moved(residuals, random) / error
         greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
         means = values.mean(axis=0)
-        gaps.append((means.max() - means) / error)
-    return [_share_reached(greatest, gap) for gap in gaps]
+        gaps.append(np.maximum(0, means.max() - means - ROUNDING) / error)
+    return [_p_values(greatest, gap, len(values)) for gap, values in zip(gaps, sources, strict=True)]
 
 
 def objective_worse_than_best(sources: dict[str, Floats], errors: dict[str, float], seed: int) -> Floats:
@@ -54,7 +53,8 @@ def objective_worse_than_best(sources: dict[str, Floats], errors: dict[str, floa
         residuals, _ = residuals_of_points(values)
         moved = moved + _moved(residuals, random) * weight
         total = total + values.mean(axis=0) * weight
-    return _share_reached(moved.max(axis=1) - moved.min(axis=1), total.max() - total)
+    images = sum(map(len, sources.values()))
+    return _p_values(moved.max(axis=1) - moved.min(axis=1), total.max() - total, images)
 
 
 def _moved(residuals: Floats, random: np.random.Generator) -> Floats:
@@ -69,8 +69,9 @@ def _moved(residuals: Floats, random: np.random.Generator) -> Floats:
     return moved
 
 
-def _share_reached(ranges: Floats, gaps: Floats) -> Floats:
+def _p_values(ranges: Floats, gaps: Floats, images: int) -> Floats:
+    """The shares of the draws' ranges that reach each gap; as in the paired test, none is below the sign test's p."""
     # the tolerance treats sums as equal that differ only by the order of addition
-    reached = len(ranges) - np.searchsorted(np.sort(ranges), gaps - 1e-12)
-    shares: Floats = (1 + reached) / (1 + len(ranges))
+    reached = len(ranges) - np.searchsorted(np.sort(ranges), gaps - ROUNDING)
+    shares: Floats = np.maximum((1 + reached) / (1 + len(ranges)), 2.0 ** (1 - images))
     return shares

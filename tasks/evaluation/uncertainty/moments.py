@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 # With fewer images a test cannot reach p < 0.05, however large the difference.
 FEWEST_IMAGES = 6
+# scores that differ by less are equal
+ROUNDING = 1e-12
 
 Floats = NDArray[np.float64]
 # sums of the statistics (rows, k) -> scores (rows,)
@@ -56,7 +58,7 @@ def moments_of(values: Floats) -> Moments:
     deviations = values - mean
     second, third = float(np.mean(deviations**2)), float(np.mean(deviations**3))
     # equal values differ by rounding
-    if images < 2 or second <= 1e-24 * max(1.0, mean * mean):
+    if images < 2 or second <= ROUNDING**2 * max(1.0, mean * mean):
         return Moments(images, mean, 0.0, 0.0)
     skewness = third / second**1.5 * math.sqrt(images * (images - 1)) / (images - 2) if images > 2 else 0.0
     return Moments(images, mean, math.sqrt(second / (images - 1)), skewness)

@@ -5,7 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES, LEVEL, Floats, hall, hall_inverse, moments_of
+from tasks.evaluation.uncertainty.moments import (
+    FEWEST_IMAGES,
+    LEVEL,
+    ROUNDING,
+    Floats,
+    hall,
+    hall_inverse,
+    moments_of,
+)
 
 # a claim must survive one unseen image against it: a skewness of 1.5 that counts as five images
 ADVERSE_SKEWNESS, ADVERSE_IMAGES = 1.5, 5
@@ -40,7 +48,8 @@ def paired_test(values: Floats) -> PairedTest:
     Hall with the observed skewness, and with one that is adverse to the claim.
     """
     images, mean, error, skewness = moments_of(values)
-    if images < FEWEST_IMAGES or (error == 0 and mean == 0):
+    # equal scores differ by rounding
+    if images < FEWEST_IMAGES or (error == 0 and abs(mean) <= ROUNDING):
         return PairedTest(mean, None, 1.0, 1.0, 1.0)
     if error == 0:
         return _equal_differences(mean, images)

@@ -68,3 +68,16 @@ def test_the_score_of_the_best_of_equal_points_is_corrected() -> None:
 def test_a_single_point_is_not_corrected() -> None:
     found = chosen_point(np.arange(5.0)[:, None], 1)
     assert found == (0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(("images", "p_value"), [(2, 0.5), (5, 2**-4), (6, 2**-5), (40, 1 / 2001)])
+def test_points_that_differ_alike_on_all_images_have_the_p_value_of_the_sign_test(images: int, p_value: float) -> None:
+    values = np.array([[0.9, 0.8, 0.7]] * images)
+    [single] = worse_than_best([values], 1)
+    both = objective_worse_than_best({"NWPU": values}, {"NWPU": 0.1}, 1)
+    assert list(single) == list(both) == [1, pytest.approx(p_value), pytest.approx(p_value)]
+
+
+def test_points_that_differ_by_rounding_are_equal() -> None:
+    values = np.array([[0.5, 0.5 + 1e-16, 0.5]] * 20)
+    assert min(worse_than_best([values], 1)[0]) == min(objective_worse_than_best({"a": values}, {"a": 0.1}, 1)) == 1

@@ -88,3 +88,8 @@ def test_objective_does_not_depend_on_a_sources_unit() -> None:
     one = objective_test({"NWPU": captions, "LR": answers}, {"NWPU": 0.3, "LR": 0.05})
     other = objective_test({"NWPU": captions * 100, "LR": answers}, {"NWPU": 30, "LR": 0.05})
     assert one.p_value == pytest.approx(other.p_value) and one.interval == pytest.approx(other.interval)
+
+
+def test_scores_that_differ_by_rounding_are_equal() -> None:
+    found = paired_test(np.full(20, 1e-16))
+    assert (found.p_value, found.interval) == (1, None)
