@@ -26,8 +26,12 @@ def read_probabilities(predictions: Path) -> Probabilities:
         found = read_json(path)
         if found["answers_sha256"] != sha256_of(predictions):
             return {}
-        return {(int(row["record"]), int(row["turn"])): float(row["probability"]) for row in found["probabilities"]}
-    except (KeyError, TypeError, ValueError):
+        known = {(int(row["record"]), int(row["turn"])): float(row["probability"]) for row in found["probabilities"]}
+        # neither NaN nor infinity is in it
+        if all(0 <= probability <= 1 for probability in known.values()):
+            return known
+        raise ValueError
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise DataError(f"{path} holds no probabilities: answer the test set again, or remove it.") from None
 
 

@@ -62,6 +62,12 @@ def test_a_damaged_file_of_probabilities_is_refused(report_with: Callable[..., R
         report_with([{"record": 0}])
 
 
+@pytest.mark.parametrize("probability", [-0.1, 1.5, "nan", "inf", None])
+def test_a_value_that_is_no_probability_is_refused(report_with: Callable[..., ReportRef], probability: object) -> None:
+    with pytest.raises(DataError, match=r"probabilities\.json holds no probabilities"):
+        report_with([*ROWS[1:], {**ROWS[0], "probability": probability}])
+
+
 def test_other_probabilities_make_another_report(report_with: Callable[..., ReportRef]) -> None:
     report_with(ROWS)
     with pytest.raises(UserError, match="already holds something other"):
