@@ -227,9 +227,7 @@ def csv_text(table: PaperTable) -> str:
 
 
 def _tested(found: Difference) -> tuple[float | str, ...]:
-    # a single comparison needs no correction
-    adjusted = found.get("p_value_holm", found["p_value"])
-    return found["difference"], found["p_value"], adjusted, found["verdict"]
+    return found["difference"], found["p_value"], found["p_adjusted"], found["verdict"]
 
 
 def show_number(value: float) -> str:
