@@ -143,11 +143,16 @@ class _Tests:
         """
         if column not in self._gaps:
             return None
-        marks = [mark["verdict"] for number in self._comparisons if (mark := self.difference(column, number))]
+        near = model == 0 or self._gaps[column].get(model, 1.0) >= SIGNIFICANT
+        return near and not self.beaten(column, model)
+
+    def beaten(self, column: Column, model: int) -> bool:
+        """Whether a model's mark is worse or, of report A, another model's is better."""
         if model == 0:
-            return "better" not in marks
+            marks = [mark["verdict"] for number in self._comparisons if (mark := self.difference(column, number))]
+            return "better" in marks
         mark = self.difference(column, model)
-        return self._gaps[column].get(model, 1.0) >= SIGNIFICANT and (mark is None or mark["verdict"] != "worse")
+        return mark is not None and mark["verdict"] == "worse"
 
 
 def _gaps_to_best(
@@ -201,14 +206,18 @@ def _cells(column: Column, metrics: Sequence[Metrics], tests: _Tests) -> dict[in
 
 
 def _best(column: Column, values: Mapping[int, float], tests: _Tests) -> set[int]:
-    """The model with the best value and those that tie with it; without a test, those whose printed value is equal."""
-    choose = max if column.metric.higher_is_better else min
-    best = choose(values, key=lambda number: values[number], default=0)
-    found = {best} & set(values)
-    for number, value in values.items():
+    """The model with the best value and those that tie with it; without a test, those whose printed value is equal.
+
+    A model between the best and one that ties with it is in bold too, unless a mark says that it is beaten.
+    """
+    ordered = sorted(values, key=lambda number: values[number], reverse=column.metric.higher_is_better)
+    found, between = set(ordered[:1]), set[int]()
+    for number in ordered:
         tie = tests.ties(column, number)
-        if show_number(value) == show_number(values[best]) if tie is None else tie:
-            found.add(number)
+        if show_number(values[number]) == show_number(values[ordered[0]]) if tie is None else tie:
+            found |= {number, *between}
+        elif tie is not None and not tests.beaten(column, number):
+            between.add(number)
     return found
 
 

@@ -145,6 +145,17 @@ def test_bold_does_not_contradict_the_marks(reports: list[Path]) -> None:
     assert bold(paper_table(reports, comparisons, all_metrics=False))["DOTA"] == {"good", "better", "bad"}
 
 
+def test_no_model_above_a_bold_one_is_plain_without_a_mark(reports: list[Path]) -> None:
+    worst_first = [reports[3], reports[0], reports[2]]
+    comparisons = compare_several(worst_first[0], worst_first[1:], None)["comparisons"]
+    # as with so few images that nothing differs from report A, while the models differ from each other
+    for each in comparisons:
+        each["vqa"]["LR"]["accuracy"]["verdict"] = "tie"  # type: ignore[index]
+    assert bold(paper_table(worst_first, comparisons, all_metrics=False))["LR"] == {"bad", "base", "better"}
+    comparisons[0]["vqa"]["LR"]["accuracy"]["verdict"] = "better"  # type: ignore[index]
+    assert bold(paper_table(worst_first, comparisons, all_metrics=False))["LR"] == {"better"}
+
+
 def test_report_a_may_be_the_best(reports: list[Path]) -> None:
     first = [reports[2], reports[3], reports[0]]
     comparisons = compare_several(first[0], first[1:], None)["comparisons"]
