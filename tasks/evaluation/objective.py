@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from pydantic import Field
 
 from tasks.evaluation.headline import HeadlineScore
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric
@@ -24,7 +25,7 @@ class Standard(Value):
 
     metric: str
     value: float
-    error: float
+    error: float = Field(gt=0)
 
 
 class Reference(Value):

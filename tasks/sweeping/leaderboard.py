@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
 from typing_extensions import TypedDict
 
 from tasks.errors import UserError
@@ -111,10 +112,18 @@ def read_reference(folder: Path) -> Reference | None:
     """The reference of a sweep; None if its objective is the mean of the scores.
 
     So it is with a single source, whose score needs no scale, where no source has an interval, and in sweeps that were
-    started before there was a reference.
+    started before there was a reference. Raises UserError for a damaged one.
     """
     path = folder / OBJECTIVE
-    return Reference.model_validate(read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = Reference.model_validate(read_json(path))
+    except ValidationError:
+        found = Reference(sources={})
+    if not found.sources:
+        raise UserError(f"{path} is damaged: start the sweep under another name, or put that file back.")
+    return found
 
 
 def claim_reference(folder: Path, report: Path, objective: Objective) -> None:

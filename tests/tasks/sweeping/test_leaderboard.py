@@ -181,3 +181,13 @@ def test_a_source_without_an_interval_is_left_out() -> None:
     }
     reference = reference_of(scores)
     assert list(reference.sources) == ["LR"] and reference.unresolved == ("DOTA",)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["{}", "[]", '{"sources": {}}', '{"sources": {"LR": {"metric": "accuracy", "value": 0.5, "error": 0}}}', "{"],
+)
+def test_a_damaged_reference_is_an_error_of_the_user(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / "objective.json").write_text(damaged)
+    with pytest.raises(UserError, match=r"objective\.json is"):
+        read_reference(tmp_path)
