@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from pydantic import Field
 
-from tasks.evaluation.headline import HeadlineScore
+from tasks.evaluation.headline import HeadlineScore, names_of
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric
 from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import objective_worse_than_best
@@ -103,10 +103,11 @@ def _sums_by_image(rows: Iterable[AnswerRow], metrics: Mapping[str, Metric]) -> 
     """The sum and the number of scores of each image, by source."""
     sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0]))
     for row in rows:
-        if (metric := metrics.get(row["source"])) and (score := row_score(row, metric.column)) is not None:
-            of_image = sums[row["source"]][row["image"]]
-            of_image[0] += score
-            of_image[1] += 1
+        for name in names_of(row["source"]):
+            if (metric := metrics.get(name)) and (score := row_score(row, metric.column)) is not None:
+                of_image = sums[name][row["image"]]
+                of_image[0] += score
+                of_image[1] += 1
     return sums
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.headline import HeadlineScore
+from tasks.evaluation.headline import HeadlineScore, headline_name
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE
 from tasks.evaluation.objective import Reference, Standard, objective_of, plain_mean, reference_of
 from tasks.evaluation.scores import Interval
@@ -30,13 +30,17 @@ class ScoredAnswer(NamedTuple):
 
 
 def scores_by_source(answers: Iterable[ScoredAnswer]) -> dict[str, HeadlineScore]:
-    """The headline score of each source, with its 95 % interval over images."""
+    """The headline score of each source, by headline_name, with its 95 % interval over images."""
     sums: dict[tuple[Task, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0]))
     for task, image, score in answers:
         of_image = sums[task, source_of(image)][image]
         of_image[0] += score
         of_image[1] += 1
-    return {source: _headline(task, list(images.values())) for (task, source), images in sorted(sums.items())}
+    asked = {source for task, source in sums if task == "vqa"}
+    return {
+        headline_name(source, task, asked): _headline(task, list(images.values()))
+        for (task, source), images in sorted(sums.items())
+    }
 
 
 def _headline(task: Task, sums: list[list[float]]) -> HeadlineScore:
