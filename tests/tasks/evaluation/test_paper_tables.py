@@ -14,7 +14,7 @@ import pytest
 from support.llava_records import asked_record
 
 from tasks.errors import OccupiedError
-from tasks.evaluation.comparison import compare_several
+from tasks.evaluation.comparison import compare, compare_several
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.metrics.registry import QUESTION_METRICS, QuestionMetric
 from tasks.evaluation.paper_tables import (
@@ -125,12 +125,15 @@ def test_pandas_reads_the_csv(table: PaperTable, tmp_path: Path) -> None:
     assert found[found.model == "base"].difference.isna().all()
 
 
-def test_two_models_need_no_correction(reports: list[Path]) -> None:
-    comparisons = compare_several(reports[0], reports[3:], None)["comparisons"]
-    for found in comparisons[0]["vqa"].values():
-        found["accuracy"].pop("p_value_holm")  # type: ignore[union-attr]
-    rows = rows_of(paper_table([reports[0], reports[3]], comparisons, all_metrics=False))
-    assert rows[1]["p_value_holm"] == rows[1]["p_value"] != ""
+def test_two_models_have_the_p_value_that_decided_the_verdict(reports: list[Path]) -> None:
+    comparison = compare(reports[0], reports[3], None)
+    rows = rows_of(paper_table([reports[0], reports[3]], [comparison], all_metrics=False))
+    tested = [row for row in rows if row["p_value"]]
+    # Holm by hand over both sources
+    least = min(tested, key=lambda row: float(row["p_value"]))
+    assert float(least["p_value_holm"]) == pytest.approx(2 * float(least["p_value"]), abs=1e-12)
+    for row in tested:
+        assert (row["verdict"] == "tie") == (float(row["p_value_holm"]) >= 0.05)
 
 
 def test_the_best_score_is_bold_and_so_are_ties_with_it(table: PaperTable) -> None:
