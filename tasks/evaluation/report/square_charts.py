@@ -102,8 +102,8 @@ def draw_pairs(title: str, pairs: Sequence[tuple[float, float]], most: float) ->
 
 
 def change_of(base: float, own: float) -> str:
-    """better, worse or same."""
-    return "same" if own == base else "better" if own > base else "worse"
+    """better, worse or same; rounding errors are no change."""
+    return "same" if math.isclose(own, base, rel_tol=1e-9, abs_tol=1e-12) else "better" if own > base else "worse"
 
 
 def _square(label: str, parts: Iterable[str]) -> str:

@@ -41,6 +41,14 @@ def test_captions_are_better_or_worse_by_their_score_and_come_first() -> None:
     assert ">4</text>" in captions.picture
 
 
+def test_a_perfect_caption_may_be_above_the_axis_by_a_rounding_error() -> None:
+    base: Any = [captioned(0, 10.0), captioned(1, 5.0)]
+    tuned: Any = [captioned(0, 10.000000000000002), captioned(1, 10.000000000000002)]
+    [found] = image_changes(base, tuned)
+    assert found.images == {"same": 1, "better": 1}
+    assert ">10</text>" in found.picture
+
+
 def test_answers_of_one_model_only_do_not_count() -> None:
     tuned: Any = [answered(0, 0, True)]
     assert image_changes([], tuned) == []
