@@ -23,7 +23,7 @@ from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import holm
 from tasks.evaluation.uncertainty.moments import Floats, pseudo_values
 from tasks.evaluation.uncertainty.paired import paired_test
-from tasks.evaluation.uncertainty.power import images_needed
+from tasks.evaluation.uncertainty.power import images_needed, needed_at
 from tasks.files import read_json, write_json
 from tasks.prompt_text import Task
 
@@ -43,19 +43,23 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
     number of images at which a difference of this size would give a verdict.
     Raises UserError for reports on different test sets or protocols, and where `out` holds another comparison.
     """
-    a, b = read_report(report_a), read_report(report_b)
+    result = _uncorrected(read_report(report_a), read_report(report_b))
+    _correct([result])
+    if out is not None:
+        write_comparison(out, result)
+    return result
+
+
+def _uncorrected(a: ModelReport, b: ModelReport) -> ModelComparison:
     require_same_protocol(a, b)
-    result: ModelComparison = {
+    return {
         "version": 1,
         "a": {"model": a.name, "sha256": a.sha256},
         "b": {"model": b.name, "sha256": b.sha256},
         "protocol": b.protocol,
         "draws": DRAWS,
-        **compare_rows(a.rows, b.rows),
+        **_differences(a.rows, b.rows),
     }
-    if out is not None:
-        write_comparison(out, result)
-    return result
 
 
 def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> SeveralComparisons:
@@ -64,7 +68,8 @@ def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) ->
     The p-values of all sources, metrics and reports are one family, adjusted by Holm's correction (`p_value_holm`), and
     decide the verdicts: without it, one of twenty equal models would be called better or worse by chance.
     """
-    found = [compare(report_a, other, None) for other in others]
+    a = read_report(report_a)
+    found = [_uncorrected(a, read_report(other)) for other in others]
     family = _correct(found)
     for each in family:
         each["p_value_holm"] = each["p_adjusted"]
@@ -85,9 +90,16 @@ def _correct(compared: Sequence[Differences]) -> list[Difference]:
     ]
     adjusted = holm([difference["p_value"] for difference, _ in family])
     for (difference, metric), p_value in zip(family, adjusted, strict=True):
+        _raise_images_needed(difference, p_value)
         difference["p_adjusted"] = p_value
         difference["verdict"] = verdict_of(difference["difference"], p_value, metric.higher_is_better)
     return [difference for difference, _ in family]
+
+
+def _raise_images_needed(difference: Difference, p_adjusted: float) -> None:
+    """Turn the number of images for a single test into that for the level which the correction leaves it."""
+    if (needed := difference["images_needed"]) is not None and difference["p_value"] > 0:
+        difference["images_needed"] = needed_at(needed, SIGNIFICANT * min(1.0, difference["p_value"] / p_adjusted))
 
 
 def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
@@ -99,8 +111,8 @@ def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
         )
     if different:
         raise UserError(
-            f"The reports {a.name} and {b.name} were scored under different protocols ({', '.join(different)} differ): "
-            "answer and evaluate both in the same way."
+            f"The reports {a.name} and {b.name} were scored under different protocols (different: {', '.join(different)}): "
+            "answer and evaluate both with the same settings."
         )
 
 
@@ -113,6 +125,13 @@ def write_comparison(out: Path, result: Mapping[str, object]) -> None:
 
 def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
     """Compare two models by their rows of per_answer.jsonl for the same test set, as one family of tests."""
+    result = _differences(a, b)
+    _correct([result])
+    return result
+
+
+def _differences(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
+    """The differences by source and metric; their p-values are not corrected yet."""
     found: dict[Task, dict[str, SourceComparison]] = {task: defaultdict(dict) for task in METRICS_BY_TASK}
     metrics = compared_metrics()
     for (source, index), statistics in _paired(a, b, [metric for _, metric in metrics]).items():
@@ -121,10 +140,8 @@ def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
         of_source.setdefault("images", len(statistics))
         if task == "vqa":
             of_source.setdefault("questions", int(statistics[:, 2].sum()))
-        of_source[metric.name] = _compared(statistics)
-    result: Differences = {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
-    _correct([result])
-    return result
+        of_source[metric.name] = _compared(statistics, metric)
+    return {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
 
 
 def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Metric]) -> dict[tuple[str, int], Floats]:
@@ -145,10 +162,10 @@ def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Me
     return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 
-def _compared(statistics: Floats) -> Difference:
+def _compared(statistics: Floats, metric: Metric) -> Difference:
     of_a, of_b, count = statistics.sum(axis=0)
     values = pseudo_values(statistics[:, [1, 0, 2]], difference_of_means)
-    test = paired_test(values)
+    test = paired_test(values, metric.largest_difference)
     return {
         "a": of_a / count,
         "b": of_b / count,
