@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.evaluation.uncertainty.moments import LEVEL, Floats, residuals_of_points
+from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES, LEVEL, Floats, residuals_of_points
 
 DRAWS = 2000
+# sums that are equal differ by the order of addition
+ROUNDING = 1e-12
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -29,19 +31,22 @@ def worse_than_best(sources: Sequence[Floats], seed: int) -> list[Floats]:
     Each source has pseudo-values (images, points); higher is better. A gap, in units of the points' common error, is
     compared with the range of all points under random signs of each image's residuals, the greatest over all sources.
     So the best, chosen by the same data, has p = 1, and the level holds for any number of points (Tukey's range test by
-    randomisation).
+    randomisation). With fewer than six images all have p = 1.
     """
     random = np.random.default_rng(seed)
     greatest, gaps = np.zeros(DRAWS), []
     for values in sources:
         residuals, error = residuals_of_points(values)
-        if error == 0:
-            gaps.append(np.zeros(values.shape[1]))
-            continue
-        moved = _moved(residuals, random) / error
-        greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
-        means = values.mean(axis=0)
-        gaps.append((means.max() - means) / error)
+        gap = values.mean(axis=0).max() - values.mean(axis=0)
+        if len(values) < FEWEST_IMAGES:
+            gaps.append(np.zeros_like(gap))
+        elif error < ROUNDING:
+            # the points differ alike on all images, so that no draw reaches a gap
+            gaps.append(np.where(gap > ROUNDING, math.inf, 0.0))
+        else:
+            moved = _moved(residuals, random) / error
+            greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
+            gaps.append(gap / error)
     return [_share_reached(greatest, gap) for gap in gaps]
 
 
@@ -70,7 +75,6 @@ def _moved(residuals: Floats, random: np.random.Generator) -> Floats:
 
 
 def _share_reached(ranges: Floats, gaps: Floats) -> Floats:
-    # the tolerance treats sums as equal that differ only by the order of addition
-    reached = len(ranges) - np.searchsorted(np.sort(ranges), gaps - 1e-12)
+    reached = len(ranges) - np.searchsorted(np.sort(ranges), gaps - ROUNDING)
     shares: Floats = (1 + reached) / (1 + len(ranges))
     return shares
