@@ -121,7 +121,7 @@ def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
         of_source.setdefault("images", len(statistics))
         if task == "vqa":
             of_source.setdefault("questions", int(statistics[:, 2].sum()))
-        of_source[metric.name] = _compared(statistics)
+        of_source[metric.name] = _compared(statistics, metric)
     result: Differences = {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
     _correct([result])
     return result
@@ -145,10 +145,10 @@ def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Me
     return {key: np.array([images[image] for image in sorted(images)]) for key, images in sorted(sums.items())}
 
 
-def _compared(statistics: Floats) -> Difference:
+def _compared(statistics: Floats, metric: Metric) -> Difference:
     of_a, of_b, count = statistics.sum(axis=0)
     values = pseudo_values(statistics[:, [1, 0, 2]], difference_of_means)
-    test = paired_test(values)
+    test = paired_test(values, metric.largest_difference)
     return {
         "a": of_a / count,
         "b": of_b / count,
