@@ -227,8 +227,8 @@ def csv_text(table: PaperTable) -> str:
 
 
 def _tested(found: Difference) -> tuple[float | str, ...]:
-    # a single comparison needs no correction
-    adjusted = found.get("p_value_holm", found["p_value"])
+    # comparisons of earlier versions lack it
+    adjusted = found.get("p_adjusted", found["p_value"])
     return found["difference"], found["p_value"], adjusted, found["verdict"]
 
 
