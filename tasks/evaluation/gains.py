@@ -1,5 +1,6 @@
 """The gain of a model over image-blind baselines, paired by image on the same questions."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from tasks.evaluation.scores import Gain
@@ -12,17 +13,18 @@ SIGNIFICANT = 0.05
 IMAGE_BLIND = (("train_consensus", "constant"), ("question_only", "majority"), ("shuffled_images",))
 
 
-def gain_over(baselines: Mapping[str, Floats]) -> Gain | None:
+def gain_over(baselines: Mapping[str, Floats], largest: float = math.inf) -> Gain | None:
     """The gain over the best image-blind baseline; None if no baseline is known.
 
     `baselines` has statistics (images, 3) by name: sums of the model's scores, of the baseline's, and their number.
+    No gain can be above `largest`.
     A model has to beat all of a group: the p-value is the greatest, so that the choice among them needs no correction,
     and the baseline that is named is the one that is beaten least clearly or, if all are beaten, by the least.
     """
     known = next((group for names in IMAGE_BLIND if (group := [name for name in names if name in baselines])), None)
     if known is None:
         return None
-    tests = {name: paired_test(pseudo_values(baselines[name], difference_of_means)) for name in known}
+    tests = {name: paired_test(pseudo_values(baselines[name], difference_of_means), largest) for name in known}
     unclear = max(known, key=lambda name: (tests[name].gain, -tests[name].difference))
     beaten = tests[unclear].gain < SIGNIFICANT / 2
     named = min(known, key=lambda name: tests[name].difference) if beaten else unclear

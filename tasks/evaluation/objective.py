@@ -11,7 +11,7 @@ from tasks.evaluation.headline import HeadlineScore, names_of
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric
 from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import objective_worse_than_best
-from tasks.evaluation.uncertainty.moments import Floats, pseudo_values, ratio_score
+from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES, Floats, pseudo_values, ratio_score
 from tasks.evaluation.uncertainty.paired import objective_test, paired_test
 from tasks.records import Value
 
@@ -114,11 +114,11 @@ def _sums_by_image(rows: Iterable[AnswerRow], metrics: Mapping[str, Metric]) -> 
 def p_values_to_best(values: dict[str, Floats], reference: Reference) -> list[float]:
     """Adjusted p-values of each point's gap to the best objective: 1 for the best itself, and where nothing is known.
 
-    Of two points, the paired test; of more, the range test over all of them. A source with a single image has a score
-    but no error, so that no gap of an objective with it can be tested.
+    Of two points, the paired test; of more, the range test over all of them. No gap of an objective that has a source
+    with fewer than six images is tested: all points may differ alike on so few, which looks like no error.
     """
     points = next((each.shape[1] for each in values.values()), 0)
-    if set(values) != set(reference.sources) or points < 2 or min(map(len, values.values())) < 2:
+    if set(values) != set(reference.sources) or points < 2 or min(map(len, values.values())) < FEWEST_IMAGES:
         return [1.0] * points
     if points > 2:
         return [float(each) for each in objective_worse_than_best(values, reference.errors, SEED)]

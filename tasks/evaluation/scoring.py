@@ -89,7 +89,7 @@ def score_records(
                 **_question_classes(source, questions),
                 "empty_references": empty,
                 "controls": controls.scores,
-                "gain": gain_over(controls.statistics),
+                "gain": gain_over(controls.statistics, QUESTION_METRICS[HEADLINE["vqa"]].largest_difference),
             },
         )
     if not captioning and not vqa:
@@ -126,7 +126,7 @@ def _caption_scores(
         "diversity": caption_diversity(captions.hypotheses, captions.references),
         **_caption_classes(captions, scored),
         "controls": controls.scores,
-        "gain": gain_over(controls.statistics),
+        "gain": gain_over(controls.statistics, CAPTION_METRICS[HEADLINE["captioning"]].largest_difference),
         **({} if captions.has_cider else {"note": NO_CIDER}),
     }
     return cast(CaptionScores, found), scored

@@ -34,10 +34,16 @@ class Metric:
     higher_is_better: bool = True
     # whether it is the score of its task in summaries, sweeps and the gallery; one metric of each task is
     headline: bool = False
+    range: Range = SHARE
     # the reason why it may be missing; the report then shows it instead of a column
     optional: str | None = None
     # its key in per_answer.jsonl, if that is not its name
     key: str | None = None
+
+    @property
+    def largest_difference(self) -> float:
+        """The most that two scores can differ."""
+        return self.range.high - self.range.low
 
     @property
     def column(self) -> str:
@@ -50,7 +56,6 @@ class CaptionMetric(Metric):
     """A metric of captions: `score` takes all captions of a source; None if the metric is not defined for them."""
 
     score: Callable[[CaptionSet], MetricScores | None]
-    range: Range = SHARE
     # of its values per image in general, where it is known
     skewness: PriorSkewness | None = None
     # whether the score of some of the images follows from their values

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.evaluation.uncertainty.moments import LEVEL, ROUNDING, Floats, residuals_of_points
+from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES, LEVEL, ROUNDING, Floats, residuals_of_points
 
 DRAWS = 2000
 
@@ -29,18 +29,22 @@ def worse_than_best(sources: Sequence[Floats], seed: int) -> list[Floats]:
     Each source has pseudo-values (images, points); higher is better. A gap, in units of the points' common error, is
     compared with the range of all points under random signs of each image's residuals, the greatest over all sources.
     So the best, chosen by the same data, has p = 1, and the level holds for any number of points (Tukey's range test by
-    randomisation).
+    randomisation). With fewer than six images all have p = 1.
     """
     random = np.random.default_rng(seed)
     greatest, gaps = np.zeros(DRAWS), []
     for values in sources:
         residuals, error = residuals_of_points(values)
-        # all images may differ alike: then any difference is beyond the noise
-        error = max(error, ROUNDING)
-        moved = _moved(residuals, random) / error
-        greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
-        means = values.mean(axis=0)
-        gaps.append(np.maximum(0, means.max() - means - ROUNDING) / error)
+        gap = values.mean(axis=0).max() - values.mean(axis=0)
+        if len(values) < FEWEST_IMAGES:
+            gaps.append(np.zeros_like(gap))
+        elif error < ROUNDING:
+            # the points differ alike on all images, so that no draw reaches a gap
+            gaps.append(np.where(gap > ROUNDING, math.inf, 0.0))
+        else:
+            moved = _moved(residuals, random) / error
+            greatest = np.maximum(greatest, moved.max(axis=1) - moved.min(axis=1))
+            gaps.append(gap / error)
     return [_p_values(greatest, gap, len(values)) for gap, values in zip(gaps, sources, strict=True)]
 
 

@@ -41,11 +41,12 @@ class _Estimate(NamedTuple):
     skewness: float
 
 
-def paired_test(values: Floats) -> PairedTest:
+def paired_test(values: Floats, largest: float = math.inf) -> PairedTest:
     """Test a difference from its pseudo-values, one per image (images,).
 
     The p-value of each side is the greatest of three of Student's t: of the studentised mean, of its transformation by
-    Hall with the observed skewness, and with one that is adverse to the claim.
+    Hall with the observed skewness, and with one that is adverse to the claim. No difference can be above `largest`,
+    on either side, which cuts the interval.
     """
     images, mean, error, skewness = moments_of(values)
     # equal scores differ by rounding
@@ -53,7 +54,8 @@ def paired_test(values: Floats) -> PairedTest:
         return PairedTest(mean, None, 1.0, 1.0, 1.0)
     if error == 0:
         return _equal_differences(mean, images)
-    return _tested(_Estimate(mean, error, images, skewness), least=2.0**-images)
+    test = _tested(_Estimate(mean, error, images, skewness), least=2.0**-images)
+    return test._replace(interval=[min(max(bound, -largest), largest) for bound in test.interval or ()])
 
 
 def objective_test(differences: dict[str, Floats], errors: dict[str, float]) -> PairedTest:

@@ -52,6 +52,15 @@ def test_six_of_six_against_five_of_six_is_not_shown() -> None:
     assert found is not None and not found["shown"]
 
 
+def test_the_interval_of_a_gain_ends_where_the_metric_does() -> None:
+    blind = statistics([1.0] * 6, [1.0] * 5 + [0.0])
+    found, without_end = gain_over({"majority": blind}, 1.0), gain_over({"majority": blind})
+    assert found is not None and without_end is not None and found["ci95"] is not None
+    # it was -0.26 to 1.20
+    assert found["ci95"] == [(without_end["ci95"] or [])[0], 1.0]
+    assert found["p"] == without_end["p"]
+
+
 def test_fewer_than_six_images_have_no_test() -> None:
     found = gain_over({"majority": statistics([1.0] * 5, [0.0] * 5)})
     show_gains([found])

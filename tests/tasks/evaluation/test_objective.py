@@ -3,11 +3,20 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tasks.evaluation.headline import HeadlineScore
 from tasks.evaluation.metrics.registry import CAPTION_METRICS, QUESTION_METRICS
-from tasks.evaluation.objective import objective_of, plain_mean, reference_of, values_by_source
+from tasks.evaluation.objective import (
+    Reference,
+    Standard,
+    objective_of,
+    p_values_to_best,
+    plain_mean,
+    reference_of,
+    values_by_source,
+)
 
 SCORES: dict[str, HeadlineScore] = {
     "NWPU": {"metric": "CIDEr", "value": 2.0, "ci95": [1.51, 2.49]},
@@ -56,3 +65,22 @@ def test_captions_and_questions_of_one_source_are_two_parts() -> None:
         "UCM captions": pytest.approx([2.0, 2.0]),
         "UCM": pytest.approx([2 / 3, 2 / 3]),
     }
+
+
+@pytest.mark.parametrize("points", [2, 3])
+def test_a_source_with_few_images_cannot_call_a_point_worse(points: int) -> None:
+    random = np.random.default_rng(28)
+    many = random.normal(size=(200, 1)) + random.normal(size=(200, points))
+    many += 1 - many.mean(axis=0)
+    reference = Reference(
+        sources={
+            "RSICD": Standard(metric="CIDEr", value=1, error=0.1),
+            "DOTA": Standard(metric="accuracy", value=0.5, error=0.2),
+        }
+    )
+    for images, found in ((5, False), (6, True)):
+        # right on every image or on none: there is no spread from which an error could be seen
+        few = np.tile([1.0] + [0.0] * (points - 1), (images, 1))
+        p_values = p_values_to_best({"RSICD": many, "DOTA": few}, reference)
+        assert p_values[0] == 1
+        assert (p_values[1] < 0.05) is found

@@ -52,6 +52,14 @@ def test_equal_answers_are_a_tie() -> None:
     assert worse_than_best([same], 1)[0].tolist() == [1, 1, 1]
 
 
+def test_a_point_that_is_wrong_on_every_image_is_worse_only_with_enough_images() -> None:
+    # without image effects the residuals are 0, or differ from 0 by rounding
+    for right in ([1.0, 1, 0], [1, 1, 0, 0]):
+        [few], [enough] = (worse_than_best([np.tile(right, (images, 1))], 1) for images in (5, 6))
+        assert few.tolist() == [1] * len(right)
+        assert [p < 0.001 for p in enough] == [value == 0 for value in right]
+
+
 def test_the_score_of_the_best_of_equal_points_is_corrected() -> None:
     random = np.random.default_rng(4)
     true, excess = 0.7 * 2.5, []
