@@ -117,7 +117,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_metrics(ref.path)
-    print_rows([("source", "score", "value", "95 %", "image-blind"), *_score_rows(metrics)])
+    print_rows([("source", "score", "value", "95 %", "image-blind", "gain", "verdict"), *_score_rows(metrics)])
     for source, scores in metrics["captioning"].items():
         if "note" in scores:
             print(f"{source}: {scores['note']}")
@@ -211,7 +211,9 @@ def _score_rows(metrics: "Metrics") -> Iterable[tuple[str, ...]]:
     from tasks.evaluation.report.source_views import source_views
 
     for view in source_views(metrics, drawn="data" in metrics):
-        yield view.label, view.metric, _number(view.value), _interval(view.interval), _number(view.blind)
+        score = view.label, view.metric, _number(view.value), _interval(view.interval), _number(view.blind)
+        verdict = "-" if view.gain is None else "better than blind" if view.gain_shown else "not better than blind"
+        yield *score, "-" if view.gain is None else f"{view.gain:+.3f}", verdict
 
 
 def _number(value: float | None) -> str:

@@ -111,7 +111,7 @@ def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
         )
     if different:
         raise UserError(
-            f"The reports {a.name} and {b.name} were scored under different protocols (different: {', '.join(different)}): "
+            f"The reports {a.name} and {b.name} were scored under different protocols, in {', '.join(different)}: "
             "answer and evaluate both with the same settings."
         )
 

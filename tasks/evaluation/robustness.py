@@ -78,7 +78,7 @@ def _transform_of(report: ModelReport, protocol: Protocol) -> str:
     plain = {**report.protocol, "decoding": {name: decoding[name] for name in decoding if name != TRANSFORM}}
     if different := protocol_differences(protocol, plain):
         raise UserError(
-            f"The report {report.name} on transformed images has another protocol ({', '.join(different)} differ): "
+            f"The report {report.name} on transformed images has another protocol, in {', '.join(different)}: "
             "answer and evaluate the same test set in the same way."
         )
     return transform

@@ -46,7 +46,17 @@ def test_evaluate_prints_a_table_and_the_path_of_the_report(
 ) -> None:
     assert evaluated(files, "good", tmp_path / "final", "--train", files["test"]) == 0
     printed = capsys.readouterr().out.split("\n")
-    assert printed[1].split() == ["LR", "accuracy", "1.000", "0.722", "to", "1.000", "1.000"]
+    assert printed[1].split() == [
+        "LR",
+        "accuracy",
+        "1.000",
+        "0.722",
+        "to",
+        "1.000",
+        "1.000",
+        "+0.000",
+        *("not", "better", "than", "blind"),
+    ]
     assert printed[-2] == f"report: {tmp_path / 'final' / 'report.html'}"
 
 

@@ -1,5 +1,7 @@
 """The comparison of two models by their rows."""
 
+import math
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -89,5 +91,15 @@ def test_a_tie_has_the_number_of_images_needed_for_a_verdict() -> None:
     a, b = rows("captioning", [0.1, 0.5] * 10), rows("captioning", [0.4, 0.3] * 10)
     found = compare_rows(a, b)["captioning"]["LR"]["CIDEr"]
     assert found["verdict"] == "tie"
-    # differences 0.3 and -0.2: mean 0.05, deviation 0.2565 over 20 images
-    assert found["images_needed"] == 207
+    # differences 0.3 and -0.2: mean 0.05, deviation 0.2565 over 20 images; the correction leaves a part of the level
+    normal, level = NormalDist(), 0.05 * found["p_value"] / found["p_adjusted"]
+    quantiles = [normal.inv_cdf(1 - each / 2) + normal.inv_cdf(0.8) for each in (level, 0.05)]
+    assert level < 0.05 and found["images_needed"] == math.ceil(207 * (quantiles[0] / quantiles[1]) ** 2)
+
+
+def test_images_needed_are_never_fewer_than_the_corrected_test_takes() -> None:
+    found = [rows("captioning", [value] * 7) for value in (0.1, 0.2)]
+    differences = compare_rows(*found)["captioning"]["LR"]
+    for each in differences.values():
+        if isinstance(each, dict) and each["verdict"] == "tie":
+            assert each["images_needed"] > 7

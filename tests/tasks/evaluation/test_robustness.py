@@ -97,7 +97,7 @@ def test_a_report_on_unchanged_images_is_refused(world: Path) -> None:
 def test_a_report_with_other_decoding_is_refused(world: Path) -> None:
     inputs = {"inference.max_new_tokens": 9, "inference.transform": "rot90"}
     (world / "answers" / "rot90" / "STARTED.json").write_text(json.dumps({"inputs": inputs}))
-    with pytest.raises(UserError, match=r"another protocol \(decoding differ\)"):
+    with pytest.raises(UserError, match=r"another protocol, in decoding"):
         report_of(world, None, robustness=(report_of(world, "rot90"),))
 
 
