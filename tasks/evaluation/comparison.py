@@ -7,11 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import UserError
-from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
-from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
-from tasks.evaluation.protocol import protocol_differences
-from tasks.evaluation.report_folder import ModelReport, read_report
-from tasks.evaluation.scores import (
+from tasks.evaluation.compared_scores import (
     Difference,
     Differences,
     ModelComparison,
@@ -19,6 +15,10 @@ from tasks.evaluation.scores import (
     SourceComparison,
     differences_by_metric,
 )
+from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
+from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
+from tasks.evaluation.protocol import UNKNOWN_DECODING, protocol_differences
+from tasks.evaluation.report_folder import ModelReport, read_report
 from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import holm
 from tasks.evaluation.uncertainty.moments import Floats, pseudo_values
@@ -45,14 +45,18 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
     """
     a, b = read_report(report_a), read_report(report_b)
     _require_same_protocol(a, b)
+    compared = compare_rows(a.rows, b.rows)
     result: ModelComparison = {
         "version": 1,
         "a": {"model": a.name, "sha256": a.sha256},
         "b": {"model": b.name, "sha256": b.sha256},
         "protocol": b.protocol,
         "draws": DRAWS,
-        **compare_rows(a.rows, b.rows),
+        "captioning": compared["captioning"],
+        "vqa": compared["vqa"],
     }
+    if unknown := [each.name for each in (a, b) if each.protocol["decoding"] == UNKNOWN_DECODING]:
+        result["unknown_decoding"] = unknown
     if out is not None:
         write_comparison(out, result)
     return result
@@ -93,8 +97,10 @@ def _correct(compared: Sequence[Differences]) -> list[Difference]:
 def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
+        parts = [each.name for each in (a, b) if "partial" in each.protocol["test_set"]]
+        why = f" ({' and '.join(parts)} on a part of the questions)" if parts else ""
         raise UserError(
-            f"The reports {a.name} and {b.name} are on different test sets: evaluate both models on the same one."
+            f"The reports {a.name} and {b.name} are on different test sets{why}: evaluate both models on the same one."
         )
     if different:
         raise UserError(

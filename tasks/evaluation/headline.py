@@ -4,15 +4,9 @@ from collections.abc import Iterable
 
 from typing_extensions import TypedDict
 
+from tasks.evaluation.compared_scores import Difference, Differences, differences_by_metric
 from tasks.evaluation.metrics.registry import HEADLINE
-from tasks.evaluation.scores import (
-    Difference,
-    Differences,
-    Interval,
-    Scores,
-    differences_by_metric,
-    metric_value,
-)
+from tasks.evaluation.scores import Interval, Scores, metric_value
 from tasks.prompt_text import Task
 
 

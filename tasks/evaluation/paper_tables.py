@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import OccupiedError
+from tasks.evaluation.compared_scores import Difference, ModelComparison, differences_by_metric
 from tasks.evaluation.comparison import compare_several
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK, Metric, metrics_of
 from tasks.evaluation.report_folder import read_metrics, report_path
-from tasks.evaluation.scores import (
-    Difference,
-    Interval,
-    Metrics,
-    ModelComparison,
-    Protocol,
-    differences_by_metric,
-    metric_value,
-)
+from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value
 from tasks.paths import REPORTS
 from tasks.prompt_text import Task
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from tasks.errors import DataError, UserError
+from tasks.evaluation.compared_scores import Difference, differences_by_metric
 from tasks.evaluation.comparison import compare_rows, verdict_of
 from tasks.evaluation.metrics.answer_matching import normalise_answer
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.report_folder import ModelReport, read_report
-from tasks.evaluation.scores import Difference, Interval, Protocol, differences_by_metric
+from tasks.evaluation.scores import Interval, Protocol
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.families import holm
 from tasks.prompt_text import Task

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tasks.evaluation.scores import CalibrationBin
+from tasks.evaluation.metrics.calibration import CalibrationBin
 
 WIDTH = 560
 # layout of bar charts, in pixels

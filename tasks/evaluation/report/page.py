@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
+from tasks.evaluation.metrics.calibration import Calibration
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
 from tasks.evaluation.report.charts import (
@@ -24,10 +25,10 @@ from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.robustness import Robustness
-from tasks.evaluation.scores import Calibration, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.scores import AnswerOrigin, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
-from tasks.evaluation.vqa_metrics import COUNT
+from tasks.evaluation.vqa_metrics import COUNT, RURAL_URBAN
 from tasks.paths import checkpoint_label
 from tasks.settings import EvaluationConfig
 
@@ -46,13 +47,16 @@ class PageModel:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports."""
+    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports, and which
+    file of another program the answers are from.
+    """
 
     protocol: Protocol
     images: Path | None
     clean: CleanScores | None
     curve: Curve
     robustness: Robustness | None = None
+    origin: AnswerOrigin | None = None
 
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
@@ -67,7 +71,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(num=_number, signed=_signed, interval=_interval)
+    environment.filters.update(num=_number, signed=_signed, interval=_interval, kind=_type_label)
     compared = compare_rows(base.rows, model.rows) if base else None
     sources = source_views(model.scores, base.scores if base else None, compared)
     texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
@@ -76,6 +80,8 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         model=model,
         base=base,
         protocol=context.protocol,
+        origin=context.origin,
+        partial=context.protocol["test_set"].get("partial"),
         sources=sources,
         headline=HEADLINE,
         caption_metrics=caption_metrics,
@@ -185,6 +191,10 @@ def _counts(rows: Iterable[AnswerRow]) -> dict[str, list[tuple[float, float]]]:
             if truth is not None and answer is not None:
                 found[row["source"]].append((truth, answer))
     return found
+
+
+def _type_label(name: str) -> str:
+    return name.replace("_", " or " if name == RURAL_URBAN else " ")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

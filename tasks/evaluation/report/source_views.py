@@ -4,20 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from tasks.evaluation.compared_scores import Difference, Differences, differences_by_metric
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report.charts import Bar, draw_bars
-from tasks.evaluation.scores import (
-    ClassScores,
-    Controls,
-    Difference,
-    Differences,
-    Interval,
-    Scores,
-    SourceScores,
-    control_score,
-    differences_by_metric,
-    metric_value,
-)
+from tasks.evaluation.scores import ClassScores, Controls, Interval, Scores, SourceScores, control_score, metric_value
 from tasks.prompt_text import Task
 
 HUMAN_MODEL = "leave_one_out_model"

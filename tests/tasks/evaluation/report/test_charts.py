@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+from tasks.evaluation.metrics.calibration import CalibrationBin
 from tasks.evaluation.report.charts import (
     DETAILED_ROW,
     LABEL,
@@ -19,7 +20,6 @@ from tasks.evaluation.report.charts import (
     draw_curve,
     draw_reliability,
 )
-from tasks.evaluation.scores import CalibrationBin
 
 
 def test_bars_are_well_formed_and_fit_the_chart() -> None:
