@@ -36,7 +36,7 @@ QUESTION_ID, IMAGE_ID = "question_id", "image_id"
 class AskedTurn:
     """One question of the test set with its reference answer and, where it was asked, the model's.
 
-    `type` is what the test set states; None where the words decide. `probability` is that of the model's answer; None
+    `type` is what the test set states; None if the words decide. `probability` is that of the model's answer; None
     if it is not known.
     """
 

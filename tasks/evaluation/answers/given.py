@@ -35,7 +35,7 @@ MOST_PATH_CHARACTERS = 400
 class GivenAnswer(NamedTuple):
     """One answer; what the file does not say is empty or None.
 
-    `position` is that of its question in the test set. `answer` is None where the file has none.
+    `position` is that of its question in the test set. `answer` is None if the file has none.
     """
 
     location: str
@@ -73,7 +73,7 @@ def given_answer(row: Row, location: str) -> GivenAnswer:
 
 
 def answer_key(row: Row) -> str | None:
-    """The key of a row under which the model's answer is; None where it has none."""
+    """The key of a row under which the model's answer is; None if it has none."""
     for key in PREDICTION:
         if key in row:
             return key

@@ -39,9 +39,7 @@ class ImageNames:
             self._numbers[found[1]].add(image)
 
     def find(self, name: str) -> Images:
-        """The images that a path, a file name or an id may mean; several where it leaves that open, none where none
-        fits.
-        """
+        """The images that a path, a file name or an id may mean: several if it leaves that open, or none."""
         if name not in self._known:
             self._known[name] = frozenset(self._find(name))
         return self._known[name]

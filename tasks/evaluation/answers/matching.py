@@ -120,7 +120,7 @@ class Matching:
     def finish(self) -> None:
         """Give equal questions the same answer, and find the questions without one.
 
-        Raises DataError where positions matched answers to a test set of another size.
+        Raises DataError if positions matched answers to a test set of another size.
         """
         if self.by_row and self.rows != len(self.index.units):
             raise DataError(

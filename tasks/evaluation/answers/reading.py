@@ -26,7 +26,7 @@ PARTIAL = "--partial"
 class ReadAnswers:
     """A test set paired with a model's answers; `origin` is None for those of rsvlm itself.
 
-    `partial` says how many questions are answered; None where all are.
+    `partial` says how many questions are answered; None if all are.
     """
 
     records: list[PairedRecord]

@@ -17,7 +17,7 @@ MOST_CELL_CHARACTERS = 1 << 28
 def iterate_table(path: Path) -> Iterator[tuple[str, Row]]:
     """The rows of a table by column, each with its location; an empty cell is None.
 
-    Raises DataError for a table without rows or with a row of other columns, and UserError where openpyxl is missing.
+    Raises DataError for a table without rows or with a row of other columns, and UserError if openpyxl is missing.
     """
     rows = _excel_rows(path) if path.suffix.lower() == ".xlsx" else _text_rows(path)
     header = [str(name or "").strip() for name in next(rows, (1, ()))[1]]
