@@ -203,7 +203,7 @@ def _paper_tables(options: argparse.Namespace, found: Sequence["ModelComparison"
 
 
 def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
-    from tasks.evaluation.compared_scores import differences_by_metric
+    from tasks.evaluation.compared_scores import compared_sources, differences_by_metric
     from tasks.evaluation.metrics.registry import METRICS_BY_TASK
 
     return [
@@ -219,7 +219,7 @@ def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
             str(found["images_needed"] or "-"),
         )
         for task in METRICS_BY_TASK
-        for source, compared in result[task].items()
+        for source, compared in compared_sources(result, task).items()
         for metric, found in differences_by_metric(compared).items()
     ]
 
@@ -227,12 +227,13 @@ def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
 def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
     """The sources with references that contain no word, and their number; captions first."""
     from tasks.evaluation.metrics.registry import METRICS_BY_TASK
+    from tasks.evaluation.scores import of_task
 
     without = metrics.get("without_references")
     for task in METRICS_BY_TASK:
         # reports of earlier versions do not have the count
-        counts = {source: found.get("empty_references", 0) for source, found in metrics[task].items()}
-        counts |= without[task] if without else {}
+        counts = {source: found.get("empty_references", 0) for source, found in of_task(metrics, task).items()}
+        counts |= without.get(task, {}) if without else {}
         yield from ((source, number) for source, number in counts.items() if number)
 
 

@@ -5,6 +5,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from tasks.evaluation.scores import Interval, Protocol
+from tasks.prompt_text import Task
 
 
 class Difference(TypedDict):
@@ -33,6 +34,7 @@ class Differences(TypedDict):
 
     captioning: dict[str, SourceComparison]
     vqa: dict[str, SourceComparison]
+    grounding: NotRequired[dict[str, SourceComparison]]
 
 
 class ComparedModel(TypedDict):
@@ -63,6 +65,11 @@ class SeveralComparisons(TypedDict):
     a: ComparedModel
     correction: str
     comparisons: list[ModelComparison]
+
+
+def compared_sources(compared: Differences, task: Task) -> dict[str, SourceComparison]:
+    """The differences of a task by source; empty if there are none."""
+    return compared.get(task, {})
 
 
 def differences_by_metric(compared: SourceComparison) -> dict[str, Difference]:

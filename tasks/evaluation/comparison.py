@@ -13,6 +13,7 @@ from tasks.evaluation.compared_scores import (
     ModelComparison,
     SeveralComparisons,
     SourceComparison,
+    compared_sources,
     differences_by_metric,
 )
 from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
@@ -55,6 +56,8 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
         "captioning": compared["captioning"],
         "vqa": compared["vqa"],
     }
+    if "grounding" in compared:
+        result["grounding"] = compared["grounding"]
     if unknown := [each.name for each in (a, b) if each.protocol["decoding"] == UNKNOWN_DECODING]:
         result["unknown_decoding"] = unknown
     if out is not None:
@@ -84,7 +87,7 @@ def _correct(compared: Sequence[Differences]) -> list[Difference]:
         (difference, metrics[name])
         for each in compared
         for task, metrics in METRICS_BY_TASK.items()
-        for of_source in each[task].values()
+        for of_source in compared_sources(each, task).values()
         for name, difference in differences_by_metric(of_source).items()
     ]
     adjusted = holm([difference["p_value"] for difference, _ in family])
@@ -124,10 +127,12 @@ def compare_rows(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
         task, metric = metrics[index]
         of_source = found[task][source]
         of_source.setdefault("images", len(statistics))
-        if task == "vqa":
+        if task != "captioning":
             of_source.setdefault("questions", int(statistics[:, 2].sum()))
         of_source[metric.name] = _compared(statistics)
     result: Differences = {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
+    if found["grounding"]:
+        result["grounding"] = dict(found["grounding"])
     _correct([result])
     return result
 

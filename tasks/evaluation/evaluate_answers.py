@@ -160,6 +160,8 @@ def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | No
         "vqa": scores["vqa"],
         "reference_protocol": scores["reference_protocol"],
     }
+    if "grounding" in scores:
+        metrics["grounding"] = scores["grounding"]
     if "without_references" in scores:
         metrics["without_references"] = scores["without_references"]
     if clean:
@@ -194,7 +196,10 @@ def _clean_scores(
         return {"images": 0, "captioning": {}, "vqa": {}}
     scores = score_records(records, training, config, meteor).scores
     images = len({record.image for record in records})
-    return {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}
+    clean: CleanScores = {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}
+    if "grounding" in scores:
+        clean["grounding"] = scores["grounding"]
+    return clean
 
 
 def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:

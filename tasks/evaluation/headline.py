@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from typing_extensions import TypedDict
 
-from tasks.evaluation.compared_scores import Difference, Differences, differences_by_metric
+from tasks.evaluation.compared_scores import Difference, Differences, compared_sources, differences_by_metric
 from tasks.evaluation.metrics.registry import HEADLINE
-from tasks.evaluation.scores import Interval, Scores, metric_value
+from tasks.evaluation.scores import Interval, Scores, metric_value, of_task
 from tasks.prompt_text import Task
 
 
@@ -30,18 +30,20 @@ def headline_scores(scores: Scores, tasks: Iterable[Task] = tuple(HEADLINE)) -> 
     found: dict[str, HeadlineScore] = {}
     for task in tasks:
         metric = HEADLINE[task]
-        for source, of_source in scores[task].items():
+        for source, of_source in of_task(scores, task).items():
             value = metric_value(of_source, metric)
-            if value is not None:
+            # a source's boxes come after its questions, which are what it is compared by
+            if value is not None and not (task == "grounding" and source in found):
                 found[source] = {"metric": metric, "value": value, "ci95": of_source["ci95"][metric]}
     return found
 
 
 def headline_changes(comparison: Differences, tasks: Iterable[Task] = tuple(HEADLINE)) -> dict[str, HeadlineChange]:
     """The difference of each source by its headline metric."""
-    return {
-        source: {"metric": HEADLINE[task], **differences[HEADLINE[task]]}
-        for task in tasks
-        for source, compared in comparison[task].items()
-        if HEADLINE[task] in (differences := differences_by_metric(compared))
-    }
+    found: dict[str, HeadlineChange] = {}
+    for task in tasks:
+        for source, compared in compared_sources(comparison, task).items():
+            differences = differences_by_metric(compared)
+            if HEADLINE[task] in differences and not (task == "grounding" and source in found):
+                found[source] = {"metric": HEADLINE[task], **differences[HEADLINE[task]]}
+    return found

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import OccupiedError
-from tasks.evaluation.compared_scores import Difference, ModelComparison, differences_by_metric
+from tasks.evaluation.compared_scores import Difference, ModelComparison, compared_sources, differences_by_metric
 from tasks.evaluation.comparison import compare_several
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK, Metric, metrics_of
 from tasks.evaluation.report_folder import read_metrics, report_path
-from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value
+from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value, of_task
 from tasks.paths import REPORTS
 from tasks.prompt_text import Task
 
@@ -105,10 +105,12 @@ def _columns(metrics: Sequence[Metrics], all_metrics: bool) -> Iterator[Column]:
     for task in METRICS_BY_TASK:
         for metric in (*metrics_of(task), *FURTHER.get(task, ())):
             scored = any(
-                metric_value(scores, metric.name) is not None for each in metrics for scores in each[task].values()
+                metric_value(scores, metric.name) is not None
+                for each in metrics
+                for scores in of_task(each, task).values()
             )
             if (all_metrics and scored) or metric.name == HEADLINE[task]:
-                yield from (Column(task, source, metric) for source in metrics[0][task])
+                yield from (Column(task, source, metric) for source in of_task(metrics[0], task))
 
 
 class _PairedTests:
@@ -122,7 +124,7 @@ class _PairedTests:
         """The difference of a model from a reference; None for the same model and for metrics without a test."""
         if model == reference:
             return None
-        compared = self._compared(reference)[model][column.task].get(column.source, {})
+        compared = compared_sources(self._compared(reference)[model], column.task).get(column.source, {})
         return differences_by_metric(compared).get(column.metric.name)
 
     def _compared(self, reference: int) -> dict[int, ModelComparison]:
@@ -135,7 +137,7 @@ class _PairedTests:
 
 
 def _cells(column: Column, metrics: Sequence[Metrics], tests: _PairedTests) -> dict[int, Cell]:
-    name, sources = column.metric.name, [each[column.task].get(column.source) for each in metrics]
+    name, sources = column.metric.name, [of_task(each, column.task).get(column.source) for each in metrics]
     scores = {number: found for number, found in enumerate(sources) if found is not None}
     values = {number: value for number, found in scores.items() if (value := metric_value(found, name)) is not None}
     best = _best(column, values, tests)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.errors import DataError
-from tasks.evaluation.metrics.registry import caption_protocol, question_protocol
+from tasks.evaluation.metrics.registry import caption_protocol, grounding_protocol, question_protocol
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.scores import ComparedProtocol, PartialAnswers, Protocol
 from tasks.files import digest_of, read_json
@@ -55,6 +55,8 @@ def protocol_of(
             "images": "clean" if config.only_clean else "all",
         },
     }
+    if any(record.asked_for("grounding") for record in test):
+        compared["grounding"] = grounding_protocol()
     if partial:
         compared["test_set"]["partial"] = partial
     protocol: Protocol = {**compared, "fingerprint": digest_of(compared)}  # type: ignore[typeddict-item]

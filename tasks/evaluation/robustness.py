@@ -7,7 +7,7 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from tasks.errors import DataError, UserError
-from tasks.evaluation.compared_scores import Difference, differences_by_metric
+from tasks.evaluation.compared_scores import Difference, compared_sources, differences_by_metric
 from tasks.evaluation.comparison import compare_rows, verdict_of
 from tasks.evaluation.metrics.answer_matching import normalise_answer
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK
@@ -91,7 +91,7 @@ def _results(rows: Iterable[AnswerRow], report: ModelReport, transform: str) -> 
     return [
         _result((transform, task, source), differences[HEADLINE[task]], int(images), equal[task, source])
         for task in METRICS_BY_TASK
-        for source, found in compared[task].items()
+        for source, found in compared_sources(compared, task).items()
         # captions of a single image have no CIDEr
         if HEADLINE[task] in (differences := differences_by_metric(found))
         and isinstance(images := found["images"], int)

@@ -58,6 +58,8 @@ class ComparedProtocol(TypedDict):
     references: str
     document_frequency: str
     vqa: str
+    # only in reports with such questions
+    grounding: NotRequired[str]
     count_bins: str
     shuffling_seed: int
     decoding: dict[str, object] | None
@@ -189,6 +191,19 @@ class VqaScores(SourceScores):
     calibration: NotRequired[Calibration | None]
 
 
+class GroundingScores(SourceScores):
+    """Scores of a source's questions for boxes, with one more key for each metric.
+
+    An answer that is not readable counts as 0; `unreadable` has their number by reason, `mean_iou_readable` leaves them
+    out. `conventions` are those of the references: form, layout and scale.
+    """
+
+    questions: int
+    mean_iou_readable: float | None
+    unreadable: dict[str, int]
+    conventions: list[dict[str, str]]
+
+
 class ReferenceScores(TypedDict):
     """The score of the reference scripts."""
 
@@ -198,10 +213,11 @@ class ReferenceScores(TypedDict):
 
 
 class Scores(TypedDict):
-    """Scores by source, of captions and of questions."""
+    """Scores by source, of captions, of questions and, if there are any, of questions for boxes."""
 
     captioning: dict[str, CaptionScores]
     vqa: dict[str, VqaScores]
+    grounding: NotRequired[dict[str, GroundingScores]]
 
 
 class ModelScores(Scores):
@@ -228,6 +244,12 @@ class Metrics(ModelScores):
     clean: NotRequired[CleanScores]
     answers: NotRequired[AnswerOrigin]
     partial: NotRequired[PartialAnswers]
+
+
+def of_task(scores: Scores, task: Task) -> Mapping[str, SourceScores]:
+    """The scores of a task by source; empty if there are none."""
+    found: Mapping[str, SourceScores] = scores.get(task, {})
+    return found
 
 
 def metric_value(scores: SourceScores | TypeScores | ClassScores, metric: str) -> float | None:

@@ -25,7 +25,16 @@ from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.robustness import Robustness
-from tasks.evaluation.scores import AnswerOrigin, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.scores import (
+    AnswerOrigin,
+    CleanScores,
+    ModelScores,
+    Protocol,
+    Scores,
+    SourceScores,
+    metric_value,
+    of_task,
+)
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
 from tasks.evaluation.vqa_metrics import COUNT, RURAL_URBAN
@@ -147,7 +156,7 @@ def _curves(
 
 
 def _source_of(scores: Scores, view: SourceView) -> SourceScores | None:
-    return scores[view.task].get(view.name)
+    return of_task(scores, view.task).get(view.name)
 
 
 def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, str]]:

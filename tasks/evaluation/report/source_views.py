@@ -4,10 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from tasks.evaluation.compared_scores import Difference, Differences, differences_by_metric
+from tasks.evaluation.compared_scores import Difference, Differences, compared_sources, differences_by_metric
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report.charts import Bar, draw_bars
-from tasks.evaluation.scores import ClassScores, Controls, Interval, Scores, SourceScores, control_score, metric_value
+from tasks.evaluation.scores import (
+    ClassScores,
+    Controls,
+    Interval,
+    Scores,
+    SourceScores,
+    control_score,
+    metric_value,
+    of_task,
+)
 from tasks.prompt_text import Task
 
 HUMAN_MODEL = "leave_one_out_model"
@@ -53,9 +62,9 @@ class SourceView:
 def source_views(scores: Scores, base: Scores | None = None, compared: Differences | None = None) -> list[SourceView]:
     """A view of each source, captions first."""
     return [
-        _view(task, source, (found, base[task][source] if base else None), compared)
+        _view(task, source, (found, of_task(base, task)[source] if base else None), compared)
         for task in HEADLINE
-        for source, found in scores[task].items()
+        for source, found in of_task(scores, task).items()
     ]
 
 
@@ -77,9 +86,9 @@ def _view(
         gain=gain["value"] if gain else None,
         gain_interval=gain["ci95"] if gain else None,
         gain_shown=gain is not None and gain["shown"],
-        compared=differences_by_metric(compared[task][source]).get(metric) if compared else None,
+        compared=differences_by_metric(compared_sources(compared, task)[source]).get(metric) if compared else None,
         note=note if isinstance(note, str) else None,
-        bars=draw_bars(f"{source} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),
+        bars=draw_bars(f"{source} {metric}", _bars(metric, own, of_base), None if task == "captioning" else 1.0),
         class_bars=_draw_classes(f"{source} {metric} by scene class", metric, own.get("by_class")),
     )
 
