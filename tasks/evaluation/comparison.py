@@ -58,7 +58,7 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
     }
     if "grounding" in compared:
         result["grounding"] = compared["grounding"]
-    if unknown := [each.name for each in (a, b) if each.protocol["decoding"] == UNKNOWN_DECODING]:
+    if unknown := [each.name for each in (a, b) if each.protocol.get("decoding") == UNKNOWN_DECODING]:
         result["unknown_decoding"] = unknown
     if out is not None:
         write_comparison(out, result)

@@ -110,8 +110,11 @@ def _rows_of_object(path: Path) -> Iterator[tuple[str, object]]:
     elif _has_answer(found):
         # a single line of JSON Lines
         yield "answer 1", found
-    else:
+    elif all(value is None or text_of(value) is not None for value in found.values()):
         yield from ((f"key {shortened(key)}", {"id": key, "answer": value}) for key, value in found.items())
+    else:
+        # refuses it, with what it lacks
+        yield from ((each.location("answer"), each.value) for each in iterate_values(path))
 
 
 def _has_answer(row: Row) -> bool:
