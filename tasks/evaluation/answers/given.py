@@ -62,6 +62,8 @@ def given_answer(row: Row, location: str) -> GivenAnswer:
     question = first_text(others, QUESTION)
     if question is None and key == "answer":
         question = text_of(others.get("text"))
+    if question is None:
+        question = _last_user_text(others.get("messages"))
     return GivenAnswer(
         location,
         ids_in(row, IDS),
@@ -70,6 +72,13 @@ def given_answer(row: Row, location: str) -> GivenAnswer:
         text_of(row[key]) if key else None,
         references_in(others, (*REFERENCE, "answer") if key in PREDICTION else REFERENCE),
     )
+
+
+def _last_user_text(messages: object) -> str | None:
+    """What the user says last in a dialogue of ms-swift or OpenAI."""
+    turns = messages if isinstance(messages, list) else []
+    said = [turn.get("content") for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"]
+    return text_of(said[-1]) if said else None
 
 
 def answer_key(row: Row) -> str | None:

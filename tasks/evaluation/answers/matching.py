@@ -84,7 +84,7 @@ class Matching:
         if given.image is not None:
             images = self.index.images.find(given.image)
             return self.index.image(slot) in images if images else bool(asks)
-        return bool(asks) or self._has_reference(given, slot)
+        return self._has_reference(given, slot)
 
     def _has_reference(self, given: GivenAnswer, slot: Slot) -> bool:
         return not given.references or self.index.has_reference(slot, given.references)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
@@ -41,6 +42,9 @@ from tasks.evaluation.vqa_metrics import COUNT, RURAL_URBAN
 from tasks.paths import checkpoint_label
 from tasks.settings import EvaluationConfig
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 TEMPLATE = "report.html.j2"
 INLINE = {"style": "style.css", "script": "report.js"}
 
@@ -70,9 +74,47 @@ class PageContext:
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
     """The HTML report of the first model; a second model is its base, which it is compared with."""
+    model, base = models[0], models[1] if len(models) > 1 else None
+    compared = compare_rows(base.rows, model.rows) if base else None
+    sources = source_views(model.scores, base.scores if base else None, compared)
+    texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
+    caption_metrics, missing = _caption_columns(sources)
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            model=model,
+            base=base,
+            protocol=context.protocol,
+            origin=context.origin,
+            sources=sources,
+            headline=HEADLINE,
+            caption_metrics=caption_metrics,
+            missing_metrics=missing,
+            question_metrics=[metric.name for metric in metrics_of("vqa")],
+            rules=RULES,
+            clean=context.clean,
+            clean_sources=source_views(context.clean) if context.clean else [],
+            curves=_curves(sources, model, base, context.curve),
+            curves_left_out=context.curve.left_out,
+            calibrations=_calibrations(model, base),
+            reliability=_reliability(model),
+            robustness=context.robustness,
+            changes=_changes(context.robustness) if context.robustness else [],
+            peers=peer_tables(model.scores),
+            examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
+            with_images=context.images is not None,
+            fewest_images=FEWEST_IMAGES,
+            shown_classes=SHOWN_CLASSES,
+            hashes={name: _csp_hash(text) for name, text in texts.items()},
+            **texts,
+        )
+    )
+
+
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    model, base = models[0], models[1] if len(models) > 1 else None
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -81,38 +123,7 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         lstrip_blocks=True,
     )
     environment.filters.update(num=_number, signed=_signed, interval=_interval, kind=_type_label)
-    compared = compare_rows(base.rows, model.rows) if base else None
-    sources = source_views(model.scores, base.scores if base else None, compared)
-    texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
-    caption_metrics, missing = _caption_columns(sources)
-    return environment.get_template(TEMPLATE).render(
-        model=model,
-        base=base,
-        protocol=context.protocol,
-        origin=context.origin,
-        partial=context.protocol["test_set"].get("partial"),
-        sources=sources,
-        headline=HEADLINE,
-        caption_metrics=caption_metrics,
-        missing_metrics=missing,
-        question_metrics=[metric.name for metric in metrics_of("vqa")],
-        rules=RULES,
-        clean=context.clean,
-        clean_sources=source_views(context.clean) if context.clean else [],
-        curves=_curves(sources, model, base, context.curve),
-        curves_left_out=context.curve.left_out,
-        calibrations=_calibrations(model, base),
-        reliability=_reliability(model),
-        robustness=context.robustness,
-        changes=_changes(context.robustness) if context.robustness else [],
-        peers=peer_tables(model.scores),
-        examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
-        with_images=context.images is not None,
-        fewest_images=FEWEST_IMAGES,
-        shown_classes=SHOWN_CLASSES,
-        hashes={name: _csp_hash(text) for name, text in texts.items()},
-        **texts,
-    )
+    return environment
 
 
 def _csp_hash(text: str) -> str:

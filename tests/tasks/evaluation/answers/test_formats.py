@@ -76,6 +76,7 @@ def test_the_order_of_the_answers_does_not_matter(name: str, said: Any, question
         {"image_id": "{}", "question": "[vqa]  <image>\n {q}"},
         {"image_path": "{}.tif", "prompt": "A chat. USER: <image>\n{q} Answer yes or no. ASSISTANT:"},
         {"images": [{"path": "x/{}.jpg"}], "query": "<image>{q}"},
+        {"images": [{"bytes": None, "path": "{}.tif"}], "messages": [{"role": "user", "content": "<image>{q}"}]},
     ],
 )
 def test_answers_without_ids_are_matched_by_image_and_question(row: Any, said: Any, questions: Any) -> None:
@@ -116,6 +117,40 @@ def test_an_excel_table_is_read(said: Any, questions: Any, tmp_path: Path) -> No
 
     file = recognise(tmp_path / "model_set.xlsx")
     assert file.format == "VLMEvalKit table" and [given.answer for given in file.answers()] == SAYS
+
+
+def test_an_index_that_counts_from_1_is_not_taken_for_an_id(read: Any, record: Any) -> None:
+    test = [record(f"LR/Train/{n}.tif", [(ROAD, "no" if n % 2 else "yes")], str(n)) for n in range(4)]
+    table = "".join(f"{n + 1},{ROAD},{'no' if n % 2 else 'yes'},said {n}\n" for n in range(4))
+    found = read(test, "index,question,answer,prediction\n" + table, "model_set.csv")
+    assert [turn.answer for row in found.records for turn in row.turns] == [f"said {n}" for n in range(4)]
+    assert found.origin["matched_by"] == {"position": 4}
+
+
+def test_predictions_of_llama_factory_are_matched_by_position(said: Any, questions: Any) -> None:
+    prompt = "system\nYou are a helpful assistant.\nuser\n<image>{}\nassistant\n"
+    answers = rows(
+        prompt=lambda n: prompt.format(question(n)), predict=SAYS.__getitem__, label=lambda n: "no" if n % 2 else "yes"
+    )
+    assert said(questions, lines(answers), "generated_predictions.jsonl") == SAYS
+
+
+def test_our_own_log_of_lmms_eval_comes_to_the_same_answers(
+    read: Any, questions: Any, write: Any, tmp_path: Path
+) -> None:
+    from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
+    from tasks.evaluation.lmms_eval_export import export_lmms_eval
+    from tasks.settings import EvaluationConfig
+
+    answered = json.loads(json.dumps(questions))
+    for row, text in zip(answered, SAYS, strict=True):
+        row["conversations"][1]["value"] = text
+    files = EvaluationFiles(write("test.json", questions), write("final.json", answered))
+    log = export_lmms_eval(evaluate(files, tmp_path / "report", EvaluationConfig(gallery=0)).path, tmp_path / "log")
+    [samples] = log.parent.glob("*_samples_*.jsonl")
+    found = read(questions, samples.read_text(), "samples.jsonl")
+    assert [turn.answer for record in found.records for turn in record.turns] == SAYS
+    assert found.origin["format"] == "lmms-eval samples"
 
 
 def test_a_json_object_of_answers_by_id_is_read(said: Any, questions: Any) -> None:
