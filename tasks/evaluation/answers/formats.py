@@ -30,7 +30,7 @@ LMMS_EVAL, VLMEVALKIT, COCO = "lmms-eval samples", "VLMEvalKit table", "COCO res
 LLAVA, GEOCHAT, EARTHDIAL = "LLaVA answers", "GeoChat answers", "EarthDial answers"
 RESPONSES = ("filtered_resps", "resps")
 # keys under which a JSON object has its list of answers
-LISTS = ("answers", "annotations", "results", "predictions", "data", "samples")
+LISTS = ("answers", "annotations", "results", "predictions", "data", "samples", "logs")
 WANTED = "give a file with an id (or an image and a question) and an answer in each row: docs/your-own-data.md"
 
 
@@ -134,7 +134,7 @@ def _lmms_eval_answer(row: Row, location: str) -> GivenAnswer:
         location,
         ids_in(fields, IDS),
         first_text({name: path_in(value) for name, value in fields.items() if name in IMAGE}, IMAGE),
-        first_text(fields, QUESTION),
+        first_text(fields, QUESTION) or text_of(_first_response(row.get("arguments"))),
         text_of(_first_response(row[key])) if key else None,
         _targets(row.get("target")) or references_in(fields, ("answer",)),
         number if isinstance(number, int) and not isinstance(number, bool) else None,

@@ -20,6 +20,8 @@ REFERENCE = (
     *("ground_truth", "groundtruth", "gt", "gt_answer", "annotation", "label", "labels", "target", "reference"),
     *("references", "gt_bbox", *(f"caption{number}" for number in range(5))),
 )
+# as a number, the number of a class, or whether an answer is right
+FLAGS = ("label", "labels")
 QUESTION = ("question", "prompt", "query", "input", "instruction")
 IDS = ("question_id", "questionId", "qid", "id", "uid", "sample_id", "record_id", "index", "idx")
 IMAGE = (
@@ -138,5 +140,7 @@ def references_in(row: Row, keys: Iterable[str]) -> tuple[str, ...]:
     found: list[object] = []
     for key in keys:
         value = row.get(key)
+        if key in FLAGS and not isinstance(value, str):
+            continue
         found += value if isinstance(value, list) else [value]
     return tuple(text for value in found if (text := text_of(value)))

@@ -11,6 +11,7 @@ from tasks.evaluation.answers.test_index import Slot, TestIndex
 BY_ID, BY_BOTH, BY_IMAGE = "id", "image and question", "image"
 BY_QUESTION, BY_POSITION = "question", "position"
 SHOWN = 3
+OTHER_CONTENT = "whose id is there with another question, image or reference answer"
 
 
 class Named:
@@ -56,7 +57,8 @@ class Matching:
                 self.by_row += way == BY_POSITION and given.position is None
                 self._keep(given, self._choose(given, fitting))
                 return
-        self.foreign.add(given.name)
+        known = any(self.index.with_id(name) for name in given.ids)
+        self.foreign.add(f"{given.name}, {OTHER_CONTENT}" if known else given.name)
 
     def _candidates(self, given: GivenAnswer, row: int) -> Iterator[tuple[str, Sequence[Slot]]]:
         index = self.index
@@ -73,8 +75,11 @@ class Matching:
 
     def _fits(self, given: GivenAnswer, slot: Slot, way: str) -> bool:
         """Whether everything that the file says about an answer's question is true of this one."""
-        if way in (BY_BOTH, BY_IMAGE, BY_QUESTION):
-            return way != BY_QUESTION or self._has_reference(given, slot)
+        if way == BY_BOTH or (way == BY_IMAGE and self.index.is_caption(slot)):
+            return True
+        if way in (BY_IMAGE, BY_QUESTION):
+            # an id that the test set does not have may be that of another question about the same image
+            return not (way == BY_IMAGE and given.ids) and self._has_reference(given, slot)
         asks = None if given.question is None else is_same_question(given.question, self.index.question(slot))
         if asks is False:
             return False

@@ -49,23 +49,36 @@ FORMATS = {
     "lmms-eval samples": lines(
         [{**row, "filtered_resps": [SAYS[n]], "resps": [[SAYS[n]]], "doc_hash": "x"} for n, row in enumerate(LMMS)]
     ),
+    "lmms-eval samples ": json.dumps(
+        {
+            "args": {},
+            "logs": [
+                {
+                    **{key: row[key] for key in ("doc_id", "target")},
+                    "arguments": [[f"{question(n)}{HINT}", "{}"]],
+                    "filtered_resps": [SAYS[n]],
+                }
+                for n, row in enumerate(LMMS)
+            ],
+        }
+    ),
     "JSON table": json.dumps(rows(question_id=str, answer=SAYS.__getitem__)),
 }
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_is_recognised_and_read(name: str, read: Any, questions: Any) -> None:
-    suffix = "json" if "table" in name else "jsonl"
+    suffix = "jsonl" if "\n" in FORMATS[name] else "json"
     found = read(questions, FORMATS[name], f"answers.{suffix}")
     assert [turn.answer for record in found.records for turn in record.turns] == SAYS
-    assert found.origin["format"] == name and found.origin["file"] == f"answers.{suffix}" and found.partial is None
+    assert (
+        found.origin["format"] == name.strip() and found.origin["file"] == f"answers.{suffix}" and found.partial is None
+    )
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "EarthDial answers"])
+@pytest.mark.parametrize("name", ["LLaVA answers", "GeoChat answers", "lmms-eval samples"])
 def test_the_order_of_the_answers_does_not_matter(name: str, said: Any, questions: Any) -> None:
-    content = FORMATS[name]
-    turned = json.dumps(json.loads(content)[::-1]) if "table" in name else "\n".join(content.split("\n")[-2::-1])
-    assert said(questions, turned, "answers.json" if "table" in name else "answers.jsonl") == SAYS
+    assert said(questions, "\n".join(FORMATS[name].split("\n")[-2::-1]), "answers.jsonl") == SAYS
 
 
 @pytest.mark.parametrize(

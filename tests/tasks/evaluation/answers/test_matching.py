@@ -28,7 +28,10 @@ ALL = by_id(*((n, "yes") for n in range(6)))
         (by_id((7, "yes"), (8, "no")), r"answers no question of the test set; its answers are to answer 1 \(id '7'\)"),
         ([{**ALL[0], "question": "Is there a ship?"}, *ALL[1:]], "'Is there a ship\\?'"),
         ([{**ALL[0], "image": "9.tif"}, *ALL[1:]], "has 1 answers to no question"),
-        ([{**ALL[0], "ground_truth": "urban"}, *ALL[1:]], "has 1 answers to no question"),
+        (
+            [{**ALL[0], "ground_truth": "urban"}, *ALL[1:]],
+            r"has 1 answers to no question of the test set: answer 1 \(id '0'\), whose id is there with another",
+        ),
         ([{"image": "1.tif", "answer": "yes"}], "fits several questions of the test set, such as"),
     ],
     ids=["missing", "foreign", "contradicting", "none", "other question", "other image", "other reference", "unclear"],
@@ -71,6 +74,21 @@ def test_a_file_name_in_two_folders_needs_the_folder(said: Any, read: Any, recor
     assert said(test, answers) == ["LR", "HR"]
     with pytest.raises(DataError, match="fits several questions"):
         read(test, [{"image": "1.tif", "question": ROAD, "answer": "yes"}], "bare.json")
+
+
+def test_an_image_alone_is_enough_for_a_caption_but_not_against_an_unknown_id(
+    said: Any, read: Any, record: Any
+) -> None:
+    answers = [{"question_id": n + 90, "image_id": f"{n}.jpg", "answer": f"said {n}"} for n in range(2)]
+    captions = [record(f"C/{n}.jpg", [("Describe the image", "a port")], f"c{n}") for n in range(2)]
+    assert said(captions, answers) == ["said 0", "said 1"]
+    roads = [record(f"C/{n}.jpg", [(ROAD, "yes")], f"q{n}") for n in range(2)]
+    with pytest.raises(DataError, match="answers no question of the test set"):
+        read(roads, answers, "other.json")
+    assert said(roads, [{"image": row["image_id"], "answer": row["answer"]} for row in answers], "bare.json") == [
+        "said 0",
+        "said 1",
+    ]
 
 
 def test_a_question_that_is_asked_twice_about_an_image_needs_one_answer(said: Any, record: Any) -> None:
