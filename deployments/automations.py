@@ -89,10 +89,10 @@ def crashed_run(enabled: bool) -> AutomationCore:
 
 
 def dropped_score(block: UUID) -> AutomationCore:
-    """Send a notification when a model scores worse than at its last evaluation."""
+    """Send a notification when a score alarms in a re-evaluation."""
     return AutomationCore(
         name=DROPPED,
-        description="Reports a model that scores worse than at its last evaluation.",
+        description="Reports a model whose score is lower than at an earlier evaluation.",
         trigger=EventTrigger(expect={"rsvlm.score.dropped"}, posture=Posture.Reactive, threshold=1),
         actions=[
             SendNotification(

@@ -9,12 +9,12 @@ from tasks.evaluation.steps import evaluate_answers
 from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
-from tasks.paths import TRANSFORMED
-from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, RelatedReports, ReportRef
+from tasks.paths import BASE, TRANSFORMED
+from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportContext, ReportRef
 from tasks.settings import EvaluationConfig, ExperimentConfig
 from tasks.storage.runs import Run
 
-NO_REPORTS = RelatedReports()
+NO_CONTEXT = ReportContext()
 
 
 class Answerer(NamedTuple):
@@ -56,13 +56,15 @@ def score(
     answers: Sequence[PredictionsRef],
     dataset: DatasetRef,
     out: Path,
-    related: RelatedReports = NO_REPORTS,
+    context: ReportContext = NO_CONTEXT,
 ) -> ReportRef:
     """Score a model's answers into the folder `out`.
 
-    The second of `answers`, if given, are the base model's, shown for comparison, as are the `related` reports. The
-    sets are audited if `config` needs the clean part of the test set.
+    The second of `answers`, if given, are the base model's, shown for comparison. The report also shows `context` and
+    the run's name, except that of the base model, which runs share. The sets are audited if `config` needs the clean
+    part of the test set.
     """
+    name = None if answers[0].model == BASE else run.name
     return make(
         evaluate_answers,
         out,
@@ -70,7 +72,7 @@ def score(
         dataset=dataset,
         answers=list(answers),
         audit=_audit(run, config, dataset),
-        related=related,
+        context=context.model_copy(update={"run": name}),
         config=config,
     )
 

@@ -7,9 +7,10 @@ from flows.decorators import flow, owns_run, run_title
 from tasks.evaluation.report_folder import reports_of_checkpoints
 from tasks.evaluation.steps import show_report
 from tasks.paths import BASE, FINAL, TRANSFORMED
-from tasks.records import DatasetRef, PredictionsRef, RelatedReports, ReportRef
+from tasks.records import DatasetRef, PredictionsRef, ReportContext, ReportRef
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
+from tasks.training.training_facts import read_training_facts
 
 
 @flow(name="evaluate-model", flow_run_name=run_title("evaluate-model-{name}-{label}"), persist_result=False)
@@ -40,7 +41,8 @@ def evaluate_model_flow(
     robustness = tuple(
         score(run, config.evaluation, [predictions[each]], dataset, run.folder.report(each)) for each in transformed
     )
-    related = RelatedReports(checkpoints=checkpoints, robustness=robustness)
-    report = score(run, config.evaluation, answers, dataset, run.folder.report(label), related)
+    training = None if label == BASE else read_training_facts(run.folder.training / label)
+    context = ReportContext(training=training, checkpoints=checkpoints, robustness=robustness)
+    report = score(run, config.evaluation, answers, dataset, run.folder.report(label), context)
     show_report(report, name)
     return report

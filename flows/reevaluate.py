@@ -40,8 +40,8 @@ def reevaluate_flow(
 ) -> list[Evaluation]:
     """Answer and score again the models of a run in its store, if their weights, data or settings have changed.
 
-    Each report is compared with the previous one of the same model, image by image; the event rsvlm.score.dropped
-    reports a source with a lower score. Returns the new evaluations, none if nothing has changed.
+    Each report is compared with the previous and the first one of the same model, image by image; the event
+    rsvlm.score.dropped reports a source with a lower score. Returns the new evaluations, none if nothing has changed.
 
     Args:
         run: The run's name, in the workspace or in the store.
@@ -66,8 +66,8 @@ def _name_here(run: str, workspace: Path) -> str:
 def _evaluate_changed(run: Run, config: ExperimentConfig, models: tuple[Label, ...]) -> list[Evaluation]:
     base = obtain_base(config.model, run)
     dataset = prepare_data_flow(config, run.name, run.workspace_root)
-    new = []
-    for model in find_stored_models(run, base, models):
+    new, watched = [], find_stored_models(run, base, models)
+    for model in watched:
         key = content_digest_of([model.weights, dataset, config.inference, config.evaluation])
         if is_evaluated(run, model, key):
             get_run_logger().info("%s has not changed since its last evaluation: skipped.", model.label)
@@ -77,7 +77,8 @@ def _evaluate_changed(run: Run, config: ExperimentConfig, models: tuple[Label, .
         answerer = Answerer(model.label, _weights(run, config, model, base))
         answers = answer(run, config, answerer, dataset, folder.predictions(model.label))
         report = score(run, config.evaluation, [answers], dataset, folder.report(model.label))
-        new.append(keep_evaluation(run, model, report, key, datetime.now(UTC).isoformat(timespec="seconds")))
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        new.append(keep_evaluation(run, model, report, key, time, len(watched)))
     show_history(run)
     return new
 

@@ -13,7 +13,7 @@ from tasks.paths import BEST_PRESET, FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
 from tasks.sweeping.config import SweepConfig
-from tasks.sweeping.leaderboard import score_of
+from tasks.sweeping.leaderboard import claim_reference, read_reference, score_of
 from tasks.sweeping.pruning import pruning
 from tasks.sweeping.results import SweepResult, claim_folder, remove_spare_models, sweep_folder, write_results
 from tasks.sweeping.search_space import at_point, describe_point, name_of_point, require_searchable
@@ -94,4 +94,7 @@ def _score(points: Points, trial: "Trial", config: ExperimentConfig, sweep: _Swe
             if pruner.pruned:
                 return None
             raise
-    return score_of(report.path, sweep.settings.objective)
+    # a sweep with scores from before there was a reference keeps their scale
+    if not points.scored():
+        claim_reference(points.folder, report.path, sweep.settings.objective)
+    return score_of(report.path, sweep.settings.objective, read_reference(points.folder))

@@ -19,4 +19,6 @@ ChatHistory = Literal["predicted", "independent"]
 Transform = Literal["rot90", "rot180", "rot270", "flip-horizontal", "flip-vertical", "jpeg-50", "half-resolution"]
 CaptionTurns = Literal["first", "all"]
 SplitProtocol = Literal["grouped", "reference"]
+# data that rsvlm draws itself, by the `kind` in its folder's manifest
+SAMPLE, LESSONS = "sample", "lessons"
 PoolType = Literal["process", "docker", "kubernetes"]

@@ -55,6 +55,7 @@ SWEEP = "sweep.yaml"
 LEADERBOARD = "leaderboard.json"
 LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
+OBJECTIVE = "objective.json"
 # folders of a run; the store has them under the same names
 MERGED = "merged"
 PREDICTIONS = "predictions"

@@ -83,9 +83,30 @@ class ReportRef(FolderRef):
     model: str
 
 
-class RelatedReports(Value):
-    """Other reports that a report shows: those of a run's checkpoints, and those on transformed test images."""
+class TrainingFacts(Value):
+    """How a model was trained; `losses` are (step, loss) at equal distances, `final_loss` is the last one logged.
 
+    `date` is the day of the checkpoint in UTC, YYYY-MM-DD; None if the run does not record it.
+    """
+
+    base: str | None
+    lora_rank: int | None
+    learning_rate: float | None
+    epochs: float
+    steps: int
+    final_loss: float | None
+    losses: tuple[tuple[int, float], ...] = ()
+    date: str | None = None
+
+
+class ReportContext(Value):
+    """What a report shows next to its scores: the run, the training of its model, and other reports.
+
+    The other reports are those of the run's checkpoints, and those on transformed test images.
+    """
+
+    run: str | None = None
+    training: TrainingFacts | None = None
     checkpoints: tuple[ReportRef, ...] = ()
     robustness: tuple[ReportRef, ...] = ()
 

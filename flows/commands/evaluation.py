@@ -118,7 +118,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         tuple(options.checkpoints),
         options.source,
         tuple(options.robustness),
-        options.partial,
+        partial=options.partial,
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_metrics(ref.path)
@@ -240,8 +240,8 @@ def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
 def _score_rows(metrics: "Metrics") -> Iterable[tuple[str, ...]]:
     from tasks.evaluation.report.source_views import source_views
 
-    for view in source_views(metrics):
-        yield view.name, view.metric, _number(view.value), _interval(view.interval), _number(view.blind)
+    for view in source_views(metrics, drawn="data" in metrics):
+        yield view.label, view.metric, _number(view.value), _interval(view.interval), _number(view.blind)
 
 
 def _number(value: float | None) -> str:

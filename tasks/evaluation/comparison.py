@@ -45,7 +45,7 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
     Raises UserError for reports on different test sets or protocols, and where `out` holds another comparison.
     """
     a, b = read_report(report_a), read_report(report_b)
-    _require_same_protocol(a, b)
+    require_same_protocol(a, b)
     compared = compare_rows(a.rows, b.rows)
     result: ModelComparison = {
         "version": 1,
@@ -97,7 +97,8 @@ def _correct(compared: Sequence[Differences]) -> list[Difference]:
     return [difference for difference, _ in family]
 
 
-def _require_same_protocol(a: ModelReport, b: ModelReport) -> None:
+def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
+    """Raise UserError for reports on different test sets or under different protocols."""
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
         parts = [each.name for each in (a, b) if "partial" in each.protocol["test_set"]]

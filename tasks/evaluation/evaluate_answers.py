@@ -10,10 +10,12 @@ from tasks.evaluation.answer_probabilities import add_probabilities, read_probab
 from tasks.evaluation.answers.reading import ReadAnswers, keep_common, read_answers
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.controls.training_set import TrainingSet
+from tasks.evaluation.drawn_data import DRAWN, is_drawn
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
 from tasks.evaluation.pairing import PairedRecord, iterate_texts
 from tasks.evaluation.protocol import UNKNOWN_DECODING, VERSION, protocol_of, read_decoding
+from tasks.evaluation.report.facts import PageFacts
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
 from tasks.evaluation.robustness import compare_transformed
@@ -24,7 +26,7 @@ from tasks.files import digest_of, digest_or_none, sha256_of, write_json, write_
 from tasks.image_paths import image_key
 from tasks.manifests import atomic_folder, content_digest, read_manifest, verified_manifest, write_manifest
 from tasks.paths import METRICS, PER_ANSWER, PROBABILITIES, REPORT_PAGE, ROBUSTNESS, SCORES
-from tasks.records import Manifest, ReportRef
+from tasks.records import Manifest, ReportRef, TrainingFacts
 from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
 
@@ -39,8 +41,9 @@ class EvaluationFiles:
     With an `audit` (of `rsvlm data audit`) its clean images are scored in addition to all, or alone with only_clean.
     The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
     `robustness` reports, on the same test set with transformed images, and the `images`.
-    `unnamed` is the source of images whose paths have no folder. With `partial` the answers may be to a part of the
-    test set, and only that part is scored.
+    `unnamed` is the source of images whose paths have no folder. `run` and `training` are shown in the report's head;
+    they are not known for answers that were not given in a run. With `partial` the answers may be to a part of the test
+    set, and only that part is scored.
     """
 
     data: Path
@@ -52,6 +55,8 @@ class EvaluationFiles:
     checkpoints: tuple[Path, ...] = ()
     unnamed: str = UNNAMED
     robustness: tuple[Path, ...] = ()
+    run: str | None = None
+    training: TrainingFacts | None = None
     partial: bool = False
 
     def fingerprint(self, config: EvaluationConfig) -> str:
@@ -71,6 +76,8 @@ class EvaluationFiles:
                 "robustness": [_digest(folder / PER_ANSWER) for folder in self.robustness],
                 "config": config.model_dump(mode="json"),
                 "unnamed": self.unnamed,
+                "drawn": is_drawn(self.data, self.images),
+                "run": [self.run, self.training.model_dump(mode="json") if self.training else None],
                 "partial": self.partial,
             }
         )
@@ -136,12 +143,14 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     decoding = UNKNOWN_DECODING if origin else read_decoding(inputs.predictions)
     protocol = protocol_of(paired[0], decoding, partial, config)
     robustness = compare_transformed(scored[0].rows, inputs.robustness, protocol) if inputs.robustness else None
-    metrics = _metrics_of(scored[0].scores, protocol, clean_scores)
+    drawn = is_drawn(inputs.data, inputs.images)
+    metrics = _metrics_of(scored[0].scores, protocol, clean_scores, drawn)
     metrics |= {**({"answers": origin} if origin else {}), **({"partial": partial} if partial else {})}
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     curve = read_curve(inputs.checkpoints, protocol)
-    context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, origin)
+    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn, origin)
+    context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, facts)
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
         write_json_lines(part / PER_ANSWER, scored[0].rows)
@@ -152,7 +161,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
         return write_manifest(part, fingerprint, {"train": _digest(inputs.train) if inputs.train else None})
 
 
-def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | None) -> Metrics:
+def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | None, drawn: bool) -> Metrics:
     metrics: Metrics = {
         "version": 1,
         "protocol": protocol,
@@ -166,6 +175,8 @@ def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | No
         metrics["without_references"] = scores["without_references"]
     if clean:
         metrics["clean"] = clean
+    if drawn:
+        metrics["data"] = DRAWN
     return metrics
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from tasks.errors import OccupiedError
 from tasks.evaluation.compared_scores import Difference, ModelComparison, compared_sources, differences_by_metric
-from tasks.evaluation.comparison import compare_several
+from tasks.evaluation.gains import SIGNIFICANT
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK, Metric, metrics_of
-from tasks.evaluation.report_folder import read_metrics, report_path
+from tasks.evaluation.objective import SEED, values_by_source
+from tasks.evaluation.report_folder import read_metrics, read_report, report_path
 from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value, of_task
+from tasks.evaluation.uncertainty.families import worse_than_best
+from tasks.evaluation.uncertainty.moments import Floats
 from tasks.paths import REPORTS
 from tasks.prompt_text import Task
 
@@ -38,7 +41,7 @@ class Cell:
     """One model's score in the scale of metrics.json, and its difference from report A.
 
     `interval` is None if there is none, or one of width 0, which would suggest certainty. `compared` is None for
-    report A and for metrics without a paired test. `best`: the best of its column, or a tie with it by that test.
+    report A and for metrics without a paired test. `best`: the best of its column, or a tie with it.
     """
 
     value: float
@@ -77,12 +80,14 @@ def paper_table(reports: Sequence[Path], comparisons: Sequence[ModelComparison],
 
     The columns are the headline metric of each source, or all metrics.
     """
-    metrics, tests = [read_metrics(report_path(folder)) for folder in reports], _PairedTests(reports, comparisons)
+    metrics = [read_metrics(report_path(folder)) for folder in reports]
+    columns = list(_columns(metrics, all_metrics))
+    tests = _Tests(comparisons, _gaps_to_best(reports, columns, metrics))
     return PaperTable(
         models=model_labels(reports),
         digests=[comparisons[0]["a"]["sha256"], *(each["b"]["sha256"] for each in comparisons)],
         metrics=metrics,
-        cells={column: _cells(column, metrics, tests) for column in _columns(metrics, all_metrics)},
+        cells={column: _cells(column, metrics, tests) for column in columns},
         all_metrics=all_metrics,
         draws=comparisons[0]["draws"],
     )
@@ -113,30 +118,67 @@ def _columns(metrics: Sequence[Metrics], all_metrics: bool) -> Iterator[Column]:
                 yield from (Column(task, source, metric) for source in of_task(metrics[0], task))
 
 
-class _PairedTests:
-    """Comparisons of any two models: those with report A are given, the others are made when they are needed."""
+class _Tests:
+    """The comparisons with report A, and each model's gap to the best of its column, one family over the table."""
 
-    def __init__(self, reports: Sequence[Path], comparisons: Sequence[ModelComparison]):
-        self._reports = reports
-        self._by_reference = {0: dict(enumerate(comparisons, 1))}
+    def __init__(self, comparisons: Sequence[ModelComparison], gaps: Mapping[Column, Mapping[int, float]]):
+        self._comparisons, self._gaps = dict(enumerate(comparisons, 1)), gaps
 
-    def difference(self, column: Column, model: int, reference: int = 0) -> Difference | None:
-        """The difference of a model from a reference; None for the same model and for metrics without a test."""
-        if model == reference:
+    def difference(self, column: Column, model: int) -> Difference | None:
+        """The difference of a model from report A; None for report A and for metrics without a test."""
+        if model == 0:
             return None
-        compared = compared_sources(self._compared(reference)[model], column.task).get(column.source, {})
+        compared = compared_sources(self._comparisons[model], column.task).get(column.source, {})
         return differences_by_metric(compared).get(column.metric.name)
 
-    def _compared(self, reference: int) -> dict[int, ModelComparison]:
-        if reference not in self._by_reference:
-            others = [number for number in range(len(self._reports)) if number != reference]
-            paths = [self._reports[number] for number in others]
-            found = compare_several(self._reports[reference], paths, None)["comparisons"]
-            self._by_reference[reference] = dict(zip(others, found, strict=True))
-        return self._by_reference[reference]
+    def ties(self, column: Column, model: int) -> bool | None:
+        """Whether a model ties with the best; None without a test.
+
+        Against report A the marks decide, so that bold never contradicts them.
+        """
+        if column not in self._gaps:
+            return None
+        marks = [mark["verdict"] for number in self._comparisons if (mark := self.difference(column, number))]
+        if model == 0:
+            return "better" not in marks
+        mark = self.difference(column, model)
+        return self._gaps[column].get(model, 1.0) >= SIGNIFICANT and (mark is None or mark["verdict"] != "worse")
 
 
-def _cells(column: Column, metrics: Sequence[Metrics], tests: _PairedTests) -> dict[int, Cell]:
+def _gaps_to_best(
+    reports: Sequence[Path], columns: Sequence[Column], metrics: Sequence[Metrics]
+) -> dict[Column, dict[int, float]]:
+    """Adjusted p-values of each model's gap to the best of its column, by column and model; columns with a test only.
+
+    Of two models there are none: the marks against report A are the paired test.
+    """
+    rows = [read_report(folder).rows for folder in reports]
+    found: dict[Column, tuple[list[int], Floats]] = {}
+    for column in columns:
+        scores = {number: of_task(each, column.task).get(column.source) for number, each in enumerate(metrics)}
+        values = {
+            number: value
+            for number, of_source in scores.items()
+            if of_source is not None and (value := metric_value(of_source, column.metric.name)) is not None
+        }
+        if column.metric.compared and values:
+            sign = 1 if column.metric.higher_is_better else -1
+            key = {column.source: column.metric}
+            of_models = values_by_source(
+                [rows[number] for number in values], [{column.source: v} for v in values.values()], key
+            )
+            if column.source in of_models and len(of_models[column.source]) > 1:
+                found[column] = list(values), sign * of_models[column.source]
+    if len(reports) < 3 or not found:
+        return {column: {} for column in found}
+    p_values = worse_than_best([values for _, values in found.values()], SEED)
+    return {
+        column: {number: float(p) for number, p in zip(numbers, each, strict=True)}
+        for (column, (numbers, _)), each in zip(found.items(), p_values, strict=True)
+    }
+
+
+def _cells(column: Column, metrics: Sequence[Metrics], tests: _Tests) -> dict[int, Cell]:
     name, sources = column.metric.name, [of_task(each, column.task).get(column.source) for each in metrics]
     scores = {number: found for number, found in enumerate(sources) if found is not None}
     values = {number: value for number, found in scores.items() if (value := metric_value(found, name)) is not None}
@@ -153,16 +195,14 @@ def _cells(column: Column, metrics: Sequence[Metrics], tests: _PairedTests) -> d
     }
 
 
-def _best(column: Column, values: Mapping[int, float], tests: _PairedTests) -> set[int]:
+def _best(column: Column, values: Mapping[int, float], tests: _Tests) -> set[int]:
     """The model with the best value and those that tie with it; without a test, those whose printed value is equal."""
     choose = max if column.metric.higher_is_better else min
     best = choose(values, key=lambda number: values[number], default=0)
-    found = set()
+    found = {best} & set(values)
     for number, value in values.items():
-        # against report A by the test that decides the marks, so that they never contradict
-        pair = (best, number) if number == 0 else (number, best)
-        compared = tests.difference(column, *pair)
-        if compared["verdict"] == "tie" if compared else show_number(value) == show_number(values[best]):
+        tie = tests.ties(column, number)
+        if show_number(value) == show_number(values[best]) if tie is None else tie:
             found.add(number)
     return found
 

@@ -237,13 +237,17 @@ class CleanScores(Scores):
 
 
 class Metrics(ModelScores):
-    """metrics.json; `answers` are those of another program, `partial` is there where not all questions are answered."""
+    """metrics.json; `answers` are those of another program, `partial` is there if not all questions are answered.
+
+    `data` says that the test set is not of the sources whose names it has, but drawn by rsvlm.
+    """
 
     version: int
     protocol: Protocol
     clean: NotRequired[CleanScores]
     answers: NotRequired[AnswerOrigin]
     partial: NotRequired[PartialAnswers]
+    data: NotRequired[str]
 
 
 def of_task(scores: Scores, task: Task) -> Mapping[str, SourceScores]:

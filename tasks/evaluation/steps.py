@@ -22,7 +22,7 @@ from tasks.files import write_json
 from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.orchestration.caching import step
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, REPORT_PAGE, TRAIN_SET
-from tasks.records import DatasetRef, FolderRef, PredictionsRef, RelatedReports, ReportRef
+from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportContext, ReportRef
 from tasks.settings import EvaluationConfig
 
 
@@ -31,7 +31,7 @@ def evaluate_answers(
     dataset: DatasetRef,
     answers: Sequence[PredictionsRef],
     audit: FolderRef | None,
-    related: RelatedReports,
+    context: ReportContext,
     config: EvaluationConfig,
     out: Path,
 ) -> ReportRef:
@@ -44,9 +44,11 @@ def evaluate_answers(
         audit=audit.path if audit else None,
         base=base.path / FINAL_ANSWERS if base else None,
         images=dataset.images,
-        checkpoints=tuple(report.path for report in related.checkpoints),
-        robustness=tuple(report.path for report in related.robustness),
+        checkpoints=tuple(report.path for report in context.checkpoints),
         unnamed=dataset.unnamed_source,
+        robustness=tuple(report.path for report in context.robustness),
+        run=context.run,
+        training=context.training,
     )
     return evaluate(files, out, config)
 

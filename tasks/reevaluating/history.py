@@ -1,8 +1,10 @@
 """Histories of a run's scores in its store: one small object per evaluation, written once and never changed."""
 
 import json
-from collections.abc import Iterable
 from itertools import count
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_validator
 
 from tasks.errors import StoreError
 from tasks.evaluation.headline import HeadlineChange, HeadlineScore
@@ -12,17 +14,21 @@ from tasks.storage.object_store import ObjectStore
 from tasks.storage.remote_folders import join
 
 HISTORY, CHECKPOINT_SCORES = "history", "checkpoint-scores"
-FIRST, NOT_COMPARABLE = "first", "not comparable"
+FIRST, NOT_COMPARABLE, NOT_COMPARED = "first", "not comparable", "not compared"
 WORSE = "worse"
 
 
 class Evaluation(Value):
     """One evaluation of one model.
 
-    `key` digests everything that decides the scores, so that an unchanged model is not evaluated again. `scores` and
-    `changes` are by source: the headline score, and its comparison with the evaluation before. `report` is the folder
-    of the report in the store, `time` is in UTC (ISO 8601).
+    `key` digests everything that decides the scores, so that an unchanged model is not evaluated again. `scores`,
+    `changes`, `since_first`, `drift` and `alarms` are by source: the headline score, its comparison with the previous
+    and with the first report, the last evaluations against the first ones, and the kind of alarm. `report` is the
+    folder of the report in the store, `time` is in UTC (ISO 8601).
     """
+
+    # entries are kept for years: keys that a later version adds, here or in scores and changes, are skipped
+    model_config = ConfigDict(extra="ignore")
 
     number: int = 0
     time: str
@@ -34,11 +40,23 @@ class Evaluation(Value):
     scores: dict[str, HeadlineScore]
     changes: dict[str, HeadlineChange]
     verdict: str
+    since_first: dict[str, HeadlineChange] = Field(default={})
+    drift: dict[str, HeadlineChange] = Field(default={})
+    alarms: dict[str, str] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alarms_of_earlier_versions(cls, found: Any) -> Any:
+        """Entries of earlier versions have no alarms, but a verdict on each change."""
+        if not isinstance(found, dict) or "alarms" in found or not isinstance(found.get("changes"), dict):
+            return found
+        changes = {source: change for source, change in found["changes"].items() if isinstance(change, dict)}
+        return {**found, "alarms": {name: "previous" for name, each in changes.items() if each.get("verdict") == WORSE}}
 
     @property
     def dropped(self) -> list[str]:
-        """The sources whose headline score is worse than before, by the paired test."""
-        return [source for source, change in self.changes.items() if change["verdict"] == WORSE]
+        """The sources whose headline score alarms, now or still."""
+        return list(self.alarms)
 
 
 def read_history(store: ObjectStore, run: str, history: str = HISTORY) -> list[Evaluation]:
@@ -65,9 +83,3 @@ def append(store: ObjectStore, run: str, evaluation: Evaluation, history: str = 
 def last_evaluation(history: list[Evaluation], model: str) -> Evaluation | None:
     """The last evaluation of a model."""
     return next((each for each in reversed(history) if each.model == model), None)
-
-
-def verdict_on(changes: Iterable[HeadlineChange]) -> str:
-    """worse where any source is worse, else better where any is better, else tie."""
-    found = {change["verdict"] for change in changes}
-    return next((verdict for verdict in (WORSE, "better") if verdict in found), "tie")

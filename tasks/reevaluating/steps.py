@@ -15,22 +15,21 @@ from tasks.errors import UserError
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.headline import HeadlineChange, headline_changes, headline_scores
 from tasks.evaluation.report_folder import read_metrics
-from tasks.manifests import content_digest
 from tasks.orchestration.artifacts import artifact_key, harmless
-from tasks.paths import REPORTS
 from tasks.records import CheckpointRef, ModelRef, ReportRef
+from tasks.reevaluating.alarms import FIELDS, begun
+from tasks.reevaluating.baselines import ReportFinder, evaluations_since
 from tasks.reevaluating.history import (
     CHECKPOINT_SCORES,
-    FIRST,
     HISTORY,
-    NOT_COMPARABLE,
     Evaluation,
     append,
     last_evaluation,
     read_history,
-    verdict_on,
 )
+from tasks.reevaluating.judging import NOT_JUDGED, Judgement, judge, new_baseline
 from tasks.reevaluating.pages import (
+    IN_WORDS,
     TITLES,
     Cell,
     checkpoint_rows,
@@ -44,7 +43,7 @@ from tasks.reevaluating.stored_models import Label, StoredModel, fetch_merged, f
 from tasks.storage.checkpoints.listing import StoredCheckpoint, fetch_model, find_checkpoints
 from tasks.storage.folder_upload import archive_folder
 from tasks.storage.object_store import RETRY_DELAYS_S, ObjectStore
-from tasks.storage.remote_folders import join, missing_files, pull_folder, read_remote_manifest
+from tasks.storage.remote_folders import join, missing_files, read_remote_manifest
 from tasks.storage.runs import Run
 from tasks.storage.steps import open_run_store
 
@@ -80,14 +79,17 @@ def _report_is_complete(store: ObjectStore, evaluation: Evaluation) -> bool:
 
 
 @task(name="keep-evaluation", retries=3, retry_delay_seconds=RETRY_DELAYS_S)
-def keep_evaluation(run: Run, model: StoredModel, report: ReportRef, key: str, time: str) -> Evaluation:
-    """Compare a report with the last one on its model, emit an event where it is worse, and store the evaluation."""
+def keep_evaluation(run: Run, model: StoredModel, report: ReportRef, key: str, time: str, models: int) -> Evaluation:
+    """Judge a report by the earlier ones on its model, emit an event for each new alarm, and store the evaluation.
+
+    `models` are all that are watched: the more tests, the clearer a drop must be.
+    """
     store = open_run_store(run)
-    changes, verdict = _compare_with_last(run, model, report, store)
-    found = _evaluation(store, run, report, _Scored(model.label, model.step, key, time), changes, verdict)
+    history = [each for each in read_history(store, run.store_name) if each.model == model.label]
+    judged = _judge(ReportFinder(run, store, model.label, get_run_logger().warning), history, report, models)
+    found = _evaluation(store, run, report, _Scored(model.label, model.step, key, time), judged)
     # before it is stored: a kill between the two repeats the event rather than losing it
-    for source in found.dropped:
-        _emit_drop(run, found, source)
+    _report_alarms(run, found, history)
     return append(store, run.store_name, found)
 
 
@@ -98,58 +100,59 @@ class _Scored(NamedTuple):
     time: str
 
 
-def _evaluation(
-    store: ObjectStore, run: Run, report: ReportRef, scored: _Scored, changes: dict[str, HeadlineChange], verdict: str
-) -> Evaluation:
+def _evaluation(store: ObjectStore, run: Run, report: ReportRef, scored: _Scored, judged: Judgement) -> Evaluation:
     """Archive a report, and return its evaluation."""
     folder = join(run.store_name, EVALUATIONS, f"{scored.model}-{scored.key[:KEY_LETTERS]}")
     archive_folder(report.path, store, folder)
     metrics = read_metrics(report.path)
     return Evaluation(
         **scored._asdict(),
+        **judged._asdict(),
         protocol=metrics["protocol"]["fingerprint"],
         report=folder,
         scores=headline_scores(metrics),
-        changes=changes,
-        verdict=verdict,
     )
 
 
-def _compare_with_last(
-    run: Run, model: StoredModel, report: ReportRef, store: ObjectStore
-) -> tuple[dict[str, HeadlineChange], str]:
-    """The changes by source since the last report on a model, and the verdict."""
-    before = _last_report(run, model, store)
+def _judge(finder: ReportFinder, history: Sequence[Evaluation], report: ReportRef, models: int) -> Judgement:
+    metrics = read_metrics(report.path)
+    found = finder.find(history, metrics["protocol"])
+    previous = _changes(found.previous, report, finder.model, "previous")
+    # an evaluation under another protocol, or the experiment's own report
+    if previous is None and not found.since and (found.previous or history):
+        return new_baseline()
+    same = found.first == found.previous
+    first = previous if same else _changes(found.first, report, finder.model, "first")
+    return judge(previous, first, headline_scores(metrics), found.since, models)
+
+
+def _changes(before: Path | None, report: ReportRef, model: str, which: str) -> dict[str, HeadlineChange] | None:
+    """The changes by source since an earlier report; None if it cannot be compared."""
     if before is None:
-        return {}, FIRST
-    try:
-        changes = headline_changes(compare(before, report.path, None))
-    except UserError as error:
-        get_run_logger().warning("%s cannot be compared with its last report: %s", model.label, error)
-        return {}, NOT_COMPARABLE
-    return changes, verdict_on(changes.values())
-
-
-def _last_report(run: Run, model: StoredModel, store: ObjectStore) -> Path | None:
-    """The last report on a model, from the store: that of its history, else that of the experiment itself."""
-    last = last_evaluation(read_history(store, run.store_name), model.label)
-    folder = last.report if last else join(run.store_name, REPORTS)
-    manifest = read_remote_manifest(store, folder)
-    if manifest is None:
         return None
-    target = run.folder.fetched / f"{REPORTS}-{content_digest(manifest)[:KEY_LETTERS]}"
-    pull_folder(store, folder, target)
-    report = target if last else target / model.label
-    return report if report.is_dir() else None
+    try:
+        return headline_changes(compare(before, report.path, None))
+    except UserError as error:
+        get_run_logger().warning("%s cannot be compared with its %s report: %s", model, which, error)
+        return None
 
 
-def _emit_drop(run: Run, found: Evaluation, source: str) -> None:
-    """Log and emit as an event that a source's score is worse than before."""
-    change = found.changes[source]
-    get_run_logger().warning(
-        "%s of %s is worse than before: %s %s by %.4f.",
-        *(found.model, run.store_name, source, change["metric"], change["difference"]),
-    )
+def _report_alarms(run: Run, found: Evaluation, history: Sequence[Evaluation]) -> None:
+    """Log every alarm, and emit an event for those that the last evaluation did not have."""
+    since = evaluations_since(history, found.protocol)
+    new = begun(found.alarms, since[-1].alarms if since else {})
+    for source, kind in found.alarms.items():
+        change = getattr(found, FIELDS[kind])[source]
+        get_run_logger().warning(
+            "%s of %s: %s %s is %s, by %.4f%s.",
+            *(found.model, run.store_name, source, change["metric"], IN_WORDS[kind], -change["difference"]),
+            "" if source in new else "; already reported",
+        )
+        if source in new:
+            _emit_drop(run, found, source, change)
+
+
+def _emit_drop(run: Run, found: Evaluation, source: str, change: HeadlineChange) -> None:
     emit_event(
         event=DROPPED,
         resource={"prefect.resource.id": f"rsvlm.run.{run.store_name}"},
@@ -159,6 +162,7 @@ def _emit_drop(run: Run, found: Evaluation, source: str) -> None:
             "step": found.step,
             "source": source,
             "metric": change["metric"],
+            "kind": found.alarms[source],
             "before": change["a"],
             "now": change["b"],
             "difference": change["difference"],
@@ -220,7 +224,7 @@ def _fetch_model(run: Run, checkpoint: StoredCheckpoint, target: Path) -> Checkp
 def keep_checkpoint_score(run: Run, checkpoint: StoredCheckpoint, report: ReportRef, key: str, time: str) -> Evaluation:
     """Store a checkpoint's report and its scores."""
     store = open_run_store(run)
-    found = _evaluation(store, run, report, _Scored(checkpoint.name, checkpoint.step, key, time), {}, FIRST)
+    found = _evaluation(store, run, report, _Scored(checkpoint.name, checkpoint.step, key, time), NOT_JUDGED)
     return append(store, run.store_name, found, CHECKPOINT_SCORES)
 
 

@@ -87,8 +87,10 @@ class TrainingConfig(Section):
         description="Number of captions and of questions of the validation set to answer at each validation, for "
         "CIDEr and accuracy; 0: none.",
     )
-    metric_for_best_model: Literal["loss", "cider", "accuracy"] = Field(
-        "loss", description="Metric that selects the best checkpoint, which is kept in the folder best."
+    metric_for_best_model: Literal["loss", "cider", "accuracy", "score"] = Field(
+        "loss",
+        description="Metric that selects the best checkpoint, which is kept in the folder best. score: one objective "
+        "for all sources.",
     )
     save_strategy: Literal["steps", "no"] = Field(
         "steps", description="steps: save a checkpoint every save_steps and at the end; no: only at the end."

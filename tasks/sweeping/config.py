@@ -43,8 +43,8 @@ class SweepConfig(Section):
     seed: int = Field(28, ge=0, le=2**31, description="Seed of the sampler, and of the order of a grid.")
     objective: Objective = Field(
         "score",
-        description="The score to maximise, as the mean over the sources: CIDEr of captions, accuracy of questions, "
-        "mean_iou of boxes, or score for all.",
+        description="The score to maximise: CIDEr of captions, accuracy of questions, mean_iou of boxes, or score for "
+        "all. Several sources count alike: each in standard errors of its score at the first point.",
     )
     pruning: bool = Field(
         False,

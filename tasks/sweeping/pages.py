@@ -6,7 +6,7 @@ from math import log10
 
 from tasks.evaluation.headline import HeadlineScore
 from tasks.sweeping.config import Choice
-from tasks.sweeping.leaderboard import BEST, TIE, LeaderboardRow
+from tasks.sweeping.leaderboard import BEST, TIE, Chosen, Leaderboard, LeaderboardRow
 from tasks.sweeping.search_space import format_value
 
 STYLE = """
@@ -36,10 +36,9 @@ LINEAR_SPAN = 5
 MOST_TICKS = 6
 
 
-def render_sweep(
-    name: str, rows: Sequence[LeaderboardRow], unscored: Mapping[str, int], importance: Mapping[str, float]
-) -> str:
+def render_sweep(name: str, board: Leaderboard, unscored: Mapping[str, int], importance: Mapping[str, float]) -> str:
     """The page of a sweep; `unscored` counts the points without a score by the reason."""
+    rows = board.rows
     ties = sum(row.verdict == TIE for row in rows)
     left_out = "".join(f" {count} {reason}." for reason, count in unscored.items() if count)
     chart = f'<div class="card">{draw_importance(importance)}</div>' if importance else _too_few()
@@ -48,9 +47,9 @@ def render_sweep(
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(name)}</title><style>{STYLE}</style></head>'
         f"<body><h1>Sweep {escape(name)}</h1>"
-        f'<p class="quiet">{len(rows)} points with a score, {ties} of them a tie with the best.{left_out} All scores '
-        "are on the validation set, by which the best point was selected: its own score is slightly too high, and its "
-        "report on the test set has the unbiased one.</p>"
+        f'<p class="quiet">{len(rows)} points with a score, {ties} of them a tie with the best.{left_out} '
+        "All scores are on the validation set, by which the best point was selected: its own score is too high. Its "
+        f"report on the test set has the unbiased one. {_scale(board)}</p>{_corrected(board.chosen)}"
         f'<h2>Leaderboard</h2><div class="card">{_table(rows)}</div>'
         f'<h2>Settings and score</h2><p class="quiet">One line per point: green the best, yellow its ties.</p>'
         f'<div class="card">{draw_parallel(rows)}</div>'
@@ -60,6 +59,44 @@ def render_sweep(
 
 def _too_few() -> str:
     return '<p class="quiet">Too few different points to estimate it.</p>'
+
+
+def _scale(board: Leaderboard) -> str:
+    """What the score is, and which sources it leaves out."""
+    if board.reference is None:
+        if len(board.chosen.corrected_sources) < 2:
+            return "The score is that of the only source."
+        return (
+            "The score is the mean of the sources' scores, in which those with a wide scale (CIDEr: 0 to 10) weigh "
+            "most: the sweep was started by an earlier version, or no source has an interval."
+        )
+    left_out = ", ".join(board.reference.unresolved)
+    without = f" Left out, since it has no interval: {escape(left_out)}." if left_out else ""
+    return (
+        "The score is the sum of the sources' differences from the first point, each in standard errors of that "
+        "point's score, over the root of the number of sources: every source counts alike, and the first point has 0."
+        f"{without}"
+    )
+
+
+def _corrected(chosen: Chosen) -> str:
+    """The scores of the best point, corrected; nothing where there was no choice."""
+    if chosen.points < 2:
+        return ""
+    lines = [("score", chosen.score, chosen.corrected)]
+    lines += [
+        (f"{source} {chosen.sources[source]['metric']}", chosen.sources[source]["value"], value)
+        for source, value in chosen.corrected_sources.items()
+    ]
+    body = "".join(
+        f"<tr><td>{escape(name)}</td><td>{plain:.3f}</td><td>{value:.3f}</td></tr>" for name, plain, value in lines
+    )
+    return (
+        f'<h2>Scores of the best point</h2><p class="quiet">Corrected for having been chosen among '
+        f'{chosen.points} points.</p><div class="card"><table><thead><tr><th></th><th>validation</th>'
+        "<th>corrected</th></tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _table(rows: Sequence[LeaderboardRow]) -> str:

@@ -16,7 +16,7 @@ from tasks.settings import ExperimentConfig
 from tasks.settings.experiment import without_store
 from tasks.storage.runs import RUN_NAME
 from tasks.sweeping.config import SweepConfig
-from tasks.sweeping.leaderboard import LeaderboardRow, ScoredPoint, rank
+from tasks.sweeping.leaderboard import LeaderboardRow, ScoredPoint, rank, read_reference
 from tasks.sweeping.pages import render_sweep
 from tasks.sweeping.search_space import at_point
 from tasks.sweeping.study import REASON, RUN, Points
@@ -86,12 +86,13 @@ def write_results(folder: Path, points: Points, sweep: SweepConfig, config: Expe
         )
         for trial in scored
     ]
-    rows = rank(entries, sweep.objective)
+    found = rank(entries, sweep.objective, read_reference(folder))
+    rows = found.rows
     pruned, failed = (sum(trial.state == state for trial in finished) for state in (TrialState.PRUNED, TrialState.FAIL))
-    dumped = [row.model_dump(mode="json") for row in rows]
-    write_json(folder / LEADERBOARD, {"objective": sweep.objective, "pruned": pruned, "fail": failed, "rows": dumped})
+    counts = {"objective": sweep.objective, "pruned": pruned, "fail": failed}
+    write_json(folder / LEADERBOARD, {**counts, **found.model_dump(mode="json")})
     unscored = {"stopped early": pruned, "failed": failed}
-    write_text(folder / LEADERBOARD_PAGE, render_sweep(folder.name, rows, unscored, importance_of(points, rows)))
+    write_text(folder / LEADERBOARD_PAGE, render_sweep(folder.name, found, unscored, importance_of(points, rows)))
     write_text(folder / BEST_PRESET, at_point(config, rows[0].settings).as_yaml())
     return rows
 

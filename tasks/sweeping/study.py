@@ -31,8 +31,8 @@ RUN, REASON = "run", "reason"
 class Points:
     """The points of one sweep, in the order in which they are tried."""
 
-    def __init__(self, study: "Study", sweep: SweepConfig) -> None:
-        self.study, self._sweep = study, sweep
+    def __init__(self, study: "Study", sweep: SweepConfig, folder: Path) -> None:
+        self.study, self._sweep, self.folder = study, sweep, folder
         self._grid = grid_of(sweep) if sweep.sampler == "grid" else None
 
     @property
@@ -124,7 +124,7 @@ def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=TRAINED_BEFORE_PRUNING),
             load_if_exists=True,
         )
-        yield Points(study, sweep)
+        yield Points(study, sweep, folder)
 
 
 def _optuna() -> ModuleType:

@@ -145,7 +145,8 @@ class LlavaTrainer(Trainer):
         """The loss and, if questions are answered too, the scores of the answers."""
         output = super().evaluation_loop(*args, **options)
         if self.answer_scores is not None:
-            scores = self.answer_scores.take(self.model, self.accelerator, self.args.eval_batch_size)
+            known = self.state.log_history
+            scores = self.answer_scores.take(self.model, self.accelerator, self.args.eval_batch_size, known)
             output.metrics.update({f"eval_{name}": score for name, score in scores.items()})
         return output
 

@@ -30,9 +30,12 @@ from tasks.prompt_text import with_placeholder
 from tasks.record_reader import Record
 from tasks.training.job import TrainingJob
 from tasks.training.samples import read_set
+from tasks.training.validation_objective import OBJECTIVE, ScoredAnswer, objective_log, scores_by_source
 from tasks.turn_tasks import Task, answered_turns
 
 MAX_NEW_TOKENS = 64
+# names of the scores in the log
+NAMES: dict[Task, str] = {"captioning": "cider", "vqa": "accuracy"}
 WORD = re.compile(r"\w+(?:['-]\w+)*")
 
 
@@ -43,7 +46,7 @@ class ValidationQuestion:
     image: str
     question: str
     references: tuple[str, ...]
-    task: str
+    task: Task
 
 
 def choose_questions(records: Sequence[Record], count: int, seed: int) -> list[ValidationQuestion]:
@@ -93,7 +96,7 @@ def require_scored(questions: Sequence[ValidationQuestion], metric: str) -> None
             "The validation set has no question that can be scored (captions of a single image have no CIDEr): set "
             "training.eval_answers=0."
         )
-    needed = {"cider": ("captioning",), "accuracy": ("vqa",), "loss": ("captioning", "vqa")}[metric]
+    needed = [task for task, name in NAMES.items() if metric in (name, "loss", OBJECTIVE)]
     if not any(question.task in needed for question in questions):
         raise ConfigError(
             f"The validation set has no questions for the metric {metric}: choose another "
@@ -128,27 +131,41 @@ class AnswerScores:
         self._questions, self._images, self._processor = questions, images, processor
         self._space = CiderSpace([[caption_words(text) for text in group] for group in captions.values()])
 
-    def take(self, model: PreTrainedModel, accelerator: Accelerator, batch_size: int) -> dict[str, float]:
-        """Scores by name; every process answers its share, and all return the same scores."""
+    def take(
+        self, model: PreTrainedModel, accelerator: Accelerator, batch_size: int, history: Sequence[dict[str, float]]
+    ) -> dict[str, float]:
+        """Scores by name, and the objective as objective_log has it.
+
+        Every process answers its share, and all return the same scores.
+        """
         world, rank = accelerator.num_processes, accelerator.process_index
         # the same number for each process: with ZeRO-3 every forward pass needs all of them
         count = len(self._questions)
         numbers = [number % count for number in range(ceil(count / world) * world)][rank::world]
         with torch.no_grad(), accelerator.autocast():
             answered = gather_object(list(zip(numbers, self._answer(model, numbers, batch_size), strict=True)))
-        return self.scores([text for _, text in sorted(dict(answered).items())])
+        answers = [text for _, text in sorted(dict(answered).items())]
+        return self.scores(answers) | objective_log(scores_by_source(self.scored(answers)), history)
 
     def scores(self, answers: Sequence[str]) -> dict[str, float]:
         """`cider` and `accuracy` of answers in the order of the questions; each only if it has questions."""
         each: dict[str, list[float]] = defaultdict(list)
-        for question, answer in zip(self._questions, answers, strict=True):
-            if question.task == "captioning":
-                references = [self._space.vector(caption_words(text)) for text in question.references]
-                each["cider"].append(mean_similarity(self._space.vector(caption_words(answer)), references))
-            else:
-                correct = same_answer(normalise_answer(answer), normalise_answer(question.references[0]))
-                each["accuracy"].append(float(correct))
+        for scored in self.scored(answers):
+            each[NAMES[scored.task]].append(scored.score)
         return {name: sum(values) / len(values) for name, values in each.items()}
+
+    def scored(self, answers: Sequence[str]) -> list[ScoredAnswer]:
+        """The score of each answer, in the order of the questions."""
+        return [
+            ScoredAnswer(question.task, question.image, self._score(question, answer))
+            for question, answer in zip(self._questions, answers, strict=True)
+        ]
+
+    def _score(self, question: ValidationQuestion, answer: str) -> float:
+        if question.task == "captioning":
+            references = [self._space.vector(caption_words(text)) for text in question.references]
+            return mean_similarity(self._space.vector(caption_words(answer)), references)
+        return float(same_answer(normalise_answer(answer), normalise_answer(question.references[0])))
 
     def _answer(self, model: PreTrainedModel, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
         tokenizer = self._processor.tokenizer

@@ -27,6 +27,7 @@ BENCHMARKS = {
     "serving": ("serving_fuzz", "mutated_requests"),
     "merging": ("merging", "merging_beside_copy_and_peft"),
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
+    "statistics": ("simulated_tables", "levels_and_coverage"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
     "kills": ("random_kills", "kills_lose_nothing"),

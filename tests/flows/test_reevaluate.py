@@ -21,12 +21,12 @@ pytestmark = pytest.mark.slow
 def archived(
     prefect_server: Path, small_experiment: Callable[..., ExperimentConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """A finished run in its store, and its first re-evaluation. Five test images per source are too few."""
+    """A finished run in its store, and its first re-evaluation. Ten test images per source are too few."""
     from flows.experiment import experiment_flow
     from flows.reevaluate import reevaluate_flow
 
     workspace = tmp_path_factory.mktemp("workspace")
-    config = small_experiment(data={"sample": {"scenes": 80, "image_size": 48}})
+    config = small_experiment(data={"sample": {"scenes": 160, "image_size": 48}})
     result = experiment_flow(config, "watched", workspace)
     first = reevaluate_flow("watched", workspace=workspace)
     run = Workspace(workspace).run("watched")
@@ -117,6 +117,7 @@ def test_a_model_with_a_lower_score_raises_the_alarm(archived: SimpleNamespace, 
     told = {event["payload"]["source"]: event["payload"] for event in events}
     assert set(told) == set(worse.dropped)
     change = worse.changes["NWPU"]
+    assert told["NWPU"]["kind"] == "previous" == worse.alarms["NWPU"]
     assert told["NWPU"]["interval"] == pytest.approx(change["ci95"])
     assert told["NWPU"]["difference"] == pytest.approx(change["difference"]) and change["difference"] < 0
 

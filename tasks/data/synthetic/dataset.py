@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 from pydantic import JsonValue
 
+from tasks.choices import LESSONS, SAMPLE
 from tasks.data.synthetic.captions import PROMPTS, nwpu_captions, rsicd_captions
 from tasks.data.synthetic.drawing import paint
 from tasks.data.synthetic.layouts import LAYOUTS
@@ -52,7 +53,7 @@ def draw_sample(root: Path, config: SampleConfig) -> None:
 
     A complete folder of the same sample is kept; raises OccupiedError if `root` holds other content.
     """
-    _draw_folder(root, {"kind": "sample", **config.model_dump()}, sample_records(config), config.image_size)
+    _draw_folder(root, {"kind": SAMPLE, **config.model_dump()}, sample_records(config), config.image_size)
 
 
 def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
@@ -61,7 +62,7 @@ def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
     The scenes have a separate random stream and never coincide with those of a sample. A complete folder of the same
     lessons is kept; raises OccupiedError if `root` holds other content.
     """
-    settings: dict[str, JsonValue] = {"kind": "lessons", "scenes": scenes, "image_size": image_size, "seed": seed}
+    settings: dict[str, JsonValue] = {"kind": LESSONS, "scenes": scenes, "image_size": image_size, "seed": seed}
     _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
 
 

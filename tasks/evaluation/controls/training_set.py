@@ -28,13 +28,18 @@ class AnswerCounts:
 
 
 class TrainingSet:
-    """The captions and answers of a training set by source; its records are read once and not kept."""
+    """The captions and answers of a training set by source; its records are read once and not kept.
+
+    `images` is the number of different images.
+    """
 
     def __init__(self, records: Iterable[RecordText], unnamed: str = UNNAMED):
         self._captions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._tokens: dict[str, dict[str, list[str]]] = {}
         self._answers: dict[str, AnswerCounts] = defaultdict(AnswerCounts)
+        names = set()
         for record in records:
+            names.add(image_key(record.image))
             source = source_of(record.image, unnamed)
             types = record.types or (None,) * len(record.turns)
             for task, kind, (question, answer) in zip(record.tasks, types, record.turns, strict=True):
@@ -43,6 +48,7 @@ class TrainingSet:
                 elif task == "vqa" and (normalised := normalise_answer(answer)):
                     kind = kind or type_of_question(source, question, answer)
                     self._answers[source].add(plain_question(question), kind, normalised)
+        self.images = len(names)
 
     def captions(self, source: str) -> dict[str, list[str]]:
         """All captions of each image of a source in PTB tokens, without empty ones; images sorted by name."""

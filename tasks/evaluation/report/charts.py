@@ -1,16 +1,12 @@
-"""Charts of the report as inline SVG: bars, curves over checkpoints and counts against their true values.
+"""Charts of the report as inline SVG: bars, curves over checkpoints and steps, changes.
 
 They need no plotting library and no network, and have the colours of the page.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-
-from tasks.evaluation.metrics.calibration import CalibrationBin
 
 WIDTH = 560
 # layout of bar charts, in pixels
@@ -20,10 +16,8 @@ BARS_BOX = re.compile(rf'viewBox="0 0 {WIDTH} (\d+)"')
 HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 34
 TICKS = 4
-# layout of plots of counts, in pixels
-SIDE, SIDE_LEFT, SIDE_BOTTOM, SIDE_TOP = 320, 44, 36, 10
-MOST_DOTS = 800
-MARKS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000, 1000000)
+# layout of the loss curve, in pixels
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_TEXT = 240, 48, 44
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ def bars_height(drawn: str) -> int:
 
 
 def _draw_row(middle: float, bar: Bar, scale: float) -> str:
-    line = middle - 1 if bar.detail else middle + 4
+    line = middle - 2 if bar.detail else middle + 4
     parts = [
         f'<text x="{LABEL - 8}" y="{line}" text-anchor="end">{escape(bar.label)}</text>',
         f'<rect class="{bar.kind}" x="{LABEL}" y="{middle + 5 - ROW / 2}" width="{max(1, bar.value * scale):.1f}" '
@@ -74,7 +68,7 @@ def _draw_row(middle: float, bar: Bar, scale: float) -> str:
     ]
     if bar.detail:
         parts.append(
-            f'<text class="detail" x="{LABEL - 8}" y="{middle + 10}" text-anchor="end">{escape(bar.detail)}</text>'
+            f'<text class="detail" x="{LABEL - 8}" y="{middle + 11}" text-anchor="end">{escape(bar.detail)}</text>'
         )
     end = bar.value
     if bar.interval:
@@ -136,63 +130,27 @@ def _band(points: Sequence[tuple[float, CurvePoint]], y: Callable[[float], float
     return f'<polygon class="band" points="{" ".join(edge)}"/>'
 
 
-def draw_calibration(title: str, pairs: Iterable[tuple[float, float]]) -> str | None:
-    """An SVG element with a dot for each (true count, answer), larger where there are more; None without any.
-
-    Both axes are log(1 + count); right answers are on the diagonal. Of more than 800 different pairs the most frequent
-    are drawn.
-    """
-    dots = Counter((truth, answer) for truth, answer in pairs if truth >= 0 and answer >= 0)
-    if not dots:
-        return None
-    highest = max(max(pair) for pair in dots) or 1.0
-    scale = (SIDE - SIDE_LEFT - SIDE_TOP) / math.log1p(highest)
-
-    def along(value: float) -> float:
-        return math.log1p(value) * scale
-
-    x0, y0 = SIDE_LEFT, SIDE - SIDE_BOTTOM
-    parts = [_marks(x0, y0, along(mark), _short(mark)) for mark in MARKS if mark <= highest]
-    parts.append(f'<path class="dashed" d="M{x0} {y0}L{x0 + along(highest):.1f} {y0 - along(highest):.1f}"/>')
-    most = max(dots.values())
-    for (truth, answer), count in dots.most_common(MOST_DOTS):
-        radius = 1.2 + 7 * math.sqrt(count / most)
-        parts.append(
-            f'<circle class="dot" cx="{x0 + along(truth):.1f}" cy="{y0 - along(answer):.1f}" r="{radius:.1f}"/>'
-        )
-    parts.append(f'<text class="value" x="{(x0 + SIDE) / 2:.0f}" y="{SIDE - 4}" text-anchor="middle">true count</text>')
-    parts.append(f'<text class="value" x="{x0 + 6}" y="{SIDE_TOP + 4}">answer</text>')
-    label = escape(f"{title}: {sum(dots.values())} counts, answers against true counts")
-    return _square(label, parts)
-
-
-def draw_reliability(title: str, bins: Sequence[CalibrationBin]) -> str:
-    """An SVG element, a reliability diagram: accuracy over probability, a bar for each bin that has answers.
-
-    Well calibrated answers reach the diagonal; the dot is a bin's mean probability, larger where there are more
-    answers. Source of the diagram: Guo et al. 2017.
-    """
-    size = SIDE - SIDE_LEFT - SIDE_TOP
-    x0, y0 = SIDE_LEFT, SIDE - SIDE_BOTTOM
-    parts = [_marks(x0, y0, size * tick / TICKS, f"{tick / TICKS:g}") for tick in range(TICKS + 1)]
-    most = max(each["answers"] for each in bins)
-    for each in bins:
-        left, width, height = (size * part for part in (each["low"], each["high"] - each["low"], each["accuracy"]))
-        parts.append(
-            f'<rect class="model" x="{x0 + left + 1:.1f}" y="{y0 - height:.1f}" width="{width - 2:.1f}" '
-            f'height="{max(1, height):.1f}"/>'
-        )
-        radius = 1.2 + 4 * math.sqrt(each["answers"] / most)
-        middle = x0 + size * each["probability"]
-        parts.append(f'<circle class="dot" cx="{middle:.1f}" cy="{y0 - height:.1f}" r="{radius:.1f}"/>')
-    parts.append(f'<path class="dashed" d="M{x0} {y0}L{x0 + size} {y0 - size}"/>')
-    parts.append(
-        f'<text class="value" x="{(x0 + SIDE) / 2:.0f}" y="{SIDE - 4}" text-anchor="middle">probability</text>'
+def draw_losses(losses: Sequence[tuple[int, float]]) -> str:
+    """An SVG element: the training loss over the steps from 0 on, small, with the first and the last value."""
+    steps, most = max(step for step, _ in losses), max(loss for _, loss in losses) or 1.0
+    width, height = SPARK_WIDTH - 2 * SPARK_TEXT, SPARK_HEIGHT - 12
+    places = [(SPARK_TEXT + width * step / (steps or 1), 6 + height * (1 - loss / most)) for step, loss in losses]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    (first_x, first_y), (last_x, last_y) = places[0], places[-1]
+    first, last = losses[0][1], losses[-1][1]
+    return (
+        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" role="img" aria-label="training loss over '
+        f'{steps} steps, from {first:.2f} to {last:.2f}">'
+        f'<path class="rule" d="M{SPARK_TEXT} {SPARK_HEIGHT - 6}h{width}"/>'
+        f'<polyline class="curve" points="{line}"/><circle class="model" cx="{last_x:.1f}" cy="{last_y:.1f}" r="2.5"/>'
+        f'<text x="{first_x - 5:.1f}" y="{first_y + 6:.1f}" text-anchor="end">{first:.2f}</text>'
+        f'<text x="{last_x + 6:.1f}" y="{last_y + 4:.1f}">{last:.2f}</text></svg>'
     )
-    parts.append(f'<text class="value" x="{x0 + 6}" y="{SIDE_TOP + 4}">accuracy</text>')
-    values = "; ".join(f"{each['probability']:.2f} {each['accuracy']:.2f}" for each in bins)
-    label = escape(f"{title}, probability and accuracy: {values}")
-    return _square(label, parts)
+
+
+def signed(value: float) -> str:
+    """A difference to three digits, with a minus sign that is not a hyphen."""
+    return f"{value:+.3f}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -219,23 +177,7 @@ def draw_changes(title: str, changes: Sequence[Change]) -> str:
                          f'M{high:.1f} {middle - 5}v10"/>')  # fmt: skip
         x = zero + half * each.value / most
         parts.append(f'<circle class="model" cx="{x:.1f}" cy="{middle}" r="4"/>')
-        parts.append(f'<text class="value" x="{WIDTH - VALUE + 7}" y="{middle + 4}">{each.value:+.3f}</text>')
+        parts.append(f'<text class="value" x="{WIDTH - VALUE + 7}" y="{middle + 4}">{signed(each.value)}</text>')
     values = "; ".join(f"{each.label} {each.value:+.3f}" for each in changes)
     label = escape(f"{title}: {values}")
     return f'<svg class="bars" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-
-
-def _square(label: str, parts: Iterable[str]) -> str:
-    box = f"-4 -8 {SIDE + 12} {SIDE + 8}"
-    return f'<svg class="square" viewBox="{box}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-
-
-def _short(number: int) -> str:
-    return f"{number // 1000}k" if number >= 1000 else str(number)
-
-
-def _marks(x0: float, y0: float, distance: float, name: str) -> str:
-    return (
-        f'<text class="value" x="{x0 + distance:.1f}" y="{y0 + 16}" text-anchor="middle">{name}</text>'
-        f'<text class="value" x="{x0 - 8}" y="{y0 - distance + 4:.1f}" text-anchor="end">{name}</text>'
-    )

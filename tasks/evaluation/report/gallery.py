@@ -3,7 +3,7 @@
 import base64
 import io
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -119,14 +119,15 @@ def _example(
         "score": score,
         "asked": len(group),
         "right": sum(bool(row["right"]) for row in group),
-        "turns": [_turn(row, of_base.get(row["turn"])) for row in _shown(group)],
+        "turns": [_turn(row, of_base.get(row["turn"])) for row in _shown(group, of_base)],
     }
 
 
-def _shown(group: Sequence[AnswerRow]) -> list[AnswerRow]:
-    """A few turns, with wrong and right answers where there are both."""
-    wrong = [row for row in group if not row["right"]]
-    right = [row for row in group if row["right"]]
+def _shown(group: Sequence[AnswerRow], base: Mapping[int, AnswerRow]) -> list[AnswerRow]:
+    """A few turns, with wrong and right answers where there are both; first those that the training changed."""
+    changed_first = sorted(group, key=lambda row: row["turn"] in base and base[row["turn"]]["right"] == row["right"])
+    wrong = [row for row in changed_first if not row["right"]]
+    right = [row for row in changed_first if row["right"]]
     kept = [*wrong[:MOST_WRONG], *right, *wrong[MOST_WRONG:]][:MOST_QUESTIONS]
     return sorted(kept, key=lambda row: (bool(row["right"]), row["turn"]))
 

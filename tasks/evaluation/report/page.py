@@ -13,29 +13,16 @@ from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.calibration import Calibration
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
-from tasks.evaluation.report.charts import (
-    Change,
-    CurvePoint,
-    draw_calibration,
-    draw_changes,
-    draw_curve,
-    draw_reliability,
-)
+from tasks.evaluation.report.charts import Change, CurvePoint, draw_changes, draw_curve, draw_losses, signed
+from tasks.evaluation.report.facts import NOTHING_KNOWN, PageFacts
 from tasks.evaluation.report.gallery import choose_examples
+from tasks.evaluation.report.image_changes import image_changes
 from tasks.evaluation.report.peers import peer_tables
 from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
+from tasks.evaluation.report.square_charts import draw_calibration, draw_reliability
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.robustness import Robustness
-from tasks.evaluation.scores import (
-    AnswerOrigin,
-    CleanScores,
-    ModelScores,
-    Protocol,
-    Scores,
-    SourceScores,
-    metric_value,
-    of_task,
-)
+from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value, of_task
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
 from tasks.evaluation.vqa_metrics import COUNT, RURAL_URBAN
@@ -60,59 +47,54 @@ class PageModel:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports, and which
-    file of another program the answers are from.
-    """
+    """What the page shows next to the scores: protocol, images, scores of the clean part, other reports, the run."""
 
     protocol: Protocol
     images: Path | None
     clean: CleanScores | None
     curve: Curve
     robustness: Robustness | None = None
-    origin: AnswerOrigin | None = None
+    facts: PageFacts = NOTHING_KNOWN
 
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
     """The HTML report of the first model; a second model is its base, which it is compared with."""
     model, base = models[0], models[1] if len(models) > 1 else None
+    facts = context.facts
     compared = compare_rows(base.rows, model.rows) if base else None
-    sources = source_views(model.scores, base.scores if base else None, compared)
+    sources = source_views(model.scores, base.scores if base else None, compared, facts.drawn)
     texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
     caption_metrics, missing = _caption_columns(sources)
-    return (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(
-            model=model,
-            base=base,
-            protocol=context.protocol,
-            origin=context.origin,
-            sources=sources,
-            headline=HEADLINE,
-            caption_metrics=caption_metrics,
-            missing_metrics=missing,
-            question_metrics=[metric.name for metric in metrics_of("vqa")],
-            rules=RULES,
-            clean=context.clean,
-            clean_sources=source_views(context.clean) if context.clean else [],
-            curves=_curves(sources, model, base, context.curve),
-            curves_left_out=context.curve.left_out,
-            calibrations=_calibrations(model, base),
-            reliability=_reliability(model),
-            robustness=context.robustness,
-            changes=_changes(context.robustness) if context.robustness else [],
-            peers=peer_tables(model.scores),
-            examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
-            with_images=context.images is not None,
-            fewest_images=FEWEST_IMAGES,
-            shown_classes=SHOWN_CLASSES,
-            hashes={name: _csp_hash(text) for name, text in texts.items()},
-            **texts,
-        )
+    template = _environment(facts).get_template(TEMPLATE)
+    return template.render(
+        title=facts.title(model.name, [view.name for view in sources]),
+        facts=facts,
+        model=model,
+        base=base,
+        protocol=context.protocol,
+        sources=sources,
+        headline=HEADLINE,
+        caption_metrics=caption_metrics,
+        missing_metrics=missing,
+        question_metrics=[metric.name for metric in metrics_of("vqa")],
+        rules=RULES,
+        clean=context.clean,
+        clean_sources=source_views(context.clean, drawn=facts.drawn) if context.clean else [],
+        curves_left_out=context.curve.left_out,
+        robustness=context.robustness,
+        # drawn pictures are not the images of the published scores
+        peers=[] if facts.drawn else peer_tables(model.scores),
+        examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
+        with_images=context.images is not None,
+        fewest_images=FEWEST_IMAGES,
+        shown_classes=SHOWN_CLASSES,
+        hashes={name: _csp_hash(text) for name, text in texts.items()},
+        **_charts(model, base, sources, context),
+        **texts,
     )
 
 
-def _environment() -> "Environment":
+def _environment(facts: PageFacts) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -122,8 +104,23 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(num=_number, signed=_signed, interval=_interval, kind=_type_label)
+    environment.filters.update(num=_number, signed=_signed, interval=_interval, label=facts.label, kind=_type_label)
     return environment
+
+
+def _charts(
+    model: PageModel, base: PageModel | None, sources: Sequence[SourceView], context: PageContext
+) -> dict[str, object]:
+    """The charts of the page but for the bars of its sources."""
+    facts = context.facts
+    return {
+        "losses": draw_losses(facts.training.losses) if facts.training and facts.training.losses else None,
+        "curves": _curves(sources, model, base, context.curve),
+        "image_changes": image_changes(base.rows, model.rows, facts.label) if base else [],
+        "calibrations": _calibrations(model, base, facts),
+        "reliability": _reliability(model, facts),
+        "changes": _changes(context.robustness, facts) if context.robustness else [],
+    }
 
 
 def _csp_hash(text: str) -> str:
@@ -162,7 +159,7 @@ def _curves(
             if scores is not None and (value := metric_value(scores, view.metric)) is not None
         ]
         if points:
-            drawn.append((view.name, draw_curve(f"{view.name} {view.metric}", points, view.blind)))
+            drawn.append((view.label, draw_curve(f"{view.label} {view.metric}", points, view.blind)))
     return drawn
 
 
@@ -170,34 +167,34 @@ def _source_of(scores: Scores, view: SourceView) -> SourceScores | None:
     return of_task(scores, view.task).get(view.name)
 
 
-def _calibrations(model: PageModel, base: PageModel | None) -> list[tuple[str, str]]:
+def _calibrations(model: PageModel, base: PageModel | None, facts: PageFacts) -> list[tuple[str, str]]:
     """(heading, SVG) of each source's counts, of this model and of the base."""
     models = [(each.name, _counts(each.rows)) for each in (model, base) if each]
     return [
-        (f"{source}: {name}", picture)
+        (f"{facts.label(source)}: {name}", picture)
         for source in model.scores["vqa"]
         for name, counts in models
-        if (picture := draw_calibration(f"{source}, {name}", counts[source]))
+        if (picture := draw_calibration(f"{facts.label(source)}, {name}", counts[source]))
     ]
 
 
-def _reliability(model: PageModel) -> list[tuple[str, Calibration, str]]:
+def _reliability(model: PageModel, facts: PageFacts) -> list[tuple[str, Calibration, str]]:
     """Name, calibration and reliability diagram of each source whose answers have probabilities."""
     return [
-        (source, found, draw_reliability(source, found["bins"]))
+        (facts.label(source), found, draw_reliability(facts.label(source), found["bins"]))
         for source, scores in model.scores["vqa"].items()
         if (found := scores.get("calibration"))
     ]
 
 
-def _changes(robustness: Robustness) -> list[tuple[str, str, str]]:
+def _changes(robustness: Robustness, facts: PageFacts) -> list[tuple[str, str, str]]:
     """For each source its name, its metric, and the SVG of its change under each transform."""
     by_source: dict[tuple[str, str], list[Change]] = defaultdict(list)
     for row in robustness["results"]:
         change = Change(row["transform"], row["difference"], row["ci95"])
         by_source[row["source"], row["metric"]].append(change)
     return [
-        (source, metric, draw_changes(f"{source}, change of {metric}", changes))
+        (facts.label(source), metric, draw_changes(f"{facts.label(source)}, change of {metric}", changes))
         for (source, metric), changes in sorted(by_source.items())
     ]
 
@@ -222,7 +219,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+    return "–" if value is None else signed(value)
 
 
 def _interval(bounds: Sequence[float] | None) -> str:

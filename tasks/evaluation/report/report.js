@@ -1,4 +1,5 @@
 "use strict";
+if (new URLSearchParams(location.search).has("print")) addEventListener("load", () => print());
 (() => {
   const bar = document.getElementById("filters");
   if (!bar) return;
@@ -10,16 +11,18 @@
   const status = document.getElementById("shown");
   const search = bar.elements.search;
 
-  const unitFits = (unit, type, state) =>
-    (!type || unit.dataset.type === type) && (!state || unit.dataset.states.split(" ").includes(state));
+  const unitFits = (unit, type, states) => {
+    const has = unit.dataset.states.split(" ");
+    return (!type || unit.dataset.type === type) && states.every((state) => !state || has.includes(state));
+  };
 
   const filter = () => {
-    const { source, rank, type, state } = Object.fromEntries(new FormData(bar));
+    const { source, rank, type, state, change } = Object.fromEntries(new FormData(bar));
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const { card, text, units } of cards) {
       const fitting = units.filter((unit) => {
-        const fits = unitFits(unit, type, state);
+        const fits = unitFits(unit, type, [state, change]);
         if (unit !== card) unit.hidden = !fits;
         return fits;
       });

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from tasks.evaluation.compared_scores import Difference, Differences, compared_sources, differences_by_metric
+from tasks.evaluation.drawn_data import label_of
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report.charts import Bar, draw_bars
 from tasks.evaluation.scores import (
@@ -37,6 +38,8 @@ MOST_CHARACTERS = 24
 class SourceView:
     """One source in the report: `value` is by the headline `metric`, `blind` the best image-blind baseline.
 
+    `label` is the name that is shown.
+
     `base` has the base model's scores, `compared` the comparison with it; `bars` is an SVG element. `class_bars` are
     the scene classes, the worst first, in one SVG element for the first 12 and one for the others; empty with fewer
     than two classes.
@@ -44,6 +47,7 @@ class SourceView:
 
     task: Task
     name: str
+    label: str
     metric: str
     scores: SourceScores
     base: SourceScores | None
@@ -59,17 +63,19 @@ class SourceView:
     class_bars: tuple[str, ...]
 
 
-def source_views(scores: Scores, base: Scores | None = None, compared: Differences | None = None) -> list[SourceView]:
-    """A view of each source, captions first."""
+def source_views(
+    scores: Scores, base: Scores | None = None, compared: Differences | None = None, drawn: bool = False
+) -> list[SourceView]:
+    """A view of each source, captions first; `drawn` data is labelled as such."""
     return [
-        _view(task, source, (found, of_task(base, task)[source] if base else None), compared)
+        _view(task, source, label_of(source, drawn), (found, of_task(base, task)[source] if base else None), compared)
         for task in HEADLINE
         for source, found in of_task(scores, task).items()
     ]
 
 
 def _view(
-    task: Task, source: str, models: tuple[SourceScores, SourceScores | None], compared: Differences | None
+    task: Task, source: str, label: str, models: tuple[SourceScores, SourceScores | None], compared: Differences | None
 ) -> SourceView:
     metric, (own, of_base) = HEADLINE[task], models
     value, gain = metric_value(own, metric), own.get("gain")
@@ -77,6 +83,7 @@ def _view(
     return SourceView(
         task=task,
         name=source,
+        label=label,
         metric=metric,
         scores=own,
         base=of_base,
@@ -88,8 +95,8 @@ def _view(
         gain_shown=gain is not None and gain["shown"],
         compared=differences_by_metric(compared_sources(compared, task)[source]).get(metric) if compared else None,
         note=note if isinstance(note, str) else None,
-        bars=draw_bars(f"{source} {metric}", _bars(metric, own, of_base), None if task == "captioning" else 1.0),
-        class_bars=_draw_classes(f"{source} {metric} by scene class", metric, own.get("by_class")),
+        bars=draw_bars(f"{label} {metric}", _bars(metric, own, of_base), None if task == "captioning" else 1.0),
+        class_bars=_draw_classes(f"{label} {metric} by scene class", metric, own.get("by_class")),
     )
 
 

@@ -19,7 +19,7 @@ def summary_rows(metrics: Metrics) -> list[dict[str, object]]:
     """A row for each source: its score with interval, the best image-blind baseline, and the gain over it."""
     return [
         {
-            "source": view.name,
+            "source": view.label,
             "images": view.scores["images"],
             "score": view.metric,
             "value": None if view.value is None else round(view.value, 4),
@@ -28,7 +28,7 @@ def summary_rows(metrics: Metrics) -> list[dict[str, object]]:
             "gain": None if view.gain is None else round(view.gain, 4),
             "gain shown": "yes" if view.gain_shown else "no",
         }
-        for view in source_views(metrics)
+        for view in source_views(metrics, drawn="data" in metrics)
     ]
 
 
@@ -54,8 +54,8 @@ def summary_markdown(about: str, metrics: Metrics) -> str:
 def draw_summary(title: str, metrics: Metrics) -> str:
     """An SVG file: the score of each source next to its controls."""
     parts, top = [], MARGIN
-    for view in source_views(metrics):
-        heading = f"{title}: {view.name} {view.metric}"
+    for view in source_views(metrics, drawn="data" in metrics):
+        heading = f"{title}: {view.label} {view.metric}"
         height = bars_height(view.bars)
         parts.append(f'<text class="title" x="{MARGIN}" y="{top + 18}">{escape(heading)}</text>')
         top += TITLE_HEIGHT

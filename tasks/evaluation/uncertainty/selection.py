@@ -34,8 +34,40 @@ def chosen_point(values: Floats, seed: int) -> ChosenPoint:
     observed = float(means.var(ddof=1))
     kept = max(0.0, 1 - error**2 / observed) if observed > 0 else 0.0
     true = means.mean() + math.sqrt(kept) * (means - means.mean())
-    weights = np.random.default_rng(seed).multinomial(images, [1 / images] * images, DRAWS) / images
-    found = true + weights @ residuals * math.sqrt(images / (images - 1))
+    found = true + _resampled(residuals, np.random.default_rng(seed))
     winners = found.argmax(axis=1)
     excess = float((found[np.arange(DRAWS), winners] - true[winners]).mean())
     return ChosenPoint(best, score, score - max(0.0, excess))
+
+
+def chosen_by_objective(sources: dict[str, Floats], errors: dict[str, float], seed: int) -> dict[str, ChosenPoint]:
+    """By source, the score of the point with the best objective, corrected as chosen_point corrects a single score.
+
+    The points' objectives are shrunk as a whole and each source is resampled by its own images, since the choice is
+    made by the sum.
+    """
+    weight = {name: 1 / error / math.sqrt(len(sources)) for name, error in errors.items()}
+    means = {name: values.mean(axis=0) for name, values in sources.items()}
+    totals = np.sum([weight[name] * each for name, each in means.items()], axis=0)
+    best = int(np.argmax(totals))
+    plain = {name: ChosenPoint(best, float(each[best]), float(each[best])) for name, each in means.items()}
+    if len(totals) < 2 or min(map(len, sources.values())) < 2:
+        return plain
+    parts = {name: residuals_of_points(values) for name, values in sources.items()}
+    noise = sum((weight[name] * error) ** 2 for name, (_, error) in parts.items())
+    observed = float(totals.var(ddof=1))
+    kept = math.sqrt(max(0.0, 1 - noise / observed)) if observed > 0 else 0.0
+    random = np.random.default_rng(seed)
+    moved = {name: _resampled(residuals, random) for name, (residuals, _) in parts.items()}
+    world = totals.mean() + kept * (totals - totals.mean())
+    winners = (world + np.sum([weight[name] * each for name, each in moved.items()], axis=0)).argmax(axis=1)
+    excess = {name: float(each[np.arange(DRAWS), winners].mean()) for name, each in moved.items()}
+    return {name: each._replace(corrected=each.score - max(0.0, excess[name])) for name, each in plain.items()}
+
+
+def _resampled(residuals: Floats, random: np.random.Generator) -> Floats:
+    """The points' errors in samples of images with replacement, (draws, points)."""
+    images = len(residuals)
+    weights = random.multinomial(images, [1 / images] * images, DRAWS) / images
+    moved: Floats = weights @ residuals * math.sqrt(images / (images - 1))
+    return moved

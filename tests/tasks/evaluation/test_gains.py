@@ -19,6 +19,19 @@ def test_baselines_of_the_training_set_decide_where_they_are_known() -> None:
     assert alone is not None and (alone["baseline"], alone["value"]) == ("majority", 1.0)
 
 
+def test_of_baselines_that_are_all_beaten_the_best_is_named() -> None:
+    random = np.random.default_rng(2)
+    own = random.gamma(2, 1, 40) + 2
+    steady, uneven = own - 0.5, own - 1 - random.gamma(1, 1, 40)
+    found = gain_over(
+        {"majority": statistics(list(own), list(uneven)), "question_only": statistics(list(own), list(steady))}
+    )
+    assert found is not None and found["baseline"] == "question_only" and found["value"] == pytest.approx(0.5)
+    alone = gain_over({"majority": statistics(list(own), list(uneven))})
+    # the other is beaten less clearly
+    assert alone is not None and found["p"] == alone["p"]
+
+
 def test_no_baseline_means_no_gain() -> None:
     assert gain_over({}) is None
 

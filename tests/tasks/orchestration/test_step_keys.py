@@ -14,7 +14,7 @@ from tasks.content_keys import content_of, path_of_module
 from tasks.data.preparing import RawData
 from tasks.inference.request import PredictionSpec
 from tasks.orchestration.caching import KEPT, CacheKey, content_key
-from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportRef
+from tasks.records import CheckpointRef, DatasetRef, FolderRef, ModelRef, PredictionsRef, ReportContext, ReportRef
 from tasks.settings import DataConfig, EvaluationConfig, InferenceConfig, MergingConfig, ModelConfig, TrainingConfig
 from tasks.training.job import TrainingJob
 
@@ -72,7 +72,8 @@ def parameters(home: Path) -> dict[str, dict[str, Any]]:
         "merge-adapter": {"base": base, "checkpoint": checkpoint, "config": MergingConfig()},
         "answer-subsets": {"model": base, "dataset": dataset, "spec": spec, "adapter": checkpoint},
         "evaluate-answers": {
-            "dataset": dataset, "answers": answers, "audit": audit, "checkpoints": [report],
+            "dataset": dataset, "answers": answers, "audit": audit,
+            "context": ReportContext(run="demo", checkpoints=(report,)),
             "config": EvaluationConfig(),
         },
         "view-few-images": {"dataset": dataset, "count": 1, "seed": 1},

@@ -1,6 +1,8 @@
 """The report in a real browser: no errors, no requests, usable by keyboard."""
 
+import base64
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,15 @@ def test_examples_can_be_filtered_and_searched(browser: Any, report: Path) -> No
     assert choose("state", "wrong") == IMAGES // 3
     assert browser.run("document.querySelectorAll('.example tbody tr:not([hidden]) .right').length") < IMAGES
     assert 0 < choose("type", "count") <= IMAGES // 3
+    choose("type", "")
+    choose("state", "")
+    gained = choose("change", "better")
+    assert choose("state", "right") == gained
+    assert browser.run("document.querySelectorAll('.example tbody tr:not([hidden]) td:last-child .right').length") == 0
+    assert choose("state", "") == gained
+    assert 0 < choose("change", "worse") < IMAGES
+    choose("change", "")
+    choose("state", "wrong")
     assert choose("search", "LR/Train/3.tif") == 1
     assert browser.run("document.getElementById('shown').textContent") == f"1 of {IMAGES}"
     browser.run("document.forms.filters.reset()")
@@ -110,6 +121,13 @@ def test_the_gallery_works_by_keyboard(browser: Any, report: Path) -> None:
     assert browser.run("document.activeElement.value") == "7"
     browser.press("Escape")
     assert browser.run("document.forms.filters.elements.search.value") == ""
+
+
+@pytest.mark.parametrize("query", ["", "?print"])
+def test_300_examples_of_a_source_print_on_at_most_four_pages(browser: Any, report: Path, query: str) -> None:
+    browser.open(report.as_uri() + query)
+    printed = base64.b64decode(browser.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= 4
 
 
 @pytest.mark.parametrize("width", [1280, 390])

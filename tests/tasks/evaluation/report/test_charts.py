@@ -2,12 +2,10 @@
 
 from xml.etree import ElementTree
 
-from tasks.evaluation.metrics.calibration import CalibrationBin
 from tasks.evaluation.report.charts import (
     DETAILED_ROW,
     LABEL,
     ROW,
-    SIDE,
     VALUE,
     WIDTH,
     Bar,
@@ -15,10 +13,9 @@ from tasks.evaluation.report.charts import (
     CurvePoint,
     bars_height,
     draw_bars,
-    draw_calibration,
     draw_changes,
     draw_curve,
-    draw_reliability,
+    draw_losses,
 )
 
 
@@ -57,29 +54,6 @@ def test_curves_of_zero_are_drawn() -> None:
     assert "circle" in draw_curve("LR", [CurvePoint("base", 0.0, None)], None)
 
 
-def test_equal_counts_share_one_dot() -> None:
-    root = ElementTree.fromstring(draw_calibration("LR", [(3, 3), (3, 3), (0, 900)]) or "")
-    assert len(root.findall("circle")) == 2
-    assert draw_calibration("LR", []) is None
-    assert draw_calibration("LR", [(0, 0)]) is not None
-
-
-def test_a_reliability_diagram_has_a_bar_and_a_dot_for_each_bin_inside_its_frame() -> None:
-    bins: list[CalibrationBin] = [
-        {"low": low / 15, "high": (low + 1) / 15, "answers": 3 + low, "probability": (low + 0.5) / 15, "accuracy": rate}
-        for low, rate in ((0, 0.0), (7, 0.5), (14, 1.0))
-    ]
-    root = ElementTree.fromstring(draw_reliability("LR & co", bins))
-    bars, dots = root.findall("rect"), root.findall("circle")
-    assert len(bars) == len(dots) == 3
-    assert root.find("path[@class='dashed']") is not None
-    tops = [float(bar.attrib["y"]) for bar in bars]
-    assert tops == sorted(tops, reverse=True) == [float(dot.attrib["cy"]) for dot in dots]
-    for bar, dot in zip(bars, dots, strict=True):
-        left, width = float(bar.attrib["x"]), float(bar.attrib["width"])
-        assert left < float(dot.attrib["cx"]) < left + width <= SIDE
-
-
 def test_changes_are_on_their_side_of_zero_and_inside_the_chart() -> None:
     changes = [Change("rot90", -0.4, [-0.5, -0.3]), Change("jpeg & co", 0.0, None), Change("flip", 0.1, [-0.1, 0.3])]
     root = ElementTree.fromstring(draw_changes("LR", changes))
@@ -88,3 +62,16 @@ def test_changes_are_on_their_side_of_zero_and_inside_the_chart() -> None:
     assert LABEL <= places[0] < places[1] == zero < places[2] <= WIDTH - VALUE
     assert len(root.findall("path[@class='interval']")) == 2
     assert draw_changes("none", [Change("rot90", 0.0, None)])
+
+
+def test_the_loss_curve_falls_with_the_loss_and_names_its_ends() -> None:
+    root = ElementTree.fromstring(draw_losses([(10, 3.0), (20, 1.5), (40, 0.5)]))
+    line = root.find("polyline")
+    assert line is not None
+    places = [tuple(map(float, place.split(","))) for place in line.attrib["points"].split()]
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    assert [y for _, y in places] == sorted(y for _, y in places)
+    # the distance between points follows their steps
+    assert (places[2][0] - places[1][0]) / (places[1][0] - places[0][0]) == 2
+    assert [text.text for text in root.findall("text")] == ["3.00", "0.50"]
+    assert draw_losses([(0, 0.0)])

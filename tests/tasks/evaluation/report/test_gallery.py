@@ -87,3 +87,12 @@ def test_an_example_has_the_base_models_answer() -> None:
     rows = [caption(0, "RSICD/images/1.jpg", 1.0)]
     [example] = choose_examples(rows, [{**rows[0], "answer": "b", "CIDEr": 0.2}], None, 3)
     assert example["turns"][0]["base"] == {"answer": "b", "right": None, "score": 0.2}
+
+
+def test_questions_that_the_training_changed_are_shown_first() -> None:
+    asked = {**caption(0, "LR/1.tif", None), "task": "vqa", "source": "LR", "type": "presence"}
+    rows: Any = [{**asked, "turn": turn, "right": True} for turn in range(20)]
+    base: Any = [{**row, "right": row["turn"] != 17} for row in rows]
+    [example] = choose_examples(rows, base, None, 1)
+    turns: Any = example["turns"]
+    assert sum("better" in turn["states"] for turn in turns) == 1

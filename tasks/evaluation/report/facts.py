@@ -1,0 +1,58 @@
+"""The head of the report: run, model, date, data and training, as far as they are known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.evaluation.drawn_data import DRAWN, label_of
+from tasks.evaluation.scores import AnswerOrigin
+from tasks.records import TrainingFacts
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What is known about a report's answers beyond their files; `images` are those of the training set.
+
+    `origin` is the file of another program that the answers are from.
+    """
+
+    run: str | None = None
+    training: TrainingFacts | None = None
+    images: int | None = None
+    drawn: bool = False
+    origin: AnswerOrigin | None = None
+
+    @property
+    def date(self) -> str | None:
+        """The day on which the model was trained."""
+        return self.training.date if self.training else None
+
+    def label(self, source: str) -> str:
+        """A source's name on the page."""
+        return label_of(source, self.drawn)
+
+    def title(self, model: str, sources: Sequence[str]) -> str:
+        """The title of the tab: run, model, date and data."""
+        data = DRAWN if self.drawn else ", ".join(dict.fromkeys(sources))
+        return ", ".join(part for part in (self.run, model, self.date, data) if part)
+
+    def training_line(self) -> str | None:
+        """The training in one line; None if there was none, or none is known."""
+        found = self.training
+        if found is None:
+            return None
+        parts = [
+            found.base and f"base model {found.base}",
+            found.lora_rank and f"LoRA rank {found.lora_rank}",
+            found.learning_rate and f"learning rate {found.learning_rate:g}",
+            f"{_counted(round(found.epochs, 2), 'epoch')} ({_counted(found.steps, 'step')})",
+            self.images and _counted(self.images, "image"),
+            found.final_loss is not None and f"final loss {found.final_loss:.3f}",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+NOTHING_KNOWN = PageFacts()
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{number:,g} {noun}{'' if number == 1 else 's'}" if number < 1e5 else f"{number:,.0f} {noun}s"
