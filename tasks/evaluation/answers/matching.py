@@ -53,7 +53,7 @@ class Matching:
         for way, slots in self._candidates(given, row):
             fitting = [slot for slot in slots if self._fits(given, slot, way)]
             if fitting:
-                self.ways[way] += 1
+                self.ways[way] += given.answer is not None
                 self.by_row += way == BY_POSITION and given.position is None
                 self._keep(given, self._choose(given, fitting))
                 return

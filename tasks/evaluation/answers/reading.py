@@ -51,7 +51,7 @@ def read_answers(test: Sequence[RecordText], path: Path, unnamed: str, partial: 
     origin: AnswerOrigin = {
         "file": path.name,
         "format": file.format,
-        "matched_by": dict(matching.ways),
+        "matched_by": {way: number for way, number in matching.ways.items() if number},
         "repeated": matching.repeated,
         "foreign": matching.foreign.number,
     }
@@ -65,7 +65,7 @@ def _match(test: Sequence[RecordText], file: AnswerFile) -> Matching:
     for given in file.answers():
         matching.add(given)
     matching.finish()
-    if not matching.ways:
+    if matching.foreign.number == matching.rows:
         raise DataError(
             f"{file.path} answers no question of the test set; its answers are to {matching.foreign}: give the test "
             "set that they answer, with its ids, or with its images and questions."
