@@ -35,15 +35,15 @@ class Named:
 class Matching:
     """The answers of one file to the questions of a test set; `answers` has one for each question, or None.
 
-    `ways` counts the answers by what matched them, `repeated` those that say the same again, `empty` those without a
-    text. `foreign` are those to no question of the test set, `missing` the questions without an answer.
+    `ways` counts the answers by what matched them, `repeated` those that say the same again. `foreign` are those to no
+    question of the test set, `missing` the questions without an answer.
     """
 
     def __init__(self, index: TestIndex, file: str):
         self.index = index
         self.answers: list[str | None] = [None] * len(index)
         self.ways: Counter[str] = Counter()
-        self.repeated = self.empty = self.rows = self.by_row = 0
+        self.repeated = self.rows = self.by_row = 0
         self.foreign, self.missing = Named(), Named()
         self._file = file
 
@@ -112,8 +112,9 @@ class Matching:
 
     def _keep(self, given: GivenAnswer, slot: Slot) -> None:
         if given.answer is None:
-            self.empty += 1
-        elif self.answers[slot] is None:
+            # the question is then among those without an answer
+            return
+        if self.answers[slot] is None:
             self.answers[slot] = given.answer
         elif any(self.answers[other] == given.answer for other in self.index.same(slot)):
             self.repeated += 1

@@ -90,10 +90,14 @@ class TestIndex:
         return found
 
     @cached_property
-    def _questions(self) -> dict[str, Slot]:
+    def _questions(self) -> dict[str, list[Slot]]:
         """The questions with an id of their own."""
-        named = (zip(self.slots_of(index), record.question_ids, strict=False) for index, record in enumerate(self.test))
-        return {text: slot for pairs in named for slot, name in pairs if (text := id_text(name)) is not None}
+        found: dict[str, list[Slot]] = defaultdict(list)
+        for index, record in enumerate(self.test):
+            for slot, name in zip(self.slots_of(index), record.question_ids, strict=False):
+                if (text := id_text(name)) is not None:
+                    found[text].append(slot)
+        return found
 
     @cached_property
     def _by_image(self) -> dict[str, list[Slot]]:
@@ -115,12 +119,11 @@ class TestIndex:
         # a question's own id is more specific, and a table may hold 7 as 7.0
         for text in dict.fromkeys((name, name.removesuffix(".0"))):
             if text in self._questions:
-                return (self._questions[text],)
+                return self._questions[text]
             if text in self._records:
                 found = self._records[text]
-                return [
-                    slot for index in (found if isinstance(found, list) else (found,)) for slot in self.slots_of(index)
-                ]
+                records = found if isinstance(found, list) else [found]
+                return [slot for index in records for slot in self.slots_of(index)]
         return ()
 
     def about(self, images: Iterable[str], question: str | None) -> list[Slot]:
@@ -151,9 +154,8 @@ class TestIndex:
 
     def has_reference(self, slot: Slot, references: Iterable[str]) -> bool:
         """Whether one of these texts is the reference answer to a question, or for a caption one of its image."""
-        known = {
-            normalise_answer(self._reference(other)) for other in (self.same(slot) if self.is_caption(slot) else [slot])
-        }
+        answered = self.same(slot) if self.is_caption(slot) else [slot]
+        known = {normalise_answer(self._reference(other)) for other in answered}
         return any(normalise_answer(text) in known for text in references)
 
     def _reference(self, slot: Slot) -> str:

@@ -68,6 +68,14 @@ def test_an_id_of_a_question_precedes_that_of_its_record(said: Any, record: Any)
     assert said([row], by_id((72, "b"), ("71", "a"))) == ["a", "b"]
 
 
+def test_one_question_id_of_two_questions_is_refused(read: Any, record: Any) -> None:
+    test = [record(f"LR/Train/{n}.tif", [(ROAD, "yes")], f"r{n}") for n in range(2)]
+    for row in test:
+        row["conversations"][0]["question_id"] = 7
+    with pytest.raises(DataError, match="fits several questions"):
+        read(test, by_id((7, "yes")))
+
+
 def test_a_file_name_in_two_folders_needs_the_folder(said: Any, read: Any, record: Any) -> None:
     test = [record(f"{folder}/1.tif", [(ROAD, "yes")], folder) for folder in ("LR", "HR")]
     answers = [{"image": f"data/{folder}/1.tif", "question": ROAD, "answer": folder} for folder in ("HR", "LR")]
