@@ -12,6 +12,7 @@ from tasks.files import digest_of, sha256_of
 # Code that several stages share and that decides what their steps return; each step names its own in `code`.
 MODEL_CODE = ("tasks.model",)
 RECORD_CODE = (
+    "tasks.boxes",
     "tasks.image_paths",
     "tasks.json_stream",
     "tasks.prompt_text",

@@ -35,6 +35,13 @@ def iterate_values(path: Path) -> Iterator[Listed]:
     return _iterate_lines(path) if _is_json_lines(path) else _iterate_list(path)
 
 
+def is_list_or_lines(path: Path) -> bool:
+    """Whether a file begins with [ or is of JSON Lines; any other JSON is one value."""
+    with path.open("rb") as file:
+        first = next((line for line in map(_stripped, file) if line), b"")
+    return first.startswith(b"[") or _is_json_lines(path)
+
+
 def _is_json_lines(path: Path) -> bool:
     """Whether the first line is a complete object, and more lines follow or the suffix is one of JSON Lines."""
     if not path.is_file():

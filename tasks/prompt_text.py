@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-Task = Literal["captioning", "vqa"]
+Task = Literal["captioning", "vqa", "grounding"]
 
 # where a record's text shows the image, whatever token the model has for it
 IMAGE_PLACEHOLDER = "<image>"
@@ -46,6 +46,7 @@ VQA_NAMES = re.compile(
     r"\bv?qa\b|question|answer|presence|\bexist|\bcount(?:s|ing)?\b|quantity|compar|\bcomp\b|\brural (?:\w+ )?urban\b"
     r"|\burban (?:\w+ )?rural\b|classif|\bcls\b|categor|\brefer|detect|\bidenti|locali[sz]|reason|yes no|\bmcq\b|choice"
 )
+GROUNDING_NAMES = re.compile(r"\bground(?:ing|ed)?\b|\breferring expression comprehension\b")
 # only as the whole name: "object size" is a kind of question, "residential area" may be the content of the image
 PROPERTY = r"(?:scene|class|position|object|area|colou?r|shape|size|direction)s?"
 PROPERTIES = re.compile(rf"(?:(?:image|type|kind|land|of|the) )*{PROPERTY}(?: (?:{PROPERTY}|types?|kinds?))*")
@@ -88,6 +89,8 @@ def task_from_name(name: object) -> Task | None:
     if not isinstance(name, str):
         return None
     words = re.sub(r"[\W_]+", " ", name.lower())
+    if GROUNDING_NAMES.search(words):
+        return "grounding"
     asks = VQA_NAMES.search(words) or PROPERTIES.fullmatch(words.strip())
     if CAPTIONING_NAMES.search(words):
         # a name that states both tasks leaves it to the words of each prompt

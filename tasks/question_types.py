@@ -1,7 +1,8 @@
-"""The type of a question, from its words: patterns for RSVQA, RSIVQA, GeoChat and the embedded sample."""
+"""The type of a question: what its record states, else its words, by patterns for RSVQA, RSIVQA and GeoChat."""
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from tasks.prompt_text import bare_prompt
 
@@ -58,6 +59,43 @@ PATTERNS: Patterns = (
 )
 # "Is a farmland on the left of a road in the image?" asks for presence, too.
 YES_NO_QUESTION = re.compile(r"^(is|are|does|do|can|has|have)\b")
+
+# a turn's own type precedes that of its record
+FIELD = "question_type"
+# other names of our types, which have scores of their own; any other name is a type as it is written
+NAMES: Mapping[str, QuestionType] = {
+    "presence": "presence",
+    "existence": "presence",
+    "comp": "comparison",
+    "compare": "comparison",
+    "comparison": "comparison",
+    "rural urban": "rural_urban",
+    "urban rural": "rural_urban",
+    "rural or urban": "rural_urban",
+    "urban or rural": "rural_urban",
+    "rural vs urban": "rural_urban",
+    "count": "count",
+    "counts": "count",
+    "counting": "count",
+    "area": "area",
+    "scene": "scene",
+    "other": "other",
+}
+
+
+def stated_types(record: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """The type that a record states for each of its questions; empty where it states none."""
+    of_record = stated_type(record)
+    types = [stated_type(turn) or of_record for turn in record["conversations"] if turn["from"] == "human"]
+    return tuple(types) if any(types) else ()
+
+
+def stated_type(fields: Mapping[str, Any]) -> str | None:
+    """The type in the field question_type of a turn or record, by our name where it is one of ours; or None."""
+    if FIELD not in fields or not isinstance(name := fields[FIELD], str | int):
+        return None
+    text = " ".join(str(name).split())
+    return NAMES.get(re.sub(r"[\W_]+", " ", text.lower()).strip(), text) or None
 
 
 def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:

@@ -1,19 +1,24 @@
-"""The task of each question of a record: captioning or visual question answering.
+"""The task of each question of a record: captioning, visual question answering, or grounding, which asks for boxes.
 
-The first statement of this list decides: the turn's own field `task` or `type`, or a tag before its words; the record's
+A question whose reference answer has a box is grounding, and so is a caption prompt answered by boxes alone. Else the
+first statement of this list decides: the turn's own field `task` or `type`, or a tag before its words; the record's
 field `task` or `type`; the record's source, by the registry; the words of the prompt, which is a guess.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeGuard
+from itertools import zip_longest
+from typing import Literal, NamedTuple, TypeGuard
 
+from tasks.boxes import is_only_boxes, read_boxes
 from tasks.prompt_text import Task, asks_for_caption, tag_of, task_from_name
 from tasks.record_reader import Record, Turn
 from tasks.sources import SOURCES, UNNAMED, source_of
 
 FIELDS = ("task", "type")
 GUESSED = "guessed"
+GROUNDING: Literal["grounding"] = "grounding"
+# counts of earlier versions have no grounding, and it is left out where there is none
 KEYS = {"captioning", "vqa", GUESSED}
 
 TasksBySource = dict[str, dict[str, int]]
@@ -29,7 +34,7 @@ class AnsweredTurn(NamedTuple):
 
 def turn_tasks(record: Record) -> tuple[Task, ...]:
     """The task of each human turn of a record, in order."""
-    return tuple(stated or _guess(turn) for turn, stated in _human_turns(record))
+    return tuple(task for task, _ in _turns(record))
 
 
 def answered_turns(record: Record) -> Iterator[AnsweredTurn]:
@@ -40,10 +45,12 @@ def answered_turns(record: Record) -> Iterator[AnsweredTurn]:
 
 def count_tasks(record: Record) -> Counter[str]:
     """Count a record's questions by task and, under `guessed`, those whose task only their words tell."""
-    turns = _human_turns(record)
-    tasks = [stated or _guess(turn) for turn, stated in turns]
-    guessed = sum(stated is None for _, stated in turns)
-    return Counter(captioning=tasks.count("captioning"), vqa=tasks.count("vqa"), guessed=guessed)
+    turns = _turns(record)
+    tasks = [task for task, _ in turns]
+    counts = Counter(captioning=tasks.count("captioning"), vqa=tasks.count("vqa"), guessed=sum(g for _, g in turns))
+    if boxes := tasks.count(GROUNDING):
+        counts[GROUNDING] = boxes
+    return counts
 
 
 def tasks_by_source(counted: Iterable[tuple[str, Mapping[str, int]]], unnamed: str = UNNAMED) -> TasksBySource:
@@ -71,7 +78,9 @@ def _sum(pairs: Iterable[tuple[str, Mapping[str, int]]]) -> TasksBySource:
 def is_task_counts(found: object) -> TypeGuard[TasksBySource]:
     """Whether a value from a manifest has the form of task counts by source."""
     return isinstance(found, dict) and all(
-        isinstance(numbers, dict) and numbers.keys() == KEYS and all(type(number) is int for number in numbers.values())
+        isinstance(numbers, dict)
+        and numbers.keys() - {GROUNDING} == KEYS
+        and all(type(number) is int for number in numbers.values())
         for numbers in found.values()
     )
 
@@ -80,15 +89,28 @@ def describe_tasks(tasks: TasksBySource) -> list[str]:
     """One line per source: its prompts for captions, its questions, and how many of both are guessed."""
     return [
         f"{source}: {numbers['captioning']} caption prompts and {numbers['vqa']} questions"
+        + (f" and {boxes} questions for boxes" if (boxes := numbers.get(GROUNDING)) else "")
         + (f"; {guessed} of these are guesses from the words of the prompt" if (guessed := numbers[GUESSED]) else "")
         for source, numbers in tasks.items()
     ]
 
 
-def _human_turns(record: Record) -> list[tuple[Turn, Task | None]]:
-    """The human turns, each with its task where anything but its words states it."""
-    stated = _record_task(record)
-    return [(turn, _turn_task(turn) or stated) for turn in record["conversations"] if turn["from"] == "human"]
+def _turns(record: Record) -> list[tuple[Task, bool]]:
+    """The task of each human turn, and whether it is a guess from its words."""
+    of_record, turns = _record_task(record), record["conversations"]
+    found: list[tuple[Task, bool]] = []
+    for turn, following in zip_longest(turns, turns[1:]):
+        if turn["from"] == "human":
+            stated = _turn_task(turn) or of_record
+            task = stated or _guess(turn)
+            answer = following["value"] if following and following["from"] == "gpt" else ""
+            is_boxes = task != GROUNDING and _asks_for_boxes(task, answer)
+            found.append(("grounding" if is_boxes else task, stated is None and not is_boxes))
+    return found
+
+
+def _asks_for_boxes(task: Task, answer: str) -> bool:
+    return is_only_boxes(answer) or (task == "vqa" and read_boxes(answer) is not None)
 
 
 def _record_task(record: Record) -> Task | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from flows.commands.data import add_source
 
 if TYPE_CHECKING:
-    from tasks.evaluation.scores import Interval, Metrics, ModelComparison
+    from tasks.evaluation.compared_scores import ModelComparison
+    from tasks.evaluation.scores import Interval, Metrics
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,8 +27,11 @@ def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         "--predictions",
         type=Path,
         required=True,
-        metavar="FINAL.json",
-        help="the model's answers: the test set's records with the answers as gpt values",
+        metavar="ANSWERS",
+        help="the model's answers: a final.json, or a file of another program (.jsonl, .json, .csv, .tsv, .xlsx)",
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="score the answered questions alone, if some are missing"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--train", type=Path, metavar="TRAIN.json", help="training set, for the image-blind baselines")
@@ -114,9 +118,11 @@ def run_evaluate(options: argparse.Namespace) -> None:
         tuple(options.checkpoints),
         options.source,
         tuple(options.robustness),
+        partial=options.partial,
     )
     ref = evaluate(files, options.out, EvaluationConfig(only_clean=options.only_clean is not None))
     metrics = read_metrics(ref.path)
+    _print_answers(metrics)
     print_rows([("source", "score", "value", "95 %", "image-blind", "gain", "verdict"), *_score_rows(metrics)])
     for source, scores in metrics["captioning"].items():
         if "note" in scores:
@@ -126,6 +132,20 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.lmms_eval:
         print(f"lmms-eval log: {export_lmms_eval(ref.path, options.lmms_eval)}")
     print(f"report: {ref.path / REPORT_PAGE}")
+
+
+def _print_answers(metrics: "Metrics") -> None:
+    """Print which program's answers these are, and how many there are, if they are not of all questions."""
+    if "answers" in metrics:
+        found = metrics["answers"]
+        print(f"answers: {found['format']}, matched by {', '.join(found['matched_by'])}")
+        if found["foreign"]:
+            print(f"left out: {found['foreign']} answers to no question of the test set")
+    if "partial" in metrics:
+        part = metrics["partial"]
+        print(
+            f"partial: only {part['answered']} of {part['questions']} questions are answered, the others are not scored"
+        )
 
 
 def run_compare(options: argparse.Namespace) -> None:
@@ -147,8 +167,17 @@ def run_compare(options: argparse.Namespace) -> None:
     for path, text in tables.items():
         if not path.exists():
             write_text(path, text)
+    _print_limits(found)
     rows = [row for each in found for row in _verdict_rows(each)]
     print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "adjusted p", "B is", "images", "needed"), *rows])
+
+
+def _print_limits(found: Sequence["ModelComparison"]) -> None:
+    """Print what a comparison does not know: the questions that were not answered, and how another program decoded."""
+    if part := found[0]["protocol"]["test_set"].get("partial"):
+        print(f"partial: only {part['answered']} of {part['questions']} questions are answered and compared")
+    if unknown := dict.fromkeys(name for each in found for name in each.get("unknown_decoding", ())):
+        print(f"how the answers of {', '.join(unknown)} were decoded is not known: they are of another program")
 
 
 def _check_files(options: argparse.Namespace) -> None:
@@ -174,8 +203,8 @@ def _paper_tables(options: argparse.Namespace, found: Sequence["ModelComparison"
 
 
 def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
+    from tasks.evaluation.compared_scores import compared_sources, differences_by_metric
     from tasks.evaluation.metrics.registry import METRICS_BY_TASK
-    from tasks.evaluation.scores import differences_by_metric
 
     return [
         (
@@ -190,7 +219,7 @@ def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
             str(found["images_needed"] or "-"),
         )
         for task in METRICS_BY_TASK
-        for source, compared in result[task].items()
+        for source, compared in compared_sources(result, task).items()
         for metric, found in differences_by_metric(compared).items()
     ]
 
@@ -198,12 +227,13 @@ def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
 def _unscored(metrics: "Metrics") -> Iterable[tuple[str, int]]:
     """The sources with references that contain no word, and their number; captions first."""
     from tasks.evaluation.metrics.registry import METRICS_BY_TASK
+    from tasks.evaluation.scores import of_task
 
     without = metrics.get("without_references")
     for task in METRICS_BY_TASK:
         # reports of earlier versions do not have the count
-        counts = {source: found.get("empty_references", 0) for source, found in metrics[task].items()}
-        counts |= without[task] if without else {}
+        counts = {source: found.get("empty_references", 0) for source, found in of_task(metrics, task).items()}
+        counts |= without.get(task, {}) if without else {}
         yield from ((source, number) for source, number in counts.items() if number)
 
 

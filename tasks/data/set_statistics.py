@@ -1,7 +1,8 @@
 """Statistics of the sets: images, turns, lengths and answers by source, and their tokens by a model's tokenizer."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tasks.data.set_files import set_paths
 from tasks.image_paths import image_key
 from tasks.model.loading import load_processor
 from tasks.prompt_text import without_placeholder
+from tasks.question_types import stated_types
 from tasks.record_reader import Record, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
 from tasks.turn_tasks import AnsweredTurn, answered_turns
@@ -38,12 +40,20 @@ def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, obje
     if captions := [turn.answer for turn in turns if turn.task == "captioning"]:
         numbers["captions"] = {"number": len(captions), "distinct": len(set(captions)), **_lengths(captions)}
     if questions := [turn for turn in turns if turn.task == "vqa"]:
-        numbers["questions"] = _question_statistics(source, questions)
+        stated = (kind for record in records for kind in _types_of_questions(record))
+        numbers["questions"] = _question_statistics(source, questions, stated)
     return numbers
 
 
-def _question_statistics(source: str, turns: Sequence[AnsweredTurn]) -> dict[str, object]:
-    types = Counter(type_of_question(source, turn.question, turn.answer) for turn in turns)
+def _types_of_questions(record: Record) -> Iterator[str | None]:
+    """The type that a record states for each of its questions with an answer, without its caption prompts."""
+    types = stated_types(record) or repeat(None)
+    return (kind for turn, kind in zip(answered_turns(record), types, strict=False) if turn.task == "vqa")
+
+
+def _question_statistics(source: str, turns: Sequence[AnsweredTurn], stated: Iterable[str | None]) -> dict[str, object]:
+    pairs = zip(turns, stated, strict=True)
+    types = Counter(kind or type_of_question(source, turn.question, turn.answer) for turn, kind in pairs)
     answers = Counter(turn.answer for turn in turns)
     return {
         "number": len(turns),

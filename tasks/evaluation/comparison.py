@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import UserError
-from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
-from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
-from tasks.evaluation.protocol import protocol_differences
-from tasks.evaluation.report_folder import ModelReport, read_report
-from tasks.evaluation.scores import (
+from tasks.evaluation.compared_scores import (
     Difference,
     Differences,
     ModelComparison,
     SeveralComparisons,
     SourceComparison,
+    compared_sources,
     differences_by_metric,
 )
+from tasks.evaluation.gains import SIGNIFICANT, difference_of_means
+from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, compared_metrics
+from tasks.evaluation.protocol import UNKNOWN_DECODING, protocol_differences
+from tasks.evaluation.report_folder import ModelReport, read_report
 from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import holm
 from tasks.evaluation.uncertainty.moments import Floats, pseudo_values
@@ -52,14 +53,21 @@ def compare(report_a: Path, report_b: Path, out: Path | None) -> ModelComparison
 
 def _uncorrected(a: ModelReport, b: ModelReport) -> ModelComparison:
     require_same_protocol(a, b)
-    return {
+    compared = _differences(a.rows, b.rows)
+    result: ModelComparison = {
         "version": 1,
         "a": {"model": a.name, "sha256": a.sha256},
         "b": {"model": b.name, "sha256": b.sha256},
         "protocol": b.protocol,
         "draws": DRAWS,
-        **_differences(a.rows, b.rows),
+        "captioning": compared["captioning"],
+        "vqa": compared["vqa"],
     }
+    if "grounding" in compared:
+        result["grounding"] = compared["grounding"]
+    if unknown := [each.name for each in (a, b) if each.protocol.get("decoding") == UNKNOWN_DECODING]:
+        result["unknown_decoding"] = unknown
+    return result
 
 
 def compare_several(report_a: Path, others: Sequence[Path], out: Path | None) -> SeveralComparisons:
@@ -85,7 +93,7 @@ def _correct(compared: Sequence[Differences]) -> list[Difference]:
         (difference, metrics[name])
         for each in compared
         for task, metrics in METRICS_BY_TASK.items()
-        for of_source in each[task].values()
+        for of_source in compared_sources(each, task).values()
         for name, difference in differences_by_metric(of_source).items()
     ]
     adjusted = holm([difference["p_value"] for difference, _ in family])
@@ -106,8 +114,10 @@ def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
     """Raise UserError for reports on different test sets or under different protocols."""
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
+        parts = [each.name for each in (a, b) if "partial" in each.protocol["test_set"]]
+        why = f" ({' and '.join(parts)} on a part of the questions)" if parts else ""
         raise UserError(
-            f"The reports {a.name} and {b.name} are on different test sets: evaluate both models on the same one."
+            f"The reports {a.name} and {b.name} are on different test sets{why}: evaluate both models on the same one."
         )
     if different:
         raise UserError(
@@ -138,10 +148,13 @@ def _differences(a: Iterable[AnswerRow], b: Iterable[AnswerRow]) -> Differences:
         task, metric = metrics[index]
         of_source = found[task][source]
         of_source.setdefault("images", len(statistics))
-        if task == "vqa":
+        if task != "captioning":
             of_source.setdefault("questions", int(statistics[:, 2].sum()))
         of_source[metric.name] = _compared(statistics, metric)
-    return {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
+    result: Differences = {"captioning": dict(found["captioning"]), "vqa": dict(found["vqa"])}
+    if found["grounding"]:
+        result["grounding"] = dict(found["grounding"])
+    return result
 
 
 def _paired(a: Iterable[AnswerRow], b: Iterable[AnswerRow], metrics: Sequence[Metric]) -> dict[tuple[str, int], Floats]:

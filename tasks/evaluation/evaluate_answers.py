@@ -1,19 +1,20 @@
 """Score a model's answers and write a report folder: metrics.json, per_answer.jsonl, scores.jsonl and report.html."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from tasks.errors import DataError, OccupiedError
 from tasks.evaluation.answer_probabilities import add_probabilities, read_probabilities
+from tasks.evaluation.answers.reading import ReadAnswers, keep_common, read_answers
 from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, require_clean
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.drawn_data import DRAWN, is_drawn
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
-from tasks.evaluation.pairing import PairedRecord, iterate_texts, pair_records
-from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
+from tasks.evaluation.pairing import PairedRecord, iterate_texts
+from tasks.evaluation.protocol import UNKNOWN_DECODING, VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.facts import PageFacts
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
@@ -30,7 +31,7 @@ from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
 
 # increased whenever equal inputs get other numbers or another page: a report of earlier code is not taken for this one
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class EvaluationFiles:
     The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
     `robustness` reports, on the same test set with transformed images, and the `images`.
     `unnamed` is the source of images whose paths have no folder. `run` and `training` are shown in the report's head;
-    they are not known for answers that were not given in a run.
+    they are not known for answers that were not given in a run. With `partial` the answers may be to a part of the test
+    set, and only that part is scored.
     """
 
     data: Path
@@ -55,6 +57,7 @@ class EvaluationFiles:
     robustness: tuple[Path, ...] = ()
     run: str | None = None
     training: TrainingFacts | None = None
+    partial: bool = False
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """SHA-256 of the contents of all files, of the images where any are shown, and of all settings."""
@@ -75,6 +78,7 @@ class EvaluationFiles:
                 "unnamed": self.unnamed,
                 "drawn": is_drawn(self.data, self.images),
                 "run": [self.run, self.training.model_dump(mode="json") if self.training else None],
+                "partial": self.partial,
             }
         )
 
@@ -121,7 +125,8 @@ def _require_free(out: Path, fingerprint: str) -> None:
 
 
 def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, fingerprint: str) -> Manifest:
-    paired = _read_pairs(inputs)
+    answers = _read_pairs(inputs)
+    paired = [each.records for each in answers]
     audit = read_audit(inputs.audit) if inputs.audit else None
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
@@ -134,14 +139,17 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
             for records, known in zip(paired, (training, None), strict=False)
         ]
         clean_scores = _clean_scores(clean, training, config, meteor)
-    protocol = protocol_of(paired[0], inputs.predictions, config)
+    origin, partial = answers[0].origin, answers[0].partial
+    decoding = UNKNOWN_DECODING if origin else read_decoding(inputs.predictions)
+    protocol = protocol_of(paired[0], decoding, partial, config)
     robustness = compare_transformed(scored[0].rows, inputs.robustness, protocol) if inputs.robustness else None
     drawn = is_drawn(inputs.data, inputs.images)
     metrics = _metrics_of(scored[0].scores, protocol, clean_scores, drawn)
+    metrics |= {**({"answers": origin} if origin else {}), **({"partial": partial} if partial else {})}
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     curve = read_curve(inputs.checkpoints, protocol)
-    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn)
+    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn, origin)
     context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, facts)
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)
@@ -161,6 +169,8 @@ def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | No
         "vqa": scores["vqa"],
         "reference_protocol": scores["reference_protocol"],
     }
+    if "grounding" in scores:
+        metrics["grounding"] = scores["grounding"]
     if "without_references" in scores:
         metrics["without_references"] = scores["without_references"]
     if clean:
@@ -170,14 +180,18 @@ def _metrics_of(scores: ModelScores, protocol: Protocol, clean: CleanScores | No
     return metrics
 
 
-def _read_pairs(inputs: EvaluationFiles) -> list[list[PairedRecord]]:
+def _read_pairs(inputs: EvaluationFiles) -> list[ReadAnswers]:
     """The test set paired with the model's answers and, where they are given, with the base model's."""
     test = list(iterate_texts(inputs.data))
-    return [
-        add_probabilities(pair_records(test, list(iterate_texts(path)), inputs.unnamed), read_probabilities(path))
-        for path in (inputs.predictions, inputs.base)
-        if path
+    found = [
+        read_answers(test, path, inputs.unnamed, inputs.partial) for path in (inputs.predictions, inputs.base) if path
     ]
+    paths = (inputs.predictions, inputs.base or inputs.predictions)
+    known = [
+        replace(each, records=add_probabilities(each.records, read_probabilities(path)))
+        for each, path in zip(found, paths, strict=False)
+    ]
+    return keep_common(known)
 
 
 def _clean_scores(
@@ -193,7 +207,10 @@ def _clean_scores(
         return {"images": 0, "captioning": {}, "vqa": {}}
     scores = score_records(records, training, config, meteor).scores
     images = len({record.image for record in records})
-    return {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}
+    clean: CleanScores = {"images": images, "captioning": scores["captioning"], "vqa": scores["vqa"]}
+    if "grounding" in scores:
+        clean["grounding"] = scores["grounding"]
+    return clean
 
 
 def _meteor_for(paired: list[list[PairedRecord]]) -> AbstractContextManager[Meteor | None]:

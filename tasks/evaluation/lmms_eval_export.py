@@ -14,7 +14,7 @@ from pathlib import Path
 from tasks.errors import UserError
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK, Metric, metrics_of
 from tasks.evaluation.report_folder import read_report
-from tasks.evaluation.scores import Metrics, SourceScores, metric_value
+from tasks.evaluation.scores import Metrics, SourceScores, metric_value, of_task
 from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.files import read_json, write_json, write_json_lines
 from tasks.paths import METRICS
@@ -48,7 +48,7 @@ def export_lmms_eval(report: Path, out: Path) -> Path:
 
 def task_name(task: str, source: str) -> str:
     """The name of a source's task in the log."""
-    return f"rsvlm_{source.lower()}_{'captions' if task == 'captioning' else 'vqa'}"
+    return f"rsvlm_{source.lower()}_{'captions' if task == 'captioning' else task}"
 
 
 def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, object]]]:
@@ -66,7 +66,7 @@ def _sample(number: int, row: AnswerRow) -> dict[str, object]:
     scores = {metric.name: row_score(row, metric.column) for metric in metrics_of(row["task"])}
     return {
         "doc_id": number,
-        "target": row["references"][0] if row["task"] == "vqa" else str(row["references"]),
+        "target": row["references"][0] if row["task"] != "captioning" else str(row["references"]),
         "filtered_resps": row["answer"],
         "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
         **{name: float(value) for name, value in scores.items() if value is not None},
@@ -85,7 +85,7 @@ def _results(name: str, metrics: Metrics, samples: dict[str, list[dict[str, obje
     by_task = {
         task_name(task, source): (of_source, metrics_of(task))
         for task in METRICS_BY_TASK
-        for source, of_source in metrics[task].items()
+        for source, of_source in of_task(metrics, task).items()
     }
     scores = {task: _scores(of_source, known) for task, (of_source, known) in by_task.items()}
     return {

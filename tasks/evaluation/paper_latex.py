@@ -11,7 +11,7 @@ from tasks.evaluation.comparison import CORRECTION, TEST
 from tasks.evaluation.gains import SIGNIFICANT
 from tasks.evaluation.metrics.registry import Metric, metrics_of
 from tasks.evaluation.paper_tables import Column, PaperTable, show_number
-from tasks.evaluation.scores import Metrics
+from tasks.evaluation.scores import Metrics, of_task
 
 TEMPLATE = "paper_table.tex.j2"
 # the method of intervals in reports that do not name it
@@ -74,7 +74,7 @@ def _latex_float(table: PaperTable) -> str:
     shown = {column.metric for column in table.cells}
     return environment.get_template(TEMPLATE).render(
         table=table,
-        sources={task: table.metrics[0][task] for task in table.tasks},
+        sources={task: of_task(table.metrics[0], task) for task in table.tasks},
         panels=panels,
         narrow=all(len(panel.heads[0]) <= NARROW_COLUMNS for panel in panels),
         intervals=_interval_methods(table.metrics) if any(cell.interval for cell in cells) else [],

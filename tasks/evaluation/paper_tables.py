@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import OccupiedError
+from tasks.evaluation.compared_scores import Difference, ModelComparison, compared_sources, differences_by_metric
 from tasks.evaluation.gains import SIGNIFICANT
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK, Metric, metrics_of
 from tasks.evaluation.objective import SEED, values_by_source
 from tasks.evaluation.report_folder import read_metrics, read_report, report_path
-from tasks.evaluation.scores import (
-    Difference,
-    Interval,
-    Metrics,
-    ModelComparison,
-    Protocol,
-    differences_by_metric,
-    metric_value,
-)
+from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value, of_task
 from tasks.evaluation.uncertainty.families import worse_than_best
 from tasks.evaluation.uncertainty.moments import Floats
 from tasks.paths import REPORTS
@@ -117,10 +110,12 @@ def _columns(metrics: Sequence[Metrics], all_metrics: bool) -> Iterator[Column]:
     for task in METRICS_BY_TASK:
         for metric in (*metrics_of(task), *FURTHER.get(task, ())):
             scored = any(
-                metric_value(scores, metric.name) is not None for each in metrics for scores in each[task].values()
+                metric_value(scores, metric.name) is not None
+                for each in metrics
+                for scores in of_task(each, task).values()
             )
             if (all_metrics and scored) or metric.name == HEADLINE[task]:
-                yield from (Column(task, source, metric) for source in metrics[0][task])
+                yield from (Column(task, source, metric) for source in of_task(metrics[0], task))
 
 
 class _Tests:
@@ -133,7 +128,7 @@ class _Tests:
         """The difference of a model from report A; None for report A and for metrics without a test."""
         if model == 0:
             return None
-        compared = self._comparisons[model][column.task].get(column.source, {})
+        compared = compared_sources(self._comparisons[model], column.task).get(column.source, {})
         return differences_by_metric(compared).get(column.metric.name)
 
     def ties(self, column: Column, model: int) -> bool | None:
@@ -165,7 +160,7 @@ def _gaps_to_best(
     rows = [read_report(folder).rows for folder in reports]
     found: dict[Column, tuple[list[int], Floats]] = {}
     for column in columns:
-        scores = {number: each[column.task].get(column.source) for number, each in enumerate(metrics)}
+        scores = {number: of_task(each, column.task).get(column.source) for number, each in enumerate(metrics)}
         values = {
             number: value
             for number, of_source in scores.items()
@@ -189,7 +184,7 @@ def _gaps_to_best(
 
 
 def _cells(column: Column, metrics: Sequence[Metrics], tests: _Tests) -> dict[int, Cell]:
-    name, sources = column.metric.name, [each[column.task].get(column.source) for each in metrics]
+    name, sources = column.metric.name, [of_task(each, column.task).get(column.source) for each in metrics]
     scores = {number: found for number, found in enumerate(sources) if found is not None}
     values = {number: value for number, found in scores.items() if (value := metric_value(found, name)) is not None}
     best = _best(column, values, tests)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.errors import DataError
-from tasks.evaluation.metrics.registry import caption_protocol, question_protocol
+from tasks.evaluation.metrics.registry import caption_protocol, grounding_protocol, question_protocol
 from tasks.evaluation.pairing import PairedRecord
-from tasks.evaluation.scores import ComparedProtocol, Protocol
+from tasks.evaluation.scores import ComparedProtocol, PartialAnswers, Protocol
 from tasks.files import digest_of, read_json
 from tasks.paths import STARTED
 from tasks.settings import EvaluationConfig
@@ -16,6 +16,8 @@ VERSION = 1
 DECODING = "inference."
 # how intervals are computed changes no score; reports of earlier versions have a bootstrap
 NOT_COMPARED = ("intervals", "bootstrap", "fingerprint")
+# in place of the inference settings
+UNKNOWN_DECODING: dict[str, object] = {"unknown": "answers of another program"}
 INTERVALS = {
     "method": "Student's t with Hall's correction for skewness, for shares Wilson's with a design effect",
     "over": "images",
@@ -23,8 +25,19 @@ INTERVALS = {
 }
 
 
-def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: EvaluationConfig) -> Protocol:
-    """The protocol of a report on the records `test`; `fingerprint` digests all but how intervals are computed."""
+def protocol_of(
+    test: Sequence[PairedRecord],
+    decoding: dict[str, object] | None,
+    partial: PartialAnswers | None,
+    config: EvaluationConfig,
+) -> Protocol:
+    """The protocol of a report on the records `test`; `fingerprint` digests all but how intervals are computed.
+
+    Where the answers are `partial`, the test set is that of the answered questions.
+    """
+    records: list[object] = [record.sha256 for record in test]
+    if partial:
+        records = [[record.sha256, [turn.number for turn in record.turns]] for record in test]
     compared: ComparedProtocol = {
         "version": VERSION,
         "tokenizer": "PTBTokenizer 3.4.1, lower case, without punctuation",
@@ -35,20 +48,24 @@ def protocol_of(test: Sequence[PairedRecord], predictions: Path, config: Evaluat
         "vqa": question_protocol(),
         "count_bins": "0, 1-10, 11-100, 101-1000, more",
         "shuffling_seed": config.seed,
-        "decoding": read_decoding(predictions),
+        "decoding": decoding,
         "test_set": {
             "records": len(test),
-            "sha256": digest_of([record.sha256 for record in test]),
+            "sha256": digest_of(records),
             "images": "clean" if config.only_clean else "all",
         },
     }
+    if any(record.asked_for("grounding") for record in test):
+        compared["grounding"] = grounding_protocol()
+    if partial:
+        compared["test_set"]["partial"] = partial
     protocol: Protocol = {**compared, "fingerprint": digest_of(compared)}  # type: ignore[typeddict-item]
     protocol["intervals"] = {**INTERVALS}
     return protocol
 
 
 def read_decoding(predictions: Path) -> dict[str, object] | None:
-    """The inference settings of the answers, from the inputs record next to them; None for answers of other tools."""
+    """The inference settings of answers of `rsvlm predict`, from the inputs record next to them; None without one."""
     try:
         inputs = read_json(predictions.with_name(STARTED))["inputs"]
         return {key.removeprefix(DECODING): inputs[key] for key in sorted(inputs) if key.startswith(DECODING)}
@@ -57,6 +74,11 @@ def read_decoding(predictions: Path) -> dict[str, object] | None:
 
 
 def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
-    """The names of the parts in which two protocols differ; empty when their scores may be compared."""
+    """The names of the parts in which two protocols differ; empty when their scores may be compared.
+
+    How another program decoded is not known: that is no difference, but whoever shows a comparison must say so.
+    """
     names = [name for name in {**one, **other} if name not in NOT_COMPARED]
-    return [name for name in names if one.get(name) != other.get(name)]
+    different = [name for name in names if one.get(name) != other.get(name)]
+    unknown = UNKNOWN_DECODING in (one.get("decoding"), other.get("decoding"))
+    return [name for name in different if not (unknown and name == "decoding")]

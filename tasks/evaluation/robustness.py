@@ -7,12 +7,13 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from tasks.errors import DataError, UserError
+from tasks.evaluation.compared_scores import Difference, compared_sources, differences_by_metric
 from tasks.evaluation.comparison import compare_rows, verdict_of
 from tasks.evaluation.metrics.answer_matching import normalise_answer
 from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.report_folder import ModelReport, read_report
-from tasks.evaluation.scores import Difference, Interval, Protocol, differences_by_metric
+from tasks.evaluation.scores import Interval, Protocol
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.families import holm
 from tasks.prompt_text import Task
@@ -90,7 +91,7 @@ def _results(rows: Iterable[AnswerRow], report: ModelReport, transform: str) -> 
     return [
         _result((transform, task, source), differences[HEADLINE[task]], int(images), equal[task, source])
         for task in METRICS_BY_TASK
-        for source, found in compared[task].items()
+        for source, found in compared_sources(compared, task).items()
         # captions of a single image have no CIDEr
         if HEADLINE[task] in (differences := differences_by_metric(found))
         and isinstance(images := found["images"], int)

@@ -1,4 +1,4 @@
-"""Types of metrics.json and of a comparison, as their JSON has them.
+"""Types of metrics.json, as its JSON has them.
 
 Scores by metric are further keys of a source's object, named as in the registry of metrics: read them with
 `metric_value`.
@@ -9,6 +9,7 @@ from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
+from tasks.evaluation.metrics.calibration import Calibration
 from tasks.evaluation.metrics.yes_bias import YesBias
 from tasks.prompt_text import Task
 
@@ -18,12 +19,33 @@ Interval = list[float] | None
 Controls = Mapping[str, float | str | None]
 
 
+class PartialAnswers(TypedDict):
+    """How many of a test set's questions are answered; the others are not scored."""
+
+    answered: int
+    questions: int
+
+
+class AnswerOrigin(TypedDict):
+    """The file of another program that answers are from, and how many of them were matched by what.
+
+    `repeated` counts answers that were given twice, `foreign` those to no question of the test set.
+    """
+
+    file: str
+    format: str
+    matched_by: dict[str, int]
+    repeated: int
+    foreign: int
+
+
 class EvaluatedSet(TypedDict):
-    """The test set of a report; `images` is "all" or "clean"."""
+    """The test set of a report; `images` is "all" or "clean", `partial` is there where not all of it is answered."""
 
     records: int
     sha256: str
     images: str
+    partial: NotRequired[PartialAnswers]
 
 
 class ComparedProtocol(TypedDict):
@@ -36,6 +58,8 @@ class ComparedProtocol(TypedDict):
     references: str
     document_frequency: str
     vqa: str
+    # only in reports with such questions
+    grounding: NotRequired[str]
     count_bins: str
     shuffling_seed: int
     decoding: dict[str, object] | None
@@ -139,25 +163,6 @@ class TypeScores(TypedDict):
     no_number: NotRequired[int]
 
 
-class CalibrationBin(TypedDict):
-    """The answers with a probability above `low` and up to `high`: their mean probability and accuracy."""
-
-    low: float
-    high: float
-    answers: int
-    probability: float
-    accuracy: float
-
-
-class Calibration(TypedDict):
-    """How well the probabilities of answers agree with their accuracy; AUROC needs right and wrong answers."""
-
-    answers: int
-    ECE: float
-    AUROC: float | None
-    bins: list[CalibrationBin]
-
-
 class VqaScores(SourceScores):
     """Scores of a source's questions; `by_class` has the worst class first.
 
@@ -186,6 +191,19 @@ class VqaScores(SourceScores):
     calibration: NotRequired[Calibration | None]
 
 
+class GroundingScores(SourceScores):
+    """Scores of a source's questions for boxes, with one more key for each metric.
+
+    An answer that is not readable counts as 0; `unreadable` has their number by reason, `mean_iou_readable` leaves them
+    out. `conventions` are those of the references: form, layout and scale.
+    """
+
+    questions: int
+    mean_iou_readable: float | None
+    unreadable: dict[str, int]
+    conventions: list[dict[str, str]]
+
+
 class ReferenceScores(TypedDict):
     """The score of the reference scripts."""
 
@@ -195,10 +213,11 @@ class ReferenceScores(TypedDict):
 
 
 class Scores(TypedDict):
-    """Scores by source, of captions and of questions."""
+    """Scores by source, of captions, of questions and, if there are any, of questions for boxes."""
 
     captioning: dict[str, CaptionScores]
     vqa: dict[str, VqaScores]
+    grounding: NotRequired[dict[str, GroundingScores]]
 
 
 class ModelScores(Scores):
@@ -218,66 +237,23 @@ class CleanScores(Scores):
 
 
 class Metrics(ModelScores):
-    """metrics.json; `data` says that the test set is not of the sources whose names it has, but drawn by rsvlm."""
+    """metrics.json; `answers` are those of another program, `partial` is there if not all questions are answered.
+
+    `data` says that the test set is not of the sources whose names it has, but drawn by rsvlm.
+    """
 
     version: int
     protocol: Protocol
     clean: NotRequired[CleanScores]
+    answers: NotRequired[AnswerOrigin]
+    partial: NotRequired[PartialAnswers]
     data: NotRequired[str]
 
 
-class Difference(TypedDict):
-    """One metric of two models on the same images: `difference` is b - a, `verdict` is on b.
-
-    `p_adjusted` is over all tests of a page; comparisons of earlier versions lack it.
-    """
-
-    a: float
-    b: float
-    difference: float
-    ci95: Interval
-    p_value: float
-    p_adjusted: NotRequired[float]
-    verdict: str
-    images_needed: NotRequired[int | None]
-    p_value_holm: NotRequired[float]
-
-
-# "images" and, for questions, "questions" are counts; every other key is a metric
-SourceComparison = dict[str, int | Difference]
-
-
-class Differences(TypedDict):
-    """Differences between two models by source."""
-
-    captioning: dict[str, SourceComparison]
-    vqa: dict[str, SourceComparison]
-
-
-class ComparedModel(TypedDict):
-    """One side of a comparison: the name of its report's folder and the digest of its files."""
-
-    model: str
-    sha256: str
-
-
-class ModelComparison(Differences):
-    """comparison.json: two reports on the same test set."""
-
-    version: int
-    a: ComparedModel
-    b: ComparedModel
-    protocol: Protocol
-    draws: int
-
-
-class SeveralComparisons(TypedDict):
-    """Several reports, each compared with the same report A."""
-
-    version: int
-    a: ComparedModel
-    correction: str
-    comparisons: list[ModelComparison]
+def of_task(scores: Scores, task: Task) -> Mapping[str, SourceScores]:
+    """The scores of a task by source; empty if there are none."""
+    found: Mapping[str, SourceScores] = scores.get(task, {})
+    return found
 
 
 def metric_value(scores: SourceScores | TypeScores | ClassScores, metric: str) -> float | None:
@@ -289,8 +265,3 @@ def control_score(controls: Controls, name: str) -> float | None:
     """The score of a control; None if it is not known."""
     value = controls.get(name)
     return None if isinstance(value, str) else value
-
-
-def differences_by_metric(compared: SourceComparison) -> dict[str, Difference]:
-    """The differences of a source by metric, without its counts."""
-    return {name: found for name, found in compared.items() if not isinstance(found, int)}

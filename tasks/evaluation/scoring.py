@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import cast
 
-import numpy as np
-
 from tasks.errors import DataError
+from tasks.evaluation.answer_means import means_over_answers
 from tasks.evaluation.caption_metrics import CaptionSet, MetricScores, caption_set
 from tasks.evaluation.controls.caption_controls import caption_controls
-from tasks.evaluation.controls.training_set import TrainingSet
+from tasks.evaluation.controls.training_set import AnswerCounts, TrainingSet
 from tasks.evaluation.controls.vqa_controls import vqa_controls
 from tasks.evaluation.gains import gain_over, show_gains
+from tasks.evaluation.grounding_scores import score_grounding
 from tasks.evaluation.metrics.answer_matching import number_of
 from tasks.evaluation.metrics.answer_types import Pair, confusion_of, count_invalid
 from tasks.evaluation.metrics.calibration import calibration
 from tasks.evaluation.metrics.caption_diversity import caption_diversity
 from tasks.evaluation.metrics.meteor import Meteor
-from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, CaptionMetric, QuestionMetric
+from tasks.evaluation.metrics.registry import CAPTION_METRICS, HEADLINE, QUESTION_METRICS, CaptionMetric
 from tasks.evaluation.metrics.yes_bias import yes_bias
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.prompt_sensitivity import prompt_sensitivity
@@ -28,8 +28,8 @@ from tasks.evaluation.reference_cider import score_by_reference_protocol
 from tasks.evaluation.scene_classes import group_by_class, worst_first
 from tasks.evaluation.scores import CaptionScores, ClassScores, Interval, ModelScores, TypeScores, VqaScores
 from tasks.evaluation.tables import AnswerRows
-from tasks.evaluation.uncertainty.intervals import proportion_interval, score_interval
-from tasks.evaluation.uncertainty.moments import Floats, pseudo_values, ratio_score
+from tasks.evaluation.uncertainty.intervals import score_interval
+from tasks.evaluation.uncertainty.moments import pseudo_values
 from tasks.evaluation.vqa_metrics import (
     COUNT,
     PRESENCE,
@@ -64,7 +64,8 @@ def score_records(
     """
     captioning: dict[str, CaptionScores] = {}
     vqa: dict[str, VqaScores] = {}
-    unscored: dict[Task, dict[str, int]] = {"captioning": {}, "vqa": {}}
+    grounding = score_grounding(records)
+    unscored: dict[Task, dict[str, int]] = {"captioning": {}, "vqa": {}, **grounding.unscored}
     scored_captions, all_questions = [], []
     for source, group in _by_source(records, "captioning").items():
         captions = caption_set(source, group, meteor)
@@ -75,31 +76,22 @@ def score_records(
         # without the captions: their tokens are no longer needed
         scored_captions.append((captions.images, {name: found.each for name, found in scored.items()}))
     for source, group in _by_source(records, "vqa").items():
-        questions = answered_questions(group)
-        empty = sum(lacks_reference(turn) for record in group for turn in record.asked_for("vqa"))
-        if not questions:
-            unscored["vqa"][source] = empty
-            continue
-        all_questions += questions
-        controls = vqa_controls(questions, training.answers(source) if training else None, config.seed)
-        vqa[source] = cast(
-            VqaScores,
-            {
-                **score_questions(questions),
-                **_question_classes(source, questions),
-                "empty_references": empty,
-                "controls": controls.scores,
-                "gain": gain_over(controls.statistics, QUESTION_METRICS[HEADLINE["vqa"]].largest_difference),
-            },
-        )
-    if not captioning and not vqa:
+        if questions := answered_questions(group):
+            all_questions += questions
+            known = training.answers(source) if training else None
+            vqa[source] = _vqa_scores(source, questions, _empty_references(group), known, config)
+        else:
+            unscored["vqa"][source] = _empty_references(group)
+    if not (captioning or vqa or grounding.scores):
         raise DataError("No reference answer in the test set contains a word: give a test set with references.")
     show_gains(scores.get("gain") for scores in (*captioning.values(), *vqa.values()))
     reference = score_by_reference_protocol(records)
     all_scores = ModelScores(captioning=captioning, vqa=vqa, reference_protocol=reference)
+    if grounding.scores:
+        all_scores["grounding"] = grounding.scores
     if any(unscored.values()):
         all_scores["without_references"] = unscored
-    return Scored(all_scores, AnswerRows(records, scored_captions, all_questions))
+    return Scored(all_scores, AnswerRows(records, scored_captions, all_questions, grounding.answers))
 
 
 def _by_source(records: Sequence[PairedRecord], task: Task) -> dict[str, list[PairedRecord]]:
@@ -108,6 +100,29 @@ def _by_source(records: Sequence[PairedRecord], task: Task) -> dict[str, list[Pa
         if record.asked_for(task):
             groups[record.source].append(record)
     return groups
+
+
+def _empty_references(records: Sequence[PairedRecord]) -> int:
+    return sum(lacks_reference(turn) for record in records for turn in record.asked_for("vqa"))
+
+
+def _vqa_scores(
+    source: str,
+    questions: Sequence[AnsweredQuestion],
+    empty: int,
+    training: AnswerCounts | None,
+    config: EvaluationConfig,
+) -> VqaScores:
+    """The scores of a source's questions for metrics.json; `empty` of its references have no word."""
+    controls = vqa_controls(questions, training, config.seed)
+    found = {
+        **score_questions(questions),
+        **_question_classes(source, questions),
+        "empty_references": empty,
+        "controls": controls.scores,
+        "gain": gain_over(controls.statistics, QUESTION_METRICS[HEADLINE["vqa"]].largest_difference),
+    }
+    return cast(VqaScores, found)
 
 
 def _caption_scores(
@@ -221,32 +236,7 @@ def _pairs(questions: Sequence[AnsweredQuestion]) -> list[Pair]:
 
 
 def _means(questions: Sequence[AnsweredQuestion]) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Each metric's mean over questions, and its interval over images."""
-    scores: dict[str, float] = {}
-    intervals: dict[str, Interval] = {}
-    for name, metric in QUESTION_METRICS.items():
-        statistics = sums_by_image(questions, metric)
-        scores[name] = float(statistics[:, 0].sum()) / len(questions)
-        if metric.interval:
-            intervals[name] = _interval_of_mean(statistics)
-    return scores, intervals
-
-
-def _interval_of_mean(statistics: Floats) -> Interval:
-    """The interval of a mean over questions from sums by image (images, 2): Wilson's for right or wrong answers."""
-    sums, asked = statistics.T
-    if np.all(sums == np.floor(sums)) and np.all(sums <= asked):
-        return proportion_interval(sums, asked)
-    return score_interval(pseudo_values(statistics, ratio_score))
-
-
-def sums_by_image(questions: Sequence[AnsweredQuestion], metric: QuestionMetric) -> Floats:
-    """The sum of a metric over the questions of each image, and their number: float64 (images, 2), sorted by image."""
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for asked in questions:
-        sums[asked.image][0] += metric.score(asked)
-        sums[asked.image][1] += 1
-    return np.array([sums[image] for image in sorted(sums)], dtype=float)
+    return means_over_answers(questions, QUESTION_METRICS)
 
 
 def _score_type(name: str, questions: Sequence[AnsweredQuestion]) -> TypeScores:

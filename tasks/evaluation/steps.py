@@ -13,11 +13,11 @@ from prefect.artifacts import (
 )
 
 from tasks.content_keys import SHARED_CODE
+from tasks.evaluation.compared_scores import ModelComparison
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.evaluation.report_folder import read_metrics
-from tasks.evaluation.scores import ModelComparison
 from tasks.files import write_json
 from tasks.orchestration.artifacts import artifact_key, harmless
 from tasks.orchestration.caching import step

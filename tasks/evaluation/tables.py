@@ -4,22 +4,30 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
 
+from tasks.evaluation.grounding_metrics import AnsweredBoxes
 from tasks.evaluation.metrics.answer_types import invalid_reason
-from tasks.evaluation.metrics.registry import CAPTION_METRICS, METRICS_BY_TASK, QUESTION_METRICS, RIGHT, metrics_of
+from tasks.evaluation.metrics.registry import (
+    CAPTION_METRICS,
+    GROUNDING_METRICS,
+    METRICS_BY_TASK,
+    QUESTION_METRICS,
+    RIGHT,
+    metrics_of,
+)
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
-from tasks.evaluation.scores import ClassScores, Metrics, Scores, SourceScores, TypeScores
+from tasks.evaluation.scores import ClassScores, Metrics, Scores, SourceScores, TypeScores, of_task
 from tasks.evaluation.uncertainty.moments import Floats
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, absolute_error
 from tasks.prompt_text import Task, without_placeholder
 
-CAPTION = "caption"
+CAPTION, BOXES = "caption", "boxes"
 # type of a question without a reference answer
 UNSCORED_TYPE = "without reference"
 ALL, CLEAN, EVERY_TYPE = "all", "clean", "all"
 # keys of metrics.json whose values are not scores themselves
 NESTED = (
     *("ci95", "controls", "gain", "by_type", "by_class", "confusion", "no_answer", "prompt_sensitivity", "diversity"),
-    *("published_as", "calibration"),
+    *("published_as", "calibration", "unreadable", "conventions"),
 )
 # prefixes of the metric names of nested scores, by key
 PREFIXES = {
@@ -30,6 +38,7 @@ PREFIXES = {
     "yes_bias": "yes_bias",
     "yes_bias_all": "yes_bias_all",
     "calibration": "calibration",
+    "unreadable": "unreadable",
 }
 # prefixes of the types of rows, by key of the scores of parts of a source
 PARTS = {"by_type": "", "by_class": "class."}
@@ -67,7 +76,8 @@ def row_score(row: AnswerRow, column: str) -> float | None:
 
 def is_scored(row: AnswerRow) -> bool:
     """Whether a row's answer was scored: of an image's captions only the first is, of questions each."""
-    return row["right"] is not None or any(row_score(row, metric) is not None for metric in CAPTION_METRICS)
+    scored = (*CAPTION_METRICS, *(metric.column for metric in GROUNDING_METRICS.values()))
+    return row["right"] is not None or any(row_score(row, metric) is not None for metric in scored)
 
 
 class AnswerRows:
@@ -83,6 +93,7 @@ class AnswerRows:
         records: Sequence[PairedRecord],
         captions: Sequence[tuple[Sequence[str], Mapping[str, Floats]]],
         questions: Sequence[AnsweredQuestion],
+        boxes: Sequence[AnsweredBoxes] = (),
     ):
         self._records = records
         self._references: dict[str, list[str]] = defaultdict(list)
@@ -94,13 +105,18 @@ class AnswerRows:
                 self._scored.setdefault(record.image, (record.index, turn.number))
         self._scores = {image: (scores, index) for images, scores in captions for index, image in enumerate(images)}
         self._questions = {(asked.record, asked.turn): asked for asked in questions}
+        self._boxes = {(asked.record, asked.turn): asked for asked in boxes}
 
     def __iter__(self) -> Iterator[AnswerRow]:
         for record in self._records:
             for turn in record.turns:
                 if turn.answer is not None:
-                    found = self._of_caption if turn.task == "captioning" else self._of_question
-                    yield cast(AnswerRow, _plain_row(record, turn) | found(record, turn))
+                    yield cast(AnswerRow, _plain_row(record, turn) | self._of_task(record, turn))
+
+    def _of_task(self, record: PairedRecord, turn: AskedTurn) -> Values:
+        if turn.task == "captioning":
+            return self._of_caption(record, turn)
+        return self._of_question(record, turn) if turn.task == "vqa" else self._of_boxes(record, turn)
 
     def _of_caption(self, record: PairedRecord, turn: AskedTurn) -> Values:
         row: Values = {"references": self._references[record.image]}
@@ -120,6 +136,13 @@ class AnswerRows:
             "absolute_error": absolute_error(asked),
             "no_answer": invalid_reason(asked.answer, asked.reference),
         }
+
+    def _of_boxes(self, record: PairedRecord, turn: AskedTurn) -> Values:
+        asked = self._boxes.get((record.index, turn.number))
+        if asked is None:
+            return {"type": UNSCORED_TYPE}
+        scores = {metric.column: metric.score(asked) for metric in GROUNDING_METRICS.values()}
+        return {"type": BOXES, **scores, "no_answer": asked.unreadable}
 
 
 def _plain_row(record: PairedRecord, turn: AskedTurn) -> Values:
@@ -158,7 +181,7 @@ def score_rows(model: str, metrics: Metrics) -> list[ScoreRow]:
         {"model": model, "images": images, "task": task, "source": source, **row}
         for images, part in parts.items()
         for task in METRICS_BY_TASK
-        for source, scores in part[task].items()
+        for source, scores in of_task(part, task).items()
         for row in _rows(scores, EVERY_TYPE)
     ]
 

@@ -10,7 +10,7 @@ from tasks.evaluation.pairing import AskedTurn, PairedRecord
 from tasks.prompt_text import without_placeholder
 from tasks.sources import type_of_question
 
-COUNT, AREA, PRESENCE = "count", "area", "presence"
+COUNT, AREA, PRESENCE, RURAL_URBAN = "count", "area", "presence", "rural_urban"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ def plain_question(text: str) -> str:
 
 
 def answered_questions(records: Iterable[PairedRecord]) -> list[AnsweredQuestion]:
-    """All questions with a reference answer, sorted by image; their type follows from question and reference answer."""
+    """All questions with a reference answer, sorted by image; their type is stated or follows from their words."""
     questions = [
         AnsweredQuestion(
             record.index,
             turn.number,
             record.image,
             plain_question(turn.question),
-            type_of_question(record.source, turn.question, turn.reference),
+            turn.type or type_of_question(record.source, turn.question, turn.reference),
             normalise_answer(turn.reference),
             normalise_answer(turn.answer or ""),
             turn.reference,

@@ -8,7 +8,7 @@ from tasks.settings import Section
 
 # a value of a searched setting
 Choice = bool | int | float | str | None
-Objective = Literal["score", "CIDEr", "accuracy"]
+Objective = Literal["score", "CIDEr", "accuracy", "mean_iou"]
 
 
 class Range(Section):
@@ -43,8 +43,8 @@ class SweepConfig(Section):
     seed: int = Field(28, ge=0, le=2**31, description="Seed of the sampler, and of the order of a grid.")
     objective: Objective = Field(
         "score",
-        description="The score to maximise: CIDEr of captions, accuracy of questions, or score for both. Several "
-        "sources count alike: each in standard errors of its score at the first point.",
+        description="The score to maximise: CIDEr of captions, accuracy of questions, mean_iou of boxes, or score for "
+        "all. Several sources count alike: each in standard errors of its score at the first point.",
     )
     pruning: bool = Field(
         False,

@@ -81,7 +81,8 @@ def image_captions(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def _pairs(record: Record) -> dict[Task, list[tuple[str, str]]]:
     """A record's (question, answer) pairs by task; without those whose answer has no word, as in the report."""
-    pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": []}
+    # boxes are not among the validation's scores
+    pairs: dict[Task, list[tuple[str, str]]] = {"captioning": [], "vqa": [], "grounding": []}
     for task, question, answer in answered_turns(record):
         if caption_words(answer) if task == "captioning" else normalise_answer(answer):
             pairs[task].append((question, answer))

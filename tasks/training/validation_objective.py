@@ -36,7 +36,7 @@ def scores_by_source(answers: Iterable[ScoredAnswer]) -> dict[str, HeadlineScore
         of_image = sums[task, source_of(image)][image]
         of_image[0] += score
         of_image[1] += 1
-    asked = {source for task, source in sums if task == "vqa"}
+    asked: dict[Task, set[str]] = {"vqa": {source for task, source in sums if task == "vqa"}}
     return {
         headline_name(source, task, asked): _headline(task, list(images.values()))
         for (task, source), images in sorted(sums.items())

@@ -5,7 +5,7 @@ import pytest
 from support.locations import REAL
 
 from tasks.data.synthetic.dataset import sample_records
-from tasks.question_types import question_type
+from tasks.question_types import question_type, stated_types
 from tasks.settings import SampleConfig
 from tasks.sources import source_of
 from tasks.turn_tasks import turn_tasks
@@ -90,3 +90,29 @@ def test_every_sample_question_has_a_type():
         "LR": {"presence", "comparison", "rural_urban", "count"},
         "DOTA": {"presence", "count"},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("comp", "comparison"),
+        ("Presence", "presence"),
+        *((name, "rural_urban") for name in ("rural_urban", "Rural/Urban", "rural or urban", "urban-rural")),
+        ("count", "count"),
+        (" object   color ", "object color"),
+        ("Landnutzung", "Landnutzung"),
+        (3, "3"),
+    ],
+)
+def test_a_stated_type_is_kept_by_our_name_or_its_own(name, kind):
+    turns = [{"from": "human", "value": "How many?", "question_type": name}, {"from": "gpt", "value": "2"}]
+    assert stated_types({"conversations": turns}) == (kind,)
+
+
+def test_the_type_of_a_turn_precedes_that_of_its_record():
+    asked, said = {"from": "human", "value": "?"}, {"from": "gpt", "value": "x"}
+    own = {**asked, "question_type": "area"}
+    assert stated_types({"conversations": [asked, said, own, said], "question_type": "mine"}) == ("mine", "area")
+    assert stated_types({"conversations": [asked, said, own, said]}) == (None, "area")
+    for nothing in ({}, {"question_type": ""}, {"question_type": None}, {"question_type": ["a"]}):
+        assert stated_types({"conversations": [asked, said], **nothing}) == ()

@@ -144,8 +144,9 @@ def _repeated(sets: Sets, task: Task, key_of: Callable[[str, str], tuple[str, ..
 
 
 def _pairs(record: Record, task: Task) -> list[tuple[str, str]]:
-    """The questions of a task with their answers."""
-    return [(turn.question, turn.answer) for turn in answered_turns(record) if turn.task == task]
+    """The questions of a task with their answers; those for boxes count as questions."""
+    tasks = (task, "grounding") if task == "vqa" else (task,)
+    return [(turn.question, turn.answer) for turn in answered_turns(record) if turn.task in tasks]
 
 
 def _plain(text: str) -> str:

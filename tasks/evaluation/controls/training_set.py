@@ -41,11 +41,12 @@ class TrainingSet:
         for record in records:
             names.add(image_key(record.image))
             source = source_of(record.image, unnamed)
-            for task, (question, answer) in zip(record.tasks, record.turns, strict=True):
+            types = record.types or (None,) * len(record.turns)
+            for task, kind, (question, answer) in zip(record.tasks, types, record.turns, strict=True):
                 if task == "captioning":
                     self._captions[source].append((image_key(record.image), answer))
-                elif normalised := normalise_answer(answer):
-                    kind = type_of_question(source, question, answer)
+                elif task == "vqa" and (normalised := normalise_answer(answer)):
+                    kind = kind or type_of_question(source, question, answer)
                     self._answers[source].add(plain_question(question), kind, normalised)
         self.images = len(names)
 

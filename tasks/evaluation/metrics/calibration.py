@@ -3,10 +3,28 @@
 from collections.abc import Sequence
 
 import numpy as np
-
-from tasks.evaluation.scores import Calibration, CalibrationBin
+from typing_extensions import TypedDict
 
 BINS = 15
+
+
+class CalibrationBin(TypedDict):
+    """The answers with a probability above `low` and up to `high`: their mean probability and accuracy."""
+
+    low: float
+    high: float
+    answers: int
+    probability: float
+    accuracy: float
+
+
+class Calibration(TypedDict):
+    """How well the probabilities of answers agree with their accuracy; AUROC needs right and wrong answers."""
+
+    answers: int
+    ECE: float
+    AUROC: float | None
+    bins: list[CalibrationBin]
 
 
 def calibration(answers: Sequence[tuple[float, bool]]) -> Calibration | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from tasks.evaluation.caption_metrics import BLEU_ORDERS, CaptionSet, MetricScores, bleu, cider, meteor, rouge_l, spice
+from tasks.evaluation.grounding_metrics import AnsweredBoxes, accuracy_at_half, mean_iou
 from tasks.evaluation.uncertainty.intervals import RIGHT_SKEWED, PriorSkewness, Range
 from tasks.evaluation.vqa_metrics import AnsweredQuestion, accuracy, accuracy_binned, accuracy_lenient
 from tasks.prompt_text import Task
@@ -69,6 +70,13 @@ class QuestionMetric(Metric):
     score: Callable[[AnsweredQuestion], float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroundingMetric(Metric):
+    """A metric of answers with boxes: `score` takes one answer; a source's score is the mean over its answers."""
+
+    score: Callable[[AnsweredBoxes], float]
+
+
 CAPTION_METRICS: dict[str, CaptionMetric] = {
     metric.name: metric
     for metric in (
@@ -121,7 +129,18 @@ QUESTION_METRICS: dict[str, QuestionMetric] = {
         ),
     )
 }
-METRICS_BY_TASK: dict[Task, Mapping[str, Metric]] = {"captioning": CAPTION_METRICS, "vqa": QUESTION_METRICS}
+GROUNDING_METRICS: dict[str, GroundingMetric] = {
+    metric.name: metric
+    for metric in (
+        GroundingMetric(name="mean_iou", score=mean_iou, version="1", headline=True, key="iou"),
+        GroundingMetric(name="acc@0.5", score=accuracy_at_half, version="1"),
+    )
+}
+METRICS_BY_TASK: dict[Task, Mapping[str, Metric]] = {
+    "captioning": CAPTION_METRICS,
+    "vqa": QUESTION_METRICS,
+    "grounding": GROUNDING_METRICS,
+}
 HEADLINE: dict[Task, str] = {
     task: next(metric.name for metric in metrics.values() if metric.headline)
     for task, metrics in METRICS_BY_TASK.items()
@@ -150,9 +169,14 @@ def question_protocol() -> str:
     return "; ".join([EXACT_MATCH, *_own_versions("vqa")])
 
 
+def grounding_protocol() -> str:
+    """The protocol's description of the metrics of boxes and their versions."""
+    return "; ".join(_own_versions("grounding"))
+
+
 def added_versions() -> list[str]:
     """Names and versions of the metrics beyond those of pycocoevalcap and exact match."""
-    return [*_own_versions("captioning"), *_own_versions("vqa")]
+    return [version for task in METRICS_BY_TASK for version in _own_versions(task)]
 
 
 def _own_versions(task: Task) -> list[str]:

@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.evaluation.drawn_data import DRAWN, label_of
+from tasks.evaluation.scores import AnswerOrigin
 from tasks.records import TrainingFacts
 
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What is known about a report's answers beyond their files; `images` are those of the training set."""
+    """What is known about a report's answers beyond their files; `images` are those of the training set.
+
+    `origin` is the file of another program that the answers are from.
+    """
 
     run: str | None = None
     training: TrainingFacts | None = None
     images: int | None = None
     drawn: bool = False
+    origin: AnswerOrigin | None = None
 
     @property
     def date(self) -> str | None:

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from tasks.errors import DataError
-from tasks.evaluation.metrics.registry import HEADLINE
+from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK
 from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.image_paths import image_file
 from tasks.model.images import read_image
@@ -20,6 +20,9 @@ JPEG_QUALITIES = (72, 50, 30)
 IMAGE_BYTES = 20_000
 MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
+
+# columns of the scores of captions and boxes
+RANKED_BY = {task: METRICS_BY_TASK[task][HEADLINE[task]].column for task in HEADLINE}
 
 Example = dict[str, object]
 # index of a record, and task: a record may have captions and questions
@@ -54,8 +57,8 @@ def choose_examples(
 
 
 def score_of_answer(row: AnswerRow) -> float | None:
-    """The score of one answer by which examples are ranked: 0 or 1 for a question, CIDEr for a caption."""
-    score = row_score(row, HEADLINE["captioning"]) if row["right"] is None else row["right"]
+    """The score of one answer by which examples are ranked: 0 or 1 for a question, CIDEr for a caption, or overlap."""
+    score = row["right"] if row["task"] == "vqa" else row_score(row, RANKED_BY[row["task"]])
     return None if score is None else float(score)
 
 

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.evaluation.comparison import compare_rows
 from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
+from tasks.evaluation.metrics.calibration import Calibration
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
 from tasks.evaluation.report.charts import Change, CurvePoint, draw_changes, draw_curve, draw_losses, signed
@@ -20,12 +22,15 @@ from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, sour
 from tasks.evaluation.report.square_charts import draw_calibration, draw_reliability
 from tasks.evaluation.report_folder import Curve
 from tasks.evaluation.robustness import Robustness
-from tasks.evaluation.scores import Calibration, CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value
+from tasks.evaluation.scores import CleanScores, ModelScores, Protocol, Scores, SourceScores, metric_value, of_task
 from tasks.evaluation.tables import AnswerRow
 from tasks.evaluation.uncertainty.moments import FEWEST_IMAGES
-from tasks.evaluation.vqa_metrics import COUNT
+from tasks.evaluation.vqa_metrics import COUNT, RURAL_URBAN
 from tasks.paths import checkpoint_label
 from tasks.settings import EvaluationConfig
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE = "report.html.j2"
 INLINE = {"style": "style.css", "script": "report.js"}
@@ -54,23 +59,14 @@ class PageContext:
 
 def render_page(models: Sequence[PageModel], context: PageContext, config: EvaluationConfig) -> str:
     """The HTML report of the first model; a second model is its base, which it is compared with."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     model, base = models[0], models[1] if len(models) > 1 else None
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     facts = context.facts
-    environment.filters.update(num=_number, signed=_signed, interval=_interval, label=facts.label)
     compared = compare_rows(base.rows, model.rows) if base else None
     sources = source_views(model.scores, base.scores if base else None, compared, facts.drawn)
     texts = {name: Path(__file__).with_name(file).read_text(encoding="utf-8") for name, file in INLINE.items()}
     caption_metrics, missing = _caption_columns(sources)
-    return environment.get_template(TEMPLATE).render(
+    template = _environment(facts).get_template(TEMPLATE)
+    return template.render(
         title=facts.title(model.name, [view.name for view in sources]),
         facts=facts,
         model=model,
@@ -96,6 +92,20 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         **_charts(model, base, sources, context),
         **texts,
     )
+
+
+def _environment(facts: PageFacts) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(num=_number, signed=_signed, interval=_interval, label=facts.label, kind=_type_label)
+    return environment
 
 
 def _charts(
@@ -154,7 +164,7 @@ def _curves(
 
 
 def _source_of(scores: Scores, view: SourceView) -> SourceScores | None:
-    return scores[view.task].get(view.name)
+    return of_task(scores, view.task).get(view.name)
 
 
 def _calibrations(model: PageModel, base: PageModel | None, facts: PageFacts) -> list[tuple[str, str]]:
@@ -198,6 +208,10 @@ def _counts(rows: Iterable[AnswerRow]) -> dict[str, list[tuple[float, float]]]:
             if truth is not None and answer is not None:
                 found[row["source"]].append((truth, answer))
     return found
+
+
+def _type_label(name: str) -> str:
+    return name.replace("_", " or " if name == RURAL_URBAN else " ")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

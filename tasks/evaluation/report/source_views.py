@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from tasks.evaluation.compared_scores import Difference, Differences, compared_sources, differences_by_metric
 from tasks.evaluation.drawn_data import label_of
 from tasks.evaluation.metrics.registry import HEADLINE
 from tasks.evaluation.report.charts import Bar, draw_bars
 from tasks.evaluation.scores import (
     ClassScores,
     Controls,
-    Difference,
-    Differences,
     Interval,
     Scores,
     SourceScores,
     control_score,
-    differences_by_metric,
     metric_value,
+    of_task,
 )
 from tasks.prompt_text import Task
 
@@ -69,9 +68,9 @@ def source_views(
 ) -> list[SourceView]:
     """A view of each source, captions first; `drawn` data is labelled as such."""
     return [
-        _view(task, source, label_of(source, drawn), (found, base[task][source] if base else None), compared)
+        _view(task, source, label_of(source, drawn), (found, of_task(base, task)[source] if base else None), compared)
         for task in HEADLINE
-        for source, found in scores[task].items()
+        for source, found in of_task(scores, task).items()
     ]
 
 
@@ -94,9 +93,9 @@ def _view(
         gain=gain["value"] if gain else None,
         gain_interval=gain["ci95"] if gain else None,
         gain_shown=gain is not None and gain["shown"],
-        compared=differences_by_metric(compared[task][source]).get(metric) if compared else None,
+        compared=differences_by_metric(compared_sources(compared, task)[source]).get(metric) if compared else None,
         note=note if isinstance(note, str) else None,
-        bars=draw_bars(f"{label} {metric}", _bars(metric, own, of_base), 1.0 if task == "vqa" else None),
+        bars=draw_bars(f"{label} {metric}", _bars(metric, own, of_base), None if task == "captioning" else 1.0),
         class_bars=_draw_classes(f"{label} {metric} by scene class", metric, own.get("by_class")),
     )
 

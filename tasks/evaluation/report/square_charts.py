@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from tasks.evaluation.metrics.calibration import CalibrationBin
 from tasks.evaluation.report.charts import TICKS
-from tasks.evaluation.scores import CalibrationBin
 
 # layout, in pixels
 SIDE, SIDE_LEFT, SIDE_BOTTOM, SIDE_TOP = 320, 44, 36, 10

@@ -44,6 +44,8 @@ def summary_markdown(about: str, metrics: Metrics) -> str:
         value = "none" if row["value"] is None else f"{row['value']:.3f}"
         lines.append(f"- {row['source']}: {row['score']} {value}{interval}, {gain}, {row['images']} images")
     protocol = metrics["protocol"]
+    if part := metrics.get("partial"):
+        lines.append(f"- partial: only {part['answered']} of {part['questions']} questions are answered")
     return "\n".join(
         [*lines, "", f"Protocol `{protocol['fingerprint'][:12]}`, {protocol['test_set']['records']} records."]
     )

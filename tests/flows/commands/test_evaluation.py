@@ -11,6 +11,7 @@ import pytest
 from support.locations import REPO
 
 from flows.cli import main
+from tasks.evaluation.answers.formats import WANTED
 
 
 def vqa_records(answer: str) -> list[dict[str, Any]]:
@@ -211,15 +212,14 @@ DAMAGES = {
         lambda rows: {"records": rows},
         "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line.",
     ),
-    "no records": (lambda rows: [], "FILE has no records: give a test set or the final.json of its answers."),
+    "no records": (lambda rows: [], f"FILE holds no answers: {WANTED}."),
     "no record": (
         lambda rows: [*rows[:-1], "x"],
         "FILE: record 10 is not an object with id, image and conversations; fix or remove it.",
     ),
     "record of another tool": (
         lambda rows: [{"question_id": 0, "answer": "yes"}, *rows[1:]],
-        "FILE: record 1 has no id, but 'question_id, answer'; rewrite the file with id, image and "
-        "conversations in each record.",
+        f"FILE, answer 2 has no answer, but 'id, image, conversations': {WANTED}.",
     ),
     "wrong type of id": (
         first(id=True),
@@ -235,7 +235,7 @@ DAMAGES = {
         "FILE: record 1 (id 0) has conversations that are not a list of turns; fix or remove it.",
     ),
     "wrong type of answer": (
-        first_turns(lambda turns: [turns[0], {"from": "gpt", "value": 1}]),
+        first_turns(lambda turns: [turns[0], {"from": "gpt", "value": None}]),
         'FILE: record 1 (id 0) has a turn that is not {"from": "human" or "gpt", "value": text}; fix or remove it.',
     ),
     "half a character in an answer": (

@@ -31,6 +31,7 @@ def test_images_without_folders_are_split_reduced_and_scored(field: Path, tmp_pa
     assert rsvlm("evaluate", "--data", raw, "--predictions", answers, "--out", out) == 0
     found = read_json(out / "metrics.json")
     assert list(found["captioning"]) == list(found["vqa"]) == ["unnamed"]
+    assert found["grounding"]["unnamed"]["mean_iou"] == 1 and found["vqa"]["unnamed"]["questions"] == 30
 
 
 def test_reduce_keeps_all_five_records_of_an_image(field: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_new_metric_is_in_metrics_comparison_and_report(
 
 
 def test_every_task_has_one_headline_metric() -> None:
-    assert HEADLINE == {"captioning": "CIDEr", "vqa": "accuracy"}
+    assert HEADLINE == {"captioning": "CIDEr", "vqa": "accuracy", "grounding": "mean_iou"}
     for task in HEADLINE:
         assert [metric.name for metric in metrics_of(task) if metric.headline] == [HEADLINE[task]]
 

@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tasks.evaluation.metrics.calibration import CalibrationBin
 from tasks.evaluation.report.square_charts import SIDE, change_of, draw_calibration, draw_pairs, draw_reliability
-from tasks.evaluation.scores import CalibrationBin
 
 
 def test_equal_counts_share_one_dot() -> None:
