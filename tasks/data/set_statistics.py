@@ -10,7 +10,7 @@ from tasks.data.set_files import set_paths
 from tasks.image_paths import image_key
 from tasks.model.loading import load_processor
 from tasks.prompt_text import without_placeholder
-from tasks.record_reader import Record, read_records
+from tasks.record_reader import Record, no_fault, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
 from tasks.turn_tasks import AnsweredTurn, answered_turns
 
@@ -30,7 +30,7 @@ def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, obje
     turns = [turn for record in records for turn in answered_turns(record)]
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
     numbers: dict[str, object] = {
-        "images": len({image_key(record["image"]) for record in records}),
+        "images": len({image_key(image) for record in records if (image := record.get("image"))}),
         "records": len(records),
         "turns": len(words),
         "words": sum(words),
@@ -72,7 +72,7 @@ def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, o
     """
     processor = load_processor(model)
     # without a share for it there is no validation set
-    records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
+    records = {name: read_records(path, no_fault) for name, path in set_paths(sets).items() if path.exists()}
     texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
     lengths = _token_lengths(sorted(texts), processor.tokenizer)
     return {
@@ -95,7 +95,8 @@ def _token_lengths(texts: Sequence[str], tokenizer: Any) -> dict[str, int]:
 def _tokens_by_source(records: Iterable[Record], lengths: Mapping[str, int], unnamed: str) -> dict[str, dict[str, int]]:
     counted: dict[str, Counter[str]] = {}
     for record in records:
-        numbers = counted.setdefault(source_of(record["image"], unnamed), Counter(records=0, questions=0, answers=0))
+        source = source_of(record.get("image") or "", unnamed)
+        numbers = counted.setdefault(source, Counter(records=0, questions=0, answers=0))
         numbers["records"] += 1
         for turn in record["conversations"]:
             numbers["questions" if turn["from"] == "human" else "answers"] += lengths[turn["value"]]

@@ -11,7 +11,7 @@ from tasks.evaluation.clean_part import audit_file_of, keep_clean, read_audit, r
 from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
-from tasks.evaluation.pairing import PairedRecord, iterate_texts, pair_records
+from tasks.evaluation.pairing import PairedRecord, iterate_texts, iterate_training_texts, pair_records
 from tasks.evaluation.protocol import VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
@@ -119,7 +119,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
-    training = TrainingSet(iterate_texts(inputs.train), inputs.unnamed) if inputs.train else None
+    training = TrainingSet(iterate_training_texts(inputs.train), inputs.unnamed) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
         # the base model is only shown for comparison: its own report has its controls
         scored = [
