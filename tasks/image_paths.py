@@ -8,7 +8,9 @@ from tasks.errors import DataError, shortened
 
 # the limit of Linux
 MAX_CHARACTERS = 4096
-ABSOLUTE_ADVICE = "data.image_root in a run takes absolute paths inside a source's folder"
+ABSOLUTE_ADVICE = (
+    "`rsvlm data filter --set data.image_root.SOURCE=FOLDER` makes paths inside FOLDER relative; a run has this setting"
+)
 
 
 def image_key(image: str) -> str:
@@ -31,7 +33,6 @@ def leaves_folder(image: str) -> bool:
 def fault_of_image(image: str) -> str | None:
     """What is wrong with an image path, as the end of a sentence; None if it is valid."""
     if leaves_folder(image):
-        # only a run has this setting: commands take paths from the images folder on
         advice = f" ({ABSOLUTE_ADVICE})" if image_key(image).startswith("/") else ""
         return f"names the image {shortened(image)}, outside the images folder{advice}"
     if "\0" in image or len(image) > MAX_CHARACTERS:

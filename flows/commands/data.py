@@ -175,12 +175,16 @@ def _names(text: str) -> list[str]:
 def run_filter(options: argparse.Namespace) -> None:
     """Write the records of the chosen sources, and a manifest that counts the dropped records by reason."""
     from deployments.configuration import data_config
+    from tasks.data.record_checks import outside_advice
     from tasks.data.set_files import filter_file
 
     config = data_config(options.config, options.set)
     sources = _names(options.sources) if options.sources is not None else config.sources
     unnamed = config.unnamed_source if options.source == UNNAMED else options.source
-    _print_written([filter_file(options.raw, options.out, sources, unnamed, config)])
+    written = filter_file(options.raw, options.out, sources, unnamed, config)
+    _print_written([written])
+    if advice := outside_advice(written.dropped):
+        print(f"  {advice.removeprefix('; ')}")
 
 
 def run_split(options: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ class SourceFacts:
         Raises DataError for a field of captions that does not hold texts.
         """
         image = record.get("image")
-        if not isinstance(image, str) or not image:
+        if not isinstance(image, str) or not image or not (self._sources or self._image_root):
             return [record]
         if (relative := relative_image(image, self._image_root, self._unnamed)) != image:
             record = cast(Record, {**record, "image": relative})

@@ -1,5 +1,6 @@
 """Settings of the data: its source, its filters and its split."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -101,9 +102,17 @@ class DataConfig(Section):
     @property
     def content(self) -> dict[str, object]:
         """The fields that determine the sets, given records and images."""
-        return self.model_dump(
-            mode="json", exclude={**dict.fromkeys(self.LOCATIONS, True), "custom_sources": {"__all__": {"images"}}}
-        )
+        return self.without_locations(self.model_dump(mode="json"))
+
+    @classmethod
+    def without_locations(cls, settings: Mapping[str, object]) -> dict[str, object]:
+        """Plain settings of the data without the locations of records and images."""
+        kept = {name: value for name, value in settings.items() if name not in cls.LOCATIONS}
+        own = kept.get("custom_sources")
+        if isinstance(own, list):
+            facts = [{name: value for name, value in source.items() if name != "images"} for source in own]
+            kept["custom_sources"] = facts
+        return kept
 
     @property
     def custom_names(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.configuration import load_config
 from tasks.errors import ConfigError
-from tasks.settings import DataConfig, ExperimentConfig
+from tasks.settings import DataConfig, ExperimentConfig, without_locations
 
 YAML = """
 data:
@@ -102,6 +102,12 @@ def test_an_unknown_source_is_refused_with_the_nearest_of_ones_own() -> None:
     assert message == "FLOODNE is not a known source: did you mean FLOODNET?"
     assert "or describe it in data.custom_sources." in refusal("data.sources=[XYZ]")
     assert refusal("data.image_root={NWPUX: /tmp}") == "NWPUX is not a known source: did you mean NWPU?"
+
+
+def test_the_origin_of_images_is_a_location() -> None:
+    given = [ExperimentConfig(data={"custom_sources": [{"name": "A", "images": images}]}) for images in ("a", "b")]  # type: ignore[arg-type]
+    one, other = (without_locations(config.as_plain()) for config in given)
+    assert one == other and one["data"]["custom_sources"][0]["name"] == "A"  # type: ignore[index]
 
 
 def test_only_what_changes_records_is_content() -> None:
