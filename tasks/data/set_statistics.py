@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.data.custom_sources import QUESTION_TYPE
 from tasks.data.records_file import by_source
 from tasks.data.set_files import set_paths
 from tasks.image_paths import image_key
@@ -27,7 +28,8 @@ def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) 
 
 
 def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, object]:
-    turns = [turn for record in records for turn in answered_turns(record)]
+    typed = [pair for record in records for pair in zip(answered_turns(record), _stated_types(record), strict=False)]
+    turns = [turn for turn, _ in typed]
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
     numbers: dict[str, object] = {
         "images": len({image_key(image) for record in records if (image := record.get("image"))}),
@@ -37,16 +39,23 @@ def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, obje
     }
     if captions := [turn.answer for turn in turns if turn.task == "captioning"]:
         numbers["captions"] = {"number": len(captions), "distinct": len(set(captions)), **_lengths(captions)}
-    if questions := [turn for turn in turns if turn.task == "vqa"]:
+    if questions := [pair for pair in typed if pair[0].task == "vqa"]:
         numbers["questions"] = _question_statistics(source, questions)
     return numbers
 
 
-def _question_statistics(source: str, turns: Sequence[AnsweredTurn]) -> dict[str, object]:
-    types = Counter(type_of_question(source, turn.question, turn.answer) for turn in turns)
-    answers = Counter(turn.answer for turn in turns)
+def _stated_types(record: Record) -> list[str | None]:
+    """The type that a record or its question states, for each of its questions."""
+    asked = [turn for turn in record["conversations"] if turn["from"] == "human"]
+    stated = (turn.get(QUESTION_TYPE) or record.get(QUESTION_TYPE) for turn in asked)
+    return [str(kind) if kind else None for kind in stated]
+
+
+def _question_statistics(source: str, typed: Sequence[tuple[AnsweredTurn, str | None]]) -> dict[str, object]:
+    types = Counter(kind or type_of_question(source, turn.question, turn.answer) for turn, kind in typed)
+    answers = Counter(turn.answer for turn, _ in typed)
     return {
-        "number": len(turns),
+        "number": len(typed),
         "by_type": dict(types.most_common()),
         "answers": dict(answers.most_common(MOST_COMMON)),
         "distinct_answers": len(answers),

@@ -95,6 +95,8 @@ def test_sets_carry_the_facts_of_their_source_and_are_scored_with_them(
     assert read_json(dataset.path / "data_test.manifest.json")["tasks"] == {
         "FLOOD": {"captioning": 0, "vqa": 12, "guessed": 0}
     }
+    by_type = read_json(dataset.path / "statistics.json")["test"]["FLOOD"]["questions"]["by_type"]
+    assert by_type == {"flooded": 4, "presence": 4, "count": 4}
     paths = [dataset.path / f"data_{name}.json" for name in ("test", "test", "train")]
     options = [word for pair in zip(("--data", "--predictions", "--train"), paths, strict=True) for word in pair]
     assert rsvlm("evaluate", *options, "--images", dataset.images, "--out", tmp_path / "report") == 0
