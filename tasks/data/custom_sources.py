@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from tasks.data.image_folders import relative_image
+from tasks.data.image_folders import prefixes_of, relative_image
 from tasks.errors import DataError, shortened
 from tasks.prompt_text import bare_prompt, task_from_name
 from tasks.record_reader import Record, Turn
@@ -29,7 +29,7 @@ class SourceFacts:
     def __init__(self, config: DataConfig):
         self._sources = {source.name: source for source in config.custom_sources}
         self._patterns = {source.name: source.patterns for source in config.custom_sources}
-        self._image_root, self._unnamed = config.image_root, config.unnamed_source
+        self._prefixes, self._unnamed = prefixes_of(config.image_root), config.unnamed_source
         self._counts: Counter[str] = Counter()
 
     @property
@@ -43,9 +43,9 @@ class SourceFacts:
         Raises DataError for a field of captions that does not hold texts.
         """
         image = record.get("image")
-        if not isinstance(image, str) or not image or not (self._sources or self._image_root):
+        if not isinstance(image, str) or not image or not (self._sources or self._prefixes):
             return [record]
-        if (relative := relative_image(image, self._image_root, self._unnamed)) != image:
+        if (relative := relative_image(image, self._prefixes, self._unnamed)) != image:
             record = cast(Record, {**record, "image": relative})
         source = self._sources.get(source_of(relative, self._unnamed))
         if source is None:

@@ -3,7 +3,7 @@
 The view is a folder of links, since trainers, engines and reports open images below one folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 from uuid import uuid4
@@ -13,6 +13,8 @@ from tasks.files import digest_of
 from tasks.image_paths import image_file, image_key
 
 ImageRoot = Mapping[str, Path]
+# pairs of the beginning of a path and its source
+Prefixes = Sequence[tuple[str, str]]
 
 
 def require_folders(image_root: ImageRoot) -> None:
@@ -25,22 +27,28 @@ def require_folders(image_root: ImageRoot) -> None:
             )
 
 
-def relative_image(image: str, image_root: ImageRoot, unnamed: str) -> str:
+def prefixes_of(image_root: ImageRoot) -> Prefixes:
+    """The beginnings of absolute paths inside the folders, with and without links, and their sources; longest first."""
+    found = {
+        (f"{str(path).rstrip('/')}/", source)
+        for source, folder in image_root.items()
+        for path in (folder.absolute(), folder.resolve())
+    }
+    # of nested folders, the innermost decides
+    return sorted(found, key=lambda pair: (-len(pair[0]), pair))
+
+
+def relative_image(image: str, prefixes: Prefixes, unnamed: str) -> str:
     """The path of an image as records have it, SOURCE/..., for an absolute path inside a source's folder.
 
     A path without a folder gets the name of its source, if that has a folder. Any other path is returned unchanged.
     """
     key = image_key(image)
     if key.startswith("/"):
-        found = [
-            (len(folder), source, key[len(folder) :])
-            for source, path in image_root.items()
-            for folder in {f"{str(each).rstrip('/')}/" for each in (path.absolute(), path.resolve())}
-            if key.startswith(folder)
-        ]
-        # the innermost of nested folders
-        return f"{max(found)[1]}/{max(found)[2]}" if found else image
-    return f"{unnamed}/{key}" if unnamed in image_root and "/" not in key and key not in (".", "..") else image
+        found = ((prefix, source) for prefix, source in prefixes if key.startswith(prefix))
+        return next((f"{source}/{key.removeprefix(prefix)}" for prefix, source in found), image)
+    is_name = "/" not in key and key not in (".", "..")
+    return f"{unnamed}/{key}" if is_name and any(source == unnamed for _, source in prefixes) else image
 
 
 def located_image(images: Path, image_root: ImageRoot, image: str) -> Path:

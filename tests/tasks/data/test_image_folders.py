@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.image_folders import linked_images, located_image, relative_image, require_folders
+from tasks.data.image_folders import linked_images, located_image, prefixes_of, relative_image, require_folders
 from tasks.errors import DataError
 
 
@@ -33,17 +33,17 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 )
 def test_absolute_paths_inside_a_folder_become_paths_of_its_source(image: str, relative: str) -> None:
     roots = {"LR": Path("/data/LR"), "HR": Path("/data/LR/HR/"), "mine": Path("/flat")}
-    assert relative_image(image, roots, "mine") == relative
+    assert relative_image(image, prefixes_of(roots), "mine") == relative
 
 
 def test_names_without_a_folder_stay_where_their_source_has_no_folder_elsewhere() -> None:
-    assert relative_image("1.tif", {"LR": Path("/data/LR")}, "unnamed") == "1.tif"
+    assert relative_image("1.tif", prefixes_of({"LR": Path("/data/LR")}), "unnamed") == "1.tif"
 
 
 def test_a_path_through_a_link_to_the_folder_is_inside(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folders[1])
     image = f"{folders[1]}/sub/1.png"
-    assert relative_image(image, {"A": tmp_path / "link"}, "unnamed") == "A/sub/1.png"
+    assert relative_image(image, prefixes_of({"A": tmp_path / "link"}), "unnamed") == "A/sub/1.png"
 
 
 def test_the_view_has_the_folder_elsewhere_and_all_others(folders: tuple[Path, Path], tmp_path: Path) -> None:
