@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -35,9 +36,16 @@ def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> Experimen
     return _validated(values)
 
 
-def data_config(**values: object) -> DataConfig:
-    """A data section from some of its values; raises ConfigError for a wrong one."""
-    return _validated({"data": values}).data
+def data_config(preset_or_yaml: str | None = None, overrides: Iterable[str] = (), **values: object) -> DataConfig:
+    """The data section of a preset or YAML file with overrides, and with some of its values replaced.
+
+    Raises ConfigError for a wrong value.
+    """
+    given = read_yaml(_find(preset_or_yaml)) if preset_or_yaml else {}
+    for override in overrides:
+        _apply(given, override)
+    section = given.get("data") or {}
+    return _validated({**given, "data": {**section, **values} if isinstance(section, dict) else section}).data
 
 
 def _validated(values: Mapping[str, object]) -> ExperimentConfig:
@@ -45,7 +53,8 @@ def _validated(values: Mapping[str, object]) -> ExperimentConfig:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
-    require_known(config.data.sources, config.data.unnamed_source)
+    data = config.data
+    require_known([*data.sources, *data.image_root], data.unnamed_source, data.custom_names)
     return config
 
 
@@ -108,9 +117,10 @@ def _apply(values: dict[str, object], override: str) -> None:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
+    location = [part for part in first["loc"] if not _is_kind(part)]
+    path = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
-        known = list(_model_at(first["loc"][:-1]).model_fields)
+        known = list(_model_at(location[:-1]).model_fields)
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}."
         return f"{path} is not a setting: {hint}"
@@ -120,7 +130,7 @@ def _explain(error: ValidationError) -> str:
         return f"{path}: {message}." if path else f"{message}."
     if first["type"] == "string_pattern_mismatch":
         # the description, not the pattern
-        field = _model_at(first["loc"][:-1]).model_fields[str(first["loc"][-1])]
+        field = _model_at(location[:-1]).model_fields[str(location[-1])]
         return f"{path}: got {without_secrets(first['input'])!r}, which does not match: {field.description}"
     wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
     return f"{path}: {wanted}; got {scrubbed(repr(first['input']))}."
@@ -129,12 +139,24 @@ def _explain(error: ValidationError) -> str:
 def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = ExperimentConfig
     for part in location:
-        model = model_of(model.model_fields[str(part)])
+        if isinstance(part, str):
+            model = model_of(model.model_fields[part])
     return model
 
 
 def model_of(field: FieldInfo) -> type[BaseModel]:
-    """The model of a field that is a section."""
-    model = field.annotation
-    assert isinstance(model, type) and issubclass(model, BaseModel)
+    """The model of a field that is a section or a list of sections."""
+    [model] = models_in(field.annotation)
     return model
+
+
+def models_in(annotation: object) -> list[type[BaseModel]]:
+    """The sections that a type names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def _is_kind(part: int | str) -> bool:
+    """Whether a part of an error's location is the kind of value that pydantic tried, such as a list."""
+    return isinstance(part, str) and re.fullmatch(r"(tuple|dict|list)\[.*\]|str", part) is not None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 
 from deployments.configuration import model_of
 from tasks.files import write_text
-from tasks.settings import ExperimentConfig
+from tasks.settings import CustomSource, ExperimentConfig, QuestionPattern
 from tasks.sweeping.config import Range, SweepConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
@@ -49,7 +49,15 @@ def render_parameters() -> str:
     )
     sweeps = f"\n## Sweeps\n\nSee [sweeps.md](sweeps.md) for an example file.\n{TABLE}{_table(SweepConfig, '')}"
     ranges = f"\nA range in `search`:\n{TABLE}{_table(Range, '')}"
-    return HEAD + sections + sweeps + ranges
+    return HEAD + sections + _sources() + sweeps + ranges
+
+
+def _sources() -> str:
+    """The tables of a source in `data.custom_sources` and of its question types."""
+    return (
+        "\n## Custom sources\n\nA source in `data.custom_sources`, see [your-own-data.md](your-own-data.md):\n"
+        f"{TABLE}{_table(CustomSource, '')}\nA type in `question_types`:\n{TABLE}{_table(QuestionPattern, '')}"
+    )
 
 
 def _table(model: type[BaseModel], prefix: str) -> str:
@@ -77,6 +85,8 @@ def _kind(kind: Schema) -> str:
         return "range"
     if "const" in kind or "enum" in kind:
         return ", ".join(f"`{json.dumps(each).strip(chr(34))}`" for each in kind.get("enum", [kind.get("const")]))
+    if kind["type"] == "array" and "$ref" in kind["items"]:
+        return "list of sections"
     if kind["type"] == "array":
         return "list of values" if "anyOf" in kind["items"] else f"list of {_kind(kind['items'])}"
     if kind["type"] == "object":

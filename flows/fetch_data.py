@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flows.decorators import flow
 from tasks.data.fetching.all_sources import ByHandNeeded
-from tasks.data.fetching.request import FetchRequest, SourceImages
+from tasks.data.fetching.request import SourceImages, request_of
 from tasks.data.steps import ask_for_archives, fetch_sources
 from tasks.settings import DataConfig
 
@@ -26,14 +26,14 @@ def fetch_data(root: Path, config: DataConfig, endpoint_url: str | None) -> list
 
     Raises ByHandNeeded if sources that need a manual download are still missing.
     """
-    request = FetchRequest(
-        root=root.absolute(), archives=config.archives, mirrors=config.mirrors, endpoint_url=endpoint_url
-    )
-    found = fetch_sources(config.sources, request)
+    request = request_of(root, config, endpoint_url)
+    # the images of the others are elsewhere
+    sources = [name for name in config.sources if name not in config.image_root]
+    found = fetch_sources(sources, request)
     if any(source.by_hand for source in found):
         given = ask_for_archives(ByHandNeeded(found))
         request = request.model_copy(update={"archives": {**request.archives, **given}})
-        found = fetch_sources(config.sources, request)
+        found = fetch_sources(sources, request)
     if any(source.by_hand for source in found):
         raise ByHandNeeded(found)
     return found

@@ -29,7 +29,7 @@ def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path 
     root = (
         config.data.root or make_shared(draw_sample_folder, run.workspace.sample_data, config=config.data.sample).path
     )
-    data = raw_data(root.absolute(), config.data)
+    data = raw_data(root.absolute(), config.data, run.workspace.image_views)
     # two runs must not both find ROOT/sets free; the lock is in the workspace, since ROOT may be read-only
     with taking_turns(run.workspace.root / "sets"):
         sets = choose_sets_folder(data, run.folder.sets)

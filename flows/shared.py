@@ -46,7 +46,7 @@ def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
 def _obtain_toy(run: Run) -> ModelRef:
     models = run.workspace.models
     lessons = make_shared(draw_lessons_folder, models / "lessons", **LESSONS)
-    data = raw_data(lessons.path, LESSON_SETS)
+    data = raw_data(lessons.path, LESSON_SETS, run.workspace.image_views)
     sets = make_shared(prepare_sets, models / "lesson_sets", data=data, config=LESSON_SETS)
     toy = run.workspace.toy_base
     # a training is not repeated because the code of another version wrote it

@@ -8,6 +8,9 @@ from tasks.errors import DataError, shortened
 
 # the limit of Linux
 MAX_CHARACTERS = 4096
+ABSOLUTE_ADVICE = (
+    "`rsvlm data filter --set data.image_root.SOURCE=FOLDER` makes paths inside FOLDER relative; a run has this setting"
+)
 
 
 def image_key(image: str) -> str:
@@ -30,7 +33,8 @@ def leaves_folder(image: str) -> bool:
 def fault_of_image(image: str) -> str | None:
     """What is wrong with an image path, as the end of a sentence; None if it is valid."""
     if leaves_folder(image):
-        return f"names the image {shortened(image)}, outside the images folder"
+        advice = f" ({ABSOLUTE_ADVICE})" if image_key(image).startswith("/") else ""
+        return f"names the image {shortened(image)}, outside the images folder{advice}"
     if "\0" in image or len(image) > MAX_CHARACTERS:
         return "names an image by an impossible path"
     try:

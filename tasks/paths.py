@@ -260,5 +260,10 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def image_views(self) -> Path:
+        """Folders of links to images that data.image_root locates outside the data folder."""
+        return self.root / "images"
+
+    @property
     def toy_base(self) -> Path:
         return self.models / "toy"

@@ -38,6 +38,7 @@ OUTSIDE = "image path leaves the images folder"
 NO_PATH = "image path is not a valid path"
 OTHER_ROLE = "turn of a role other than human and gpt"
 NO_ANSWER = "no answer to learn from"
+PLACEHOLDER_ONLY = "<image> in a record without an image"
 LONE_SURROGATE = "half a Unicode character (a lone surrogate)"
 FIX = "fix or remove it"
 FIX_OR_DROP = "fix it, or drop it with `rsvlm data filter --sources all`"
@@ -147,6 +148,12 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
     if fault := fault_of_image(image):
         return Fault(OUTSIDE if leaves_folder(image) else NO_PATH, fault)
     return None
+
+
+def text_only_fault(record: Mapping[str, object]) -> Fault | None:
+    """As image_fault, but a record of text alone has no fault: a training set may hold some."""
+    fault = image_fault(record)
+    return fault if fault and fault.reason != NO_IMAGE else None
 
 
 def role_fault(record: Mapping[str, object]) -> Fault | None:

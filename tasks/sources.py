@@ -1,7 +1,8 @@
 """The registry of sources. To add a source, add one entry: its folder, its task and where its images come from."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.errors import ConfigError
@@ -57,6 +58,8 @@ class Source:
     questions: Patterns = PATTERNS
 
 
+# Its questions for areas all begin so, and "residential areas" are things that are counted and compared.
+HR_QUESTIONS: Patterns = (("area", re.compile(r"^what is the (area|surface)\b(?!.*\bthan\b)")), *PATTERNS)
 FLAT = r"(?:.*/)?(?P<keep>[^/]+\.{suffix})"
 
 SOURCES: Mapping[str, Source] = {
@@ -176,27 +179,94 @@ SOURCES: Mapping[str, Source] = {
                 "IEEE TGRS 60, 2022",
             ),
         ),
+        Source(
+            "Sydney",
+            "Sydney",
+            "captioning",
+            False,
+            "Sydney-Captions",
+            Distribution(
+                images=613,
+                suffix="tif",
+                file_pattern=r"(?:.*/)?(?P<keep>\d+\.(?:tif|jpg))",
+                url_sets=(),
+                by_hand="https://github.com/201528014227051/RSICD_optimal (Sydney-Captions)",
+                licence="for research; no licence is stated",
+                citation="Qu, Li, Tao, Lu, Deep Semantic Understanding of High Resolution Remote Sensing Image, CITS "
+                "2016; images: Zhang, Du, Zhang, Saliency-Guided Unsupervised Feature Learning for Scene "
+                "Classification, IEEE TGRS 53(4), 2015",
+            ),
+        ),
+        Source(
+            "HR",
+            "HR",
+            "vqa",
+            False,
+            "RSVQA, high resolution",
+            Distribution(
+                images=10_659,
+                suffix="tif",
+                file_pattern=r"(?:.*/)?(?P<keep>\d+\.tif)",
+                url_sets=(("https://zenodo.org/record/6344367/files/Images.tar",),),
+                by_hand="https://zenodo.org/record/6344367 (Images.tar)",
+                licence="CC BY 4.0",
+                citation="Lobry, Marcos, Murray, Tuia, RSVQA: Visual Question Answering for Remote Sensing Data, "
+                "IEEE TGRS 58(12), 2020",
+            ),
+            questions=HR_QUESTIONS,
+        ),
+        Source(
+            "VRSBench",
+            "VRSBench",
+            None,
+            False,
+            "VRSBench: captions, questions and referring expressions on tiles of DOTA 2.0 and DIOR",
+            Distribution(
+                images=29_614,
+                suffix="png",
+                file_pattern=r"(?:.*/)?(?P<keep>P?\d+_\d+\.png)",
+                url_sets=(
+                    (
+                        "hf://datasets/xiang709/VRSBench/Images_train.zip",
+                        "hf://datasets/xiang709/VRSBench/Images_val.zip",
+                    ),
+                ),
+                by_hand="https://huggingface.co/datasets/xiang709/VRSBench (Images_train.zip, Images_val.zip)",
+                licence="CC BY 4.0; the images as DOTA's and DIOR's owners say",
+                citation="Li, Ding, Elhoseiny, VRSBench: A Versatile Vision-Language Benchmark Dataset for Remote "
+                "Sensing Image Understanding, NeurIPS 2024 Datasets and Benchmarks",
+            ),
+        ),
     )
 }
 DEFAULT_SOURCES = tuple(source.name for source in SOURCES.values() if source.default)
 
 # default name of the source of images whose paths have no folder
 UNNAMED = "unnamed"
+# where records without an image are counted
+TEXT_ONLY = "text only"
 
 
 def source_of(image_path: str, unnamed: str = UNNAMED) -> str:
-    """The source of an image: the first folder of its path, or `unnamed` where the path has no folder."""
+    """The source of an image: the first folder of its path, or `unnamed` where the path has no folder.
+
+    TEXT_ONLY for the empty path of a record without an image.
+    """
+    if not image_path:
+        return TEXT_ONLY
     folder, slash, _ = image_key(image_path).partition("/")
     return folder if slash else unnamed
 
 
-def require_known(names: Iterable[str], unnamed: str | None = None) -> None:
-    """Raise ConfigError for the first name that is neither in the registry nor `unnamed`."""
+def require_known(names: Iterable[str], unnamed: str | None = None, custom: Collection[str] = ()) -> None:
+    """Raise ConfigError for the first name that is none of the registry's, `unnamed` or one of the user's own."""
+    known = (*SOURCES, *custom)
     for name in names:
-        if name not in SOURCES and name != unnamed:
-            close = difflib.get_close_matches(name, SOURCES, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(SOURCES)}."
-            raise ConfigError(f"{name} is not a known source: {hint}")
+        if name not in known and name != unnamed:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
+            advice = "" if close else ", or describe it in data.custom_sources."
+            raise ConfigError(f"{name} is not a known source: {hint}{advice}")
 
 
 def type_of_question(source: str, question: str, answer: str) -> QuestionType:

@@ -60,7 +60,7 @@ def tasks_by_source(counted: Iterable[tuple[str, Mapping[str, int]]], unnamed: s
 
 def count_by_source(records: Iterable[Record], unnamed: str = UNNAMED) -> TasksBySource:
     """Count the questions of records by source and task."""
-    return tasks_by_source(((record["image"], count_tasks(record)) for record in records), unnamed)
+    return tasks_by_source(((record.get("image") or "", count_tasks(record)) for record in records), unnamed)
 
 
 def sum_counts(parts: Iterable[TasksBySource]) -> TasksBySource:

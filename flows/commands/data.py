@@ -33,12 +33,7 @@ def add_parsers(subparsers: "Subparsers") -> None:
 def _add_fetch(actions: "Subparsers") -> None:
     parser = actions.add_parser("fetch", help="download the sources and lay them out", description=run_fetch.__doc__)
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="data folder")
-    parser.add_argument(
-        "--sources",
-        default=SOURCES,
-        metavar="NAMES",
-        help="sources, separated by commas (default: %(default)s)",
-    )
+    _add_sources(parser, "sources, separated by commas")
     for option, what in (("archive", "your own archive or folder"), ("mirror", "a URL that is tried first")):
         parser.add_argument(
             f"--{option}",
@@ -53,16 +48,23 @@ def _add_fetch(actions: "Subparsers") -> None:
     parser.set_defaults(run=run_fetch)
 
 
+def _add_sources(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--sources", metavar="NAMES", help=f"{what} (default: {SOURCES}, or those of --config)")
+    parser.add_argument(
+        "--config",
+        metavar="PRESET_OR_YAML",
+        help="an experiment whose data section names sources of your own, image folders and so on",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="a.b=value", help="override one setting; may be repeated"
+    )
+
+
 def _add_filter(actions: "Subparsers") -> None:
     parser = actions.add_parser("filter", help="keep the records of some sources", description=run_filter.__doc__)
     parser.add_argument("raw", type=Path, metavar="RAW.json", help="instruction file")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
-    parser.add_argument(
-        "--sources",
-        default=SOURCES,
-        metavar="NAMES",
-        help="sources to keep, separated by commas, or all (default: %(default)s)",
-    )
+    _add_sources(parser, "sources to keep, separated by commas, or all")
     add_source(parser)
     parser.set_defaults(run=run_filter)
 
@@ -131,14 +133,15 @@ def run_fetch(options: argparse.Namespace) -> None:
     from deployments.configuration import data_config
     from flows.embedded import open_prefect
     from tasks.data.fetching.all_sources import require_fetchable
-    from tasks.data.fetching.request import FetchRequest
+    from tasks.data.fetching.request import request_of
 
-    config = data_config(
-        sources=_names(options.sources), archives=_locations(options.archive), mirrors=_locations(options.mirror)
-    )
+    given = {"archives": _locations(options.archive), "mirrors": _locations(options.mirror)}
+    values = {name: locations for name, locations in given.items() if locations}
+    chosen = {"sources": _names(options.sources)} if options.sources is not None else {}
+    config = data_config(options.config, options.set, **values, **chosen)
     root = options.root.absolute()
     # a wrong name or path is reported at once, before a server is started
-    require_fetchable(config.sources, FetchRequest(root=root, archives=config.archives, mirrors=config.mirrors))
+    require_fetchable(config.sources, request_of(root, config))
     with resume_hint(options, lambda: "what was fetched is kept"):
         open_prefect()
         from flows.fetch_data import fetch_data_flow
@@ -171,9 +174,17 @@ def _names(text: str) -> list[str]:
 
 def run_filter(options: argparse.Namespace) -> None:
     """Write the records of the chosen sources, and a manifest that counts the dropped records by reason."""
+    from deployments.configuration import data_config
+    from tasks.data.record_checks import outside_advice
     from tasks.data.set_files import filter_file
 
-    _print_written([filter_file(options.raw, options.out, _names(options.sources), options.source)])
+    config = data_config(options.config, options.set)
+    sources = _names(options.sources) if options.sources is not None else config.sources
+    unnamed = config.unnamed_source if options.source == UNNAMED else options.source
+    written = filter_file(options.raw, options.out, sources, unnamed, config)
+    _print_written([written])
+    if advice := outside_advice(written.dropped):
+        print(f"  {advice.removeprefix('; ')}")
 
 
 def run_split(options: argparse.Namespace) -> None:

@@ -115,6 +115,7 @@ def _saved(arguments: FlowArguments) -> str:
 def _arguments(options: argparse.Namespace) -> FlowArguments:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
+    from tasks.data.image_folders import require_folders
     from tasks.data.preparing import find_raw
     from tasks.errors import ConfigError
     from tasks.paths import Workspace
@@ -131,7 +132,8 @@ def _arguments(options: argparse.Namespace) -> FlowArguments:
     require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # report bad records at once, before a server is started and anything is written
-        read_records(find_raw(config.data.root), no_fault)
+        require_folders(config.data.image_root)
+        read_records(find_raw(config.data.root, needs_images=not config.data.image_root), no_fault)
     return {"config": config, "name": name, "workspace": workspace}
 
 

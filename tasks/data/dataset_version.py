@@ -21,6 +21,7 @@ from tasks.paths import FILTERED_TEST_SET
 from tasks.record_reader import Record
 from tasks.records import Manifest
 from tasks.settings import DataConfig
+from tasks.sources import SOURCES
 from tasks.turn_tasks import count_by_source
 
 FILTERED_TEST = "filtered_test"
@@ -30,12 +31,16 @@ LISTED_FAULTS = 50
 
 @dataclass(frozen=True)
 class SelectedRecords:
-    """The records to be split, before their images are read, and all that the sets depend on."""
+    """The records to be split, before their images are read, and all that the sets depend on.
+
+    `texts` are records of text alone, which join the training set.
+    """
 
     checked: Checked
     inputs: Mapping[str, str]
     parameters: Mapping[str, Any]
     images_sha256: str
+    texts: Sequence[Record] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -74,17 +79,19 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     duplicates = sum(name != leader for name, leader in leaders.items())
     noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
-    sets = {"train": split.train, "val": split.val, "test": split.test, FILTERED_TEST: reduced}
+    sets = {"train": [*split.train, *selected.texts], "val": split.val, "test": split.test, FILTERED_TEST: reduced}
     with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, selected)
         _write_subsets(part, reduced, config.subset_size, selected)
+        report = image_report(images, records, states, _own_folders(config))
+        write_json(part / "verification.json", report)
         _write_findings(part, images, states, selected, sets)
         details = {
             "records": {name: len(records) for name, records in sets.items()},
             "dropped": dict(dropped),
             "repaired": selected.checked.repaired,
             "noticed": noticed,
-            "tasks": count_by_source(usable.records, config.unnamed_source),
+            "tasks": count_by_source([*usable.records, *selected.texts], config.unnamed_source),
         }
         return write_manifest(part, selected.fingerprint, details)
 
@@ -127,11 +134,15 @@ def _write_findings(
     selected: SelectedRecords,
     sets: Mapping[str, Sequence[Record]],
 ) -> None:
-    sources = selected.parameters["sources"]
-    write_json(folder / "verification.json", image_report(images, selected.checked.records, states, sources))
     write_json(folder / "statistics.json", statistics_of(sets, selected.unnamed))
     write_json_lines(folder / "images.jsonl", (_image_row(name, state) for name, state in states.items()))
     write_text(folder / "samples.html", examples_page(sets["train"], images, selected.unnamed))
+
+
+def _own_folders(config: DataConfig) -> list[str]:
+    """The folders of the chosen sources in the data folder; those elsewhere may hold anything."""
+    known = {**SOURCES, **{one.name: one.source for one in config.custom_sources}}
+    return [known[name].folder for name in config.sources if name in known and name not in config.image_root]
 
 
 def _image_row(name: str, state: ImageState) -> dict[str, object]:

@@ -48,7 +48,8 @@ def _row(records: Sequence[Record], images: Path) -> str:
 
 def _article(record: Record, images: Path) -> str:
     turns = "".join(map(_turn, record["conversations"][:TURNS]))
-    return f"<article>{thumbnail(image_file(images, record['image']))}<div>{turns}</div></article>"
+    image = record.get("image")
+    return f"<article>{thumbnail(image_file(images, image)) if image else ''}<div>{turns}</div></article>"
 
 
 def _turn(turn: Turn) -> str:

@@ -24,7 +24,6 @@ from tasks.model.image_limits import (
 )
 from tasks.processes import map_in_processes
 from tasks.record_reader import Record
-from tasks.sources import SOURCES
 
 MISSING = "image file missing"
 EMPTY = "image file empty"
@@ -76,7 +75,12 @@ class _Found(TypedDict, total=False):
 
 def images_digest(images: Path, names: Iterable[str]) -> str:
     """One digest of path, size and modification time of images, without reading them; missing ones count as such."""
-    return digest_of([[name, _file_state(images / image_key(name))] for name in sorted(set(names))])
+    return files_digest({name: images / image_key(name) for name in names})
+
+
+def files_digest(files: Mapping[str, Path]) -> str:
+    """The digest of images by name, as images_digest."""
+    return digest_of([[name, _file_state(files[name])] for name in sorted(files)])
 
 
 def _file_state(path: Path) -> list[int] | None:
@@ -91,8 +95,15 @@ def check_images(
     images: Path, names: Collection[str], with_hash: bool = False, workers: int | None = None
 ) -> dict[str, ImageState]:
     """Read, decode and hash each image once, in `workers` processes, by default one per CPU."""
-    paths = [f"{images}/{image_key(name)}" for name in names]
-    return dict(zip(names, _check_paths(paths, with_hash, workers or os.cpu_count() or 1), strict=True))
+    return check_files({name: f"{images}/{image_key(name)}" for name in names}, with_hash, workers)
+
+
+def check_files(
+    files: Mapping[str, str | Path], with_hash: bool = False, workers: int | None = None
+) -> dict[str, ImageState]:
+    """Check images by name, as check_images."""
+    paths = list(map(str, files.values()))
+    return dict(zip(files, _check_paths(paths, with_hash, workers or os.cpu_count() or 1), strict=True))
 
 
 def _check_paths(paths: Sequence[str], with_hash: bool, workers: int) -> list[ImageState]:
@@ -173,10 +184,10 @@ def _require_complete(kind: str, file: BufferedReader, size: int) -> None:
 
 
 def image_report(
-    images: Path, records: Sequence[Record], states: Mapping[str, ImageState], sources: Collection[str]
+    images: Path, records: Sequence[Record], states: Mapping[str, ImageState], folders: Collection[str]
 ) -> dict[str, object]:
     """The content of verification.json: faults with the ids of their records, files whose name has a different
-    format, and files that no record refers to."""
+    format, and files in `folders`, which are relative to the images folder, that no record refers to."""
     ids: dict[str, list[str | int]] = {}
     for record in records:
         ids.setdefault(record["image"], []).append(record["id"])
@@ -191,12 +202,12 @@ def image_report(
         "noticed": [
             {"image": name, "what": state.note, "kind": state.kind} for name, state in states.items() if state.note
         ],
-        "unreferenced": _unreferenced(images, states, sources),
+        "unreferenced": _unreferenced(images, states, folders),
     }
 
 
-def _unreferenced(images: Path, names: Collection[str], sources: Collection[str]) -> list[str]:
+def _unreferenced(images: Path, names: Collection[str], folders: Collection[str]) -> list[str]:
     referenced = {image_key(name) for name in names}
-    folders = [images / SOURCES[name].folder for name in sources if name in SOURCES]
-    found = (path.relative_to(images).as_posix() for folder in folders if folder.is_dir() for path in files_of(folder))
+    existing = (images / folder for folder in folders if (images / folder).is_dir())
+    found = (path.relative_to(images).as_posix() for folder in existing for path in files_of(folder))
     return [name for name in found if name not in referenced]

@@ -6,14 +6,16 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.data.custom_sources import SourceFacts
 from tasks.data.dataset_version import SelectedRecords, write_version
-from tasks.data.image_checks import images_digest
-from tasks.data.record_checks import check_records, filter_records
+from tasks.data.image_checks import files_digest
+from tasks.data.image_folders import linked_images, located_image, require_folders
+from tasks.data.record_checks import Filtered, check_records, choose_texts, filter_records
 from tasks.data.set_files import inputs_of
 from tasks.errors import DataError
 from tasks.manifests import content_digest, read_manifest, require_free_folder, verified_manifest
 from tasks.paths import DataFolder
-from tasks.record_reader import no_fault, read_records
+from tasks.record_reader import iterate_records, no_fault
 from tasks.records import DatasetRef, ImagesRef, Manifest
 from tasks.settings import DataConfig
 from tasks.sources import require_known
@@ -22,17 +24,18 @@ from tasks.turn_tasks import describe_tasks
 ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
-def find_raw(root: Path) -> Path:
+def find_raw(root: Path, needs_images: bool = True) -> Path:
     """The instruction file of a data folder, JSON or JSON Lines.
 
-    Raises DataError when the folder, the file or imagenes/ is missing.
+    Raises DataError when the folder, the file or imagenes/ is missing; the last only if `needs_images`.
     """
     folder = DataFolder(root)
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: set data.root to a folder with instructions_raw.json and imagenes/.")
-    if not folder.images.is_dir():
+    if needs_images and not folder.images.is_dir():
         raise DataError(
-            f"{root} lacks the folder imagenes: put the images there, as imagenes/<image path of a record>."
+            f"{root} lacks the folder imagenes: put the images there, as imagenes/<image path of a record>, or "
+            "name the folders of the sources in data.image_root."
         )
     for file in (folder.raw, folder.dataset, *(path.with_suffix(".jsonl") for path in (folder.raw, folder.dataset))):
         if file.is_file():
@@ -46,9 +49,14 @@ class RawData(ImagesRef):
     raw: Path
 
 
-def raw_data(root: Path, config: DataConfig) -> RawData:
-    """Read a data folder; raises DataError when a part is missing or a record is invalid."""
-    raw, images = find_raw(root), DataFolder(root).images
+def raw_data(root: Path, config: DataConfig, views: Path | None = None) -> RawData:
+    """Read a data folder; raises DataError when a part is missing or a record is invalid.
+
+    Where `config.image_root` names folders elsewhere, the images folder is a view of links, created in `views`,
+    which is then required.
+    """
+    raw = find_raw(root, needs_images=not config.image_root)
+    images = linked_images(DataFolder(root).images, config.image_root, views) if views else DataFolder(root).images
     return RawData(path=root, sha256=choose_records(raw, images, config).fingerprint, raw=raw, images=images)
 
 
@@ -87,16 +95,30 @@ def prepare_dataset(raw: Path, images: Path, config: DataConfig, out: Path) -> D
 
 
 def choose_records(raw: Path, images: Path, config: DataConfig) -> SelectedRecords:
-    """Read, filter and check the records of the chosen sources, without opening an image."""
-    if not images.is_dir():
+    """Read, filter and check the records of the chosen sources, without opening an image.
+
+    The settings of sources and image folders are applied to the records first.
+    """
+    if not images.is_dir() and not config.image_root:
         raise DataError(f"{images} is not a folder: give the folder that image paths start from.")
-    require_known(config.sources, config.unnamed_source)
-    inputs = inputs_of(raw)
-    filtered = filter_records(read_records(raw, no_fault), config.sources, unnamed=config.unnamed_source)
-    checked = check_records(filtered.records, config.record_faults)
-    dropped = dict(Counter(filtered.dropped) + Counter(checked.dropped))
-    names = {record["image"] for record in checked.records}
-    return SelectedRecords(replace(checked, dropped=dropped), inputs, config.content, images_digest(images, names))
+    require_folders(config.image_root)
+    require_known([*config.sources, *config.image_root], config.unnamed_source, config.custom_names)
+    inputs, facts = inputs_of(raw), SourceFacts(config)
+    records = [applied for record, _ in iterate_records(raw, no_fault) for applied in facts.applied(record)]
+    texts, others = choose_texts(records) if config.text_only == "train" else (Filtered([], {}), records)
+    filtered = filter_records(others, config.sources, unnamed=config.unnamed_source)
+    # together, since a text may have the id of a record with an image
+    checked = check_records([*filtered.records, *texts.records], config.record_faults)
+    with_image = [record for record in checked.records if record.get("image")]
+    files = {image: located_image(images, config.image_root, image) for image in {one["image"] for one in with_image}}
+    counts = replace(
+        checked,
+        records=with_image,
+        dropped=dict(Counter(filtered.dropped) + Counter(texts.dropped) + Counter(checked.dropped)),
+        noticed={**checked.noticed, **facts.noticed},
+    )
+    alone = tuple(record for record in checked.records if not record.get("image"))
+    return SelectedRecords(counts, inputs, config.content, files_digest(files), alone)
 
 
 def _print_summary(manifest: Manifest, out: Path) -> None:

@@ -12,7 +12,18 @@ from tasks.data.records_file import AnyRecord, counted_by_source
 from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, without_placeholder
-from tasks.record_reader import NO_ANSWER, OTHER_ROLE, ROLES, Record, Turn, image_fault, role_fault
+from tasks.record_reader import (
+    NO_ANSWER,
+    NO_IMAGE,
+    OTHER_ROLE,
+    OUTSIDE,
+    PLACEHOLDER_ONLY,
+    ROLES,
+    Record,
+    Turn,
+    image_fault,
+    role_fault,
+)
 from tasks.sources import UNNAMED, source_of
 
 Policy = Literal["repair", "drop"]
@@ -76,11 +87,35 @@ def reason_to_drop(record: Record, sources: Collection[str], unnamed: str = UNNA
         return fault.reason
     if (source := source_of(record["image"], unnamed)) not in sources and tuple(sources) != ALL:
         return f"{SOURCE_PREFIX} {source} not selected"
+    return answer_fault(record)
+
+
+def answer_fault(record: Record) -> str | None:
+    """Why a record has no answer to learn from, or None."""
     if any(turn["from"] == "gpt" and turn["value"].strip() for turn in record["conversations"]):
         return None
     # the answer may be in a turn of another role
     fault = role_fault(record)
     return fault.reason if fault else NO_ANSWER
+
+
+def choose_texts(records: Sequence[Record]) -> tuple[Filtered, list[Record]]:
+    """Keep the usable records of text alone; returns them, and all records that are not of text alone."""
+    kept: list[Record] = []
+    others: list[Record] = []
+    dropped: Counter[str] = Counter()
+    for record in records:
+        if (fault := image_fault(record)) is None or fault.reason != NO_IMAGE:
+            others.append(record)
+        elif reason := _placeholder_fault(record) or answer_fault(record):
+            dropped[reason] += 1
+        else:
+            kept.append(record)
+    return Filtered(kept, dict(dropped)), others
+
+
+def _placeholder_fault(record: Record) -> str | None:
+    return PLACEHOLDER_ONLY if _placeholders(record["conversations"]) else None
 
 
 def require_sources(
@@ -92,8 +127,15 @@ def require_sources(
         reasons = "; ".join(f"{reason}: {number}" for reason, number in dropped.items()) or "none was dropped"
         raise DataError(
             f"No record of {', '.join(missing)} is left ({reasons}): check the data folder, or choose other sources "
-            "with --sources (data.sources in an experiment)."
+            f"with --sources (data.sources in an experiment){outside_advice(dropped)}."
         )
+
+
+def outside_advice(dropped: Mapping[str, int]) -> str:
+    """What to do about dropped records whose image path is absolute, as the end of a sentence, or nothing."""
+    return (
+        "; for absolute image paths, name the folder of their source in data.image_root" if OUTSIDE in dropped else ""
+    )
 
 
 def check_records(records: Sequence[Record], policy: Policy) -> Checked:
@@ -129,7 +171,7 @@ def _distinct(records: Sequence[Record], dropped: Counter[str]) -> list[Record]:
 def _repaired(record: Record) -> tuple[Record, list[str]]:
     faults: list[str] = []
     turns: Turns = record["conversations"]
-    for fault, repair in REPAIRS:
+    for fault, repair in REPAIRS if record.get("image") else REPAIRS[:OF_TURNS]:
         fixed = repair(turns)
         if fixed != turns:
             faults.append(fault)
@@ -192,6 +234,10 @@ REPAIRS: tuple[tuple[str, Callable[[Turns], Turns]], ...] = (
 )
 
 
+# the first repairs are of any record, the others are about its image
+OF_TURNS = 3
+
+
 def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[str]) -> list[Record]:
     """Give a record whose id is taken a new id, or drop it."""
     taken = {record["id"] for record in records}
@@ -215,7 +261,8 @@ def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[st
 def _noticed(records: Sequence[Record]) -> dict[str, int]:
     ids: dict[str, set[str | int]] = {}
     for record in records:
-        ids.setdefault(image_key(record["image"]), set()).add(record["id"])
+        if record.get("image"):
+            ids.setdefault(image_key(record["image"]), set()).add(record["id"])
     several = sum(len(names) > 1 for names in ids.values())
     # the split keeps them together: nothing is lost or repaired
     return {SEVERAL_IDS: several} if several else {}

@@ -37,8 +37,8 @@ class RecordSlice(TypedDict):
 AnyRecord = TypeVar("AnyRecord", Record, RecordSlice)
 
 
-def slice_of(record: Record, text: str) -> RecordSlice:
-    """The slice of a record with its text."""
+def slice_of(record: Record, text: str | None) -> RecordSlice:
+    """The slice of a record with its text; without one, the record is encoded."""
     tasks = tuple(count_tasks(record).items())
     return {"image": record["image"], "content": _one_line(text, record), "tasks": tasks}
 
@@ -57,13 +57,13 @@ def by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str,
     """Group records by source, sources in order of first appearance."""
     sources: dict[str, list[AnyRecord]] = {}
     for record in records:
-        sources.setdefault(source_of(record["image"], unnamed), []).append(record)
+        sources.setdefault(source_of(record.get("image") or "", unnamed), []).append(record)
     return sources
 
 
 def counted_by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str, int]:
     """Count records by source, sources in order of first appearance."""
-    return dict(Counter(source_of(record["image"], unnamed) for record in records))
+    return dict(Counter(source_of(record.get("image") or "", unnamed) for record in records))
 
 
 class RecordsFile:
@@ -156,8 +156,8 @@ def digest_of_content(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _one_line(text: str, record: Record) -> bytes:
-    if "\n" not in text:
+def _one_line(text: str | None, record: Record) -> bytes:
+    if text is not None and "\n" not in text:
         return text.encode()
     try:
         return json.dumps(record, ensure_ascii=False).encode()

@@ -1,11 +1,12 @@
 """Filter, split and reduce instruction files; a file already written from the same inputs and parameters is kept."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.choices import SplitProtocol
+from tasks.data.custom_sources import SourceFacts
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
 from tasks.data.records_file import (
     AnyRecord,
@@ -23,7 +24,8 @@ from tasks.data.splitting import leaves_validation, reduce_records, split_record
 from tasks.errors import DataError
 from tasks.files import sha256_of
 from tasks.paths import SET_FILES
-from tasks.record_reader import no_fault, role_fault
+from tasks.record_reader import Record, no_fault, role_fault
+from tasks.settings import DataConfig
 from tasks.sources import SOURCES, UNNAMED
 from tasks.turn_tasks import TasksBySource, is_task_counts
 
@@ -53,19 +55,23 @@ class WrittenFile:
     new: bool
 
 
-def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNNAMED) -> WrittenFile:
+def filter_file(
+    raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNNAMED, config: DataConfig | None = None
+) -> WrittenFile:
     """Write the records of the chosen sources, and their manifest, to `out`.
 
-    `unnamed` is the source of images whose paths have no folder. Raises DataError for a file without records or
-    without records of these sources, and where `out` holds other content. If faults rule out all records, `out` is an
-    empty list whose manifest counts them.
+    `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders is
+    written onto their records. Raises DataError for a file without records or without records of these sources, and
+    where `out` holds other content. If faults rule out all records, `out` is an empty list whose manifest counts them.
     """
-    file = RecordsFile(out, inputs_of(raw), {"sources": list(sources)}, unnamed=unnamed)
+    own = _own_parameters(config) if config else {}
+    file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, unnamed=unnamed)
     if before := _written_before(file):
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
-    for record, text in iterate_records(raw, no_fault):
+    facts = SourceFacts(config.model_copy(update={"unnamed_source": unnamed})) if config and own else None
+    for record, text in _applied(raw, facts):
         if reason := reason_to_drop(record, sources, unnamed):
             dropped[reason] += 1
         elif fault := role_fault(record):
@@ -76,7 +82,23 @@ def filter_file(raw: Path, out: Path, sources: Sequence[str], unnamed: str = UNN
         # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
         require_sources(kept, unknown if kept else sources, dropped, unnamed)
+    if facts:
+        file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, facts.noticed, unnamed)
     return _write(file, kept, dropped)
+
+
+def _own_parameters(config: DataConfig) -> dict[str, object]:
+    """The settings of sources and image folders, for a manifest; empty without any."""
+    folders = {"image_root": {name: str(folder) for name, folder in config.image_root.items()}}
+    custom = {"custom_sources": config.content["custom_sources"]}
+    return {**(custom if config.custom_sources else {}), **(folders if config.image_root else {})}
+
+
+def _applied(raw: Path, facts: SourceFacts | None) -> Iterator[tuple[Record, str | None]]:
+    """The records of a file with what the settings state; with their text where it is unchanged."""
+    for record, text in iterate_records(raw, no_fault):
+        for applied in facts.applied(record) if facts else [record]:
+            yield applied, text if applied is record else None
 
 
 def _all_faulty(dropped: Mapping[str, int]) -> bool:

@@ -1,7 +1,7 @@
 """Statistics of the sets: images, turns, lengths and answers by source, and their tokens by a model's tokenizer."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tasks.image_paths import image_key
 from tasks.model.loading import load_processor
 from tasks.prompt_text import without_placeholder
 from tasks.question_types import stated_types
-from tasks.record_reader import Record, read_records
+from tasks.record_reader import Record, no_fault, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
 from tasks.turn_tasks import AnsweredTurn, answered_turns
 
@@ -29,34 +29,31 @@ def statistics_of(sets: Mapping[str, Sequence[Record]], unnamed: str = UNNAMED) 
 
 
 def _source_statistics(source: str, records: Sequence[Record]) -> dict[str, object]:
-    turns = [turn for record in records for turn in answered_turns(record)]
+    typed = [
+        pair
+        for record in records
+        for pair in zip(answered_turns(record), stated_types(record) or repeat(None), strict=False)
+    ]
+    turns = [turn for turn, _ in typed]
     words = [len(turn["value"].split()) for record in records for turn in record["conversations"]]
     numbers: dict[str, object] = {
-        "images": len({image_key(record["image"]) for record in records}),
+        "images": len({image_key(image) for record in records if (image := record.get("image"))}),
         "records": len(records),
         "turns": len(words),
         "words": sum(words),
     }
     if captions := [turn.answer for turn in turns if turn.task == "captioning"]:
         numbers["captions"] = {"number": len(captions), "distinct": len(set(captions)), **_lengths(captions)}
-    if questions := [turn for turn in turns if turn.task == "vqa"]:
-        stated = (kind for record in records for kind in _types_of_questions(record))
-        numbers["questions"] = _question_statistics(source, questions, stated)
+    if questions := [pair for pair in typed if pair[0].task == "vqa"]:
+        numbers["questions"] = _question_statistics(source, questions)
     return numbers
 
 
-def _types_of_questions(record: Record) -> Iterator[str | None]:
-    """The type that a record states for each of its questions with an answer, without its caption prompts."""
-    types = stated_types(record) or repeat(None)
-    return (kind for turn, kind in zip(answered_turns(record), types, strict=False) if turn.task == "vqa")
-
-
-def _question_statistics(source: str, turns: Sequence[AnsweredTurn], stated: Iterable[str | None]) -> dict[str, object]:
-    pairs = zip(turns, stated, strict=True)
-    types = Counter(kind or type_of_question(source, turn.question, turn.answer) for turn, kind in pairs)
-    answers = Counter(turn.answer for turn in turns)
+def _question_statistics(source: str, typed: Sequence[tuple[AnsweredTurn, str | None]]) -> dict[str, object]:
+    types = Counter(kind or type_of_question(source, turn.question, turn.answer) for turn, kind in typed)
+    answers = Counter(turn.answer for turn, _ in typed)
     return {
-        "number": len(turns),
+        "number": len(typed),
         "by_type": dict(types.most_common()),
         "answers": dict(answers.most_common(MOST_COMMON)),
         "distinct_answers": len(answers),
@@ -82,7 +79,7 @@ def count_tokens(sets: Path, model: Path, unnamed: str = UNNAMED) -> dict[str, o
     """
     processor = load_processor(model)
     # without a share for it there is no validation set
-    records = {name: read_records(path) for name, path in set_paths(sets).items() if path.exists()}
+    records = {name: read_records(path, no_fault) for name, path in set_paths(sets).items() if path.exists()}
     texts = {turn["value"] for chosen in records.values() for record in chosen for turn in record["conversations"]}
     lengths = _token_lengths(sorted(texts), processor.tokenizer)
     return {
@@ -105,7 +102,8 @@ def _token_lengths(texts: Sequence[str], tokenizer: Any) -> dict[str, int]:
 def _tokens_by_source(records: Iterable[Record], lengths: Mapping[str, int], unnamed: str) -> dict[str, dict[str, int]]:
     counted: dict[str, Counter[str]] = {}
     for record in records:
-        numbers = counted.setdefault(source_of(record["image"], unnamed), Counter(records=0, questions=0, answers=0))
+        source = source_of(record.get("image") or "", unnamed)
+        numbers = counted.setdefault(source, Counter(records=0, questions=0, answers=0))
         numbers["records"] += 1
         for turn in record["conversations"]:
             numbers["questions" if turn["from"] == "human" else "answers"] += lengths[turn["value"]]

@@ -13,7 +13,7 @@ from tasks.evaluation.controls.training_set import TrainingSet
 from tasks.evaluation.drawn_data import DRAWN, is_drawn
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
-from tasks.evaluation.pairing import PairedRecord, iterate_texts
+from tasks.evaluation.pairing import PairedRecord, iterate_texts, iterate_training_texts
 from tasks.evaluation.protocol import UNKNOWN_DECODING, VERSION, protocol_of, read_decoding
 from tasks.evaluation.report.facts import PageFacts
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
@@ -131,7 +131,7 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     if audit and config.only_clean:
         paired = [require_clean(records, audit) for records in paired]
     clean = keep_clean(paired[0], audit) if audit and not config.only_clean else None
-    training = TrainingSet(iterate_texts(inputs.train), inputs.unnamed) if inputs.train else None
+    training = TrainingSet(iterate_training_texts(inputs.train), inputs.unnamed) if inputs.train else None
     with _meteor_for([*paired, clean or []]) as meteor:
         # the base model is only shown for comparison: its own report has its controls
         scored = [

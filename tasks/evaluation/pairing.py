@@ -113,6 +113,18 @@ def _write_numbers(record: object) -> None:
             turn["value"] = str(turn["value"])
 
 
+def iterate_training_texts(path: Path) -> Iterator[RecordText]:
+    """Iterate over the records of a training set as iterate_texts does, leaving out those of text alone."""
+    sharing = TextSharing()
+    empty = True
+    for entry in iterate_entries(path):
+        empty = False
+        if not (isinstance(entry.value, dict) and not entry.value.get("image") and not entry.value.get("images")):
+            yield record_text(entry, sharing)
+    if empty:
+        raise DataError(f"{path} has no records: give a training set.")
+
+
 class TextSharing:
     """Keeps short texts and tasks once: most questions and answers occur many times in a file."""
 

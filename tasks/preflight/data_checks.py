@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from tasks.data.image_checks import check_images, faults_in
+from tasks.data.image_checks import check_files, faults_in
+from tasks.data.image_folders import located_image, require_folders
 from tasks.data.preparing import choose_records, find_raw
-from tasks.data.record_checks import SOURCE_PREFIX
+from tasks.data.record_checks import SOURCE_PREFIX, outside_advice
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
-from tasks.image_paths import image_file
 from tasks.model.llava.prompt import IGNORE_INDEX
 from tasks.model.loading import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, fatal, ok, warning
-from tasks.record_reader import Record
+from tasks.record_reader import OUTSIDE, Record
 from tasks.settings import DataConfig, TrainingConfig
 from tasks.sources import source_of
 from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
@@ -50,28 +50,34 @@ def check_data(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     """Check that the data folder holds usable records, and sample them; no sample if the data does not exist yet."""
     if config.root is None:
         return _synthetic_finding(config), None
-    if config.fetch and not DataFolder(config.root).images.is_dir():
-        return warning("data", f"{config.root} is fetched first: its images and tokens are not checked yet"), None
+    images = DataFolder(config.root).images
     try:
-        raw = find_raw(config.root)
-        images = DataFolder(config.root).images
-        checked = choose_records(raw, images, config).checked
+        require_folders(config.image_root)
+        if config.fetch and not images.is_dir():
+            return warning("data", f"{config.root} is fetched first: its images and tokens are not checked yet"), None
+        raw = find_raw(config.root, needs_images=not config.image_root)
+        selected = choose_records(raw, images, config)
     except UserError as error:
         return fatal("data", str(error)), None
-    records = checked.records
+    checked, records = selected.checked, selected.checked.records
     if fault := _sets_fault(raw, images, records, config):
         return fatal("data", fault + _other_sources(checked.dropped)), None
     chosen = random.Random(config.seed).sample(records, min(SAMPLE_SIZE, len(records)))  # noqa: S311 - no secret
     validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     tasks = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
     sample = RecordSample(chosen, images, len(records), validation)
-    return ok("data", f"{len(records)} records of {raw} ({tasks})"), sample
+    texts = f", and {len(selected.texts)} of text alone for training" if selected.texts else ""
+    return ok("data", f"{len(records)} records of {raw} ({tasks}){texts}"), sample
 
 
 def _other_sources(dropped: Mapping[str, int]) -> str:
-    """The other sources of the file, by the names that data.sources accepts, or nothing."""
-    others = [f"{reason}: {number}" for reason, number in dropped.items() if reason.startswith(SOURCE_PREFIX)]
-    return f" ({'; '.join(others)})" if others else ""
+    """The other sources of the file, by the names that data.sources accepts, and absolute paths, or nothing."""
+    others = [
+        f"{reason}: {number}"
+        for reason, number in dropped.items()
+        if reason.startswith(SOURCE_PREFIX) or reason == OUTSIDE
+    ]
+    return f" ({'; '.join(others)}){outside_advice(dropped)}" if others else ""
 
 
 def _synthetic_finding(config: DataConfig) -> Finding:
@@ -89,11 +95,14 @@ def _sets_fault(raw: Path, images: Path, records: Sequence[Record], config: Data
     if lacking := [name for name, names in by_source.items() if not names]:
         return f"{raw} holds no record of {', '.join(lacking)}: set data.sources to those that you have"
     without_images = [
-        name for name, names in by_source.items() if not any(image_file(images, image).is_file() for image in names)
+        name
+        for name, names in by_source.items()
+        if not any(located_image(images, config.image_root, image).is_file() for image in names)
     ]
     # if no source has images, image_findings reports it
     if 0 < len(without_images) < len(by_source) and not config.fetch:
-        return f"{images} holds no image of {', '.join(without_images)}: put them there, or set data.sources"
+        where = [str(config.image_root.get(name, images)) for name in without_images]
+        return f"{', '.join(where)} holds no image of {', '.join(without_images)}: put them there, or set data.sources"
     split = split_records(records, config.train, config.test, config.seed, config.protocol)
     if not split.train or not split.test:
         return (
@@ -106,18 +115,19 @@ def _sets_fault(raw: Path, images: Path, records: Sequence[Record], config: Data
 def image_findings(sample: RecordSample, config: DataConfig) -> list[Finding]:
     """Check that the sample's images exist and can be decoded completely."""
     names = sorted({record["image"] for record in sample.records})
-    missing = [name for name in names if not image_file(sample.images, name).is_file()]
-    faults = faults_in(check_images(sample.images, [name for name in names if name not in missing], workers=1))
+    files = {name: located_image(sample.images, config.image_root, name) for name in names}
+    missing = [name for name, file in files.items() if not file.is_file()]
+    faults = faults_in(check_files({name: files[name] for name in names if name not in missing}, workers=1))
     found = []
     if len(missing) == len(names):
         found.append(fatal("images", f"none of {len(names)} images is in {sample.images}, first {missing[0]}: put "
                            "them there, or set data.fetch=true"))  # fmt: skip
     elif missing:
         found.append(warning("images", f"{len(missing)} of {len(names)} images are missing, first "
-                             f"{sample.images / missing[0]}: their records are dropped and counted"))  # fmt: skip
+                             f"{files[missing[0]]}: their records are dropped and counted"))  # fmt: skip
     if faults:
         first = next(iter(faults))
-        text = f"{len(faults)} image(s) cannot be read, first {sample.images / first}, of {len(names)} checked"
+        text = f"{len(faults)} image(s) cannot be read, first {files[first]}, of {len(names)} checked"
         remedy = "fetch them again, or set data.broken_images=drop"
         drops = config.broken_images == "drop"
         found.append(

@@ -1,7 +1,8 @@
 """The configuration of an experiment: one frozen section per stage, one file per section."""
 
 from tasks.settings.base import Section, bounds_text
-from tasks.settings.data import Address, DataConfig, SampleConfig
+from tasks.settings.custom_source import Address, CustomSource, QuestionPattern
+from tasks.settings.data import DataConfig, SampleConfig
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.experiment import ExperimentConfig, without_locations
 from tasks.settings.inference import InferenceConfig
@@ -14,6 +15,7 @@ __all__ = [
     "TOY",
     "Address",
     "ArchiveConfig",
+    "CustomSource",
     "DataConfig",
     "EvaluationConfig",
     "ExperimentConfig",
@@ -21,6 +23,7 @@ __all__ = [
     "KeepRule",
     "MergingConfig",
     "ModelConfig",
+    "QuestionPattern",
     "SampleConfig",
     "Section",
     "StoreConfig",

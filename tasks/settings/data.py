@@ -1,20 +1,19 @@
 """Settings of the data: its source, its filters and its split."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.choices import SplitProtocol
-from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.settings.base import Section
+from tasks.settings.custom_source import Addresses, CustomSource, require_distinct, require_plain
 from tasks.sources import DEFAULT_SOURCES, SOURCES, UNNAMED
 
 OTHER_SOURCES = ", ".join(name for name in SOURCES if name not in DEFAULT_SOURCES)
 # a share of 0 would end every run: a set would be empty
 Fraction = Annotated[float, Field(gt=0, le=1)]
-# the schema has a pattern too, so that Prefect's server refuses a URL with a secret before storing it
-Address = Annotated[str, WithJsonSchema({"type": "string", "pattern": PLAIN_ADDRESS})]
 
 
 class SampleConfig(Section):
@@ -29,7 +28,7 @@ class DataConfig(Section):
     """Location, filters and split of the data."""
 
     # fields that do not change the content of the data
-    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"root", "sample", "fetch", "archives", "mirrors"})
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"root", "sample", "fetch", "archives", "mirrors", "image_root"})
 
     root: Path | None = Field(
         None,
@@ -40,25 +39,33 @@ class DataConfig(Section):
     sources: tuple[str, ...] = Field(
         DEFAULT_SOURCES,
         min_length=1,
-        description=f"Sources whose records are kept, by their names in tasks/sources.py; {OTHER_SOURCES} and the name "
-        "in unnamed_source are also known.",
+        description=f"Sources whose records are kept, by their names in tasks/sources.py; {OTHER_SOURCES}, those in "
+        "custom_sources and the name in unnamed_source are also known.",
+    )
+    custom_sources: tuple[CustomSource, ...] = Field(
+        (), description="Sources of your own, a section for each; sources must name those to be used."
     )
     unnamed_source: str = Field(
         UNNAMED,
         min_length=1,
         description="Source name for images whose paths have no folder, such as P0000_0002.png.",
     )
+    image_root: dict[str, Path] = Field(
+        {},
+        description="Folders elsewhere, by source name, each instead of imagenes/SOURCE; absolute image paths inside "
+        "them are valid, too.",
+    )
     fetch: bool = Field(
         False,
         description="Download what the data folder lacks, from the sources' own servers or from archives and mirrors.",
     )
-    archives: dict[str, Address | tuple[Address, ...]] = Field(
+    archives: dict[str, Addresses] = Field(
         {},
         description="Local copies by source name: path or URL of an archive or folder, or a list of them; the name "
         "`instructions` stands for the instruction file. ${NAME} is replaced by the environment variable "
         "on the machine of the run.",
     )
-    mirrors: dict[str, Address | tuple[Address, ...]] = Field(
+    mirrors: dict[str, Addresses] = Field(
         {},
         description="URLs to try first, by source name: https, s3, hf or file, or a list of them. Write ${NAME} for "
         "secrets.",
@@ -79,6 +86,11 @@ class DataConfig(Section):
         description="Malformed records (`<image>` missing or repeated, roles out of order or other than human and "
         "gpt, an empty answer, a repeated id): repair or drop them. Both are counted.",
     )
+    text_only: Literal["drop", "train"] = Field(
+        "drop",
+        description="Records without an image: drop and count them, or train on them; they are never in the "
+        "validation and test sets.",
+    )
     near_duplicates: Literal["together", "ignore"] = Field(
         "together",
         description="Near-duplicate images: together keeps them in the same set (protocol grouped only), ignore skips "
@@ -90,15 +102,34 @@ class DataConfig(Section):
     @property
     def content(self) -> dict[str, object]:
         """The fields that determine the sets, given records and images."""
-        return self.model_dump(mode="json", exclude=set(self.LOCATIONS))
+        return self.without_locations(self.model_dump(mode="json"))
+
+    @classmethod
+    def without_locations(cls, settings: Mapping[str, object]) -> dict[str, object]:
+        """Plain settings of the data without the locations of records and images."""
+        kept = {name: value for name, value in settings.items() if name not in cls.LOCATIONS}
+        own = kept.get("custom_sources")
+        if isinstance(own, list):
+            facts = [{name: value for name, value in source.items() if name != "images"} for source in own]
+            kept["custom_sources"] = facts
+        return kept
+
+    @property
+    def custom_names(self) -> tuple[str, ...]:
+        """The names of the user's own sources."""
+        return tuple(source.name for source in self.custom_sources)
 
     @field_validator("archives", "mirrors")
     @classmethod
-    def _no_secrets(cls, given: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+    def _no_secrets(cls, given: dict[str, Addresses]) -> dict[str, Addresses]:
         for addresses in given.values():
-            for address in (addresses,) if isinstance(addresses, str) else addresses:
-                require_no_secret(address)
+            require_plain(addresses)
         return given
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "DataConfig":
+        require_distinct(self.custom_sources)
+        return self
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "DataConfig":

@@ -66,5 +66,5 @@ def without_store(settings: Mapping[str, Mapping[str, object]]) -> dict[str, Map
 def without_locations(settings: Mapping[str, Mapping[str, object]]) -> dict[str, Mapping[str, object]]:
     """Plain settings of an experiment without the locations of data, base model and store."""
     kept = without_store(settings)
-    data = {name: value for name, value in kept.get("data", {}).items() if name not in DataConfig.LOCATIONS}
+    data = DataConfig.without_locations(kept.get("data", {}))
     return {**kept, "data": data, "model": without_directories(kept.get("model", {}))}

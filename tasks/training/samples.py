@@ -20,11 +20,10 @@ from tasks.prompt_text import ensure_placeholder, without_placeholder
 from tasks.record_reader import (
     LONE_SURROGATE,
     NO_ANSWER,
-    NO_IMAGE,
     Fault,
     Record,
-    image_fault,
     read_records,
+    text_only_fault,
 )
 
 Round = tuple[str, str]
@@ -39,8 +38,7 @@ CUT = "answers cut at model_max_length"
 
 def training_fault(record: Record) -> Fault | None:
     """Why a record cannot be trained on, or None; it may be text alone, and its roles are checked with its rounds."""
-    fault = image_fault(record)
-    return fault if fault and fault.reason != NO_IMAGE else None
+    return text_only_fault(record)
 
 
 def read_set(folder: Path, file: str) -> list[Record]:

@@ -12,12 +12,14 @@ from tasks.settings.base import BOUNDS
 
 def form_fields() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every field of every section, as in the form."""
-    schema = ExperimentConfig.model_json_schema()
-    for name, section in {"": schema, **schema["$defs"]}.items():
+    for name, section in SECTIONS.items():
         yield from ((f"{name}.{field}", values) for field, values in section["properties"].items())
 
 
+SCHEMA = ExperimentConfig.model_json_schema()
+SECTIONS: dict[str, dict[str, Any]] = {"": SCHEMA, **SCHEMA["$defs"]}
 FIELDS = dict(form_fields())
+REQUIRED = {f"{name}.{field}" for name, section in SECTIONS.items() for field in section.get("required", ())}
 
 
 def test_every_setting_is_in_the_form() -> None:
@@ -49,7 +51,11 @@ def test_an_optional_field_says_what_empty_means(name: str) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_shows_its_default(name: str) -> None:
     # Prefect's form shows a default_factory as an empty value
-    assert "default" in FIELDS[name]
+    assert "default" in FIELDS[name] or name in REQUIRED
+
+
+def test_only_names_and_types_of_the_users_own_sources_are_required() -> None:
+    assert {"CustomSource.name", "QuestionPattern.type", "QuestionPattern.pattern"} == REQUIRED
 
 
 @pytest.mark.parametrize(

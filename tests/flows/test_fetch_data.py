@@ -32,6 +32,20 @@ def test_a_source_is_downloaded_or_its_manual_download_is_explained(tmp_path):
     assert "UCM: download" in told.stderr and "Traceback" not in told.stderr
 
 
+@pytest.mark.slow
+def test_a_source_of_ones_own_is_fetched_from_its_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps([{**RECORD, "image": "FLOOD/tiles/1.png"}]))
+    (tmp_path / "given" / "tiles").mkdir(parents=True)
+    (tmp_path / "given" / "tiles" / "1.png").write_text("image")
+    source = {"name": "FLOOD", "images": str(tmp_path / "given")}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"data": {"sources": ["FLOOD"], "custom_sources": [source]}}))
+    done = fetch(tmp_path, "--config", str(tmp_path / "mine.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "FLOOD: 1 images, 0 images of records are missing"
+    assert (tmp_path / "data" / "imagenes" / "FLOOD" / "tiles" / "1.png").read_text() == "image"
+
+
 def test_an_archive_without_a_source_name_is_refused(tmp_path):
     told = fetch(tmp_path, "--archive", "LR.zip")
     assert told.returncode == 2

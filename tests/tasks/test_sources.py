@@ -13,7 +13,7 @@ from tasks.data.preparing import prepare_dataset
 from tasks.errors import ConfigError
 from tasks.evaluation.controls.caption_controls import class_of
 from tasks.settings import DataConfig
-from tasks.sources import DEFAULT_SOURCES, SOURCES, source_of
+from tasks.sources import DEFAULT_SOURCES, SOURCES, source_of, type_of_question
 from tasks.turn_tasks import turn_tasks
 
 RAW = REAL / "instructions_raw.json"
@@ -63,6 +63,43 @@ def test_source_task_precedes_the_words_of_the_prompt():
 def test_first_prompt_decides_the_task_of_a_mixed_source(prompt, task):
     assert task_of(record("UCM/images/1.jpg", prompt)) == task
     assert task_of(record("elsewhere/1.jpg", prompt)) == task
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "kept"),
+    [
+        ("HR", "Data/0.tif", "0.tif"),
+        ("HR", "Data/0.tif.aux.xml", None),
+        ("VRSBench", "Images_train/00002_0000.png", "00002_0000.png"),
+        ("VRSBench", "Images_val/P0003_0002.png", "P0003_0002.png"),
+        ("Sydney", "Sydney_captions/imgs/1.tif", "1.tif"),
+    ],
+)
+def test_images_of_a_published_archive_are_recognised(source, path, kept):
+    found = re.fullmatch(SOURCES[source].distribution.file_pattern, path)
+    assert (found["keep"] if found else None) == kept
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        ("What is the area covered by residential areas?", "120m2", "area"),
+        ("What is the area covered by buildings at the bottom of the  residential area?", "0m2", "area"),
+        ("What is the amount of square water areas?", "2", "count"),
+        ("How many residential areas on the right of a  road are there?", "0", "count"),
+        ("Is the number of residential areas equal to the number of roads?", "no", "comparison"),
+        ("Are there less commercial buildings than large water areas?", "yes", "comparison"),
+        ("Is a residential area at the top of a  residential building present?", "yes", "presence"),
+        ("Is there a small water area?", "no", "presence"),
+    ],
+)
+def test_questions_of_rsvqa_hr_have_their_types(question, answer, kind):
+    assert type_of_question("HR", question, answer) == kind
+    assert task_of(record("HR/0.tif", question)) == "vqa"
+
+
+def test_an_image_path_that_is_empty_is_text_alone():
+    assert source_of("") == source_of("", "mine") == "text only"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
 from tasks.image_paths import image_key
 from tasks.paths import AUDIT, AUDIT_PAGE, TEST_SET, TRAIN_SET
-from tasks.record_reader import Record, read_records
+from tasks.record_reader import Record, read_records, text_only_fault
 
 SHOWN_PAIRS = 60
 LEAKING = "image is a near-duplicate of a training image"
@@ -61,7 +61,11 @@ def _read_sets(folder: Path) -> dict[str, list[Record]]:
     found = {name: path for name, path in set_paths(folder).items() if path.is_file()}
     if "train" not in found or "test" not in found:
         raise DataError(f"{folder} lacks {TRAIN_SET} or {TEST_SET}: give a folder written by a split.")
-    return {name: read_records(path) for name, path in found.items()}
+    # a training set may hold records of text alone, which have no image to leak
+    return {
+        name: [record for record in read_records(path, text_only_fault) if record.get("image")]
+        for name, path in found.items()
+    }
 
 
 def _require_replaceable(out: Path) -> None:

@@ -11,7 +11,7 @@ from tasks.data.fetching.source import INSTRUCTIONS_NAME, fetch_instructions, fe
 from tasks.data.fetching.urls import require_url
 from tasks.errors import DataError
 from tasks.record_reader import image_fault, no_fault, read_records
-from tasks.sources import SOURCES, require_known
+from tasks.sources import UrlSet, require_known
 
 ReportShare = Callable[[str, float], None]
 
@@ -32,13 +32,17 @@ def require_fetchable(sources: Sequence[str], request: FetchRequest) -> None:
 
     Sources that are already in the data folder are not checked: their paths may be gone.
     """
-    require_known([*sources, *(name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)])
+    named = (name for name in (*request.archives, *request.mirrors) if name != INSTRUCTIONS_NAME)
+    require_known([*sources, *named], custom=[source.name for source in request.custom_sources])
     folder = request.folder
-    images = {name: (folder.images / SOURCES[name].folder,) for name in sources}
-    for name, paths in {INSTRUCTIONS_NAME: (folder.raw, folder.dataset), **images}.items():
-        if not any(path.exists() for path in paths):
-            for url in chain.from_iterable(request.url_sets(name, ())):
-                require_url(url)
+    given: list[UrlSet] = []
+    if not (folder.raw.exists() or folder.dataset.exists()):
+        given += request.url_sets(INSTRUCTIONS_NAME, ())
+    for name in sources:
+        if not (folder.images / request.source(name).folder).exists():
+            given += request.own_url_sets(name)
+    for url in chain.from_iterable(given):
+        require_url(url)
 
 
 def fetch_all(

@@ -11,13 +11,15 @@ from tasks.files import digest_of, sha256_of, write_json
 from tasks.paths import DataFolder
 from tasks.records import Value
 from tasks.secret_addresses import without_secrets
-from tasks.sources import UrlSet
+from tasks.settings import CustomSource, DataConfig
+from tasks.sources import SOURCES, Source, UrlSet
 
 
 class FetchRequest(Value):
-    """A data folder, and the user's archives and mirrors by source name."""
+    """A data folder, the user's own sources, and the user's archives and mirrors by source name."""
 
     root: Path
+    custom_sources: tuple[CustomSource, ...] = ()
     archives: Mapping[str, str | UrlSet] = {}
     mirrors: Mapping[str, str | UrlSet] = {}
     endpoint_url: str | None = None
@@ -27,6 +29,18 @@ class FetchRequest(Value):
     def folder(self) -> DataFolder:
         """The paths of the data folder."""
         return DataFolder(self.root)
+
+    def source(self, name: str) -> Source:
+        """A source of the user's own, or of the registry, by its name."""
+        return next((one.source for one in self.custom_sources if one.name == name), None) or SOURCES[name]
+
+    def own_url_sets(self, name: str) -> tuple[UrlSet, ...]:
+        """The URL sets that the user gives for a source: archives, mirrors or the images of a custom source."""
+        return self.url_sets(name, self.source(name).distribution.url_sets if self.is_custom(name) else ())
+
+    def is_custom(self, name: str) -> bool:
+        """Whether a source is the user's own."""
+        return any(source.name == name for source in self.custom_sources)
 
     def url_sets(self, name: str, published: tuple[UrlSet, ...]) -> tuple[UrlSet, ...]:
         """The URL sets of a source, in the order in which they are tried."""
@@ -46,6 +60,17 @@ class FetchRequest(Value):
     def provenance_path(self, name: str) -> Path:
         """The path of a source's provenance, which is kept after its archives are removed."""
         return self.downloads(name).with_suffix(".json")
+
+
+def request_of(root: Path, config: DataConfig, endpoint_url: str | None = None) -> FetchRequest:
+    """What the settings say about fetching into a data folder."""
+    return FetchRequest(
+        root=root.absolute(),
+        custom_sources=config.custom_sources,
+        archives=config.archives,
+        mirrors=config.mirrors,
+        endpoint_url=endpoint_url,
+    )
 
 
 def _as_url_set(given: str | Sequence[str]) -> UrlSet:

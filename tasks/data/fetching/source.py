@@ -17,7 +17,7 @@ from tasks.errors import DataError, FetchError
 from tasks.files import link_or_copy, read_json
 from tasks.record_reader import no_fault, read_records
 from tasks.secret_addresses import without_secrets
-from tasks.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, SOURCES, Source, UrlSet
+from tasks.sources import INSTRUCTIONS, INSTRUCTIONS_BY_HAND, Source, UrlSet
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,7 +65,7 @@ def fetch_source(name: str, request: FetchRequest, images: Collection[str], fetc
 
     Images that are already there are not fetched again. Raises DataError when the user's archive is not this source.
     """
-    source = SOURCES[name]
+    source = request.source(name)
     wanted = wanted_names(source, images)
     if done := _already_there(source, request, wanted):
         return done
@@ -155,7 +155,8 @@ def _exhausted(source: Source, request: FetchRequest, images: int) -> bool:
     """Whether the source was fetched from these URLs and gave just these images: fetching again adds nothing."""
     if not request.provenance_path(source.name).is_file():
         return False
-    given = request.url_sets(source.name, ()) if source.name in request.archives else ()
+    own = source.name in request.archives or request.is_custom(source.name)
+    given = request.own_url_sets(source.name)[:1] if own else ()
     try:
         provenance = read_json(request.provenance_path(source.name))
         known = tuple(file["address"] for file in provenance["from"])

@@ -133,7 +133,7 @@ def report_on(as_nobody: Callable[[], AbstractContextManager[None]]) -> Callable
         ]
         with as_nobody():
             states = check_images(images, [f"{FOLDER}/{name}" for name in names], with_hash)
-        return image_report(images, records, states, ["NWPU"])
+        return image_report(images, records, states, [FOLDER])
 
     return report
 

@@ -55,6 +55,49 @@ def test_missing_folder_and_missing_source_are_errors(data_folder: DataFolder, t
     assert found.level == "stops" and "set data.sources" in found.text
 
 
+def test_a_missing_folder_of_images_elsewhere_is_an_error(data_folder: DataFolder, tmp_path: Path) -> None:
+    config = DataConfig(root=data_folder(), sources=("NWPU",), image_root={"NWPU": tmp_path / "none"})
+    for given in (config, config.model_copy(update={"fetch": True})):
+        found, sample = check_data(given)
+        assert (found.level, sample) == ("stops", None)
+        assert found.text.startswith(f"data.image_root.NWPU is {tmp_path / 'none'}, which is not a folder")
+
+
+def test_images_elsewhere_are_checked_without_a_view_of_them(data_folder: DataFolder, tmp_path: Path) -> None:
+    root = data_folder()
+    (root / "imagenes" / "NWPU").rename(tmp_path / "elsewhere")
+    (root / "imagenes").rmdir()
+    config = DataConfig(root=root, sources=("NWPU",), image_root={"NWPU": tmp_path / "elsewhere"})
+    found, sample = check_data(config)
+    assert found.level == "ok" and sample is not None
+    assert [one.text for one in image_findings(sample, config)] == ["8 images of a random sample of records decoded"]
+    broken = next((tmp_path / "elsewhere").rglob("*.jpg"))
+    broken.write_text("no image")
+    [finding] = image_findings(sample, config)
+    assert finding.level == "stops" and f"first {broken}" in finding.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "elsewhere"]
+
+
+def test_absolute_image_paths_are_reported_with_the_setting_for_them(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps([{**one, "image": f"/disk/{one['image']}"} for one in records]))
+    found, _ = check_data(DataConfig(root=root, sources=("NWPU",)))
+    assert found.level == "stops"
+    assert "image path leaves the images folder: 8" in found.text and found.text.endswith("in data.image_root")
+
+
+def test_records_of_text_alone_are_counted_where_they_are_trained(data_folder: DataFolder) -> None:
+    root = data_folder()
+    records = json.loads((root / "dataset.json").read_text())
+    turns = [{"from": "human", "value": "What is NDVI?"}, {"from": "gpt", "value": "an index"}]
+    (root / "dataset.json").write_text(json.dumps([*records, {"id": "text", "conversations": turns}]))
+    for setting, counted in (("drop", False), ("train", True)):
+        found, _ = check_data(DataConfig(root=root, sources=("NWPU",), text_only=setting))
+        assert found.level == "ok" and found.text.startswith("8 records of")
+        assert found.text.endswith(", and 1 of text alone for training") == counted
+
+
 def test_other_sources_of_the_file_are_named(data_folder: DataFolder) -> None:
     root = data_folder()
     records = [{**record, "image": "flat.jpg"} for record in json.loads((root / "dataset.json").read_text())]
