@@ -1,0 +1,54 @@
+"""Captions in COCO's layout: {"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.data.importing.examples import NO_CAPTION, Entry, Example, Lost, caption_example, split_field, split_of_file
+from tasks.data.importing.head import Head
+from tasks.json_stream import iterate_members
+
+NO_IMAGE = "annotation of an image that the file does not list"
+
+
+class _Image(NamedTuple):
+    name: str
+    split: dict[str, str]
+
+
+def recognises(head: Head) -> bool:
+    """Whether a file has images with file names, or annotations with captions."""
+    keys = head.entry.keys()
+    return ("file_name" in keys and head.member == "images") or (
+        {"caption", "image_id"} <= keys and head.member == "annotations"
+    )
+
+
+def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
+    """Yield an example per caption; its id is the annotation's."""
+    for path in files:
+        images = _images(path, lost)
+        for annotation in _rows(path, "annotations"):
+            image, caption = images.get(annotation.get("image_id")), annotation.get("caption")
+            if image is None:
+                lost[NO_IMAGE] += 1
+            elif not isinstance(caption, str) or not caption.strip():
+                lost[NO_CAPTION] += 1
+            else:
+                name = annotation.get("record_id", annotation.get("id"))
+                yield caption_example(name, (image.name,), caption.strip(), image.split)
+
+
+def _images(path: Path, lost: Lost) -> dict[object, _Image]:
+    of_file = split_of_file(path)
+    return {
+        row.get("id"): _Image(row["file_name"], split_field(row.get("split"), lost) or of_file)
+        for row in _rows(path, "images")
+        if isinstance(row.get("file_name"), str)
+    }
+
+
+def _rows(path: Path, name: str) -> Iterator[Entry]:
+    for member in iterate_members(path):
+        if member.name == name and member.in_list and isinstance(member.value, dict):
+            yield member.value
