@@ -27,7 +27,8 @@ class _Captions:
 
     def __init__(self, dataset: Path, lost: Counter[str]):
         self._dataset, self._lost = dataset, lost
-        self.images: dict[str, dict[str, Any]] = {}
+        # by path and split: captions of one image may be in several sets
+        self.images: dict[tuple[str, str | None], dict[str, Any]] = {}
         self._names: set[object] = set()
         self._own_ids = True
         self.kept: Counter[str] = Counter()
@@ -37,7 +38,7 @@ class _Captions:
         for record, captions in self._records(Counter()):
             split = own_split(record)
             image = {"id": len(self.images) + 1, "file_name": record["image"], **({"split": split} if split else {})}
-            self.images.setdefault(record["image"], image)
+            self.images.setdefault((record["image"], split), image)
             name = record["id"]
             self._own_ids &= isinstance(name, int) and len(captions) == 1 and name not in self._names
             if self._own_ids:
@@ -51,7 +52,8 @@ class _Captions:
             for caption in captions:
                 number += 1
                 own = {"id": record["id"]} if self._own_ids else {"id": number, "record_id": record["id"]}
-                yield {**own, "image_id": self.images[record["image"]]["id"], "caption": caption}
+                image = self.images[record["image"], own_split(record)]
+                yield {**own, "image_id": image["id"], "caption": caption}
 
     def _records(self, lost: Counter[str]) -> Iterator[tuple[Record, list[str]]]:
         for record, _ in iterate_records(self._dataset):

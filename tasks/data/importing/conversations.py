@@ -3,11 +3,13 @@
 Roles are human and gpt, or user and assistant; a content is a text, or a list of parts with `type` text or image.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.data.importing.examples import (
     NO_ANSWER,
+    NO_QUESTION,
     NOT_TEXT,
     Entry,
     Example,
@@ -27,6 +29,8 @@ ROLES = {
     **dict.fromkeys(("gpt", "assistant", "model", "chatgpt", "bot"), "gpt"),
     "system": "system",
 }
+# one placeholder, at the end of its line: after a task tag, and before or after the words
+ON_ITS_LINE = re.compile(r"((?!<image>).)*<image>(\n((?!<image>).)*)?", re.DOTALL)
 TURN_KEYS = {"from", "value", "role", "content"}
 # keys of the layout; all others are kept as fields of the record
 LAYOUT = {
@@ -56,6 +60,8 @@ def _example(entry: Entry, images: list[str], said: list[tuple[Turn, list[str]]]
     if len(images) != 1:
         raise LostRecordError(SEVERAL_IMAGES if images else NO_IMAGE)
     turns = [turn for turn, _ in said]
+    if not any(turn["from"] == "human" for turn in turns):
+        raise LostRecordError(NO_QUESTION)
     if not any(turn["from"] == "gpt" and turn["value"].strip() for turn in turns):
         raise LostRecordError(NO_ANSWER)
     for key, reason in (("system", SYSTEM), ("tools", TOOLS)):
@@ -113,17 +119,14 @@ def _images(entry: Entry) -> list[str]:
 
 
 def _with_image_first(turns: list[Turn]) -> list[Turn]:
-    first = next(index for index, turn in enumerate(turns) if turn["from"] == "human") if _asks(turns) else 0
-    placed = []
+    """The turns with one placeholder, in the first human turn."""
+    first = next(index for index, turn in enumerate(turns) if turn["from"] == "human")
+    placed: list[Turn] = []
     for index, turn in enumerate(turns):
         text = turn["value"]
         if index == first:
-            text = with_placeholder(text)
+            text = text if ON_ITS_LINE.fullmatch(text) else with_placeholder(text)
         elif turn["from"] == "human" and IMAGE_PLACEHOLDER in text:
             text = without_placeholder(text)
         placed.append({**turn, "value": text})
-    return placed  # type: ignore[return-value]
-
-
-def _asks(turns: list[Turn]) -> bool:
-    return any(turn["from"] == "human" for turn in turns)
+    return placed

@@ -1,5 +1,6 @@
 """Question files of LLaVA and GeoChat: {"question_id", "image", "text", "category", "ground_truth"} per line.
 
+Other tools write `question` and `answer` for `text` and `ground_truth`.
 GeoChat publishes its RSVQA questions without answers: RSVQA's table of answers, given along, has them by question id.
 """
 
@@ -35,7 +36,8 @@ def recognises(head: Head) -> bool:
     keys = head.entry.keys()
     if head.member or "conversations" in keys:
         return False
-    return "question_id" in keys and "image" in keys and bool(keys & set(QUESTION))
+    known = "question_id" in keys or bool(keys & set(ANSWER))
+    return known and "image" in keys and bool(keys & set(QUESTION))
 
 
 def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
@@ -51,7 +53,7 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
 
 
 def _example(row: Entry, answers: dict[object, str], lost: Lost) -> Example | None:
-    name = as_id(row.get("question_id"))
+    name = as_id(_first(row, ("question_id", "id")))
     question = as_text(_first(row, QUESTION))
     answer = _first(row, ANSWER)
     text = answers.get(name) if answer is None else as_text(answer)
