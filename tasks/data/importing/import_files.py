@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from tasks.data.importing.examples import Example, Lost
 from tasks.data.importing.formats import Format, choose_format
@@ -13,7 +14,7 @@ from tasks.data.records_file import Changes, RecordsFile
 from tasks.data.set_files import WrittenFile, inputs_of
 from tasks.errors import DataError
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, Turn
 
 NUMBERED = "record without an id, numbered"
 
@@ -87,7 +88,7 @@ def _inputs(files: Iterable[Path]) -> dict[str, str]:
 
 
 def _records(examples: Iterable[Example], names: ImageNames, lost: Lost, repaired: Counter[str]) -> Iterator[Record]:
-    taken: set[str | int] = set()
+    ids = _Ids()
     for number, example in enumerate(examples):
         try:
             image = names.path_of(example.images)
@@ -95,24 +96,30 @@ def _records(examples: Iterable[Example], names: ImageNames, lost: Lost, repaire
             lost[str(reason)] += 1
             continue
         name = number if example.id is None else example.id
-        if example.id is None:
-            repaired[NUMBERED] += 1
-        own = _own_id(name, taken)
-        if own != name:
-            repaired[SAME_ID] += 1
-        taken.add(own)
-        yield {"id": own, "image": image, **example.fields, "conversations": _with_image(example)}
+        own = ids.own(name)
+        repaired.update([NUMBERED] * (example.id is None) + [SAME_ID] * (own != name))
+        yield cast(Record, {"id": own, "image": image, **example.fields, "conversations": _with_image(example.turns)})
 
 
-def _own_id(name: str | int, taken: set[str | int]) -> str | int:
-    own, number = name, 2
-    while own in taken:
-        own, number = f"{name}-{number}", number + 1
-    return own
+class _Ids:
+    """Gives each record an id of its own: the one it has, or that with a number."""
+
+    def __init__(self) -> None:
+        self._taken: set[str | int] = set()
+        # the last number of an id that repeats: a data set may have one id a million times
+        self._last: dict[str | int, int] = {}
+
+    def own(self, name: str | int) -> str | int:
+        own = name
+        while own in self._taken:
+            self._last[name] = self._last.get(name, 1) + 1
+            own = f"{name}-{self._last[name]}"
+        self._taken.add(own)
+        return own
 
 
-def _with_image(example: Example) -> list:  # type: ignore[type-arg]
-    first, *others = example.turns
-    if IMAGE_PLACEHOLDER in first["value"]:
-        return example.turns
-    return [{**first, "value": with_placeholder(first["value"])}, *others]
+def _with_image(turns: list[Turn]) -> list[Turn]:
+    """The turns with the image placeholder in the first one, unless one has it."""
+    if any(IMAGE_PLACEHOLDER in turn["value"] for turn in turns):
+        return turns
+    return [{**turns[0], "value": with_placeholder(turns[0]["value"])}, *turns[1:]]
