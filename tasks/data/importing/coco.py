@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.data.importing.examples import NO_CAPTION, Entry, Example, Lost, caption_example, split_field, split_of_file
+from tasks.data.importing.examples import (
+    NO_CAPTION,
+    Entry,
+    Example,
+    Lost,
+    as_id,
+    caption_example,
+    split_field,
+    split_of_file,
+)
 from tasks.data.importing.head import Head
 from tasks.json_stream import iterate_members
 
@@ -29,7 +38,7 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
     for path in files:
         images = _images(path, lost)
         for annotation in _rows(path, "annotations"):
-            image, caption = images.get(annotation.get("image_id")), annotation.get("caption")
+            image, caption = images.get(as_id(annotation.get("image_id"))), annotation.get("caption")
             if image is None:
                 lost[NO_IMAGE] += 1
             elif not isinstance(caption, str) or not caption.strip():
@@ -42,7 +51,7 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
 def _images(path: Path, lost: Lost) -> dict[object, _Image]:
     of_file = split_of_file(path)
     return {
-        row.get("id"): _Image(row["file_name"], split_field(row.get("split"), lost) or of_file)
+        as_id(row.get("id")): _Image(row["file_name"], split_field(row.get("split"), lost) or of_file)
         for row in _rows(path, "images")
         if isinstance(row.get("file_name"), str)
     }

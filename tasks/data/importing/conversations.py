@@ -15,6 +15,7 @@ from tasks.data.importing.examples import (
     Example,
     Lost,
     as_id,
+    as_list,
     as_text,
     split_field,
 )
@@ -74,7 +75,7 @@ def _example(entry: Entry, images: list[str], said: list[tuple[Turn, list[str]]]
 
 def _turns(turns: object, lost: Lost) -> Iterator[tuple[Turn, list[str]]]:
     """Each turn of human or gpt, with the images among its parts."""
-    for turn in turns if isinstance(turns, list) else []:
+    for turn in as_list(turns):
         if not isinstance(turn, dict):
             raise LostRecordError(NOT_TEXT)
         role = ROLES.get(str(turn.get("from", turn.get("role"))).lower())

@@ -51,8 +51,15 @@ def as_text(value: object) -> str | None:
 
 
 def as_id(value: object) -> str | int | None:
-    """An id as records have it, or None."""
+    """An id as records have it, or None; tables of numbers write 1.0 for 1."""
+    if isinstance(value, float) and value == int(value):
+        return int(value)
     return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+
+
+def as_list(value: object) -> list[Any]:
+    """A list as it is, an empty one for anything else."""
+    return value if isinstance(value, list) else []
 
 
 def question_turns(question: str, answer: str, question_type: str | None = None) -> list[Turn]:

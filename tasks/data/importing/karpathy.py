@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.data.importing.examples import NO_CAPTION, Entry, Example, Lost, caption_example, split_field
+from tasks.data.importing.examples import NO_CAPTION, Entry, Example, Lost, as_list, caption_example, split_field
 from tasks.data.importing.head import Head, read_head
 from tasks.errors import DataError
 from tasks.json_stream import iterate_members
@@ -67,10 +67,10 @@ def _sentences(image: Entry) -> Iterator[tuple[object, object]]:
     if "sentences" not in image:
         numbers = image.get("sentids")
         raw = [image[key] for key in image if key.startswith("raw")]
-        known = numbers if isinstance(numbers, list) and len(numbers) == len(raw) else [None] * len(raw)
+        known = as_list(numbers) if len(as_list(numbers)) == len(raw) else [None] * len(raw)
         yield from zip(known, raw, strict=True)
         return
-    for sentence in image["sentences"] if isinstance(image["sentences"], list) else []:
+    for sentence in as_list(image["sentences"]):
         if isinstance(sentence, dict):
             tokens = sentence.get("tokens")
             joined = " ".join(map(str, tokens)) if isinstance(tokens, list) else None

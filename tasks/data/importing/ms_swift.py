@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.data.importing.conversations import read_conversation
-from tasks.data.importing.examples import NOT_AN_OBJECT, Entry, Example, Lost
+from tasks.data.importing.examples import NOT_AN_OBJECT, Entry, Example, Lost, as_list
 from tasks.data.importing.head import Head
 from tasks.json_stream import iterate_values
 
@@ -46,15 +46,15 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
 def _messages(entry: Entry) -> object:
     if "messages" in entry:
         return entry["messages"]
-    pairs = [*(entry.get("history") or [])]
+    pairs = [*as_list(entry.get("history"))]
     if "query" in entry:
         pairs.append((entry["query"], entry.get("response")))
     elif "instruction" in entry:
         asked = [str(entry[key]) for key in ("instruction", "input") if entry.get(key)]
         pairs.append(("\n".join(asked), entry.get("output")))
     else:
-        told = entry.get("conversation")
-        pairs += [(each.get("human"), each.get("assistant")) for each in told or [] if isinstance(each, dict)]
+        told = (each for each in as_list(entry.get("conversation")) if isinstance(each, dict))
+        pairs += [(each.get("human"), each.get("assistant")) for each in told]
     return [
         {"role": role, "content": text}
         for pair in pairs
@@ -69,7 +69,7 @@ def fill_objects(entry: Entry, turns: object) -> object:
     objects = entry.get("objects")
     if not isinstance(objects, dict) or not isinstance(turns, list):
         return turns
-    names, boxes = iter(objects.get("ref") or []), iter(objects.get("bbox") or [])
+    names, boxes = iter(as_list(objects.get("ref"))), iter(as_list(objects.get("bbox")))
     return [_filled(turn, names, boxes) if isinstance(turn, dict) else turn for turn in turns]
 
 

@@ -20,6 +20,7 @@ from tasks.data.importing.examples import (
     Entry,
     Example,
     Lost,
+    as_id,
     as_text,
     question_turns,
     split_of_file,
@@ -52,7 +53,7 @@ def holds_answers(head: Head) -> bool:
 
 def default_source(files: Sequence[Path]) -> str:
     """LR where questions ask for rural or urban areas, HR where they ask for areas, as only these do."""
-    types = {row.get("type") for path in _tables(files)["questions"] for row in islice(_rows(path), PEEKED)}
+    types = {str(row.get("type")) for path in _tables(files)["questions"] for row in islice(_rows(path), PEEKED)}
     found = [name for name, kind in (("LR", "rural_urban"), ("HR", "area")) if kind in types]
     if len(found) != 1:
         raise DataError(
@@ -70,14 +71,14 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
     answers = read_answers(tables["answers"], lost)
     images = _image_names(tables["images"], lost)
     for question, split in _questions(tables["questions"], lost):
-        key = question.get("img_id")
+        key = as_id(question.get("img_id"))
         names = images.get(key) if tables["images"] else _names_by_id(key)
         if names is None:
             lost[NO_IMAGE] += 1
         elif answer := _answer(question, answers, lost):
             kind = question.get("type")
             turns = question_turns(question["question"].strip(), answer, kind if isinstance(kind, str) else None)
-            yield Example(question["id"], names, turns, {**split, "task": "vqa"})
+            yield Example(as_id(question["id"]), names, turns, {**split, "task": "vqa"})
 
 
 def read_answers(paths: Iterable[Path], lost: Lost) -> dict[object, str]:
@@ -87,9 +88,9 @@ def read_answers(paths: Iterable[Path], lost: Lost) -> dict[object, str]:
     active: set[object] = set()
     for row in (row for path in paths for row in _rows(path)):
         if not row.get("active", True):
-            inactive.add(row.get("id"))
+            inactive.add(as_id(row.get("id")))
             continue
-        active.add(row.get("id"))
+        active.add(as_id(row.get("id")))
         if "answer" not in row:
             # some releases split by flags alone; the table of all answers has the words
             continue
@@ -98,13 +99,13 @@ def read_answers(paths: Iterable[Path], lost: Lost) -> dict[object, str]:
             lost[NOT_TEXT] += 1
         else:
             # the same few words a million times
-            answers.setdefault(row.get("question_id"), sys.intern(text.strip()))
+            answers.setdefault(as_id(row.get("question_id")), sys.intern(text.strip()))
     _count_inactive("answer", inactive - active, lost)
     return answers
 
 
 def _answer(question: Entry, answers: Mapping[object, str], lost: Lost) -> str | None:
-    answer = answers.get(question["id"])
+    answer = answers.get(as_id(question["id"]))
     if not answer:
         lost[NO_ANSWER] += 1
     return answer
@@ -118,7 +119,7 @@ def _questions(paths: Sequence[Path], lost: Lost) -> Iterator[tuple[Entry, dict[
     for path in sorted(paths, key=lambda each: not split_of_file(each)):
         split = split_of_file(path)
         for row in _rows(path):
-            name = row.get("id")
+            name = as_id(row.get("id"))
             if not row.get("active", True):
                 inactive.add(name)
             elif name in done:
@@ -146,9 +147,9 @@ def _image_names(paths: Sequence[Path], lost: Lost) -> Images:
     for row in (row for path in paths for row in _rows(path)):
         if row.get("active", True):
             original = row.get("original_name")
-            rows.setdefault(row.get("id"), original if isinstance(original, str) else "")
+            rows.setdefault(as_id(row.get("id")), original if isinstance(original, str) else "")
         else:
-            inactive.add(row.get("id"))
+            inactive.add(as_id(row.get("id")))
     _count_inactive("image", inactive - rows.keys(), lost)
     uses = Counter(rows.values())
     return {key: _names(key, name, uses[name] > 1 or bool(SCENE.match(name))) for key, name in rows.items()}

@@ -19,6 +19,7 @@ from tasks.data.importing.examples import (
     Example,
     Lost,
     as_id,
+    as_list,
     as_text,
     question_turns,
     split_field,
@@ -92,12 +93,13 @@ def _annotation(entry: Entry, split: dict[str, str], lost: Lost) -> Iterator[Exa
     if isinstance(caption := entry.get("caption"), str) and caption.strip():
         turns = question_turns(CAPTION_PROMPT, caption.strip())
         yield Example(f"{stem}_caption", (image,), turns, {**split, "task": "captioning"})
-    for number, pair in enumerate(entry.get("qa_pairs") or []):
+    pairs = (pair for pair in as_list(entry.get("qa_pairs")) if isinstance(pair, dict))
+    for number, pair in enumerate(pairs):
         question, answer = as_text(pair.get("question")), as_text(pair.get("answer"))
         if question and answer:
             turns = question_turns(question.strip(), answer.strip(), str(pair.get("type") or "").strip().lower())
             yield Example(f"{stem}_{pair.get('ques_id', number)}", (image,), turns, {**split, "task": "vqa"})
         else:
             lost[NO_ANSWER] += 1
-    if objects := entry.get("objects"):
+    if objects := as_list(entry.get("objects")):
         lost[OBJECTS] += len(objects)

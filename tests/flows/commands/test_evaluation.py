@@ -226,8 +226,8 @@ DAMAGES = {
     ),
     "wrong type of answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": 1}]),
-        'FILE: record 1 (id 0) has a turn that is not {"from": "human" or "gpt", "value": text}; write numbers as text, '
-        "or import the file with `rsvlm data import`.",
+        'FILE: record 1 (id 0) has a turn that is not {"from": "human" or "gpt", "value": text}; write numbers as '
+        "text, or import the file with `rsvlm data import`.",
     ),
     "half a character in an answer": (
         first_turns(lambda turns: [turns[0], {"from": "gpt", "value": "\ud83d"}]),
