@@ -299,22 +299,3 @@ def test_other_sets_in_the_data_folder_are_kept(folder, tmp_path):
     prepare(folder, folder.sets, seed=1)
     assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=1)), tmp_path / "fallback") == folder.sets
     assert choose_sets_folder(raw_data(folder.root, DataConfig(seed=2)), tmp_path / "fallback") == tmp_path / "fallback"
-
-
-def test_a_set_can_be_divided_as_its_records_state(folder, tmp_path):
-    splits = ("train", "test", "val", None)
-    change_raw(folder, lambda records: [record.update(split=splits[n % 4]) for n, record in enumerate(records)])
-    number = len(read(folder.raw))
-    prepare(folder, tmp_path / "sets", protocol="own")
-    found = {name: read(tmp_path / "sets" / f"data_{name}.json") for name in ("train", "val", "test")}
-    assert all(record["split"] == name for name, records in found.items() for record in records)
-    dropped = manifest_of(tmp_path / "sets", "data_train")["dropped"]
-    assert dropped["no split of its own (train, val or test)"] + sum(map(len, found.values())) == number
-
-
-def test_without_records_for_validation_the_own_division_has_two_sets(folder, tmp_path):
-    change_raw(
-        folder, lambda records: [record.update(split=("train", "test")[n % 2]) for n, record in enumerate(records)]
-    )
-    prepare(folder, tmp_path / "sets", protocol="own")
-    assert not (tmp_path / "sets" / "data_val.json").exists()
