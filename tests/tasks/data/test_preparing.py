@@ -56,8 +56,7 @@ def test_sets_are_written_with_their_manifests(folder, tmp_path):
         "samples.html",
         "statistics.json",
         "verification.json",
-        *(f"{name}.json" for name in SETS),
-        *(f"{name}.manifest.json" for name in SETS),
+        *(f"{name}.{suffix}" for name in SETS for suffix in ("json", "manifest.json")),
     }
     numbers = [len(read(tmp_path / "sets" / f"{name}.json")) for name in SETS]
     assert numbers == list(ref.records.values()) == [42, 6, 12, 6]
