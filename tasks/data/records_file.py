@@ -20,6 +20,8 @@ from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
 
 VERSION = 1
+# one for all: json.dumps would make one for each of a million records
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class RecordSlice(TypedDict):
@@ -176,7 +178,9 @@ class RecordsFile:
             for record in records:
                 source = source_of(record["image"], self.unnamed)
                 kept[source] += 1
-                tasks.setdefault(source, Counter()).update(count_tasks(record))
+                of_source = tasks.setdefault(source, Counter())
+                for task, number in count_tasks(record).items():
+                    of_source[task] += number
                 yield encode_value(record)
 
         def counts() -> Counts:
@@ -226,7 +230,7 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 def encoded(records: Sequence[Record]) -> bytes:
     """The records as UTF-8 JSON, one per line: a set of 90 MB stays readable, and the encoder stays in C."""
     try:
-        return joined(text.encode() for text in map(json.JSONEncoder(ensure_ascii=False).encode, records))
+        return joined(text.encode() for text in map(ENCODER.encode, records))
     except UnicodeEncodeError:
         # half a surrogate pair, which JSON may hold and UTF-8 may not
         return joined(text.encode() for text in map(json.JSONEncoder().encode, records))
@@ -259,7 +263,7 @@ def _one_line(text: str, record: Record) -> bytes:
 def encode_value(value: object) -> bytes:
     """A JSON value as UTF-8, on one line."""
     try:
-        return json.dumps(value, ensure_ascii=False).encode()
+        return ENCODER.encode(value).encode()
     except UnicodeEncodeError:
         # half a surrogate pair, which JSON may hold and UTF-8 may not
         return json.dumps(value).encode()

@@ -52,6 +52,9 @@ def as_text(value: object) -> str | None:
 
 def as_id(value: object) -> str | int | None:
     """An id as records have it, or None; tables of numbers write 1.0 for 1."""
+    # nearly all ids are, and there may be millions
+    if type(value) is int:
+        return value
     if isinstance(value, float) and value == int(value):
         return int(value)
     return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None

@@ -97,7 +97,10 @@ def _records(examples: Iterable[Example], names: ImageNames, lost: Lost, repaire
             continue
         name = number if example.id is None else example.id
         own = ids.own(name)
-        repaired.update([NUMBERED] * (example.id is None) + [SAME_ID] * (own != name))
+        if example.id is None:
+            repaired[NUMBERED] += 1
+        if own != name:
+            repaired[SAME_ID] += 1
         yield cast(Record, {"id": own, "image": image, **example.fields, "conversations": _with_image(example.turns)})
 
 
