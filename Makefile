@@ -43,5 +43,5 @@ $(INSTALLED): pyproject.toml infra/constraints.txt
 	@$(BIN)/pip install --quiet -c infra/constraints.txt torch
 	@echo "  rsvlm and the other packages ..."
 	@# the build backend warns about every editable installation
-	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,serve,s3]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c infra/constraints.txt -e '.[dev,hf,serve,s3]'
 	@touch $@

@@ -18,7 +18,12 @@ ChatHistory = Literal["predicted", "independent"]
 # what is done to a test image before the model sees it
 Transform = Literal["rot90", "rot180", "rot270", "flip-horizontal", "flip-vertical", "jpeg-50", "half-resolution"]
 CaptionTurns = Literal["first", "all"]
-SplitProtocol = Literal["grouped", "reference"]
+DrawProtocol = Literal["grouped", "reference"]
+# own: the data set's own division, from the field `split` of its records
+SplitProtocol = Literal["grouped", "reference", "own"]
+# formats of other tools, in tasks/data/importing and tasks/data/exporting
+ImportFormat = Literal["rsvqa", "karpathy", "coco", "llava-jsonl", "sharegpt", "ms-swift", "vrsbench"]
+ExportFormat = Literal["coco", "sharegpt", "hf"]
 # data that rsvlm draws itself, by the `kind` in its folder's manifest
 SAMPLE, LESSONS = "sample", "lessons"
 PoolType = Literal["process", "docker", "kubernetes"]

@@ -1,4 +1,4 @@
-"""Read a JSON list, or JSON Lines with one value per line, one value at a time.
+"""Read a JSON list, JSON Lines with one value per line, or the lists of a JSON object, one value at a time.
 
 Parsed at once, a list of 91 MB takes 600 MB of memory. With JSON Lines, only one line is in memory.
 """
@@ -30,28 +30,78 @@ class Listed(NamedTuple):
         return name if self.line is None else f"line {self.line}"
 
 
+class Member(NamedTuple):
+    """A member of a JSON object, or one value of a member that is a list."""
+
+    name: str
+    value: object
+    in_list: bool
+
+
 def iterate_values(path: Path) -> Iterator[Listed]:
     """Iterate over the values of a JSON list or of JSON Lines; any other file raises DataError, maybe after some."""
-    return _iterate_lines(path) if _is_json_lines(path) else _iterate_list(path)
+    return _iterate_lines(path) if is_json_lines(path) else _iterate_list(path)
 
 
-def is_list_or_lines(path: Path) -> bool:
-    """Whether a file begins with [ or is of JSON Lines; any other JSON is one value."""
+def is_object(path: Path) -> bool:
+    """Whether a file holds one JSON object, by its first character; JSON Lines are not one."""
+    if not path.is_file() or is_json_lines(path):
+        return False
     with path.open("rb") as file:
-        first = next((line for line in map(_stripped, file) if line), b"")
-    return first.startswith(b"[") or _is_json_lines(path)
+        return next((line for line in map(_stripped, file) if line), b"").startswith(b"{")
 
 
-def _is_json_lines(path: Path) -> bool:
+def iterate_members(path: Path) -> Iterator[Member]:
+    """Iterate over the members of a JSON object; a member that is a list comes one value at a time.
+
+    A file that is not one JSON object raises DataError, maybe after some members.
+    """
+    text = _text_of(path)
+    position = _skip_space(text, 0)
+    if text[position : position + 1] != "{":
+        raise DataError(f"{path} is not a JSON object: give a file that begins with {{.")
+    position, first = position + 1, True
+    while first or text[position : position + 1] == ",":
+        start = _skip_space(text, position if first else position + 1)
+        if first and text[start : start + 1] == "}":
+            position = start
+            break
+        name, position = _member_name(text, start, path)
+        if text[position : position + 1] == "[":
+            for value, _, end in _elements(text, position, path):
+                yield Member(name, value, True)
+                position = end
+            position = _list_end(text, position, path)
+        else:
+            value, position = _decoded(text, position, path)
+            yield Member(name, value, False)
+        position, first = _skip_space(text, position), False
+    if text[position:].rstrip(SPACE) != "}":
+        raise _error_of(path)
+
+
+def _member_name(text: str, start: int, path: Path) -> tuple[str, int]:
+    """The name of the member at `start`, and where its value begins."""
+    name, end = _decoded(text, start, path)
+    end = _skip_space(text, end)
+    if not isinstance(name, str) or text[end : end + 1] != ":":
+        raise _error_of(path)
+    return name, _skip_space(text, end + 1)
+
+
+def is_json_lines(path: Path) -> bool:
     """Whether the first line is a complete object, and more lines follow or the suffix is one of JSON Lines."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
         filled = (line for line in map(_stripped, file) if line)
         first = next(filled, b"")
-        if not (first.startswith(b"{") and first.endswith(b"}") and _is_json(first)):
+        if not (first.startswith(b"{") and first.endswith(b"}")):
             return False
-        return path.suffix.lower() in LINES_SUFFIXES or next(filled, None) is not None
+        # before it is parsed: the one line of a large object would take gigabytes
+        if path.suffix.lower() not in LINES_SUFFIXES and next(filled, None) is None:
+            return False
+        return _is_json(first)
 
 
 def _stripped(line: bytes) -> bytes:
@@ -84,21 +134,45 @@ def _iterate_list(path: Path) -> Iterator[Listed]:
     position = _skip_space(text, 0)
     if text[position : position + 1] != "[":
         raise _error_of(path)
-    position, index = _skip_space(text, position + 1), 0
-    while index == 0 or text[position : position + 1] == ",":
-        if index == 0 and text[position : position + 1] == "]":
-            break
-        start = _skip_space(text, position + 1) if index else position
-        try:
-            value, end = STRICT.raw_decode(text, start)
-            # the list itself is one level
-            require_shallow(value, MAX_LEVELS - 1)
-        except (ValueError, RecursionError):
-            raise _error_of(path) from None
+    end = position
+    for value, start, end in _elements(text, position, path):
         yield Listed(value, text[start:end], None)
-        position, index = _skip_space(text, end), index + 1
-    if text[position:].rstrip(SPACE) != "]":
+    if text[_list_end(text, end, path) :].strip(SPACE):
         raise _error_of(path)
+
+
+def _elements(text: str, opening: int, path: Path) -> Iterator[tuple[object, int, int]]:
+    """Each value of the list that opens at `opening`, with its start and its end."""
+    position = _skip_space(text, opening + 1)
+    if text[position : position + 1] == "]":
+        return
+    while True:
+        value, end = _decoded(text, position, path)
+        yield value, position, end
+        end = _skip_space(text, end)
+        if text[end : end + 1] != ",":
+            return
+        position = _skip_space(text, end + 1)
+
+
+def _list_end(text: str, position: int, path: Path) -> int:
+    """The position after the bracket that closes a list; `position` is the end of its last value, or its opening."""
+    end = _skip_space(text, position + (text[position : position + 1] == "["))
+    if text[end : end + 1] != "]":
+        raise _error_of(path)
+    return end + 1
+
+
+def _decoded(text: str, start: int, path: Path) -> tuple[object, int]:
+    """The value at `start` and its end; it is nested at least one level deep."""
+    try:
+        value, end = STRICT.raw_decode(text, start)
+        # counted first: few values have as many brackets as levels are allowed
+        if text.count("{", start, end) + text.count("[", start, end) >= MAX_LEVELS:
+            require_shallow(value, MAX_LEVELS - 1)
+    except (ValueError, RecursionError):
+        raise _error_of(path) from None
+    return value, end
 
 
 def _text_of(path: Path) -> str:

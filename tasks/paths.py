@@ -39,6 +39,8 @@ VALIDATION_SET = "data_val.json"
 TEST_SET = "data_test.json"
 SET_FILES = {"train": TRAIN_SET, "val": VALIDATION_SET, "test": TEST_SET}
 # the part of the test set that is answered
+# metadata of a dataset version, in the format of MLCommons
+CROISSANT = "croissant.json"
 FILTERED_TEST_SET = "filtered_test.json"
 BASE = "base"
 AUDIT = "audit.json"

@@ -173,8 +173,19 @@ def alternates(turns: Sequence[Turn]) -> bool:
 
 def shape_advice(record: object) -> str:
     """What to do about a value that is not a record."""
+    if _has_number(record):
+        return "write numbers as text, or import the file with `rsvlm data import`"
     of_another_tool = isinstance(record, dict) and record and "conversations" not in record
     return "rewrite the file with id, image and conversations in each record" if of_another_tool else FIX
+
+
+def _has_number(record: object) -> bool:
+    """Whether the value of a turn is a number, which `rsvlm data import` turns into text."""
+    turns = record.get("conversations") if isinstance(record, dict) else None
+    return any(
+        isinstance(turn, dict) and isinstance(turn.get("value"), int | float)
+        for turn in (turns if isinstance(turns, list) else ())
+    )
 
 
 def _keys_of(record: Mapping[str, object]) -> str:

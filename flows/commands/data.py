@@ -1,29 +1,32 @@
 """`rsvlm data`: fetch sources; filter, split, reduce and audit instruction files."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from flows.commands import importing
 from flows.commands.experiment import resume_hint
-from tasks.choices import SplitProtocol
+from tasks.choices import DrawProtocol, SplitProtocol
 from tasks.sources import DEFAULT_SOURCES, UNNAMED
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from tasks.data.set_files import WrittenFile
-
     Subparsers = _SubParsersAction[argparse.ArgumentParser]
 
 SOURCES = ",".join(DEFAULT_SOURCES)
+OWN = "; own: as the field split of the records says"
 
 
 def add_parsers(subparsers: "Subparsers") -> None:
-    """Add `data fetch|filter|split|reduce|audit`."""
-    parser = subparsers.add_parser("data", help="fetch the sources; filter, split, reduce or audit instruction files")
+    """Add `data fetch|import|convert|filter|split|reduce|audit`."""
+    parser = subparsers.add_parser(
+        "data", help="fetch the sources; import, convert, filter, split, reduce or audit instruction files"
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_fetch(actions)
+    importing.add_actions(actions)
     _add_filter(actions)
     _add_split(actions)
     _add_reduce(actions)
@@ -83,7 +86,7 @@ def _add_split(actions: "Subparsers") -> None:
         metavar="SHARE",
         help="share for the test set; the rest is for validation (default: %(default)s)",
     )
-    _add_drawing(parser)
+    _add_drawing(parser, get_args(SplitProtocol), OWN)
     add_source(parser)
     parser.set_defaults(run=run_split)
 
@@ -93,7 +96,7 @@ def _add_reduce(actions: "Subparsers") -> None:
     parser.add_argument("test", type=Path, metavar="TEST.json", help="test set")
     parser.add_argument("out", type=Path, metavar="OUT.json", help="file to write")
     parser.add_argument("--ratio", type=float, required=True, metavar="SHARE", help="share to keep, above 0 to 1")
-    _add_drawing(parser)
+    _add_drawing(parser, get_args(DrawProtocol))
     add_source(parser)
     parser.set_defaults(run=run_reduce)
 
@@ -107,13 +110,13 @@ def _add_audit(actions: "Subparsers") -> None:
     parser.set_defaults(run=run_audit)
 
 
-def _add_drawing(parser: argparse.ArgumentParser) -> None:
+def _add_drawing(parser: argparse.ArgumentParser, protocols: tuple[str, ...], more: str = "") -> None:
     parser.add_argument("--seed", type=int, default=28, metavar="N", help="random seed (default: %(default)s)")
     parser.add_argument(
         "--protocol",
-        choices=get_args(SplitProtocol),
+        choices=protocols,
         default="grouped",
-        help="grouped: all records of an image stay together; reference: as the reference scripts "
+        help=f"grouped: all records of an image stay together; reference: as the reference scripts{more} "
         "(default: %(default)s)",
     )
 
@@ -182,7 +185,7 @@ def run_filter(options: argparse.Namespace) -> None:
     sources = _names(options.sources) if options.sources is not None else config.sources
     unnamed = config.unnamed_source if options.source == UNNAMED else options.source
     written = filter_file(options.raw, options.out, sources, unnamed, config)
-    _print_written([written])
+    importing.print_written([written])
     if advice := outside_advice(written.dropped):
         print(f"  {advice.removeprefix('; ')}")
 
@@ -193,7 +196,7 @@ def run_split(options: argparse.Namespace) -> None:
     from tasks.data.set_files import SplitParameters, split_file
 
     parameters = SplitParameters(options.train, options.test, options.seed, options.protocol)
-    _print_written(split_file(options.dataset, options.out_dir, parameters, options.source))
+    importing.print_written(split_file(options.dataset, options.out_dir, parameters, options.source))
 
 
 def run_reduce(options: argparse.Namespace) -> None:
@@ -201,7 +204,7 @@ def run_reduce(options: argparse.Namespace) -> None:
     from tasks.data.set_files import reduce_file
 
     draw = (options.ratio, options.seed, options.protocol)
-    _print_written([reduce_file(options.test, options.out, *draw, options.source)])
+    importing.print_written([reduce_file(options.test, options.out, *draw, options.source)])
 
 
 def run_audit(options: argparse.Namespace) -> None:
@@ -215,20 +218,3 @@ def run_audit(options: argparse.Namespace) -> None:
     if test := found.get("test_images"):
         print(f"{test['clean']} of {test['images']} test images are clean: {audited.clean_test}")
     print(audited.page)
-
-
-def _print_written(files: Iterable["WrittenFile"]) -> None:
-    from tasks.turn_tasks import describe_tasks, sum_counts
-
-    dropped: Mapping[str, int] = {}
-    tasks = []
-    for written in files:
-        state = "written" if written.new else "kept: already written from the same input and settings"
-        kept = ", ".join(f"{source} {number}" for source, number in written.kept.items()) or "no records"
-        print(f"{written.path}: {kept} ({state})")
-        dropped = written.dropped
-        tasks.append(written.tasks)
-    for line in describe_tasks(sum_counts(tasks)):
-        print(f"  {line}")
-    for reason, number in dropped.items():
-        print(f"  dropped {number}: {reason}")

@@ -10,12 +10,12 @@ from typing import Any, cast
 from tasks.data.image_folders import prefixes_of, relative_image
 from tasks.errors import DataError, shortened
 from tasks.prompt_text import bare_prompt, task_from_name
+from tasks.question_types import FIELD as QUESTION_TYPE
 from tasks.record_reader import Record, Turn
 from tasks.settings import CustomSource, DataConfig
 from tasks.sources import source_of
 from tasks.turn_tasks import FIELDS, turn_tasks
 
-QUESTION_TYPE = "question_type"
 # the text of a caption in the layouts of Karpathy and COCO
 CAPTION_KEYS = ("raw", "caption", "sentence", "text")
 OTHER_TASK = "task that is not known, replaced by that of its source"

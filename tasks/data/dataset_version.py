@@ -8,16 +8,17 @@ from typing import Any
 
 from tasks.data.duplicates.near_duplicates import find_pairs, group_leaders
 from tasks.data.examples_page import examples_page
+from tasks.data.exporting.croissant import write_croissant
 from tasks.data.image_checks import BROKEN, ImageState, check_images, faults_in, image_report
 from tasks.data.record_checks import Checked, filter_records, require_sources
-from tasks.data.records_file import RecordsFile
-from tasks.data.set_files import LEFT_OVER, dropped_by_reducing, set_paths
+from tasks.data.records_file import RecordsFile, own_split
+from tasks.data.set_files import dropped_by_reducing, lost_reason, set_paths
 from tasks.data.set_statistics import statistics_of
 from tasks.data.splitting import Split, leaves_validation, reduce_records, split_records
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
 from tasks.manifests import atomic_folder, write_manifest
-from tasks.paths import FILTERED_TEST_SET
+from tasks.paths import CROISSANT, FILTERED_TEST_SET
 from tasks.record_reader import Record
 from tasks.records import Manifest
 from tasks.settings import DataConfig
@@ -54,8 +55,11 @@ class SelectedRecords:
 
     @property
     def validates(self) -> bool:
-        """Whether the shares leave records for validation."""
-        return leaves_validation(*(self.parameters[name] for name in ("train", "test", "protocol")))
+        """Whether the shares leave records for validation; under the protocol `own` the records decide."""
+        train, test, protocol = (self.parameters[name] for name in ("train", "test", "protocol"))
+        if protocol == "own":
+            return any(own_split(record) == "val" for record in self.checked.records)
+        return leaves_validation(train, test, protocol)
 
 
 def write_version(selected: SelectedRecords, images: Path, config: DataConfig, out: Path) -> Manifest:
@@ -75,13 +79,15 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     leaders = group_leaders(list(states), find_pairs(states)) if grouped else {}
     split = _split(usable.records, config, leaders)
     if split.lost:
-        dropped[LEFT_OVER] = split.lost
+        dropped[lost_reason(config.protocol)] = split.lost
     duplicates = sum(name != leader for name, leader in leaders.items())
     noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
     sets = {"train": [*split.train, *selected.texts], "val": split.val, "test": split.test, FILTERED_TEST: reduced}
     with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, selected)
+        files = {name: path for name, path in set_paths(part).items() if path.exists()}
+        write_croissant(part / CROISSANT, files, config.sources, selected.fingerprint)
         _write_subsets(part, reduced, config.subset_size, selected)
         report = image_report(images, records, states, _own_folders(config))
         write_json(part / "verification.json", report)

@@ -5,10 +5,12 @@ Records keep their keys, values and order. A record read as a RecordSlice is wri
 
 import hashlib
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
@@ -18,6 +20,8 @@ from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
 
 VERSION = 1
+# one for all: json.dumps would make one for each of a million records
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class RecordSlice(TypedDict):
@@ -31,6 +35,8 @@ class RecordSlice(TypedDict):
     content: bytes
     # as a plain tuple: there may be a million
     tasks: tuple[tuple[str, int], ...]
+    # the set's own division, where the record states it
+    split: str | None
 
 
 # whatever has an image can be divided
@@ -39,8 +45,25 @@ AnyRecord = TypeVar("AnyRecord", Record, RecordSlice)
 
 def slice_of(record: Record, text: str | None) -> RecordSlice:
     """The slice of a record with its text; without one, the record is encoded."""
-    tasks = tuple(count_tasks(record).items())
-    return {"image": record["image"], "content": _one_line(text, record), "tasks": tasks}
+    tasks = _shared(tuple(count_tasks(record).items()))
+    return {
+        "image": record["image"],
+        "content": _one_line(text, record),
+        "tasks": tasks,
+        "split": own_split(record),
+    }
+
+
+def own_split(record: Mapping[str, object]) -> str | None:
+    """The division of its own data set that a record states in `split`, or None."""
+    split = record.get("split")
+    return sys.intern(split) if isinstance(split, str) else None
+
+
+@lru_cache(maxsize=1000)
+def _shared(tasks: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """One object for equal counts: nearly all records of a set have the same."""
+    return tasks
 
 
 def read_slices(path: Path) -> list[RecordSlice]:
@@ -64,6 +87,24 @@ def by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str,
 def counted_by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str, int]:
     """Count records by source, sources in order of first appearance."""
     return dict(Counter(source_of(record.get("image") or "", unnamed) for record in records))
+
+
+class Changes(NamedTuple):
+    """What was dropped and repaired, by reason, and further entries of a manifest."""
+
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int] = {}
+    details: Mapping[str, object] = {}
+
+
+class Counts(NamedTuple):
+    """The counts of a manifest: records by source, questions by source and task, and the changes."""
+
+    kept: Mapping[str, int]
+    tasks: TasksBySource
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int] = {}
+    details: Mapping[str, object] = {}
 
 
 class RecordsFile:
@@ -123,26 +164,85 @@ class RecordsFile:
         if not self.path.exists():
             with written_atomically(self.path) as part:
                 part.write_bytes(content)
+        self._write_manifest(sha256, Counts(kept, tasks, dropped, self._repaired or {}))
+
+    def write_each(self, records: Iterable[Record], finish: Callable[[], Changes]) -> Counts:
+        """Write records one at a time, then the manifest: a million records take no memory.
+
+        `finish` is called after the last record. Raises DataError when there is no record.
+        """
+        kept: Counter[str] = Counter()
+        tasks: dict[str, Counter[str]] = {}
+
+        def counted() -> Iterator[bytes]:
+            for record in records:
+                source = source_of(record["image"], self.unnamed)
+                kept[source] += 1
+                of_source = tasks.setdefault(source, Counter())
+                for task, number in count_tasks(record).items():
+                    of_source[task] += number
+                yield encode_value(record)
+
+        def counts() -> Counts:
+            by_source = {name: dict(numbers) for name, numbers in tasks.items()}
+            return Counts(dict(kept), by_source, *finish())
+
+        return self.write_pieces(listed(counted()), counts)
+
+    def write_pieces(self, pieces: Iterable[bytes], finish: Callable[[], Counts]) -> Counts:
+        """Write pieces of a file one at a time, then the manifest with the counts that `finish` gives after the last.
+
+        Raises DataError when no record was kept, and where the path holds other content.
+        """
+        digest = hashlib.sha256()
+        with written_atomically(self.path) as part:
+            with part.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    digest.update(piece)
+            counts = finish()
+            if not counts.kept:
+                raise DataError(f"{self.path} would hold no record ({describe_counts(counts.dropped)}).")
+            self.require_free(digest.hexdigest())
+        self._write_manifest(digest.hexdigest(), counts)
+        return counts
+
+    def _write_manifest(self, sha256: str, counts: Counts) -> None:
         manifest = {
             "version": VERSION,
             "sha256": sha256,
-            "records": sum(kept.values()),
-            "kept": dict(kept),
-            "tasks": tasks,
-            "dropped": dict(dropped),
-            **({"repaired": dict(self._repaired)} if self._repaired else {}),
+            "records": sum(counts.kept.values()),
+            "kept": dict(counts.kept),
+            "tasks": counts.tasks,
+            "dropped": dict(counts.dropped),
+            **({"repaired": dict(counts.repaired)} if counts.repaired else {}),
+            **counts.details,
             **self.origin,
         }
         write_json(self.manifest_path, manifest)
 
 
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Numbers by reason, for a message."""
+    return "; ".join(f"{reason}: {number}" for reason, number in counts.items()) or "nothing was dropped"
+
+
 def encoded(records: Sequence[Record]) -> bytes:
     """The records as UTF-8 JSON, one per line: a set of 90 MB stays readable, and the encoder stays in C."""
     try:
-        return joined(text.encode() for text in map(json.JSONEncoder(ensure_ascii=False).encode, records))
+        return joined(text.encode() for text in map(ENCODER.encode, records))
     except UnicodeEncodeError:
         # half a surrogate pair, which JSON may hold and UTF-8 may not
         return joined(text.encode() for text in map(json.JSONEncoder().encode, records))
+
+
+def listed(values: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces of a JSON list, one value per line, from the bytes of each value; as `joined`, but one at a time."""
+    before = b"[\n"
+    for value in values:
+        yield before + value
+        before = b",\n"
+    yield b"\n]\n" if before != b"[\n" else b"[]\n"
 
 
 def joined(contents: Iterable[bytes]) -> bytes:
@@ -157,10 +257,13 @@ def digest_of_content(content: bytes) -> str:
 
 
 def _one_line(text: str | None, record: Record) -> bytes:
-    if text is not None and "\n" not in text:
-        return text.encode()
+    return encode_value(record) if text is None or "\n" in text else text.encode()
+
+
+def encode_value(value: object) -> bytes:
+    """A JSON value as UTF-8, on one line."""
     try:
-        return json.dumps(record, ensure_ascii=False).encode()
+        return ENCODER.encode(value).encode()
     except UnicodeEncodeError:
         # half a surrogate pair, which JSON may hold and UTF-8 may not
-        return json.dumps(record).encode()
+        return json.dumps(value).encode()

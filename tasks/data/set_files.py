@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tasks.choices import SplitProtocol
+from tasks.choices import DrawProtocol, SplitProtocol
 from tasks.data.custom_sources import SourceFacts
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
 from tasks.data.records_file import (
@@ -30,6 +30,7 @@ from tasks.sources import SOURCES, UNNAMED
 from tasks.turn_tasks import TasksBySource, is_task_counts
 
 LEFT_OVER = "left over by the reference protocol"
+NO_SPLIT = "no split of its own (train, val or test)"
 REDUCED = "not in the requested share"
 LOST = "source {} has no record in the share, which the reference protocol rounds down"
 
@@ -108,29 +109,56 @@ def _all_faulty(dropped: Mapping[str, int]) -> bool:
 def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: str = UNNAMED) -> list[WrittenFile]:
     """Write data_train.json, data_val.json and data_test.json, each with its manifest, into the folder `out`.
 
-    Where train and test sum to 1 there is no data_val.json. Raises DataError for a file without records and, before
-    anything is written, where one of the three files has other content.
+    Where train and test sum to 1 there is no data_val.json; under the protocol `own` there is none of a set that no
+    record states. Raises DataError for a file without records and, before anything is written, where one of the three
+    files has other content.
     """
     files = {
         name: RecordsFile(path, inputs_of(dataset), asdict(parameters), unnamed=unnamed)
         for name, path in set_paths(out).items()
     }
-    validates = leaves_validation(parameters.train, parameters.test, parameters.protocol)
-    wanted = {name: file for name, file in files.items() if name != "val" or validates}
-    before = [_written_before(file) for file in wanted.values()]
-    if all(before) and (len(wanted) == len(files) or not files["val"].path.exists()):
-        return [written for written in before if written]
+    if before := _split_before(files, parameters):
+        return before
     split = split_records(read_slices(dataset), **asdict(parameters))
     sets: dict[str, list[RecordSlice]] = {name: getattr(split, name) for name in files}
-    _require_filled(sets, parameters)
+    _require_filled(sets, parameters, dataset)
     for name, file in files.items():
         if file.path.exists() or file.manifest_path.exists():
             file.require_free(digest_of_content(_joined(sets[name])))
-    dropped = {LEFT_OVER: split.lost} if split.lost else {}
-    return [_write(file, sets[name], dropped) for name, file in wanted.items()]
+    dropped = {lost_reason(parameters.protocol): split.lost} if split.lost else {}
+    return [_write(files[name], sets[name], dropped) for name in _names(parameters, sets)]
 
 
-def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: SplitParameters) -> None:
+def lost_reason(protocol: SplitProtocol) -> str:
+    """Why a split leaves records out."""
+    return NO_SPLIT if protocol == "own" else LEFT_OVER
+
+
+def _names(parameters: SplitParameters, sets: Mapping[str, Sequence[RecordSlice]]) -> list[str]:
+    """The sets to be written."""
+    if parameters.protocol == "own":
+        return [name for name, records in sets.items() if records]
+    validates = leaves_validation(parameters.train, parameters.test, parameters.protocol)
+    return [name for name in sets if name != "val" or validates]
+
+
+def _split_before(files: Mapping[str, RecordsFile], parameters: SplitParameters) -> list[WrittenFile]:
+    """The files of an earlier call with the same inputs and parameters, if it wrote all of them; else nothing."""
+    if parameters.protocol == "own":
+        # which files there are depends on the records
+        return []
+    names = _names(parameters, dict.fromkeys(files, ()))
+    before = [_written_before(files[name]) for name in names]
+    if all(before) and ("val" in names or not files["val"].path.exists()):
+        return [written for written in before if written]
+    return []
+
+
+def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: SplitParameters, dataset: Path) -> None:
+    if parameters.protocol == "own" and not any(sets.values()):
+        raise DataError(
+            f"No record of {dataset} states its set in a field split (train, val or test): use --protocol grouped."
+        )
     # under the reference protocol, a set that its scripts leave empty stays empty
     for name, share in (("train", parameters.train), ("test", parameters.test)):
         if share and any(sets.values()) and not sets[name] and parameters.protocol == "grouped":
@@ -141,7 +169,7 @@ def _require_filled(sets: Mapping[str, Sequence[RecordSlice]], parameters: Split
 
 
 def reduce_file(
-    test: Path, out: Path, ratio: float, seed: int, protocol: SplitProtocol, unnamed: str = UNNAMED
+    test: Path, out: Path, ratio: float, seed: int, protocol: DrawProtocol, unnamed: str = UNNAMED
 ) -> WrittenFile:
     """Write a share of a test set, and its manifest, to `out`.
 

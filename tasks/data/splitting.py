@@ -1,7 +1,8 @@
-"""Divide records into train, validation and test, and reduce a test set, by one of two protocols.
+"""Divide records into train, validation and test by one of three protocols; the first two also reduce a test set.
 
 grouped: all records of an image and of its near-duplicates go to one set, so that no test image is seen in training.
 reference: the partition of the reference scripts, record by record within each source.
+own: the division of the data set itself, as its records state in `split`.
 """
 
 import random
@@ -11,13 +12,14 @@ from typing import Generic
 
 from tasks.choices import SplitProtocol
 from tasks.data.partitioning import divide, smallest
-from tasks.data.records_file import AnyRecord
+from tasks.data.records_file import AnyRecord, own_split
 from tasks.errors import ConfigError
 from tasks.image_paths import image_key
 from tasks.sources import source_of
 
 # tolerance of shares that sum to 1, such as 0.7 and 0.3
 ROUNDING = 1e-9
+OWN_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,26 @@ def split_records(
 ) -> Split[AnyRecord]:
     """Divide records; `train` and `test` are shares of each source, the rest is for validation.
 
-    `together` maps an image to the image whose set it must share; the reference protocol ignores it. Raises ConfigError
-    when a share is outside 0 to 1 or both sum to more than 1.
+    `together` maps an image to the image whose set it must share; only the grouped protocol uses it. The protocol `own`
+    ignores shares and seed. Raises ConfigError when a share is outside 0 to 1 or both sum to more than 1.
     """
     if not (0 <= train <= 1 and 0 <= test <= 1 and train + test <= 1 + ROUNDING):
         raise ConfigError(f"train {train} and test {test} must be between 0 and 1 and sum to at most 1: change them.")
-    if protocol == "reference":
+    if protocol == "own":
+        chosen = _split_own(records)
+    elif protocol == "reference":
         chosen = _split_reference(records, train, test, seed)
     else:
         chosen = _split_grouped(_by_image(records, together or {}), train, test, seed)
     in_train, in_val, in_test = ([records[index] for index in indices] for indices in chosen)
     return Split(in_train, in_val, in_test, len(records) - len(in_train) - len(in_val) - len(in_test))
+
+
+def _split_own(records: Sequence[AnyRecord]) -> list[list[int]]:
+    chosen: dict[str | None, list[int]] = {name: [] for name in OWN_SPLITS}
+    for index, record in enumerate(records):
+        chosen.setdefault(own_split(record), []).append(index)
+    return [chosen[name] for name in OWN_SPLITS]
 
 
 def leaves_validation(train: float, test: float, protocol: SplitProtocol) -> bool:

@@ -76,7 +76,8 @@ class DataConfig(Section):
     protocol: SplitProtocol = Field(
         "grouped",
         description="grouped: all records of an image are in the same set. reference: split by record, as the "
-        "reference scripts do.",
+        "reference scripts do. own: the data set's own split, from the field `split` of its records; train and test "
+        "are ignored.",
     )
     broken_images: Literal["refuse", "drop"] = Field(
         "refuse", description="Images that cannot be read: refuse ends the run, drop removes and counts their records."

@@ -19,6 +19,7 @@ BENCHMARKS = {
     "hostile": ("hostile_archives", "mutated_archives"),
     "verifying": ("data_stage", "verifying_beside_decoding"),
     "filtering": ("data_stage", "filtering_beside_loading"),
+    "importing": ("importing", "importing_a_million"),
     "audit": ("data_stage", "audit_of_many"),
     "training": ("training", "training_beside_a_bare_loop"),
     "padding": ("training", "padding_beside_the_reference"),

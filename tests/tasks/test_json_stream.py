@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import DataError
-from tasks.json_stream import iterate_values
+from tasks.json_stream import is_object, iterate_members, iterate_values
 
 ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": "U+2028 \u2028 and {"}, {"id": 3, "deep": [{"a": [1]}]}]
 LINES = [json.dumps(row, ensure_ascii=False) for row in ROWS]
@@ -116,3 +116,42 @@ def test_iterate_values_has_one_line_in_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    "value", [{}, {"a": 1}, {"a": [], "b": [[]]}, {"info": {"x": [1]}, "rows": ROWS, "last": [1, "]", "}"], "z": None}]
+)
+def test_members_of_an_object_come_one_value_at_a_time(tmp_path: Path, value: dict, indent: int | None) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value, indent=indent))
+    assert is_object(path)
+    whole = [
+        (name, each, in_list)
+        for name, member in value.items()
+        for each, in_list in ([(each, True) for each in member] if isinstance(member, list) else [(member, False)])
+    ]
+    assert [tuple(member) for member in iterate_members(path)] == whole
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_an_object_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
+    content = json.dumps({"rows": ROWS, "name": "b"})
+    (tmp_path / "a.json").write_text(content[:-cut])
+    with pytest.raises(DataError):
+        list(iterate_members(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1} {"b": 2}', '{"a": 1,}', '{"a": [1,]}', '{"a": [1 2]}', '{"a" 1}', "{1: 2}", "[1]"]
+)
+def test_what_is_not_one_object_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError):
+        list(iterate_members(tmp_path / "a.json"))
+
+
+def test_lists_and_json_lines_are_no_objects(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ROWS))
+    (tmp_path / "b.json").write_text("\n".join(LINES))
+    assert not any(is_object(tmp_path / name) for name in ("a.json", "b.json", "c.json"))

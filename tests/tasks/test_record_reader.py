@@ -52,6 +52,12 @@ def test_error_names_the_faulty_record(tmp_path, change, fault):
         read_records(written(tmp_path / "a.json", [RECORD, wrong]))
 
 
+def test_a_number_as_an_answer_is_to_be_written_as_text(tmp_path):
+    wrong = {**RECORD, "conversations": [TURNS[0], {"from": "gpt", "value": 3}]}
+    with pytest.raises(DataError, match=r"has a turn that is not .*; write numbers as text, or import the file with"):
+        read_records(written(tmp_path / "a.json", [wrong]))
+
+
 @pytest.mark.parametrize("name", [1.5, True, ["a"], {"$oid": "a"}])
 def test_id_that_is_neither_a_text_nor_a_whole_number_is_refused(tmp_path, name):
     with pytest.raises(DataError, match=r"record 1 \(id .+\) has an id that is neither a text nor a whole number;"):

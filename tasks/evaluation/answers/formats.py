@@ -23,7 +23,7 @@ from tasks.evaluation.answers.given import (
 from tasks.evaluation.answers.tables import TABLE_SUFFIXES, iterate_table
 from tasks.evaluation.pairing import iterate_texts
 from tasks.files import read_json
-from tasks.json_stream import is_list_or_lines, iterate_values
+from tasks.json_stream import is_object, iterate_values
 
 OWN = "rsvlm"
 LMMS_EVAL, VLMEVALKIT, COCO = "lmms-eval samples", "VLMEvalKit table", "COCO results"
@@ -91,7 +91,7 @@ def iterate_rows(path: Path) -> Iterator[tuple[str, object]]:
         raise DataError(f"{path} {wrong}: give the path of a file of answers.")
     if path.suffix.lower() in TABLE_SUFFIXES:
         yield from iterate_table(path)
-    elif is_list_or_lines(path):
+    elif not is_object(path):
         yield from (
             (each.location(f"answer {number}"), each.value) for number, each in enumerate(iterate_values(path), 1)
         )

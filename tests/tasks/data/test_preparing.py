@@ -50,13 +50,13 @@ def test_sets_are_written_with_their_manifests(folder, tmp_path):
     ref = prepare(folder, tmp_path / "sets", test_ratio=0.5)
     assert {path.name for path in (tmp_path / "sets").iterdir()} == {
         "MANIFEST.json",
+        "croissant.json",
         "filter",
         "images.jsonl",
         "samples.html",
         "statistics.json",
         "verification.json",
-        *(f"{name}.json" for name in SETS),
-        *(f"{name}.manifest.json" for name in SETS),
+        *(f"{name}.{suffix}" for name in SETS for suffix in ("json", "manifest.json")),
     }
     numbers = [len(read(tmp_path / "sets" / f"{name}.json")) for name in SETS]
     assert numbers == list(ref.records.values()) == [42, 6, 12, 6]

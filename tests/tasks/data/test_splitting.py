@@ -175,3 +175,15 @@ def test_full_reduction_keeps_all_records_in_order():
 def test_ratio_out_of_bounds_is_refused(ratio):
     with pytest.raises(ConfigError, match="ratio"):
         reduce_records([record("A/1")], ratio, 28, "grouped")
+
+
+def test_the_own_protocol_follows_the_records_and_loses_those_without_a_set() -> None:
+    names = ["test", "train", "val", "train", None, "other"]
+    records = [{**record(f"A/{n}.jpg"), **({"split": name} if name else {})} for n, name in enumerate(names)]
+    split = split_records(records, 0.7, 0.2, 28, "own")
+    assert [[each["image"] for each in part] for part in sets_of(split)] == [
+        ["A/1.jpg", "A/3.jpg"],
+        ["A/2.jpg"],
+        ["A/0.jpg"],
+    ]
+    assert split.lost == 2
