@@ -98,6 +98,11 @@ class TrainingFacts(Value):
     losses: tuple[tuple[int, float], ...] = ()
     date: str | None = None
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """The facts without the day, which a copy of the same training in another workspace does not record."""
+        return self.model_dump(mode="json", exclude={"date"})
+
 
 class ReportContext(Value):
     """What a report shows next to its scores: the run, the training of its model, and other reports.

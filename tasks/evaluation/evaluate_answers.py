@@ -77,7 +77,7 @@ class EvaluationFiles:
                 "config": config.model_dump(mode="json"),
                 "unnamed": self.unnamed,
                 "drawn": is_drawn(self.data, self.images),
-                "run": [self.run, self.training.model_dump(mode="json") if self.training else None],
+                "run": [self.run, self.training.content if self.training else None],
                 "partial": self.partial,
             }
         )

@@ -30,3 +30,9 @@ def test_the_training_is_one_line_of_what_is_known() -> None:
     bare = TrainingFacts(base=None, lora_rank=None, learning_rate=None, epochs=1.0, steps=1, final_loss=None)
     assert PageFacts("night", bare).training_line() == "1 epoch (1 step)"
     assert NOTHING_KNOWN.training_line() is None
+
+
+def test_a_copy_of_the_training_that_lacks_the_day_is_the_same() -> None:
+    undated = TRAINING.model_copy(update={"date": None})
+    assert undated.content == TRAINING.content
+    assert TRAINING.model_copy(update={"steps": 1}).content != TRAINING.content
