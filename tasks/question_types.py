@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from tasks.prompt_text import bare_prompt
@@ -94,8 +95,15 @@ def stated_type(fields: Mapping[str, Any]) -> str | None:
     """The type in the field question_type of a turn or record, by our name where it is one of ours; or None."""
     if FIELD not in fields or not isinstance(name := fields[FIELD], str | int):
         return None
-    text = " ".join(str(name).split())
-    return NAMES.get(re.sub(r"[\W_]+", " ", text.lower()).strip(), text) or None
+    return type_named(str(name)) or None
+
+
+# a few names are those of a million questions
+@lru_cache(maxsize=1000)
+def type_named(name: str) -> str:
+    """The type with this name: one of ours by our name, any other as it is written."""
+    text = " ".join(name.split())
+    return NAMES.get(re.sub(r"[\W_]+", " ", text.lower()).strip(), text)
 
 
 def question_type(question: str, answer: str, patterns: Patterns = PATTERNS) -> QuestionType:

@@ -41,6 +41,8 @@ NO_ANSWER = "no answer to learn from"
 PLACEHOLDER_ONLY = "<image> in a record without an image"
 LONE_SURROGATE = "half a Unicode character (a lone surrogate)"
 FIX = "fix or remove it"
+IMPORT = "import the file with `rsvlm data import`"
+MADE_SINGLE = " (`rsvlm data import` makes it one)"
 FIX_OR_DROP = "fix it, or drop it with `rsvlm data filter --sources all`"
 
 
@@ -142,9 +144,10 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
     if image is None or image == "":
         if not images:
             return Fault(NO_IMAGE, "has no image")
-        return Fault(NO_IMAGE_PATH, "has its image under `images`, not as a single path under `image`")
+        return Fault(NO_IMAGE_PATH, f"has its image under `images`, not as a single path under `image`{MADE_SINGLE}")
     if not isinstance(image, str):
-        return Fault(NO_IMAGE_PATH, f"has the image {shortened(image)}, which is not a single path")
+        how = MADE_SINGLE if isinstance(image, list) else ""
+        return Fault(NO_IMAGE_PATH, f"has the image {shortened(image)}, which is not a single path{how}")
     if fault := fault_of_image(image):
         return Fault(OUTSIDE if leaves_folder(image) else NO_PATH, fault)
     return None
@@ -174,9 +177,11 @@ def alternates(turns: Sequence[Turn]) -> bool:
 def shape_advice(record: object) -> str:
     """What to do about a value that is not a record."""
     if _has_number(record):
-        return "write numbers as text, or import the file with `rsvlm data import`"
+        return f"{IMPORT}, or write numbers as text"
     of_another_tool = isinstance(record, dict) and record and "conversations" not in record
-    return "rewrite the file with id, image and conversations in each record" if of_another_tool else FIX
+    if of_another_tool:
+        return f"{IMPORT}, or rewrite it with id, image and conversations in each record"
+    return FIX
 
 
 def _has_number(record: object) -> bool:

@@ -54,7 +54,7 @@ def test_error_names_the_faulty_record(tmp_path, change, fault):
 
 def test_a_number_as_an_answer_is_to_be_written_as_text(tmp_path):
     wrong = {**RECORD, "conversations": [TURNS[0], {"from": "gpt", "value": 3}]}
-    with pytest.raises(DataError, match=r"has a turn that is not .*; write numbers as text, or import the file with"):
+    with pytest.raises(DataError, match=r"has a turn that is not .*; import the file with `rsvlm data import`, or "):
         read_records(written(tmp_path / "a.json", [wrong]))
 
 
@@ -64,9 +64,9 @@ def test_id_that_is_neither_a_text_nor_a_whole_number_is_refused(tmp_path, name)
         read_records(written(tmp_path / "a.json", [{**RECORD, "id": name}]))
 
 
-def test_error_advises_to_rewrite_a_file_of_another_tool(tmp_path):
+def test_error_advises_to_import_a_file_of_another_tool(tmp_path):
     other = written(tmp_path / "a.json", [{"question_id": 1, "text": "Is there a road?"}])
-    with pytest.raises(DataError, match="has no id, but 'question_id, text'; rewrite the file with id, image and "):
+    with pytest.raises(DataError, match="has no id, but 'question_id, text'; import the file with `rsvlm data import`"):
         read_records(other)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.data.importing.coco import NUMBERED
-from tasks.data.importing.examples import IMAGE_ID
+from tasks.data.importing.examples import CAPTION_PROMPT, IMAGE_ID
 from tasks.data.records_file import Counts, RecordsFile, encode_value, own_split
 from tasks.prompt_text import without_placeholder
 from tasks.record_reader import Record, alternates, iterate_records
@@ -21,8 +21,6 @@ QUESTION = "question (COCO captions hold none)"
 PROMPT = "words of a prompt for a caption (COCO captions hold none)"
 UNORDERED = "record with turns not in the order human, gpt"
 UNANSWERED = "prompt without a caption"
-# of any captioning record that was imported
-CAPTION_PROMPT = "Describe the image."
 
 
 class _Captions:

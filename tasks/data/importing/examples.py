@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tasks.question_types import FIELD as QUESTION_TYPE
+from tasks.question_types import type_named
 from tasks.record_reader import Turn
 
 Lost = Counter[str]
@@ -20,10 +22,8 @@ NOT_TEXT = "answer or question is neither text nor a number"
 NO_CAPTION = "caption without words"
 UNKNOWN_SPLIT = "name of a split other than train, val and test"
 
-# RSVQA's short name of a type, as GeoChat's question files have it, too
 # the image's number, by which results of models in COCO's layout name it
 IMAGE_ID = "image_id"
-QUESTION_TYPES = {"comp": "comparison"}
 SPLITS = {
     **dict.fromkeys(("train", "training", "restval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -68,10 +68,10 @@ def as_list(value: object) -> list[Any]:
 
 
 def question_turns(question: str, answer: str, question_type: str | None = None) -> list[Turn]:
-    """A question and its answer as turns; `question_type` becomes a field of the question."""
+    """A question and its answer as turns; `question_type` becomes a field of the question, by our name for it."""
     asked: dict[str, str] = {"from": "human", "value": question}
     if question_type:
-        asked["question_type"] = QUESTION_TYPES.get(question_type, question_type)
+        asked[QUESTION_TYPE] = type_named(question_type)
     return [asked, {"from": "gpt", "value": answer}]  # type: ignore[list-item]
 
 

@@ -36,6 +36,8 @@ SUFFIX = re.compile(r"\.(tiff?|png|jpe?g)$", re.IGNORECASE)
 # a scene of Sentinel-2, which many images are cut from
 SCENE = re.compile(r"S2[A-D]_MSI")
 PEEKED = 2000
+# sources by words of the published files' names: LR_split_..., USGS_split_...
+NAMED = {"lr": "LR", "hr": "HR", "usgs": "HR"}
 
 Images = Mapping[object, tuple[str, ...]]
 
@@ -51,15 +53,22 @@ def holds_answers(head: Head) -> bool:
     return head.member == "answers" and recognises(head)
 
 
-def default_source(files: Sequence[Path]) -> str:
-    """LR where questions ask for rural or urban areas, HR where they ask for areas, as only these do."""
+def default_source(files: Sequence[Path]) -> str | None:
+    """LR where questions ask for rural or urban areas, HR where they ask for areas, as only these do.
+
+    Without such questions the names of the files decide; None if they do not tell, either.
+    """
     types = {str(row.get("type")) for path in _tables(files)["questions"] for row in islice(_rows(path), PEEKED)}
     found = [name for name, kind in (("LR", "rural_urban"), ("HR", "area")) if kind in types]
-    if len(found) != 1:
-        raise DataError(
-            "The types of the questions do not tell RSVQA-LR from RSVQA-HR: give --source LR or --source HR."
-        )
-    return found[0]
+    found = found or list({NAMED[word] for word in _words(files) if word in NAMED})
+    if len(found) > 1:
+        raise DataError("The files are of both RSVQA-LR and RSVQA-HR: import them one after the other.")
+    return found[0] if found else None
+
+
+def _words(files: Sequence[Path]) -> Iterator[str]:
+    """The words of file names."""
+    return (word for path in files for word in re.findall(r"[a-z]+", path.stem.lower()))
 
 
 def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:

@@ -106,7 +106,7 @@ def _rows_of_object(path: Path) -> Iterator[tuple[str, object]]:
         raise DataError(f"{path} holds {shortened(found)}: {WANTED}.")
     rows = next((found[key] for key in LISTS if isinstance(found.get(key), list)), None)
     if rows is not None:
-        yield from ((f"answer {number}", row) for number, row in enumerate(rows, 1))
+        yield from ((f"answer {number}", row) for number, row in enumerate(rows, 1) if not _is_inactive(row))
     elif _has_answer(found):
         # a single line of JSON Lines
         yield "answer 1", found
@@ -115,6 +115,11 @@ def _rows_of_object(path: Path) -> Iterator[tuple[str, object]]:
     else:
         # refuses it, with what it lacks
         yield from ((each.location("answer"), each.value) for each in iterate_values(path))
+
+
+def _is_inactive(row: object) -> bool:
+    """Whether a row is a stub, by which RSVQA's file of one split lists the answers of another."""
+    return isinstance(row, dict) and row.get("active") is False
 
 
 def _has_answer(row: Row) -> bool:

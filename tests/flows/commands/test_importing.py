@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.command_line import rsvlm
 from support.files import encoded
-from support.locations import FIELD, REPO
+from support.locations import REPO
 from support.other_formats import (
     coco,
     geochat,
@@ -128,28 +128,3 @@ def test_imported_records_are_split_by_their_own_sets(here: Path, capsys: pytest
     write(here / "c.json", [{**record, "split": "all"} for record in read_json(here / "b.json")])
     assert rsvlm("data", "split", "c.json", "none", "--protocol", "own") == 2
     assert "states its set in a field split" in capsys.readouterr().err and not (here / "none").exists()
-
-
-FILES = {
-    ("rsvqa_questions.json", "rsvqa_answers.json", "rsvqa_images.json"): ("LR", 1),
-    ("coco_annotations.json",): ("LR", 1),
-    ("geochat_questions.jsonl",): ("LR", 12),
-    ("llamafactory_sharegpt.json",): ("LR", 1),
-    ("llamafactory_messages.json",): ("LR", 1),
-    ("number_answer.json",): ("LR", 1),
-}
-
-
-@pytest.mark.skipif(not FIELD.exists(), reason="files of the field not present")
-@pytest.mark.parametrize(("names", "right"), FILES.items(), ids=lambda each: str(each[0]))
-def test_files_of_the_field_are_imported(tmp_path: Path, names: tuple[str, ...], right: tuple[str, int]) -> None:
-    files = [FIELD / name for name in names]
-    assert rsvlm("data", "import", *files, "--out", tmp_path / "a.json", "--source", "LR") == 0
-    assert read_json(tmp_path / "a.manifest.json")["kept"] == dict([right])
-
-
-@pytest.mark.skipif(not FIELD.exists(), reason="files of the field not present")
-@pytest.mark.parametrize("name", ["geochat_answers.jsonl", "llava_answers.jsonl", "coco_results.json"])
-def test_answers_of_the_field_are_no_data_set(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rsvlm("data", "import", FIELD / name, "--out", tmp_path / "a.json") == 2
-    assert "rsvlm evaluate --predictions" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.command_line import rsvlm
-from support.locations import FIELD, REPO
+from support.locations import REPO
 
 from tasks.files import read_json
 
@@ -94,40 +94,6 @@ def test_answers_beside_our_own_do_not_take_their_decoding(test_set: Path, answe
     assert metrics_of(test_set, answers("llava.jsonl"))["protocol"]["decoding"] == {
         "unknown": "answers of another program"
     }
-
-
-def field_test_set(path: Path) -> None:
-    """The test set of the field's GeoChat questions, as it is imported."""
-    rows = [json.loads(line) for line in (FIELD / "geochat_questions.jsonl").read_text().splitlines()]
-    records = []
-    for row in rows:
-        asked = {"from": "human", "value": f"<image>\n{row['text']}", "question_type": row["category"]}
-        turns = [asked, {"from": "gpt", "value": row["ground_truth"]}]
-        image = f"GEO/{row['image']}"
-        records.append({"id": row["question_id"], "image": image, "task": "vqa", "conversations": turns})
-    path.write_text(json.dumps(records))
-
-
-@pytest.mark.parametrize("name", ["geochat_answers.jsonl", "llava_answers.jsonl"])
-def test_the_answers_of_the_field_have_their_scores(name: str, tmp_path: Path, metrics_of: Any) -> None:
-    if not FIELD.exists():
-        pytest.skip("files of the field not present")
-    field_test_set(tmp_path / "test.json")
-    scores = metrics_of(tmp_path / "test.json", FIELD / name)["vqa"]["GEO"]
-    assert (scores["accuracy"], scores["questions"], scores["images"]) == (1, 12, 3)
-    assert {kind: found["questions"] for kind, found in scores["by_type"].items()} == {
-        "comparison": 3,
-        "presence": 6,
-        "rural_urban": 3,
-    }
-
-
-def test_coco_results_of_the_field_have_their_scores(tmp_path: Path, metrics_of: Any, write: Any, record: Any) -> None:
-    if not FIELD.exists():
-        pytest.skip("files of the field not present")
-    row = {**record(1, "C/a.jpg", ("<image>\nDescribe the image.", "a plane .")), "image_id": 1}
-    found = metrics_of(write("test.json", [row]), FIELD / "coco_results.json")["captioning"]["C"]
-    assert (found["images"], found["BLEU-1"], found["CIDEr"]) == (1, pytest.approx(1), None)
 
 
 def commands_of_the_page() -> list[str]:

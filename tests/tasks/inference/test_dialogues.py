@@ -100,10 +100,11 @@ def test_a_text_only_record_is_refused(records):
     assert [refusal.record for refusal in plan_questions(records, "first").refusals] == [0]
 
 
-def test_refusal_of_a_record_of_another_tool_advises_to_rewrite_the_file(records):
+def test_refusal_of_a_record_of_another_tool_advises_to_import_the_file(records):
     (refusal,) = plan_questions([*records, {"question_id": 1, "text": "Is there a road?"}], "first").refusals
     assert refusal.reason == (
-        "it has no id, but 'question_id, text': rewrite the file with id, image and conversations in each record"
+        "it has no id, but 'question_id, text': import the file with `rsvlm data import`, or rewrite it with "
+        "id, image and conversations in each record"
     )
 
 

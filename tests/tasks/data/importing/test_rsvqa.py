@@ -60,7 +60,7 @@ def test_a_missing_table_is_named(tmp_path: Path, imported: Callable) -> None:
     assert [record["image"] for record in imported([questions, answers])[0]][:1] == ["LR/0.tif"]
 
 
-def test_without_a_source_the_types_of_questions_tell_it_or_an_error_asks_for_it(
+def test_without_a_source_the_types_of_questions_tell_it_or_else_the_file_names(
     tmp_path: Path, imported: Callable
 ) -> None:
     files = rsvqa(tmp_path)
@@ -70,8 +70,13 @@ def test_without_a_source_the_types_of_questions_tell_it_or_an_error_asks_for_it
     assert imported(files)[0][0]["image"] == "HR/0.tif"
     questions["questions"][1]["type"] = "presence"
     write(files[0], questions)
-    with pytest.raises(DataError, match="give --source LR or --source HR"):
-        imported(files)
+    assert imported(files)[0][0]["image"] == "LR/0.tif"
+    others = [path.rename(tmp_path / path.name.removeprefix("LR_split_")) for path in files]
+    assert imported(others)[0][0]["image"] == "0.tif"
+    questions["questions"][1]["type"], questions["questions"][2]["type"] = "area", "rural_urban"
+    write(others[0], questions)
+    with pytest.raises(DataError, match="both RSVQA-LR and RSVQA-HR: import them one after the other"):
+        imported(others)
 
 
 SCENE = "S2A_MSIL1C_20170526T105031_N0205_R051_T31UFU_20170526T105518_0-256.tif"

@@ -171,6 +171,12 @@ def test_a_json_object_of_answers_by_id_is_read(said: Any, questions: Any) -> No
     assert said(questions, {"answers": rows(question_id=lambda n: n, answer=SAYS.__getitem__)}, "a.json") == SAYS
 
 
+def test_stubs_of_another_split_in_rsvqas_answers_are_no_answers(said: Any, questions: Any) -> None:
+    stubs = [{"id": n, "active": False} for n in range(3)]
+    filled = [{"id": 40 + n, "question_id": n, "answer": SAYS[n], "active": True} for n in range(6)]
+    assert said(questions, {"answers": [*stubs, *filled]}) == SAYS
+
+
 def test_coco_results_answer_all_captions_of_an_image(said: Any, record: Any) -> None:
     ask = "Describe the image."
     test = [record("C/a.jpg", [(ask, "a plane")], "1"), record("C/a.jpg", [(ask, "one plane")], "2")]
