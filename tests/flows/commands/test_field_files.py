@@ -130,7 +130,7 @@ def test_the_advice_of_the_message_drops_and_counts_unusable_records(
     assert rsvlm(*advice.split()[1:], field / f"{name}.json", tmp_path / "a.json") == 0
     manifest = read_json(tmp_path / "a.manifest.json")
     assert manifest["records"] == kept and manifest["dropped"] == {reason: 1}
-    assert not kept or predict(tmp_path / "a.json", tmp_path, tmp_path / "out") == 0
+    assert not kept or predict(tmp_path / "a.json", tmp_path, tmp_path / "kept") == 0
 
 
 def test_records_of_text_alone_are_trained_where_asked(field: Path, tmp_path: Path) -> None:
