@@ -172,7 +172,7 @@ def _bleu_counts(hypothesis: str, references: Sequence[str]) -> list[float]:
 
 
 def bleu_from_counts(order: int, sums: Floats) -> Floats:
-    """BLEU-`order`, (draws,), from summed counts (draws, 10), by the formula of pycocoevalcap's BleuScorer."""
+    """BLEU-`order`, (rows,), from summed counts (rows, 10), by the formula of pycocoevalcap's BleuScorer."""
     guesses, hits = sums[:, 2 : 2 + BLEU_ORDERS], sums[:, 2 + BLEU_ORDERS :]
     precisions = (hits + 1e-15) / (guesses + 1e-9)
     ratio = (sums[:, 0] + 1e-15) / (sums[:, 1] + 1e-9)

@@ -54,7 +54,7 @@ class Cell:
 class PaperTable:
     """The cells by column and model (0 is report A); a model without a score has no cell.
 
-    `digests` are those of the reports, `draws` the number of draws of the paired test.
+    `digests` are those of the reports.
     """
 
     models: Sequence[str]
@@ -62,11 +62,10 @@ class PaperTable:
     metrics: Sequence[Metrics]
     cells: Mapping[Column, Mapping[int, Cell]]
     all_metrics: bool
-    draws: int
 
     @property
     def protocol(self) -> Protocol:
-        """The protocol, which is the same for all reports but for the settings of the bootstrap."""
+        """The protocol, which is the same for all reports but for how intervals were computed."""
         return self.metrics[0]["protocol"]
 
     @property
@@ -89,7 +88,6 @@ def paper_table(reports: Sequence[Path], comparisons: Sequence[ModelComparison],
         metrics=metrics,
         cells={column: _cells(column, metrics, tests) for column in columns},
         all_metrics=all_metrics,
-        draws=comparisons[0]["draws"],
     )
 
 

@@ -53,7 +53,6 @@ def table() -> PaperTable:
             ACCURACY: {0: Cell(0.7, [0.6, 0.8], None, True), 1: Cell(0.71, [0.6, 0.8], difference("tie"), True)},
         },
         all_metrics=False,
-        draws=2000,
     )
 
 
