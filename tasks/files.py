@@ -76,6 +76,15 @@ def read_json(path: Path, allow_nan: bool = False) -> Any:
     return parse_json(content, path, allow_nan)
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object whose text can be shown; empty if the file is missing, damaged or holds anything else."""
+    try:
+        value = read_json(path, allow_nan=True)
+    except DataError:
+        return {}
+    return value if isinstance(value, dict) and fits_utf8(value) else {}
+
+
 def fits_utf8(value: object) -> bool:
     """Whether UTF-8 can encode a JSON-able value: a lone surrogate, half a character, is valid in JSON only."""
     try:

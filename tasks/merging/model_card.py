@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from tasks.choices import Layout
-from tasks.errors import DataError
-from tasks.files import fits_utf8, read_json
+from tasks.files import read_json, read_json_object
 from tasks.model.checkpoint_origin import read_origin
 from tasks.model.llava.model_tensors import BaseModel
 from tasks.paths import ADAPTER_CONFIG, METRICS, MODEL_CARD, TRAINER_STATE
@@ -71,7 +70,7 @@ def _licence(base: Path) -> str:
 
 def _parameters(tuned: Path) -> list[str]:
     """How the checkpoint was trained, from its own files."""
-    lora, state = (_read(tuned / name) for name in (ADAPTER_CONFIG, TRAINER_STATE))
+    lora, state = (read_json_object(tuned / name) for name in (ADAPTER_CONFIG, TRAINER_STATE))
     origin = read_origin(tuned)
     known = [f"{label}: {origin[key]}" for label, key in FROM_ORIGIN.items() if origin.get(key)]
     if lora:
@@ -82,14 +81,6 @@ def _parameters(tuned: Path) -> list[str]:
     if state.get("global_step"):
         known.append(f"Training: {state['global_step']} optimizer steps, {state.get('epoch', 0):.2f} epochs")
     return known
-
-
-def _read(file: Path) -> dict[str, object]:
-    try:
-        value = read_json(file, allow_nan=True)
-    except DataError:
-        return {}
-    return value if isinstance(value, dict) and fits_utf8(value) else {}
 
 
 def scores_in(report: Path) -> tuple[str, ...]:

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from tasks.errors import DataError
-from tasks.files import fits_utf8, read_json
+from tasks.files import read_json_object
 from tasks.paths import ADAPTER_CONFIG, ORIGIN, TRAINER_STATE, notes_folder_of, parse_checkpoint_name
 from tasks.records import TrainingFacts
 from tasks.training.loss_curve import Point, loss_points
@@ -19,7 +17,7 @@ NS = 1_000_000_000
 
 def read_training_facts(checkpoint: Path) -> TrainingFacts | None:
     """The facts of a checkpoint in a run's training folder; None if it is not there or its state is not readable."""
-    origin, adapter, state = (_read(checkpoint / name) for name in (ORIGIN, ADAPTER_CONFIG, TRAINER_STATE))
+    origin, adapter, state = (read_json_object(checkpoint / name) for name in (ORIGIN, ADAPTER_CONFIG, TRAINER_STATE))
     step, history = state.get("global_step"), state.get("log_history")
     if not isinstance(step, int) or not isinstance(history, list):
         return None
@@ -38,14 +36,6 @@ def read_training_facts(checkpoint: Path) -> TrainingFacts | None:
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        value = read_json(file, allow_nan=True)
-    except DataError:
-        return {}
-    return value if isinstance(value, dict) and fits_utf8(value) else {}
-
-
 def _thinned(points: Sequence[Point]) -> list[Point]:
     """At most 120 points: the means of parts of equal size, at the last step of each."""
     size = math.ceil(len(points) / MOST_POINTS) or 1
@@ -56,6 +46,6 @@ def _thinned(points: Sequence[Point]) -> list[Point]:
 def _date_of(notes: Path, step: int) -> str | None:
     """The day on which the run last saved a step, by its notes: a fetched checkpoint's files are of another day."""
     named = [(parse_checkpoint_name(path.stem), path) for path in notes.glob("*.json")]
-    saved = [_read(path).get("saved_at_ns") for name, path in named if name and name[0] == step]
+    saved = [read_json_object(path).get("saved_at_ns") for name, path in named if name and name[0] == step]
     times = [time for time in saved if isinstance(time, int)]
     return datetime.fromtimestamp(max(times) / NS, UTC).date().isoformat() if times else None

@@ -12,6 +12,7 @@ from tasks.files import (
     link_or_copy,
     read_json,
     read_json_lines,
+    read_json_object,
     sha256_of,
     write_json,
     write_json_lines,
@@ -69,6 +70,15 @@ def test_read_json_names_a_missing_file_and_a_directory(tmp_path: Path) -> None:
         read_json(tmp_path / "none.json")
     with pytest.raises(DataError, match="is a directory"):
         read_json(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b'{"a": ', b"[1]", b'{"a": "\\ud83d"}'])
+def test_an_object_that_cannot_be_shown_is_empty(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    assert read_json_object(tmp_path / "a.json") == {}
+    (tmp_path / "b.json").write_text('{"loss": NaN, "step": 3}')
+    assert read_json_object(tmp_path / "b.json")["step"] == 3
 
 
 def test_read_json_lines_splits_at_line_feeds_only(tmp_path: Path) -> None:

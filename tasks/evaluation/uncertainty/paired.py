@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from tasks.evaluation.uncertainty.moments import (
     FEWEST_IMAGES,
     LEVEL,
@@ -107,8 +105,3 @@ def _skewnesses(found: _Estimate, adverse: int) -> list[float]:
     unseen = adverse * ADVERSE_IMAGES * ADVERSE_SKEWNESS
     against = (found.images * observed + unseen) / (found.images + ADVERSE_IMAGES)
     return [each / math.sqrt(found.images) for each in (0.0, observed, against)]
-
-
-def difference_statistics(of_a: Floats, of_b: Floats) -> Floats:
-    """Statistics of two models side by side (images, 2 k), for pseudo-values of their difference."""
-    return np.concatenate([of_a, of_b], axis=1)
