@@ -30,8 +30,10 @@ INFRASTRUCTURE = {
 NOT_USED_BY_STEPS = [
     # the model card shows scores where `rsvlm merge` gets a report, which the step never has
     ("tasks.merging.model_card", "tasks.evaluation.metrics.registry"),
-    # for defaults alone, and the values of settings are part of a key
+    # for defaults and validation alone, and the values of settings are part of a key
     ("tasks.settings.data", "tasks.sources"),
+    ("tasks.settings.custom_source", "tasks.sources"),
+    ("tasks.settings.custom_source", "tasks.image_paths"),
 ]
 HOMES = (Path("/home/first"), Path("/mnt/second/user"))
 
