@@ -38,8 +38,10 @@ OBJECTS = "object with its box (the file of referring expressions has these as q
 def recognises(head: Head) -> bool:
     """Whether a file has one of VRSBench's layouts."""
     keys = head.entry.keys()
-    if head.member:
-        return {"image", "caption"} <= head.members or ("image" in head.members and head.member == "qa_pairs")
+    if head.members:
+        # an annotation may be without questions and objects
+        has_pairs = head.member == "qa_pairs" and ("image" in head.members or "ques_id" in keys)
+        return has_pairs or {"image", "caption"} <= head.members
     if isinstance(head.entry.get("conversations"), list):
         return True
     # without a question it is a caption, unless it has a model's answer instead
