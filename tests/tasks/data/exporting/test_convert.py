@@ -132,3 +132,10 @@ def test_datasets_loads_the_folder(tmp_path: Path, images: Path) -> None:
     assert set(loaded) == {"train", "test"}
     row = loaded["test"][0]
     assert row["image"].size == (80, 60) and row["conversations"] == typed["conversations"]
+
+
+def test_coco_counts_the_fields_that_it_cannot_hold(tmp_path: Path) -> None:
+    record = {**CAPTIONS, "question_type": "mine", "extra": [1]}
+    done = convert_file(written(tmp_path / "a.json", [record]), "coco", tmp_path / "coco.json")
+    assert done.lost["field extra of a record or turn (COCO captions hold none)"] == 1
+    assert done.lost["field question_type of a record or turn (COCO captions hold none)"] == 1
