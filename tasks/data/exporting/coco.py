@@ -51,8 +51,8 @@ class _Captions:
         known = set(self._image_ids.values())
         own = None not in known and len(known) == len(self.images)
         for key, image in self.images.items():
-            name = self._image_ids[key]
-            image |= {"id": name} if own else {NUMBERED: True} | ({} if name is None else {IMAGE_ID: name})
+            number = self._image_ids[key]
+            image |= {"id": number} if own else {NUMBERED: True} | ({} if number is None else {IMAGE_ID: number})
 
     def annotations(self) -> Iterator[dict[str, Any]]:
         """Each caption as COCO has it."""
