@@ -243,6 +243,8 @@ DEFAULT_SOURCES = tuple(source.name for source in SOURCES.values() if source.def
 
 # default name of the source of images whose paths have no folder
 UNNAMED = "unnamed"
+# a first folder of image paths that settings and command lines can name
+SOURCE_NAME = r"^[^._/\\,=\s][^/\\,=\s]*$"
 # where records without an image are counted
 TEXT_ONLY = "text only"
 

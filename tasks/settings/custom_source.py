@@ -10,7 +10,7 @@ from tasks.image_paths import image_key, leaves_folder
 from tasks.prompt_text import Task
 from tasks.secret_addresses import PLAIN_ADDRESS, require_no_secret
 from tasks.settings.base import Section
-from tasks.sources import SOURCES, TEXT_ONLY, Distribution, Source
+from tasks.sources import SOURCE_NAME, SOURCES, TEXT_ONLY, Distribution, Source
 
 # the schema has a pattern too, so that Prefect's server refuses a URL with a secret before storing it
 Address = Annotated[str, WithJsonSchema({"type": "string", "pattern": PLAIN_ADDRESS})]
@@ -41,7 +41,7 @@ class CustomSource(Section):
     """A source of your own: its name, its task, the types of its questions and the origin of its images."""
 
     name: str = Field(
-        pattern=r"^[^._/\\,=\s][^/\\,=\s]*$",
+        pattern=SOURCE_NAME,
         description="Name, the first folder of the source's image paths: no slashes, commas, = or spaces, and no dot "
         "or underscore at the start.",
     )

@@ -1,7 +1,7 @@
 """COCO captions: {"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}.
 
-COCO numbers its annotations and images; a record's id that is not a number of its own is kept in `record_id`, and
-images without ids of their own are marked.
+COCO numbers its annotations and images; a record's id that is not a number of its own is kept in `record_id`. Where
+images are without ids or share one, all are numbered and marked, and an id is kept in `image_id`.
 """
 
 from collections import Counter
@@ -21,6 +21,8 @@ QUESTION = "question (COCO captions hold none)"
 PROMPT = "words of a prompt for a caption (COCO captions hold none)"
 UNORDERED = "record with turns not in the order human, gpt"
 UNANSWERED = "prompt without a caption"
+FIELD = "field {} of a record or turn (COCO captions hold none)"
+HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, "from", "value"}
 
 
 class _Captions:
@@ -49,7 +51,8 @@ class _Captions:
         known = set(self._image_ids.values())
         own = None not in known and len(known) == len(self.images)
         for key, image in self.images.items():
-            image |= {"id": self._image_ids[key]} if own else {NUMBERED: True}
+            number = self._image_ids[key]
+            image |= {"id": number} if own else {NUMBERED: True} | ({} if number is None else {IMAGE_ID: number})
 
     def annotations(self) -> Iterator[dict[str, Any]]:
         """Each caption as COCO has it."""
@@ -65,6 +68,8 @@ class _Captions:
     def _records(self, lost: Counter[str]) -> Iterator[tuple[Record, list[str]]]:
         for record, _ in iterate_records(self._dataset):
             if captions := _captions(record, lost):
+                for key in (key for entry in (record, *record["conversations"]) for key in entry if key not in HELD):
+                    lost[FIELD.format(key)] += 1
                 yield record, captions
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from tasks.data.importing.image_names import find_image
 from tasks.data.records_file import own_split
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError, DataError, shortened
 from tasks.files import digest_of, write_text
 from tasks.manifests import atomic_folder, require_free_folder, verified_manifest, write_manifest
-from tasks.record_reader import Record, iterate_records
+from tasks.record_reader import FIX, LONE_SURROGATE, Record, iterate_records
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 UNSPLIT = "train"
@@ -23,6 +23,7 @@ UNSPLIT = "train"
 OTHERS = "others"
 FIELD = "field {} of a record or turn, which is not a text"
 ROWS_PER_GROUP, BYTES_PER_GROUP = 5_000, 256 << 20
+MAX_INT64 = 2**63 - 1
 # above the bytes of all images in a row group: else parquet repeats them
 DICTIONARY_BYTES = 1 << 30
 CARD = """---
@@ -74,7 +75,7 @@ def _read_columns(dataset: Path, images: Path, lost: Counter[str]) -> tuple[_Col
     rows: Counter[str | None] = Counter()
     names: dict[str, None] = {}
     for record, _ in iterate_records(dataset):
-        whole_ids &= isinstance(record["id"], int)
+        whole_ids &= isinstance(record["id"], int) and abs(record["id"]) <= MAX_INT64
         fields.add(record, {"id", "image", "conversations", "split"})
         for turn in record["conversations"]:
             turn_fields.add(turn, {"from", "value"})
@@ -171,8 +172,20 @@ class _SplitWriter:
         import pyarrow
 
         if self._rows:
-            self._writer.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._schema))
+            try:
+                self._writer.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._schema))
+            except UnicodeEncodeError:
+                name = next(row["id"] for row in self._rows if not _is_unicode(row))
+                raise DataError(f"The record {shortened(name)} has {LONE_SURROGATE}: {FIX}.") from None
         self._rows, self._bytes, self._size_bytes = [], {}, 0
+
+
+def _is_unicode(row: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps({**row, "image": row["image"]["path"]}, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row(record: Record, image: bytes, columns: _Columns) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tasks.data.importing.examples import (
 from tasks.data.importing.head import Head
 from tasks.json_stream import iterate_members
 
-# images whose ids are those of `rsvlm data convert`
+# images whose ids are those of `rsvlm data convert`; an id of their own is in IMAGE_ID
 NUMBERED = "numbered"
 NO_IMAGE = "annotation of an image that the file does not list"
 
@@ -57,9 +57,9 @@ def _images(path: Path, lost: Lost) -> dict[object, _Image]:
     for row in _rows(path, "images"):
         if isinstance(row.get("file_name"), str):
             fields: dict[str, object] = {**(split_field(row.get("split"), lost) or of_file)}
-            if not row.get(NUMBERED):
-                # results of models name the image, not the annotation
-                fields[IMAGE_ID] = row.get("id")
+            # results of models name the image, not the annotation
+            if IMAGE_ID in row or not row.get(NUMBERED):
+                fields[IMAGE_ID] = row.get(IMAGE_ID, row.get("id"))
             images[as_id(row.get("id"))] = _Image(row["file_name"], fields)
     return images
 

@@ -24,7 +24,11 @@ from tasks.record_reader import NO_IMAGE, OTHER_ROLE, SEVERAL_IMAGES, Turn
 
 SYSTEM = "system turn or prompt"
 MEDIA = "video or audio"
+MEDIA_PARTS = ("video", "video_url", "audio", "audio_url", "input_audio")
 TOOLS = "description of tools"
+# what ms-swift writes for the names and boxes in `objects`
+NAME_MARK, BOX_MARK = MARKS = ("<ref-object>", "<bbox>")
+UNFILLED = "<ref-object> or <bbox> without a name or box in objects"
 ROLES = {
     **dict.fromkeys(("human", "user"), "human"),
     **dict.fromkeys(("gpt", "assistant", "model", "chatgpt", "bot"), "gpt"),
@@ -61,6 +65,8 @@ def _example(entry: Entry, images: list[str], said: list[tuple[Turn, list[str]]]
     if len(images) != 1:
         raise LostRecordError(SEVERAL_IMAGES if images else NO_IMAGE)
     turns = [turn for turn, _ in said]
+    if entry.get("objects") is not None and any(mark in turn["value"] for turn in turns for mark in MARKS):
+        raise LostRecordError(UNFILLED)
     if not any(turn["from"] == "human" for turn in turns):
         raise LostRecordError(NO_QUESTION)
     if not any(turn["from"] == "gpt" and turn["value"].strip() for turn in turns):
@@ -97,6 +103,8 @@ def _content(content: object) -> tuple[str, list[str]]:
         return text, []
     texts, images = [], []
     for part in (part for part in content if isinstance(part, dict)):
+        if part.get("type") in MEDIA_PARTS:
+            raise LostRecordError(MEDIA)
         if "text" in part:
             texts.append(str(part["text"]))
         elif image := _image_of_part(part):

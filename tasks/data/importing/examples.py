@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tasks.question_types import FIELD as QUESTION_TYPE
 from tasks.question_types import type_named
-from tasks.record_reader import Turn
+from tasks.record_reader import NO_IMAGE, SEVERAL_IMAGES, Turn
 
 Lost = Counter[str]
 Entry = Mapping[str, Any]
@@ -60,6 +60,15 @@ def as_id(value: object) -> str | int | None:
     if isinstance(value, float) and value == int(value):
         return int(value)
     return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+
+
+def as_image(value: object, lost: Lost) -> str | None:
+    """The name of an entry's one image; None, and the reason counted, where it has none or several."""
+    names = [name for each in (value if isinstance(value, list) else [value]) if (name := as_text(each))]
+    if len(names) == 1:
+        return names[0]
+    lost[SEVERAL_IMAGES if names else NO_IMAGE] += 1
+    return None
 
 
 def as_list(value: object) -> list[Any]:

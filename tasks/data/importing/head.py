@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from tasks.errors import DataError
 from tasks.json_stream import is_json_lines, is_object, iterate_members, iterate_values
 
+# the first bytes of gzip, zip, bzip2, xz and zstd
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
 
 class Head(NamedTuple):
     """The first object of a file.
@@ -25,6 +28,9 @@ def read_head(path: Path) -> Head:
     """Read the beginning of a file; raises DataError when it is missing, damaged or holds no object."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: give the path of an existing JSON file.")
+    with path.open("rb") as file:
+        if file.read(8).startswith(COMPRESSED):
+            raise DataError(f"{path} is compressed: unpack it, and give the file inside.")
     if is_object(path):
         return _head_of_object(path)
     for listed in iterate_values(path):

@@ -1,5 +1,6 @@
 """The image path of a record, from the names that another tool gave the image."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from tasks.record_reader import NO_PATH, OUTSIDE
 from tasks.sources import SOURCES
 
 URL = "image is a URL"
+# https://, s3://, data:image/png;base64,
+ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 ABSOLUTE = "absolute image path that does not lead below --images"
 SHOWN = 20
 
@@ -63,9 +66,10 @@ class ImageNames:
 
     def _paths(self, name: str) -> list[str]:
         """The paths at which an image may be, the most likely one first."""
-        if name.startswith(("http://", "https://", "data:")):
+        name = name.removeprefix("file://")
+        if ADDRESS.match(name):
             raise ValueError(URL)
-        name = image_key(name.removeprefix("file://"))
+        name = image_key(name)
         names = self._below(name) if name.startswith("/") or name[1:2] == ":" else [name]
         if fault_of_image(names[0]):
             raise ValueError(OUTSIDE if leaves_folder(names[0]) else NO_PATH)

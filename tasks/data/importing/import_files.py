@@ -1,5 +1,6 @@
 """Import files of another tool as one instruction file with its manifest."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tasks.data.set_files import WrittenFile, inputs_of
 from tasks.errors import DataError
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
 from tasks.record_reader import Record, Turn
+from tasks.sources import SOURCE_NAME
 
 NUMBERED = "record without an id, numbered"
 
@@ -73,8 +75,8 @@ def _source(request: ImportRequest, chosen: Format) -> str | None:
     source = request.source
     if source is None:
         return chosen.default_source(request.files)
-    if not source or "/" in source or source.startswith("."):
-        raise DataError(f"{source} is not the name of a source: give one word, such as LR.")
+    if not re.match(SOURCE_NAME, source):
+        raise DataError(f"{source!r} is not the name of a source: give one word, such as LR.")
     return source
 
 

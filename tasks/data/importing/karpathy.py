@@ -4,6 +4,7 @@ Karpathy: {"images": [{"filename", "split", "sentences": [{"raw", "sentid"}]}], 
 {class: [{"filename", "split", "sentids", "raw", "raw_1", ..., "raw_4"}]}, with images in a folder per class.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tasks.data.importing.examples import (
 from tasks.data.importing.head import Head, read_head
 from tasks.errors import DataError
 from tasks.json_stream import iterate_members
-from tasks.sources import SOURCES
+from tasks.sources import SOURCE_NAME, SOURCES
 
 NO_NAME = "image without a file name"
 
@@ -34,10 +35,13 @@ def recognises(head: Head) -> bool:
 def default_source(files: Sequence[Path]) -> str:
     """The data set that a file names in `dataset`, or NWPU for the layout of NWPU-Captions."""
     names = {_dataset(path) for path in files}
-    if len(names) != 1 or not (name := names.pop()):
+    name = names.pop() if len(names) == 1 else ""
+    # UCM_captions is UCM; HRRSD is not HR, whose records are questions
+    known = (each for each in SOURCES if SOURCES[each].task != "vqa" and name.lower().startswith(each.lower()))
+    name = next(known, name)
+    if not re.match(SOURCE_NAME, name):
         raise DataError("The files do not name one data set: give --source NAME.")
-    known = (source for source in SOURCES if name.lower().startswith(source.lower()))
-    return next(known, name)
+    return name
 
 
 def _dataset(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Question files of LLaVA and GeoChat: {"question_id", "image", "text", "category", "ground_truth"} per line.
 
-Other tools write `question` and `answer` for `text` and `ground_truth`.
+Other tools write `question`, `answer` and `question_type` for `text`, `ground_truth` and `category`.
 GeoChat publishes its RSVQA questions without answers: RSVQA's table of answers, given along, has them by question id.
 """
 
@@ -16,6 +16,7 @@ from tasks.data.importing.examples import (
     Example,
     Lost,
     as_id,
+    as_image,
     as_text,
     question_turns,
     split_field,
@@ -26,6 +27,7 @@ from tasks.json_stream import iterate_values
 
 QUESTION, IMAGE = ("text", "question", "prompt"), ("image", "image_id")
 ANSWER = ("ground_truth", "answer", "gt_answer", "gt", "label")
+TYPE = ("category", "question_type", "type")
 CAPTIONING = ("caption", "captioning")
 # LLaVA's category of every question that has none
 NO_CATEGORY = "default"
@@ -61,12 +63,12 @@ def _example(row: Entry, answers: dict[object, str], lost: Lost) -> Example | No
         lost[NO_QUESTION] += 1
     elif not text or not text.strip():
         lost[NOT_TEXT if answer not in (None, "") and text is None else NO_ANSWER] += 1
-    else:
-        kind = row.get("category")
-        kind = kind if isinstance(kind, str) and kind != NO_CATEGORY else None
+    elif image := as_image(_first(row, IMAGE), lost):
+        kind = as_text(_first(row, TYPE))
+        kind = None if kind == NO_CATEGORY else kind
         turns = question_turns(question.strip(), text.strip(), None if kind in CAPTIONING else kind)
         fields = {**split_field(row.get("split"), lost), **_task(row, kind)}
-        return Example(name, (str(_first(row, IMAGE)),), turns, fields)
+        return Example(name, (image,), turns, fields)
     return None
 
 

@@ -5,13 +5,15 @@ are read, too.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.data.importing.conversations import read_conversation
+from tasks.data.importing.conversations import BOX_MARK, NAME_MARK, read_conversation
 from tasks.data.importing.examples import NOT_AN_OBJECT, Entry, Example, Lost, as_list
 from tasks.data.importing.head import Head
 from tasks.json_stream import iterate_values
+from tasks.json_text import decode_json
 
 SPENT = ("query", "response", "history", "instruction", "input", "output")
 
@@ -66,11 +68,21 @@ def _messages(entry: Entry) -> object:
 
 def fill_objects(entry: Entry, turns: object) -> object:
     """The turns with the names and boxes of `objects` instead of `<ref-object>` and `<bbox>`, in their order."""
-    objects = entry.get("objects")
-    if not isinstance(objects, dict) or not isinstance(turns, list):
+    names, boxes = map(iter, _objects(entry.get("objects")))
+    if not isinstance(turns, list):
         return turns
-    names, boxes = iter(as_list(objects.get("ref"))), iter(as_list(objects.get("bbox")))
     return [_filled(turn, names, boxes) if isinstance(turn, dict) else turn for turn in turns]
+
+
+def _objects(objects: object) -> tuple[list[Any], list[Any]]:
+    """The names and the boxes; ms-swift 2 has a list of {"caption", "bbox"}, also as a text of JSON."""
+    if isinstance(objects, str):
+        with suppress(ValueError):
+            objects = decode_json(objects)
+    if isinstance(objects, dict):
+        return as_list(objects.get("ref")), as_list(objects.get("bbox"))
+    listed = [each for each in as_list(objects) if isinstance(each, dict)]
+    return [each.get("caption") for each in listed], [each.get("bbox") for each in listed]
 
 
 def _filled(turn: dict[str, Any], names: Iterator[Any], boxes: Iterator[Any]) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def _filled(turn: dict[str, Any], names: Iterator[Any], boxes: Iterator[Any]) ->
     text = turn.get(key)
     if not isinstance(text, str):
         return turn
-    for mark, values in (("<ref-object>", names), ("<bbox>", boxes)):
+    for mark, values in ((NAME_MARK, names), (BOX_MARK, boxes)):
         while mark in text and (value := next(values, None)) is not None:
             text = text.replace(mark, str(value), 1)
     return {**turn, key: text}

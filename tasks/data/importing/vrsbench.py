@@ -19,6 +19,7 @@ from tasks.data.importing.examples import (
     Example,
     Lost,
     as_id,
+    as_image,
     as_list,
     as_text,
     question_turns,
@@ -30,15 +31,17 @@ from tasks.files import read_json
 from tasks.json_stream import is_object, iterate_values
 
 CAPTION = "caption"
-REFERRING = "ref"
+TASKS = {CAPTION: "captioning", "ref": "grounding"}
 OBJECTS = "object with its box (the file of referring expressions has these as questions)"
 
 
 def recognises(head: Head) -> bool:
     """Whether a file has one of VRSBench's layouts."""
     keys = head.entry.keys()
-    if head.member:
-        return {"image", "caption"} <= head.members or ("image" in head.members and head.member == "qa_pairs")
+    if head.members:
+        # an annotation may be without questions and objects
+        has_pairs = head.member == "qa_pairs" and ("image" in head.members or "ques_id" in keys)
+        return has_pairs or {"image", "caption"} <= head.members
     if isinstance(head.entry.get("conversations"), list):
         return True
     # without a question it is a caption, unless it has a model's answer instead
@@ -53,8 +56,10 @@ def default_source(files: Sequence[Path]) -> str:
 def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
     """Yield an example per question, caption or referring expression; its id is `question_id`."""
     for path in files:
-        split = split_of_file(path)
-        for entry in [read_json(path)] if is_object(path) else (listed.value for listed in iterate_values(path)):
+        is_annotation = is_object(path)
+        # Annotations_val/P0003_0002.json
+        split = split_of_file(path) or (split_of_file(path.parent) if is_annotation else {})
+        for entry in [read_json(path)] if is_annotation else (listed.value for listed in iterate_values(path)):
             if not isinstance(entry, dict):
                 lost[NOT_AN_OBJECT] += 1
             elif "conversations" in entry:
@@ -73,18 +78,21 @@ def _evaluation(entry: Entry, split: dict[str, str], lost: Lost) -> Example | No
         lost[NO_ANSWER if entry.get("ground_truth") in (None, "") else NOT_TEXT] += 1
         return None
     question = as_text(entry.get("question")) or CAPTION_PROMPT
-    kind = str(entry.get("type") or ("" if entry.get("question") else CAPTION)).strip().lower()
+    kind = (as_text(entry.get("type")) or ("" if entry.get("question") else CAPTION)).strip().lower()
+    if (image := as_image(entry["image_id"], lost)) is None:
+        return None
     fields = split_field(entry.get("split"), lost) or split
-    task = {CAPTION: "captioning", REFERRING: "grounding"}.get(kind, "vqa")
+    task = TASKS.get(kind, "vqa")
     turns = question_turns(question.strip(), answer.strip(), kind if task == "vqa" else None)
-    return Example(as_id(entry.get("question_id")), _image_names(entry["image_id"]), turns, {**fields, "task": task})
+    # without a type the words of the question decide, as in any record
+    stated = {"task": task} if kind else {}
+    return Example(as_id(entry.get("question_id")), _image_names(image), turns, {**fields, **stated})
 
 
-def _image_names(name: object) -> tuple[str, ...]:
+def _image_names(name: str) -> tuple[str, ...]:
     """The names that an image may have: GeoChat's files leave the suffix out, and its images are PNG."""
-    text = str(name)
-    suffixes = ("",) if PurePosixPath(text).suffix else (".png", ".jpg", ".tif")
-    return tuple(f"{text}{suffix}" for suffix in suffixes)
+    suffixes = ("",) if PurePosixPath(name).suffix else (".png", ".jpg", ".tif")
+    return tuple(f"{name}{suffix}" for suffix in suffixes)
 
 
 def _annotation(entry: Entry, split: dict[str, str], lost: Lost) -> Iterator[Example]:

@@ -132,3 +132,26 @@ def test_datasets_loads_the_folder(tmp_path: Path, images: Path) -> None:
     assert set(loaded) == {"train", "test"}
     row = loaded["test"][0]
     assert row["image"].size == (80, 60) and row["conversations"] == typed["conversations"]
+
+
+def test_coco_counts_the_fields_that_it_cannot_hold(tmp_path: Path) -> None:
+    record = {**CAPTIONS, "question_type": "mine", "extra": [1]}
+    done = convert_file(written(tmp_path / "a.json", [record]), "coco", tmp_path / "coco.json")
+    assert done.lost["field extra of a record or turn (COCO captions hold none)"] == 1
+    assert done.lost["field question_type of a record or turn (COCO captions hold none)"] == 1
+
+
+def test_what_parquet_cannot_hold_is_no_bug(tmp_path: Path, images: Path) -> None:
+    from pyarrow import parquet
+
+    convert_file(written(tmp_path / "a.json", [{**QUESTION, "id": 10**30}]), "hf", tmp_path / "hf", images)
+    (path,) = (tmp_path / "hf" / "data").iterdir()
+    assert parquet.read_table(path).to_pylist()[0]["id"] == str(10**30)
+    with pytest.raises(DataError, match=r"The record 'x' has half a Unicode character .* fix or remove it"):
+        convert_file(
+            written(tmp_path / "b.json", [QUESTION, {**QUESTION, "id": "x", "note": "\ud800"}]),
+            "hf",
+            tmp_path / "b",
+            images,
+        )
+    assert not (tmp_path / "b").exists()

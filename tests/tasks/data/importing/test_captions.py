@@ -65,3 +65,19 @@ def test_coco_annotations_may_come_before_the_images(tmp_path: Path, imported: C
     records, manifest = imported([path])
     assert [record["id"] for record in records] == [1]
     assert sorted(manifest["dropped"].values()) == [1, 1]
+
+
+@pytest.mark.parametrize(("name", "source"), [("UCM_captions", "UCM"), ("HRRSD", "HRRSD"), ("sydney", "Sydney")])
+def test_the_source_is_the_data_set_that_a_file_names(
+    tmp_path: Path, imported: Callable, name: str, source: str
+) -> None:
+    images = [{"filename": "a.jpg", "sentences": [{"raw": "a"}]}]
+    (record,), _ = imported([write(tmp_path / "a.json", {"images": images, "dataset": name})])
+    assert record["image"] == f"{source}/a.jpg"
+
+
+@pytest.mark.parametrize("name", ["..", "/data/HRRSD", "my data", ""])
+def test_the_name_of_a_data_set_that_is_no_folder_needs_a_source(tmp_path: Path, imported: Callable, name: str) -> None:
+    images = [{"filename": "a.jpg", "sentences": [{"raw": "a"}]}]
+    with pytest.raises(DataError, match="give --source NAME"):
+        imported([write(tmp_path / "a.json", {"images": images, "dataset": name})])

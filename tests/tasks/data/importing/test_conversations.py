@@ -1,5 +1,6 @@
 """ShareGPT, LLaMA-Factory, ms-swift and LLaVA: turns, roles, images and what is lost of them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,36 @@ def test_system_prompts_and_tools_are_counted_and_their_records_kept(tmp_path: P
     records, manifest = imported([write(tmp_path / "a.json", rows)])
     assert [record["conversations"] for record in records] == [[ASKED, SAID]] * 2
     assert manifest["dropped"] == {"system turn or prompt": 2, "description of tools": 1}
+
+
+OBJECTS = [{"caption": "ship", "bbox": [1, 2, 3, 4], "bbox_type": "real", "image": 0}]
+
+
+@pytest.mark.parametrize("objects", [OBJECTS, json.dumps(OBJECTS), {"ref": ["ship"], "bbox": [[1, 2, 3, 4]]}])
+def test_objects_of_every_version_of_ms_swift_are_put_into_the_text(
+    tmp_path: Path, imported: Callable, objects: object
+) -> None:
+    row = {"query": "Find <bbox>", "response": "<ref-object>", "images": ["a.jpg"], "objects": objects}
+    (record,), _ = imported([write_lines(tmp_path / "a.jsonl", [row])])
+    assert [turn["value"] for turn in record["conversations"]] == ["<image>\nFind [1, 2, 3, 4]", "ship"]
+
+
+@pytest.mark.parametrize("objects", [{}, {"ref": ["ship"], "bbox": []}, [], "no JSON", {"ref": [None], "bbox": [[1]]}])
+def test_a_box_or_name_that_is_missing_is_no_answer(tmp_path: Path, imported: Callable, objects: object) -> None:
+    row = {"query": "Find <ref-object>", "response": "<bbox>", "images": ["a.jpg"], "objects": objects}
+    whole = {"query": "Is it?", "response": "yes", "images": ["a.jpg"]}
+    records, manifest = imported([write_lines(tmp_path / "a.jsonl", [row, whole])])
+    assert len(records) == 1
+    assert manifest["dropped"] == {"<ref-object> or <bbox> without a name or box in objects": 1}
+
+
+def test_a_video_among_the_parts_of_a_message_is_counted(tmp_path: Path, imported: Callable) -> None:
+    parts = [
+        {"type": "video", "video": "a.mp4"},
+        {"type": "image", "image": "a.png"},
+        {"type": "text", "text": "Is it?"},
+    ]
+    said = {"role": "assistant", "content": "yes"}
+    rows = [{"messages": [{"role": "user", "content": shown}, said]} for shown in (parts, parts[1:])]
+    records, manifest = imported([write_lines(tmp_path / "a.jsonl", rows)])
+    assert len(records) == 1 and manifest["dropped"] == {"video or audio": 1}

@@ -1,6 +1,9 @@
 """Formats are recognised by content, read whole, and refused with one sentence."""
 
+import bz2
+import gzip
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -107,3 +110,11 @@ def test_an_id_that_occurs_twice_is_numbered_and_counted(tmp_path: Path, importe
     records, manifest = imported(files)
     assert [record["id"] for record in records] == [1, "1-2", 2]
     assert manifest["repaired"] == {"id used by another record": 1, "record without an id, numbered": 1}
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_is_to_be_unpacked(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    (path,) = coco(tmp_path / "a.json")
+    path.write_bytes(compress(path.read_bytes()))
+    with pytest.raises(DataError, match=r"a\.json is compressed: unpack it"):
+        import_files(ImportRequest((path,), tmp_path / "out.json"))

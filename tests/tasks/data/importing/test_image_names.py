@@ -55,7 +55,7 @@ def test_a_source_is_put_before_a_path_once() -> None:
     assert names.path_of(("./Train\\1.tif",)) == "LR/Train/1.tif"
 
 
-@pytest.mark.parametrize("source", ["", "A/B", "../A"])
+@pytest.mark.parametrize("source", ["", "A/B", "../A", "A\\B", "A,B", "A B", "_A"])
 def test_a_source_is_one_word(tmp_path: Path, imported: Callable, source: str) -> None:
     with pytest.raises(DataError, match="not the name of a source"):
         imported(rsvqa(tmp_path), source=source)
@@ -64,3 +64,11 @@ def test_a_source_is_one_word(tmp_path: Path, imported: Callable, source: str) -
 def test_a_missing_images_folder_is_an_error(tmp_path: Path, imported: Callable) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         imported(rsvqa(tmp_path), images=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "name", ["https://host/1.png", "s3://bucket/1.png", "data:image/png;base64,AA", "HTTP://h/1.png"]
+)
+def test_an_address_is_no_path(name: str) -> None:
+    with pytest.raises(ValueError, match="image is a URL"):
+        ImageNames("LR", None).path_of((name,))

@@ -70,3 +70,43 @@ def test_images_that_geochat_names_without_a_suffix_get_it(tmp_path: Path, impor
     (tmp_path / "G").mkdir()
     (tmp_path / "G" / "P1_0.jpg").touch()
     assert imported(files, source="G", images=tmp_path)[0][0]["image"] == "G/P1_0.jpg"
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (None, "no image: text alone"),
+        ("", "no image: text alone"),
+        ([], "no image: text alone"),
+        ({"path": "a.png"}, "no image: text alone"),
+        (["a.png", "b.png"], "several images"),
+    ],
+)
+@pytest.mark.parametrize("key", ["image", "image_id"])
+def test_a_question_without_one_image_is_counted(
+    tmp_path: Path, imported: Callable, key: str, image: object, reason: str
+) -> None:
+    whole = {"question_id": 1, "question": "Is it?", "ground_truth": "yes", key: "a.png"}
+    records, manifest = imported([write_lines(tmp_path / "a.jsonl", [whole, {**whole, "question_id": 2, key: image}])])
+    assert [record["id"] for record in records] == [1] and manifest["dropped"] == {reason: 1}
+
+
+@pytest.mark.parametrize("key", ["category", "question_type", "type"])
+def test_every_name_of_the_type_of_a_question_is_read(tmp_path: Path, imported: Callable, key: str) -> None:
+    row = {"question_id": 1, "image": "a.png", "text": "Is it?", "answer": "yes", key: "comp"}
+    (record,), _ = imported([write_lines(tmp_path / "a.jsonl", [row])])
+    assert record["conversations"][0]["question_type"] == "comparison" and record["task"] == "vqa"
+
+
+def test_without_a_type_the_words_of_vrsbench_decide(tmp_path: Path, imported: Callable) -> None:
+    row = {"image_id": "a.png", "question": "Describe the image in detail", "ground_truth": "two ships"}
+    records, manifest = imported([write(tmp_path / "a.json", [row])])
+    assert "task" not in records[0]
+    assert manifest["tasks"]["VRSBench"] == {"captioning": 1, "vqa": 0, "guessed": 1}
+
+
+def test_annotations_of_vrsbench_have_the_split_of_their_folder(tmp_path: Path, imported: Callable) -> None:
+    (tmp_path / "Annotations_val").mkdir()
+    whole = {"image": "P0003_0002.png", "caption": "a ship", "qa_pairs": []}
+    (record,), _ = imported([write(tmp_path / "Annotations_val" / "P0003_0002.json", whole)])
+    assert record["split"] == "val"

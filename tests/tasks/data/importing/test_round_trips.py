@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.other_formats import SAMPLES, write, write_lines
+from support.other_formats import coco as coco_sample
 
 from tasks.data.exporting.convert import convert_file
 from tasks.data.importing.import_files import ImportRequest, import_files
@@ -173,3 +174,11 @@ def test_sharegpt_keeps_the_records_of_every_format(name: str) -> None:
 @pytest.mark.parametrize("name", CAPTIONING)
 def test_coco_keeps_the_records_of_every_captioning_format(name: str) -> None:
     round_trip(name, "coco")()
+
+
+def test_coco_keeps_the_ids_of_images_that_share_one(tmp_path: Path) -> None:
+    files = [coco_sample(tmp_path / f"captions_{split}.json")[0] for split in ("train", "val")]
+    first = import_into(tmp_path / "first.json", *files)
+    assert [record["image_id"] for record in first] == [7, 7, 7, 7]
+    convert_file(tmp_path / "first.json", "coco", tmp_path / "converted.json")
+    assert import_into(tmp_path / "second.json", tmp_path / "converted.json") == first
