@@ -6,7 +6,8 @@ from typing import NamedTuple
 # four numbers as they are written, and a fifth for a rotated box: its angle in degrees
 Box = tuple[float, ...]
 
-NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
+# Python writes 1/7 with sixteen decimals
+NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,20})?)\s*"
 ANGLED = f"<{NUMBER}>"
 # {<10><20><30><40>}, {<10><20><30><40>|<45>}
 BRACES = re.compile(rf"\{{\s*{ANGLED}\s*{ANGLED}\s*{ANGLED}\s*{ANGLED}\s*(?:\|?\s*{ANGLED})?\s*\}}")

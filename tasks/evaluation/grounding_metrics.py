@@ -11,6 +11,8 @@ from tasks.boxes import Box, Boxes, read_boxes
 from tasks.evaluation.metrics.box_overlap import overlap_of_all
 from tasks.evaluation.pairing import AskedTurn, PairedRecord
 
+# the form of tasks.boxes in which some write sizes
+BRACKETS = "brackets"
 CORNERS, SIZES = "x1, y1, x2, y2", "x, y, width, height"
 # the largest coordinate of each scale
 SCALES = (1, 100, 1000)
@@ -19,6 +21,8 @@ NO_BOX, OTHER_CONVENTION = "no_box", "other_convention"
 UNREADABLE = (NO_BOX, OTHER_CONVENTION)
 # fewer answers may all be small by chance
 FEWEST_FOR_SCALE = 5
+# the least ratio of the largest numbers of two scales; a single box may reach a little beyond its own
+SCALES_APART = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Convention:
     def of(cls, form: str, references: Iterable[Boxes]) -> "Convention":
         """The convention of all references of this form."""
         boxes = [box for each in references if each.form == form for box in each.boxes]
-        corners = all(box[2] > box[0] and box[3] > box[1] for box in boxes)
+        # the other forms are of corners alone; a small object may have no width on its scale
+        corners = form != BRACKETS or all(box[2] >= box[0] and box[3] >= box[1] for box in boxes)
         return cls(form, CORNERS if corners else SIZES, scale_of(boxes))
 
     def read(self, text: str) -> tuple[Box, ...] | str:
@@ -56,7 +61,7 @@ class Convention:
         return self.corners(found) if self._is_own(found) else OTHER_CONVENTION
 
     def _is_own(self, found: Boxes) -> bool:
-        largest = max(abs(number) for box in found.boxes for number in box[:4])
+        largest = largest_number(found.boxes)
         if found.form != self.form or (self.layout == CORNERS and any(box[2] < box[0] for box in found.boxes)):
             return False
         # shares of the image, where the references have numbers beyond 1
@@ -76,8 +81,13 @@ class Convention:
 
 def scale_of(boxes: Iterable[Box]) -> int | None:
     """The least scale that has room for all coordinates; None for pixels."""
-    largest = max(abs(number) for box in boxes for number in box[:4])
+    largest = largest_number(boxes)
     return next((scale for scale in SCALES if largest <= scale), None)
+
+
+def largest_number(boxes: Iterable[Box]) -> float:
+    """The largest coordinate or size."""
+    return max(abs(number) for box in boxes for number in box[:4])
 
 
 def answered_boxes(records: Sequence[PairedRecord]) -> tuple[list[AnsweredBoxes], list[Convention]]:
@@ -103,7 +113,7 @@ def _answered(
     """The answers to the questions whose reference is in this convention."""
     asked = [each for each in asked if each[2].form == convention.form]
     read = [convention.read(turn.answer or "") for _, turn, _ in asked]
-    if _is_on_another_scale(read, convention):
+    if _is_on_another_scale(read, convention, [box for *_, reference in asked for box in reference.boxes]):
         read = [each if isinstance(each, str) else OTHER_CONVENTION for each in read]
     for (record, turn, reference), boxes in zip(asked, read, strict=True):
         yield _scored(record, turn, boxes, convention.corners(reference))
@@ -114,13 +124,16 @@ def lacks_boxes(turn: AskedTurn) -> bool:
     return read_boxes(turn.reference) is None
 
 
-def _is_on_another_scale(read: Sequence[tuple[Box, ...] | str], convention: Convention) -> bool:
+def _is_on_another_scale(
+    read: Sequence[tuple[Box, ...] | str], convention: Convention, references: Iterable[Box]
+) -> bool:
     """Whether all answers fit a smaller scale than the references."""
     boxes = [box for each in read if not isinstance(each, str) for box in each]
     if len(boxes) < FEWEST_FOR_SCALE or convention.scale is None:
         return False
     scale = scale_of(boxes)
-    return scale is not None and scale < convention.scale
+    is_apart = SCALES_APART * largest_number(boxes) <= largest_number(references)
+    return scale is not None and scale < convention.scale and is_apart
 
 
 def _scored(

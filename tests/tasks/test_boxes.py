@@ -30,6 +30,11 @@ def test_several_boxes_and_angles_are_read():
     assert read_boxes("[[1, 2, 3, 4, -30], [5, 6, 7, 8, 0]]").boxes == ((1, 2, 3, 4, -30), (5, 6, 7, 8, 0))
 
 
+def test_shares_with_all_decimals_of_python_are_a_box():
+    text = str([1 / 7, 1 / 30, 2 / 3, 0.5])
+    assert read_boxes(text).boxes == ((1 / 7, 1 / 30, 2 / 3, 0.5),) and is_only_boxes(text)
+
+
 @pytest.mark.parametrize("text", ["yes", "", "12", "{<1><2>}", "[1, 2, 3]", "(a) 3", "a road (12 m)", "[vqa]"])
 def test_other_texts_have_no_box(text):
     assert read_boxes(text) is None and not is_only_boxes(text)

@@ -36,16 +36,17 @@ class Matching:
     """The answers of one file to the questions of a test set; `answers` has one for each question, or None.
 
     `ways` counts the answers by what matched them, `repeated` those that say the same again. `foreign` are those to no
-    question of the test set, `missing` the questions without an answer.
+    question of the test set, `contradicting` those of them whose id, without an image, is that of another question;
+    `missing` are the questions without an answer. Without `by_id`, ids are taken as the file's own and match nothing.
     """
 
-    def __init__(self, index: TestIndex, file: str):
+    def __init__(self, index: TestIndex, file: str, by_id: bool = True):
         self.index = index
         self.answers: list[str | None] = [None] * len(index)
         self.ways: Counter[str] = Counter()
         self.repeated = self.rows = self.by_row = 0
-        self.foreign, self.missing = Named(), Named()
-        self._file = file
+        self.foreign, self.contradicting, self.missing = Named(), Named(), Named()
+        self._file, self._by_id = file, by_id
 
     def add(self, given: GivenAnswer) -> None:
         """Match one answer; raises DataError if it fits several questions, or if it contradicts another answer."""
@@ -59,13 +60,19 @@ class Matching:
                 return
         known = any(self.index.with_id(name) for name in given.ids)
         self.foreign.add(f"{given.name}, {OTHER_CONTENT}" if known else given.name)
+        if known and given.image is None:
+            self.contradicting.add(given.name)
 
     def _candidates(self, given: GivenAnswer, row: int) -> Iterator[tuple[str, Sequence[Slot]]]:
         index = self.index
-        yield from ((BY_ID, index.with_id(name)) for name in given.ids)
+        if self._by_id:
+            yield from ((BY_ID, index.with_id(name)) for name in given.ids)
         if given.image is not None:
             images = index.images.find(given.image)
             yield (BY_IMAGE if given.question is None else BY_BOTH), index.about(images, given.question)
+            return
+        if given.ids and self._by_id:
+            # an id that the test set does not have is that of another question, whatever its position
             return
         if given.question is not None:
             yield BY_QUESTION, index.asked_once(given.question)
@@ -126,8 +133,15 @@ class Matching:
     def finish(self) -> None:
         """Give equal questions the same answer, and find the questions without one.
 
-        Raises DataError if positions matched answers to a test set of another size.
+        Raises DataError if positions matched answers to a test set of another size or in another order.
         """
+        if self.ways[BY_POSITION] and self.foreign.number:
+            # the order is another one, so those that fit their position do so by chance
+            raise DataError(
+                f"{self._file} has neither ids nor images, and at {self.foreign.number} positions it answers a "
+                f"question other than that of the test set: {self.foreign}. Give each answer its question's id, or "
+                "image and question."
+            )
         if self.by_row and self.rows != len(self.index.units):
             raise DataError(
                 f"{self._file} has {self.rows} answers with neither an id nor an image, and the test set has "

@@ -1,12 +1,13 @@
 """Answers of other programs, paired with the test set that they answer."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.errors import DataError
 from tasks.evaluation.answers.formats import OWN, AnswerFile, recognise
-from tasks.evaluation.answers.matching import Matching
+from tasks.evaluation.answers.matching import BY_ID, Matching
 from tasks.evaluation.answers.test_index import TestIndex
 from tasks.evaluation.pairing import (
     PairedRecord,
@@ -45,7 +46,9 @@ def read_answers(test: Sequence[RecordText], path: Path, unnamed: str, partial: 
     if file.format == OWN and not partial:
         return ReadAnswers(pair_records(test, iterate_texts(path, numbers=True), unnamed))
     matching = _match(test, file)
-    if not partial:
+    if partial:
+        _require_own_ids(matching, path)
+    else:
         _require_complete(matching, path)
     records = _paired(test, matching, unnamed, partial)
     origin: AnswerOrigin = {
@@ -61,16 +64,36 @@ def read_answers(test: Sequence[RecordText], path: Path, unnamed: str, partial: 
 
 
 def _match(test: Sequence[RecordText], file: AnswerFile) -> Matching:
-    matching = Matching(TestIndex(test), str(file.path))
-    for given in file.answers():
-        matching.add(given)
-    matching.finish()
+    index = TestIndex(test)
+    matching = _matched(index, file)
+    if matching.foreign.number and 2 * matching.ways[BY_ID] < matching.rows:
+        # the ids may be row numbers, such as VLMEvalKit's index, some of which are also ids of the test set
+        with suppress(DataError):
+            by_content = _matched(index, file, by_id=False)
+            matching = matching if by_content.foreign.number else by_content
     if matching.foreign.number == matching.rows:
         raise DataError(
             f"{file.path} answers no question of the test set; its answers are to {matching.foreign}: give the test "
             "set that they answer, with its ids, or with its images and questions."
         )
     return matching
+
+
+def _matched(index: TestIndex, file: AnswerFile, by_id: bool = True) -> Matching:
+    matching = Matching(index, str(file.path), by_id)
+    for given in file.answers():
+        matching.add(given)
+    matching.finish()
+    return matching
+
+
+def _require_own_ids(matching: Matching, path: Path) -> None:
+    """Raise DataError if ids of the test set are those of other questions in the file: the rest may fit by chance."""
+    if matching.contradicting.number:
+        raise DataError(
+            f"{path} has {matching.contradicting.number} answers whose ids the test set has for another question or "
+            f"reference answer: {matching.contradicting}. Give the test set that they answer, with its ids."
+        )
 
 
 def _require_complete(matching: Matching, path: Path) -> None:

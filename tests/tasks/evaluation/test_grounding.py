@@ -65,6 +65,19 @@ def test_answers_that_all_fit_a_smaller_scale_are_not_readable(scored: Any) -> N
     assert scored(references, [*references[:5], answers[5]])[5] == (0, None)
 
 
+def test_a_reference_a_little_beyond_its_scale_makes_no_other_answer_unreadable(scored: Any) -> None:
+    references = [f"{{<{n}><{n}><{n + 20}><{n + 20}>}}" for n in range(6)]
+    beyond = "{<80><80><101><100>}"
+    assert scored([*references, beyond], [*references, "{<80><80><100><100>}"])[:6] == [(1, None)] * 6
+
+
+@pytest.mark.parametrize("form", ["{{<{}><{}><{}><{}>}}", "({},{}),({},{})", "[{}, {}, {}, {}]"])
+def test_a_reference_without_a_width_makes_no_size_of_the_other_corners(form: str, scored: Any) -> None:
+    references = [form.format(10, 10, 30, 30), form.format(5, 5, 5, 9)]
+    # 10 * 20 of 600
+    assert scored(references, [form.format(20, 10, 40, 30), references[1]])[0] == (pytest.approx(1 / 3), None)
+
+
 def test_references_of_two_forms_are_each_compared_in_their_own(scored: Any) -> None:
     references = [BOX, "[100, 200, 300, 400]"]
     assert scored(references, references) == [(1, None), (1, None)]

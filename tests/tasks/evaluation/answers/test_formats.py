@@ -194,7 +194,7 @@ def test_earthdial_captions_are_matched_by_position_and_references(said: Any, re
     test = [record(f"C/{n}.jpg", [(ask, f"{n} {word}")], f"{n}{word}") for n in range(3) for word in ("planes", "jets")]
     answers = [{"question": ask, "answer": f"said {n}", "caption0": f"{n} planes", "caption1": "?"} for n in range(3)]
     assert said(test, answers) == [f"said {n}" for n in range(3) for _ in range(2)]
-    with pytest.raises(DataError, match="to no question of the test set: answer 1"):
+    with pytest.raises(DataError, match=r"at 2 positions it answers a question other .*: answer 1"):
         said(test, answers[::-1], "turned.json")
 
 

@@ -152,3 +152,40 @@ def test_of_two_models_the_questions_are_kept_that_both_answer(read: Any, questi
     apart = read(questions, ALL[4:], "rest.json", partial=True)
     with pytest.raises(DataError, match="no question in common"):
         keep_common([one, apart])
+
+
+def asked(ids: range, answers: Any) -> Any:
+    """Rows with the ids and, in the order of the test set, the question, reference and answer of each."""
+    return [
+        {"index": n, "question": q, "answer": reference, "prediction": text}
+        for n, (q, reference), text in zip(ids, [(ROAD, "yes"), (MORE, "no")] * 3, answers, strict=True)
+    ]
+
+
+def test_row_numbers_are_not_mixed_with_ids_that_are_equal_by_chance(said: Any, questions: Any) -> None:
+    for number, row in enumerate(questions):
+        row["id"] = str(number + 1)
+        row["conversations"][0]["value"], row["conversations"][1]["value"] = ((ROAD, "yes"), (MORE, "no"))[number % 2]
+    assert said(questions, asked(range(6), "abcdef")) == list("abcdef")
+    for row in questions:
+        row["id"] = str(int(row["id"]) + 1)
+    # most rows now are the test set's by id, question and reference: what the others are is open
+    with pytest.raises(DataError, match="has 2 answers to no question of the test set"):
+        said(questions, asked(range(6), "abcdef"), "further.json")
+
+
+def test_an_unknown_id_is_foreign_even_at_the_position_of_the_same_question(read: Any, record: Any) -> None:
+    test = [record(f"LR/Train/{n}.tif", [(ROAD, "yes")], str(n)) for n in range(6)]
+    answers = [{"question_id": 99 if n == 3 else n, "prompt": ROAD, "text": "yes"} for n in range(6)]
+    with pytest.raises(DataError, match="has 1 answers to no question of the test set: answer 4"):
+        read(test, answers)
+    assert read(test, answers, partial=True).partial == {"answered": 5, "questions": 6}
+
+
+def test_partial_keeps_no_answer_that_fits_its_position_or_id_by_chance(read: Any, record: Any) -> None:
+    test = [record(f"LR/Train/{n}.tif", [((ROAD, MORE)[n // 2 % 2], "yes")], str(n)) for n in range(6)]
+    answers = [{"question": (ROAD, MORE)[n % 2], "answer": "yes", "annotation": "yes"} for n in range(6)]
+    with pytest.raises(DataError, match="at 3 positions it answers a question other"):
+        read(test, answers, partial=True)
+    with pytest.raises(DataError, match="has 3 answers whose ids the test set has for another question"):
+        read(test, [{**row, "id": n} for n, row in enumerate(answers)], "ids.json", partial=True)
