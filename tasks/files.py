@@ -102,15 +102,22 @@ def write_json_lines(path: Path, rows: Iterable[object]) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
+    """Read one JSON value per line; raises DataError as iterate_json_lines does."""
+    return list(iterate_json_lines(path))
+
+
+def iterate_json_lines(path: Path) -> Iterator[Any]:
     """Read one JSON value per line; a last line without a line break was cut off by a kill and is left out.
 
     Raises DataError, with the line number, for a damaged line.
     """
     if not path.exists():
-        return []
-    # split on \n only: texts may contain U+2028, at which splitlines would split
-    *lines, _unfinished = path.read_bytes().split(b"\n")
-    return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
+        return
+    # in bytes, which are split on \n only: texts may contain U+2028
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n") and line != b"\n":
+                yield parse_json(line[:-1], f"{path}, line {number}")
 
 
 def sha256_of(path: Path) -> str:

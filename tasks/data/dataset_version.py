@@ -87,7 +87,8 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, selected)
         files = {name: path for name, path in set_paths(part).items() if path.exists()}
-        write_croissant(part / CROISSANT, files, config.sources, selected.fingerprint)
+        mixed = ("train",) if selected.texts else ()
+        write_croissant(part / CROISSANT, files, config.sources, selected.fingerprint, mixed)
         _write_subsets(part, reduced, config.subset_size, selected)
         report = image_report(images, records, states, _own_folders(config))
         write_json(part / "verification.json", report)

@@ -7,6 +7,7 @@ and MODEL/DATE_samples_TASK.jsonl, with one task per source and the scores under
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +52,7 @@ def task_name(task: str, source: str) -> str:
     return f"rsvlm_{source.lower()}_{'captions' if task == 'captioning' else task}"
 
 
-def _samples_by_task(rows: list[AnswerRow]) -> dict[str, list[dict[str, object]]]:
+def _samples_by_task(rows: Iterable[AnswerRow]) -> dict[str, list[dict[str, object]]]:
     samples: dict[str, list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         if is_scored(row):

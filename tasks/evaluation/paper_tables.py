@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
+from typing import cast
 
 from tasks.errors import OccupiedError
 from tasks.evaluation.compared_scores import Difference, ModelComparison, compared_sources, differences_by_metric
@@ -13,6 +15,7 @@ from tasks.evaluation.metrics.registry import HEADLINE, METRICS_BY_TASK, Metric,
 from tasks.evaluation.objective import SEED, values_by_source
 from tasks.evaluation.report_folder import read_metrics, read_report, report_path
 from tasks.evaluation.scores import Interval, Metrics, Protocol, metric_value, of_task
+from tasks.evaluation.tables import AnswerRow, row_score
 from tasks.evaluation.uncertainty.families import worse_than_best
 from tasks.evaluation.uncertainty.moments import Floats
 from tasks.paths import REPORTS
@@ -155,7 +158,7 @@ def _gaps_to_best(
 
     Of two models there are none: the marks against report A are the paired test.
     """
-    rows = [read_report(folder).rows for folder in reports]
+    rows = [_scores_of(read_report(folder).rows, columns) for folder in reports]
     found: dict[Column, tuple[list[int], Floats]] = {}
     for column in columns:
         scores = {number: of_task(each, column.task).get(column.source) for number, each in enumerate(metrics)}
@@ -179,6 +182,20 @@ def _gaps_to_best(
         column: {number: float(p) for number, p in zip(numbers, each, strict=True)}
         for (column, (numbers, _)), each in zip(found.items(), p_values, strict=True)
     }
+
+
+def _scores_of(rows: Iterable[AnswerRow], columns: Sequence[Column]) -> list[AnswerRow]:
+    """The rows with nothing but source, image and scores: the texts of a million questions would fill the memory."""
+    names = {column.metric.column for column in columns if column.metric.compared}
+    slim = (
+        {
+            "source": intern(row["source"]),
+            "image": intern(row["image"]),
+            **{name: score for name in names if (score := row_score(row, name)) is not None},
+        }
+        for row in rows
+    )
+    return cast(list[AnswerRow], list(slim))
 
 
 def _cells(column: Column, metrics: Sequence[Metrics], tests: _Tests) -> dict[int, Cell]:

@@ -1,14 +1,15 @@
 """Report folders: read one that is complete, and the scores of a run's checkpoints for the report's curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from tasks.errors import DataError
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.scores import Metrics, Protocol
 from tasks.evaluation.tables import AnswerRow
-from tasks.files import read_json, read_json_lines
+from tasks.files import iterate_json_lines, read_json
 from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL, METRICS, PER_ANSWER, checkpoint_folders, checkpoint_step
 from tasks.records import ReportRef
@@ -18,13 +19,26 @@ REQUIRED = {"record", "turn", "source", "image"}
 
 
 @dataclass(frozen=True)
+class ReportRows:
+    """The rows of a per_answer.jsonl, read in each iteration: those of a million questions would fill the memory."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[AnswerRow]:
+        for row in iterate_json_lines(self.path):
+            if not (isinstance(row, dict) and row.keys() >= REQUIRED):
+                raise DataError(f"{self.path.parent} is not a report of `rsvlm evaluate`: evaluate the answers again.")
+            yield cast(AnswerRow, row)
+
+
+@dataclass(frozen=True)
 class ModelReport:
-    """A report folder in memory, without its page."""
+    """A report folder, without its page; its rows may be iterated several times."""
 
     name: str
     sha256: str
     metrics: Metrics
-    rows: list[AnswerRow]
+    rows: Iterable[AnswerRow]
 
     @property
     def protocol(self) -> Protocol:
@@ -51,10 +65,7 @@ def read_report(folder: Path) -> ModelReport:
     manifest = verified_manifest(path)
     if manifest is None:
         raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
-    metrics, rows = read_metrics(path), read_json_lines(path / PER_ANSWER)
-    if not all(isinstance(row, dict) and row.keys() >= REQUIRED for row in rows):
-        raise DataError(f"{path} is not a report of `rsvlm evaluate`: evaluate the answers again.")
-    return ModelReport(path.resolve().name, content_digest(manifest), metrics, rows)
+    return ModelReport(path.resolve().name, content_digest(manifest), read_metrics(path), ReportRows(path / PER_ANSWER))
 
 
 @dataclass(frozen=True)

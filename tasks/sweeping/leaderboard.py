@@ -1,6 +1,6 @@
 """The leaderboard of a sweep: scores on the validation set, and the points that are worse than the best."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -161,7 +161,7 @@ def rank(points: Sequence[ScoredPoint], objective: Objective, reference: Referen
     return Leaderboard(rows=rows, chosen=_chosen(rows, values, scale), reference=reference)
 
 
-def _answers_of(points: Sequence[ScoredPoint]) -> Iterator[list[AnswerRow]]:
+def _answers_of(points: Sequence[ScoredPoint]) -> Iterator[Iterable[AnswerRow]]:
     """The answers of each point, read one after another: those of hundreds of points do not fit in memory."""
     first = read_report(points[0].report)
     for point in points:

@@ -53,7 +53,8 @@ def choose_questions(records: Sequence[Record], count: int, seed: int) -> list[V
     """Choose `count` caption prompts and `count` questions, or as many as there are, deterministically for a seed.
 
     Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped,
-    and so are reference answers without a word. Captions are not chosen if only one image has any: CIDEr needs two.
+    and so are questions for boxes and reference answers without a word. Captions are not chosen if only one image has
+    any: CIDEr needs two.
     """
     captions = image_captions(records)
     with_image = [record for record in records if record.get("image")]
@@ -93,8 +94,8 @@ def require_scored(questions: Sequence[ValidationQuestion], metric: str) -> None
     """Raise ConfigError if no question contributes to the metric that selects the best checkpoint."""
     if not questions:
         raise ConfigError(
-            "The validation set has no question that can be scored (captions of a single image have no CIDEr): set "
-            "training.eval_answers=0."
+            "The validation set has no question that can be scored (captions of a single image have no CIDEr, and "
+            "boxes are left out): set training.eval_answers=0."
         )
     needed = [task for task, name in NAMES.items() if metric in (name, "loss", OBJECTIVE)]
     if not any(question.task in needed for question in questions):

@@ -5,7 +5,7 @@ and their turns, which are more, refer to the same file as two objects.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,18 @@ VOCABULARY = {
     "sc": "https://schema.org/",
 }
 RECORDS = {"id": "$[*].id", "image": "$[*].image"}
+# readers want as many values of each field: the ids of the records that have an image
+WITH_IMAGE = {**RECORDS, "id": "$[*].image.`parent`.id"}
 TURNS = {"from": "$[*].conversations[*].from", "value": "$[*].conversations[*].value"}
 
 
-def write_croissant(path: Path, sets: Mapping[str, Path], sources: Iterable[str], version: str) -> None:
+def write_croissant(
+    path: Path, sets: Mapping[str, Path], sources: Iterable[str], version: str, mixed: Container[str] = ()
+) -> None:
     """Describe the files of `sets`, by name, in the file `path` in the same folder; `version` is that of the data.
 
-    Licences and citations are those of the known sources.
+    The sets named in `mixed` also hold records of text alone, which are only among the turns. Licences and citations
+    are those of the known sources.
     """
     known = [SOURCES[name].distribution for name in sources if name in SOURCES]
     description: dict[str, Any] = {
@@ -53,7 +58,12 @@ def write_croissant(path: Path, sets: Mapping[str, Path], sources: Iterable[str]
         **({"citeAs": "; ".join(_distinct(each.citation for each in known))} if known else {}),
         "distribution": [each for name, file in sets.items() for each in _files(name, file)],
         "recordSet": [
-            each for name in sets for each in (_record_set(name, RECORDS), _record_set(f"{name}_turns", TURNS))
+            each
+            for name in sets
+            for each in (
+                _record_set(name, WITH_IMAGE if name in mixed else RECORDS),
+                _record_set(f"{name}_turns", TURNS),
+            )
         ],
     }
     write_json(path, description)

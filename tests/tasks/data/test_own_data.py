@@ -162,6 +162,9 @@ def test_text_alone_is_only_in_the_training_set(prepare: Prepare, rows: list[dic
     }
     written = read_json(dataset.path / "data_train.json")
     assert [record for record in written if "image" not in record] == [text(number) for number in range(20, 26)]
+    described = {each["@id"]: each for each in read_json(dataset.path / "croissant.json")["recordSet"]}
+    ids = {name: described[name]["field"][0]["source"]["extract"]["jsonPath"] for name in ("train", "test")}
+    assert ids == {"train": "$[*].image.`parent`.id", "test": "$[*].id"}
     numbers = read_json(dataset.path / "statistics.json")["train"]["text only"]
     assert (numbers["images"], numbers["records"]) == (0, 6)
     audited = audit_file(dataset.path / "data_test.json", dataset.images, tmp_path / "audit", dataset.path)

@@ -96,8 +96,20 @@ def test_captions_of_a_single_image_are_not_asked_for() -> None:
     with pytest.raises(ConfigError, match="The validation set has no questions for the metric cider"):
         require_scored(asked, "cider")
     asked = choose_questions(CAPTIONS[:1], 99, seed=1)
-    with pytest.raises(ConfigError, match=r"captions of a single image have no CIDEr\): set training\.eval_answers=0"):
+    with pytest.raises(
+        ConfigError, match=r"captions of a single image have no CIDEr, .*: set training\.eval_answers=0"
+    ):
         require_scored(asked, "loss")
+
+
+def test_boxes_are_not_asked_for() -> None:
+    boxes = record("LR/boxes.png", "<image>\nWhere is the road?", "{<10><20><30><40>}", "Describe it.", "[1, 2, 3, 4]")
+    assert choose_questions([boxes], 99, seed=1) == []
+    assert {one.image for one in choose_questions([boxes, *QUESTIONS], 99, seed=1)} == {
+        each["image"] for each in QUESTIONS
+    }
+    with pytest.raises(ConfigError, match=r"boxes are left out\): set training\.eval_answers=0"):
+        require_scored([], "loss")
 
 
 @pytest.fixture(scope="module")

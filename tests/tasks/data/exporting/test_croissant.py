@@ -16,9 +16,13 @@ RECORDS = [
 ]
 
 
+TEXT = {"id": "text", "conversations": asked_record("", [("What is NDVI?", "an index")])["conversations"]}
+
+
 def describe(folder: Path) -> Path:
-    sets = {name: written(folder / f"data_{name}.json", RECORDS) for name in ("train", "test")}
-    write_croissant(folder / "croissant.json", sets, ["LR", "unnamed"], "0123456789abcdef")
+    records = {"train": [RECORDS[0], TEXT, RECORDS[1]], "test": RECORDS}
+    sets = {name: written(folder / f"data_{name}.json", each) for name, each in records.items()}
+    write_croissant(folder / "croissant.json", sets, ["LR", "unnamed"], "0123456789abcdef", mixed=["train"])
     return folder / "croissant.json"
 
 
@@ -29,6 +33,8 @@ def test_files_are_listed_with_their_hashes_licences_and_citations(tmp_path: Pat
     digest = hashlib.sha256((tmp_path / "data_train.json").read_bytes()).hexdigest()
     assert found["distribution"][0]["sha256"] == digest
     assert [each["@id"] for each in found["recordSet"]] == ["train", "train_turns", "test", "test_turns"]
+    paths = [each["field"][0]["source"]["extract"]["jsonPath"] for each in found["recordSet"][::2]]
+    assert paths == ["$[*].image.`parent`.id", "$[*].id"]
 
 
 @pytest.mark.filterwarnings("ignore")  # of the package itself
@@ -36,7 +42,9 @@ def test_mlcroissant_accepts_it_and_reads_the_records(tmp_path: Path) -> None:
     croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     dataset = croissant.Dataset(describe(tmp_path))
     assert not dataset.metadata.ctx.issues.errors
-    records = [{key: value.decode() for key, value in row.items()} for row in dataset.records("test")]
-    assert records == [{"test/id": each["id"], "test/image": each["image"]} for each in RECORDS]
-    turns = [row["test_turns/value"].decode() for row in dataset.records("test_turns")]
-    assert turns == [turn["value"] for record in RECORDS for turn in record["conversations"]]
+    for name, in_turns in (("test", RECORDS), ("train", [RECORDS[0], TEXT, RECORDS[1]])):
+        records = [{key: value.decode() for key, value in row.items()} for row in dataset.records(name)]
+        # those with an image: a record of text alone is only among the turns
+        assert records == [{f"{name}/id": each["id"], f"{name}/image": each["image"]} for each in RECORDS]
+        turns = [row[f"{name}_turns/value"].decode() for row in dataset.records(f"{name}_turns")]
+        assert turns == [turn["value"] for record in in_turns for turn in record["conversations"]]
