@@ -17,6 +17,7 @@ from support.processes import free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "faults"
+MOTO = Path(__file__).with_name("moto_server.py")
 RADOSGW = Path(__file__).with_name("radosgw.sh")
 PATIENCE_S = 60
 
@@ -69,7 +70,7 @@ class Moto:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "moto.server", "-p", str(self.port)]
+        command = [sys.executable, str(MOTO), "-p", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until_up(self.address)
 

@@ -5,7 +5,8 @@ forks), which forks its trainer. The answer is {"pids": [...]} at once and {"cod
 `kill_trainer_at` or `kill_uploader_at` a process is sent SIGKILL right before its so many-th step: a file that is
 opened, linked, renamed or removed below the job's folder, or something that is sent to the store. The trainer's steps
 are counted from the last file of the checkpoint that `kill_in` names. With `events`, {step saved: [events received]},
-there is no uploader: each event starts a process that sweeps, as the flow archive-checkpoint does.
+there is no uploader: each event starts a process that sweeps, as the flow archive-checkpoint does. With
+`saved_at_s` each checkpoint is saved at that time, in seconds, plus its step.
 """
 
 import json
@@ -75,6 +76,8 @@ def train(job: dict, say: Callable[[str], None]) -> None:
             count = die_at(job["kill_trainer_at"], Path(job["root"]))
             say(f"armed {step}")
         mark_complete(checkpoint, step, "toy")
+        if job["saved_at_s"] is not None:
+            os.utime(checkpoint / "COMPLETE.json", (job["saved_at_s"] + step,) * 2)
         stage_checkpoint(checkpoint, training / "staging")
         say(f"saved {step}")
         rotate(training, job["keep"])

@@ -8,17 +8,23 @@ neither.
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
+from tasks.errors import StoreError
 from tasks.files import digest_of
-from tasks.manifests import content_digest
-from tasks.paths import CHECKPOINTS, COMPLETE, MANIFEST, checkpoint_name, parse_checkpoint_name
+from tasks.manifests import content_digest, read_manifest
+from tasks.paths import CHECKPOINTS, MANIFEST, checkpoint_name, parse_checkpoint_name
 from tasks.records import Manifest
 from tasks.storage.folder_upload import VERSIONS, Archived, archive_folder, manifest_of, visible_files
+from tasks.storage.local_store import LocalStore
 from tasks.storage.object_store import ObjectStore, StoredFile
 from tasks.storage.remote_folders import DamagedManifest, join, read_remote_manifest, sound_manifest
 
-# written before the first file and removed after the manifest; it has the digest of the content to come
+# in the store: written before the first file and removed after the manifest, it says whose content is to come;
+# in the folder of a checkpoint to be uploaded: the text that identifies it
 CLAIM = ".claim"
+# identifies checkpoints in whose folder nothing can be written
+PROCESS = uuid4().hex
 # number of newest checkpoints whose files may be copied instead of sent
 COPY_SOURCES = 8
 
@@ -75,15 +81,33 @@ class _Upload:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        marker = folder / COMPLETE
         self.sizes = {name: path.stat().st_size for name, path in visible_files(folder)}
-        # not a digest of its bytes: that is known only when all of them have been read and sent
-        self.claim = digest_of([self.sizes, marker.stat().st_mtime_ns if marker.is_file() else None])
+        self.claim = digest_of([self.sizes, _identity(folder)])
 
     def is_at(self, there: Manifest) -> bool:
         if {name: entry["size"] for name, entry in there.files.items()} != self.sizes:
             return False
         return content_digest(manifest_of(self._folder)) == content_digest(there)
+
+
+def _identity(folder: Path) -> str:
+    """What no checkpoint with other content has: the digest of its content, or a random text that stays in its folder.
+
+    Of a staged checkpoint the digest is known only when all its bytes have been read and sent, and the time at which it
+    was saved may be that of another run's.
+    """
+    if manifest := read_manifest(folder):
+        return content_digest(manifest)
+    here = LocalStore(folder)
+    try:
+        here.create_text(CLAIM, uuid4().hex)
+        if text := here.read_text(CLAIM):
+            return text
+    except StoreError:
+        # a full disk, or a folder of another user, stops no upload
+        pass
+    # the same for each attempt of this process; after a kill the checkpoint gets the next number
+    return f"{PROCESS} {folder}"
 
 
 def _claim(store: ObjectStore, prefix: str, upload: _Upload) -> bool:

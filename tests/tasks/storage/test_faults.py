@@ -54,7 +54,7 @@ class World:
         return {
             "root": str(self.root), "uri": self.uri, "endpoint": address or self.server.address, "run": self.run,
             "steps": [1, 2, 3], "weights": 1000, "keep": 1, "alarms": 1, "events": None, "rules": {}, "kill_in": 2,
-            "kill_trainer_at": None, "kill_uploader_at": None, **other,
+            "kill_trainer_at": None, "kill_uploader_at": None, "saved_at_s": None, **other,
         }  # fmt: skip
 
     def go(self, address: str | None = None, **other: Any) -> int:
@@ -214,11 +214,12 @@ def test_lost_repeated_and_reordered_events_lose_no_checkpoint(
     count(name, 1, 3)
 
 
+@pytest.mark.parametrize("saved_at_s", [None, 1], ids=["as it comes", "saved at the same time"])
 def test_two_runs_with_the_same_name_keep_all_their_checkpoints(
-    world: World, count: Callable[[str, int, int], None]
+    saved_at_s: int | None, world: World, count: Callable[[str, int, int], None]
 ) -> None:
     other = world.beside("other", world.run)
-    assert go_all([world, other], [{"weights": TWO_PARTS}] * 2) == [DONE, DONE]
+    assert go_all([world, other], [{"weights": TWO_PARTS, "saved_at_s": saved_at_s}] * 2) == [DONE, DONE]
     # the store of both holds those of both
     assert require_nothing_lost(other) == require_nothing_lost(world) == 6
     count("two runs with the same name", 1, 6)

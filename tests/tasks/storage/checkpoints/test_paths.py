@@ -1,11 +1,15 @@
 """Each content of a checkpoint has its own folder in the store, and equal files are sent once."""
 
+import os
 from pathlib import Path
 
+import pytest
+
+from tasks.errors import StoreError
 from tasks.files import read_json
 from tasks.settings import ArchiveConfig
 from tasks.storage.checkpoints.archiver import Archive
-from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint
+from tasks.storage.checkpoints.listing import list_checkpoints, pull_checkpoint, verify_checkpoints
 from tasks.storage.checkpoints.paths import archive_checkpoint, checkpoint_paths
 from tasks.storage.checkpoints.staging import FIX_KEY, stage_checkpoint
 from tasks.storage.local_store import LocalStore
@@ -44,6 +48,53 @@ def test_a_folder_claimed_by_another_content_is_not_used(tmp_path: Path, store: 
     archive_checkpoint(checkpoint(tmp_path / "a", "a"), store, "run", 5)
     assert names(store) == ["checkpoint-5-2"]
     assert list(store.sizes_below("run/checkpoints/checkpoint-5")) == ["run/checkpoints/checkpoint-5/.claim"]
+
+
+class Interrupted(LocalStore):
+    """A store to which another process archives a checkpoint right before the first weights are sent."""
+
+    def __init__(self, root: Path, other: Path) -> None:
+        super().__init__(root)
+        self.others = [other]
+
+    def put_file(self, source: Path, key: str, sha256: str | None = None) -> str:
+        if source.suffix == ".safetensors" and self.others:
+            archive_checkpoint(self.others.pop(), LocalStore(self.root), "run", 5)
+        return super().put_file(source, key, sha256)
+
+
+def test_checkpoints_of_two_runs_saved_at_the_same_time_are_never_mixed(tmp_path: Path) -> None:
+    made = [checkpoint(tmp_path / weights, weights) for weights in "ab"]
+    for place in made:
+        # two files that are written at once may well get one time: clocks of file systems advance in steps
+        os.utime(place / "COMPLETE.json", (1, 1))
+    store = Interrupted(tmp_path / "store", made[1])
+    archive_checkpoint(made[0], store, "run", 5)
+    assert [line.whole for line in verify_checkpoints(store)] == [True, True]
+    folders = ("checkpoint-5", "checkpoint-5-2")
+    assert [store.read_text(f"run/checkpoints/{name}/adapter_model.safetensors") for name in folders] == ["a", "b"]
+
+
+class Broken(LocalStore):
+    """A store that accepts no manifest."""
+
+    def create_text(self, key: str, text: str) -> bool:
+        if key.endswith("/MANIFEST.json"):
+            raise StoreError("the network is down")
+        return super().create_text(key, text)
+
+
+@pytest.mark.parametrize("can_write", [True, False])
+def test_a_failed_upload_continues_in_the_folder_that_it_claimed(can_write: bool, tmp_path: Path) -> None:
+    made, store = checkpoint(tmp_path / "a", "a"), LocalStore(tmp_path / "store")
+    if not can_write:
+        # root may write anywhere, but not a file where there is a folder
+        (made / ".claim").mkdir()
+    with pytest.raises(StoreError, match="the network is down"):
+        archive_checkpoint(made, Broken(store.root), "run", 5)
+    archive_checkpoint(made, store, "run", 5)
+    assert names(store) == ["checkpoint-5"]
+    assert [key for key in store.sizes_below("") if key.endswith(".claim")] == []
 
 
 def test_a_claim_is_removed_when_its_checkpoint_is_stored(tmp_path: Path, store: LocalStore) -> None:
