@@ -29,6 +29,8 @@ class Record(TypedDict):
 
 
 ROLES = ("human", "gpt")
+# the id, or ids, that a record had before it was given one of its own: answers still name it
+ORIGINAL_ID = "original_id"
 FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 NO_IMAGE = "no image: text alone"
@@ -62,6 +64,18 @@ class Entry(NamedTuple):
 
 
 Check = Callable[[Record], Fault | None]
+
+
+def original_ids(record: Mapping[str, object]) -> tuple[object, ...]:
+    """The ids that a record had before it was given another one."""
+    found = record.get(ORIGINAL_ID)
+    return tuple(found) if isinstance(found, list) else () if found is None else (found,)
+
+
+def with_original(record: Mapping[str, object], name: str | int) -> dict[str, object]:
+    """The field of a record whose id `name` is to be replaced."""
+    ids = [*original_ids(record), name]
+    return {ORIGINAL_ID: ids if len(ids) > 1 else name}
 
 
 def usability_fault(record: Record) -> Fault | None:

@@ -6,7 +6,7 @@ A repair never changes the words of a question or caption; it only removes what 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from tasks.data.records_file import AnyRecord, counted_by_source
 from tasks.errors import DataError
@@ -23,6 +23,7 @@ from tasks.record_reader import (
     Turn,
     image_fault,
     role_fault,
+    with_original,
 )
 from tasks.sources import UNNAMED, source_of
 
@@ -254,7 +255,7 @@ def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[st
             while (name := f"{record['id']}-{number}") in taken:
                 number += 1
             taken.add(name)
-            own.append({**record, "id": name})
+            own.append(cast(Record, {**record, "id": name, **with_original(record, record["id"])}))
     return own
 
 

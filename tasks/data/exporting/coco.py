@@ -13,7 +13,7 @@ from tasks.data.importing.coco import NUMBERED
 from tasks.data.importing.examples import CAPTION_PROMPT, IMAGE_ID
 from tasks.data.records_file import Counts, RecordsFile, encode_value, own_split
 from tasks.prompt_text import without_placeholder
-from tasks.record_reader import Record, alternates, iterate_records
+from tasks.record_reader import ORIGINAL_ID, Record, alternates, iterate_records
 from tasks.sources import source_of
 from tasks.turn_tasks import answered_turns
 
@@ -22,7 +22,7 @@ PROMPT = "words of a prompt for a caption (COCO captions hold none)"
 UNORDERED = "record with turns not in the order human, gpt"
 UNANSWERED = "prompt without a caption"
 FIELD = "field {} of a record or turn (COCO captions hold none)"
-HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, "from", "value"}
+HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, ORIGINAL_ID, "from", "value"}
 
 
 class _Captions:
@@ -63,7 +63,8 @@ class _Captions:
                 number += 1
                 own = {"id": record["id"]} if self._own_ids else {"id": number, "record_id": record["id"]}
                 image = self.images[record["image"], own_split(record)]
-                yield {**own, "image_id": image["id"], "caption": caption}
+                original = {ORIGINAL_ID: held} if (held := record.get(ORIGINAL_ID)) is not None else {}
+                yield {**own, "image_id": image["id"], "caption": caption, **original}
 
     def _records(self, lost: Counter[str]) -> Iterator[tuple[Record, list[str]]]:
         for record, _ in iterate_records(self._dataset):

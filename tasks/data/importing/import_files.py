@@ -15,7 +15,7 @@ from tasks.data.records_file import Changes, RecordsFile
 from tasks.data.set_files import WrittenFile, inputs_of
 from tasks.errors import DataError
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
-from tasks.record_reader import Record, Turn
+from tasks.record_reader import Record, Turn, with_original
 from tasks.sources import SOURCE_NAME
 
 NUMBERED = "record without an id, numbered"
@@ -101,9 +101,11 @@ def _records(examples: Iterable[Example], names: ImageNames, lost: Lost, repaire
         own = ids.own(name)
         if example.id is None:
             repaired[NUMBERED] += 1
+        fields = example.fields
         if own != name:
             repaired[SAME_ID] += 1
-        yield cast(Record, {"id": own, "image": image, **example.fields, "conversations": _with_image(example.turns)})
+            fields = fields if example.id is None else {**fields, **with_original(fields, name)}
+        yield cast(Record, {"id": own, "image": image, **fields, "conversations": _with_image(example.turns)})
 
 
 class _Ids:

@@ -86,7 +86,8 @@ def test_every_command_of_the_page_runs(here: Path, capsys: pytest.CaptureFixtur
     assert [len(records) for records in sets] == [4, 4] and not (here / "lr_sets" / "data_val.json").exists()
     assert len(read_json(here / "rsicd_coco.json")["annotations"]) == 10
     assert len(read_json(here / "lr_sharegpt.json")) == 8
-    assert len(read_json(here / "vrsbench.json")) == 6 and len(read_json(here / "lrben.json")) == 3
+    assert [len(read_json(here / f"vrsbench_{name}.json")) for name in ("vqa", "captions")] == [3, 3]
+    assert len(read_json(here / "lrben.json")) == 3
 
 
 def test_the_terminal_says_the_format_and_what_is_lost(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,7 @@ def test_records_with_a_taken_id_get_a_new_one():
     records = [record("<image>\nA?", "a"), record("<image>\nB?", "b"), record("<image>\nC?", "c", name="1-2")]
     checked = check_records(records, "repair")
     assert [one["id"] for one in checked.records] == ["1", "1-3", "1-2"]
+    assert [one.get("original_id") for one in checked.records] == [None, "1", None]
     assert checked.repaired == {"id used by another record": 1}
     assert [one["id"] for one in check_records(records, "drop").records] == ["1", "1-2"]
 

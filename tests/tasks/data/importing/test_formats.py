@@ -109,6 +109,7 @@ def test_an_id_that_occurs_twice_is_numbered_and_counted(tmp_path: Path, importe
     files = [write_lines(tmp_path / "a.jsonl", [{**row, "question_id": 1}, {**row, "question_id": 1}, row])]
     records, manifest = imported(files)
     assert [record["id"] for record in records] == [1, "1-2", 2]
+    assert [record.get("original_id") for record in records] == [None, 1, None]
     assert manifest["repaired"] == {"id used by another record": 1, "record without an id, numbered": 1}
 
 

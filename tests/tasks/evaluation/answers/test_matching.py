@@ -152,3 +152,13 @@ def test_of_two_models_the_questions_are_kept_that_both_answer(read: Any, questi
     apart = read(questions, ALL[4:], "rest.json", partial=True)
     with pytest.raises(DataError, match="no question in common"):
         keep_common([one, apart])
+
+
+@pytest.mark.parametrize("original", ["0", 0, ["0", "9"]])
+def test_an_id_that_an_import_replaced_still_names_its_record(original: Any, said: Any, read: Any, record: Any) -> None:
+    caption = record("VRSBench/a.png", [("Describe the image.", "two ships")], "0-2") | {"original_id": original}
+    test = [record("VRSBench/a.png", [("How many ships are there?", "2")], "0"), caption]
+    with pytest.raises(DataError, match="fits several questions of the test set"):
+        read(test, by_id((0, "a ship")), partial=True)
+    answers = [{"question_id": 0, "question": "Describe the image.", "answer": "a ship"}, *by_id(("0-2", "a ship"))]
+    assert said(test, answers, partial=True) == ["a ship"]
