@@ -37,7 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for field in ("id", "img_id", "question_id"):
             text = re.sub(rf'"{field}": (\d)\b', lambda found: f'"{found[0].split(chr(34))[1]}": 1{found[1]}', text)
         path.write_text(text.replace('"original_name": "', '"original_name": "1'))
-    rsvqa(tmp_path, "test", "USGS_split_{}_{}.json")
+    for name in ("USGS_split_{}_{}.json", "USGS_split_{}_phili_{}.json"):
+        rsvqa(tmp_path, "test", name)
     karpathy(tmp_path / "dataset_rsicd.json", ("train", "train", "test", "train", "test"))
     nwpu(tmp_path / "dataset_nwpu.json")
     coco(tmp_path / "captions_train.json")
@@ -59,10 +60,16 @@ def page_commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+def with_braces(word: str) -> list[str]:
+    """The words that bash makes of `a{b,c}`."""
+    parts = re.fullmatch(r"(.*)\{(.*)\}(.*)", word)
+    return [f"{parts[1]}{each}{parts[3]}" for each in parts[2].split(",")] if parts else [word]
+
+
 def words_of(command: str, folder: Path) -> list[str]:
     """The words of a command after its name, patterns replaced by file names as a shell does."""
     found: list[str] = []
-    for word in shlex.split(command)[1:]:
+    for word in (expanded for word in shlex.split(command)[1:] for expanded in with_braces(word)):
         found += sorted(path.name for path in folder.glob(word)) if "*" in word else [word]
     return found
 
@@ -85,7 +92,7 @@ def test_every_command_of_the_page_runs(here: Path, capsys: pytest.CaptureFixtur
     sets = [read_json(here / "lr_sets" / f"data_{name}.json") for name in ("train", "test")]
     assert [len(records) for records in sets] == [4, 4] and not (here / "lr_sets" / "data_val.json").exists()
     assert len(read_json(here / "rsicd_coco.json")["annotations"]) == 10
-    assert len(read_json(here / "lr_sharegpt.json")) == 8
+    assert len(read_json(here / "lr_sharegpt.json")) == 8 and len(read_json(here / "hr.json")) == 4
     assert [len(read_json(here / f"vrsbench_{name}.json")) for name in ("vqa", "captions")] == [3, 3]
     assert len(read_json(here / "lrben.json")) == 3
 
