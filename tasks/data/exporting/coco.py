@@ -21,6 +21,7 @@ QUESTION = "question (COCO captions hold none)"
 PROMPT = "words of a prompt for a caption (COCO captions hold none)"
 UNORDERED = "record with turns not in the order human, gpt"
 UNANSWERED = "prompt without a caption"
+ADVICE = {QUESTION: "convert questions with sharegpt or hf"}
 FIELD = "field {} of a record or turn (COCO captions hold none)"
 HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, ORIGINAL_ID, "from", "value"}
 
@@ -79,7 +80,7 @@ def write(dataset: Path, out: Path, inputs: Mapping[str, str], lost: Counter[str
     found = _Captions(dataset, lost)
     found.read_images()
     file = RecordsFile(out, inputs, {"format": "coco"})
-    file.write_pieces(_pieces(found), lambda: Counts(dict(found.kept), {}, dict(lost)))
+    file.write_pieces(_pieces(found), lambda: Counts(dict(found.kept), {}, dict(lost)), ADVICE)
     return f"{sum(found.kept.values())} captions of {len(found.images)} images"
 
 

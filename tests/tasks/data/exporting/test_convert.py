@@ -37,7 +37,9 @@ def test_pycocotools_reads_the_captions(tmp_path: Path) -> None:
 
 
 def test_a_set_without_captions_is_no_coco_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"would hold no record \(question"):
+    with pytest.raises(
+        DataError, match=r"would hold no record \(question.*\): convert questions with sharegpt or hf\.$"
+    ):
         convert_file(written(tmp_path / "a.json", [QUESTION]), "coco", tmp_path / "coco.json")
     assert not (tmp_path / "coco.json").exists()
 
