@@ -55,8 +55,13 @@ def run_import(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError
 
     first, *others = options.files
-    format = first if first in IMPORTED else None
+    format = name if (name := first.lower()) in IMPORTED else None
     files = tuple(map(Path, others if format else options.files))
+    if not format and not Path(first).suffix and not Path(first).exists():
+        raise ConfigError(
+            f"{first} is neither a file nor a format: give one of {', '.join(IMPORTED)} before the files, or leave the "
+            "format out."
+        )
     if not files:
         raise ConfigError(f"There are no files after {first}: give those of the data set, or ./{first} for a file.")
     imported = import_files(ImportRequest(files, options.out, format, options.source, options.images))

@@ -121,6 +121,10 @@ def test_a_format_without_files_and_unknown_files_are_one_sentence(
     assert "There are no files after coco" in capsys.readouterr().err
     assert rsvlm("data", "import", "nowhere.json", "--out", "a.json") == 2
     assert "nowhere.json is not a file" in capsys.readouterr().err
+    for wrong in ("vqa", "Karpathie"):
+        assert rsvlm("data", "import", wrong, "captions_train.json", "--out", "a.json") == 2
+        assert f"{wrong} is neither a file nor a format: give one of rsvqa, " in capsys.readouterr().err
+    assert rsvlm("data", "import", "COCO", "captions_train.json", "--out", "b.json") == 0
     write(here / "coco", read_json(here / "captions_train.json"))
     assert rsvlm("data", "import", "./coco", "--out", "a.json") == 0
 
