@@ -69,7 +69,7 @@ def with_braces(word: str) -> list[str]:
 def words_of(command: str, folder: Path) -> list[str]:
     """The words of a command after its name, patterns replaced by file names as a shell does."""
     found: list[str] = []
-    for word in (expanded for word in shlex.split(command)[1:] for expanded in with_braces(word)):
+    for word in (each for given in shlex.split(command)[1:] for each in with_braces(given)):
         found += sorted(path.name for path in folder.glob(word)) if "*" in word else [word]
     return found
 
