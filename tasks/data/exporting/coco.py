@@ -105,7 +105,8 @@ def _captions(record: Record, lost: Counter[str]) -> list[str]:
             lost[QUESTION] += 1
         elif turn.answer.strip():
             captions.append(turn.answer)
-            lost[PROMPT] += without_placeholder(turn.question) != CAPTION_PROMPT
+            if without_placeholder(turn.question) != CAPTION_PROMPT:
+                lost[PROMPT] += 1
         else:
             lost[UNANSWERED] += 1
     return captions

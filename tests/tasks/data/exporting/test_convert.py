@@ -28,6 +28,11 @@ def test_coco_has_captions_and_counts_questions_and_prompts_as_lost(tmp_path: Pa
     assert read_json(tmp_path / "coco.manifest.json")["dropped"] == dict(done.lost)
 
 
+def test_what_is_not_lost_is_not_counted(tmp_path: Path) -> None:
+    row = asked_record("RSICD/a.jpg", [("<image>\nDescribe the image.", "a plane")], "a") | {"task": "captioning"}
+    assert convert_file(written(tmp_path / "a.json", [row]), "coco", tmp_path / "coco.json").lost == {}
+
+
 def test_pycocotools_reads_the_captions(tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
