@@ -15,7 +15,7 @@ from tasks.data.records_file import Counts, RecordsFile, encode_value, own_split
 from tasks.prompt_text import without_placeholder
 from tasks.record_reader import ORIGINAL_ID, Record, alternates, iterate_records
 from tasks.sources import source_of
-from tasks.turn_tasks import answered_turns
+from tasks.turn_tasks import amount, answered_turns
 
 QUESTION = "question (COCO captions hold none)"
 PROMPT = "words of a prompt for a caption (COCO captions hold none)"
@@ -81,7 +81,7 @@ def write(dataset: Path, out: Path, inputs: Mapping[str, str], lost: Counter[str
     found.read_images()
     file = RecordsFile(out, inputs, {"format": "coco"})
     file.write_pieces(_pieces(found), lambda: Counts(dict(found.kept), {}, dict(lost)), ADVICE)
-    return f"{sum(found.kept.values())} captions of {len(found.images)} images"
+    return f"{amount(sum(found.kept.values()), 'caption')} of {amount(len(found.images), 'image')}"
 
 
 def _pieces(found: _Captions) -> Iterator[bytes]:

@@ -103,7 +103,7 @@ def test_the_terminal_says_the_format_and_what_is_lost(here: Path, capsys: pytes
     assert capsys.readouterr().out.splitlines() == [
         "read as rsvqa",
         "a.json: LR 4 (written)",
-        "  LR: 0 caption prompts and 4 questions",
+        "  LR: 4 questions",
         *(
             f"  dropped 1: inactive {what} (its entry has active: false in all files)"
             for what in ("answer", "image", "question")

@@ -24,7 +24,7 @@ def test_coco_has_captions_and_counts_questions_and_prompts_as_lost(tmp_path: Pa
         (1, 1, "a plane"),
         (2, 1, "a car"),
     ]
-    assert list(done.lost.values()) == [2, 1] and done.written == "2 captions of 1 images"
+    assert list(done.lost.values()) == [2, 1] and done.written == "2 captions of 1 image"
     assert read_json(tmp_path / "coco.manifest.json")["dropped"] == dict(done.lost)
 
 
