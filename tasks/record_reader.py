@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict, TypeGuard
 
 from tasks.errors import DataError, shortened
-from tasks.image_paths import fault_of_image, leaves_folder
+from tasks.image_paths import fault_of_image, is_absolute, leaves_folder
 from tasks.json_stream import iterate_values
 
 # both may hold further keys, such as `task`, which are kept
@@ -37,6 +37,7 @@ NO_IMAGE = "no image: text alone"
 SEVERAL_IMAGES = "several images"
 NO_IMAGE_PATH = "image is not a single path"
 OUTSIDE = "image path leaves the images folder"
+ABSOLUTE = "image path is absolute"
 NO_PATH = "image path is not a valid path"
 OTHER_ROLE = "turn of a role other than human and gpt"
 NO_ANSWER = "no answer to learn from"
@@ -163,7 +164,7 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
         how = MADE_SINGLE if isinstance(image, list) else ""
         return Fault(NO_IMAGE_PATH, f"has the image {shortened(image)}, which is not a single path{how}")
     if fault := fault_of_image(image):
-        return Fault(OUTSIDE if leaves_folder(image) else NO_PATH, fault)
+        return Fault((ABSOLUTE if is_absolute(image) else OUTSIDE) if leaves_folder(image) else NO_PATH, fault)
     return None
 
 

@@ -13,10 +13,10 @@ from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, without_placeholder
 from tasks.record_reader import (
+    ABSOLUTE,
     NO_ANSWER,
     NO_IMAGE,
     OTHER_ROLE,
-    OUTSIDE,
     PLACEHOLDER_ONLY,
     ROLES,
     Record,
@@ -135,7 +135,7 @@ def require_sources(
 def outside_advice(dropped: Mapping[str, int]) -> str:
     """What to do about dropped records whose image path is absolute, as the end of a sentence, or nothing."""
     return (
-        "; for absolute image paths, name the folder of their source in data.image_root" if OUTSIDE in dropped else ""
+        "; for absolute image paths, name the folder of their source in data.image_root" if ABSOLUTE in dropped else ""
     )
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from tasks.choices import DrawProtocol, SplitProtocol
 from tasks.data.custom_sources import SourceFacts
-from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
+from tasks.data.record_checks import ALL, SOURCE_PREFIX, outside_advice, reason_to_drop, require_sources
 from tasks.data.records_file import (
     AnyRecord,
     RecordsFile,
     RecordSlice,
     counted_by_source,
+    describe_counts,
     digest_of_content,
     iterate_records,
     joined,
@@ -63,11 +64,11 @@ def filter_file(
 
     `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders is
     written onto their records. Raises DataError for a file without records or without records of these sources, and
-    where `out` holds other content. If faults rule out all records, `out` is an empty list whose manifest counts them.
+    where `out` holds other content.
     """
     own = _own_parameters(config) if config else {}
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, unnamed=unnamed)
-    if before := _written_before(file):
+    if (before := _written_before(file)) and before.kept:
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
@@ -83,9 +84,17 @@ def filter_file(
         # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
         require_sources(kept, unknown if kept else sources, dropped, unnamed)
+    if not kept:
+        raise _none_kept(out, dropped)
     if facts:
         file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, facts.noticed, unnamed)
     return _write(file, kept, dropped)
+
+
+def _none_kept(out: Path, dropped: Mapping[str, int]) -> DataError:
+    return DataError(
+        f"{out} would hold no record ({describe_counts(dropped)}): correct the records{outside_advice(dropped)}."
+    )
 
 
 def _own_parameters(config: DataConfig) -> dict[str, object]:

@@ -118,7 +118,8 @@ def test_filter_counts_every_dropped_record_by_reason():
     assert filtered.records == records[:1]
     assert filtered.dropped == {
         "source UCM not selected": 2,
-        "image path leaves the images folder": 2,
+        "image path leaves the images folder": 1,
+        "image path is absolute": 1,
         "no answer to learn from": 1,
         "image file missing": 1,
     }
