@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.choices import DrawProtocol, SplitProtocol
 from tasks.data.custom_sources import SourceFacts
+from tasks.data.image_folders import require_folders
 from tasks.data.record_checks import ALL, SOURCE_PREFIX, outside_advice, reason_to_drop, require_sources
 from tasks.data.records_file import (
     AnyRecord,
@@ -63,9 +64,10 @@ def filter_file(
     """Write the records of the chosen sources, and their manifest, to `out`.
 
     `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders is
-    written onto their records. Raises DataError for a file without records or without records of these sources, and
-    where `out` holds other content.
+    written onto their records. Raises DataError for a file without records or without records of these sources, for an
+    image folder that does not exist, and where `out` holds other content.
     """
+    require_folders(config.image_root if config else {})
     own = _own_parameters(config) if config else {}
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, unnamed=unnamed)
     if (before := _written_before(file)) and before.kept:

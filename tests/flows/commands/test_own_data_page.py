@@ -87,6 +87,8 @@ def test_images_are_used_where_they_are(run: Run, tmp_path: Path, capsys: pytest
     [line] = commands(text, "data filter")
     assert run(line) == 0
     assert [row["image"] for row in read_json(tmp_path / "relative.json")] == [f"LR/Train/{n}.tif" for n in range(20)]
+    assert run(line.replace("relative.json", "other.json").replace("/disk/LR", "/disk/none")) == 2
+    assert "data.image_root.LR is" in capsys.readouterr().err and not (tmp_path / "other.json").exists()
     [line] = commands(text, "preflight")
     run(line)
     said = capsys.readouterr().out
