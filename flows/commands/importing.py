@@ -88,14 +88,18 @@ def print_written(files: Iterable["WrittenFile"]) -> None:
     from tasks.turn_tasks import describe_tasks, sum_counts
 
     dropped: Mapping[str, int] = {}
+    noticed: dict[str, int] = {}
     tasks = []
     for written in files:
         state = "written" if written.new else "kept: already written from the same input and settings"
         kept = ", ".join(f"{source} {number}" for source, number in written.kept.items()) or "no records"
         print(f"{written.path}: {kept} ({state})")
         dropped = written.dropped
+        noticed |= written.noticed
         tasks.append(written.tasks)
     for line in describe_tasks(sum_counts(tasks)):
         print(f"  {line}")
     for reason, number in dropped.items():
         print(f"  dropped {number}: {reason}")
+    for reason, number in noticed.items():
+        print(f"  noticed {number}: {reason}")

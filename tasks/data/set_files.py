@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tasks.choices import DrawProtocol, SplitProtocol
@@ -49,13 +49,17 @@ class SplitParameters:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A written instruction file with the counts of its manifest; `new` when this call wrote it."""
+    """A written instruction file with the counts of its manifest; `new` when this call wrote it.
+
+    `noticed` are numbers of further things to know, by reason.
+    """
 
     path: Path
     kept: Mapping[str, int]
     tasks: TasksBySource
     dropped: Mapping[str, int]
     new: bool
+    noticed: Mapping[str, int] = field(default_factory=dict)
 
 
 def filter_file(
@@ -90,7 +94,8 @@ def filter_file(
         raise _none_kept(out, dropped)
     if facts:
         file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, facts.noticed, unnamed)
-    return _write(file, kept, dropped)
+    written = _write(file, kept, dropped)
+    return replace(written, noticed=facts.noticed) if facts else written
 
 
 def _none_kept(out: Path, dropped: Mapping[str, int]) -> DataError:
@@ -219,7 +224,8 @@ def _written_before(file: RecordsFile) -> WrittenFile | None:
     kept, tasks, dropped = (manifest.get(key) for key in ("kept", "tasks", "dropped"))
     if not (isinstance(kept, dict) and isinstance(dropped, dict) and is_task_counts(tasks)):
         return None
-    return WrittenFile(file.path, kept, tasks, dropped, new=False)
+    noticed = manifest.get("repaired")
+    return WrittenFile(file.path, kept, tasks, dropped, new=False, noticed=noticed if isinstance(noticed, dict) else {})
 
 
 def _joined(slices: Sequence[RecordSlice]) -> bytes:
