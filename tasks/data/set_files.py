@@ -22,7 +22,7 @@ from tasks.data.records_file import (
     slice_of,
     tasks_of_slices,
 )
-from tasks.data.splitting import leaves_validation, reduce_records, split_records
+from tasks.data.splitting import leaves_validation, reduce_records, shared_images, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
 from tasks.paths import SET_FILES
@@ -142,7 +142,10 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: s
         if file.path.exists() or file.manifest_path.exists():
             file.require_free(digest_of_content(_joined(sets[name])))
     dropped = {lost_reason(parameters.protocol): split.lost} if split.lost else {}
-    return [_write(files[name], sets[name], dropped) for name in _names(parameters, sets)]
+    # the other protocols keep all records of an image together, or are as the reference has them
+    noticed = shared_images(sets["train"], sets["test"]) if parameters.protocol == "own" else {}
+    written = [_write(files[name], sets[name], dropped) for name in _names(parameters, sets)]
+    return [replace(each, noticed=noticed) for each in written]
 
 
 def lost_reason(protocol: SplitProtocol) -> str:

@@ -136,6 +136,10 @@ def test_imported_records_are_split_by_their_own_sets(here: Path, capsys: pytest
     assert sorted(path.name for path in (here / "sets").iterdir()) == [
         f"data_{name}.{suffix}" for name in ("test", "train") for suffix in ("json", "manifest.json")
     ]
+    assert "noticed" not in capsys.readouterr().out
+    write(here / "both.json", [record | {"image": "RSICD/a.jpg"} for record in read_json(here / "a.json")])
+    assert rsvlm("data", "split", "both.json", "leaking", "--protocol", "own") == 0
+    assert "  noticed 1: test image that is also in the training set\n" in capsys.readouterr().out
     assert rsvlm("data", "import", "captions_train.json", "--out", "b.json") == 0
     write(here / "c.json", [{**record, "split": "all"} for record in read_json(here / "b.json")])
     assert rsvlm("data", "split", "c.json", "none", "--protocol", "own") == 2
