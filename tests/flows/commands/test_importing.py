@@ -47,6 +47,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ms_swift(tmp_path / "swift.jsonl")
     vrsbench(tmp_path / "VRSBench_EVAL_vqa.json")
     vrsbench(tmp_path / "VRSBench_EVAL_Cap.json")
+    turns = [{"from": "human", "value": "<image>\n[vqa] Is it?"}, {"from": "gpt", "value": "yes"}]
+    write(tmp_path / "VRSBench_train.json", [{"id": "a", "image": "P0003_0002.png", "conversations": turns}])
     (tmp_path / "Images_LR").mkdir()
     for number in (0, 1, 10, 11):
         (tmp_path / "Images_LR" / f"{number}.tif").write_bytes(encoded("TIFF"))
@@ -93,6 +95,8 @@ def test_every_command_of_the_page_runs(here: Path, capsys: pytest.CaptureFixtur
     assert [len(records) for records in sets] == [4, 4] and not (here / "lr_sets" / "data_val.json").exists()
     assert len(read_json(here / "rsicd_coco.json")["annotations"]) == 10
     assert len(read_json(here / "lr_sharegpt.json")) == 8 and len(read_json(here / "hr.json")) == 4
+    [trained] = read_json(here / "vrsbench_train.json")
+    assert (trained["image"], trained["split"]) == ("VRSBench/P0003_0002.png", "train")
     assert [len(read_json(here / f"vrsbench_{name}.json")) for name in ("vqa", "captions")] == [3, 3]
     assert len(read_json(here / "lrben.json")) == 3
 
