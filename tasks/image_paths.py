@@ -21,6 +21,11 @@ def image_key(image: str) -> str:
     return image
 
 
+def is_absolute(image: str) -> bool:
+    """Whether a path starts from the root of the file system."""
+    return image_key(image).startswith("/")
+
+
 def leaves_folder(image: str) -> bool:
     """Whether a path is absolute, leads out of the folder that it starts from, or is that folder itself.
 
@@ -33,7 +38,7 @@ def leaves_folder(image: str) -> bool:
 def fault_of_image(image: str) -> str | None:
     """What is wrong with an image path, as the end of a sentence; None if it is valid."""
     if leaves_folder(image):
-        advice = f" ({ABSOLUTE_ADVICE})" if image_key(image).startswith("/") else ""
+        advice = f" ({ABSOLUTE_ADVICE})" if is_absolute(image) else ""
         return f"names the image {shortened(image)}, outside the images folder{advice}"
     if "\0" in image or len(image) > MAX_CHARACTERS:
         return "names an image by an impossible path"

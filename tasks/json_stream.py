@@ -201,7 +201,8 @@ def _error_of(path: Path) -> DataError:
     except DataError as error:
         return _several_values(path) or error
     return DataError(
-        f"{path} has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line."
+        f"{path} has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line; "
+        "for a file of another tool, first use `rsvlm data import`."
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict, TypeGuard
 
 from tasks.errors import DataError, shortened
-from tasks.image_paths import fault_of_image, leaves_folder
+from tasks.image_paths import fault_of_image, is_absolute, leaves_folder
 from tasks.json_stream import iterate_values
 
 # both may hold further keys, such as `task`, which are kept
@@ -29,12 +29,15 @@ class Record(TypedDict):
 
 
 ROLES = ("human", "gpt")
+# the id, or ids, that a record had before it was given one of its own: answers still name it
+ORIGINAL_ID = "original_id"
 FROM, VALUE = itemgetter("from"), itemgetter("value")
 
 NO_IMAGE = "no image: text alone"
 SEVERAL_IMAGES = "several images"
 NO_IMAGE_PATH = "image is not a single path"
 OUTSIDE = "image path leaves the images folder"
+ABSOLUTE = "image path is absolute"
 NO_PATH = "image path is not a valid path"
 OTHER_ROLE = "turn of a role other than human and gpt"
 NO_ANSWER = "no answer to learn from"
@@ -62,6 +65,18 @@ class Entry(NamedTuple):
 
 
 Check = Callable[[Record], Fault | None]
+
+
+def original_ids(record: Mapping[str, object]) -> tuple[object, ...]:
+    """The ids that a record had before it was given another one."""
+    found = record.get(ORIGINAL_ID)
+    return tuple(found) if isinstance(found, list) else () if found is None else (found,)
+
+
+def with_original(record: Mapping[str, object], name: str | int) -> dict[str, object]:
+    """The field of a record whose id `name` is to be replaced."""
+    ids = [*original_ids(record), name]
+    return {ORIGINAL_ID: ids if len(ids) > 1 else name}
 
 
 def usability_fault(record: Record) -> Fault | None:
@@ -149,7 +164,7 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
         how = MADE_SINGLE if isinstance(image, list) else ""
         return Fault(NO_IMAGE_PATH, f"has the image {shortened(image)}, which is not a single path{how}")
     if fault := fault_of_image(image):
-        return Fault(OUTSIDE if leaves_folder(image) else NO_PATH, fault)
+        return Fault((ABSOLUTE if is_absolute(image) else OUTSIDE) if leaves_folder(image) else NO_PATH, fault)
     return None
 
 

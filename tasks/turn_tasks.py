@@ -88,11 +88,24 @@ def is_task_counts(found: object) -> TypeGuard[TasksBySource]:
 def describe_tasks(tasks: TasksBySource) -> list[str]:
     """One line per source: its prompts for captions, its questions, and how many of both are guessed."""
     return [
-        f"{source}: {numbers['captioning']} caption prompts and {numbers['vqa']} questions"
-        + (f" and {boxes} questions for boxes" if (boxes := numbers.get(GROUNDING)) else "")
-        + (f"; {guessed} of these are guesses from the words of the prompt" if (guessed := numbers[GUESSED]) else "")
+        f"{source}: {_describe_numbers(numbers)}"
+        + (f"; {guessed} of these guessed from the words of the prompt" if (guessed := numbers[GUESSED]) else "")
         for source, numbers in tasks.items()
     ]
+
+
+def _describe_numbers(numbers: Mapping[str, int]) -> str:
+    named = (
+        (numbers["captioning"], "caption prompt", ""),
+        (numbers["vqa"], "question", ""),
+        (numbers.get(GROUNDING, 0), "question", " for boxes"),
+    )
+    return ", ".join(amount(number, noun) + of for number, noun, of in named if number) or "no questions"
+
+
+def amount(number: int, noun: str) -> str:
+    """A number of things in words: 1 caption, 2 captions."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _turns(record: Record) -> list[tuple[Task, bool]]:

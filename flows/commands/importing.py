@@ -55,8 +55,13 @@ def run_import(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError
 
     first, *others = options.files
-    format = first if first in IMPORTED else None
+    format = name if (name := first.lower()) in IMPORTED else None
     files = tuple(map(Path, others if format else options.files))
+    if not format and not Path(first).suffix and not Path(first).exists():
+        raise ConfigError(
+            f"{first} is neither a file nor a format: give one of {', '.join(IMPORTED)} before the files, or leave the "
+            "format out."
+        )
     if not files:
         raise ConfigError(f"There are no files after {first}: give those of the data set, or ./{first} for a file.")
     imported = import_files(ImportRequest(files, options.out, format, options.source, options.images))
@@ -83,14 +88,18 @@ def print_written(files: Iterable["WrittenFile"]) -> None:
     from tasks.turn_tasks import describe_tasks, sum_counts
 
     dropped: Mapping[str, int] = {}
+    noticed: dict[str, int] = {}
     tasks = []
     for written in files:
         state = "written" if written.new else "kept: already written from the same input and settings"
         kept = ", ".join(f"{source} {number}" for source, number in written.kept.items()) or "no records"
         print(f"{written.path}: {kept} ({state})")
         dropped = written.dropped
+        noticed |= written.noticed
         tasks.append(written.tasks)
     for line in describe_tasks(sum_counts(tasks)):
         print(f"  {line}")
     for reason, number in dropped.items():
         print(f"  dropped {number}: {reason}")
+    for reason, number in noticed.items():
+        print(f"  noticed {number}: {reason}")

@@ -16,10 +16,12 @@ from tasks.settings import CustomSource, DataConfig
 from tasks.sources import source_of
 from tasks.turn_tasks import FIELDS, turn_tasks
 
+TYPE_FIELD = "question_type_field"
 # the text of a caption in the layouts of Karpathy and COCO
 CAPTION_KEYS = ("raw", "caption", "sentence", "text")
 OTHER_TASK = "task that is not known, replaced by that of its source"
 FROM_REFERENCES = "record of a further reference caption"
+UNUSED = "record of {}, of which none has the field {} that data.custom_sources names as its {}"
 EMPTY_CAPTION = "empty reference caption left out"
 
 
@@ -31,11 +33,20 @@ class SourceFacts:
         self._patterns = {source.name: source.patterns for source in config.custom_sources}
         self._prefixes, self._unnamed = prefixes_of(config.image_root), config.unnamed_source
         self._counts: Counter[str] = Counter()
+        self._records: Counter[str] = Counter()
+        # settings of a source whose field a record has
+        self._used: set[tuple[str, str]] = set()
 
     @property
     def noticed(self) -> dict[str, int]:
-        """The numbers of records and captions that were added, left out or changed, by reason."""
-        return dict(+self._counts)
+        """The numbers of records and captions that were added, left out or changed, and those without a named field."""
+        unused = {
+            UNUSED.format(name, field, setting): self._records[name]
+            for name, source in self._sources.items()
+            for setting, field in _fields_of(source).items()
+            if self._records[name] and (name, setting) not in self._used
+        }
+        return {**+self._counts, **unused}
 
     def applied(self, record: Record) -> list[Record]:
         """The record as the settings have it, several for a list of captions; one that they do not change is the same.
@@ -50,7 +61,15 @@ class SourceFacts:
         source = self._sources.get(source_of(relative, self._unnamed))
         if source is None:
             return [record]
+        self._note_fields(record, source)
         return [self._typed(self._with_task(each, source), source) for each in self._by_caption(record, source)]
+
+    def _note_fields(self, record: Record, source: CustomSource) -> None:
+        self._records[source.name] += 1
+        for setting, field in _fields_of(source).items():
+            of_turns = setting == TYPE_FIELD and any(field in turn for turn in record["conversations"])
+            if field in record or of_turns:
+                self._used.add((source.name, setting))
 
     def _by_caption(self, record: Record, source: CustomSource) -> list[Record]:
         if not source.references or source.references not in record:
@@ -101,6 +120,12 @@ class SourceFacts:
                 kind = kind or (_type_by(by_pattern, turn) if is_question and QUESTION_TYPE not in turn else None)
             turns.append({**turn, QUESTION_TYPE: kind} if kind else turn)
         return cast(Record, {**record, "conversations": turns})
+
+
+def _fields_of(source: CustomSource) -> dict[str, str]:
+    """The fields of records that a source names, by setting."""
+    named = {"task_field": source.task_field, TYPE_FIELD: source.question_type_field, "references": source.references}
+    return {setting: field for setting, field in named.items() if field}
 
 
 def _captions(record: Record, field: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tasks.data.record_checks import Checked, filter_records, require_sources
 from tasks.data.records_file import RecordsFile, own_split
 from tasks.data.set_files import dropped_by_reducing, lost_reason, set_paths
 from tasks.data.set_statistics import statistics_of
-from tasks.data.splitting import Split, leaves_validation, reduce_records, split_records
+from tasks.data.splitting import Split, leaves_validation, reduce_records, shared_images, split_records
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
 from tasks.manifests import atomic_folder, write_manifest
@@ -82,6 +82,8 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
         dropped[lost_reason(config.protocol)] = split.lost
     duplicates = sum(name != leader for name, leader in leaders.items())
     noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
+    if config.protocol == "own":
+        noticed |= shared_images(split.train, split.test)
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
     sets = {"train": [*split.train, *selected.texts], "val": split.val, "test": split.test, FILTERED_TEST: reduced}
     with atomic_folder(out) as part:

@@ -6,23 +6,24 @@ A repair never changes the words of a question or caption; it only removes what 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from tasks.data.records_file import AnyRecord, counted_by_source
 from tasks.errors import DataError
 from tasks.image_paths import image_key
 from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, without_placeholder
 from tasks.record_reader import (
+    ABSOLUTE,
     NO_ANSWER,
     NO_IMAGE,
     OTHER_ROLE,
-    OUTSIDE,
     PLACEHOLDER_ONLY,
     ROLES,
     Record,
     Turn,
     image_fault,
     role_fault,
+    with_original,
 )
 from tasks.sources import UNNAMED, source_of
 
@@ -134,7 +135,7 @@ def require_sources(
 def outside_advice(dropped: Mapping[str, int]) -> str:
     """What to do about dropped records whose image path is absolute, as the end of a sentence, or nothing."""
     return (
-        "; for absolute image paths, name the folder of their source in data.image_root" if OUTSIDE in dropped else ""
+        "; for absolute image paths, name the folder of their source in data.image_root" if ABSOLUTE in dropped else ""
     )
 
 
@@ -254,7 +255,7 @@ def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[st
             while (name := f"{record['id']}-{number}") in taken:
                 number += 1
             taken.add(name)
-            own.append({**record, "id": name})
+            own.append(cast(Record, {**record, "id": name, **with_original(record, record["id"])}))
     return own
 
 

@@ -166,10 +166,13 @@ class RecordsFile:
                 part.write_bytes(content)
         self._write_manifest(sha256, Counts(kept, tasks, dropped, self._repaired or {}))
 
-    def write_each(self, records: Iterable[Record], finish: Callable[[], Changes]) -> Counts:
+    def write_each(
+        self, records: Iterable[Record], finish: Callable[[], Changes], advice: Mapping[str, str] | None = None
+    ) -> Counts:
         """Write records one at a time, then the manifest: a million records take no memory.
 
-        `finish` is called after the last record. Raises DataError when there is no record.
+        `finish` is called after the last record. Raises DataError when there is no record, with the `advice` for the
+        reasons.
         """
         kept: Counter[str] = Counter()
         tasks: dict[str, Counter[str]] = {}
@@ -187,12 +190,15 @@ class RecordsFile:
             by_source = {name: dict(numbers) for name, numbers in tasks.items()}
             return Counts(dict(kept), by_source, *finish())
 
-        return self.write_pieces(listed(counted()), counts)
+        return self.write_pieces(listed(counted()), counts, advice)
 
-    def write_pieces(self, pieces: Iterable[bytes], finish: Callable[[], Counts]) -> Counts:
+    def write_pieces(
+        self, pieces: Iterable[bytes], finish: Callable[[], Counts], advice: Mapping[str, str] | None = None
+    ) -> Counts:
         """Write pieces of a file one at a time, then the manifest with the counts that `finish` gives after the last.
 
-        Raises DataError when no record was kept, and where the path holds other content.
+        Raises DataError when no record was kept, with the `advice` for the reasons, and where the path holds other
+        content.
         """
         digest = hashlib.sha256()
         with written_atomically(self.path) as part:
@@ -202,7 +208,7 @@ class RecordsFile:
                     digest.update(piece)
             counts = finish()
             if not counts.kept:
-                raise DataError(f"{self.path} would hold no record ({describe_counts(counts.dropped)}).")
+                raise DataError(f"{self.path} would hold no record ({_why_empty(counts.dropped, advice or {})}.")
             self.require_free(digest.hexdigest())
         self._write_manifest(digest.hexdigest(), counts)
         return counts
@@ -220,6 +226,14 @@ class RecordsFile:
             **self.origin,
         }
         write_json(self.manifest_path, manifest)
+
+
+def _why_empty(dropped: Mapping[str, int], advice: Mapping[str, str]) -> str:
+    """Why nothing was kept, and what to do about the reasons that have an advice, as the end of a sentence."""
+    if not any(dropped.values()):
+        return "it was made from files without captions, questions and conversations): give those that have them"
+    known = [text for reason, text in advice.items() if dropped.get(reason)]
+    return f"{describe_counts(dropped)}): {'; '.join(known) or 'correct these, or give other files'}"
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tasks.choices import DrawProtocol, SplitProtocol
 from tasks.data.custom_sources import SourceFacts
-from tasks.data.record_checks import ALL, SOURCE_PREFIX, reason_to_drop, require_sources
+from tasks.data.image_folders import require_folders
+from tasks.data.record_checks import ALL, SOURCE_PREFIX, outside_advice, reason_to_drop, require_sources
 from tasks.data.records_file import (
     AnyRecord,
     RecordsFile,
     RecordSlice,
     counted_by_source,
+    describe_counts,
     digest_of_content,
     iterate_records,
     joined,
@@ -20,7 +22,7 @@ from tasks.data.records_file import (
     slice_of,
     tasks_of_slices,
 )
-from tasks.data.splitting import leaves_validation, reduce_records, split_records
+from tasks.data.splitting import leaves_validation, reduce_records, shared_images, split_records
 from tasks.errors import DataError
 from tasks.files import sha256_of
 from tasks.paths import SET_FILES
@@ -47,13 +49,17 @@ class SplitParameters:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A written instruction file with the counts of its manifest; `new` when this call wrote it."""
+    """A written instruction file with the counts of its manifest; `new` when this call wrote it.
+
+    `noticed` are numbers of further things to know, by reason.
+    """
 
     path: Path
     kept: Mapping[str, int]
     tasks: TasksBySource
     dropped: Mapping[str, int]
     new: bool
+    noticed: Mapping[str, int] = field(default_factory=dict)
 
 
 def filter_file(
@@ -62,12 +68,13 @@ def filter_file(
     """Write the records of the chosen sources, and their manifest, to `out`.
 
     `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders is
-    written onto their records. Raises DataError for a file without records or without records of these sources, and
-    where `out` holds other content. If faults rule out all records, `out` is an empty list whose manifest counts them.
+    written onto their records. Raises DataError for a file without records or without records of these sources, for an
+    image folder that does not exist, and where `out` holds other content.
     """
+    require_folders(config.image_root if config else {})
     own = _own_parameters(config) if config else {}
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, unnamed=unnamed)
-    if before := _written_before(file):
+    if (before := _written_before(file)) and before.kept:
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
@@ -83,9 +90,18 @@ def filter_file(
         # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
         require_sources(kept, unknown if kept else sources, dropped, unnamed)
+    if not kept:
+        raise _none_kept(out, dropped)
     if facts:
         file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, facts.noticed, unnamed)
-    return _write(file, kept, dropped)
+    written = _write(file, kept, dropped)
+    return replace(written, noticed=facts.noticed) if facts else written
+
+
+def _none_kept(out: Path, dropped: Mapping[str, int]) -> DataError:
+    return DataError(
+        f"{out} would hold no record ({describe_counts(dropped)}): correct the records{outside_advice(dropped)}."
+    )
 
 
 def _own_parameters(config: DataConfig) -> dict[str, object]:
@@ -126,7 +142,10 @@ def split_file(dataset: Path, out: Path, parameters: SplitParameters, unnamed: s
         if file.path.exists() or file.manifest_path.exists():
             file.require_free(digest_of_content(_joined(sets[name])))
     dropped = {lost_reason(parameters.protocol): split.lost} if split.lost else {}
-    return [_write(files[name], sets[name], dropped) for name in _names(parameters, sets)]
+    # the other protocols keep all records of an image together, or are as the reference has them
+    noticed = shared_images(sets["train"], sets["test"]) if parameters.protocol == "own" else {}
+    written = [_write(files[name], sets[name], dropped) for name in _names(parameters, sets)]
+    return [replace(each, noticed=noticed) for each in written]
 
 
 def lost_reason(protocol: SplitProtocol) -> str:
@@ -208,7 +227,8 @@ def _written_before(file: RecordsFile) -> WrittenFile | None:
     kept, tasks, dropped = (manifest.get(key) for key in ("kept", "tasks", "dropped"))
     if not (isinstance(kept, dict) and isinstance(dropped, dict) and is_task_counts(tasks)):
         return None
-    return WrittenFile(file.path, kept, tasks, dropped, new=False)
+    noticed = manifest.get("repaired")
+    return WrittenFile(file.path, kept, tasks, dropped, new=False, noticed=noticed if isinstance(noticed, dict) else {})
 
 
 def _joined(slices: Sequence[RecordSlice]) -> bytes:

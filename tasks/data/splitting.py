@@ -20,6 +20,7 @@ from tasks.sources import source_of
 # tolerance of shares that sum to 1, such as 0.7 and 0.3
 ROUNDING = 1e-9
 OWN_SPLITS = ("train", "val", "test")
+IN_BOTH = "test image that is also in the training set"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ def _split_own(records: Sequence[AnyRecord]) -> list[list[int]]:
     for index, record in enumerate(records):
         chosen.setdefault(own_split(record), []).append(index)
     return [chosen[name] for name in OWN_SPLITS]
+
+
+def shared_images(train: Sequence[AnyRecord], test: Sequence[AnyRecord]) -> dict[str, int]:
+    """The number of test images that are also in the training set, by the reason to be told; empty without any."""
+    trained = {image_key(record["image"]) for record in train}
+    shared = len({image_key(record["image"]) for record in test} & trained)
+    return {IN_BOTH: shared} if shared else {}
 
 
 def leaves_validation(train: float, test: float, protocol: SplitProtocol) -> bool:

@@ -20,6 +20,7 @@ from tasks.record_reader import (
     alternates,
     image_fault,
     iterate_entries,
+    original_ids,
     require_record,
     role_fault,
 )
@@ -73,6 +74,7 @@ class RecordText:
     """A record of a file: identity, (question, answer) pairs with their tasks, and the SHA-256 of the whole record.
 
     `types` and `question_ids` are those that the record states for its questions; empty where it states none.
+    `original_ids` are ids that it had before it was given its own.
     """
 
     id: str | int
@@ -83,6 +85,7 @@ class RecordText:
     types: tuple[str | None, ...] = ()
     question_ids: tuple[object, ...] = ()
     image_id: object = None
+    original_ids: tuple[object, ...] = ()
 
     @property
     def name(self) -> str:
@@ -159,6 +162,7 @@ def record_text(entry: Entry, sharing: TextSharing) -> RecordText:
         stated_types(record),
         _question_ids(record),
         record.get(IMAGE_ID),
+        original_ids(record),
     )
 
 

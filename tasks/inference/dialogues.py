@@ -12,6 +12,7 @@ from tasks.files import fits_utf8
 from tasks.inference.engines.base import Engine, Outcome, Refusal
 from tasks.prompt_text import with_placeholder, without_placeholder
 from tasks.record_reader import (
+    ABSOLUTE,
     FIX,
     FIX_OR_DROP,
     LONE_SURROGATE,
@@ -105,7 +106,7 @@ def read_test_set(path: Path) -> list[dict[str, object]]:
         if not isinstance(entry.value, dict):
             advice = "give a test set as `rsvlm data split` writes it"
             raise DataError(f"{entry.location} {shape_fault(entry.value)}; {advice}.")
-        if (fault := image_fault(entry.value)) and fault.reason in (OUTSIDE, NO_PATH):
+        if (fault := image_fault(entry.value)) and fault.reason in (OUTSIDE, ABSOLUTE, NO_PATH):
             raise DataError(f"{entry.location} {fault.message}; {FIX_OR_DROP}.")
         records.append(entry.value)
     if not records:

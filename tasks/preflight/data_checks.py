@@ -17,7 +17,7 @@ from tasks.model.llava.prompt import IGNORE_INDEX
 from tasks.model.loading import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, fatal, ok, warning
-from tasks.record_reader import OUTSIDE, Record
+from tasks.record_reader import ABSOLUTE, Record
 from tasks.settings import DataConfig, TrainingConfig
 from tasks.sources import source_of
 from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
@@ -75,7 +75,7 @@ def _other_sources(dropped: Mapping[str, int]) -> str:
     others = [
         f"{reason}: {number}"
         for reason, number in dropped.items()
-        if reason.startswith(SOURCE_PREFIX) or reason == OUTSIDE
+        if reason.startswith(SOURCE_PREFIX) or reason == ABSOLUTE
     ]
     return f" ({'; '.join(others)}){outside_advice(dropped)}" if others else ""
 

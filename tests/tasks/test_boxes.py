@@ -72,4 +72,4 @@ def test_a_last_question_without_an_answer_has_a_task():
 def test_questions_for_boxes_are_counted_apart():
     counted = count_by_source([record("Where is it?", "[1, 2, 3, 4]"), record("Is it?", "yes")])
     assert counted == {"VRS": {"captioning": 0, "vqa": 1, "guessed": 1, "grounding": 1}}
-    assert "1 questions and 1 questions for boxes" in describe_tasks(counted)[0]
+    assert "1 question, 1 question for boxes" in describe_tasks(counted)[0]

@@ -50,7 +50,7 @@ def test_a_single_object_is_json_lines_with_a_lines_suffix(tmp_path: Path, suffi
 @pytest.mark.parametrize("text", [LINES[0], json.dumps({"questions": ROWS}), json.dumps({"questions": ROWS}, indent=1)])
 def test_a_single_object_with_another_suffix_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(DataError, match=r"a\.json has no list of records: give .* JSON Lines"):
+    with pytest.raises(DataError, match=r"a\.json has no list of records: give .* JSON Lines .*`rsvlm data import`"):
         list(iterate_values(tmp_path / "a.json"))
 
 

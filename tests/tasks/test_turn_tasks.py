@@ -63,8 +63,8 @@ def test_guessed_tasks_are_counted_by_source():
         "LR": {"captioning": 0, "vqa": 1, "guessed": 0},
     }
     assert describe_tasks(counted)[1:] == [
-        "GeoChat: 1 caption prompts and 1 questions; 1 of these are guesses from the words of the prompt",
-        "LR: 0 caption prompts and 1 questions",
+        "GeoChat: 1 caption prompt, 1 question; 1 of these guessed from the words of the prompt",
+        "LR: 1 question",
     ]
 
 

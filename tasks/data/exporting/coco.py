@@ -13,16 +13,17 @@ from tasks.data.importing.coco import NUMBERED
 from tasks.data.importing.examples import CAPTION_PROMPT, IMAGE_ID
 from tasks.data.records_file import Counts, RecordsFile, encode_value, own_split
 from tasks.prompt_text import without_placeholder
-from tasks.record_reader import Record, alternates, iterate_records
+from tasks.record_reader import ORIGINAL_ID, Record, alternates, iterate_records
 from tasks.sources import source_of
-from tasks.turn_tasks import answered_turns
+from tasks.turn_tasks import amount, answered_turns
 
 QUESTION = "question (COCO captions hold none)"
 PROMPT = "words of a prompt for a caption (COCO captions hold none)"
 UNORDERED = "record with turns not in the order human, gpt"
 UNANSWERED = "prompt without a caption"
+ADVICE = {QUESTION: "convert questions with sharegpt or hf"}
 FIELD = "field {} of a record or turn (COCO captions hold none)"
-HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, "from", "value"}
+HELD = {"id", "image", "conversations", "split", "task", IMAGE_ID, ORIGINAL_ID, "from", "value"}
 
 
 class _Captions:
@@ -63,7 +64,8 @@ class _Captions:
                 number += 1
                 own = {"id": record["id"]} if self._own_ids else {"id": number, "record_id": record["id"]}
                 image = self.images[record["image"], own_split(record)]
-                yield {**own, "image_id": image["id"], "caption": caption}
+                original = {ORIGINAL_ID: held} if (held := record.get(ORIGINAL_ID)) is not None else {}
+                yield {**own, "image_id": image["id"], "caption": caption, **original}
 
     def _records(self, lost: Counter[str]) -> Iterator[tuple[Record, list[str]]]:
         for record, _ in iterate_records(self._dataset):
@@ -78,8 +80,8 @@ def write(dataset: Path, out: Path, inputs: Mapping[str, str], lost: Counter[str
     found = _Captions(dataset, lost)
     found.read_images()
     file = RecordsFile(out, inputs, {"format": "coco"})
-    file.write_pieces(_pieces(found), lambda: Counts(dict(found.kept), {}, dict(lost)))
-    return f"{sum(found.kept.values())} captions of {len(found.images)} images"
+    file.write_pieces(_pieces(found), lambda: Counts(dict(found.kept), {}, dict(lost)), ADVICE)
+    return f"{amount(sum(found.kept.values()), 'caption')} of {amount(len(found.images), 'image')}"
 
 
 def _pieces(found: _Captions) -> Iterator[bytes]:
@@ -103,7 +105,8 @@ def _captions(record: Record, lost: Counter[str]) -> list[str]:
             lost[QUESTION] += 1
         elif turn.answer.strip():
             captions.append(turn.answer)
-            lost[PROMPT] += without_placeholder(turn.question) != CAPTION_PROMPT
+            if without_placeholder(turn.question) != CAPTION_PROMPT:
+                lost[PROMPT] += 1
         else:
             lost[UNANSWERED] += 1
     return captions

@@ -7,6 +7,7 @@ from pathlib import Path
 from tasks.data.records_file import Counts, RecordsFile, encode_value, listed
 from tasks.record_reader import iterate_records
 from tasks.sources import source_of
+from tasks.turn_tasks import amount
 
 
 def write(dataset: Path, out: Path, inputs: Mapping[str, str], lost: Counter[str]) -> str:
@@ -19,7 +20,7 @@ def write(dataset: Path, out: Path, inputs: Mapping[str, str], lost: Counter[str
             yield encode_value(_entry(record))
 
     RecordsFile(out, inputs, {"format": "sharegpt"}).write_pieces(listed(lines()), lambda: Counts(dict(kept), {}, lost))
-    return f"{sum(kept.values())} conversations"
+    return amount(sum(kept.values()), "conversation")
 
 
 def _entry(record: Mapping[str, object]) -> dict[str, object]:

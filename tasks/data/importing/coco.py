@@ -17,6 +17,7 @@ from tasks.data.importing.examples import (
 )
 from tasks.data.importing.head import Head
 from tasks.json_stream import iterate_members
+from tasks.record_reader import ORIGINAL_ID
 
 # images whose ids are those of `rsvlm data convert`; an id of their own is in IMAGE_ID
 NUMBERED = "numbered"
@@ -48,7 +49,8 @@ def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:
                 lost[NO_CAPTION] += 1
             else:
                 name = annotation.get("record_id", annotation.get("id"))
-                yield caption_example(name, (image.name,), caption.strip(), image.fields)
+                original = {ORIGINAL_ID: annotation[ORIGINAL_ID]} if ORIGINAL_ID in annotation else {}
+                yield caption_example(name, (image.name,), caption.strip(), {**image.fields, **original})
 
 
 def _images(path: Path, lost: Lost) -> dict[object, _Image]:

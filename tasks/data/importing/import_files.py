@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tasks.data.importing.examples import Example, Lost
+from tasks.data.importing.examples import NO_ANSWER, Example, Lost
 from tasks.data.importing.formats import Format, choose_format
-from tasks.data.importing.image_names import ImageNames, MissingImages
+from tasks.data.importing.image_names import ABSOLUTE, URL, ImageNames, MissingImages
 from tasks.data.record_checks import SAME_ID
 from tasks.data.records_file import Changes, RecordsFile
 from tasks.data.set_files import WrittenFile, inputs_of
 from tasks.errors import DataError
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
-from tasks.record_reader import Record, Turn
+from tasks.record_reader import NO_IMAGE, SEVERAL_IMAGES, Record, Turn, with_original
 from tasks.sources import SOURCE_NAME
 
 NUMBERED = "record without an id, numbered"
+# what to do where nothing is left
+ADVICE = {
+    ABSOLUTE: "give the folder of the images with --images",
+    URL: "download the images, and write their paths in place of the URLs",
+    NO_ANSWER: "give the file of the answers along, such as RSVQA's for GeoChat's questions",
+    SEVERAL_IMAGES: "write records with one image each, since the supported models take one",
+    NO_IMAGE: "give files whose records name an image",
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ def import_files(request: ImportRequest) -> Imported:
     counts = file.write_each(
         _records(examples, names, lost, repaired),
         lambda: Changes(dict(lost), dict(repaired), _missing(names, request)),
+        ADVICE,
     )
     written = WrittenFile(request.out, counts.kept, counts.tasks, counts.dropped, new=True)
     return Imported(written, chosen.name, dict(counts.repaired), names.missing)
@@ -101,9 +110,11 @@ def _records(examples: Iterable[Example], names: ImageNames, lost: Lost, repaire
         own = ids.own(name)
         if example.id is None:
             repaired[NUMBERED] += 1
+        fields = example.fields
         if own != name:
             repaired[SAME_ID] += 1
-        yield cast(Record, {"id": own, "image": image, **example.fields, "conversations": _with_image(example.turns)})
+            fields = fields if example.id is None else {**fields, **with_original(fields, name)}
+        yield cast(Record, {"id": own, "image": image, **fields, "conversations": _with_image(example.turns)})
 
 
 class _Ids:

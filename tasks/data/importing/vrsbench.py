@@ -26,7 +26,7 @@ from tasks.data.importing.examples import (
     split_field,
     split_of_file,
 )
-from tasks.data.importing.head import Head
+from tasks.data.importing.head import Head, read_head
 from tasks.files import read_json
 from tasks.json_stream import is_object, iterate_values
 
@@ -48,9 +48,10 @@ def recognises(head: Head) -> bool:
     return {"image_id", "ground_truth"} <= keys and ("question" in keys or "answer" not in keys)
 
 
-def default_source(files: Sequence[Path]) -> str:
-    """The name of the data set."""
-    return "VRSBench"
+def default_source(files: Sequence[Path]) -> str | None:
+    """VRSBench; None for GeoChat's files in its layout, which name images of several data sets without a suffix."""
+    image = read_head(files[0]).entry.get("image_id")
+    return None if isinstance(image, str) and not PurePosixPath(image).suffix else "VRSBench"
 
 
 def read(files: Sequence[Path], lost: Lost) -> Iterator[Example]:

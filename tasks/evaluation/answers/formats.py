@@ -35,7 +35,7 @@ WANTED = "give a file with an id (or an image and a question) and an answer in e
 
 
 class AnswerFile(NamedTuple):
-    """A file of answers: the name of its format, and whether its rows only have a position in the test set."""
+    """A file of answers, and the name of its format."""
 
     path: Path
     format: str

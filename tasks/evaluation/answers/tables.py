@@ -1,13 +1,16 @@
 """Rows of CSV, TSV and Excel tables with a header."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from tasks.errors import DataError, UserError
-from tasks.evaluation.answers.given import Row
+from tasks.evaluation.answers.given import IDS, IMAGE, Row
 
+# questionId and imageId
+KNOWN = {name.lower(): name for name in (*IDS, *IMAGE)}
 TAB, COMMA, SEMICOLON = "\t", ",", ";"
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".xlsx"))
 # an image in base64 in one cell
@@ -20,7 +23,7 @@ def iterate_table(path: Path) -> Iterator[tuple[str, Row]]:
     Raises DataError for a table without rows or with a row of other columns, and UserError if openpyxl is missing.
     """
     rows = _excel_rows(path) if path.suffix.lower() == ".xlsx" else _text_rows(path)
-    header = [str(name or "").strip() for name in next(rows, (1, ()))[1]]
+    header = _known_names([str(name or "").strip() for name in next(rows, (1, ()))[1]])
     if not any(header):
         raise DataError(f"{path} has no header: write the names of the columns into its first row.")
     for number, cells in rows:
@@ -32,6 +35,12 @@ def iterate_table(path: Path) -> Iterator[tuple[str, Row]]:
         values = {name: None if cell in (None, "") else cell for name, cell in zip(header, cells, strict=False)}
         if any(value is not None for value in values.values()):
             yield f"row {number}", values
+
+
+def _known_names(header: list[str]) -> list[str]:
+    """The columns by the names that are looked for, such as id for ID; those that differ only in case stay."""
+    names = Counter(name.lower() for name in header)
+    return [KNOWN.get(name.lower(), name.lower()) if names[name.lower()] == 1 else name for name in header]
 
 
 def _text_rows(path: Path) -> Iterator[tuple[int, Sequence[object]]]:

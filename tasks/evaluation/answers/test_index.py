@@ -79,14 +79,16 @@ class TestIndex:
 
     @cached_property
     def _records(self) -> dict[str, int | list[int]]:
-        """The record with an id, or all of them where several have it."""
+        """The record with an id, or all of them where several have it or had it before."""
         found: dict[str, int | list[int]] = {}
         for index, record in enumerate(self.test):
-            known = found.setdefault(str(record.id), index)
-            if isinstance(known, list):
-                known.append(index)
-            elif known != index:
-                found[str(record.id)] = [known, index]
+            # the answers to the record that kept the id name the same one
+            for name in (str(record.id), *filter(None, map(id_text, record.original_ids))):
+                known = found.setdefault(name, index)
+                if isinstance(known, list):
+                    known.append(index)
+                elif known != index:
+                    found[name] = [known, index]
         return found
 
     @cached_property

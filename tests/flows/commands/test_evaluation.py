@@ -210,7 +210,8 @@ DAMAGES = {
     ),
     "no list": (
         lambda rows: {"records": rows},
-        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line.",
+        "FILE has no list of records: give a JSON file that begins with [, or JSON Lines with one record per line; for "
+        "a file of another tool, first use `rsvlm data import`.",
     ),
     "no records": (lambda rows: [], f"FILE holds no answers: {WANTED}."),
     "no record": (

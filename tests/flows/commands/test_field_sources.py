@@ -25,7 +25,7 @@ def test_images_without_folders_are_one_source_and_split_by_image(
     manifest = read_json(tmp_path / "sets" / "data_test.manifest.json")
     assert manifest["kept"] == {source: 18}
     assert manifest["tasks"] == {source: {"captioning": 6, "vqa": 12, "guessed": 0}}
-    assert f"{source}: 30 caption prompts and 60 questions\n" in capsys.readouterr().out
+    assert f"{source}: 30 caption prompts, 60 questions\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ratio", ["0.01", "0.1", "0.5"])

@@ -37,7 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for field in ("id", "img_id", "question_id"):
             text = re.sub(rf'"{field}": (\d)\b', lambda found: f'"{found[0].split(chr(34))[1]}": 1{found[1]}', text)
         path.write_text(text.replace('"original_name": "', '"original_name": "1'))
-    rsvqa(tmp_path, "test", "USGS_split_{}_{}.json")
+    for name in ("USGS_split_{}_{}.json", "USGS_split_{}_phili_{}.json"):
+        rsvqa(tmp_path, "test", name)
     karpathy(tmp_path / "dataset_rsicd.json", ("train", "train", "test", "train", "test"))
     nwpu(tmp_path / "dataset_nwpu.json")
     coco(tmp_path / "captions_train.json")
@@ -46,6 +47,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ms_swift(tmp_path / "swift.jsonl")
     vrsbench(tmp_path / "VRSBench_EVAL_vqa.json")
     vrsbench(tmp_path / "VRSBench_EVAL_Cap.json")
+    turns = [{"from": "human", "value": "<image>\n[vqa] Is it?"}, {"from": "gpt", "value": "yes"}]
+    write(tmp_path / "VRSBench_train.json", [{"id": "a", "image": "P0003_0002.png", "conversations": turns}])
     (tmp_path / "Images_LR").mkdir()
     for number in (0, 1, 10, 11):
         (tmp_path / "Images_LR" / f"{number}.tif").write_bytes(encoded("TIFF"))
@@ -59,10 +62,16 @@ def page_commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+def with_braces(word: str) -> list[str]:
+    """The words that bash makes of `a{b,c}`."""
+    parts = re.fullmatch(r"(.*)\{(.*)\}(.*)", word)
+    return [f"{parts[1]}{each}{parts[3]}" for each in parts[2].split(",")] if parts else [word]
+
+
 def words_of(command: str, folder: Path) -> list[str]:
     """The words of a command after its name, patterns replaced by file names as a shell does."""
     found: list[str] = []
-    for word in shlex.split(command)[1:]:
+    for word in (each for given in shlex.split(command)[1:] for each in with_braces(given)):
         found += sorted(path.name for path in folder.glob(word)) if "*" in word else [word]
     return found
 
@@ -85,8 +94,11 @@ def test_every_command_of_the_page_runs(here: Path, capsys: pytest.CaptureFixtur
     sets = [read_json(here / "lr_sets" / f"data_{name}.json") for name in ("train", "test")]
     assert [len(records) for records in sets] == [4, 4] and not (here / "lr_sets" / "data_val.json").exists()
     assert len(read_json(here / "rsicd_coco.json")["annotations"]) == 10
-    assert len(read_json(here / "lr_sharegpt.json")) == 8
-    assert len(read_json(here / "vrsbench.json")) == 6 and len(read_json(here / "lrben.json")) == 3
+    assert len(read_json(here / "lr_sharegpt.json")) == 8 and len(read_json(here / "hr.json")) == 4
+    [trained] = read_json(here / "vrsbench_train.json")
+    assert (trained["image"], trained["split"]) == ("VRSBench/P0003_0002.png", "train")
+    assert [len(read_json(here / f"vrsbench_{name}.json")) for name in ("vqa", "captions")] == [3, 3]
+    assert len(read_json(here / "lrben.json")) == 3
 
 
 def test_the_terminal_says_the_format_and_what_is_lost(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +107,7 @@ def test_the_terminal_says_the_format_and_what_is_lost(here: Path, capsys: pytes
     assert capsys.readouterr().out.splitlines() == [
         "read as rsvqa",
         "a.json: LR 4 (written)",
-        "  LR: 0 caption prompts and 4 questions",
+        "  LR: 4 questions",
         *(
             f"  dropped 1: inactive {what} (its entry has active: false in all files)"
             for what in ("answer", "image", "question")
@@ -113,6 +125,10 @@ def test_a_format_without_files_and_unknown_files_are_one_sentence(
     assert "There are no files after coco" in capsys.readouterr().err
     assert rsvlm("data", "import", "nowhere.json", "--out", "a.json") == 2
     assert "nowhere.json is not a file" in capsys.readouterr().err
+    for wrong in ("vqa", "Karpathie"):
+        assert rsvlm("data", "import", wrong, "captions_train.json", "--out", "a.json") == 2
+        assert f"{wrong} is neither a file nor a format: give one of rsvqa, " in capsys.readouterr().err
+    assert rsvlm("data", "import", "COCO", "captions_train.json", "--out", "b.json") == 0
     write(here / "coco", read_json(here / "captions_train.json"))
     assert rsvlm("data", "import", "./coco", "--out", "a.json") == 0
 
@@ -124,6 +140,10 @@ def test_imported_records_are_split_by_their_own_sets(here: Path, capsys: pytest
     assert sorted(path.name for path in (here / "sets").iterdir()) == [
         f"data_{name}.{suffix}" for name in ("test", "train") for suffix in ("json", "manifest.json")
     ]
+    assert "noticed" not in capsys.readouterr().out
+    write(here / "both.json", [record | {"image": "RSICD/a.jpg"} for record in read_json(here / "a.json")])
+    assert rsvlm("data", "split", "both.json", "leaking", "--protocol", "own") == 0
+    assert "  noticed 1: test image that is also in the training set\n" in capsys.readouterr().out
     assert rsvlm("data", "import", "captions_train.json", "--out", "b.json") == 0
     write(here / "c.json", [{**record, "split": "all"} for record in read_json(here / "b.json")])
     assert rsvlm("data", "split", "c.json", "none", "--protocol", "own") == 2

@@ -114,3 +114,10 @@ def test_the_commands_of_the_page_work(
     assert len(lines) >= 4
     for line in lines:
         assert rsvlm(*shlex.split(line)[1:]) == 0, line
+
+
+def test_the_page_names_every_key_of_an_answer() -> None:
+    from tasks.evaluation.answers.given import PREDICTION
+
+    [listed] = re.findall(r"^The answer is under (.*?)\.", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", listed)) == {*PREDICTION, "text", "answer", "caption"}

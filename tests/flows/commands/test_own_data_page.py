@@ -68,7 +68,12 @@ def test_a_described_source_is_filtered_split_and_scored(
     )
     for line in (*config, *kept, *split):
         assert run(line) == 0
-    assert "name: FLOOD" in capsys.readouterr().out
+    assert "name: FLOOD" in (said := capsys.readouterr().out) and "none has the field" not in said
+    misspelt = (tmp_path / "mine.yaml").read_text().replace("sentences", "sentnces")
+    (tmp_path / "wrong.yaml").write_text(misspelt)
+    for _ in range(2):
+        assert run(kept[0].replace("mine.yaml", "wrong.yaml").replace("flood.json", "wrong.json")) == 0
+        assert "noticed 40: record of FLOOD, of which none has the field sentnces" in capsys.readouterr().out
     (tmp_path / "final.json").write_bytes((tmp_path / "sets" / "data_test.json").read_bytes())
     assert [run(line) for line in evaluate] == [0]
     found = read_json(tmp_path / "report" / "metrics.json")
@@ -87,6 +92,8 @@ def test_images_are_used_where_they_are(run: Run, tmp_path: Path, capsys: pytest
     [line] = commands(text, "data filter")
     assert run(line) == 0
     assert [row["image"] for row in read_json(tmp_path / "relative.json")] == [f"LR/Train/{n}.tif" for n in range(20)]
+    assert run(line.replace("relative.json", "other.json").replace("/disk/LR", "/disk/none")) == 2
+    assert "data.image_root.LR is" in capsys.readouterr().err and not (tmp_path / "other.json").exists()
     [line] = commands(text, "preflight")
     run(line)
     said = capsys.readouterr().out

@@ -111,3 +111,13 @@ def test_an_answer_that_is_not_among_the_captions_is_kept() -> None:
 def test_a_field_without_captions_is_refused(value: object) -> None:
     with pytest.raises(DataError, match=r"^The record 'r' has .* in its field sentences, which is no caption: write"):
         facts(references="sentences").applied(record("Describe", sentences=value))
+
+
+def test_a_field_that_no_record_has_is_counted() -> None:
+    given = facts(task_field="knd", question_type_field="category", references="sentences")
+    row = record("Is it?", image="FLOOD/2.jpg")
+    row["conversations"][0]["category"] = "own"
+    for each in (row, record("Is it?"), record("Is it?", image="LR/1.tif")):
+        given.applied(each)
+    unused = "record of FLOOD, of which none has the field {} that data.custom_sources names as its {}"
+    assert given.noticed == {unused.format("knd", "task_field"): 2, unused.format("sentences", "references"): 2}

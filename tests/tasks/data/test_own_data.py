@@ -136,7 +136,7 @@ def test_an_absolute_path_outside_the_folder_is_dropped_with_advice(
     prepare: Prepare, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     dataset = prepare([*rows, row(20, "/other/1.png", ANSWERS)])
-    assert read_json(dataset.path / "data_train.manifest.json")["dropped"] == {"image path leaves the images folder": 1}
+    assert read_json(dataset.path / "data_train.manifest.json")["dropped"] == {"image path is absolute": 1}
     (tmp_path / "data" / "dataset.json").write_text(json.dumps(rows[:10]))
     with pytest.raises(DataError, match=r"absolute image paths, name the folder of their source in data\.image_root"):
         config = DataConfig(sources=("FLOOD",), custom_sources=(SOURCE,))  # type: ignore[arg-type]

@@ -34,6 +34,15 @@ def test_each_record_is_in_the_set_that_it_states(folder: DataFolder, tmp_path: 
     assert dropped["no split of its own (train, val or test)"] + sum(map(len, found.values())) == number
 
 
+def test_test_images_in_the_training_set_are_counted(folder: DataFolder, tmp_path: Path) -> None:
+    divide(folder, ("train", "test"))
+    records = read_json(folder.raw)
+    write_json(folder.raw, [*records, {**records[0], "id": "again", "split": "test"}])
+    prepare_dataset(folder.raw, folder.images, DataConfig(protocol="own"), tmp_path / "sets")
+    noticed = read_json(tmp_path / "sets" / "MANIFEST.json")["details"]["noticed"]
+    assert noticed["test image that is also in the training set"] == 1
+
+
 def test_without_records_for_validation_there_are_two_sets(folder: DataFolder, tmp_path: Path) -> None:
     divide(folder, ("train", "test"))
     prepare_dataset(folder.raw, folder.images, DataConfig(protocol="own"), tmp_path / "sets")

@@ -89,6 +89,7 @@ def test_records_with_a_taken_id_get_a_new_one():
     records = [record("<image>\nA?", "a"), record("<image>\nB?", "b"), record("<image>\nC?", "c", name="1-2")]
     checked = check_records(records, "repair")
     assert [one["id"] for one in checked.records] == ["1", "1-3", "1-2"]
+    assert [one.get("original_id") for one in checked.records] == [None, "1", None]
     assert checked.repaired == {"id used by another record": 1}
     assert [one["id"] for one in check_records(records, "drop").records] == ["1", "1-2"]
 
@@ -117,7 +118,8 @@ def test_filter_counts_every_dropped_record_by_reason():
     assert filtered.records == records[:1]
     assert filtered.dropped == {
         "source UCM not selected": 2,
-        "image path leaves the images folder": 2,
+        "image path leaves the images folder": 1,
+        "image path is absolute": 1,
         "no answer to learn from": 1,
         "image file missing": 1,
     }

@@ -84,7 +84,7 @@ def test_absolute_image_paths_are_reported_with_the_setting_for_them(data_folder
     (root / "dataset.json").write_text(json.dumps([{**one, "image": f"/disk/{one['image']}"} for one in records]))
     found, _ = check_data(DataConfig(root=root, sources=("NWPU",)))
     assert found.level == "stops"
-    assert "image path leaves the images folder: 8" in found.text and found.text.endswith("in data.image_root")
+    assert "image path is absolute: 8" in found.text and found.text.endswith("in data.image_root")
 
 
 def test_records_of_text_alone_are_counted_where_they_are_trained(data_folder: DataFolder) -> None:

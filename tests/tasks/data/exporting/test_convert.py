@@ -24,8 +24,13 @@ def test_coco_has_captions_and_counts_questions_and_prompts_as_lost(tmp_path: Pa
         (1, 1, "a plane"),
         (2, 1, "a car"),
     ]
-    assert list(done.lost.values()) == [2, 1] and done.written == "2 captions of 1 images"
+    assert list(done.lost.values()) == [2, 1] and done.written == "2 captions of 1 image"
     assert read_json(tmp_path / "coco.manifest.json")["dropped"] == dict(done.lost)
+
+
+def test_what_is_not_lost_is_not_counted(tmp_path: Path) -> None:
+    row = asked_record("RSICD/a.jpg", [("<image>\nDescribe the image.", "a plane")], "a") | {"task": "captioning"}
+    assert convert_file(written(tmp_path / "a.json", [row]), "coco", tmp_path / "coco.json").lost == {}
 
 
 def test_pycocotools_reads_the_captions(tmp_path: Path) -> None:
@@ -37,7 +42,9 @@ def test_pycocotools_reads_the_captions(tmp_path: Path) -> None:
 
 
 def test_a_set_without_captions_is_no_coco_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"would hold no record \(question"):
+    with pytest.raises(
+        DataError, match=r"would hold no record \(question.*\): convert questions with sharegpt or hf\.$"
+    ):
         convert_file(written(tmp_path / "a.json", [QUESTION]), "coco", tmp_path / "coco.json")
     assert not (tmp_path / "coco.json").exists()
 

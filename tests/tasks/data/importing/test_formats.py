@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -100,8 +101,32 @@ def test_the_same_import_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_set_of_which_nothing_is_left_is_refused_with_the_reasons(tmp_path: Path) -> None:
     files = [write_lines(tmp_path / "a.jsonl", [{"question_id": 1, "image": "a.png", "text": "Is it?"}])]
-    with pytest.raises(DataError, match=r"out\.json would hold no record \(question without an answer: 1\)"):
+    with pytest.raises(
+        DataError, match=r"out\.json would hold no record \(question without an answer: 1\): give the f"
+    ):
         import_files(ImportRequest(tuple(files), tmp_path / "out.json"))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (["/data/a.png"], "below --images: 1): give the folder of the images with --images."),
+        (["a.png", "b.png"], "(several images: 1): write records with one image each"),
+        (["https://host/a.png"], "(image is a URL: 1): download the images"),
+    ],
+)
+def test_a_set_of_which_nothing_is_left_says_what_to_do(tmp_path: Path, images: list[str], message: str) -> None:
+    turns = [{"from": "human", "value": "Is it?"}, {"from": "gpt", "value": "yes"}]
+    path = write(tmp_path / "a.json", [{"id": 1, "images": images, "conversations": turns}])
+    with pytest.raises(DataError, match=re.escape(message)):
+        import_files(ImportRequest((path,), tmp_path / "out.json"))
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_set_without_annotations_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {"images": [{"id": 1, "file_name": "a.png"}], "annotations": []})
+    with pytest.raises(DataError, match="made from files without captions, questions and conversations"):
+        import_files(ImportRequest((path,), tmp_path / "out.json"))
 
 
 def test_an_id_that_occurs_twice_is_numbered_and_counted(tmp_path: Path, imported: Callable) -> None:
@@ -109,6 +134,7 @@ def test_an_id_that_occurs_twice_is_numbered_and_counted(tmp_path: Path, importe
     files = [write_lines(tmp_path / "a.jsonl", [{**row, "question_id": 1}, {**row, "question_id": 1}, row])]
     records, manifest = imported(files)
     assert [record["id"] for record in records] == [1, "1-2", 2]
+    assert [record.get("original_id") for record in records] == [None, 1, None]
     assert manifest["repaired"] == {"id used by another record": 1, "record without an id, numbered": 1}
 
 

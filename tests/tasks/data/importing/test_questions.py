@@ -67,6 +67,8 @@ def test_images_that_geochat_names_without_a_suffix_get_it(tmp_path: Path, impor
     rows = [{"image_id": "P1_0", "question": "the ship", "ground_truth": "{<1><2><3><4>}", "type": "ref"}]
     files = [write_lines(tmp_path / "a.jsonl", rows)]
     assert imported(files, source="G")[0][0]["image"] == "G/P1_0.png"
+    # images of several data sets: not all are VRSBench's
+    assert imported(files)[0][0]["image"] == "P1_0.png"
     (tmp_path / "G").mkdir()
     (tmp_path / "G" / "P1_0.jpg").touch()
     assert imported(files, source="G", images=tmp_path)[0][0]["image"] == "G/P1_0.jpg"

@@ -182,3 +182,14 @@ def test_coco_keeps_the_ids_of_images_that_share_one(tmp_path: Path) -> None:
     assert [record["image_id"] for record in first] == [7, 7, 7, 7]
     convert_file(tmp_path / "first.json", "coco", tmp_path / "converted.json")
     assert import_into(tmp_path / "second.json", tmp_path / "converted.json") == first
+
+
+@pytest.mark.parametrize("format", ["coco", "sharegpt"])
+def test_the_original_ids_of_records_are_kept(tmp_path: Path, format: Any) -> None:
+    files = [coco_sample(tmp_path / f"captions_{split}.json")[0] for split in ("train", "val")]
+    first = import_into(tmp_path / "first.json", *files)
+    assert [record.get("original_id") for record in first] == [None, None, 70, 71]
+    convert_file(tmp_path / "first.json", format, tmp_path / "converted.json")
+    assert import_into(tmp_path / "second.json", tmp_path / "converted.json") == first
+    again = import_into(tmp_path / "third.json", *(tmp_path / name for name in ("first.json", "second.json")))
+    assert again[6]["id"] == "70-2-2" and again[6]["original_id"] == [70, "70-2"]

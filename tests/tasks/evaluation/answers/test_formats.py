@@ -108,6 +108,13 @@ def test_a_table_with_a_header_is_read(separator: str, said: Any, questions: Any
     assert said(questions, table.replace("0" + separator, "0.0" + separator), "other.csv") == SAYS
 
 
+@pytest.mark.parametrize("header", ["ID,Prediction", "QuestionID,RESPONSE", "questionId,Answer", "ID,id,Answer"])
+def test_the_names_of_columns_may_have_capitals(header: str, said: Any, questions: Any) -> None:
+    before = "x," * (header.count(",") - 1)
+    table = "".join(f"{before}{n},{SAYS[n]}\n" for n in range(6))
+    assert said(questions, f"{header}\n{table}", "answers.csv") == SAYS
+
+
 def test_a_cell_may_hold_separators_quotes_and_lines(said: Any, record: Any) -> None:
     test = [record("LR/Train/1.tif", [("What is it?", "a road")], "x")]
     assert said(test, 'id,answer\nx,"a ""road"", and\na river"\n', "answers.csv") == ['a "road", and\na river']

@@ -189,3 +189,13 @@ def test_partial_keeps_no_answer_that_fits_its_position_or_id_by_chance(read: An
         read(test, answers, partial=True)
     with pytest.raises(DataError, match="has 3 answers whose ids the test set has for another question"):
         read(test, [{**row, "id": n} for n, row in enumerate(answers)], "ids.json", partial=True)
+
+
+@pytest.mark.parametrize("original", ["0", 0, ["0", "9"]])
+def test_an_id_that_an_import_replaced_still_names_its_record(original: Any, said: Any, read: Any, record: Any) -> None:
+    caption = record("VRSBench/a.png", [("Describe the image.", "two ships")], "0-2") | {"original_id": original}
+    test = [record("VRSBench/a.png", [("How many ships are there?", "2")], "0"), caption]
+    with pytest.raises(DataError, match="fits several questions of the test set"):
+        read(test, by_id((0, "a ship")), partial=True)
+    answers = [{"question_id": 0, "question": "Describe the image.", "answer": "a ship"}, *by_id(("0-2", "a ship"))]
+    assert said(test, answers, partial=True) == ["a ship"]
