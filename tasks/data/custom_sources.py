@@ -5,10 +5,12 @@ A record gets `task`, its questions get `question_type`, and a list of captions 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from tasks.data.image_folders import prefixes_of, relative_image
 from tasks.errors import DataError, shortened
+from tasks.image_paths import is_absolute
 from tasks.prompt_text import bare_prompt, task_from_name
 from tasks.question_types import FIELD as QUESTION_TYPE
 from tasks.record_reader import Record, Turn
@@ -36,6 +38,8 @@ class SourceFacts:
         self._records: Counter[str] = Counter()
         # settings of a source whose field a record has
         self._used: set[tuple[str, str]] = set()
+        # sources whose folder absolute paths begin with
+        self._with_paths: set[str] = set()
 
     @property
     def noticed(self) -> dict[str, int]:
@@ -48,6 +52,10 @@ class SourceFacts:
         }
         return {**+self._counts, **unused}
 
+    def must_exist(self, source: str, folder: Path) -> bool:
+        """Whether a source's image folder is wrong unless it is a folder here: no absolute path begins with it."""
+        return folder.exists() or source not in self._with_paths
+
     def applied(self, record: Record) -> list[Record]:
         """The record as the settings have it, several for a list of captions; one that they do not change is the same.
 
@@ -58,6 +66,8 @@ class SourceFacts:
             return [record]
         if (relative := relative_image(image, self._prefixes, self._unnamed)) != image:
             record = cast(Record, {**record, "image": relative})
+            if is_absolute(image):
+                self._with_paths.add(source_of(relative, self._unnamed))
         source = self._sources.get(source_of(relative, self._unnamed))
         if source is None:
             return [record]

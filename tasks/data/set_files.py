@@ -67,14 +67,15 @@ def filter_file(
 ) -> WrittenFile:
     """Write the records of the chosen sources, and their manifest, to `out`.
 
-    `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders is
-    written onto their records. Raises DataError for a file without records or without records of these sources, for an
-    image folder that does not exist, and where `out` holds other content.
+    `unnamed` is the source of images whose paths have no folder; what `config` states of sources and image folders
+    is written onto their records. Raises DataError for a file without records or without records of these sources,
+    for an image folder that neither exists nor is in the paths, where absolute paths leave no record, and where
+    `out` holds other content. If other faults rule out all records, `out` is an empty list whose manifest counts
+    them.
     """
-    require_folders(config.image_root if config else {})
     own = _own_parameters(config) if config else {}
     file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, unnamed=unnamed)
-    if (before := _written_before(file)) and before.kept:
+    if before := _written_before(file):
         return before
     kept: list[RecordSlice] = []
     dropped: Counter[str] = Counter()
@@ -86,22 +87,23 @@ def filter_file(
             dropped[fault.reason] += 1
         else:
             kept.append(slice_of(record, text))
+    _require_folders(config, facts)
     if tuple(sources) != ALL and (kept or not _all_faulty(dropped)):
         # a default source may have no records in this file; an unknown name is a typing error
         unknown = [name for name in sources if name not in SOURCES]
         require_sources(kept, unknown if kept else sources, dropped, unnamed)
-    if not kept:
-        raise _none_kept(out, dropped)
+    if not kept and (advice := outside_advice(dropped)):
+        raise DataError(f"{out} would hold no record ({describe_counts(dropped)}){advice}.")
     if facts:
         file = RecordsFile(out, inputs_of(raw), {"sources": list(sources), **own}, facts.noticed, unnamed)
     written = _write(file, kept, dropped)
     return replace(written, noticed=facts.noticed) if facts else written
 
 
-def _none_kept(out: Path, dropped: Mapping[str, int]) -> DataError:
-    return DataError(
-        f"{out} would hold no record ({describe_counts(dropped)}): correct the records{outside_advice(dropped)}."
-    )
+def _require_folders(config: DataConfig | None, facts: SourceFacts | None) -> None:
+    # absolute paths below a folder name it rightly, even if it is on another machine
+    if config and facts:
+        require_folders({name: each for name, each in config.image_root.items() if facts.must_exist(name, each)})
 
 
 def _own_parameters(config: DataConfig) -> dict[str, object]:

@@ -80,23 +80,25 @@ def test_split_and_reduce_name_the_record_and_the_command_that_drops_it(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_file_of_unusable_records_only_is_refused_with_the_reasons(
-    write: Any, tmp_path: Path, kind: str, record: Any, capsys: pytest.CaptureFixture[str]
+def test_a_file_of_unusable_records_only_is_filtered_to_an_empty_list(
+    write: Any, tmp_path: Path, kind: str, record: Any
 ) -> None:
     change, reason = UNUSABLE[kind]
     row = record(1, "LR/Train/1.tif", QUESTION)
     change(row)
-    for options in ((), ("--sources", "all")):
-        assert rsvlm("data", "filter", write("raw.json", [row]), tmp_path / "out.json", *options) == 2
-        assert f"out.json would hold no record ({reason}: 1): correct the records" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.glob("out*")] == []
+    assert rsvlm("data", "filter", write("raw.json", [row]), tmp_path / "out.json") == 0
+    assert read_json(tmp_path / "out.json") == [] and read_json(tmp_path / "out.manifest.json")["dropped"] == {
+        reason: 1
+    }
 
 
 def test_absolute_paths_only_are_refused_with_the_setting_for_them(
     write: Any, tmp_path: Path, record: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [record(1, "/disk/LR/1.tif", QUESTION)]
-    assert rsvlm("data", "filter", write("raw.json", rows), tmp_path / "out.json") == 2
+    for options in ((), ("--sources", "all")):
+        assert rsvlm("data", "filter", write("raw.json", rows), tmp_path / "out.json", *options) == 2
+    assert not (tmp_path / "out.json").exists()
     said = capsys.readouterr().err
     assert "(image path is absolute: 1)" in said and "name the folder of their source in data.image_root" in said
 
