@@ -208,7 +208,7 @@ class RecordsFile:
                     digest.update(piece)
             counts = finish()
             if not counts.kept:
-                raise DataError(f"{self.path} would hold no record ({_why_empty(counts.dropped, advice or {})}.")
+                raise DataError(f"{self.path} would hold no record {_why_empty(counts.dropped, advice or {})}.")
             self.require_free(digest.hexdigest())
         self._write_manifest(digest.hexdigest(), counts)
         return counts
@@ -231,9 +231,9 @@ class RecordsFile:
 def _why_empty(dropped: Mapping[str, int], advice: Mapping[str, str]) -> str:
     """Why nothing was kept, and what to do about the reasons that have an advice, as the end of a sentence."""
     if not any(dropped.values()):
-        return "it was made from files without captions, questions and conversations): give those that have them"
+        return "(it was made from files without captions, questions and conversations): give those that have them"
     known = [text for reason, text in advice.items() if dropped.get(reason)]
-    return f"{describe_counts(dropped)}): {'; '.join(known) or 'correct these, or give other files'}"
+    return f"({describe_counts(dropped)}): {'; '.join(known) or 'correct these, or give other files'}"
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:

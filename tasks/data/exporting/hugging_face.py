@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tasks.data.importing.image_names import find_image
 from tasks.data.records_file import own_split
 from tasks.errors import ConfigError, DataError, shortened
-from tasks.files import digest_of, write_text
+from tasks.files import digest_of, fits_utf8, write_text
 from tasks.manifests import atomic_folder, require_free_folder, verified_manifest, write_manifest
 from tasks.record_reader import FIX, LONE_SURROGATE, Record, iterate_records
 
@@ -175,17 +175,9 @@ class _SplitWriter:
             try:
                 self._writer.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._schema))
             except UnicodeEncodeError:
-                name = next(row["id"] for row in self._rows if not _is_unicode(row))
+                name = next(row["id"] for row in self._rows if not fits_utf8({**row, "image": row["image"]["path"]}))
                 raise DataError(f"The record {shortened(name)} has {LONE_SURROGATE}: {FIX}.") from None
         self._rows, self._bytes, self._size_bytes = [], {}, 0
-
-
-def _is_unicode(row: Mapping[str, Any]) -> bool:
-    try:
-        json.dumps({**row, "image": row["image"]["path"]}, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _row(record: Record, image: bytes, columns: _Columns) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tasks.sources import SOURCES
 URL = "image is a URL"
 # https://, s3://, data:image/png;base64,
 ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-ABSOLUTE = "absolute image path that does not lead below --images"
+NOT_BELOW = "absolute image path that does not lead below --images"
 SHOWN = 20
 
 
@@ -78,14 +78,14 @@ class ImageNames:
     def _below(self, name: str) -> list[str]:
         """An absolute path as paths below the folder: what follows the folder, or else its last parts."""
         if self._folder is None:
-            raise ValueError(ABSOLUTE)
+            raise ValueError(NOT_BELOW)
         path = Path(name)
         if path.is_relative_to(self._folder.absolute()):
             return [path.relative_to(self._folder.absolute()).as_posix()]
         tails = ["/".join(path.parts[start:]) for start in range(1, len(path.parts))]
         found = [tail for tail in tails if any((self._folder / each).is_file() for each in self._of_source(tail))]
         if not found:
-            raise ValueError(ABSOLUTE)
+            raise ValueError(NOT_BELOW)
         return found
 
     def _of_source(self, name: str) -> list[str]:

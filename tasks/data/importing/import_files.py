@@ -9,7 +9,7 @@ from typing import cast
 
 from tasks.data.importing.examples import NO_ANSWER, Example, Lost
 from tasks.data.importing.formats import Format, choose_format
-from tasks.data.importing.image_names import ABSOLUTE, URL, ImageNames, MissingImages
+from tasks.data.importing.image_names import NOT_BELOW, URL, ImageNames, MissingImages
 from tasks.data.record_checks import SAME_ID
 from tasks.data.records_file import Changes, RecordsFile
 from tasks.data.set_files import WrittenFile, inputs_of
@@ -21,7 +21,7 @@ from tasks.sources import SOURCE_NAME
 NUMBERED = "record without an id, numbered"
 # what to do where nothing is left
 ADVICE = {
-    ABSOLUTE: "give the folder of the images with --images",
+    NOT_BELOW: "give the folder of the images with --images",
     URL: "download the images, and write their paths in place of the URLs",
     NO_ANSWER: "give the file of the answers along, such as RSVQA's for GeoChat's questions",
     SEVERAL_IMAGES: "write records with one image each, since the supported models take one",
