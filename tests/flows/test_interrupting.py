@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.locations import REPO
-from support.processes import processes_with
+from support.processes import processes_with, read_proc
 
 from tasks.files import read_json
 
@@ -89,6 +89,10 @@ class Terminal:
         """The process and all its children, found by their PREFECT_HOME."""
         return processes_with("PREFECT_HOME", self.home)
 
+    def until_server_starts(self) -> None:
+        """Wait for the process of the server: libraries start short-lived ones too while they are imported."""
+        self.until(lambda: any(b"prefect.server" in read_proc(pid, "cmdline") for pid in self.processes()))
+
 
 def require_in_order(terminal: Terminal, stop: Callable[[Terminal], None] = Terminal.press_ctrl_c) -> str:
     """The rule for one Ctrl-C, or SIGTERM outside a training; returns the last line."""
@@ -123,7 +127,7 @@ def run(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_ctrl_c_during_the_start_of_the_server(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "server", max_steps=2)
-    terminal.until(lambda: len(terminal.processes()) > 1)
+    terminal.until_server_starts()
     assert "no checkpoint is saved yet; continue with `rsvlm run demo " in require_in_order(terminal)
 
 
@@ -135,7 +139,7 @@ def test_ctrl_c_during_the_toy_training(run: Callable[..., Terminal]) -> None:
 
 def test_sigterm_outside_a_training_ends_a_run_like_ctrl_c(run: Callable[..., Terminal]) -> None:
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
-    terminal.until(lambda: len(terminal.processes()) > 1)
+    terminal.until_server_starts()
     assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
     terminal = run("run", "--name", "toy", base="tiny", max_steps=2)
     terminal.until_said(r"step \d+/500: loss")
@@ -163,7 +167,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once(run: Callable[..., Terminal]) -> N
     terminal = run("train", "--name", "at-once", max_steps=4000)
     terminal.until_said(TRAINING)
     # so that it cannot save in time
-    (worker,) = [pid for pid in terminal.processes() if b"tasks.training.worker" in command_of(pid)]
+    (worker,) = [pid for pid in terminal.processes() if b"tasks.training.worker" in read_proc(pid, "cmdline")]
     os.kill(worker, signal.SIGSTOP)
     terminal.press_ctrl_c()
     terminal.until_said("Stopping")
@@ -183,7 +187,3 @@ def test_a_run_interrupted_in_every_phase_completes(run: Callable[..., Terminal]
     # what is written to stderr comes to the same terminal
     (reports,) = [line for line in terminal.said.splitlines() if line.endswith("/phases/reports")]
     assert read_json(Path(reports) / "comparison.json")
-
-
-def command_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
