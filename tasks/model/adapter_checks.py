@@ -7,7 +7,6 @@ from pathlib import Path
 from tasks.choices import Projector
 from tasks.errors import ModelError
 from tasks.model.adapter_files import Adapter
-from tasks.model.llava.tensor_names import EMBEDDING, HEAD, PROJECTOR_PREFIX
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,10 @@ def require_projector(adapter: Adapter, projector: Projector, names: Collection[
 
     `names` are the base's projector tensors, if known: a projector that was trained in full must be complete.
     """
-    found = sorted(name for name in adapter.changed if name.startswith(PROJECTOR_PREFIX))
+    found = sorted(name for name in adapter.changed if adapter.names.is_projector(name))
     matrices = [name for name in found if name.endswith(".weight")]
     in_full = any(name in adapter.trained for name in matrices)
-    missing = [] if matrices else [f"{PROJECTOR_PREFIX}linear_1.weight"]
+    missing = [] if matrices else [f"{adapter.names.projector[0]}*"]
     missing += sorted(set(names) - set(found)) if in_full else []
     if missing and projector == "adapter":
         raise ModelError(
@@ -48,7 +47,7 @@ def require_fitting(adapter: Adapter, base: BaseShapes) -> None:
         if name not in shapes:
             raise ModelError(f"{adapter.folder} changes {name}, which {base.name} does not have: {advice}.")
         if shape != shapes[name]:
-            resized = name in (EMBEDDING, HEAD) and shape[1:] == shapes[name][1:]
+            resized = name in (adapter.names.embedding, adapter.names.head) and shape[1:] == shapes[name][1:]
             more = f"; if training resized the vocabulary, that is the base after resize_token_embeddings({shape[0]})"
             raise ModelError(
                 f"{name} is {list(shape)} in {adapter.folder} and {list(shapes[name])} in {base.name}: "
@@ -61,8 +60,8 @@ def require_fitting(adapter: Adapter, base: BaseShapes) -> None:
 
 def _require_untied(adapter: Adapter, base: BaseShapes) -> None:
     """Raise ModelError if embedding or head changes and the base has one weight for both."""
-    changed = {*adapter.pairs, *adapter.trained, *(adapter.tokens if HEAD in adapter.tokens else ())}
-    found = sorted(changed & {EMBEDDING, HEAD})
+    changed = {*adapter.pairs, *adapter.trained, *(adapter.tokens if adapter.names.head in adapter.tokens else ())}
+    found = sorted(changed & {adapter.names.embedding, adapter.names.head})
     if base.tied and found:
         raise ModelError(
             f"{adapter.folder} changes {found[0]}, and {base.name} has one weight for embedding and head, which PEFT "

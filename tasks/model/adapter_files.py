@@ -13,9 +13,9 @@ import torch
 from tasks.errors import ModelError
 from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_rows
 from tasks.model.configuration import lacks
-from tasks.model.llava.tensor_names import PEFT_PREFIX, canonical_name, older_module_names
 from tasks.model.lora_config import LoraSettings, read_lora_config
 from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, list_tensors, read_float
+from tasks.model.tensor_names import PEFT_PREFIX, TensorNames
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
 # the file of PEFT versions before safetensors
@@ -45,6 +45,7 @@ class Adapter:
     """The trained changes by canonical name of the weight: LoRA pairs, tensors trained in full, rows of tokens."""
 
     folder: Path
+    names: TensorNames
     settings: LoraSettings
     pairs: dict[str, LoraPair]
     trained: dict[str, StoredTensor]
@@ -75,22 +76,25 @@ class Adapter:
         return self.pairs[name].added_to(rows) if with_pair and name in self.pairs else rows
 
 
-def read_adapter(folder: Path) -> Adapter:
-    """Read an adapter's settings and tensor headers; ModelError if incomplete, damaged or of an unsupported kind."""
+def read_adapter(folder: Path, names: TensorNames) -> Adapter:
+    """Read an adapter's settings and tensor headers; ModelError if incomplete, damaged or of an unsupported kind.
+
+    `names` are those of the base's family.
+    """
     settings = read_lora_config(folder)
     weights: dict[str, dict[str, StoredTensor]] = {}
     for file in _files(folder):
         for tensor in list_tensors(file):
             if not _UNTRAINED.search(tensor.name):
-                weight, part = _part_of(tensor)
+                weight, part = _part_of(tensor, names)
                 parts = weights.setdefault(weight, {})
                 parts[part] = _more_exact(weight, parts.get(part, tensor), tensor)
     trained = {weight: parts.pop(FULL) for weight, parts in weights.items() if FULL in parts}
     tokens = {weight: _rows(folder, weight, parts, settings) for weight, parts in weights.items() if "tokens" in parts}
     parts_of = {weight: parts for weight, parts in weights.items() if parts and weight not in tokens}
-    names = _names_in_settings(parts_of, settings)
-    pairs = {weight: _pair(folder, weight, names[weight], parts, settings) for weight, parts in parts_of.items()}
-    return Adapter(folder, settings, pairs, trained, tokens)
+    modules = _names_in_settings(parts_of, settings, names)
+    pairs = {weight: _pair(folder, weight, modules[weight], parts, settings) for weight, parts in parts_of.items()}
+    return Adapter(folder, names, settings, pairs, trained, tokens)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -103,15 +107,15 @@ def _files(folder: Path) -> Iterator[Path]:
         yield folder / NON_LORA_WEIGHTS
 
 
-def _part_of(tensor: StoredTensor) -> tuple[str, str]:
+def _part_of(tensor: StoredTensor, names: TensorNames) -> tuple[str, str]:
     """The canonical name of the weight that a tensor changes, and the part of the change that it is."""
     for part, pattern in _PARTS:
         match = pattern.fullmatch(tensor.name)
         if match is not None:
-            return canonical_name(f"{_WRAPPED.sub('', match['module'])}.weight"), part
+            return names.canonical(f"{_WRAPPED.sub('', match['module'])}.weight"), part
     if "lora_" in tensor.name:
         raise ModelError(f"{tensor.name} in {tensor.file} is an unknown kind of LoRA tensor: use PEFT itself.")
-    return canonical_name(_WRAPPED.sub("", tensor.name)), FULL
+    return names.canonical(_WRAPPED.sub("", tensor.name)), FULL
 
 
 def _more_exact(weight: str, one: StoredTensor, other: StoredTensor) -> StoredTensor:
@@ -141,7 +145,9 @@ def _rows(folder: Path, weight: str, parts: dict[str, StoredTensor], settings: L
     return TokenRows(rows, tensor)
 
 
-def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], settings: LoraSettings) -> dict[str, str]:
+def _names_in_settings(
+    parts_of: Mapping[str, Mapping[str, StoredTensor]], settings: LoraSettings, names: TensorNames
+) -> dict[str, str]:
     """The module name of each weight in the settings' patterns: of the naming scheme whose ranks fit all matrices.
 
     The patterns may use a different scheme from the file, since tools that rename tensors leave the patterns unchanged.
@@ -149,10 +155,10 @@ def _names_in_settings(parts_of: Mapping[str, Mapping[str, StoredTensor]], setti
     ranks = {weight: parts.get("A", parts.get("embedding_A")) for weight, parts in parts_of.items()}
     stored = {weight: _module(next(iter(parts.values()))) for weight, parts in parts_of.items()}
     canonical = {weight: weight.removesuffix(".weight") for weight in parts_of}
-    older = [{weight: older_module_names(name)[i] for weight, name in canonical.items()} for i in (0, 1)]
-    for names in (stored, canonical, *older):
-        if all(a is None or a.shape[:1] == (settings.rank_of(names[weight]),) for weight, a in ranks.items()):
-            return names
+    older = zip(*(names.older_modules(name) for name in canonical.values()), strict=True)
+    for scheme in (stored, canonical, *(dict(zip(parts_of, modules, strict=True)) for modules in older)):
+        if all(a is None or a.shape[:1] == (settings.rank_of(scheme[weight]),) for weight, a in ranks.items()):
+            return scheme
     return stored
 
 

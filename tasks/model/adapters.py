@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.choices import Projector
 from tasks.errors import ModelError
-from tasks.model.llava.tensor_names import PEFT_PREFIX, PROJECTOR_PREFIX, canonical_name
+from tasks.model.tensor_names import PEFT_PREFIX, TensorNames
 from tasks.model.weights import read_tensors
 from tasks.paths import NON_LORA_WEIGHTS
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from tasks.model.adapter_weights import LoraPair
 
 
-def require_adapter(folder: Path, projector: Projector = "adapter") -> "Adapter":
+def require_adapter(folder: Path, names: TensorNames, projector: Projector = "adapter") -> "Adapter":
     """Read an adapter before minutes are spent on loading a base; ModelError if it fits no base."""
     from tasks.model.adapter_checks import require_projector
     from tasks.model.adapter_files import read_adapter
 
-    adapter = read_adapter(folder)
+    adapter = read_adapter(folder, names)
     require_projector(adapter, projector)
     return adapter
 
 
 def apply_adapter(
-    model: "PreTrainedModel", folder: Path, projector: Projector = "adapter"
+    model: "PreTrainedModel", folder: Path, names: TensorNames, projector: Projector = "adapter"
 ) -> "PreTrainedModel | PeftModel":
     """Read an adapter and apply it to a base model; raises ModelError if it is damaged or does not fit."""
-    adapter = require_adapter(folder, projector)
+    adapter = require_adapter(folder, names, projector)
     require_made_for(adapter, model, projector)
     return put_on(model, adapter)
 
@@ -47,7 +47,7 @@ def require_made_for(adapter: "Adapter", model: "PreTrainedModel", projector: Pr
 
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     require_fitting(adapter, BaseShapes(Path(model.name_or_path), shapes, has_tied_head(model)))
-    require_projector(adapter, projector, [name for name in shapes if name.startswith(PROJECTOR_PREFIX)])
+    require_projector(adapter, projector, [name for name in shapes if adapter.names.is_projector(name)])
 
 
 def has_tied_head(model: "PreTrainedModel") -> bool:
@@ -122,9 +122,9 @@ def read_non_lora(adapter: Path) -> "dict[str, torch.Tensor]":
     return read_tensors(adapter / NON_LORA_WEIGHTS)
 
 
-def load_projector(model: "PeftModel", adapter: Path) -> None:
+def load_projector(model: "PeftModel", adapter: Path, names: TensorNames) -> None:
     """Load non_lora_trainables.bin into a PEFT model; raises ModelError if a name or shape does not fit."""
-    weights = {PEFT_PREFIX + canonical_name(name): value for name, value in read_non_lora(adapter).items()}
+    weights = {PEFT_PREFIX + names.canonical(name): value for name, value in read_non_lora(adapter).items()}
     known = model.state_dict()
     misfits = [name for name, value in weights.items() if name not in known or known[name].shape != value.shape]
     if misfits:

@@ -8,8 +8,8 @@ from typing import Any
 
 from tasks.errors import DataError, ModelError
 from tasks.files import fits_utf8, read_json, write_json
-from tasks.model.llava.original_layout import tensors_of
-from tasks.model.llava.tensor_names import TOWER_PREFIX
+from tasks.model.families import family_of
+from tasks.model.weights import tensors_of
 from tasks.paths import ORIGIN
 
 
@@ -54,9 +54,9 @@ def weights_fingerprint(folder: Path) -> str:
     """
     import torch
 
-    rows = {}
-    for name, value in tensors_of(folder).items():
-        if value.is_floating_point() and not name.startswith(TOWER_PREFIX):
+    names, rows = family_of(folder).names, {}
+    for name, value in tensors_of(folder, names).items():
+        if value.is_floating_point() and not names.is_tower(name):
             # one row per tensor distinguishes models at the cost of a few thousand reads
             first = (value[:1] if value.dim() > 1 else value).to(torch.bfloat16).contiguous().view(torch.int16)
             rows[f"{name} {list(value.shape)}"] = first.numpy().tobytes()

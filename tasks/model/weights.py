@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DataError, ModelError, shortened
 from tasks.files import read_json
+from tasks.model.tensor_names import TensorNames
 
 if TYPE_CHECKING:
     import torch
@@ -105,3 +106,23 @@ def _read_safetensors(file: Path) -> "dict[str, torch.Tensor]":
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file} is cut off or damaged ({error}): fetch it again.") from None
+
+
+def tensors_of(folder: Path, names: TensorNames, prefix: str = "") -> "dict[str, torch.Tensor]":
+    """The tensors of a directory by canonical name, memory-mapped; `prefix` is added to their names first.
+
+    Raises ModelError if it holds one weight twice: programs would differ in which tensor they use.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for file in weight_files(folder):
+        for name, value in read_tensors(file).items():
+            if name.endswith(names.buffers):
+                continue
+            if tensors.setdefault(names.canonical(f"{prefix}{name}"), value) is not value:
+                raise duplicate_error(folder, name)
+    return tensors
+
+
+def duplicate_error(folder: Path, name: str) -> ModelError:
+    """The error for a directory that holds two tensors for one weight."""
+    return ModelError(f"{name} is in {folder} twice: copy the model again.")

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from tasks.preflight.findings import Finding, fatal, ok, size_text
 from tasks.preflight.memory_estimate import ADAM_MOMENTS, FLOAT32, trained_parameters
-from tasks.preflight.model_shape import ModelShape
+from tasks.model.shape import ModelShape
 from tasks.preflight.service_checks import nearest_existing
 from tasks.settings import ExperimentConfig, TrainingConfig
 

@@ -14,7 +14,7 @@ from tasks.preflight.memory_estimate import (
     estimate_memory,
     trained_parameters,
 )
-from tasks.preflight.model_shape import ModelShape
+from tasks.model.shape import ModelShape
 from tasks.settings import TrainingConfig
 from tasks.training.arguments import FLASH, AttentionSupport, choose_attention
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tasks.files import read_json
-from tasks.preflight.model_shape import ModelShape
+from tasks.model.shape import ModelShape
 from tasks.settings import TrainingConfig
 from tasks.training.arguments import deepspeed_config
 

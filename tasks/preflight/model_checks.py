@@ -18,7 +18,8 @@ from tasks.model.loading import Processor, load_processor, tokenizer_of
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning
-from tasks.preflight.model_shape import ModelShape, published_shape, read_shape
+from tasks.model.llava.shape import published_shape, read_shape
+from tasks.model.shape import ModelShape
 from tasks.settings import TOY, ModelConfig
 
 HUB_LIMIT_S = 10

@@ -17,8 +17,9 @@ from tasks.model.configuration import (
 )
 from tasks.model.llava.model_config import image_tokens_of, require_model_config
 from tasks.model.llava.original_config import CLIP, SELECT_LAYER
-from tasks.model.llava.original_layout import find_tower, is_original, original_tensors, tensors_of
-from tasks.model.llava.tensor_names import BUFFERS
+from tasks.model.llava.original_layout import find_tower, is_original, original_tensors
+from tasks.model.llava.tensor_names import BUFFERS, NAMES
+from tasks.model.weights import tensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +82,7 @@ def require_loadable(folder: Path, tower: Path | None = None) -> None:
         if is_original(written):
             tensors = original_tensors(folder, tower or find_tower(folder, written))
         else:
-            tensors = tensors_of(folder)
+            tensors = tensors_of(folder, NAMES)
     _require_floats(folder, tensors)
     model = _built_on_meta(folder, config)
     _require_complete(folder, model, tensors)

@@ -4,10 +4,8 @@ transformers   as llava-hf publishes it, with the tower in the shards
 llava          the original: model.mm_projector in the shards, the tower in a separate folder
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from tasks.choices import Layout
 from tasks.errors import DataError, ModelError
@@ -16,11 +14,10 @@ from tasks.model.configuration import COPY_PUBLISHED, lacks, read_model_config
 from tasks.model.llava.base_loading import require_plain_weights
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import with_defaults
-from tasks.model.llava.original_layout import duplicate_error, find_tower, is_original
+from tasks.model.llava.original_layout import find_tower, is_original
 from tasks.model.llava.tensor_names import (
     BUFFERS,
-    EMBEDDING,
-    HEAD,
+    NAMES,
     PROJECTOR_PREFIX,
     TOWER_PREFIX,
     canonical_name,
@@ -29,47 +26,14 @@ from tasks.model.llava.tensor_names import (
     original_tower_name,
     published_name,
 )
-from tasks.model.tensor_files import StoredTensor, list_tensors, read_bytes, require_float
-from tasks.model.weights import find_weights, weight_files
+from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered
+from tasks.model.tensor_files import StoredTensor, list_tensors, require_float
+from tasks.model.weights import duplicate_error, find_weights, weight_files
 
 TOWER_FOLDER = "vision_tower"
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-@dataclass(frozen=True)
-class BaseModel:
-    """A LLaVA directory: its configuration in transformers' form, config.json as written, and its stored tensors.
-
-    `tower` is the directory of a separate vision tower (original layout); its tensors are in `tensors`.
-    """
-
-    folder: Path
-    layout: Layout
-    written: dict[str, Any]
-    config: dict[str, Any]
-    tensors: dict[str, StoredTensor]
-    tower: Path | None
-
-    @property
-    def files(self) -> list[Path]:
-        """The files that hold the tensors."""
-        return sorted({tensor.file for tensor in self.tensors.values()})
-
-    @property
-    def projector(self) -> set[str]:
-        """Canonical names of the projector's tensors."""
-        return {name for name in self.tensors if name.startswith(PROJECTOR_PREFIX)}
-
-    @property
-    def tied(self) -> bool:
-        """Whether head and embedding share one weight, by transformers 5's rule: not if the files hold two values."""
-        if not with_defaults(self.config).get("tie_word_embeddings"):
-            return False
-        head, embedding = self.tensors.get(HEAD), self.tensors.get(EMBEDDING)
-        return head is None or embedding is None or read_bytes(head) == read_bytes(embedding)
-
-
-def read_base(folder: Path, tower: Path | None = None) -> BaseModel:
+def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
     """Read configuration and tensor headers; raises ModelError if incomplete, damaged or not a LLaVA 1.5.
 
     `tower` overrides the vision tower that an original model names.
@@ -89,7 +53,9 @@ def read_base(folder: Path, tower: Path | None = None) -> BaseModel:
     for name, tensor in tensors.items():
         if not name.endswith(BUFFERS):
             require_float(tensor)
-    base = BaseModel(folder, "llava" if original else "transformers", written, config, tensors, tower)
+    layout: Layout = "llava" if original else "transformers"
+    ties = bool(with_defaults(config).get("tie_word_embeddings"))
+    base = StoredModel(folder, NAMES, layout, written, config, tensors, ties, tower)
     if not base.projector:
         raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
     return base
@@ -119,14 +85,7 @@ def _require_indexed(folder: Path, tensors: Mapping[str, StoredTensor]) -> None:
         raise lacks(folder, f"{lost[0][0]} in {lost[0][1]}")
 
 
-class Slot(NamedTuple):
-    """Where to write a tensor: the file, relative to the directory, and the tensor's name in it."""
-
-    file: str
-    name: str
-
-
-def slots(model: BaseModel, layout: Layout) -> dict[str, Slot]:
+def slots(model: StoredModel, layout: Layout) -> dict[str, Slot]:
     """Where each tensor is written in a directory of that layout, by canonical name; shards stay shards.
 
     In transformers' layout the names are those that llava-hf publishes, whichever version wrote the model's files.
@@ -135,20 +94,12 @@ def slots(model: BaseModel, layout: Layout) -> dict[str, Slot]:
         tensors = {name: tensor for name, tensor in model.tensors.items() if tensor.file.parent == model.folder}
     else:
         tensors = {name: tensor for name, tensor in model.tensors.items() if not name.endswith(BUFFERS)}
-    files = _renumbered(tensors.values())
+    files = renumbered(tensors.values())
     if layout == "transformers":
         return {name: Slot(files[tensor.file], published_name(name)) for name, tensor in tensors.items()}
     if layout == model.layout:
         return {name: Slot(files[tensor.file], tensor.name) for name, tensor in tensors.items()}
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(TOWER_PREFIX)}
-    files, tower_file = _renumbered(rest.values()), f"{TOWER_FOLDER}/{SINGLE}"
+    files, tower_file = renumbered(rest.values()), f"{TOWER_FOLDER}/{SINGLE}"
     tower = {name: Slot(tower_file, original_tower_name(name)) for name in tensors if name not in rest}
     return tower | {name: Slot(files[tensor.file], original_name(name)) for name, tensor in rest.items()}
-
-
-def _renumbered(tensors: Iterable[StoredTensor]) -> dict[Path, str]:
-    """One new file name for each old file."""
-    old = sorted({tensor.file for tensor in tensors})
-    if len(old) == 1:
-        return {old[0]: SINGLE}
-    return {file: f"model-{i:05d}-of-{len(old):05d}.safetensors" for i, file in enumerate(old, 1)}

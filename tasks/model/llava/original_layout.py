@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import ModelError
 from tasks.model.hub import directory_of, find_model, local_model, next_to
 from tasks.model.llava.original_config import tower_name
-from tasks.model.llava.tensor_names import BUFFERS, TOWER_PREFIX, canonical_name, is_tower_tensor
-from tasks.model.weights import read_tensors, weight_files
+from tasks.model.llava.tensor_names import NAMES, TOWER_PREFIX, is_tower_tensor
+from tasks.model.weights import tensors_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,27 +65,9 @@ def original_tensors(folder: Path, tower: Path) -> "dict[str, Tensor]":
 
     A tower in the model's own shards was trained with it and is used in place of `tower`.
     """
-    tensors = tensors_of(folder)
+    tensors = tensors_of(folder, NAMES)
     if not any(name.startswith(TOWER_PREFIX) for name in tensors):
-        tensors |= {name: value for name, value in tensors_of(tower, TOWER_PREFIX).items() if is_tower_tensor(name)}
+        tensors |= {
+            name: value for name, value in tensors_of(tower, NAMES, TOWER_PREFIX).items() if is_tower_tensor(name)
+        }
     return tensors
-
-
-def tensors_of(folder: Path, prefix: str = "") -> "dict[str, Tensor]":
-    """The tensors of a directory by canonical name, memory-mapped; `prefix` is added to their names first.
-
-    Raises ModelError if it holds one weight twice: programs would differ in which tensor they use.
-    """
-    tensors: dict[str, Tensor] = {}
-    for file in weight_files(folder):
-        for name, value in read_tensors(file).items():
-            if name.endswith(BUFFERS):
-                continue
-            if tensors.setdefault(canonical_name(f"{prefix}{name}"), value) is not value:
-                raise duplicate_error(folder, name)
-    return tensors
-
-
-def duplicate_error(folder: Path, name: str) -> ModelError:
-    """The error for a directory that holds two tensors for one weight."""
-    return ModelError(f"{name} is in {folder} twice: copy the model again.")

@@ -1,5 +1,6 @@
 """Load what turns text and images into model input: the tokenizer, the image processor and the image token."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +17,23 @@ from tasks.model.configuration import (
     readable,
     require_file,
 )
+from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
 from tasks.model.images import pixels_of
+from tasks.model.inputs import ImageInputs
 from tasks.model.llava.model_config import MAX_SIDE, image_tokens_of, require_model_config
 from tasks.model.llava.original_layout import find_tower, is_original
-from tasks.model.llava.prompt import IMAGE_INDEX, IMAGE_PLACEHOLDER, encode_conversation, padding_id
+from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_conversation, encode_prompt, padding_id, round_text
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
     from transformers import PreTrainedTokenizerBase
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 
 @dataclass(frozen=True)
-class Processor:
+class LlavaProcessor:
     """Tokenizer and image processor of a model, the id of its image token and the number of tokens per image."""
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -36,8 +41,56 @@ class Processor:
     image_token_id: int
     image_tokens: int
 
+    @property
+    def padding_id(self) -> int:
+        return padding_id(self.tokenizer)
 
-def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
+    def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
+        return encode_conversation(self.tokenizer, turns, images > 0)
+
+    def encode_prompt(self, turns: Sequence[Turn], images: int = 1) -> list[int]:
+        return encode_prompt(self.tokenizer, turns, images > 0)
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        texts = [text for _, text in turns]
+        end = self.tokenizer.eos_token
+        answered = zip(texts[::2], texts[1::2], strict=False)
+        text = "".join(round_text(number, *pair) + end for number, pair in enumerate(answered))
+        return text + round_text(len(texts) // 2, texts[-1]) if len(texts) % 2 else text
+
+    def count_tokens(self, size: tuple[int, int]) -> int:
+        return self.image_tokens
+
+    def prepare(self, image: "Image") -> ImageInputs:
+        import torch
+
+        return self._inputs(torch.from_numpy(pixels_of(image, self.image_processor)))
+
+    def blank_image(self) -> ImageInputs:
+        import torch
+
+        size = self.image_processor.crop_size
+        return self._inputs(torch.zeros(3, size["height"], size["width"]))
+
+    def _inputs(self, pixels: "torch.Tensor") -> ImageInputs:
+        return ImageInputs([self.image_token_id] * self.image_tokens, {"pixel_values": pixels[None]})
+
+    def batch_images(self, images: Sequence[Sequence[ImageInputs]]) -> "dict[str, torch.Tensor]":
+        """`pixel_values` (images, 3, height, width) float32."""
+        import torch
+
+        return {"pixel_values": torch.cat([image.tensors["pixel_values"] for row in images for image in row])}
+
+    def token_types(self, batch: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        return {}
+
+    def save(self, folder: Path) -> None:
+        from tasks.model.llava.processor_files import save_processor
+
+        save_processor(self, folder)
+
+
+def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None = None) -> LlavaProcessor:
     """Load the processor of a model directory; images are padded as the adapter says, or else the model.
 
     `tower` overrides the vision tower that an original model names. A trial on a small image and a short dialogue
@@ -54,7 +107,7 @@ def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None
         # the tokenizer reads config.json as well, and would be blamed for it
         LlavaConfig.from_dict(config)
         image_token_id = int(config.get("image_token_index") or config["image_token_id"])
-    processor = Processor(
+    processor = LlavaProcessor(
         tokenizer=tokenizer_of(folder, original),
         image_processor=load_image_processor(folder, adapter, tower),
         image_token_id=image_token_id,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.model.configuration import make_portable
-from tasks.model.llava.processor import Processor
+from tasks.model.llava.processor import LlavaProcessor
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, SYSTEM
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ TEMPLATE = (
 )
 
 
-def save_processor(processor: Processor, folder: Path) -> None:
+def save_processor(processor: LlavaProcessor, folder: Path) -> None:
     """Write tokenizer, image processor and chat template in transformers' format.
 
     The template is chat_template.jinja. Padding is in preprocessor_config.json and again in processor_config.json,

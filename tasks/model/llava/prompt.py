@@ -7,10 +7,10 @@ A turn is a pair of a role, "human" or "gpt", and a text. The tokens equal those
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
 from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
 
 if TYPE_CHECKING:
@@ -20,23 +20,6 @@ SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-# the id of an image in input_ids, and the label of a token without loss
-IMAGE_INDEX = -200
-IGNORE_INDEX = -100
-
-Turn = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class EncodedConversation:
-    """Token ids, IMAGE_INDEX for an image, and as many labels: IGNORE_INDEX except for the answers."""
-
-    input_ids: list[int]
-    labels: list[int]
-
-    @property
-    def supervised_tokens(self) -> int:
-        return sum(label != IGNORE_INDEX for label in self.labels)
 
 
 def place_image(text: str) -> str:
@@ -77,29 +60,14 @@ def encode_round(
     return EncodedConversation(ids, [IGNORE_INDEX] * len(prompt_ids) + ids[len(prompt_ids) :])
 
 
-def encode_prompt(
-    tokenizer: "PreTrainedTokenizerBase",
-    turns: Sequence[Turn],
-    image_token_id: int,
-    image_tokens: int,
-    has_image: bool = True,
-) -> list[int]:
-    """Encode a dialogue that ends with a question, up to "ASSISTANT:", each image as `image_tokens` ids."""
+def encode_prompt(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], has_image: bool = True) -> list[int]:
+    """Encode a dialogue that ends with a question, up to "ASSISTANT:", with IMAGE_INDEX for each image."""
     *before, (role, question) = turns
     if role != "human":
         raise DataError("A prompt must end with a human turn.")
     ids = encode_conversation(tokenizer, before, has_image).input_ids
     number = len(before) // 2
-    ids += _encode(tokenizer, round_text(number, question), number > 0, has_image)
-    return expand_images(ids, image_token_id, image_tokens)
-
-
-def expand_images(ids: Sequence[int], image_token_id: int, image_tokens: int) -> list[int]:
-    """Replace each IMAGE_INDEX by `image_tokens` copies of the image token."""
-    expanded: list[int] = []
-    for token in ids:
-        expanded += [image_token_id] * image_tokens if token == IMAGE_INDEX else [token]
-    return expanded
+    return ids + _encode(tokenizer, round_text(number, question), number > 0, has_image)
 
 
 def _rounds(turns: Sequence[Turn]) -> list[tuple[str, str]]:

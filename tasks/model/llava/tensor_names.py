@@ -6,13 +6,13 @@ The canonical name is the module path in transformers 5: `model.language_model.l
 
 import re
 
+from tasks.model.tensor_names import PEFT_PREFIX, TensorNames
+
 PROJECTOR_PREFIX = "model.multi_modal_projector."
 TOWER_PREFIX = "model.vision_tower."
-PEFT_PREFIX = "base_model.model."
 EMBEDDING, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
 # buffers that older versions saved; they follow from the configuration
 BUFFERS = ("rotary_emb.inv_freq", "embeddings.position_ids")
-# the source of the projector of a model with an adapter: the adapter, or the base if training left it unchanged
 # the vision tower in the module tree of the original LLaVA
 _ORIGINAL_TOWER = "model.vision_tower.vision_tower."
 _TOWER_PARTS = ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")
@@ -92,3 +92,15 @@ def older_module_names(module: str) -> tuple[str, str]:
 def is_tower_tensor(name: str) -> bool:
     """Whether a canonical name belongs to CLIP's vision tower: a published CLIP also contains a text tower."""
     return name.startswith(TOWER_PREFIX) and name.removeprefix(TOWER_PREFIX).startswith(_TOWER_PARTS)
+
+
+NAMES = TensorNames(
+    projector=(PROJECTOR_PREFIX,),
+    tower=(TOWER_PREFIX,),
+    embedding=EMBEDDING,
+    head=HEAD,
+    buffers=BUFFERS,
+    canonical=canonical_name,
+    published=published_name,
+    older_modules=older_module_names,
+)

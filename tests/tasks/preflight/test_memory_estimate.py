@@ -10,7 +10,8 @@ import torch
 
 from tasks.files import read_json
 from tasks.preflight.memory_estimate import BatchSize, MemoryEstimate, estimate_memory, trained_parameters, zero_plan
-from tasks.preflight.model_shape import ModelShape, published_shape, read_shape
+from tasks.model.llava.shape import published_shape, read_shape
+from tasks.model.shape import ModelShape
 from tasks.settings import TrainingConfig
 
 TOLERANCE = 0.07

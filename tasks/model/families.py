@@ -1,0 +1,41 @@
+"""The model families, and the one of a directory.
+
+A family from outside the package is an entry point of the group `rsvlm.model_families` that names a ModelFamily.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from tasks.errors import ModelError, shortened
+from tasks.model.configuration import read_model_config
+from tasks.model.family import ModelFamily
+
+GROUP = "rsvlm.model_families"
+
+
+@cache
+def families() -> tuple[ModelFamily, ...]:
+    """All families: those of installed packages first, so that they can replace one of rsvlm's."""
+    from tasks.model.chat.members import MEMBERS
+    from tasks.model.llava.family import FAMILY
+
+    return (*(point.load() for point in entry_points(group=GROUP)), FAMILY, *MEMBERS)
+
+
+def family_of(folder: Path) -> ModelFamily:
+    """The family of a model directory, by its config.json; raises ModelError if it is missing or of no family."""
+    return family_for(read_model_config(folder), folder)
+
+
+def family_for(config: Mapping[str, object], folder: Path) -> ModelFamily:
+    """The family of a config.json, which is in `folder`; raises ModelError if it is of none."""
+    found = next((family for family in families() if family.recognises(config)), None)
+    if found is None:
+        names = ", ".join(family.name for family in families())
+        raise ModelError(
+            f"{folder} holds a model of type {shortened(config.get('model_type'))}, and rsvlm takes {names}: give a "
+            "directory of one of these."
+        )
+    return found

@@ -1,0 +1,78 @@
+"""Prompts with their images as the tensors that a model's forward pass takes, for every model family."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, expand_images
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.model.processor import Processor
+
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """One image: the token ids that take its place in the prompt, and the tensors that the model takes of it, by name.
+
+    Each tensor is what the family's image processor returns for this image alone.
+    """
+
+    token_ids: list[int]
+    tensors: "Mapping[str, torch.Tensor]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a batch: T token ids with all tokens of its images, T labels (empty for a prompt), and its images."""
+
+    ids: list[int]
+    labels: list[int]
+    images: Sequence[ImageInputs] = ()
+
+
+def prompt_row(ids: Sequence[int], images: Sequence[ImageInputs]) -> Row:
+    """The row of a prompt; `ids` hold IMAGE_INDEX for each of `images`."""
+    return Row(expand_images(ids, [image.token_ids for image in images]), [], images)
+
+
+def sample_row(encoded: EncodedConversation, images: Sequence[ImageInputs]) -> Row:
+    """The row of a conversation with labels; the tokens of its images have none."""
+    tokens = [image.token_ids for image in images]
+    ignored = [[IGNORE_INDEX] * len(image) for image in tokens]
+    # an image's one label is IGNORE_INDEX, as that of a question's token: mark it to find it again
+    labels = [
+        IMAGE_INDEX if token == IMAGE_INDEX else label
+        for token, label in zip(encoded.input_ids, encoded.labels, strict=True)
+    ]
+    return Row(expand_images(encoded.input_ids, tokens), expand_images(labels, ignored), images)
+
+
+def batch_of(rows: Sequence[Row], processor: "Processor", side: Side = "right") -> "dict[str, torch.Tensor]":
+    """Pad rows to the longest (T) and batch their images.
+
+    Returns `input_ids` (B, T), `attention_mask` (B, T; 1: token, 0: padding) and, if the rows have labels, `labels`
+    (B, T; -100: ignored), all int64, and the tensors that the family's model takes of images and token types.
+    """
+    batch = {
+        "input_ids": _padded([row.ids for row in rows], processor.padding_id, side),
+        "attention_mask": _padded([[1] * len(row.ids) for row in rows], 0, side),
+    }
+    if rows[0].labels:
+        batch["labels"] = _padded([row.labels for row in rows], IGNORE_INDEX, side)
+    if any(row.images for row in rows):
+        batch |= processor.batch_images([row.images for row in rows])
+    return batch | processor.token_types(batch)
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int, side: Side) -> "torch.Tensor":
+    """Rows of different lengths as an int64 tensor (rows, longest), padded with `value`."""
+    import torch
+
+    longest = max(map(len, rows))
+    fills = [[value] * (longest - len(row)) for row in rows]
+    pairs = zip(rows, fills, strict=True)
+    return torch.tensor([[*row, *fill] if side == "right" else [*fill, *row] for row, fill in pairs])
