@@ -20,9 +20,9 @@ from tasks.model.loading import load_base, load_model, load_processor
 
 def test_load_model_also_loads_its_processor(tiny_model_dir: Path) -> None:
     loaded = load_model(tiny_model_dir, dtype="float32")
-    assert loaded.image_tokens == 64
-    assert loaded.tokenizer.convert_ids_to_tokens(loaded.image_token_id) == "<image>"
-    assert loaded.image_processor.do_pad
+    assert loaded.processor.image_tokens == 64
+    assert loaded.processor.tokenizer.convert_ids_to_tokens(loaded.processor.image_token_id) == "<image>"
+    assert loaded.processor.image_processor.do_pad
     assert not loaded.model.training
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_config_json_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_model_that_is_not_llava_is_refused(model_dir: Path) -> None:
     change_json(model_dir / "config.json", model_type="llama")
-    with pytest.raises(ModelError, match="of type 'llama', not a LLaVA"):
+    with pytest.raises(ModelError, match="of type 'llama', and rsvlm takes LLaVA 1.5"):
         load_base(model_dir, torch.float32)
 
 
@@ -201,4 +201,4 @@ def test_an_adapters_image_settings_replace_the_bases(model_dir: Path, adapter: 
     settings = json.loads((model_dir / "preprocessor_config.json").read_text())
     (adapter / "preprocessor_config.json").write_text(json.dumps({**settings, "do_pad": False}))
     assert load_processor(model_dir).image_processor.do_pad
-    assert not load_model(model_dir, adapter, "float32").image_processor.do_pad
+    assert not load_model(model_dir, adapter, "float32").processor.image_processor.do_pad

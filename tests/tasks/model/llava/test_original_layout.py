@@ -18,7 +18,7 @@ from support.locations import ORACLE
 
 from tasks.errors import ModelError
 from tasks.model.llava.model_config import require_model_config
-from tasks.model.llava.prompt import IGNORE_INDEX, IMAGE_INDEX, expand_images
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, expand_images
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.model.loading import LoadedModel, load_base, load_model, load_processor
 
@@ -44,7 +44,8 @@ def forward(original: LoadedModel) -> SimpleNamespace:
     """Our forward pass on the reference's batch, and the reference's values."""
     golden = np.load(ORACLE / "forward.npz")
     rows = [ids[mask] for ids, mask in zip(golden["input_ids"], golden["attention_mask"], strict=True)]
-    ids = [expand_images(row.tolist(), original.image_token_id, original.image_tokens) for row in rows]
+    shown = [original.processor.image_token_id] * original.processor.image_tokens
+    ids = [expand_images(row.tolist(), [shown]) for row in rows]
     longest = max(map(len, ids))
     pixels = torch.from_numpy(golden["images"])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
@@ -125,7 +126,7 @@ def test_a_saved_model_loads_with_plain_transformers(original: LoadedModel, tmp_
     original.model.save_pretrained(tmp_path)
     again = LlavaForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.float32)
     assert all(torch.equal(value, original.model.state_dict()[name]) for name, value in again.state_dict().items())
-    assert again.config.image_token_id == original.image_token_id
+    assert again.config.image_token_id == original.processor.image_token_id
 
 
 def test_weights_in_safetensors_equal_those_in_torch_files(copied: Path, original: LoadedModel) -> None:
@@ -260,6 +261,6 @@ def test_an_original_adapter_decides_how_images_are_padded(copied: Path, tmp_pat
 
 def test_no_text_is_encoded_as_the_image_token(original: LoadedModel) -> None:
     texts = ["<0xFF>", "\u00ff", "漢字 🚢", "\u2028", "".join(map(chr, range(256)))]
-    ids = original.tokenizer(texts, add_special_tokens=False)["input_ids"]
-    assert original.image_token_id not in {token for row in ids for token in row}
+    ids = original.processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    assert original.processor.image_token_id not in {token for row in ids for token in row}
     assert IMAGE_INDEX not in {token for row in ids for token in row}

@@ -13,7 +13,7 @@ from tasks.files import read_json
 from tasks.model.images import pixels_of
 from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Processor, load_processor
+from tasks.model.llava.processor import LlavaProcessor, load_processor
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_padding_is_saved_alike_in_both_files(saved: Path, pads: bool) -> None:
 
 
 def test_using_the_class_token_adds_one_image_token(saved: Path) -> None:
-    processor: Processor = replace(load_processor(saved), image_tokens=65)
+    processor: LlavaProcessor = replace(load_processor(saved), image_tokens=65)
     save_processor(processor, saved)
     seen = theirs(saved)(images=Image.new("RGB", (9, 9)), text="USER: <image>\nRural?", return_tensors="np")
     assert (seen["input_ids"] == processor.image_token_id).sum() == 65

@@ -8,19 +8,11 @@ import pytest
 from support.locations import ORACLE
 
 from tasks.errors import DataError
-from tasks.model.llava.prompt import (
-    IGNORE_INDEX,
-    IMAGE_INDEX,
-    IMAGE_PLACEHOLDER,
-    SYSTEM,
-    Turn,
-    encode_conversation,
-    encode_prompt,
-    expand_images,
-    place_image,
-)
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, Turn, expand_images
+from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, SYSTEM, encode_conversation, encode_prompt, place_image
 from tasks.model.llava.tokenizer import load_original_tokenizer
-from tasks.model.loading import Processor, load_processor
+from tasks.model.loading import load_processor
+from tasks.model.processor import Processor
 
 DIALOGUE: list[Turn] = [
     ("human", "<image>\nIs it rural?"),
@@ -93,9 +85,10 @@ def test_ids_and_labels_of_a_small_conversation(processor: Processor) -> None:
 
 def test_a_prompt_equals_the_conversation_up_to_the_answer(processor: Processor) -> None:
     whole = encode_conversation(processor.tokenizer, DIALOGUE).input_ids
-    asked = encode_prompt(processor.tokenizer, DIALOGUE[:3], processor.image_token_id, 5)
-    assert asked == expand_images(whole[:-2], processor.image_token_id, 5)
-    assert asked.count(processor.image_token_id) == 5
+    asked = encode_prompt(processor.tokenizer, DIALOGUE[:3])
+    assert asked == whole[:-2]
+    shown = [processor.image_token_id] * 5
+    assert expand_images(asked, [shown]).count(processor.image_token_id) == 5
 
 
 def test_the_image_moves_to_the_beginning_of_its_turn() -> None:
@@ -112,7 +105,7 @@ def test_turns_that_do_not_alternate_are_refused(processor: Processor, roles: li
 
 def test_a_prompt_must_end_with_a_question(processor: Processor) -> None:
     with pytest.raises(DataError, match="end with a human turn"):
-        encode_prompt(processor.tokenizer, DIALOGUE, processor.image_token_id, 1)
+        encode_prompt(processor.tokenizer, DIALOGUE)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
@@ -131,10 +124,10 @@ def test_training_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -
 def test_prompt_tokens_equal_the_reference(llama: Any, case: dict[str, Any]) -> None:
     turns = turns_of(case)
     last = max(number for number, (role, _) in enumerate(turns) if role == "human")
-    assert encode_prompt(llama, turns[: last + 1], IMAGE_INDEX, 1) == case["infer_ids"]
+    assert encode_prompt(llama, turns[: last + 1]) == case["infer_ids"]
     first = turns[0][1].replace(IMAGE_PLACEHOLDER, "").strip()
     shown = [("human", f"{IMAGE_PLACEHOLDER}\n{first}")]
-    assert encode_prompt(llama, shown, IMAGE_INDEX, 1) == case["infer_first_ids"]
+    assert encode_prompt(llama, shown) == case["infer_first_ids"]
 
 
 def test_every_nonempty_answer_is_supervised(llama: Any) -> None:
