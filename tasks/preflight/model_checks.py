@@ -14,12 +14,13 @@ from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import tower_name
 from tasks.model.llava.original_layout import is_original, local_tower, tower_error
 from tasks.model.llava.prompt import IMAGE_INDEX
-from tasks.model.loading import Processor, load_processor, tokenizer_of
+from tasks.model.llava.shape import published_shape, read_shape
+from tasks.model.loading import load_processor
+from tasks.model.processor import Processor, tokenizer_of
+from tasks.model.shape import ModelShape
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning
-from tasks.model.llava.shape import published_shape, read_shape
-from tasks.model.shape import ModelShape
 from tasks.settings import TOY, ModelConfig
 
 HUB_LIMIT_S = 10

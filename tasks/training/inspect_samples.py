@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
-from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Processor
+from tasks.model.processor import Processor
 from tasks.record_reader import Record
 from tasks.training.collator import SampleDataset
-from tasks.training.samples import LengthLimit, Part, Sample, parts_of
+from tasks.training.samples import LengthLimit, Part, Sample, SampleEncoder, turns_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ class Inspector:
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = parts_of(record, self.processor, self.limit)
+        parts, lost = SampleEncoder(self.processor, self.images, self.limit).parts_of(record)
         samples = [part.sample for part in parts]
         shown: dict[str, object] = {
             "id": record["id"],
@@ -53,19 +52,21 @@ class Inspector:
         return shown
 
     def _text(self, part: Part) -> str:
-        end = self.processor.tokenizer.eos_token
-        return "".join(round_text(number, *texts) + end for number, texts in enumerate(part.rounds))
+        turns: list[Turn] = [
+            turn for question, answer in part.rounds for turn in (("human", question), ("gpt", answer))
+        ]
+        return self.processor.render(turns)
 
     def _image_fault(self, sample: Sample) -> str | None:
         """Why a sample's image cannot be read, or None; saves its pixels if there is a folder for them."""
         if sample.image is None:
             return None
         try:
-            pixels = SampleDataset([sample], self.images, self.processor)[0]["pixel_values"]
+            (image,) = SampleDataset([sample], self.images, self.processor)[0].images
         except DataError as error:
             return str(error)
         if self.pixels is not None:
-            _write_array(self.pixels / f"{_file_name(sample.record_id)}.npy", pixels.numpy())
+            _write_array(self.pixels / f"{_file_name(sample.record_id)}.npy", image.tensors["pixel_values"][0].numpy())
         return None
 
 

@@ -6,17 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.files import fits_utf8
-from tasks.model.llava.prompt import (
-    IMAGE_INDEX,
-    IMAGE_PLACEHOLDER,
-    EncodedConversation,
-    encode_conversation,
-    encode_round,
-    place_image,
-)
-from tasks.model.loading import Processor
+from tasks.image_paths import image_file
+from tasks.model.encoding import IMAGE_INDEX, EncodedConversation
+from tasks.model.images import image_size
+from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
-from tasks.prompt_text import ensure_placeholder, without_placeholder
+from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, placeholder_first, without_placeholder
 from tasks.record_reader import (
     LONE_SURROGATE,
     NO_ANSWER,
@@ -67,13 +62,17 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[Record], processor: Processor, max_length: int, split_long: bool
+    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit
 ) -> tuple[list[Sample], Counter[str]]:
-    """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason."""
+    """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
+
+    Files in the folder `images` are opened only if the number of an image's tokens depends on its size.
+    """
+    encoder = SampleEncoder(processor, images, limit)
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        parts, lost = parts_of(record, processor, LengthLimit(max_length, split_long))
+        parts, lost = encoder.parts_of(record)
         samples += [part.sample for part in parts]
         dropped += lost
     return samples, dropped
@@ -87,27 +86,63 @@ class Part:
     rounds: Sequence[Round]
 
 
-def parts_of(record: Record, processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
-    """The samples of one record, usually one, and how much of it was dropped, by reason."""
-    rounds, lost = _usable_rounds(record)
-    uncut = [_part(record, rounds, processor)] if rounds else []
-    if not uncut or uncut[0].sample.length <= limit.tokens:
-        return uncut, lost
-    if not limit.split:
-        cut = _truncated(uncut[0], processor, limit.tokens)
-        return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
-    parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
-    fitting = [part for part in parts if part.sample.length <= limit.tokens]
-    return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+class SampleEncoder:
+    """Encodes records for one model: its processor, the folder of the images, and the maximum length."""
+
+    def __init__(self, processor: Processor, images: Path, limit: LengthLimit):
+        self._processor, self._images, self._limit = processor, images, limit
+
+    def parts_of(self, record: Record) -> tuple[list[Part], Counter[str]]:
+        """The samples of one record, usually one, and how much of it was dropped, by reason."""
+        rounds, lost = _usable_rounds(record)
+        image_tokens = self._image_tokens(record) if rounds else 0
+        uncut = [self._part(record, rounds, image_tokens)] if rounds else []
+        if not uncut or uncut[0].sample.length <= self._limit.tokens:
+            return uncut, lost
+        if not self._limit.split:
+            cut = _truncated(uncut[0], image_tokens, self._limit.tokens)
+            return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
+        parts = list(self._split(record, rounds, image_tokens))
+        fitting = [part for part in parts if part.sample.length <= self._limit.tokens]
+        return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+
+    def _image_tokens(self, record: Record) -> int:
+        if not _has_image(record):
+            return 0
+        fixed = self._processor.image_tokens
+        if fixed is not None:
+            return fixed
+        return self._processor.count_tokens(image_size(image_file(self._images, record["image"])))
+
+    def _part(self, record: Record, rounds: Sequence[Round], image_tokens: int) -> Part:
+        turns = turns_of(rounds)
+        has_image = _has_image(record)
+        encoded = self._processor.encode_conversation(turns, int(has_image))
+        words = word_count([text for _, text in turns], has_image)
+        image = record.get("image") or None
+        return Part(Sample(str(record["id"]), image, encoded, _length(encoded, image_tokens), words), rounds)
+
+    def _split(self, record: Record, rounds: Sequence[Round], image_tokens: int) -> Iterator[Part]:
+        """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
+        has_image = _has_image(record)
+        part: Part | None = None
+        for question, answer in rounds:
+            if part is not None:
+                later = (_without_image(question), answer) if has_image else (question, answer)
+                longer = self._part(record, [*part.rounds, later], image_tokens)
+                if longer.sample.length <= self._limit.tokens:
+                    part = longer
+                    continue
+                yield part
+            first = ensure_placeholder(question) if has_image else question
+            part = self._part(record, [(first, answer)], image_tokens)
+        if part is not None:
+            yield part
 
 
-def _part(record: Record, rounds: Sequence[Round], processor: Processor) -> Part:
-    turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
-    has_image = _has_image(record)
-    encoded = encode_conversation(processor.tokenizer, turns, has_image)
-    words = word_count([text for _, text in turns], has_image)
-    sample = Sample(str(record["id"]), record.get("image") or None, encoded, _length(encoded, processor), words)
-    return Part(sample, rounds)
+def turns_of(rounds: Sequence[Round]) -> list[Turn]:
+    """The turns of rounds of question and answer."""
+    return [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
 
 
 def word_count(texts: Sequence[str], has_image: bool) -> int:
@@ -120,26 +155,27 @@ def _has_image(record: Record) -> bool:
     return bool(record.get("image"))
 
 
-def _length(encoded: EncodedConversation, processor: Processor) -> int:
+def _length(encoded: EncodedConversation, image_tokens: int) -> int:
     """Number of tokens, with each image expanded to its tokens."""
-    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (processor.image_tokens - 1)
+    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (image_tokens - 1)
 
 
-def _truncated(part: Part, processor: Processor, max_length: int) -> list[Part]:
+def _truncated(part: Part, image_tokens: int, max_length: int) -> list[Part]:
     """The beginning of a sample, truncated as in the reference; nothing if no answer is left, or part of an image."""
     ids = part.sample.encoded.input_ids
-    kept = max(0, max_length - (processor.image_tokens - 1) * ids.count(IMAGE_INDEX))
+    kept = max(0, max_length - (image_tokens - 1) * ids.count(IMAGE_INDEX))
     encoded = EncodedConversation(ids[:kept], part.sample.encoded.labels[:kept])
     if not encoded.supervised_tokens:
         return []
-    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
+    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, image_tokens)))]
 
 
 def _usable_rounds(record: Record) -> tuple[list[Round], Counter[str]]:
     """Rounds of question and answer, with the image shown once, and how much was dropped, by reason."""
     has_image = _has_image(record)
     turns = [
-        (turn["from"], place_image(turn["value"]) if has_image else turn["value"]) for turn in record["conversations"]
+        (turn["from"], placeholder_first(turn["value"]) if has_image else turn["value"])
+        for turn in record["conversations"]
     ]
     if not fits_utf8(turns):
         return [], Counter({LONE_SURROGATE: 1})
@@ -170,25 +206,6 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
         (ensure_placeholder(question) if number == shown_in else _without_image(question), _without_image(answer))
         for number, (question, answer) in enumerate(rounds)
     ]
-
-
-def _split(record: Record, rounds: Sequence[Round], processor: Processor, max_length: int) -> Iterator[Sequence[Round]]:
-    """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
-    part: list[Round] = []
-    length = 0
-    has_image = _has_image(record)
-    for question, answer in rounds:
-        later = (_without_image(question), answer) if has_image else (question, answer)
-        added = _length(encode_round(processor.tokenizer, 1, *later, has_image), processor)
-        if part and length + added <= max_length:
-            part.append(later)
-            length += added
-            continue
-        if part:
-            yield part
-        part = [(ensure_placeholder(question), answer) if has_image else later]
-        length = _part(record, part, processor).sample.length
-    yield part
 
 
 def _without_image(text: str) -> str:
