@@ -45,6 +45,10 @@ class ModelFamily(Protocol):
         """Whether a directory with this config.json is of this family."""
         ...
 
+    def layout(self, config: Mapping[str, object]) -> Layout:
+        """The layout of a directory with this config.json."""
+        ...
+
     def read_config(self, folder: Path, tower: Path | None = None) -> dict[str, Any]:
         """The checked configuration of a directory in transformers' form; `tower` overrides an original model's."""
         ...
@@ -92,8 +96,15 @@ class ModelFamily(Protocol):
         """The language model's linear layers, as PEFT's target_modules; never the tower, the projector or the head."""
         ...
 
-    def shares_prefix(self, model: "PreTrainedModel") -> bool:
-        """Whether rows can share the keys and values of a prefix: causal attention without a window."""
+    def shares_prefix(self, config: Mapping[str, Any]) -> bool:
+        """Whether rows can share the keys and values of a prefix: causal attention without a window.
+
+        `config` is read_config's.
+        """
+        ...
+
+    def positions(self, text: "torch.Tensor") -> "torch.Tensor":
+        """Positions (rows, length) int64 of text tokens, in the shape that the model takes as `position_ids`."""
         ...
 
     def prefill(

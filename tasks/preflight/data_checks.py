@@ -160,9 +160,10 @@ def token_findings(
     whole, _ = make_samples(sample.records, processor, sample.images, LengthLimit(10**9, split))
     samples, dropped = make_samples(sample.records, processor, sample.images, LengthLimit(limit, split))
     if not samples:
-        shortest = min(one.length for one in whole)
-        return [fatal("tokens", f"no record of the sample fits into model_max_length={limit}, and the shortest takes "
-                      f"{shortest}: set it to at least {shortest}")], None  # fmt: skip
+        alone, shortest = processor.image_tokens, min((one.length for one in whole), default=0)
+        what = f"the image alone takes {alone}" if alone else f"the shortest takes {shortest}"
+        return [fatal("tokens", f"no record of the sample fits into model_max_length={limit}, and {what}: set it above "
+                      f"{alone + 40 if alone else shortest}")], None  # fmt: skip
     over = sum(one.length > limit for one in whole)
     lost = dropped[TOO_LONG] + dropped[CUT]
     lengths = Lengths(round(mean(one.length for one in samples)), round(mean(map(_answer_length, samples))))

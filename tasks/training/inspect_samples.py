@@ -52,10 +52,7 @@ class Inspector:
         return shown
 
     def _text(self, part: Part) -> str:
-        turns: list[Turn] = [
-            turn for question, answer in part.rounds for turn in (("human", question), ("gpt", answer))
-        ]
-        return self.processor.render(turns)
+        return self.processor.render(turns_of(part.rounds))
 
     def _image_fault(self, sample: Sample) -> str | None:
         """Why a sample's image cannot be read, or None; saves its pixels if there is a folder for them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.files import fits_utf8
 from tasks.image_paths import image_file
-from tasks.model.encoding import IMAGE_INDEX, EncodedConversation
+from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
 from tasks.model.images import image_size
 from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
@@ -173,10 +173,9 @@ def _truncated(part: Part, image_tokens: int, max_length: int) -> list[Part]:
 def _usable_rounds(record: Record) -> tuple[list[Round], Counter[str]]:
     """Rounds of question and answer, with the image shown once, and how much was dropped, by reason."""
     has_image = _has_image(record)
-    turns = [
-        (turn["from"], placeholder_first(turn["value"]) if has_image else turn["value"])
-        for turn in record["conversations"]
-    ]
+    turns = [(turn["from"], turn["value"]) for turn in record["conversations"]]
+    if has_image:
+        turns = [(role, placeholder_first(text)) for role, text in turns]
     if not fits_utf8(turns):
         return [], Counter({LONE_SURROGATE: 1})
     lost: Counter[str] = Counter()

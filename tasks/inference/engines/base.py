@@ -41,12 +41,13 @@ class PreparedEngine:
     """An engine whose requirements are met and whose model is not loaded yet.
 
     `fingerprint` names what decides the answers besides weights and settings: library, number type, device.
-    `dtype` is the number type that it computes in.
+    `dtype` is the number type that it computes in. `exact` overrides what the registry says of the engine's answers.
     """
 
     fingerprint: str
     load: Callable[[], Engine]
     dtype: str = "float32"
+    exact: bool | None = None
 
 
 def refuse(question: Question, reason: object) -> Refusal:

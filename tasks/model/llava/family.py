@@ -42,6 +42,9 @@ class LlavaFamily:
     def recognises(self, config: Mapping[str, object]) -> bool:
         return config.get("model_type") == "llava" or is_original(dict(config))
 
+    def layout(self, config: Mapping[str, object]) -> Layout:
+        return "llava" if is_original(dict(config)) else "transformers"
+
     def read_config(self, folder: Path, tower: Path | None = None) -> dict[str, Any]:
         return require_model_config(folder, tower)
 
@@ -80,8 +83,11 @@ class LlavaFamily:
     def lora_targets(self, model: "PreTrainedModel") -> str:
         return LORA_TARGETS
 
-    def shares_prefix(self, model: "PreTrainedModel") -> bool:
+    def shares_prefix(self, config: Mapping[str, Any]) -> bool:
         return True
+
+    def positions(self, text: "torch.Tensor") -> "torch.Tensor":
+        return text
 
     def prefill(
         self, model: "PreTrainedModel", processor: Processor, ids: Sequence[int], images: Sequence[ImageInputs]
