@@ -30,6 +30,14 @@ class Prefilled(NamedTuple):
     next_positions: "torch.Tensor"
 
 
+class AboutModel(NamedTuple):
+    """Texts for a model card: the family's name, the layout in words, and how to load and prompt the model."""
+
+    family: str
+    layout: str
+    loading: str
+
+
 class ModelFamily(Protocol):
     """What a family knows of its models; directories are checked, and errors are ModelError unless named."""
 
@@ -134,6 +142,6 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def loading_lines(self, layout: Layout) -> tuple[str, ...]:
-        """Python lines for a model card that load a directory, without rsvlm; PATH stands for it."""
+    def about(self, layout: Layout) -> AboutModel:
+        """What the card of a merged model in that layout says of the family."""
         ...

@@ -83,7 +83,8 @@ def _check(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Find
 
 def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: they import torch
-    from tasks.merging.config_files import find_config_files, require_undamaged
+    from tasks.model.config_files import require_undamaged
+    from tasks.model.llava.config_files import config_files
     from tasks.model.llava.model_tensors import read_base
     from tasks.model.llava.original_config import original_config
 
@@ -91,7 +92,7 @@ def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout)
     processor = load_processor(folder, tower=tower)
     require_loadable(folder, tower)
     base = read_base(folder, tower)
-    require_undamaged(find_config_files(base, folder))
+    require_undamaged(config_files(base, folder))
     if merged == "llava" and base.layout != merged:
         original_config(base.config, pads=True, tower="")
     with readable("configuration", folder):

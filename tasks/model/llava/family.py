@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.choices import Layout
-from tasks.model.family import Prefilled
+from tasks.model.family import AboutModel, Prefilled
 from tasks.model.inputs import ImageInputs
+from tasks.model.llava import card
 from tasks.model.llava.base_loading import load_base, require_loadable
+from tasks.model.llava.config_files import config_files, write_config_files
 from tasks.model.llava.configured_base import configured_base, model_digest, require_select_layer, require_tower_apart
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.model_tensors import read_base, slots
@@ -101,6 +103,17 @@ class LlavaFamily:
 
     def slots(self, model: StoredModel, layout: Layout) -> dict[str, Slot]:
         return slots(model, layout)
+
+    def config_files(self, source: StoredModel, tuned: Path) -> dict[str, Path]:
+        return config_files(source, tuned)
+
+    def write_config_files(
+        self, source: StoredModel, tuned: Path, layout: Layout, dtype: str, folders: tuple[Path, Path]
+    ) -> None:
+        write_config_files(source, tuned, layout, dtype, *folders)
+
+    def about(self, layout: Layout) -> AboutModel:
+        return AboutModel(self.name, card.LAYOUTS[layout], card.LOADING[layout] + card.PROMPT)
 
 
 FAMILY = LlavaFamily()
