@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError, ModelError
     from tasks.inference.predict import Listener, ProgressLog, predict
     from tasks.inference.request import AnswerStore, PredictRequest
+    from tasks.model.families import model_digest
 
     require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):

@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
+    from tasks.model.families import family_of
     from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK
     from tasks.serving.http_server import bind_socket
