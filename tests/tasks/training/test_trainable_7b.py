@@ -9,9 +9,9 @@ import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from tasks.model.llava.model_config import require_model_config
+from tasks.model.llava.shape import published_shape
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.preflight.memory_estimate import all_parameters, trained_parameters
-from tasks.model.llava.shape import published_shape
 from tasks.settings import TrainingConfig
 from tasks.training.trainable import count_parameters, prepare_trainable
 
