@@ -5,13 +5,12 @@ from pathlib import Path
 
 import torch
 
-from tasks.model.llava.prompt import encode_conversation
+from tasks.model.llava.tensor_names import NAMES
 from tasks.model.loading import load_model
 from tasks.training.arguments import training_arguments
 from tasks.training.collator import Collator, SampleDataset
 from tasks.training.job import TrainingJob
 from tasks.training.samples import Sample
-from tasks.training.trainable import PROJECTOR
 from tasks.training.trainer import answer_logits, mean_loss
 from tasks.training.worker import build_trainer
 
@@ -22,7 +21,7 @@ SMALL_RATES = {"bf16": True, "mm_projector_lr": 2e-6, "learning_rate": 2e-4, "ma
 
 
 def sample(loaded, turns) -> Sample:
-    return Sample("id", "0.png", encode_conversation(loaded.tokenizer, turns), 0)
+    return Sample("id", ("0.png",), loaded.processor.encode_conversation(turns), 0)
 
 
 def test_loss_equals_that_of_the_model_over_all_supervised_tokens(tiny_model_dir: Path, dataset):
@@ -32,20 +31,20 @@ def test_loss_equals_that_of_the_model_over_all_supervised_tokens(tiny_model_dir
         sample(loaded, [question, ("gpt", "an airport")]),
         sample(loaded, [question, ("gpt", "a forest"), ("human", "Is there a road beside it?"), ("gpt", "no")]),
     ]
-    items = SampleDataset(samples, dataset.images, loaded)
-    batch = Collator(loaded.tokenizer.pad_token_id)([items[0], items[1]])
+    items = SampleDataset(samples, dataset.images, loaded.processor)
+    batch = Collator(loaded.processor)([items[0], items[1]])
     logits, labels, _ = answer_logits(loaded.model, batch)
     ours = mean_loss(logits, labels)
     theirs = loaded.model(**batch).loss
     assert torch.allclose(ours, theirs, rtol=1e-6)
     # the image and the first prompt have no logits
-    assert logits.shape[1] < batch["labels"].shape[1] - loaded.image_tokens
+    assert logits.shape[1] < batch["labels"].shape[1] - loaded.processor.image_tokens
 
 
 def share_moved(job: TrainingJob, dtype: torch.dtype) -> float:
     """The share of the projector's elements that a few steps change if its type is `dtype`."""
     trainer = build_trainer(job, training_arguments(job))
-    weights = [value for name, value in trainer.model.named_parameters() if PROJECTOR in name]
+    weights = [value for name, value in trainer.model.named_parameters() if NAMES.is_projector(name)]
     assert {value.dtype for value in weights} == {torch.float32}
     for value in weights:
         value.data = value.data.to(dtype)
