@@ -1,6 +1,7 @@
 """A batch has expanded image tokens, and padding without attention or labels."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,3 +105,21 @@ def test_unreadable_image_is_named(processor: Processor, tmp_path: Path) -> None
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png is not a readable image"):
         samples[0]
+
+
+def test_batch_holds_all_images_of_its_rows_in_order(processor: Processor, tmp_path: Path) -> None:
+    dataset(processor, tmp_path, ["yes"])
+    Image.new("RGB", (20, 10), (0, 255, 0)).save(tmp_path / "b.png")
+    turns = [{"from": "human", "value": "<image> or <image>?"}, {"from": "gpt", "value": "both"}]
+    records: list[Any] = [
+        {"id": "1", "image": image, "conversations": turns} for image in (["a.png", "b.png"], ["b.png", "a.png"])
+    ]
+    samples, _ = make_samples(records, processor, tmp_path, LengthLimit(2048, split=True), several_images=True)
+    rows = SampleDataset(samples, tmp_path, processor)
+    batch = Collator(processor)([rows[0], rows[1]])
+    assert int((batch["input_ids"] == processor.image_token_id).sum()) == 4 * 64
+    assert batch["input_ids"].shape[1] == samples[0].length
+    first, second, third, fourth = batch["pixel_values"]
+    assert torch.equal(first, fourth)
+    assert torch.equal(second, third)
+    assert not torch.equal(first, second)

@@ -4,9 +4,11 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 from support.locations import ORACLE
 
 from tasks.errors import DataError
@@ -18,6 +20,8 @@ from tasks.training.samples import (
     EMPTY_ANSWER,
     NO_LAST_ANSWER,
     NO_QUESTION,
+    ONE_IMAGE_MODEL,
+    OTHER_COUNT,
     TOO_LONG,
     WRONG_ROLES,
     LengthLimit,
@@ -186,6 +190,70 @@ def test_image_stays_in_the_turn_with_its_placeholder(processor: Processor) -> N
     samples, _ = samples_of([record("Hello", "hi", "<image>\nRural?", "yes")], processor, 2048, True)
     ids = samples[0].encoded.input_ids
     assert "Hello" in processor.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
+
+
+def sized(processor: Processor) -> Any:
+    """A processor whose images have a token for every 10 columns."""
+    return SimpleNamespace(
+        image_tokens=None,
+        encode_conversation=processor.encode_conversation,
+        count_tokens=lambda size: size[0] // 10,
+    )
+
+
+@pytest.fixture
+def two_images(tmp_path: Path) -> Path:
+    for name, width in (("a.png", 200), ("b.png", 500)):
+        Image.new("RGB", (width, 10)).save(tmp_path / name)
+    return tmp_path
+
+
+def pair(*texts: str) -> Any:
+    return {**record(*texts), "image": ["a.png", "b.png"]}
+
+
+def test_lengths_are_those_of_each_image_by_its_size(processor: Processor, two_images: Path) -> None:
+    limit = LengthLimit(2048, split=True)
+    some = pair("<image> or <image>?", "the first")
+    (sample,), dropped = make_samples([some], sized(processor), two_images, limit, several_images=True)
+    assert (sample.images, dropped) == (("a.png", "b.png"), {})
+    assert sample.encoded.input_ids.count(IMAGE_INDEX) == 2
+    assert sample.length == len(sample.encoded.input_ids) - 2 + 20 + 50
+
+
+def test_several_images_without_placeholders_come_first(processor: Processor, two_images: Path) -> None:
+    samples, _ = make_samples([pair("Which?", "b")], processor, two_images, LengthLimit(2048, True), True)
+    assert "USER: \n\nWhich? ASSISTANT: b" in text_of(samples[0], processor)
+    assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 2
+
+
+def test_each_part_of_a_long_record_shows_all_its_images(processor: Processor, two_images: Path) -> None:
+    texts = [text for i in range(40) for text in (f"How many ships are in part {i}?", f"there are {i} of them")]
+    texts[0], texts[2] = "<image>\n" + texts[0], "<image>\n" + texts[2]
+    samples, dropped = make_samples([pair(*texts)], sized(processor), two_images, LengthLimit(400, True), True)
+    assert len(samples) > 2
+    assert {sample.encoded.input_ids.count(IMAGE_INDEX) for sample in samples} == {2}
+    assert all(sample.length <= 400 for sample in samples)
+    assert [answer for one in samples for answer in learned(one, processor)] == [
+        f"there are {i} of them" for i in range(40)
+    ]
+    assert dropped == {}
+
+
+def test_several_images_of_a_model_for_one_are_dropped_and_counted(processor: Processor) -> None:
+    assert samples_of([pair("<image><image>?", "b")], processor, 2048, True) == ([], {ONE_IMAGE_MODEL: 1})
+
+
+def test_other_number_of_placeholders_than_of_images_is_dropped_and_counted(processor: Processor) -> None:
+    some = pair("<image>?", "b")
+    assert make_samples([some], processor, Path(), LengthLimit(2048, True), True) == ([], {OTHER_COUNT: 1})
+
+
+@pytest.mark.parametrize("image", [["a.png", "../b.png"], ["a.png", "/b.png"], ["a.png", 5]])
+def test_each_of_several_images_is_a_path_inside_the_folder(tmp_path: Path, image: list[Any]) -> None:
+    (tmp_path / "data.json").write_text(json.dumps([{**pair("?", "b"), "image": image}]))
+    with pytest.raises(DataError, match=r"record 1 \(id 'LR_1'\) (has|names) the image"):
+        read_records(tmp_path / "data.json", training_fault)
 
 
 @pytest.fixture(scope="module")

@@ -106,3 +106,17 @@ def test_with_deepspeed_all_parameters_keep_the_type_of_the_base(tiny_model_dir:
         load_base(tiny_model_dir, torch.bfloat16), CONFIG.model_copy(update={"deepspeed": "zero3"}), FAMILY
     )
     assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+
+
+def test_frozen_projector_is_not_trained_but_saved(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, freeze=("projector",))
+    assert all("lora_" in name for name in trained(model))
+    assert len(non_lora_names(model, FAMILY.names)) == 4
+
+
+def test_frozen_language_model_leaves_the_projector_and_the_tower(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, lora_enable=False, freeze=("language_model",))
+    assert trained(model)
+    assert all(FAMILY.names.is_projector(name) for name in trained(model))
+    grouped = [id(value) for group in optimizer_groups(model, config, FAMILY.names) for value in group["params"]]
+    assert len(grouped) == 4
