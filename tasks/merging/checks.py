@@ -9,7 +9,7 @@ from tasks.merging.model_directory import MergeOptions
 from tasks.merging.safetensors_writer import block_workers
 from tasks.model.adapter_checks import BaseShapes, require_fitting, require_projector
 from tasks.model.adapter_files import Adapter
-from tasks.model.checkpoint_origin import read_origin, weights_fingerprint
+from tasks.model.checkpoint_origin import frozen_parts, read_origin, weights_fingerprint
 from tasks.model.stored_model import StoredModel
 from tasks.model.tensor_files import is_finite, read_float
 
@@ -62,7 +62,7 @@ def _require_projector_differs(base: StoredModel, adapter: Adapter) -> None:
     """Raise ModelError if a projector that was trained in full equals the base's."""
     names = base.projector & set(adapter.trained)
     # next to LoRA of the projector, an unchanged copy of the base's may be saved
-    if not names or base.projector & set(adapter.pairs):
+    if not names or base.projector & set(adapter.pairs) or "projector" in frozen_parts(adapter.folder):
         return
     for name in names:
         if not torch.equal(read_float(base.tensors[name]), read_float(adapter.trained[name])):

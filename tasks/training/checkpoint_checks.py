@@ -35,7 +35,7 @@ def checkpoint_fault(
     """What is wrong with a checkpoint of `model`, or None; `projector` holds its values before training.
 
     Every trained tensor must be there in its full shape, no LoRA matrix B may be zero, and the projector must have
-    changed.
+    changed, unless it is not trained: then `projector` is empty.
     """
     shapes = {name: full_shape(value) for name, value in model.named_parameters() if value.requires_grad}
     saved = _saved_tensors(checkpoint, names)
@@ -49,7 +49,7 @@ def checkpoint_fault(
     # only its matrices: a bias that starts at zero changes at any learning rate
     matrices = {name: start for name, start in projector.items() if start.ndim > 1}
     moved = [name for name, start in matrices.items() if _differs(saved[_saved_name(name, names)].read(), start)]
-    return None if moved else "the projector has not changed"
+    return None if moved or not matrices else "the projector has not changed"
 
 
 def require_trained(checkpoint: Path, fault: str | None) -> None:

@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def gather_trainable(
-    model: "torch.nn.Module", wanted: Callable[[str], bool] = lambda name: True
-) -> "dict[str, torch.Tensor]":
-    """Copies on the CPU of the trained parameters with wanted names, by name; every rank must call this.
+def gather(model: "torch.nn.Module", wanted: Callable[[str, bool], bool]) -> "dict[str, torch.Tensor]":
+    """Copies on the CPU of the wanted parameters, by name; every rank must call this.
 
-    Under ZeRO-3 each rank holds a shard; the parameters are gathered one by one, and never the frozen base.
+    `wanted` takes a parameter's name and whether it is trained. Under ZeRO-3 each rank holds a shard; the parameters
+    are gathered one by one, and never the frozen base.
     """
     return {
         name: _gathered(parameter)
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and wanted(name)
+        if wanted(name, parameter.requires_grad)
     }
 
 
@@ -40,7 +39,7 @@ def _gathered(parameter: "torch.nn.Parameter") -> "torch.Tensor":
 
 
 def write_non_lora(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
-    """Write the fully trained weights to non_lora_trainables.bin, with the names that they have in training."""
+    """Write the weights that are saved in full to non_lora_trainables.bin, under their names in training."""
     import torch
 
     kept = {name: value.detach().cpu() for name, value in weights.items() if name in trained}
@@ -50,7 +49,7 @@ def write_non_lora(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trai
 def add_to_adapter(
     checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str], names: TensorNames
 ) -> None:
-    """Add the fully trained weights to the adapter's files too, the way PEFT saves them.
+    """Add the weights that are saved in full to the adapter's files too, the way PEFT saves them.
 
     PEFT reads only those: without this, it would silently use the base's projector.
     """

@@ -25,10 +25,10 @@ class SampleDataset(Dataset[Row]):
 
     def __getitem__(self, index: int) -> Row:
         sample = self.samples[index]
-        # a text-only part of a record with an image does not show it
-        if sample.image is None or IMAGE_INDEX not in sample.encoded.input_ids:
-            return sample_row(sample.encoded, [])
-        return sample_row(sample.encoded, [self.processor.prepare(read_image(image_file(self.images, sample.image)))])
+        # a truncated sample may not show all images of its record
+        shown = sample.images[: sample.encoded.input_ids.count(IMAGE_INDEX)]
+        images = [self.processor.prepare(read_image(image_file(self.images, image))) for image in shown]
+        return sample_row(sample.encoded, images)
 
 
 class Collator:

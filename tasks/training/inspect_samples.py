@@ -22,20 +22,22 @@ LONGEST_FILE_NAME = 200
 class Inspector:
     """Shows records as a training with this processor, images folder and length limit would use them.
 
-    With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width).
+    With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width), or
+    as the model's image processor returns it; further images of a record as <id>-2.npy, and so on.
     """
 
     processor: Processor
     images: Path
     limit: LengthLimit
     pixels: Path | None = None
+    several_images: bool = False
 
     def show(self, record: Record) -> dict[str, object]:
         """Prompt, ids and labels of one record, and why the record, or a part of it (`left_out`), is dropped.
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = SampleEncoder(self.processor, self.images, self.limit).parts_of(record)
+        parts, lost = SampleEncoder(self.processor, self.images, self.limit, self.several_images).parts_of(record)
         samples = [part.sample for part in parts]
         shown: dict[str, object] = {
             "id": record["id"],
@@ -55,15 +57,15 @@ class Inspector:
         return self.processor.render(turns_of(part.rounds))
 
     def _image_fault(self, sample: Sample) -> str | None:
-        """Why a sample's image cannot be read, or None; saves its pixels if there is a folder for them."""
-        if sample.image is None:
-            return None
+        """Why an image of a sample cannot be read, or None; saves their pixels if there is a folder for them."""
         try:
-            (image,) = SampleDataset([sample], self.images, self.processor)[0].images
+            images = SampleDataset([sample], self.images, self.processor)[0].images
         except DataError as error:
             return str(error)
-        if self.pixels is not None:
-            _write_array(self.pixels / f"{_file_name(sample.record_id)}.npy", image.tensors["pixel_values"][0].numpy())
+        for number, image in enumerate(images if self.pixels else (), 1):
+            name = _file_name(sample.record_id) + (f"-{number}" if number > 1 else "")
+            pixels = image.tensors["pixel_values"]
+            _write_array(self.pixels / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
         return None
 
 

@@ -37,9 +37,11 @@ def prepare_trainable(model: "PreTrainedModel", config: TrainingConfig, family: 
         trained = model
     for name, parameter in trained.named_parameters():
         if family.names.is_projector(name):
-            parameter.requires_grad_(True)
+            parameter.requires_grad_("projector" not in config.freeze)
         elif family.names.is_tower(name):
             parameter.requires_grad_(config.unfreeze_mm_vision_tower)
+        elif "language_model" in config.freeze:
+            parameter.requires_grad_(False)
         if parameter.requires_grad and config.deepspeed is None:
             parameter.data = parameter.data.float()
     return trained
@@ -60,9 +62,16 @@ def _with_lora(model: "PreTrainedModel", config: TrainingConfig, targets: str | 
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
-def non_lora_names(model: "torch.nn.Module") -> set[str]:
-    """Names of the fully trained parameters: the projector's and, if the settings say so, the vision tower's."""
-    return {name for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
+def non_lora_names(model: "torch.nn.Module", names: TensorNames) -> set[str]:
+    """Names of the parameters that a checkpoint holds in full: those trained without LoRA, and the projector's.
+
+    A projector that is not trained is saved, too: each checkpoint is complete, and is loaded and merged like any other.
+    """
+    return {
+        name
+        for name, value in model.named_parameters()
+        if "lora_" not in name and (value.requires_grad or names.is_projector(name))
+    }
 
 
 def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig, names: TensorNames) -> list[ParameterGroup]:

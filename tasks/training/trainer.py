@@ -1,10 +1,13 @@
 """The training loop: transformers' Trainer with LLaVA's loss and optimizer groups, and with complete checkpoints."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer
@@ -22,7 +25,7 @@ from tasks.training.callbacks import ValidateAtEnd
 from tasks.training.checkpoint_checks import checkpoint_fault, require_trained
 from tasks.training.checkpoint_weights import (
     add_to_adapter,
-    gather_trainable,
+    gather,
     load_weights,
     published_weights,
     record_tied_head,
@@ -50,8 +53,22 @@ def answer_logits(
     first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
     others = {name: value for name, value in inputs.items() if name != "labels"}
     # the token before the first answer predicts its first token
-    outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1, use_cache=False)
-    return outputs.logits[:, :-1].float(), labels[:, first:], outputs
+    kept = labels.shape[1] - first + 1
+    fewer = {"logits_to_keep": kept} if _takes_logits_to_keep(type(_without_wrappers(model))) else {}
+    outputs = model(**others, **fewer, use_cache=False)
+    return outputs.logits[:, -kept:-1].float(), labels[:, first:], outputs
+
+
+@cache
+def _takes_logits_to_keep(kind: type[torch.nn.Module]) -> bool:
+    """Whether a model class computes logits of the last tokens alone on request; some compute all of them."""
+    return "logits_to_keep" in signature(kind.forward).parameters
+
+
+def _without_wrappers(model: torch.nn.Module) -> torch.nn.Module:
+    """The family's model inside the wrappers of torch or DeepSpeed, and of PEFT."""
+    inner = getattr(model, "module", model)
+    return inner.get_base_model() if isinstance(inner, PeftModel) else inner
 
 
 def mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -99,7 +116,9 @@ class ConversationTrainer(Trainer):
         self.config, self.processor, self.origin, self.on_complete = config, processor, origin, on_complete
         self.names = family.names
         # the projector's initial values, until a checkpoint shows that it changed
-        self.start: dict[str, torch.Tensor] | None = gather_trainable(self.model, self.names.is_projector)
+        self.start: dict[str, torch.Tensor] | None = gather(
+            self.model, lambda name, trained: trained and self.names.is_projector(name)
+        )
         # transformers would weight micro-batches by their tokens; the reference takes the plain mean
         self.model_accepts_loss_kwargs = False
 
@@ -178,7 +197,8 @@ class ConversationTrainer(Trainer):
         if not self.config.lora_enable:
             super().save_model(output_dir, _internal_call)
             return
-        weights = gather_trainable(self.model)
+        in_full = non_lora_names(self.model, self.names)
+        weights = gather(self.model, lambda name, trained: trained or name in in_full)
         if self.args.should_save:
             self._save(output_dir, weights)
 
@@ -192,7 +212,7 @@ class ConversationTrainer(Trainer):
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir)
         if self.config.lora_enable:
-            weights, in_full = state_dict or {}, non_lora_names(self.model)
+            weights, in_full = state_dict or {}, non_lora_names(self.model, self.names)
             write_non_lora(folder, weights, in_full)
             add_to_adapter(folder, weights, in_full, self.names)
             self.model.config.save_pretrained(folder)

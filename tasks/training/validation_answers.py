@@ -26,7 +26,7 @@ from tasks.model.inputs import Row, batch_of, prompt_row
 from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import with_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, images_of
 from tasks.training.job import TrainingJob
 from tasks.training.samples import read_set
 from tasks.training.validation_objective import OBJECTIVE, ScoredAnswer, objective_log, scores_by_source
@@ -51,12 +51,12 @@ class ValidationQuestion:
 def choose_questions(records: Sequence[Record], count: int, seed: int) -> list[ValidationQuestion]:
     """Choose `count` caption prompts and `count` questions, or as many as there are, deterministically for a seed.
 
-    Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped,
-    and so are questions for boxes and reference answers without a word. Captions are not chosen if only one image has
-    any: CIDEr needs two.
+    Of a record, the first caption prompt and one random question may be chosen; records without an image or with
+    several are skipped, and so are questions for boxes and reference answers without a word. Captions are not chosen
+    if only one image has any: CIDEr needs two.
     """
     captions = image_captions(records)
-    with_image = [record for record in records if record.get("image")]
+    with_image = [record for record in records if len(images_of(record)) == 1]
     random = Random(seed)  # noqa: S311 - a sample of questions is no secret
     chosen: dict[str, list[ValidationQuestion]] = defaultdict(list)
     for record in random.sample(with_image, len(with_image)):
@@ -74,7 +74,7 @@ def image_captions(records: Sequence[Record]) -> dict[str, list[str]]:
     """All captions of each image."""
     captions: dict[str, list[str]] = defaultdict(list)
     for record in records:
-        if record.get("image") and (pairs := _pairs(record)["captioning"]):
+        if len(images_of(record)) == 1 and (pairs := _pairs(record)["captioning"]):
             captions[image_key(record["image"])] += [caption for _, caption in pairs]
     return captions
 
