@@ -41,12 +41,14 @@ class PreparedEngine:
     """An engine whose requirements are met and whose model is not loaded yet.
 
     `fingerprint` names what decides the answers besides weights and settings: library, number type, device.
-    `dtype` is the number type that it computes in.
+    `dtype` is the number type that it computes in. `asks_again` says whether a sample of answers that may depend on
+    their batch is asked again.
     """
 
     fingerprint: str
     load: Callable[[], Engine]
     dtype: str = "float32"
+    asks_again: bool = True
 
 
 def refuse(question: Question, reason: object) -> Refusal:
