@@ -62,10 +62,11 @@ class Inspector:
             images = SampleDataset([sample], self.images, self.processor)[0].images
         except DataError as error:
             return str(error)
-        for number, image in enumerate(images if self.pixels else (), 1):
-            name = _file_name(sample.record_id) + (f"-{number}" if number > 1 else "")
-            pixels = image.tensors["pixel_values"]
-            _write_array(self.pixels / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
+        if self.pixels is not None:
+            for number, image in enumerate(images, 1):
+                name = _file_name(sample.record_id) + (f"-{number}" if number > 1 else "")
+                pixels = image.tensors["pixel_values"]
+                _write_array(self.pixels / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
         return None
 
 
