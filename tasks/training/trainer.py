@@ -60,8 +60,8 @@ def answer_logits(
 
 
 @cache
-def _takes_logits_to_keep(forward: Callable[..., ModelOutput]) -> bool:
-    """Whether a model class computes logits of the last tokens alone on request; some compute all of them."""
+def _takes_logits_to_keep(forward: Callable[..., object]) -> bool:
+    """Whether a model's forward pass computes logits of the last tokens alone on request; some compute all of them."""
     return "logits_to_keep" in signature(forward).parameters
 
 
