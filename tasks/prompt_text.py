@@ -62,6 +62,11 @@ def with_placeholder(text: str) -> str:
     return f"{IMAGE_PLACEHOLDER}\n{without_placeholder(text)}".strip()
 
 
+def placeholder_first(text: str) -> str:
+    """A text as it is if it has no image placeholder, otherwise with the placeholder moved to its start."""
+    return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
+
+
 def ensure_placeholder(text: str) -> str:
     """A text as it is if it has the image placeholder, otherwise with the placeholder on a line before it."""
     return text if IMAGE_PLACEHOLDER in text else f"{IMAGE_PLACEHOLDER}\n{text}"

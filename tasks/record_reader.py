@@ -168,6 +168,23 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
     return None
 
 
+def images_of(record: Mapping[str, object]) -> tuple[str, ...]:
+    """The paths of a record's images, in order: none, the one under `image`, or those of a list."""
+    image = record.get("image") or record.get("images")
+    paths = image if isinstance(image, list) else [image] if image else []
+    return tuple(path for path in paths if isinstance(path, str))
+
+
+def paths_fault(record: Mapping[str, object]) -> Fault | None:
+    """As text_only_fault, but a record may have several images, each a path inside the images folder."""
+    fault = text_only_fault(record)
+    if fault is None or fault.reason != SEVERAL_IMAGES:
+        return fault
+    listed = record.get("image") or record.get("images")
+    each = (image_fault({"image": image}) for image in (listed if isinstance(listed, list) else ()))
+    return next((fault for fault in each if fault), None)
+
+
 def text_only_fault(record: Mapping[str, object]) -> Fault | None:
     """As image_fault, but a record of text alone has no fault: a training set may hold some."""
     fault = image_fault(record)

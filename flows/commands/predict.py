@@ -52,6 +52,8 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     engines = "; ".join(f"{name}: {entry.summary}" for name, entry in ENGINES.items())
     parser.add_argument("--engine", choices=tuple(ENGINES), help=f"what answers (default: {DEFAULT_ENGINE}). {engines}")
+    parser.add_argument("--endpoint", metavar="URL", help="address of a chat endpoint, for the engine openai")
+    parser.add_argument("--served-model", metavar="NAME", help="name of the model on that server")
     parser.add_argument(
         "--transform",
         choices=get_args(Transform),
@@ -114,7 +116,7 @@ def _model(folder: Path | None, config: "InferenceConfig") -> ModelFields:
     """The model of a directory, named after it, or a served one, named as on its server."""
     from tasks.errors import ConfigError
     from tasks.files import digest_of
-    from tasks.model.llava.configured_base import model_digest
+    from tasks.model.families import model_digest
 
     if config.is_served:
         if folder is not None:
@@ -136,6 +138,10 @@ def _config(options: argparse.Namespace) -> "InferenceConfig":
 
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     values = {**section_values("inference", options.set), **given}
+    served = {"base_url": options.endpoint, "model": options.served_model}
+    if served := {name: value for name, value in served.items() if value is not None}:
+        api = values.get("api")
+        values["api"] = {**(api if isinstance(api, dict) else {}), **served}
     try:
         return ExperimentConfig.model_validate({"inference": values}).inference
     except ValidationError as error:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     import sys
     from tempfile import TemporaryDirectory
 
-    from tasks.model.llava.model_config import require_model_config
+    from tasks.model.families import family_of
     from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK
     from tasks.serving.http_server import bind_socket
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
             f"set {VARIABLE}=user:password, or give --login-file.",
             file=sys.stderr,
         )
-    require_model_config(options.model)
+    family_of(options.model).read_config(options.model)
     with TemporaryDirectory(prefix="rsvlm-serve-") as folder:
         # Gradio reads these when it is imported
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -9,13 +9,12 @@ from tasks.merging.model_directory import MergeOptions
 from tasks.merging.safetensors_writer import block_workers
 from tasks.model.adapter_checks import BaseShapes, require_fitting, require_projector
 from tasks.model.adapter_files import Adapter
-from tasks.model.checkpoint_origin import read_origin, weights_fingerprint
-from tasks.model.llava.model_tensors import BaseModel
-from tasks.model.llava.tensor_names import PROJECTOR_PREFIX
+from tasks.model.checkpoint_origin import frozen_parts, read_origin, weights_fingerprint
+from tasks.model.stored_model import StoredModel
 from tasks.model.tensor_files import is_finite, read_float
 
 
-def require_same_base(base: BaseModel, tuned: Path) -> None:
+def require_same_base(base: StoredModel, tuned: Path) -> None:
     """Raise ModelError if a checkpoint's origin.json has the fingerprint of another base."""
     origin = read_origin(tuned)
     if "base_weights" in origin and origin["base_weights"] != weights_fingerprint(base.folder):
@@ -25,7 +24,7 @@ def require_same_base(base: BaseModel, tuned: Path) -> None:
         )
 
 
-def require_mergeable(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
+def require_mergeable(base: StoredModel, adapter: Adapter, options: MergeOptions) -> None:
     """Raise ModelError unless the adapter belongs to the base, was trained, and is complete."""
     shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
     require_fitting(adapter, BaseShapes(base.folder, shapes, base.tied))
@@ -59,22 +58,22 @@ def _require_trained(adapter: Adapter) -> None:
         )
 
 
-def _require_projector_differs(base: BaseModel, adapter: Adapter) -> None:
+def _require_projector_differs(base: StoredModel, adapter: Adapter) -> None:
     """Raise ModelError if a projector that was trained in full equals the base's."""
     names = base.projector & set(adapter.trained)
     # next to LoRA of the projector, an unchanged copy of the base's may be saved
-    if not names or base.projector & set(adapter.pairs):
+    if not names or base.projector & set(adapter.pairs) or "projector" in frozen_parts(adapter.folder):
         return
     for name in names:
         if not torch.equal(read_float(base.tensors[name]), read_float(adapter.trained[name])):
             return
     raise ModelError(
-        f"The projector of {adapter.folder} ({PROJECTOR_PREFIX}*) is the base's, bit for bit: it was not trained "
-        "or was overwritten; merge another checkpoint."
+        f"The projector of {adapter.folder} ({base.names.projector[0]}*) is the base's, bit for bit: it was not "
+        "trained or was overwritten; merge another checkpoint."
     )
 
 
-def _require_tower_unchanged(base: BaseModel, adapter: Adapter, options: MergeOptions) -> None:
+def _require_tower_unchanged(base: StoredModel, adapter: Adapter, options: MergeOptions) -> None:
     """Raise ModelError if the adapter changes a separate tower that the written directory would not contain."""
     elsewhere = sorted(name for name in adapter.changed if base.tensors[name].file.parent != base.folder)
     if elsewhere and options.layout == base.layout:

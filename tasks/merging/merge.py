@@ -7,14 +7,14 @@ import torch
 
 from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable, require_same_base
-from tasks.merging.config_files import find_config_files
 from tasks.merging.model_directory import MergeOptions, NewModel, publish
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
 from tasks.model.configuration import CONFIG
-from tasks.model.llava.model_tensors import BaseModel, read_base
-from tasks.model.llava.tensor_names import BUFFERS, HEAD, TOWER_PREFIX
+from tasks.model.families import family_of
+from tasks.model.family import ModelFamily
+from tasks.model.stored_model import StoredModel
 from tasks.model.tensor_files import FLOATS, StoredTensor, read_float
 from tasks.model.weights import find_weights
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
@@ -26,10 +26,19 @@ BASE_PROJECTOR = " with the base's own projector, since the adapter has none"
 
 def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge an adapter into its base, or copy a full model; raises ModelError if the result would be wrong."""
+    _require_layout(family_of(base), options)
     full = is_full_model(checkpoint)
     if full and options.projector == "base":
         raise ModelError(f"{checkpoint} is a model with its own projector: leave --projector base out.")
     return (copy_full_model if full else merge_adapter)(base, checkpoint, out, options)
+
+
+def _require_layout(family: ModelFamily, options: MergeOptions) -> None:
+    if options.layout not in family.layouts:
+        raise ModelError(
+            f"{family.name} has no layout {options.layout}: merge it with --format {family.layouts[0]}, or set "
+            f"merging.format={family.layouts[0]}."
+        )
 
 
 def is_full_model(checkpoint: Path) -> bool:
@@ -44,11 +53,13 @@ def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = 
     adapter is damaged, they do not belong together, or the adapter was never trained; OccupiedError if `out` holds
     something else.
     """
-    base_model, lora = read_base(base), read_adapter(adapter)
+    family = family_of(base)
+    base_model, lora = family.read_stored(base), read_adapter(adapter, family.names)
     from_base = options.projector == "base"
     settings = {"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name}
     parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
     new = NewModel(
+        family=family,
         base=base_model,
         source=base_model,
         tuned=adapter,
@@ -59,7 +70,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = 
         inputs={
             "base": _model_files(base_model),
             "adapter": {path.name: path for path in parts if path.is_file()},
-            "companions": find_config_files(base_model, adapter),
+            "companions": family.config_files(base_model, adapter),
         },
         check=lambda: require_mergeable(base_model, lora, options),
         convert=lambda name, tensor, new_name: _converted(lora, name, tensor, options.dtype, new_name),
@@ -81,7 +92,8 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
     checkpoint is damaged, they do not belong together, or a weight is NaN or infinite; OccupiedError if `out` holds
     something else.
     """
-    base_model, tuned = read_base(base), read_base(checkpoint)
+    family = family_of(base)
+    base_model, tuned = family.read_stored(base), family.read_stored(checkpoint)
     source = _without_same_tower(base_model, tuned) if options.layout == "llava" and base_model.tower else tuned
 
     def check() -> None:
@@ -90,6 +102,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
         _require_trained(base_model, tuned)
 
     new = NewModel(
+        family=family,
         base=base_model,
         source=source,
         tuned=checkpoint,
@@ -99,7 +112,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
         inputs={
             "base": _model_files(base_model),
             "checkpoint": _model_files(tuned),
-            "companions": find_config_files(base_model, checkpoint),
+            "companions": family.config_files(base_model, checkpoint),
         },
         check=check,
         convert=lambda name, tensor, new_name: kept(
@@ -109,7 +122,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
     return publish(new, out)
 
 
-def _model_files(model: BaseModel) -> dict[str, Path]:
+def _model_files(model: StoredModel) -> dict[str, Path]:
     """Files of weights and configuration by name; those of a separate tower as FOLDER/NAME."""
     index = find_weights(model.folder).index
     own = [model.folder / CONFIG, *([index] if index else [])]
@@ -121,9 +134,9 @@ def _model_files(model: BaseModel) -> dict[str, Path]:
     return files
 
 
-def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
+def _require_same_shapes(base: StoredModel, tuned: StoredModel) -> None:
     # the files may or may not repeat a head that is tied to the embedding
-    optional = (*BUFFERS, HEAD) if base.tied and tuned.tied else BUFFERS
+    optional = (*base.names.buffers, base.names.head) if base.tied and tuned.tied else base.names.buffers
     shapes = [
         {name: tensor.shape for name, tensor in model.tensors.items() if not name.endswith(optional)}
         for model in (base, tuned)
@@ -135,9 +148,9 @@ def _require_same_shapes(base: BaseModel, tuned: BaseModel) -> None:
         )
 
 
-def _without_same_tower(base: BaseModel, tuned: BaseModel) -> BaseModel:
+def _without_same_tower(base: StoredModel, tuned: StoredModel) -> StoredModel:
     """The tuned model without its vision tower if it equals the base's separate one, which config.json then names."""
-    tower = {name: tensor for name, tensor in tuned.tensors.items() if name.startswith(TOWER_PREFIX)}
+    tower = {name: tensor for name, tensor in tuned.tensors.items() if tuned.names.is_tower(name)}
     for name, tensor in tower.items():
         same = base.tensors.get(name)
         if same is None or not torch.equal(read_float(tensor), read_float(same)):
@@ -145,7 +158,7 @@ def _without_same_tower(base: BaseModel, tuned: BaseModel) -> BaseModel:
     return replace(tuned, tensors={name: tensor for name, tensor in tuned.tensors.items() if name not in tower})
 
 
-def _require_trained(base: BaseModel, tuned: BaseModel) -> None:
+def _require_trained(base: StoredModel, tuned: StoredModel) -> None:
     both = base.tensors.keys() & tuned.tensors.keys()
     pairs = ((base.tensors[name], tuned.tensors[name]) for name in both if tuned.tensors[name].dtype in FLOATS)
     if all(torch.equal(read_float(old), read_float(new)) for old, new in pairs):

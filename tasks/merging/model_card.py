@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from tasks.choices import Layout
 from tasks.files import read_json, read_json_object
 from tasks.model.checkpoint_origin import read_origin
-from tasks.model.llava.model_tensors import BaseModel
+from tasks.model.family import AboutModel
 from tasks.paths import ADAPTER_CONFIG, METRICS, MODEL_CARD, TRAINER_STATE
 
 CARD = """---
@@ -15,46 +14,28 @@ pipeline_tag: image-text-to-text
 {licence}---
 # {base}, fine-tuned
 
-LLaVA 1.5 in {layout} layout, created by rsvlm: {what}. `provenance.json` lists the SHA-256 of every input file and the
+{family} in {layout} layout, created by rsvlm: {what}. `provenance.json` lists the SHA-256 of every input file and the
 settings. The licence of the base model applies.
 
 {facts}
 ## How to load it
 
-{loading}
-The prompt template is v1 of LLaVA 1.5.
-"""
+{loading}"""
 # label in the card: key of origin.json
 FROM_ORIGIN = {"Run": "run", "Data: sets with the SHA-256": "dataset"}
-LOADING = {
-    "transformers": """```python
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-model = AutoModelForImageTextToText.from_pretrained("path/of/this/directory")
-processor = AutoProcessor.from_pretrained("path/of/this/directory", backend="pil")
-```
-transformers 4.57, transformers 5 and vLLM can load it. `backend="pil"` gives the pixels of the training; without it, if
-torchvision is installed, values of transformers 5 differ by up to one step of 8 bits.
-""",
-    "llava": """```
-python -m llava.serve.cli --model-path path/of/this/directory --image-file IMAGE
-```
-The original code interprets the directory's name: it must contain `llava` and `v1`, and not `lora`. The vision tower is
-read from the path `mm_vision_tower` in `config.json`: change it there when the tower is moved.
-""",
-}
 
 
-def model_card(base: BaseModel, tuned: Path, description: str, layout: Layout, facts: tuple[str, ...] = ()) -> str:
+def model_card(base: Path, tuned: Path, description: str, about: AboutModel, facts: tuple[str, ...] = ()) -> str:
     """The text of the card; `facts` are further lines, such as scores."""
     lines = [f"- {line}" for line in (*_parameters(tuned), *facts)]
     return CARD.format(
-        base=base.folder.name,
-        layout="transformers" if layout == "transformers" else "the original LLaVA's",
+        base=base.name,
+        family=about.family,
+        layout=about.layout,
         what=description,
-        licence=_licence(base.folder),
+        licence=_licence(base),
         facts="\n".join(lines) + "\n" if lines else "",
-        loading=LOADING[layout],
+        loading=about.loading,
     )
 
 

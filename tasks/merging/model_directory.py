@@ -9,12 +9,13 @@ from tasks.choices import Layout, Projector
 from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
-from tasks.merging.config_files import require_undamaged, write_config_files
 from tasks.merging.model_card import model_card
 from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
 from tasks.merging.safetensors_writer import NewTensor
-from tasks.merging.tensor_merge import BASE_DTYPE, DTYPE_CODES, write_files
-from tasks.model.llava.model_tensors import INDEX, BaseModel, slots
+from tasks.merging.tensor_merge import DTYPE_CODES, write_files
+from tasks.model.config_files import BASE_DTYPE, require_undamaged
+from tasks.model.family import ModelFamily
+from tasks.model.stored_model import INDEX, StoredModel
 from tasks.model.tensor_files import StoredTensor
 from tasks.paths import MODEL_CARD
 from tasks.records import Manifest, ModelRef
@@ -47,8 +48,9 @@ class NewModel:
     name, as provenance.json lists them; `check` raises ModelError if the result would be wrong.
     """
 
-    base: BaseModel
-    source: BaseModel
+    family: ModelFamily
+    base: StoredModel
+    source: StoredModel
     tuned: Path
     description: str
     options: MergeOptions
@@ -73,18 +75,24 @@ def publish(new: NewModel, out: Path) -> ModelRef:
         new.check()
         require_undamaged(new.inputs["companions"])
         with atomic_folder(out) as part:
-            for slot in slots(new.source, new.options.layout).values():
+            for slot in new.family.slots(new.source, new.options.layout).values():
                 (part / slot.file).parent.mkdir(exist_ok=True)
-            write_config_files(new.base, new.tuned, new.options.layout, new.options.dtype, part, out)
+            options, folders = new.options, (part, out)
+            new.family.write_config_files(new.base, new.tuned, options.layout, options.dtype, folders)
             written = _write_weights(new, part)
             content = _provenance(new, hashes)
             write_json(part / PROVENANCE, content)
-            card = model_card(new.base, new.tuned, new.description, new.options.layout, new.options.facts)
-            write_text(part / MODEL_CARD, card)
+            write_text(part / MODEL_CARD, _card(new))
             details = {"base": new.base.folder.name, "tuned": new.tuned.name, **_settings(new)}
             _verify(new, part)
             manifest = write_manifest(part, digest_of(content), details, written)
     return ModelRef(path=out, sha256=content_digest(manifest))
+
+
+def _card(new: NewModel) -> str:
+    options = new.options
+    about = new.family.about(options.layout)
+    return model_card(new.base.folder, new.tuned, new.description, about, options.facts)
 
 
 def _verify(new: NewModel, written: Path) -> None:
@@ -106,7 +114,7 @@ def _present(out: Path, fingerprint: str) -> Manifest | None:
 
 def _write_weights(new: NewModel, part: Path) -> dict[str, str]:
     """Write all tensors and the index; returns the SHA-256 of the files by name."""
-    targets = slots(new.source, new.options.layout)
+    targets = new.family.slots(new.source, new.options.layout)
     files: dict[Path, list[NewTensor]] = {}
     for name, slot in targets.items():
         files.setdefault(part / slot.file, []).append(new.convert(name, new.source.tensors[name], slot.name))

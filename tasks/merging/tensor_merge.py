@@ -13,9 +13,9 @@ from tasks.errors import ModelError
 from tasks.merging.safetensors_writer import Block, NewTensor, block_workers, write_tensors
 from tasks.model.adapter_files import Adapter
 from tasks.model.adapter_weights import FloatRows, stored_rows
+from tasks.model.config_files import BASE_DTYPE
 from tasks.model.tensor_files import FLOATS, StoredTensor, float_view, is_finite, read_bytes, read_float
 
-BASE_DTYPE = "base"
 DTYPE_CODES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 # more would only wait for the same disk and cores
 FILES_AT_ONCE = 4

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from tasks.choices import Projector
 from tasks.errors import ModelError
 from tasks.model.adapters import apply_adapter
-from tasks.model.llava.model_tensors import read_base
-from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import Processor, load_base, load_processor
+from tasks.model.families import family_of
+from tasks.model.inputs import batch_of, prompt_row
+from tasks.model.processor import Processor
 from tasks.paths import ADAPTER_CONFIG
 from tasks.prompt_text import with_placeholder
 
@@ -35,15 +36,16 @@ def require_same_answers(base: Path, checkpoint: Path, merged: Path, projector: 
     the same unless the second is within that difference.
     """
     is_adapter = (checkpoint / ADAPTER_CONFIG).is_file()
-    processor = load_processor(base, checkpoint if is_adapter else None)
-    tuned = load_base(base if is_adapter else checkpoint, torch.float32)
+    family = family_of(base)
+    processor = family.load_processor(base, checkpoint if is_adapter else None)
+    tuned = family.load_base(base if is_adapter else checkpoint, torch.float32)
     if is_adapter:
-        tuned = apply_adapter(tuned, checkpoint, projector)
+        tuned = apply_adapter(tuned, checkpoint, family.names, projector)
     expected = list(_answers(tuned, processor))
     spread = torch.stack([logits.std() for _, logits in expected]).mean()
     allowed = float(spread) * ROUNDING[_narrowest(merged)]
     given = [tokens for tokens, _ in expected]
-    found = list(_answers(load_base(merged, torch.float32), load_processor(merged), given))
+    found = list(_answers(family.load_base(merged, torch.float32), family.load_processor(merged), given))
     for question, (_, old), (_, new) in zip(QUESTIONS, expected, found, strict=True):
         largest = float((old - new).abs().max())
         if largest > allowed or _other_token(old, new, allowed):
@@ -61,7 +63,7 @@ def _other_token(old: torch.Tensor, new: torch.Tensor, allowed: float) -> bool:
 
 def _narrowest(merged: Path) -> str:
     """The safetensors dtype of the merged weights with the least precision."""
-    found = {tensor.dtype for tensor in read_base(merged).tensors.values()}
+    found = {tensor.dtype for tensor in family_of(merged).read_stored(merged).tensors.values()}
     return next(code for code in ("BF16", "F16", "F32") if code in found)
 
 
@@ -72,13 +74,12 @@ def _answers(
     generator = torch.Generator().manual_seed(28)
     for number, question in enumerate(QUESTIONS):
         image = torch.randint(0, 256, (SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).numpy()
-        pixels = processor.image_processor(image, return_tensors="pt")["pixel_values"]
-        turns = [("human", with_placeholder(question))]
-        prompt = encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
+        shown = processor.prepare(Image.fromarray(image))
+        prompt = processor.encode_prompt([("human", with_placeholder(question))])
         tokens: list[int] = []
         rows = []
         for step in range(ANSWER_TOKENS):
-            row = _next_logits(model, [*prompt, *tokens], pixels)
+            row = _next_logits(model, batch_of([prompt_row([*prompt, *tokens], [shown])], processor))
             rows.append(row)
             tokens.append(given[number][step] if given else _most_probable(row, processor.image_token_id))
         yield tokens, torch.stack(rows)
@@ -90,6 +91,6 @@ def _most_probable(logits: torch.Tensor, image_token_id: int) -> int:
 
 
 @torch.inference_mode()
-def _next_logits(model: "PreTrainedModel | PeftModel", ids: list[int], pixels: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model(input_ids=torch.tensor([ids]), pixel_values=pixels, logits_to_keep=1).logits
+def _next_logits(model: "PreTrainedModel | PeftModel", batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    logits: torch.Tensor = model(**batch, logits_to_keep=1).logits
     return logits[0, -1].float()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 from tasks.processes import serve_worker
 
 if TYPE_CHECKING:
-    from tasks.model.llava.model_tensors import Layout
+    from tasks.choices import Layout
 
 
 class MergeJob(TypedDict):

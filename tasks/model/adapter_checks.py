@@ -26,7 +26,7 @@ def require_projector(adapter: Adapter, projector: Projector, names: Collection[
     found = sorted(name for name in adapter.changed if adapter.names.is_projector(name))
     matrices = [name for name in found if name.endswith(".weight")]
     in_full = any(name in adapter.trained for name in matrices)
-    missing = [] if matrices else [f"{adapter.names.projector[0]}*"]
+    missing = [] if matrices else [adapter.names.projector_matrix]
     missing += sorted(set(names) - set(found)) if in_full else []
     if missing and projector == "adapter":
         raise ModelError(

@@ -46,6 +46,14 @@ def read_origin(checkpoint: Path) -> dict[str, Any]:
     return origin
 
 
+def frozen_parts(checkpoint: Path) -> tuple[str, ...]:
+    """The parts of the model that `training.freeze` named; none for checkpoints of other programs."""
+    found: object = read_origin(checkpoint)
+    for key in ("settings", "training", "freeze"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
 def weights_fingerprint(folder: Path) -> str:
     """SHA-256 in hex over name, shape and first row of each tensor of language model and projector.
 

@@ -9,7 +9,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from tasks.errors import ModelError, shortened
-from tasks.model.configuration import read_model_config
+from tasks.manifests import folder_digest
+from tasks.model.configuration import CONFIG, read_model_config
 from tasks.model.family import ModelFamily
 
 GROUP = "rsvlm.model_families"
@@ -31,7 +32,7 @@ def family_of(folder: Path) -> ModelFamily:
 
 def family_for(config: Mapping[str, object], folder: Path) -> ModelFamily:
     """The family of a config.json, which is in `folder`; raises ModelError if it is of none."""
-    found = next((family for family in families() if family.recognises(config)), None)
+    found = _recognised(config)
     if found is None:
         names = ", ".join(family.name for family in families())
         raise ModelError(
@@ -39,3 +40,13 @@ def family_for(config: Mapping[str, object], folder: Path) -> ModelFamily:
             "directory of one of these."
         )
     return found
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 in hex over all files that decide a model's answers, also of a directory that is of no family."""
+    found = _recognised(read_model_config(folder)) if (folder / CONFIG).is_file() else None
+    return found.digest(folder) if found else folder_digest(folder)
+
+
+def _recognised(config: Mapping[str, object]) -> ModelFamily | None:
+    return next((family for family in families() if family.recognises(config)), None)

@@ -30,6 +30,14 @@ class Prefilled(NamedTuple):
     next_positions: "torch.Tensor"
 
 
+class AboutModel(NamedTuple):
+    """Texts for a model card: the family's name, the layout in words, and how to load and prompt the model."""
+
+    family: str
+    layout: str
+    loading: str
+
+
 class ModelFamily(Protocol):
     """What a family knows of its models; directories are checked, and errors are ModelError unless named."""
 
@@ -43,6 +51,10 @@ class ModelFamily(Protocol):
 
     def recognises(self, config: Mapping[str, object]) -> bool:
         """Whether a directory with this config.json is of this family."""
+        ...
+
+    def layout(self, config: Mapping[str, object]) -> Layout:
+        """The layout of a directory with this config.json."""
         ...
 
     def read_config(self, folder: Path, tower: Path | None = None) -> dict[str, Any]:
@@ -92,8 +104,15 @@ class ModelFamily(Protocol):
         """The language model's linear layers, as PEFT's target_modules; never the tower, the projector or the head."""
         ...
 
-    def shares_prefix(self, model: "PreTrainedModel") -> bool:
-        """Whether rows can share the keys and values of a prefix: causal attention without a window."""
+    def shares_prefix(self, config: Mapping[str, Any]) -> bool:
+        """Whether rows can share the keys and values of a prefix: causal attention without a window.
+
+        `config` is read_config's.
+        """
+        ...
+
+    def positions(self, text: "torch.Tensor") -> "torch.Tensor":
+        """Positions (rows, length) int64 of text tokens, in the shape that the model takes as `position_ids`."""
         ...
 
     def prefill(
@@ -123,6 +142,6 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def loading_lines(self, layout: Layout) -> tuple[str, ...]:
-        """Python lines for a model card that load a directory, without rsvlm; PATH stands for it."""
+    def about(self, layout: Layout) -> AboutModel:
+        """What the card of a merged model in that layout says of the family."""
         ...

@@ -88,3 +88,8 @@ def push_to_hub(folder: Path, repository: str, endpoint: str | None = None) -> s
             "set HF_TOKEN to a token that may write there, or leave merging.push_to_hub empty."
         ) from None
     return str(done.commit_url)
+
+
+def base_folders(models: Path) -> tuple[Path, ...]:
+    """Where a base is looked up by name: the workspace's `models`, then the current directory."""
+    return models, Path()

@@ -51,11 +51,14 @@ def sample_row(encoded: EncodedConversation, images: Sequence[ImageInputs]) -> R
     return Row(expand_images(encoded.input_ids, tokens), expand_images(labels, ignored), images)
 
 
-def batch_of(rows: Sequence[Row], processor: "Processor", side: Side = "right") -> "dict[str, torch.Tensor]":
+def batch_of(
+    rows: Sequence[Row], processor: "Processor", side: Side = "right", blank: ImageInputs | None = None
+) -> "dict[str, torch.Tensor]":
     """Pad rows to the longest (T) and batch their images.
 
     Returns `input_ids` (B, T), `attention_mask` (B, T; 1: token, 0: padding) and, if the rows have labels, `labels`
-    (B, T; -100: ignored), all int64, and the tensors that the family's model takes of images and token types.
+    (B, T; -100: ignored), all int64, and the tensors that the family's model takes of images and token types. A batch
+    without images gets `blank` behind all other tokens, masked.
     """
     batch = {
         "input_ids": _padded([row.ids for row in rows], processor.padding_id, side),
@@ -63,9 +66,23 @@ def batch_of(rows: Sequence[Row], processor: "Processor", side: Side = "right") 
     }
     if rows[0].labels:
         batch["labels"] = _padded([row.labels for row in rows], IGNORE_INDEX, side)
-    if any(row.images for row in rows):
-        batch |= processor.batch_images([row.images for row in rows])
+    images = [row.images for row in rows]
+    if blank is not None and not any(images):
+        batch, images = _with_blank(batch, blank, processor.padding_id), [[blank], *images[1:]]
+    if any(images):
+        batch |= processor.batch_images(images)
     return batch | processor.token_types(batch)
+
+
+def _with_blank(batch: "dict[str, torch.Tensor]", blank: ImageInputs, padding_id: int) -> "dict[str, torch.Tensor]":
+    import torch
+    from torch.nn.functional import pad
+
+    fill = {"input_ids": padding_id, "labels": IGNORE_INDEX, "attention_mask": 0}
+    count = len(blank.token_ids)
+    longer = {name: pad(value, (0, count), value=fill[name]) for name, value in batch.items()}
+    longer["input_ids"][0, -count:] = torch.tensor(blank.token_ids)
+    return longer
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int, side: Side) -> "torch.Tensor":

@@ -4,6 +4,7 @@ The rest of the project loads models through this module, whatever their family.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,11 @@ class LoadedModel:
     device: "torch.device"
     processor: Processor
     family: ModelFamily
+
+    @cached_property
+    def positions(self) -> int:
+        """The longest sequence in tokens."""
+        return self.family.max_positions(self.model.config.to_dict())
 
 
 def choose_device() -> "torch.device":

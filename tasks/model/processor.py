@@ -31,6 +31,11 @@ class Processor(Protocol):
         """The id of the token that pads a batch."""
         ...
 
+    @property
+    def image_tokens(self) -> int | None:
+        """The number of tokens of each image; None if it depends on the image's size."""
+        ...
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         """Encode rounds of question and answer, with IMAGE_INDEX for each image and labels for the answers.
 

@@ -13,14 +13,14 @@ from tasks.data.record_checks import SOURCE_PREFIX, outside_advice
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
-from tasks.model.llava.prompt import IGNORE_INDEX
-from tasks.model.loading import Processor
+from tasks.model.encoding import IGNORE_INDEX
+from tasks.model.processor import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, fatal, ok, warning
 from tasks.record_reader import ABSOLUTE, Record
 from tasks.settings import DataConfig, TrainingConfig
 from tasks.sources import source_of
-from tasks.training.samples import CUT, TOO_LONG, Sample, make_samples
+from tasks.training.samples import CUT, TOO_LONG, LengthLimit, Sample, make_samples
 from tasks.turn_tasks import count_by_source, describe_tasks
 
 SAMPLE_SIZE = 64
@@ -157,12 +157,13 @@ def token_findings(
 ) -> tuple[list[Finding], Lengths | None]:
     """Compare the sample's lengths with model_max_length: how many records are split, truncated or dropped."""
     limit, split = training.model_max_length, training.split_long_conversations
-    whole, _ = make_samples(sample.records, processor, 10**9, split)
-    samples, dropped = make_samples(sample.records, processor, limit, split)
+    whole, _ = make_samples(sample.records, processor, sample.images, LengthLimit(10**9, split))
+    samples, dropped = make_samples(sample.records, processor, sample.images, LengthLimit(limit, split))
     if not samples:
-        least = processor.image_tokens + 40
-        return [fatal("tokens", f"no record of the sample fits into model_max_length={limit}, and the image alone "
-                      f"takes {processor.image_tokens}: set it above {least}")], None  # fmt: skip
+        alone, shortest = processor.image_tokens, min((one.length for one in whole), default=0)
+        what = f"the image alone takes {alone}" if alone else f"the shortest takes {shortest}"
+        return [fatal("tokens", f"no record of the sample fits into model_max_length={limit}, and {what}: set it above "
+                      f"{alone + 40 if alone else shortest}")], None  # fmt: skip
     over = sum(one.length > limit for one in whole)
     lost = dropped[TOO_LONG] + dropped[CUT]
     lengths = Lengths(round(mean(one.length for one in samples)), round(mean(map(_answer_length, samples))))

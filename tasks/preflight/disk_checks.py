@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tasks.model.shape import ModelShape
 from tasks.preflight.findings import Finding, fatal, ok, size_text
 from tasks.preflight.memory_estimate import ADAM_MOMENTS, FLOAT32, trained_parameters
-from tasks.model.shape import ModelShape
 from tasks.preflight.service_checks import nearest_existing
 from tasks.settings import ExperimentConfig, TrainingConfig
 

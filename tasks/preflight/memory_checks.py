@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tasks.model.shape import ModelShape
 from tasks.preflight.data_checks import Lengths
 from tasks.preflight.findings import Finding, MemoryRow, ok, size_text, warning
 from tasks.preflight.machine_checks import MachineFacts
@@ -14,7 +15,6 @@ from tasks.preflight.memory_estimate import (
     estimate_memory,
     trained_parameters,
 )
-from tasks.model.shape import ModelShape
 from tasks.settings import TrainingConfig
 from tasks.training.arguments import FLASH, AttentionSupport, choose_attention
 

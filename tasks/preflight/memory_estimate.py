@@ -95,8 +95,11 @@ def zero_plan(training: TrainingConfig) -> ZeroPlan:
 def trained_parameters(shape: ModelShape, training: TrainingConfig) -> int:
     """Number of parameters with gradients."""
     tower = shape.tower_parameters if training.unfreeze_mm_vision_tower else 0
+    projector = 0 if "projector" in training.freeze else shape.projector_parameters
+    if "language_model" in training.freeze:
+        return projector + tower
     language = shape.lora_parameters(training.lora_r) if training.lora_enable else shape.language_parameters
-    return language + shape.projector_parameters + tower
+    return language + projector + tower
 
 
 def all_parameters(shape: ModelShape, training: TrainingConfig) -> int:

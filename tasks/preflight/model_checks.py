@@ -7,19 +7,20 @@ from pathlib import Path
 from tasks.choices import Layout
 from tasks.errors import UserError
 from tasks.model.configuration import CONFIG, read_model_config, readable
-from tasks.model.hub import HUB_NAME, directory_of, local_model
+from tasks.model.hub import HUB_NAME, base_folders, directory_of, local_model
 from tasks.model.llava.base_loading import require_loadable, require_plain_weights
-from tasks.model.llava.configured_base import base_folders, require_select_layer, require_tower_apart
+from tasks.model.llava.configured_base import require_select_layer, require_tower_apart
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import tower_name
 from tasks.model.llava.original_layout import is_original, local_tower, tower_error
-from tasks.model.llava.prompt import IMAGE_INDEX
-from tasks.model.loading import Processor, load_processor, tokenizer_of
+from tasks.model.llava.processor import processor_without_tower
+from tasks.model.llava.shape import published_shape, read_shape
+from tasks.model.loading import load_processor
+from tasks.model.processor import Processor
+from tasks.model.shape import ModelShape
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning
-from tasks.model.llava.shape import published_shape, read_shape
-from tasks.model.shape import ModelShape
 from tasks.settings import TOY, ModelConfig
 
 HUB_LIMIT_S = 10
@@ -82,7 +83,8 @@ def _check(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Find
 
 def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
     # only here: they import torch
-    from tasks.merging.config_files import find_config_files, require_undamaged
+    from tasks.model.config_files import require_undamaged
+    from tasks.model.llava.config_files import config_files
     from tasks.model.llava.model_tensors import read_base
     from tasks.model.llava.original_config import original_config
 
@@ -90,7 +92,7 @@ def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout)
     processor = load_processor(folder, tower=tower)
     require_loadable(folder, tower)
     base = read_base(folder, tower)
-    require_undamaged(find_config_files(base, folder))
+    require_undamaged(config_files(base, folder))
     if merged == "llava" and base.layout != merged:
         original_config(base.config, pads=True, tower="")
     with readable("configuration", folder):
@@ -101,7 +103,7 @@ def _read_without_tower(folder: Path, written: Mapping[str, object]) -> Base:
     """Shape and tokenizer of a model whose tower, and with it the image processor, is not on this machine yet."""
     with readable("configuration", folder):
         shape = read_shape(written)
-    return Base(folder, shape, Processor(tokenizer_of(folder, original=True), None, IMAGE_INDEX, shape.image_tokens))
+    return Base(folder, shape, processor_without_tower(folder, shape.image_tokens))
 
 
 def _is_partly_cached(name: str, folder: Path, models: Path) -> bool:

@@ -8,9 +8,9 @@ from pathlib import Path
 from tasks.choices import ChatHistory
 from tasks.inference.engines.decoding import Decoding, decode_answer, next_tokens, stop_tokens
 from tasks.inference.engines.generation import generate_tokens
-from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
-from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import Turn
+from tasks.inference.engines.prompts import Prompt, encode_question
+from tasks.model.encoding import Turn
+from tasks.model.images import read_image
 from tasks.prompt_text import with_placeholder, without_placeholder
 from tasks.serving.models import ServedModel
 
@@ -33,11 +33,9 @@ class Conversation:
         history: ChatHistory = "predicted",
         rounds: Sequence[Round] = (),
     ):
-        """Read and encode the image; raises DataError if it is missing or not an image."""
+        """Read and prepare the image; raises DataError if it is missing or not an image."""
         self._model, self._decoding, self._history = model, decoding, history
-        pixels = pixels_of(read_image(image), model.loaded.image_processor)
-        with model.activate():
-            self._features = encode_images(model.loaded.model, [pixels])[0]
+        self._image = model.loaded.processor.prepare(read_image(image))
         self.rounds = list(rounds)
 
     def ask(self, prompt: str) -> Iterator[str]:
@@ -45,9 +43,10 @@ class Conversation:
 
         Raises DataError before the first piece if the dialogue is longer than the model takes.
         """
-        ids = encode_question(self._model.loaded, self._visible_turns(prompt), self._decoding.max_new_tokens)
+        turns, new_tokens = self._visible_turns(prompt), self._decoding.max_new_tokens
+        encoded = encode_question(self._model.loaded, turns, self._image, new_tokens)
         shown = text = ""
-        for text in self._texts(ids):
+        for text in self._texts(encoded):
             if text.startswith(shown) and not text.endswith(INCOMPLETE):
                 yield text[len(shown) :]
                 shown = text
@@ -65,16 +64,16 @@ class Conversation:
         # the image comes first, wherever a prompt names it
         return [("human", with_placeholder(turns[0][1])), *turns[1:-1]]
 
-    def _texts(self, ids: Sequence[int]) -> Iterator[str]:
+    def _texts(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text after each token."""
         loaded, decoding, activate = self._model.loaded, self._decoding, self._model.activate
         stops, answer = stop_tokens(loaded), list[int]()
         samplers = [decoding.sampler(str(len(self.rounds)))]
         with activate():
-            prompt = embed_prompt(loaded.model, ids, loaded.image_token_id, self._features)
+            start = loaded.family.prefill(loaded.model, loaded.processor, prompt.ids, [self._image])
         tokens = generate_tokens(
-            loaded.model,
-            prompt,
+            loaded,
+            start,
             stops,
             decoding.max_new_tokens,
             lambda logits: next_tokens(logits, samplers, decoding)[0],
@@ -83,7 +82,7 @@ class Conversation:
         for token in iter(partial(_next_while_active, activate, tokens), None):
             if token not in stops:
                 answer.append(token)
-                yield decode_answer(loaded.tokenizer, answer)
+                yield decode_answer(loaded.processor.tokenizer, answer)
 
 
 def _next_while_active(activate: Callable[[], AbstractContextManager[None]], tokens: Iterator[int]) -> int | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from tasks.choices import Projector
 from tasks.model.adapters import put_on, replaced_parameters, require_adapter, require_made_for
-from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_base, load_model, load_processor
+from tasks.model.families import family_of
+from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_model
 
 if TYPE_CHECKING:
     import torch
@@ -71,10 +72,11 @@ def load_served_models(
     """
     if adapter is None:
         return (ServedModel("model", load_model(model, dtype=dtype)),)
-    lora = require_adapter(adapter, projector)
+    family = family_of(model)
+    lora = require_adapter(adapter, family.names, projector)
     device = choose_device()
-    processors = [load_processor(model), load_processor(model, adapter)]
-    loaded = load_base(model, choose_dtype(dtype, device))
+    processors = [family.load_processor(model), family.load_processor(model, adapter)]
+    loaded = family.load_base(model, choose_dtype(dtype, device))
     require_made_for(lora, loaded, projector)
     replaced = [
         (parameter, parameter.detach().to(device, copy=True))
@@ -83,8 +85,6 @@ def load_served_models(
     tuned = put_on(loaded, lora).to(device)
     weights = SharedWeights(tuned, replaced)
     return tuple(
-        ServedModel(
-            name, LoadedModel(**vars(processor), model=tuned, device=device), partial(weights.activate, name == TUNED)
-        )
+        ServedModel(name, LoadedModel(tuned, device, processor, family), partial(weights.activate, name == TUNED))
         for name, processor in zip((BASE, TUNED), processors, strict=True)
     )

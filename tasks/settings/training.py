@@ -30,6 +30,11 @@ class TrainingConfig(Section):
         2e-5, gt=0, le=1, description="Learning rate of the projector. Empty: learning_rate."
     )
     unfreeze_mm_vision_tower: bool = Field(False, description="Train the vision tower as well.")
+    freeze: tuple[Literal["projector", "vision_tower", "language_model"], ...] = Field(
+        (),
+        description="Parts of the model that are not trained, besides the vision tower, which is trained only with "
+        "unfreeze_mm_vision_tower; language_model needs lora_enable=false.",
+    )
     split_long_conversations: bool = Field(
         True, description="Split records longer than model_max_length into several samples, between turns."
     )
@@ -164,6 +169,18 @@ class TrainingConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _some_part_is_trained(self) -> "TrainingConfig":
+        if "vision_tower" in self.freeze and self.unfreeze_mm_vision_tower:
+            raise ValueError("freeze holds vision_tower, and unfreeze_mm_vision_tower is true: set one of them")
+        if "language_model" not in self.freeze:
+            return self
+        if self.lora_enable:
+            raise ValueError("freeze holds language_model, which LoRA trains: set lora_enable to false")
+        if "projector" in self.freeze and not self.unfreeze_mm_vision_tower:
+            raise ValueError("freeze leaves nothing to train: take out projector or language_model")
+        return self
+
+    @model_validator(mode="after")
     def _machines_have_an_endpoint(self) -> "TrainingConfig":
         if self.nnodes > 1 and self.rdzv_endpoint is None:
             raise ValueError(f"nnodes is {self.nnodes}: set rdzv_endpoint to HOST:PORT of machine 0")
@@ -184,6 +201,8 @@ class TrainingConfig(Section):
     @property
     def content(self) -> dict[str, object]:
         """The fields that determine the trained weights."""
-        kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION})
+        # as for trainings from before there was `freeze`
+        unset = () if self.freeze else ("freeze",)
+        kept = self.model_dump(mode="json", exclude={*self.WITHOUT_EFFECT, *self.DIVISION, *unset})
         # the key is part of saved trainings' identity and must not change
         return {**kept, "micro_batches_a_step": self.micro_batches_per_step}

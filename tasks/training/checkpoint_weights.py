@@ -1,31 +1,31 @@
 """Weights of a model in training, and of its checkpoints: gathering, writing, and loading them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json, written_atomically
 from tasks.model.adapters import has_tied_head
-from tasks.model.llava.tensor_names import canonical_name, published_name
+from tasks.model.tensor_names import TensorNames
 from tasks.model.weights import read_tensors, weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
-from tasks.training.trainable import PROJECTOR, TOWER
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
 
-def gather_trainable(model: "torch.nn.Module", part: str = "") -> "dict[str, torch.Tensor]":
-    """Copies on the CPU of the trained parameters with `part` in their names, by name; every rank must call this.
+def gather(model: "torch.nn.Module", wanted: Callable[[str, bool], bool]) -> "dict[str, torch.Tensor]":
+    """Copies on the CPU of the wanted parameters, by name; every rank must call this.
 
-    Under ZeRO-3 each rank holds a shard; the parameters are gathered one by one, and never the frozen base.
+    `wanted` takes a parameter's name and whether it is trained. Under ZeRO-3 each rank holds a shard; the parameters
+    are gathered one by one, and never the frozen base.
     """
     return {
         name: _gathered(parameter)
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and part in name
+        if wanted(name, parameter.requires_grad)
     }
 
 
@@ -39,21 +39,29 @@ def _gathered(parameter: "torch.nn.Parameter") -> "torch.Tensor":
 
 
 def write_non_lora(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
-    """Write the fully trained weights to non_lora_trainables.bin, with the names that they have in training."""
+    """Write the weights that are saved in full to non_lora_trainables.bin, under their names in training."""
     import torch
 
     kept = {name: value.detach().cpu() for name, value in weights.items() if name in trained}
     torch.save(kept, checkpoint / NON_LORA_WEIGHTS)
 
 
-def add_to_adapter(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str]) -> None:
-    """Add the fully trained weights to the adapter's files too, the way PEFT saves them.
+def add_to_adapter(
+    checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trained: Collection[str], names: TensorNames
+) -> None:
+    """Add the weights that are saved in full to the adapter's files too, the way PEFT saves them.
 
     PEFT reads only those: without this, it would silently use the base's projector.
     """
     from safetensors.torch import load_file, save_file
 
-    modules = [part for part in (PROJECTOR, TOWER) if any(f".{part}." in name for name in trained)]
+    prefixes = [
+        prefix
+        for prefix in (*names.projector, *names.tower)
+        if any(names.canonical(name).startswith(prefix) for name in trained)
+    ]
+    # PEFT looks for modules whose names end so
+    modules = [prefix.removesuffix(".").rpartition(".")[2] for prefix in prefixes]
     config = read_json(checkpoint / ADAPTER_CONFIG)
     write_json(checkpoint / ADAPTER_CONFIG, {**config, "modules_to_save": modules}, indent=2)
     kept = {name: weights[name].detach().cpu().contiguous() for name in trained}
@@ -62,7 +70,7 @@ def add_to_adapter(checkpoint: Path, weights: "Mapping[str, torch.Tensor]", trai
 
 
 def published_weights(
-    model: "PreTrainedModel", state: "Mapping[str, torch.Tensor] | None"
+    model: "PreTrainedModel", state: "Mapping[str, torch.Tensor] | None", names: TensorNames
 ) -> "dict[str, torch.Tensor]":
     """Weights for `save_pretrained` under the names that every version of transformers reads.
 
@@ -70,7 +78,7 @@ def published_weights(
     """
     # otherwise transformers renames them the way it believes to have renamed the base's, and loses a level of the tower
     model._weight_conversions = []
-    return {published_name(name): value for name, value in (model.state_dict() if state is None else state).items()}
+    return {names.published(name): value for name, value in (model.state_dict() if state is None else state).items()}
 
 
 def record_tied_head(model: "PreTrainedModel") -> None:
@@ -80,11 +88,11 @@ def record_tied_head(model: "PreTrainedModel") -> None:
         config.tie_word_embeddings = tied
 
 
-def load_weights(model: "torch.nn.Module", folder: Path) -> None:
+def load_weights(model: "torch.nn.Module", folder: Path, names: TensorNames) -> None:
     """Load all weights of a checkpoint into a model of the same shape; raises ModelError if one is missing."""
     lacking = {name for name, _ in model.named_parameters()}
     for file in weight_files(folder):
-        weights = {canonical_name(name): value for name, value in read_tensors(file).items()}
+        weights = {names.canonical(name): value for name, value in read_tensors(file).items()}
         model.load_state_dict(weights, strict=False)
         lacking -= weights.keys()
     if lacking:

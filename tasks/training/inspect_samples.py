@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
-from tasks.model.llava.prompt import round_text
-from tasks.model.loading import Processor
+from tasks.model.processor import Processor
 from tasks.record_reader import Record
 from tasks.training.collator import SampleDataset
-from tasks.training.samples import LengthLimit, Part, Sample, parts_of
+from tasks.training.samples import LengthLimit, Part, Sample, SampleEncoder, turns_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,20 +22,22 @@ LONGEST_FILE_NAME = 200
 class Inspector:
     """Shows records as a training with this processor, images folder and length limit would use them.
 
-    With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width).
+    With the folder `pixels`, each record's image is saved there as <id>.npy, float32 of shape (3, height, width), or
+    as the model's image processor returns it; further images of a record as <id>-2.npy, and so on.
     """
 
     processor: Processor
     images: Path
     limit: LengthLimit
     pixels: Path | None = None
+    several_images: bool = False
 
     def show(self, record: Record) -> dict[str, object]:
         """Prompt, ids and labels of one record, and why the record, or a part of it (`left_out`), is dropped.
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = parts_of(record, self.processor, self.limit)
+        parts, lost = SampleEncoder(self.processor, self.images, self.limit, self.several_images).parts_of(record)
         samples = [part.sample for part in parts]
         shown: dict[str, object] = {
             "id": record["id"],
@@ -53,19 +54,19 @@ class Inspector:
         return shown
 
     def _text(self, part: Part) -> str:
-        end = self.processor.tokenizer.eos_token
-        return "".join(round_text(number, *texts) + end for number, texts in enumerate(part.rounds))
+        return self.processor.render(turns_of(part.rounds))
 
     def _image_fault(self, sample: Sample) -> str | None:
-        """Why a sample's image cannot be read, or None; saves its pixels if there is a folder for them."""
-        if sample.image is None:
-            return None
+        """Why an image of a sample cannot be read, or None; saves their pixels if there is a folder for them."""
         try:
-            pixels = SampleDataset([sample], self.images, self.processor)[0]["pixel_values"]
+            images = SampleDataset([sample], self.images, self.processor)[0].images
         except DataError as error:
             return str(error)
         if self.pixels is not None:
-            _write_array(self.pixels / f"{_file_name(sample.record_id)}.npy", pixels.numpy())
+            for number, image in enumerate(images, 1):
+                name = _file_name(sample.record_id) + (f"-{number}" if number > 1 else "")
+                pixels = image.tensors["pixel_values"]
+                _write_array(self.pixels / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
         return None
 
 

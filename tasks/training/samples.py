@@ -6,24 +6,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.files import fits_utf8
-from tasks.model.llava.prompt import (
-    IMAGE_INDEX,
-    IMAGE_PLACEHOLDER,
-    EncodedConversation,
-    encode_conversation,
-    encode_round,
-    place_image,
-)
-from tasks.model.loading import Processor
+from tasks.image_paths import image_file
+from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.images import image_size
+from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
-from tasks.prompt_text import ensure_placeholder, without_placeholder
+from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, placeholder_first, without_placeholder
 from tasks.record_reader import (
     LONE_SURROGATE,
     NO_ANSWER,
+    SEVERAL_IMAGES,
     Fault,
     Record,
+    images_of,
+    paths_fault,
     read_records,
-    text_only_fault,
 )
 
 Round = tuple[str, str]
@@ -34,11 +31,16 @@ NO_LAST_ANSWER = "last question without an answer"
 EMPTY_ANSWER = "question with an empty answer"
 TOO_LONG = "one question and answer longer than model_max_length"
 CUT = "answers cut at model_max_length"
+ONE_IMAGE_MODEL = f"{SEVERAL_IMAGES}, and this model takes one: choose another model.base"
+OTHER_COUNT = "several images, and another number of <image>"
 
 
 def training_fault(record: Record) -> Fault | None:
-    """Why a record cannot be trained on, or None; it may be text alone, and its roles are checked with its rounds."""
-    return text_only_fault(record)
+    """Why a record cannot be trained on, or None.
+
+    It may be text alone or have several images, and its roles are checked with its rounds.
+    """
+    return paths_fault(record)
 
 
 def read_set(folder: Path, file: str) -> list[Record]:
@@ -49,31 +51,36 @@ def read_set(folder: Path, file: str) -> list[Record]:
 
 @dataclass(frozen=True)
 class Sample:
-    """One training sample: the id of its record, the path of its image, and its encoded turns."""
+    """One training sample: the id of its record, the paths of its images, and its encoded turns."""
 
     record_id: str
-    image: str | None
+    images: tuple[str, ...]
     encoded: EncodedConversation
-    length: int  # in tokens, including those of the image
+    length: int  # in tokens, including those of the images
     words: int = 0  # LLaVA's length of a conversation: negative without an image
 
 
 @dataclass(frozen=True)
 class LengthLimit:
-    """The maximum length of a sample in tokens, including those of the image, and how longer records are handled."""
+    """The maximum length of a sample in tokens, including those of images, and how longer records are handled."""
 
     tokens: int
     split: bool  # into several samples, between turns; otherwise truncated, as in the reference
 
 
 def make_samples(
-    records: Iterable[Record], processor: Processor, max_length: int, split_long: bool
+    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False
 ) -> tuple[list[Sample], Counter[str]]:
-    """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason."""
+    """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
+
+    Files in the folder `images` are opened only if the number of an image's tokens depends on its size. Records with
+    several images are dropped unless the model takes them (`several_images`).
+    """
+    encoder = SampleEncoder(processor, images, limit, several_images)
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
-        parts, lost = parts_of(record, processor, LengthLimit(max_length, split_long))
+        parts, lost = encoder.parts_of(record)
         samples += [part.sample for part in parts]
         dropped += lost
     return samples, dropped
@@ -87,27 +94,63 @@ class Part:
     rounds: Sequence[Round]
 
 
-def parts_of(record: Record, processor: Processor, limit: LengthLimit) -> tuple[list[Part], Counter[str]]:
-    """The samples of one record, usually one, and how much of it was dropped, by reason."""
-    rounds, lost = _usable_rounds(record)
-    uncut = [_part(record, rounds, processor)] if rounds else []
-    if not uncut or uncut[0].sample.length <= limit.tokens:
-        return uncut, lost
-    if not limit.split:
-        cut = _truncated(uncut[0], processor, limit.tokens)
-        return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
-    parts = [_part(record, some, processor) for some in _split(record, rounds, processor, limit.tokens)]
-    fitting = [part for part in parts if part.sample.length <= limit.tokens]
-    return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+class SampleEncoder:
+    """Encodes records for one model: its processor, the folder of the images, and the maximum length."""
+
+    def __init__(self, processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False):
+        self._processor, self._images, self._limit = processor, images, limit
+        self._several_images = several_images
+
+    def parts_of(self, record: Record) -> tuple[list[Part], Counter[str]]:
+        """The samples of one record, usually one, and how much of it was dropped, by reason."""
+        if len(images_of(record)) > 1 and not self._several_images:
+            return [], Counter({ONE_IMAGE_MODEL: 1})
+        rounds, lost = _usable_rounds(record)
+        if not rounds:
+            return [], lost
+        sizes = self._image_tokens(record)
+        uncut = self._part(record, rounds, sizes)
+        if uncut.sample.length <= self._limit.tokens:
+            return [uncut], lost
+        if not self._limit.split:
+            cut = _truncated(uncut, sizes, self._limit.tokens)
+            return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
+        parts = list(self._split(record, rounds, sizes))
+        fitting = [part for part in parts if part.sample.length <= self._limit.tokens]
+        return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+
+    def _image_tokens(self, record: Record) -> list[int]:
+        """The number of tokens of each image of a record."""
+        images, fixed = images_of(record), self._processor.image_tokens
+        if fixed is not None:
+            return [fixed] * len(images)
+        return [self._processor.count_tokens(image_size(image_file(self._images, image))) for image in images]
+
+    def _part(self, record: Record, rounds: Sequence[Round], sizes: Sequence[int]) -> Part:
+        turns, images = turns_of(rounds), images_of(record)
+        encoded = self._processor.encode_conversation(turns, len(images))
+        words = word_count([text for _, text in turns], bool(images))
+        return Part(Sample(str(record["id"]), images, encoded, _length(encoded, sizes), words), rounds)
+
+    def _split(self, record: Record, rounds: Sequence[Round], sizes: Sequence[int]) -> Iterator[Part]:
+        """Split a record's rounds into as few parts as fit the limit; each part shows all images first."""
+        part: Part | None = None
+        for question, answer in rounds:
+            if part is not None:
+                later = (_without_image(question), answer) if sizes else (question, answer)
+                longer = self._part(record, [*part.rounds, later], sizes)
+                if longer.sample.length <= self._limit.tokens:
+                    part = longer
+                    continue
+                yield part
+            part = self._part(record, [(_showing(question, len(sizes)), answer)], sizes)
+        if part is not None:
+            yield part
 
 
-def _part(record: Record, rounds: Sequence[Round], processor: Processor) -> Part:
-    turns = [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
-    has_image = _has_image(record)
-    encoded = encode_conversation(processor.tokenizer, turns, has_image)
-    words = word_count([text for _, text in turns], has_image)
-    sample = Sample(str(record["id"]), record.get("image") or None, encoded, _length(encoded, processor), words)
-    return Part(sample, rounds)
+def turns_of(rounds: Sequence[Round]) -> list[Turn]:
+    """The turns of rounds of question and answer."""
+    return [turn for question, answer in rounds for turn in (("human", question), ("gpt", answer))]
 
 
 def word_count(texts: Sequence[str], has_image: bool) -> int:
@@ -116,31 +159,28 @@ def word_count(texts: Sequence[str], has_image: bool) -> int:
     return words if has_image else -words
 
 
-def _has_image(record: Record) -> bool:
-    return bool(record.get("image"))
+def _length(encoded: EncodedConversation, sizes: Sequence[int]) -> int:
+    """Number of tokens, with each image expanded to its tokens; `sizes` are those of the record's images."""
+    ids = encoded.input_ids
+    return len(ids) + sum(size - 1 for size in sizes[: ids.count(IMAGE_INDEX)])
 
 
-def _length(encoded: EncodedConversation, processor: Processor) -> int:
-    """Number of tokens, with each image expanded to its tokens."""
-    return len(encoded.input_ids) + encoded.input_ids.count(IMAGE_INDEX) * (processor.image_tokens - 1)
-
-
-def _truncated(part: Part, processor: Processor, max_length: int) -> list[Part]:
+def _truncated(part: Part, sizes: Sequence[int], max_length: int) -> list[Part]:
     """The beginning of a sample, truncated as in the reference; nothing if no answer is left, or part of an image."""
-    ids = part.sample.encoded.input_ids
-    kept = max(0, max_length - (processor.image_tokens - 1) * ids.count(IMAGE_INDEX))
-    encoded = EncodedConversation(ids[:kept], part.sample.encoded.labels[:kept])
+    ids, labels = part.sample.encoded.input_ids, part.sample.encoded.labels
+    kept = max(0, max_length - sum(size - 1 for size in sizes[: ids.count(IMAGE_INDEX)]))
+    encoded = EncodedConversation(ids[:kept], labels[:kept])
     if not encoded.supervised_tokens:
         return []
-    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, processor)))]
+    return [replace(part, sample=replace(part.sample, encoded=encoded, length=_length(encoded, sizes)))]
 
 
 def _usable_rounds(record: Record) -> tuple[list[Round], Counter[str]]:
-    """Rounds of question and answer, with the image shown once, and how much was dropped, by reason."""
-    has_image = _has_image(record)
-    turns = [
-        (turn["from"], place_image(turn["value"]) if has_image else turn["value"]) for turn in record["conversations"]
-    ]
+    """Rounds of question and answer, with each image shown once, and how much was dropped, by reason."""
+    images = len(images_of(record))
+    turns = [(turn["from"], turn["value"]) for turn in record["conversations"]]
+    if images == 1:
+        turns = [(role, placeholder_first(text)) for role, text in turns]
     if not fits_utf8(turns):
         return [], Counter({LONE_SURROGATE: 1})
     lost: Counter[str] = Counter()
@@ -158,7 +198,10 @@ def _usable_rounds(record: Record) -> tuple[list[Round], Counter[str]]:
     kept = [(question, answer) for question, answer in rounds if answer]
     lost[EMPTY_ANSWER] = len(rounds) - len(kept)
     lost[NO_ANSWER] = not kept
-    return _image_once(kept) if has_image else kept, +lost
+    if images > 1:
+        shown = _images_once(kept, images)
+        return (shown, +lost) if shown or not kept else ([], Counter({OTHER_COUNT: 1}))
+    return _image_once(kept) if images else kept, +lost
 
 
 def _image_once(rounds: Sequence[Round]) -> list[Round]:
@@ -172,23 +215,22 @@ def _image_once(rounds: Sequence[Round]) -> list[Round]:
     ]
 
 
-def _split(record: Record, rounds: Sequence[Round], processor: Processor, max_length: int) -> Iterator[Sequence[Round]]:
-    """Split a record's rounds into as few parts as fit the limit; each part shows the image first."""
-    part: list[Round] = []
-    length = 0
-    has_image = _has_image(record)
-    for question, answer in rounds:
-        later = (_without_image(question), answer) if has_image else (question, answer)
-        added = _length(encode_round(processor.tokenizer, 1, *later, has_image), processor)
-        if part and length + added <= max_length:
-            part.append(later)
-            length += added
-            continue
-        if part:
-            yield part
-        part = [(ensure_placeholder(question), answer) if has_image else later]
-        length = _part(record, part, processor).sample.length
-    yield part
+def _images_once(rounds: Sequence[Round], images: int) -> list[Round]:
+    """The rounds with all placeholders of several images, in the first round if there are none; [] if others."""
+    named = sum(question.count(IMAGE_PLACEHOLDER) for question, _ in rounds)
+    if named not in (0, images):
+        return []
+    return [
+        (_showing(question, images) if number == 0 and not named else question, _without_image(answer))
+        for number, (question, answer) in enumerate(rounds)
+    ]
+
+
+def _showing(question: str, images: int) -> str:
+    """A question with `images` placeholders: as it is, or with all of them on lines before it."""
+    if not images or question.count(IMAGE_PLACEHOLDER) == images:
+        return question
+    return f"{IMAGE_PLACEHOLDER}\n" * images + _without_image(question)
 
 
 def _without_image(text: str) -> str:

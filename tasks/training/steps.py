@@ -14,8 +14,8 @@ from prefect.transactions import get_transaction
 from tasks.content_keys import SHARED_CODE
 from tasks.errors import OccupiedError, TrainingError, TrainingStopped
 from tasks.files import read_json, write_text
-from tasks.model.hub import find_model
-from tasks.model.llava.configured_base import base_folders, configured_base
+from tasks.model.families import family_of
+from tasks.model.hub import base_folders, find_model
 from tasks.orchestration.artifacts import ProgressArtifact, artifact_key, harmless
 from tasks.orchestration.caching import KEPT, step
 from tasks.orchestration.run_log import lines_to
@@ -36,7 +36,8 @@ from tasks.worker_lines import saved_step
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
 def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> ModelRef:
     """Find the base model and configure it for the experiment; downloads it from the hub if it is not a directory."""
-    return configured_base(toy.path if toy else find_model(model.base, base_folders(models)), model, models)
+    folder = toy.path if toy else find_model(model.base, base_folders(models))
+    return family_of(folder).configured_base(folder, model, models)
 
 
 @step("pretrain-toy-base", ignore=["out", "log"], code=["tasks.evaluation.metrics", *SHARED_CODE])

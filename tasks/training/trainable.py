@@ -3,15 +3,13 @@
 from math import prod
 from typing import TYPE_CHECKING, TypedDict
 
+from tasks.model.family import ModelFamily
+from tasks.model.tensor_names import TensorNames
 from tasks.settings import TrainingConfig
 
 if TYPE_CHECKING:
     import torch
-
-# q, k, v, o, gate, up and down of every LLaMA layer; never CLIP, never lm_head.
-LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-PROJECTOR = "multi_modal_projector"
-TOWER = "vision_tower"
+    from transformers import PreTrainedModel
 
 
 class ParameterGroup(TypedDict):
@@ -22,7 +20,7 @@ class ParameterGroup(TypedDict):
     lr: float | None
 
 
-def prepare_trainable(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Module":
+def prepare_trainable(model: "PreTrainedModel", config: TrainingConfig, family: ModelFamily) -> "torch.nn.Module":
     """Freeze the other parameters and attach adapters; seeds the adapters' initial values.
 
     Trained parameters are float32, whatever the type of the base: bfloat16 would round small updates away. DeepSpeed
@@ -34,25 +32,29 @@ def prepare_trainable(model: "torch.nn.Module", config: TrainingConfig) -> "torc
     set_seed(config.seed)
     if config.lora_enable:
         model.requires_grad_(False)
-        model = _with_lora(model, config)
-    for name, parameter in model.named_parameters():
-        if PROJECTOR in name:
-            parameter.requires_grad_(True)
-        elif TOWER in name:
+        trained = _with_lora(model, config, family.lora_targets(model))
+    else:
+        trained = model
+    for name, parameter in trained.named_parameters():
+        if family.names.is_projector(name):
+            parameter.requires_grad_("projector" not in config.freeze)
+        elif family.names.is_tower(name):
             parameter.requires_grad_(config.unfreeze_mm_vision_tower)
+        elif "language_model" in config.freeze:
+            parameter.requires_grad_(False)
         if parameter.requires_grad and config.deepspeed is None:
             parameter.data = parameter.data.float()
-    return model
+    return trained
 
 
-def _with_lora(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Module":
+def _with_lora(model: "PreTrainedModel", config: TrainingConfig, targets: str | list[str]) -> "torch.nn.Module":
     from peft import LoraConfig, get_peft_model
 
     lora = LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules=LORA_TARGETS,
+        target_modules=targets,
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -60,12 +62,19 @@ def _with_lora(model: "torch.nn.Module", config: TrainingConfig) -> "torch.nn.Mo
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
-def non_lora_names(model: "torch.nn.Module") -> set[str]:
-    """Names of the fully trained parameters: the projector's and, if the settings say so, the vision tower's."""
-    return {name for name, value in model.named_parameters() if value.requires_grad and "lora_" not in name}
+def non_lora_names(model: "torch.nn.Module", names: TensorNames) -> set[str]:
+    """Names of the parameters that a checkpoint holds in full: those trained without LoRA, and the projector's.
+
+    A projector that is not trained is saved, too: each checkpoint is complete, and is loaded and merged like any other.
+    """
+    return {
+        name
+        for name, value in model.named_parameters()
+        if "lora_" not in name and (value.requires_grad or names.is_projector(name))
+    }
 
 
-def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig) -> list[ParameterGroup]:
+def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig, names: TensorNames) -> list[ParameterGroup]:
     """LLaVA's parameter groups: with and without weight decay, and the projector at its own learning rate.
 
     Source: `LLaVATrainer.create_optimizer` of the LLaVA reference.
@@ -77,7 +86,7 @@ def optimizer_groups(model: "torch.nn.Module", config: TrainingConfig) -> list[P
     }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[own_rate and PROJECTOR in name, len(full_shape(parameter)) > 1].append(parameter)
+            groups[own_rate and names.is_projector(name), len(full_shape(parameter)) > 1].append(parameter)
     return [
         {
             "params": parameters,

@@ -1,10 +1,13 @@
 """The training loop: transformers' Trainer with LLaVA's loss and optimizer groups, and with complete checkpoints."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer
@@ -13,26 +16,26 @@ from transformers.utils import ModelOutput
 
 from tasks.model.adapters import load_projector
 from tasks.model.checkpoint_origin import CheckpointOrigin, write_origin
-from tasks.model.llava.processor_files import save_processor
-from tasks.model.llava.prompt import IGNORE_INDEX, padding_id
-from tasks.model.loading import Processor
+from tasks.model.encoding import IGNORE_INDEX
+from tasks.model.family import ModelFamily
+from tasks.model.processor import Processor
 from tasks.paths import ADAPTER_CONFIG, COMPLETE, checkpoint_name
 from tasks.settings import TrainingConfig
 from tasks.training.callbacks import ValidateAtEnd
 from tasks.training.checkpoint_checks import checkpoint_fault, require_trained
 from tasks.training.checkpoint_weights import (
     add_to_adapter,
-    gather_trainable,
+    gather,
     load_weights,
     published_weights,
     record_tied_head,
     write_non_lora,
 )
-from tasks.training.collator import Collator, SampleDataset, blank_image
+from tasks.training.collator import Collator, SampleDataset
 from tasks.training.loss_guard import UnloggedLoss
 from tasks.training.sampler import EpochSampler, train_sampler
 from tasks.training.saved_checkpoints import mark_complete, rotate, write_model_card
-from tasks.training.trainable import PROJECTOR, non_lora_names, optimizer_groups
+from tasks.training.trainable import non_lora_names, optimizer_groups
 from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.validation_answers import AnswerScores
 
@@ -50,8 +53,22 @@ def answer_logits(
     first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
     others = {name: value for name, value in inputs.items() if name != "labels"}
     # the token before the first answer predicts its first token
-    outputs = model(**others, logits_to_keep=labels.shape[1] - first + 1, use_cache=False)
-    return outputs.logits[:, :-1].float(), labels[:, first:], outputs
+    kept = labels.shape[1] - first + 1
+    fewer = {"logits_to_keep": kept} if _takes_logits_to_keep(type(_without_wrappers(model)).forward) else {}
+    outputs = model(**others, **fewer, use_cache=False)
+    return outputs.logits[:, -kept:-1].float(), labels[:, first:], outputs
+
+
+@cache
+def _takes_logits_to_keep(forward: Callable[..., ModelOutput]) -> bool:
+    """Whether a model class computes logits of the last tokens alone on request; some compute all of them."""
+    return "logits_to_keep" in signature(forward).parameters
+
+
+def _without_wrappers(model: torch.nn.Module) -> torch.nn.Module:
+    """The family's model inside the wrappers of torch or DeepSpeed, and of PEFT."""
+    inner = getattr(model, "module", model)
+    return inner.get_base_model() if isinstance(inner, PeftModel) else inner
 
 
 def mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -68,7 +85,7 @@ def sample_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Ten
     return losses.view_as(labels).sum(dim=1), (labels != IGNORE_INDEX).sum(dim=1)
 
 
-class LlavaTrainer(Trainer):
+class ConversationTrainer(Trainer):
     """Trainer that takes the plain mean over micro-batches and completes every checkpoint before it rotates.
 
     `origin` is written to every checkpoint; `on_complete` is called with each complete one before older ones are
@@ -80,13 +97,14 @@ class LlavaTrainer(Trainer):
         self,
         *,
         config: TrainingConfig,
+        family: ModelFamily,
         processor: Processor,
         origin: CheckpointOrigin,
         on_complete: Callable[[Path], None],
         **options: object,
     ):
         super().__init__(
-            data_collator=Collator(padding_id(processor.tokenizer), blank_image(processor)),
+            data_collator=Collator(processor),
             compute_metrics=validation_loss,
             **options,
         )
@@ -96,8 +114,11 @@ class LlavaTrainer(Trainer):
         self.counted = TokenCount()
         self.answer_scores: AnswerScores | None = None
         self.config, self.processor, self.origin, self.on_complete = config, processor, origin, on_complete
+        self.names = family.names
         # the projector's initial values, until a checkpoint shows that it changed
-        self.start: dict[str, torch.Tensor] | None = gather_trainable(self.model, PROJECTOR)
+        self.start: dict[str, torch.Tensor] | None = gather(
+            self.model, lambda name, trained: trained and self.names.is_projector(name)
+        )
         # transformers would weight micro-batches by their tokens; the reference takes the plain mean
         self.model_accepts_loss_kwargs = False
 
@@ -106,7 +127,7 @@ class LlavaTrainer(Trainer):
         if self.optimizer is None:
             cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             options.pop("lr", None)
-            self.optimizer = cls(optimizer_groups(self.model, self.config), **options)
+            self.optimizer = cls(optimizer_groups(self.model, self.config, self.names), **options)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
@@ -176,7 +197,8 @@ class LlavaTrainer(Trainer):
         if not self.config.lora_enable:
             super().save_model(output_dir, _internal_call)
             return
-        weights = gather_trainable(self.model)
+        in_full = non_lora_names(self.model, self.names)
+        weights = gather(self.model, lambda name, trained: trained or name in in_full)
         if self.args.should_save:
             self._save(output_dir, weights)
 
@@ -186,15 +208,16 @@ class LlavaTrainer(Trainer):
             return
         record_tied_head(self.model)
         if not self.config.lora_enable:
-            state_dict = published_weights(self.model, state_dict)
+            state_dict = published_weights(self.model, state_dict, self.names)
         super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir)
         if self.config.lora_enable:
-            for write in (write_non_lora, add_to_adapter):
-                write(folder, state_dict or {}, non_lora_names(self.model))
+            weights, in_full = state_dict or {}, non_lora_names(self.model, self.names)
+            write_non_lora(folder, weights, in_full)
+            add_to_adapter(folder, weights, in_full, self.names)
             self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
-        save_processor(self.processor, folder)
+        self.processor.save(folder)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         self.unlogged.gather()
@@ -209,7 +232,9 @@ class LlavaTrainer(Trainer):
         """Check the first checkpoint; a warm-up starts with a step at rate 0, which changes nothing."""
         if self.start is None or self.state.global_step < FIRST_MOVING_STEP:
             return
-        found = [checkpoint_fault(self._folder, self.model, self.start) if self.is_world_process_zero() else None]
+        found: list[str | None] = [None]
+        if self.is_world_process_zero():
+            found = [checkpoint_fault(self._folder, self.model, self.start, self.names)]
         # sent to all ranks: if one fails alone, the others wait for it
         require_trained(self._folder, broadcast_object_list(found)[0])
         self.start = None
@@ -237,8 +262,8 @@ class LlavaTrainer(Trainer):
         folder = Path(resume_from_checkpoint)
         if not self.config.lora_enable:
             # transformers looks for the modules' names, finds none in the file and would continue with the base
-            load_weights(self.model, folder)
+            load_weights(self.model, folder, self.names)
             return
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if (folder / ADAPTER_CONFIG).is_file():
-            load_projector(self.model, folder)
+            load_projector(self.model, folder, self.names)

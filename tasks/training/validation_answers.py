@@ -12,7 +12,6 @@ from math import ceil
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -22,12 +21,12 @@ from tasks.errors import ConfigError
 from tasks.evaluation.metrics.answer_matching import normalise_answer, same_answer
 from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity
 from tasks.image_paths import image_file, image_key
-from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import encode_prompt, padding_id
-from tasks.model.loading import Processor
+from tasks.model.images import read_image
+from tasks.model.inputs import Row, batch_of, prompt_row
+from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import with_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, images_of
 from tasks.training.job import TrainingJob
 from tasks.training.samples import read_set
 from tasks.training.validation_objective import OBJECTIVE, ScoredAnswer, objective_log, scores_by_source
@@ -52,12 +51,12 @@ class ValidationQuestion:
 def choose_questions(records: Sequence[Record], count: int, seed: int) -> list[ValidationQuestion]:
     """Choose `count` caption prompts and `count` questions, or as many as there are, deterministically for a seed.
 
-    Of a record, the first caption prompt and one random question may be chosen; records without an image are skipped,
-    and so are questions for boxes and reference answers without a word. Captions are not chosen if only one image has
-    any: CIDEr needs two.
+    Of a record, the first caption prompt and one random question may be chosen; records without an image or with
+    several are skipped, and so are questions for boxes and reference answers without a word. Captions are not chosen
+    if only one image has any: CIDEr needs two.
     """
     captions = image_captions(records)
-    with_image = [record for record in records if record.get("image")]
+    with_image = [record for record in records if len(images_of(record)) == 1]
     random = Random(seed)  # noqa: S311 - a sample of questions is no secret
     chosen: dict[str, list[ValidationQuestion]] = defaultdict(list)
     for record in random.sample(with_image, len(with_image)):
@@ -75,7 +74,7 @@ def image_captions(records: Sequence[Record]) -> dict[str, list[str]]:
     """All captions of each image."""
     captions: dict[str, list[str]] = defaultdict(list)
     for record in records:
-        if record.get("image") and (pairs := _pairs(record)["captioning"]):
+        if len(images_of(record)) == 1 and (pairs := _pairs(record)["captioning"]):
             captions[image_key(record["image"])] += [caption for _, caption in pairs]
     return captions
 
@@ -171,38 +170,22 @@ class AnswerScores:
     def _answer(self, model: PreTrainedModel, numbers: Sequence[int], batch_size: int) -> Iterator[str]:
         tokenizer = self._processor.tokenizer
         for start in range(0, len(numbers), batch_size):
-            batch = self._batch([self._questions[number] for number in numbers[start : start + batch_size]])
+            rows = [self._row(self._questions[number]) for number in numbers[start : start + batch_size]]
+            batch = batch_of(rows, self._processor, side="left")
             inputs = {name: value.to(model.device) for name, value in batch.items()}
             ids = model.generate(
                 **inputs,
                 do_sample=False,
                 max_new_tokens=MAX_NEW_TOKENS,
-                pad_token_id=padding_id(tokenizer),
+                pad_token_id=self._processor.padding_id,
                 use_cache=True,
             )
             texts = tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
             yield from (text.strip() for text in texts)
 
-    def _batch(self, questions: Sequence[ValidationQuestion]) -> dict[str, torch.Tensor]:
-        """Left-padded `input_ids` and `attention_mask` (B, T) int64, `pixel_values` (B, 3, height, width) float32."""
-        prompts = [self._prompt(one.question) for one in questions]
-        padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
-        rows = [[padding_id(self._processor.tokenizer)] * n + ids for n, ids in zip(padding, prompts, strict=True)]
-        mask = [[0] * n + [1] * len(ids) for n, ids in zip(padding, prompts, strict=True)]
-        pixels = [torch.from_numpy(self._pixels(one.image)) for one in questions]
-        return {
-            "input_ids": torch.tensor(rows),
-            "attention_mask": torch.tensor(mask),
-            "pixel_values": torch.stack(pixels),
-        }
-
-    def _prompt(self, question: str) -> list[int]:
-        processor = self._processor
-        turns = [("human", with_placeholder(question))]
-        return encode_prompt(processor.tokenizer, turns, processor.image_token_id, processor.image_tokens)
-
-    def _pixels(self, image: str) -> np.ndarray:
-        return pixels_of(read_image(image_file(self._images, image)), self._processor.image_processor)
+    def _row(self, asked: ValidationQuestion) -> Row:
+        ids = self._processor.encode_prompt([("human", with_placeholder(asked.question))])
+        return prompt_row(ids, [self._processor.prepare(read_image(image_file(self._images, asked.image)))])
 
 
 def caption_words(text: str) -> str:

@@ -16,9 +16,9 @@ from transformers import TrainingArguments
 from tasks.errors import DataError
 from tasks.manifests import write_manifest
 from tasks.model.checkpoint_origin import CheckpointOrigin, weights_fingerprint
-from tasks.model.llava.base_loading import require_loadable
-from tasks.model.llava.configured_base import require_select_layer
-from tasks.model.loading import Processor, choose_dtype, load_base, load_processor
+from tasks.model.families import family_of
+from tasks.model.loading import choose_dtype
+from tasks.model.processor import Processor
 from tasks.paths import FINAL, TRAIN_SET, VALIDATION_SET, checkpoint_name
 from tasks.processes import serve_worker
 from tasks.storage.checkpoints.staging import stage_checkpoint
@@ -28,11 +28,11 @@ from tasks.training.collator import SampleDataset
 from tasks.training.job import TrainingJob
 from tasks.training.loss_guard import LossGuard
 from tasks.training.resuming import newest_checkpoint
-from tasks.training.samples import make_samples, read_set
+from tasks.training.samples import LengthLimit, make_samples, read_set
 from tasks.training.saved_checkpoints import best_step, is_last, publish_final, step_of
 from tasks.training.settings_record import settings_of_job
 from tasks.training.trainable import count_parameters, prepare_trainable
-from tasks.training.trainer import LlavaTrainer
+from tasks.training.trainer import ConversationTrainer
 from tasks.training.validation import keep_best, require_validation
 from tasks.training.validation_answers import answer_scores
 from tasks.worker_lines import saved_line, stopped_line
@@ -42,7 +42,7 @@ def work(config: dict[str, object]) -> dict[str, int]:
     """Run a training job; returns its last step."""
     job = TrainingJob.model_validate(config)
     stop = StopSignal(job.stop_file)
-    require_loadable(job.base.path)
+    family_of(job.base.path).require_loadable(job.base.path)
     # before the model: DeepSpeed partitions its parameters while they are loaded
     arguments = training_arguments(job)
     if job.training.deepspeed is not None:
@@ -78,18 +78,22 @@ def _finish(job: TrainingJob, checkpoint: Path, arguments: TrainingArguments) ->
     return {"step": step}
 
 
-def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> LlavaTrainer:
+def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> ConversationTrainer:
     """The trainer of a job, with its base model, adapters, sets and callbacks."""
     dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
-    processor = _processor(job)
-    sets = {file: _dataset(job, file, processor) for file in (TRAIN_SET, VALIDATION_SET)}
+    family = family_of(job.base.path)
+    processor = family.training_processor(job.base.path, job.model)
+    several = family.several_images
+    sets = {file: _dataset(job, file, processor, several) for file in (TRAIN_SET, VALIDATION_SET)}
     attention, reason = choose_attention(attention_support(job.training.use_cpu), half=job.training.bf16)
     log_line(f"attention: {attention}, because {reason}")
-    model = prepare_trainable(load_base(job.base.path, dtype, attn_implementation=attention).train(), job.training)
+    base = family.load_base(job.base.path, dtype, attn_implementation=attention).train()
+    model = prepare_trainable(base, job.training, family)
     trained, total = count_parameters(model)
     log_line(f"{trained:,} of {total:,} parameters are trained")
-    trainer = LlavaTrainer(
+    trainer = ConversationTrainer(
         config=job.training,
+        family=family,
         processor=processor,
         origin=_origin(job),
         on_complete=lambda folder: _announce(folder, job.staging),
@@ -121,18 +125,11 @@ def _origin(job: TrainingJob) -> CheckpointOrigin:
     )
 
 
-def _processor(job: TrainingJob) -> Processor:
-    """The base's processor, set to pad or crop images; it is saved with every checkpoint."""
-    require_select_layer(job.base.path, job.model)
-    processor = load_processor(job.base.path)
-    processor.image_processor.do_pad = job.model.image_aspect_ratio == "pad"
-    return processor
-
-
-def _dataset(job: TrainingJob, file: str, processor: Processor) -> SampleDataset:
+def _dataset(job: TrainingJob, file: str, processor: Processor, several_images: bool) -> SampleDataset:
     config, name = job.training, Path(file).stem
     records = read_set(job.dataset.path, file)
-    samples, dropped = make_samples(records, processor, config.model_max_length, config.split_long_conversations)
+    limit = LengthLimit(config.model_max_length, config.split_long_conversations)
+    samples, dropped = make_samples(records, processor, job.dataset.images, limit, several_images)
     for reason, count in sorted(dropped.items()):
         log_line(f"{name}: dropped {count} samples: {reason}")
     log_line(f"{name}: {len(records)} records, {len(samples)} samples")

@@ -18,8 +18,9 @@ from tasks.inference.dialogues import plan_questions, ready_questions
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.inference.request import PredictRequest
-from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import encode_prompt
+from tasks.model.encoding import IMAGE_INDEX
+from tasks.model.images import read_image
+from tasks.model.inputs import batch_of, prompt_row
 from tasks.model.llava.tiny import create_tiny
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Answer, Question
@@ -157,22 +158,15 @@ def ask_plainly(
     loaded: LoadedModel, images: Path, questions: Sequence[Question], tokens: int, size: int
 ) -> dict[str, str]:
     """Answers of transformers' generate, `size` prompts at a time, each with its image."""
-    tokenizer, texts = loaded.tokenizer, {}
+    processor, texts = loaded.processor, {}
     for start in range(0, len(questions), size):
         batch = questions[start : start + size]
-        ids = [encode_prompt(tokenizer, q.turns, loaded.image_token_id, loaded.image_tokens) for q in batch]
-        longest = max(map(len, ids))
-        padded = [[tokenizer.pad_token_id] * (longest - len(row)) + row for row in ids]
-        mask = [[0] * (longest - len(row)) + [1] * len(row) for row in ids]
-        pixels = np.stack([pixels_of(read_image(images / str(q.image)), loaded.image_processor) for q in batch])
-        output = loaded.model.generate(
-            input_ids=torch.tensor(padded),
-            attention_mask=torch.tensor(mask),
-            pixel_values=torch.from_numpy(pixels),
-            max_new_tokens=tokens,
-            do_sample=False,
-        )
-        said = tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
+        shown = [processor.prepare(read_image(images / str(q.image))) for q in batch]
+        rows = [prompt_row(processor.encode_prompt(q.turns), [one]) for q, one in zip(batch, shown, strict=True)]
+        inputs = batch_of(rows, processor, side="left")
+        output = loaded.model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+        answers = output[:, inputs["input_ids"].shape[1] :]
+        said = processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
         texts |= {question.key: text.strip() for question, text in zip(batch, said, strict=True)}
     return texts
 
@@ -184,9 +178,9 @@ def least_seconds(loaded: LoadedModel, questions: Sequence[Question], tokens: in
     Each image and its prompt once, and the tokens of questions and answers once, as if nothing stood before them.
     """
     names = {question.image for question in questions}
-    prompts = [encode_prompt(loaded.tokenizer, q.turns, loaded.image_token_id, 1) for q in questions]
-    own = sum(len(ids) - ids.index(loaded.image_token_id) - 1 + tokens - 1 for ids in prompts)
-    before = prompts[0].index(loaded.image_token_id) + loaded.image_tokens
+    prompts = [loaded.processor.encode_prompt(q.turns) for q in questions]
+    own = sum(len(ids) - ids.index(IMAGE_INDEX) - 1 + tokens - 1 for ids in prompts)
+    before = prompts[0].index(IMAGE_INDEX) + loaded.processor.count_tokens((1, 1))
     side = loaded.model.config.vision_config.image_size
     start = time.process_time()
     loaded.model.get_image_features(pixel_values=torch.zeros(len(names), 3, side, side))

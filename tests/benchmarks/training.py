@@ -22,7 +22,7 @@ from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.arguments import training_arguments
 from tasks.training.job import TrainingJob
 from tasks.training.sampler import padding_share, train_sampler
-from tasks.training.samples import Sample, make_samples
+from tasks.training.samples import LengthLimit, Sample, make_samples
 from tasks.training.trainable import optimizer_groups
 from tasks.training.trainer import LlavaTrainer, answer_logits, mean_loss
 from tasks.training.worker import build_trainer
@@ -178,4 +178,4 @@ def encoded(records: list[dict[str, Any]], folder: Path) -> list[Sample]:
     """Samples as a 7B model would take them, by a toy tokenizer."""
     create_tiny(folder / "model", (turn["value"] for one in records for turn in one["conversations"]), seed=28)
     processor = replace(load_processor(folder / "model"), image_tokens=SEVEN_B_IMAGE_TOKENS)
-    return make_samples(records, processor, 2048, True)[0]
+    return make_samples(records, processor, folder, LengthLimit(2048, split=True))[0]

@@ -92,7 +92,7 @@ def stop_tokens(loaded: LoadedModel) -> list[int]:
     """The token ids that end an answer, as the model directory says."""
     stops = loaded.model.generation_config.eos_token_id
     if stops is None:
-        stops = loaded.tokenizer.eos_token_id
+        stops = loaded.processor.tokenizer.eos_token_id
     return list(stops) if isinstance(stops, list) else [stops]
 
 

@@ -11,29 +11,39 @@ from transformers import Cache, PreTrainedModel
 
 from tasks.inference.engines.decoding import Decoding, Sampler, log_probabilities, next_tokens
 from tasks.inference.engines.prefix_attention import Prefix
+from tasks.model.family import Prefilled
+from tasks.model.loading import LoadedModel
+
+# positions (rows, length) of text tokens as a family's model takes them
+Positions = Callable[[torch.Tensor], torch.Tensor]
 
 
 @torch.no_grad()
 def generate_tokens(
-    model: PreTrainedModel,
-    prompt: torch.Tensor,
+    loaded: LoadedModel,
+    start: Prefilled,
     stops: Sequence[int],
     max_new_tokens: int,
     next_token: Callable[[torch.Tensor], int] = lambda logits: int(logits.argmax()),
 ) -> Iterator[int]:
-    """Yield the token ids that answer one prompt, up to and including one of `stops`, or up to the limit.
+    """Yield the token ids that answer one prefilled prompt, up to and including one of `stops`, or up to the limit.
 
-    `prompt` holds embeddings of shape (tokens, hidden size) in the model's dtype; `next_token` gets logits of shape
-    (1, vocab).
+    `next_token` gets logits of shape (1, vocab).
     """
-    cache, inputs = None, {"inputs_embeds": prompt[None]}
-    for _ in range(max_new_tokens):
-        output = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, token = output.past_key_values, next_token(output.logits[:, -1])
+    cache, logits, position = start.cache, start.logits, start.next_positions
+    for step in range(max_new_tokens):
+        token = next_token(logits)
         yield token
-        if token in stops:
+        if token in stops or step + 1 == max_new_tokens:
             return
-        inputs = {"input_ids": torch.tensor([[token]], device=prompt.device)}
+        output = loaded.model(
+            input_ids=torch.tensor([[token]], device=loaded.device),
+            position_ids=loaded.family.positions((position + step)[:, None]),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache, logits = output.past_key_values, output.logits[:, -1]
 
 
 @dataclass(frozen=True)
@@ -57,25 +67,15 @@ class Generated:
 
 
 @torch.no_grad()
-def encode_prefix(model: PreTrainedModel, prompts: torch.Tensor) -> Prefix:
-    """Keys and values of prompts up to and including their images.
-
-    `prompts` holds embeddings of shape (images, tokens, hidden size) in the model's dtype, all of one length.
-    """
-    cache = model(inputs_embeds=prompts, use_cache=True, logits_to_keep=1).past_key_values
-    return Prefix([layer.keys for layer in cache.layers], [layer.values for layer in cache.layers])
-
-
-@torch.no_grad()
 def generate_answers(
-    model: PreTrainedModel, prefix: Prefix, rows: Sequence[Row], stops: Sequence[int], decoding: Decoding
+    loaded: LoadedModel, prefix: Prefix, rows: Sequence[Row], stops: Sequence[int], decoding: Decoding
 ) -> list[Generated]:
     """The answer to each row; it does not depend on the others."""
     answers = [Generated() for _ in rows]
     batch = _Batch.start(prefix, rows)
     stop_ids = set(stops)
     for _ in range(decoding.max_new_tokens):
-        logits = batch.step(model)
+        logits = batch.step(loaded.model, loaded.family.positions)
         tokens = next_tokens(logits, [rows[row].sampler for row in batch.rows], decoding)
         known = log_probabilities(logits, tokens, decoding)
         for place, (row, token) in enumerate(zip(batch.rows, tokens, strict=True)):
@@ -114,13 +114,13 @@ class _Batch:
             mask[index, longest - len(row.ids) :] = True
         return cls(prefix.for_rows([row.image for row in rows]), ids.to(device), mask.to(device))
 
-    def step(self, model: PreTrainedModel) -> torch.Tensor:
+    def step(self, model: PreTrainedModel, positions_of: Positions) -> torch.Tensor:
         """Run the model on the tokens that it has not seen; the logits of the next, of shape (rows, vocab)."""
         length = self._ids.shape[1]
-        positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -length:] + self._prefix.length
+        own = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -length:]
         output = model(
             input_ids=self._ids,
-            position_ids=positions,
+            position_ids=positions_of(own + self._prefix.row_starts[:, None]),
             attention_mask=self._attention_mask(length, self._prefix.keys[0].dtype),
             past_key_values=self._cache,
             use_cache=True,

@@ -18,7 +18,7 @@ from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.inference.request import PredictRequest
 from tasks.model import images as pixel_code
 from tasks.model.configuration import read_model_config
-from tasks.model.llava.original_layout import is_original
+from tasks.model.families import family_for
 from tasks.model.weights import weight_files
 from tasks.records import Question
 from tasks.storage.object_store import open_store
@@ -44,7 +44,8 @@ def open_engine(
     cache = None
     if request.store and request.config.cache:
         cache = _open_cache(request, image_digests, prepared.fingerprint, warn)
-    engine = CachedEngine(prepared, entry.is_exact(prepared.dtype), cache)
+    exact = entry.is_exact(prepared.dtype) if prepared.exact is None else prepared.exact
+    engine = CachedEngine(prepared, exact, cache)
     try:
         yield engine
     finally:
@@ -64,7 +65,8 @@ def require_engine(name: str, model: Path | None = None) -> None:
         )
     if model is None or not entry.needs_model or "llava" in entry.layouts:
         return
-    if is_original(read_model_config(model)):
+    config = read_model_config(model)
+    if family_for(config, model).layout(config) == "llava":
         raise ConfigError(
             f"{model} is in the original LLaVA layout, which the engine {name} does not read: merge or convert it with "
             f"`rsvlm merge --format transformers`, or {INSTEAD}."
@@ -120,9 +122,9 @@ def _prompt_content(request: PredictRequest) -> Callable[[Question], Any]:
     """Return what identifies a question's prompt: its token ids, the image as one token; without a model its text."""
     if not ENGINES[request.config.engine].needs_model:
         return lambda question: [question.image, question.turns]
-    from tasks.model.llava.prompt import encode_prompt
+    from tasks.inference.engines.prompts import cached_prompt
     from tasks.model.loading import load_processor
 
     # now, not with the first question: a missing tokenizer is reported before anything is written
     processor = load_processor(request.model, request.adapter)
-    return lambda question: encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
+    return lambda question: cached_prompt(processor, question.turns)

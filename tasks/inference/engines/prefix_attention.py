@@ -14,6 +14,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tasks.model.family import Prefilled
+
 NAME = "rsvlm_shared_prefix"
 # score matrices are computed in chunks of this size: on a CPU they then stay in its cache, on a GPU they cost little
 SCORE_BYTES = {"cpu": 1 << 21, "cuda": 1 << 28}
@@ -27,19 +29,23 @@ class Prefix:
     """Keys and values of shared prefixes, and the image of each row.
 
     `keys` and `values` hold a tensor per layer, of shape (images, KV heads, prefix tokens, head size) in the model's
-    dtype. Rows are arranged in a grid of images x `width`; `slots` (rows,) int64 is each row's index in the flattened
-    grid, None if the rows fill the grid in order.
+    dtype, and `starts` (images,) int64 the position of the token after each. Rows are arranged in a grid of images x
+    `width`; `slots` (rows,) int64 is each row's index in the flattened grid, None if the rows fill the grid in order.
+    `row_starts` (rows,) int64 are the starts by row.
     """
 
     keys: Sequence[torch.Tensor]
     values: Sequence[torch.Tensor]
+    starts: torch.Tensor
+    row_starts: torch.Tensor
     slots: torch.Tensor | None = None
     width: int = 1
 
-    @property
-    def length(self) -> int:
-        """Prefix tokens."""
-        return int(self.keys[0].shape[-2])
+    @classmethod
+    def of(cls, prefilled: Prefilled) -> "Prefix":
+        """The prefixes of prefilled prompts, with one row each."""
+        layers, starts = prefilled.cache.layers, prefilled.next_positions
+        return cls([layer.keys for layer in layers], [layer.values for layer in layers], starts, starts)
 
     def for_rows(self, images: Sequence[int]) -> "Prefix":
         """The same prefixes for rows with these image indices."""
@@ -50,9 +56,11 @@ class Prefix:
             taken[image] = columns[-1] + 1
         width = max(taken.values())
         slots = [image * width + column for image, column in zip(images, columns, strict=True)]
-        if slots == list(range(len(self.keys[0]) * width)):
-            return Prefix(self.keys, self.values, None, width)
-        return Prefix(self.keys, self.values, torch.tensor(slots, device=self.keys[0].device), width)
+        device = self.keys[0].device
+        in_order = slots == list(range(len(self.keys[0]) * width))
+        grid_slots = None if in_order else torch.tensor(slots, device=device)
+        row_starts = self.starts[torch.tensor(images, device=device)]
+        return Prefix(self.keys, self.values, self.starts, row_starts, grid_slots, width)
 
     def to_grid(self, rows: torch.Tensor) -> torch.Tensor:
         """Rearrange (rows, heads, length, size) to (images, heads, width * length, size); empty slots are zero."""

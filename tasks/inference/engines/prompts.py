@@ -1,37 +1,51 @@
-"""A prompt as the model takes it: token ids that fit its context, and embeddings with the image's features.
+"""The prompt of a question as token ids that fit the model's context.
 
 Nothing is ever truncated: a prompt without its image or its question has no meaningful answer.
 """
 
 from collections.abc import Sequence
-
-import numpy as np
-import torch
-from transformers import PreTrainedModel
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
-from tasks.model.llava.prompt import Turn, encode_prompt
-from tasks.model.loading import LoadedModel, Processor
+from tasks.model.encoding import IMAGE_INDEX, Turn
+from tasks.model.inputs import ImageInputs
+from tasks.model.processor import Processor
+
+if TYPE_CHECKING:
+    from tasks.model.loading import LoadedModel
 
 
-def encode_question(loaded: LoadedModel, turns: Sequence[Turn], max_new_tokens: int) -> list[int]:
-    """Token ids of a dialogue up to the answer, the image expanded to all its tokens.
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's token ids up to and including its image, and after it."""
+
+    shown: list[int]
+    asked: list[int]
+
+    @property
+    def ids(self) -> list[int]:
+        """All token ids."""
+        return self.shown + self.asked
+
+
+def encode_question(loaded: "LoadedModel", turns: Sequence[Turn], image: ImageInputs, max_new_tokens: int) -> Prompt:
+    """The prompt of a dialogue up to the answer, with all tokens of its image.
 
     Raises DataError if the prompt does not fit or does not show exactly one image.
     """
-    token = loaded.image_token_id
-    ids = encode_prompt(loaded.tokenizer, turns, token, 1)
-    require_fitting_prompt(ids, loaded, loaded.model.config.text_config.max_position_embeddings, max_new_tokens)
-    index = ids.index(token)
-    return [*ids[:index], *[token] * loaded.image_tokens, *ids[index + 1 :]]
+    ids = loaded.processor.encode_prompt(turns)
+    require_fitting_prompt(ids, len(image.token_ids), loaded.positions, max_new_tokens)
+    index = ids.index(IMAGE_INDEX)
+    return Prompt([*ids[:index], *image.token_ids], ids[index + 1 :])
 
 
-def require_fitting_prompt(ids: Sequence[int], processor: Processor, positions: int, max_new_tokens: int) -> None:
-    """Raise DataError unless prompt and answer fit into `positions`; `ids` hold the image as one token."""
-    images = ids.count(processor.image_token_id)
+def require_fitting_prompt(ids: Sequence[int], image_tokens: int, positions: int, max_new_tokens: int) -> None:
+    """Raise DataError unless prompt and answer fit into `positions`; `ids` hold IMAGE_INDEX for the image."""
+    images = ids.count(IMAGE_INDEX)
     if images != 1:
         raise DataError(f"the dialogue holds {images} image placeholders instead of one")
-    tokens, longest = len(ids) - 1 + processor.image_tokens, positions - max_new_tokens
+    tokens, longest = len(ids) - 1 + image_tokens, positions - max_new_tokens
     if tokens > longest:
         raise DataError(
             f"the prompt has {tokens} tokens, and the model takes {longest} besides {max_new_tokens} for the answer: "
@@ -39,27 +53,6 @@ def require_fitting_prompt(ids: Sequence[int], processor: Processor, positions: 
         )
 
 
-@torch.no_grad()
-def encode_images(model: PreTrainedModel, pixels: Sequence[np.ndarray]) -> list[torch.Tensor]:
-    """The projected features of each image, of shape (image tokens, hidden size) in the model's dtype.
-
-    `pixels` holds float32 arrays of shape (channels, height, width).
-    """
-    stacked = torch.from_numpy(np.stack(pixels)).to(model.device, model.dtype)
-    return list(model.get_image_features(pixel_values=stacked).pooler_output)
-
-
-@torch.no_grad()
-def embed_prompt(
-    model: PreTrainedModel, ids: Sequence[int], image_token_id: int, features: torch.Tensor
-) -> torch.Tensor:
-    """Embeddings of a prompt, of shape (tokens, hidden size) in the model's dtype.
-
-    `features` of shape (image tokens, hidden size) replace the embeddings of the image tokens.
-    """
-    tokens = torch.tensor(ids, device=model.device)
-    image = tokens == image_token_id
-    # the image token's id may lie beyond the embedding matrix: its embedding is replaced in any case
-    embeddings: torch.Tensor = model.get_input_embeddings()(tokens.masked_fill(image, 0))
-    embeddings[image] = features.to(embeddings.dtype)
-    return embeddings
+def cached_prompt(processor: Processor, turns: Sequence[Turn]) -> list[int]:
+    """What identifies a prompt in the answer cache: its token ids, the image as one of its tokens."""
+    return [processor.image_token_id if token == IMAGE_INDEX else token for token in processor.encode_prompt(turns)]

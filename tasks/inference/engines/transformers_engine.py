@@ -1,47 +1,24 @@
-"""The engine that runs a LLaVA model in this process.
+"""The engine that runs a model in this process.
 
 Each image is decoded and encoded once, and so is the prompt up to and including it: all its questions share the keys
-and values. Batches are as large as memory allows.
+and values. Models whose attention does not allow that are run by the BatchedEngine.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, takewhile
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Sequence
+from itertools import groupby, takewhile
 
-import numpy as np
 import torch
 
-from tasks.choices import Transform
-from tasks.errors import DataError, ModelError
-from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
-from tasks.inference.engines.batch_memory import BatchLimit, batch_limit, is_out_of_memory, release_unused
-from tasks.inference.engines.decoding import (
-    Decoding,
-    answer_probability,
-    decode_answer,
-    log_probabilities,
-    next_tokens,
-    stop_tokens,
-)
-from tasks.inference.engines.generation import Generated, Row, encode_prefix, generate_answers, generate_tokens
+from tasks.inference.engines.base import PreparedEngine
+from tasks.inference.engines.batched_engine import BatchedEngine
+from tasks.inference.engines.decoding import Decoding, log_probabilities, next_tokens
+from tasks.inference.engines.generation import Generated, Row, generate_answers, generate_tokens
+from tasks.inference.engines.model_engine import Asked, ModelEngine
 from tasks.inference.engines.prefix_attention import Prefix, enable_prefixes
-from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
-from tasks.inference.image_transforms import read_test_image
 from tasks.inference.request import PredictRequest
-from tasks.model.images import pixels_of
-from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_model
-from tasks.records import Answer, Question
-
-# assumed tokens of a question and of the template before the image, to estimate memory; longer ones may halve a batch
-QUESTION_TOKENS, TEMPLATE_TOKENS = 64, 64
-
-Group: TypeAlias = Sequence[Question]
-# float32, (channels, height, width)
-Pixels: TypeAlias = np.ndarray
-# a question and the token ids of its prompt
-Encoded: TypeAlias = tuple[Question, list[int]]
+from tasks.model.families import family_of
+from tasks.model.inputs import ImageInputs
+from tasks.model.loading import choose_device, choose_dtype, load_model
 
 
 def prepare(request: PredictRequest) -> PreparedEngine:
@@ -50,65 +27,67 @@ def prepare(request: PredictRequest) -> PreparedEngine:
     device = choose_device()
     dtype = str(choose_dtype(config.dtype, device)).removeprefix("torch.")
     decoding = Decoding(config.max_new_tokens, config.temperature, config.top_p, config.seed)
+    family = family_of(request.model)
+    shared = family.shares_prefix(family.read_config(request.model))
 
-    def load() -> TransformersEngine:
+    def load() -> ModelEngine:
         loaded = load_model(request.model, request.adapter, config.dtype, request.projector)
         options = config.batch_size, config.image_workers, config.transform
-        return TransformersEngine(loaded, request.images, decoding, *options)
+        return (TransformersEngine if shared else BatchedEngine)(loaded, request.images, decoding, *options)
 
-    return PreparedEngine(f"transformers {dtype} {device.type}", load, dtype)
+    kind = "transformers" if shared else "transformers batched"
+    return PreparedEngine(f"{kind} {dtype} {device.type}", load, dtype, exact=None if shared else False)
 
 
-class TransformersEngine:
+class TransformersEngine(ModelEngine):
     """Answers as if each prompt were asked alone: exactly so in float32, whatever the batch."""
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        images: Path,
-        decoding: Decoding,
-        batch_size: int | None = None,
-        workers: int = 2,
-        transform: Transform | None = None,
-    ):
-        self._loaded, self._decoding = loaded, decoding
-        enable_prefixes(loaded.model)
-        self._stops = stop_tokens(loaded)
-        self._images = ImageLoader(
-            lambda name: pixels_of(read_test_image(images, name, transform), loaded.image_processor), workers
-        )
-        question_tokens = QUESTION_TOKENS + decoding.max_new_tokens
-        self._limit = batch_limit(loaded.model, loaded.image_tokens + TEMPLATE_TOKENS, question_tokens, batch_size)
-        # the prefix of the last batch's image, if its questions did not fit into one batch
-        self._prefixes: dict[str, Prefix] = {}
+    # name, image and prefix of the last batch, if all its questions were about one image
+    _kept: tuple[str, ImageInputs, Prefix] | None = None
 
-    @property
-    def batch_size(self) -> int:
-        """The maximum number of questions per batch; it shrinks when memory runs out."""
-        return self._limit.questions
+    def set_up(self) -> None:
+        enable_prefixes(self._loaded.model)
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
-        groups = group_by_image(questions)
-        while groups:
-            batches = list(plan_batches(groups, self._limit.fits))
-            groups = []
-            for number, batch in enumerate(batches):
-                self._preload_images(batch, batches[number + 1 : number + 2])
-                outcomes = self._answer_batch(batch)
-                if outcomes is None:
-                    groups = [group for rest in batches[number:] for group in rest]
-                    break
-                yield outcomes
+    def kept_image(self, name: str) -> ImageInputs | None:
+        return self._kept[1] if self._kept and self._kept[0] == name else None
 
-    def answer_alone(self, question: Question) -> Outcome:
-        pixels = self._images.take(question.image or "")
-        try:
-            if isinstance(pixels, DataError):
-                raise pixels
-            ids = encode_question(self._loaded, question.turns, self._decoding.max_new_tokens)
-        except DataError as error:
-            return refuse(question, error)
-        model, sampler = self._loaded.model, self._decoding.sampler(question.key)
+    def forget(self) -> None:
+        self._kept = None
+
+    def generate(self, asked: Sequence[Asked]) -> list[Generated]:
+        # prefixes of one batch have equal tokens: with dynamic resolution, images of a size go together
+        answers: dict[str, Generated] = {}
+        for _, same in groupby(sorted(asked, key=_shown_tokens), key=_shown_tokens):
+            some = list(same)
+            answers |= zip((one.question.key for one in some), self._generate(some), strict=True)
+        return [answers[one.question.key] for one in asked]
+
+    def _generate(self, asked: Sequence[Asked]) -> list[Generated]:
+        """Answers to questions whose prompts are equal up to the image."""
+        images = {one.question.image or "": one.image for one in asked}
+        prefix = self._prefix_of(asked[0].prompt.shown, images)
+        numbers = {name: number for number, name in enumerate(images)}
+        rows = [
+            Row(numbers[one.question.image or ""], one.prompt.asked, self._decoding.sampler(one.question.key))
+            for one in asked
+        ]
+        return generate_answers(self._loaded, prefix, rows, self._stops, self._decoding)
+
+    def _prefix_of(self, ids: Sequence[int], images: dict[str, ImageInputs]) -> Prefix:
+        """Keys and values of the prompt `ids`, up to and including the image, with each of the images."""
+        (name, image), *others = images.items()
+        if self._kept and not others and self._kept[0] == name:
+            return self._kept[2]
+        # free the last one before the next takes its memory
+        self.forget()
+        loaded = self._loaded
+        prefix = Prefix.of(loaded.family.prefill(loaded.model, loaded.processor, ids, list(images.values())))
+        if not others:
+            self._kept = (name, image, prefix)
+        return prefix
+
+    def generate_alone(self, asked: Asked) -> Generated:
+        loaded, sampler = self._loaded, self._decoding.sampler(asked.question.key)
         known: list[float] = []
 
         def next_token(logits: torch.Tensor) -> int:
@@ -116,114 +95,10 @@ class TransformersEngine:
             known.extend(log_probabilities(logits, tokens, self._decoding))
             return tokens[0]
 
-        prompt = embed_prompt(model, ids, self._loaded.image_token_id, encode_images(model, [pixels])[0])
-        tokens = generate_tokens(model, prompt, self._stops, self._decoding.max_new_tokens, next_token)
-        kept = list(takewhile(lambda token: token not in self._stops, tokens))
-        return self._decode(question, Generated(kept, known))
-
-    def _preload_images(self, batch: Sequence[Group], following: Sequence[Sequence[Group]]) -> None:
-        """Start to read the images of this batch and the next one, except those whose prefix is known."""
-        current = dict.fromkeys(group[0].image or "" for group in batch)
-        self._images.preload(name for name in current if name not in self._prefixes)
-        self._images.preload(group[0].image or "" for group in chain(*following) if group[0].image not in current)
-
-    def _answer_batch(self, batch: Sequence[Group]) -> list[Outcome] | None:
-        """The outcomes of a batch; None if it did not fit, and then the batch limit is halved."""
-        try:
-            return self._compute(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        # outside the handler: the error's traceback keeps the batch's tensors alive
-        self._prefixes.clear()
-        release_unused(self._loaded.device)
-        asked = sum(map(len, batch))
-        if asked == 1:
-            raise ModelError(
-                "Not even one question at a time fits into memory: free some, lower inference.max_new_tokens, or use a "
-                "smaller number type (inference.dtype)."
-            )
-        self._limit = BatchLimit(asked // 2)
-        return None
-
-    def _compute(self, batch: Sequence[Group]) -> list[Outcome]:
-        refusals: list[Outcome] = []
-        pixels, asked = list[Pixels | None](), list[list[Encoded]]()
-        for group in batch:
-            name = group[0].image or ""
-            # a prefix is reused for a batch about its image alone
-            image = None if len(batch) == 1 and name in self._prefixes else self._images.take(name)
-            encoded = self._encode_group(group, image, refusals)
-            if encoded:
-                asked.append(encoded)
-                pixels.append(None if isinstance(image, DataError) else image)
-        return refusals + (self._generate(asked, pixels) if asked else [])
-
-    def _encode_group(self, group: Group, image: Pixels | DataError | None, refusals: list[Outcome]) -> list[Encoded]:
-        """The questions of an image that can be asked, with their token ids; the others are added to `refusals`."""
-        encoded = []
-        for question in group:
-            try:
-                if isinstance(image, DataError):
-                    raise image
-                ids = encode_question(self._loaded, question.turns, self._decoding.max_new_tokens)
-                encoded.append((question, ids))
-            except DataError as error:
-                refusals.append(refuse(question, error))
-        return encoded
-
-    def _generate(self, asked: Sequence[list[Encoded]], pixels: Sequence[Pixels | None]) -> list[Outcome]:
-        first_ids = asked[0][0][1]
-        # the template before the image is the same in all prompts
-        end = len(first_ids) - first_ids[::-1].index(self._loaded.image_token_id)
-        name = asked[0][0][0].image or ""
-        prefix = self._prefixes.get(name) if len(asked) == 1 else None
-        if prefix is None:
-            # free the last one before the next takes its memory
-            self._prefixes.clear()
-            prefix = self._encode_prefixes(first_ids[:end], [image for image in pixels if image is not None])
-            self._prefixes = {name: prefix} if len(asked) == 1 else {}
-        questions = [question for group in asked for question, _ in group]
-        rows = [
-            Row(image, ids[end:], self._decoding.sampler(question.key))
-            for image, group in enumerate(asked)
-            for question, ids in group
-        ]
-        answers = generate_answers(self._loaded.model, prefix, rows, self._stops, self._decoding)
-        return [self._decode(question, answer) for question, answer in zip(questions, answers, strict=True)]
-
-    def _encode_prefixes(self, ids: Sequence[int], pixels: Sequence[Pixels]) -> Prefix:
-        """Keys and values of the prompt `ids`, up to and including the image, with each of the images."""
-        model = self._loaded.model
-        prompts = [
-            embed_prompt(model, ids, self._loaded.image_token_id, features) for features in encode_images(model, pixels)
-        ]
-        prefixes: Prefix = encode_prefix(model, torch.stack(prompts))
-        return prefixes
-
-    def _decode(self, question: Question, generated: Generated) -> Answer:
-        text = decode_answer(self._loaded.tokenizer, generated.ids)
-        known = answer_probability(generated.log_probabilities)
-        return Answer(key=question.key, text=text, tokens=len(generated.ids), **known)
+        start = loaded.family.prefill(loaded.model, loaded.processor, asked.prompt.ids, [asked.image])
+        tokens = generate_tokens(loaded, start, self._stops, self._decoding.max_new_tokens, next_token)
+        return Generated(list(takewhile(lambda token: token not in self._stops, tokens)), known)
 
 
-class ImageLoader:
-    """Reads images in threads while the model computes; decoding and scaling release Python's global lock."""
-
-    def __init__(self, read: Callable[[str], Pixels], workers: int):
-        self._read, self._pool = read, ThreadPoolExecutor(workers, thread_name_prefix="images")
-        self._pending: dict[str, Future[Pixels]] = {}
-
-    def preload(self, names: Iterable[str]) -> None:
-        """Start to read images that will be taken soon."""
-        for name in names:
-            if name not in self._pending:
-                self._pending[name] = self._pool.submit(self._read, name)
-
-    def take(self, name: str) -> Pixels | DataError:
-        """Return an image, or the error of an unreadable one, so that the other images can go on."""
-        self.preload([name])
-        try:
-            return self._pending.pop(name).result()
-        except DataError as error:
-            return error
+def _shown_tokens(asked: Asked) -> list[int]:
+    return asked.prompt.shown

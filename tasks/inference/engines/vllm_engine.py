@@ -13,13 +13,12 @@ from tasks.choices import Transform
 from tasks.errors import DataError
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.engines.decoding import Decoding, decode_answer
-from tasks.inference.engines.prompts import require_fitting_prompt
+from tasks.inference.engines.prompts import cached_prompt, require_fitting_prompt
 from tasks.inference.image_transforms import read_test_image
 from tasks.inference.request import PredictRequest
 from tasks.model.image_scaling import scale_for
 from tasks.model.llava.model_config import require_model_config
-from tasks.model.llava.prompt import encode_prompt
-from tasks.model.loading import load_processor
+from tasks.model.llava.processor import load_processor
 from tasks.records import Answer, Question
 
 # answers are written to disk after each batch of this many questions
@@ -86,9 +85,12 @@ class VllmEngine:
             # scaled down to the model's input: all images of a batch are in memory at once
             image = read_test_image(self._images, name, self._transform)
             images[name] = scale_for(image, processor.image_processor)
-        ids = encode_prompt(processor.tokenizer, question.turns, processor.image_token_id, 1)
-        require_fitting_prompt(ids, processor, self._positions, self._decoding.max_new_tokens)
-        return {"prompt_token_ids": ids, "multi_modal_data": {"image": images[name]}}
+        ids = processor.encode_prompt(question.turns)
+        require_fitting_prompt(ids, processor.image_tokens, self._positions, self._decoding.max_new_tokens)
+        return {
+            "prompt_token_ids": cached_prompt(processor, question.turns),
+            "multi_modal_data": {"image": images[name]},
+        }
 
     def _params_of(self, question: Question) -> Any:
         decoding = self._decoding

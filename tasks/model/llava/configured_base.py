@@ -27,11 +27,6 @@ def model_digest(folder: Path) -> str:
     return digest_of([folder_digest(folder), folder_digest(find_tower(folder, written))])
 
 
-def base_folders(models: Path) -> tuple[Path, ...]:
-    """Where a base is looked up by name: the workspace's `models`, then the current directory."""
-    return models, Path()
-
-
 def require_tower_apart(folder: Path, config: ModelConfig) -> None:
     """Raise ConfigError if the settings name a vision tower for a model that contains one."""
     if config.vision_tower is not None and not is_original(read_model_config(folder)):

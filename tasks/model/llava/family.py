@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.choices import Layout
-from tasks.model.family import Prefilled
+from tasks.model.family import AboutModel, Prefilled
 from tasks.model.inputs import ImageInputs
+from tasks.model.llava import card
 from tasks.model.llava.base_loading import load_base, require_loadable
+from tasks.model.llava.config_files import config_files, write_config_files
 from tasks.model.llava.configured_base import configured_base, model_digest, require_select_layer, require_tower_apart
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.model_tensors import read_base, slots
@@ -41,6 +43,9 @@ class LlavaFamily:
 
     def recognises(self, config: Mapping[str, object]) -> bool:
         return config.get("model_type") == "llava" or is_original(dict(config))
+
+    def layout(self, config: Mapping[str, object]) -> Layout:
+        return "llava" if is_original(dict(config)) else "transformers"
 
     def read_config(self, folder: Path, tower: Path | None = None) -> dict[str, Any]:
         return require_model_config(folder, tower)
@@ -80,8 +85,11 @@ class LlavaFamily:
     def lora_targets(self, model: "PreTrainedModel") -> str:
         return LORA_TARGETS
 
-    def shares_prefix(self, model: "PreTrainedModel") -> bool:
+    def shares_prefix(self, config: Mapping[str, Any]) -> bool:
         return True
+
+    def positions(self, text: "torch.Tensor") -> "torch.Tensor":
+        return text
 
     def prefill(
         self, model: "PreTrainedModel", processor: Processor, ids: Sequence[int], images: Sequence[ImageInputs]
@@ -95,6 +103,17 @@ class LlavaFamily:
 
     def slots(self, model: StoredModel, layout: Layout) -> dict[str, Slot]:
         return slots(model, layout)
+
+    def config_files(self, source: StoredModel, tuned: Path) -> dict[str, Path]:
+        return config_files(source, tuned)
+
+    def write_config_files(
+        self, source: StoredModel, tuned: Path, layout: Layout, dtype: str, folders: tuple[Path, Path]
+    ) -> None:
+        write_config_files(source, tuned, layout, dtype, *folders)
+
+    def about(self, layout: Layout) -> AboutModel:
+        return AboutModel(self.name, card.LAYOUTS[layout], card.LOADING[layout] + card.PROMPT)
 
 
 FAMILY = LlavaFamily()

@@ -118,6 +118,11 @@ def load_processor(folder: Path, adapter: Path | None = None, tower: Path | None
     return processor
 
 
+def processor_without_tower(folder: Path, image_tokens: int) -> LlavaProcessor:
+    """The processor of an original model whose tower, and with it the image processor, is not on this machine."""
+    return LlavaProcessor(tokenizer_of(folder, original=True), None, IMAGE_INDEX, image_tokens)
+
+
 def tokenizer_of(folder: Path, original: bool) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a directory in the original or in transformers' layout; ModelError if it is damaged."""
     with readable("tokenizer", folder):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
-from tasks.prompt_text import IMAGE_PLACEHOLDER, with_placeholder
+from tasks.prompt_text import IMAGE_PLACEHOLDER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,11 +20,6 @@ SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-
-
-def place_image(text: str) -> str:
-    """Move the image to the beginning of its turn, on a separate line, as the reference does before training."""
-    return with_placeholder(text) if IMAGE_PLACEHOLDER in text else text
 
 
 def encode_conversation(

@@ -97,6 +97,7 @@ def is_tower_tensor(name: str) -> bool:
 NAMES = TensorNames(
     projector=(PROJECTOR_PREFIX,),
     tower=(TOWER_PREFIX,),
+    projector_matrix=f"{PROJECTOR_PREFIX}linear_1.weight",
     embedding=EMBEDDING,
     head=HEAD,
     buffers=BUFFERS,

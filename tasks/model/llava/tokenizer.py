@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import ModelError
 from tasks.model.configuration import COPY_PUBLISHED, TOKENIZER_CONFIG, require_file
 from tasks.model.llava.original_config import IMAGE_PIECE, IMAGE_PIECE_ID
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER
+from tasks.model.tokenizer_files import FAST, SENTENCEPIECE, read_pieces
+from tasks.prompt_text import IMAGE_PLACEHOLDER
 
 if TYPE_CHECKING:
-    from sentencepiece import SentencePieceProcessor
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
-
-SENTENCEPIECE, FAST = "tokenizer.model", "tokenizer.json"
 
 
 def load_tokenizer(folder: Path, config: "PreTrainedConfig | None" = None) -> "PreTrainedTokenizerBase":
@@ -43,24 +41,6 @@ def load_original_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     return _with_saved_spaces(tokenizer)
 
 
-def require_readable(file: Path) -> None:
-    """Raise ModelError if a tokenizer.json or tokenizer.model is damaged."""
-    if file.name == SENTENCEPIECE:
-        _read_pieces(file)
-        return
-    from tokenizers import Tokenizer
-
-    try:
-        Tokenizer.from_file(str(file))
-    # the library raises a bare Exception
-    except Exception as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> ModelError:
-    return ModelError(f"{file} is damaged ({error}): {COPY_PUBLISHED}.")
-
-
 def _with_saved_spaces(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
     """The same tokenizer, changed so that saving keeps its handling of spaces (`legacy`)."""
     # transformers saves only constructor arguments, and reads `legacy` from the file differently
@@ -76,19 +56,10 @@ def _pieces(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """
     from transformers.convert_slow_tokenizer import generate_merges
 
-    model = _read_pieces(file)
+    model = read_pieces(file)
     pieces = [model.id_to_piece(number) for number in range(model.get_piece_size())]
     ids = {piece: number for number, piece in enumerate(pieces)}
     return ids, generate_merges(ids, [(piece, model.get_score(number)) for piece, number in ids.items()])
-
-
-def _read_pieces(file: Path) -> "SentencePieceProcessor":
-    from sentencepiece import SentencePieceProcessor
-
-    try:
-        return SentencePieceProcessor(model_file=str(file))
-    except (OSError, RuntimeError) as error:
-        raise _damaged(file, error) from None
 
 
 def _set_pieces(tokenizer: Any, ids: dict[str, int], merges: list[tuple[str, str]]) -> None:

@@ -15,6 +15,7 @@ from tasks.merging.model_directory import MergeOptions
 from tasks.model.adapter_checks import BaseShapes, require_fitting
 from tasks.model.adapter_files import read_adapter
 from tasks.model.llava.model_tensors import read_base
+from tasks.model.llava.tensor_names import NAMES
 from tasks.model.loading import load_model
 
 
@@ -79,7 +80,7 @@ def test_a_resized_vocabulary_is_refused(base: Path, adapter: Path, part: str) -
 
 def test_a_changed_separate_tower_is_refused_in_the_original_layout(base: Path, adapter: Path) -> None:
     """The tower's tensors are in another directory, which the merge does not write: the change would be lost."""
-    read, lora = read_base(base), read_adapter(adapter)
+    read, lora = read_base(base), read_adapter(adapter, NAMES)
     tower = "model.vision_tower.post_layernorm.bias"
     elsewhere = replace(read.tensors[tower], file=base.parent / "tower" / "model.safetensors")
     split = replace(read, layout="llava", tensors={**read.tensors, tower: elsewhere}, tower=base.parent / "tower")
@@ -94,7 +95,7 @@ def test_a_changed_separate_tower_is_refused_in_the_original_layout(base: Path, 
 def test_a_change_of_one_of_two_tied_weights_is_refused(
     base: Path, adapter: Path, tmp_path: Path, changed: str
 ) -> None:
-    read, lora = read_base(base), read_adapter(adapter)
+    read, lora = read_base(base), read_adapter(adapter, NAMES)
     name = "lm_head.weight" if changed == "lm_head" else "model.language_model.embed_tokens.weight"
     trained = replace(lora, trained={**lora.trained, name: read.tensors[name]})
     shapes = {name: tensor.shape for name, tensor in read.tensors.items()}

@@ -21,7 +21,7 @@ from tasks.model.adapters import apply_adapter
 from tasks.model.llava.model_tensors import read_base, slots
 from tasks.model.llava.original_config import original_config
 from tasks.model.llava.processor_files import save_processor
-from tasks.model.llava.tensor_names import canonical_name
+from tasks.model.llava.tensor_names import NAMES, canonical_name
 from tasks.model.loading import load_base, load_processor
 
 ORIGINAL = ORACLE / "models" / "tiny-llava-v1.5"
@@ -167,12 +167,12 @@ def test_the_merged_model_answers_as_base_and_adapter(original: Path, tmp_path: 
 
 def logits_of(model: Any, processor: Any) -> list[torch.Tensor]:
     """Logits of the reference's batch of eight, one sample at a time."""
-    from tasks.model.llava.prompt import expand_images
+    from tasks.model.encoding import expand_images
 
     golden = np.load(ORACLE / "forward.npz")
     found = []
     for ids, mask, image in zip(golden["input_ids"], golden["attention_mask"], golden["images"], strict=True):
-        row = expand_images(ids[mask].tolist(), processor.image_token_id, processor.image_tokens)
+        row = expand_images(ids[mask].tolist(), [[processor.image_token_id] * processor.image_tokens])
         with torch.no_grad():
             output = model(input_ids=torch.tensor([row]), pixel_values=torch.from_numpy(image)[None])
         found.append(output.logits[0])
@@ -184,7 +184,7 @@ def test_merged_logits_equal_those_of_base_and_adapter(original: Path, tmp_path:
     merge_adapter(original, ADAPTER, tmp_path / "out", MergeOptions(layout=layout))
     processor = load_processor(original)
     base = logits_of(load_base(original, torch.float32), processor)
-    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER), processor)
+    expected = logits_of(apply_adapter(load_base(original, torch.float32), ADAPTER, NAMES), processor)
     found = logits_of(load_base(tmp_path / "out", torch.float32), processor)
     # the reference's own merge moves its logits by 6.8e-6
     for new, old in zip(found, expected, strict=True):

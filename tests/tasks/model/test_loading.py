@@ -55,7 +55,7 @@ def test_a_damaged_config_json_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_model_that_is_not_llava_is_refused(model_dir: Path) -> None:
     change_json(model_dir / "config.json", model_type="llama")
-    with pytest.raises(ModelError, match="of type 'llama', and rsvlm takes LLaVA 1.5"):
+    with pytest.raises(ModelError, match="of type 'llama', and rsvlm takes LLaVA"):
         load_base(model_dir, torch.float32)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from tasks.model.llava.shape import published_shape
+from tasks.model.shape import ModelShape
 from tasks.preflight.deepspeed_checks import deepspeed_findings
 from tasks.preflight.disk_checks import bytes_needed, checkpoint_count, checkpoint_size, disk_findings
 from tasks.preflight.findings import Finding
 from tasks.preflight.machine_checks import Gpu, MachineFacts, collect_facts, machine_findings
 from tasks.preflight.memory_checks import memory_estimates, memory_findings, memory_rows
 from tasks.preflight.memory_estimate import trained_parameters
-from tasks.model.llava.shape import published_shape
-from tasks.model.shape import ModelShape
 from tasks.settings import ExperimentConfig, TrainingConfig
 from tasks.training.arguments import deepspeed_config
 

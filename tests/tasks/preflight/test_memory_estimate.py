@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tasks.files import read_json
-from tasks.preflight.memory_estimate import BatchSize, MemoryEstimate, estimate_memory, trained_parameters, zero_plan
 from tasks.model.llava.shape import published_shape, read_shape
 from tasks.model.shape import ModelShape
+from tasks.preflight.memory_estimate import BatchSize, MemoryEstimate, estimate_memory, trained_parameters, zero_plan
 from tasks.settings import TrainingConfig
 
 TOLERANCE = 0.07

@@ -6,8 +6,8 @@ import torch
 from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding, decode_answer, stop_tokens
 from tasks.inference.engines.generation import generate_tokens
-from tasks.inference.engines.prompts import embed_prompt, encode_images, encode_question
-from tasks.model.images import pixels_of, read_image
+from tasks.inference.engines.prompts import encode_question
+from tasks.model.images import read_image
 from tasks.serving.conversation import Conversation
 from tasks.serving.models import ServedModel
 
@@ -16,12 +16,12 @@ TEN = Decoding(10)
 
 def answer_at_once(loaded, image, turns, length=10):
     """The answer to a complete dialogue, without a Conversation."""
-    features = encode_images(loaded.model, [pixels_of(read_image(image), loaded.image_processor)])[0]
-    ids = encode_question(loaded, turns, length)
-    prompt = embed_prompt(loaded.model, ids, loaded.image_token_id, features)
+    shown = loaded.processor.prepare(read_image(image))
+    ids = encode_question(loaded, turns, shown, length).ids
     stops = stop_tokens(loaded)
-    tokens = generate_tokens(loaded.model, prompt, stops, length)
-    return decode_answer(loaded.tokenizer, [token for token in tokens if token not in stops])
+    start = loaded.family.prefill(loaded.model, loaded.processor, ids, [shown])
+    tokens = generate_tokens(loaded, start, stops, length)
+    return decode_answer(loaded.processor.tokenizer, [token for token in tokens if token not in stops])
 
 
 def test_a_streamed_answer_equals_the_answer_at_once(model, image):
@@ -59,7 +59,7 @@ def test_a_prompt_with_a_placeholder_shows_the_image_once(model, image):
 
 
 def test_characters_of_several_tokens_are_streamed_whole(model, image, monkeypatch):
-    tokenizer = model.loaded.tokenizer
+    tokenizer = model.loaded.processor.tokenizer
     script = [*tokenizer.encode("Grün: 東京 🛰 da", add_special_tokens=False), tokenizer.eos_token_id]
     scripted = iter(script)
 

@@ -9,7 +9,7 @@ import torch
 
 from tasks.merging.merge import merge_adapter
 from tasks.merging.model_directory import MergeOptions
-from tasks.model.llava.prompt import encode_conversation, encode_prompt, expand_images
+from tasks.model.encoding import expand_images
 from tasks.model.loading import load_model, load_processor
 from tasks.preflight.model_checks import check_base
 from tasks.records import ModelRef
@@ -95,13 +95,11 @@ def test_base_of_another_family_is_trained_merged_and_answers(
     work(job.model_copy(update={"base": ModelRef(path=base, sha256=kind)}).model_dump(mode="json"))
     merged = merge_adapter(base, tmp_path / "run" / "final", tmp_path / "merged", MergeOptions(verify=True)).path
     processor = load_processor(merged)
-    prompt = encode_prompt(
-        processor.tokenizer, [("human", "<image>\nA?")], processor.image_token_id, processor.image_tokens
-    )
+    image = processor.blank_image()
+    prompt = expand_images(processor.encode_prompt([("human", "<image>\nA?")]), [image.token_ids])
     answers = []
     for loaded in (load_model(merged, dtype="float32"), load_model(base, tmp_path / "run" / "final", "float32")):
-        pixels = torch.zeros(1, 3, 64, 64)
-        answers.append(loaded.model(input_ids=torch.tensor([prompt]), pixel_values=pixels).logits)
+        answers.append(loaded.model(input_ids=torch.tensor([prompt]), **image.tensors).logits)
     torch.testing.assert_close(*answers, atol=1e-4, rtol=0)
 
 
@@ -109,15 +107,13 @@ def test_base_of_another_family_is_trained_merged_and_answers(
 def test_the_prompt_template_gives_the_tokens_of_training(tiny_model_dir: Path, tmp_path: Path, kind: str) -> None:
     from transformers import AutoTokenizer
 
-    from tasks.model.llava.processor_files import save_processor
-
     processor = load_processor(make_base(tmp_path / "base", tiny_model_dir, kind))
-    save_processor(processor, tmp_path / "saved")
+    processor.save(tmp_path / "saved")
     theirs = AutoTokenizer.from_pretrained(tmp_path / "saved")
     turns = [("human", "<image>\nWhat is it?"), ("gpt", "A sea."), ("human", "Two?"), ("gpt", "No.")]
     messages = [{"role": "user" if who == "human" else "assistant", "content": text} for who, text in turns]
-    ids = encode_conversation(processor.tokenizer, turns).input_ids
+    ids = processor.encode_conversation(turns).input_ids
     if processor.tokenizer.bos_token_id is not None:
         assert ids[0] == processor.tokenizer.bos_token_id
     found = theirs.apply_chat_template(messages, tokenize=True, return_dict=False)
-    assert found == expand_images(ids, processor.image_token_id, 1)
+    assert found == expand_images(ids, [[processor.image_token_id]])

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import TrainingError
+from tasks.model.llava.tensor_names import NAMES
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.training.arguments import training_arguments
 from tasks.training.checkpoint_checks import checkpoint_fault
-from tasks.training.checkpoint_weights import gather_trainable
+from tasks.training.checkpoint_weights import gather
 from tasks.training.job import TrainingJob
-from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
 JobFor = Callable[..., TrainingJob]
@@ -26,14 +26,14 @@ def trained(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> Simple
     """A trainer after two steps, its checkpoint and the initial values of its projector."""
     job = job_for(tmp_path_factory.mktemp("learned"), max_steps=2)
     trainer = build_trainer(job, training_arguments(job))
-    start = gather_trainable(trainer.model, PROJECTOR)
+    start = gather(trainer.model, lambda name, _: NAMES.is_projector(name))
     trainer.train()
     return SimpleNamespace(model=trainer.model, start=start, checkpoint=job.out / "checkpoint-2")
 
 
 def test_trained_checkpoint_has_no_fault(trained: SimpleNamespace) -> None:
     assert len(trained.start) == 4
-    assert checkpoint_fault(trained.checkpoint, trained.model, trained.start) is None
+    assert checkpoint_fault(trained.checkpoint, trained.model, trained.start, NAMES) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_incomplete_adapter_is_named(
     save_file(
         {name: value.contiguous() for name, value in weights.items() if value is not None}, broken / ADAPTER_WEIGHTS
     )
-    found = checkpoint_fault(broken, trained.model, trained.start)
+    found = checkpoint_fault(broken, trained.model, trained.start, NAMES)
     assert found is not None
     assert fault in found
     assert "layers.1.mlp.up_proj" in found
@@ -63,7 +63,7 @@ def test_unchanged_projector_is_a_fault(trained: SimpleNamespace, tmp_path: Path
     broken = tmp_path / "checkpoint-2"
     copytree(trained.checkpoint, broken)
     torch.save(trained.start, broken / NON_LORA_WEIGHTS)
-    assert checkpoint_fault(broken, trained.model, trained.start) == "the projector has not changed"
+    assert checkpoint_fault(broken, trained.model, trained.start, NAMES) == "the projector has not changed"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
+from tasks.model.llava.tensor_names import NAMES
 from tasks.model.loading import load_base
 from tasks.training.checkpoint_weights import load_weights, published_weights, record_tied_head, write_non_lora
 from tasks.training.job import TrainingJob
@@ -18,7 +19,7 @@ JobFor = Callable[..., TrainingJob]
 
 
 def saved(model: torch.nn.Module, folder: Path) -> Path:
-    model.save_pretrained(folder, state_dict=published_weights(model, None))
+    model.save_pretrained(folder, state_dict=published_weights(model, None, NAMES))
     return folder
 
 
@@ -27,7 +28,7 @@ def test_saved_weights_are_loaded_again(tiny_model_dir: Path, tmp_path: Path) ->
     with torch.no_grad():
         for value in tuned.parameters():
             value.add_(0.5)
-    load_weights(other, saved(tuned, tmp_path))
+    load_weights(other, saved(tuned, tmp_path), NAMES)
     expected = tuned.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items())
 
@@ -39,7 +40,7 @@ def test_missing_weight_raises_an_error(tiny_model_dir: Path, tmp_path: Path) ->
     del weights["language_model.model.norm.weight"]
     save_file(weights, file, {"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks model\.language_model\.norm\.weight"):
-        load_weights(model, tmp_path)
+        load_weights(model, tmp_path, NAMES)
 
 
 @pytest.mark.parametrize("tied", [True, False])

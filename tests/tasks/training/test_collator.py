@@ -1,16 +1,18 @@
 """A batch has expanded image tokens, and padding without attention or labels."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
 from tasks.errors import DataError
-from tasks.model.llava.prompt import IGNORE_INDEX
+from tasks.model.encoding import IGNORE_INDEX
+from tasks.model.inputs import batch_of
 from tasks.model.loading import Processor, load_base
-from tasks.training.collator import Collator, SampleDataset, blank_image
-from tasks.training.samples import make_samples
+from tasks.training.collator import Collator, SampleDataset
+from tasks.training.samples import LengthLimit, make_samples
 
 
 def dataset(processor: Processor, images: Path, answers: list[str], image: str | None = "a.png") -> SampleDataset:
@@ -23,37 +25,38 @@ def dataset(processor: Processor, images: Path, answers: list[str], image: str |
         for number, answer in enumerate(answers)
     ]
     Image.new("RGB", (20, 10), (255, 0, 0)).save(images / "a.png")
-    return SampleDataset(make_samples(records, processor, 2048, True)[0], images, processor)
+    samples, _ = make_samples(records, processor, images, LengthLimit(2048, split=True))
+    return SampleDataset(samples, images, processor)
 
 
 def test_image_has_one_token_per_patch_of_the_tower(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes"])
     item = samples[0]
-    assert item["input_ids"].count(processor.image_token_id) == processor.image_tokens == 64
-    assert len(item["input_ids"]) == len(item["labels"]) == samples.samples[0].length
-    assert item["pixel_values"].shape == (3, 64, 64)
+    assert item.ids.count(processor.image_token_id) == processor.image_tokens == 64
+    assert len(item.ids) == len(item.labels) == samples.samples[0].length
+    assert item.images[0].tensors["pixel_values"].shape == (1, 3, 64, 64)
 
 
 def test_only_the_answer_and_its_end_token_have_labels(processor: Processor, tmp_path: Path) -> None:
     item = dataset(processor, tmp_path, ["rural"])[0]
-    learned = [label for label in item["labels"] if label != IGNORE_INDEX]
+    learned = [label for label in item.labels if label != IGNORE_INDEX]
     assert processor.tokenizer.decode(learned) == " rural</s>"
-    assert item["input_ids"][-len(learned) :] == learned
+    assert item.ids[-len(learned) :] == learned
 
 
 def test_record_without_an_image_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
     item = dataset(processor, tmp_path, ["yes"], image=None)[0]
-    assert "pixel_values" not in item
-    assert processor.image_token_id not in item["input_ids"]
+    assert item.images == []
+    assert processor.image_token_id not in item.ids
 
 
 def test_shorter_items_are_padded_on_the_right_and_the_padding_is_masked(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"])
     short, long = samples[0], samples[1]
-    batch = Collator(processor.tokenizer.pad_token_id)([short, long])
-    width, used = len(long["input_ids"]), len(short["input_ids"])
+    batch = Collator(processor)([short, long])
+    width, used = len(long.ids), len(short.ids)
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape == (2, width)
-    assert batch["input_ids"][0, :used].tolist() == short["input_ids"]
+    assert batch["input_ids"][0, :used].tolist() == short.ids
     assert set(batch["input_ids"][0, used:].tolist()) == {processor.tokenizer.pad_token_id}
     assert set(batch["labels"][0, used:].tolist()) == {IGNORE_INDEX}
     assert batch["attention_mask"].sum(dim=1).tolist() == [used, width]
@@ -62,7 +65,7 @@ def test_shorter_items_are_padded_on_the_right_and_the_padding_is_masked(process
 
 def test_batch_without_images_has_no_pixels(processor: Processor, tmp_path: Path) -> None:
     samples = dataset(processor, tmp_path, ["yes", "no"], image=None)
-    assert "pixel_values" not in Collator(3)([samples[0], samples[1]])
+    assert "pixel_values" not in batch_of([samples[0], samples[1]], processor)
 
 
 def test_blank_image_gives_the_projector_zero_gradient_and_changes_no_loss(
@@ -70,8 +73,8 @@ def test_blank_image_gives_the_projector_zero_gradient_and_changes_no_loss(
 ) -> None:
     model = load_base(tiny_model_dir, torch.float32)
     samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"], image=None)
-    items, padding_id = [samples[0], samples[1]], processor.tokenizer.pad_token_id
-    bare, blank = Collator(padding_id)(items), Collator(padding_id, blank_image(processor))(items)
+    items = [samples[0], samples[1]]
+    bare, blank = batch_of(items, processor), Collator(processor)(items)
     expected = model(**bare).loss
     found = model(**blank).loss
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
@@ -83,15 +86,14 @@ def test_blank_image_gives_the_projector_zero_gradient_and_changes_no_loss(
 
 def test_blank_image_is_not_added_to_a_batch_with_images(processor: Processor, tmp_path: Path) -> None:
     items = [dataset(processor, tmp_path, ["yes"])[0], dataset(processor, tmp_path, ["no"], image=None)[0]]
-    padding_id = processor.tokenizer.pad_token_id
-    ours, plain = Collator(padding_id, blank_image(processor))(items), Collator(padding_id)(items)
+    ours, plain = Collator(processor)(items), batch_of(items, processor)
     assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
 
 def test_padding_changes_no_loss(processor: Processor, tiny_model_dir: Path, tmp_path: Path) -> None:
     model = load_base(tiny_model_dir, torch.float32)
     samples = dataset(processor, tmp_path, ["yes", "a harbour with many ships beside the sea"])
-    collate = Collator(processor.tokenizer.pad_token_id)
+    collate = Collator(processor)
     with torch.no_grad():
         alone = model(**collate([samples[0]])).logits[0]
         padded = model(**collate([samples[0], samples[1]])).logits[0, : alone.shape[0]]
@@ -103,3 +105,21 @@ def test_unreadable_image_is_named(processor: Processor, tmp_path: Path) -> None
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png is not a readable image"):
         samples[0]
+
+
+def test_batch_holds_all_images_of_its_rows_in_order(processor: Processor, tmp_path: Path) -> None:
+    dataset(processor, tmp_path, ["yes"])
+    Image.new("RGB", (20, 10), (0, 255, 0)).save(tmp_path / "b.png")
+    turns = [{"from": "human", "value": "<image> or <image>?"}, {"from": "gpt", "value": "both"}]
+    records: list[Any] = [
+        {"id": "1", "image": image, "conversations": turns} for image in (["a.png", "b.png"], ["b.png", "a.png"])
+    ]
+    samples, _ = make_samples(records, processor, tmp_path, LengthLimit(2048, split=True), several_images=True)
+    rows = SampleDataset(samples, tmp_path, processor)
+    batch = Collator(processor)([rows[0], rows[1]])
+    assert int((batch["input_ids"] == processor.image_token_id).sum()) == 4 * 64
+    assert batch["input_ids"].shape[1] == samples[0].length
+    first, second, third, fourth = batch["pixel_values"]
+    assert torch.equal(first, fourth)
+    assert torch.equal(second, third)
+    assert not torch.equal(first, second)

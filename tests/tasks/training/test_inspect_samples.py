@@ -35,7 +35,10 @@ def show(processor: Processor, images: Path, shown: dict[str, Any], longest: int
 
 def test_ids_and_labels_equal_those_of_the_training_sample(processor: Processor, images: Path) -> None:
     some = record("<image>\nRural?", "yes", "Ships?", "two")
-    line, (sample,) = show(processor, images, some), make_samples([some], processor, 2048, True)[0]
+    line, (sample,) = (
+        show(processor, images, some),
+        make_samples([some], processor, images, LengthLimit(2048, split=True))[0],
+    )
     assert line.keys() == KEYS
     assert (line["input_ids"], line["labels"]) == (sample.encoded.input_ids, sample.encoded.labels)
     assert line["input_ids"].count(-200) == 1
@@ -59,7 +62,10 @@ def test_dropped_parts_of_a_record_are_counted(processor: Processor, images: Pat
 
 def test_samples_of_a_long_record_are_concatenated(processor: Processor, images: Path) -> None:
     some = record(*["How many ships are there in this picture?", "there are two ships"] * 30)
-    line, samples = show(processor, images, some, 400), make_samples([some], processor, 400, True)[0]
+    line, samples = (
+        show(processor, images, some, 400),
+        make_samples([some], processor, images, LengthLimit(400, split=True))[0],
+    )
     assert len(samples) > 1
     assert line["parts"] == [len(sample.encoded.input_ids) for sample in samples]
     assert line["input_ids"] == [token for sample in samples for token in sample.encoded.input_ids]
@@ -76,9 +82,10 @@ def test_pixels_equal_those_of_the_training_item(processor: Processor, images: P
     some = record("<image>\nRural?", "yes")
     Inspector(processor, images, LengthLimit(2048, split=True), tmp_path / "pixels").show(some)
     written = np.load(tmp_path / "pixels" / "LR_1.npy")
-    fed = SampleDataset(make_samples([some], processor, 2048, True)[0], images, processor)[0]["pixel_values"]
+    samples, _ = make_samples([some], processor, images, LengthLimit(2048, split=True))
+    (fed,) = SampleDataset(samples, images, processor)[0].images
     assert (written.dtype, written.shape) == (np.float32, (3, 64, 64))
-    assert torch.equal(torch.from_numpy(written), fed)
+    assert torch.equal(torch.from_numpy(written), fed.tensors["pixel_values"][0])
 
 
 @pytest.mark.parametrize(

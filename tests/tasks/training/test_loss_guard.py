@@ -13,7 +13,7 @@ from tasks.training.arguments import training_arguments
 from tasks.training.job import TrainingJob
 from tasks.training.launch import train
 from tasks.training.loss_guard import NOT_FINITE_LINES, ZERO_LINES, LossGuard
-from tasks.training.trainer import LlavaTrainer
+from tasks.training.trainer import ConversationTrainer
 from tasks.training.worker import build_trainer, work
 from tasks.worker_lines import (
     step_progress,
@@ -60,7 +60,7 @@ def test_diverging_training_ends_with_advice(job_for: Callable[..., TrainingJob]
         assert all(math.isfinite(loss) for loss in losses)
 
 
-def losses(trainer: LlavaTrainer) -> dict[int, float]:
+def losses(trainer: ConversationTrainer) -> dict[int, float]:
     return {entry["step"]: entry["loss"] for entry in trainer.state.log_history if "loss" in entry}
 
 

@@ -12,12 +12,11 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 
 from tasks.files import read_json
-from tasks.model.llava.tensor_names import canonical_name
+from tasks.model.llava.tensor_names import NAMES, canonical_name
 from tasks.records import DatasetRef, ModelRef
 from tasks.settings import ModelConfig, TrainingConfig
 from tasks.training.arguments import training_arguments
 from tasks.training.job import TrainingJob
-from tasks.training.trainable import PROJECTOR
 from tasks.training.worker import build_trainer
 
 RUN = ORACLE / "lora"
@@ -139,4 +138,4 @@ def test_parameter_groups_equal_the_reference(replay: SimpleNamespace) -> None:
 
 def test_replay_changes_the_trained_weights(replay: SimpleNamespace) -> None:
     start, end = golden("initial"), replay.recorder.weights[-1]
-    assert all(not torch.equal(start[name], end[name]) for name in end if "lora_B" in name or PROJECTOR in name)
+    assert all(not torch.equal(start[name], end[name]) for name in end if "lora_B" in name or NAMES.is_projector(name))

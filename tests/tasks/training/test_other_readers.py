@@ -19,10 +19,11 @@ from support.locations import ORACLE, SUPPORT
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_checkpoint
 from tasks.merging.model_directory import MergeOptions
+from tasks.model.encoding import expand_images
 from tasks.model.images import pixels_of
-from tasks.model.llava.prompt import encode_prompt
+from tasks.model.llava.processor import load_image_processor
 from tasks.model.llava.tiny import create_tiny
-from tasks.model.loading import load_image_processor, load_model
+from tasks.model.loading import load_model
 from tasks.records import ModelRef
 from tasks.training.job import TrainingJob
 from tasks.training.worker import work
@@ -193,14 +194,13 @@ def read_by_us(job: dict[str, str | None]) -> dict[str, Any]:
 
     adapter = job["adapter"] and Path(job["adapter"])
     loaded = load_model(Path(str(job["model"])), adapter or None, "float32")
-    ids = encode_prompt(
-        loaded.tokenizer, [("human", f"<image>\n{QUESTION}")], loaded.image_token_id, loaded.image_tokens
-    )
-    pixels = pixels_of(PICTURE, loaded.image_processor)
+    processor = loaded.processor
+    image = processor.prepare(PICTURE)
+    ids = expand_images(processor.encode_prompt([("human", f"<image>\n{QUESTION}")]), [image.token_ids])
     with torch.no_grad():
-        values = {"input_ids": torch.tensor([ids]), "pixel_values": torch.from_numpy(pixels)[None]}
-        logits = loaded.model(**values).logits[0].numpy()
-    words = loaded.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+        logits = loaded.model(input_ids=torch.tensor([ids]), **image.tensors).logits[0].numpy()
+    pixels = image.tensors["pixel_values"][0].numpy()
+    words = processor.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
     return {"ids": np.array(ids), "pixels": pixels, "logits": logits, "words": np.array(words)}
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.locations import ORACLE
 
-from tasks.model.llava.prompt import EncodedConversation
+from tasks.model.encoding import EncodedConversation
 from tasks.settings import TrainingConfig
 from tasks.training.sampler import (
     LengthGroupedSampler,
@@ -127,7 +127,7 @@ def test_order_of_a_small_set_equals_the_reference() -> None:
 
 
 def sample(length: int, words: int) -> Sample:
-    return Sample("id", None, EncodedConversation([], []), length, words)
+    return Sample("id", (), EncodedConversation([], []), length, words)
 
 
 def test_the_settings_choose_the_sampler() -> None:

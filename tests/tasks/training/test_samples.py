@@ -1,15 +1,18 @@
 """Every record is used completely, split between turns, or counted with the reason for dropping it."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 from support.locations import ORACLE
 
 from tasks.errors import DataError
-from tasks.model.llava.prompt import IMAGE_INDEX
+from tasks.model.encoding import IMAGE_INDEX
 from tasks.model.loading import Processor, load_processor
 from tasks.record_reader import LONE_SURROGATE, NO_ANSWER, read_records
 from tasks.training.samples import (
@@ -17,8 +20,11 @@ from tasks.training.samples import (
     EMPTY_ANSWER,
     NO_LAST_ANSWER,
     NO_QUESTION,
+    ONE_IMAGE_MODEL,
+    OTHER_COUNT,
     TOO_LONG,
     WRONG_ROLES,
+    LengthLimit,
     Sample,
     make_samples,
     training_fault,
@@ -30,6 +36,13 @@ def record(*texts: str, roles: str = "hg", image: str | None = "a.png") -> dict[
     names = {"h": "human", "g": "gpt"}
     turns = [{"from": names[roles[i % len(roles)]], "value": text} for i, text in enumerate(texts)]
     return {"id": "LR_1", "image": image, "conversations": turns}
+
+
+def samples_of(
+    records: list[Any], processor: Processor, longest: int, split: bool
+) -> tuple[list[Sample], Counter[str]]:
+    # no image is opened: all have the same number of tokens
+    return make_samples(records, processor, Path("nowhere"), LengthLimit(longest, split))
 
 
 def long_record(rounds: int) -> dict[str, Any]:
@@ -49,14 +62,14 @@ def learned(sample: Sample, processor: Processor) -> list[str]:
 
 
 def test_record_is_one_sample(processor: Processor) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?", "two")], processor, 2048, True)
+    samples, dropped = samples_of([record("<image>\nRural?", "yes", "Ships?", "two")], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes", "two"]]
-    assert (samples[0].record_id, samples[0].image, dropped) == ("LR_1", "a.png", {})
+    assert (samples[0].record_id, samples[0].images, dropped) == ("LR_1", ("a.png",), {})
     assert samples[0].length == len(samples[0].encoded.input_ids) + processor.image_tokens - 1
 
 
 def test_long_record_is_split_between_turns_without_loss(processor: Processor) -> None:
-    samples, dropped = make_samples([long_record(60)], processor, 400, True)
+    samples, dropped = samples_of([long_record(60)], processor, 400, True)
     assert len(samples) > 2
     assert all(sample.length <= 400 for sample in samples)
     answers = [answer for sample in samples for answer in learned(sample, processor)]
@@ -65,7 +78,7 @@ def test_long_record_is_split_between_turns_without_loss(processor: Processor) -
 
 
 def test_each_part_has_the_image_and_the_system_text(processor: Processor) -> None:
-    samples, _ = make_samples([long_record(60)], processor, 400, True)
+    samples, _ = samples_of([long_record(60)], processor, 400, True)
     for sample in samples:
         assert sample.encoded.input_ids.count(IMAGE_INDEX) == 1
         assert text_of(sample, processor).startswith("<s>A chat between a curious user")
@@ -73,22 +86,22 @@ def test_each_part_has_the_image_and_the_system_text(processor: Processor) -> No
 
 
 def test_question_without_placeholder_keeps_its_white_space(processor: Processor) -> None:
-    samples, _ = make_samples([record("  Ships?\n", "two")], processor, 2048, True)
+    samples, _ = samples_of([record("  Ships?\n", "two")], processor, 2048, True)
     assert "USER: \n  Ships?\n ASSISTANT: two" in text_of(samples[0], processor)
 
 
 def test_record_is_split_into_as_few_parts_as_possible(processor: Processor) -> None:
-    samples, _ = make_samples([long_record(60)], processor, 400, True)
-    one_more = make_samples(
+    samples, _ = samples_of([long_record(60)], processor, 400, True)
+    one_more = samples_of(
         [record("Ships?", "two", "How many ships are in part 9?", "there are 9 of them")], processor, 400, True
     )
-    room = one_more[0][0].length - make_samples([record("Ships?", "two")], processor, 400, True)[0][0].length
+    room = one_more[0][0].length - samples_of([record("Ships?", "two")], processor, 400, True)[0][0].length
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
 
 
 def test_long_record_is_truncated_and_counted_without_splitting(processor: Processor) -> None:
-    samples, dropped = make_samples([long_record(60)], processor, 400, False)
-    whole = make_samples([long_record(60)], processor, 10_000, False)[0][0].encoded
+    samples, dropped = samples_of([long_record(60)], processor, 400, False)
+    whole = samples_of([long_record(60)], processor, 10_000, False)[0][0].encoded
     assert [sample.length for sample in samples] == [400]
     kept = len(samples[0].encoded.input_ids)
     assert samples[0].encoded.input_ids == whole.input_ids[:kept]
@@ -98,37 +111,37 @@ def test_long_record_is_truncated_and_counted_without_splitting(processor: Proce
 
 @pytest.mark.parametrize("limit", [40, 140])
 def test_record_truncated_before_its_first_answer_is_dropped_and_counted(processor: Processor, limit: int) -> None:
-    samples, dropped = make_samples([record("<image>\n" + "Tell all. " * 60, "yes")], processor, limit, False)
+    samples, dropped = samples_of([record("<image>\n" + "Tell all. " * 60, "yes")], processor, limit, False)
     assert (samples, dropped) == ([], {TOO_LONG: 1})
 
 
 def test_too_long_round_is_dropped_and_the_others_are_kept(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Tell all.", "ship " * 500, "Ships?", "two")
-    samples, dropped = make_samples([record(*texts)], processor, 400, True)
+    samples, dropped = samples_of([record(*texts)], processor, 400, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"], ["two"]]
     assert dropped == {TOO_LONG: 1}
 
 
 def test_empty_answer_is_dropped_and_the_others_are_kept(processor: Processor) -> None:
     texts = ("<image>\nRural?", "yes", "Ships?", "", "Planes?", "one")
-    samples, dropped = make_samples([record(*texts)], processor, 2048, True)
+    samples, dropped = samples_of([record(*texts)], processor, 2048, True)
     assert learned(samples[0], processor) == ["yes", "one"]
     assert "Ships?" not in text_of(samples[0], processor)
     assert dropped == {EMPTY_ANSWER: 1}
 
 
 def test_image_is_kept_if_its_round_is_dropped(processor: Processor) -> None:
-    samples, _ = make_samples([record("<image>\nRural?", "", "Ships?", "two")], processor, 2048, True)
+    samples, _ = samples_of([record("<image>\nRural?", "", "Ships?", "two")], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
 
 
 def test_record_with_only_empty_answers_is_dropped_and_counted(processor: Processor) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "", "Ships?", "")], processor, 2048, True)
+    samples, dropped = samples_of([record("<image>\nRural?", "", "Ships?", "")], processor, 2048, True)
     assert (samples, dropped) == ([], {EMPTY_ANSWER: 2, NO_ANSWER: 1})
 
 
 def test_last_question_without_an_answer_is_dropped_and_counted(processor: Processor) -> None:
-    samples, dropped = make_samples([record("<image>\nRural?", "yes", "Ships?")], processor, 2048, True)
+    samples, dropped = samples_of([record("<image>\nRural?", "yes", "Ships?")], processor, 2048, True)
     assert learned(samples[0], processor) == ["yes"]
     assert dropped == {NO_LAST_ANSWER: 1}
 
@@ -136,7 +149,7 @@ def test_last_question_without_an_answer_is_dropped_and_counted(processor: Proce
 @pytest.mark.parametrize("roles", ["hhg", "hgg", "ghh"])
 def test_record_with_wrong_order_of_roles_is_dropped_and_counted(processor: Processor, roles: str) -> None:
     good = record("<image>\nRural?", "yes")
-    samples, dropped = make_samples([record("a", "b", "c", "d", roles=roles), good], processor, 2048, True)
+    samples, dropped = samples_of([record("a", "b", "c", "d", roles=roles), good], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"]]
     assert dropped == {WRONG_ROLES: 1}
 
@@ -151,32 +164,96 @@ def test_record_with_wrong_order_of_roles_is_dropped_and_counted(processor: Proc
     ids=["named nowhere", "named in two turns", "named twice and in an answer"],
 )
 def test_image_is_shown_exactly_once(processor: Processor, texts: tuple[str, ...]) -> None:
-    samples, _ = make_samples([record(*texts)], processor, 2048, True)
+    samples, _ = samples_of([record(*texts)], processor, 2048, True)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 1
     assert learned(samples[0], processor) == ["yes", "two"]
 
 
 def test_text_with_a_lone_surrogate_is_dropped_and_counted(processor: Processor) -> None:
-    assert make_samples([record("<image>\nRural?", "yes \ud83d")], processor, 2048, True) == ([], {LONE_SURROGATE: 1})
+    assert samples_of([record("<image>\nRural?", "yes \ud83d")], processor, 2048, True) == ([], {LONE_SURROGATE: 1})
 
 
 def test_answer_before_the_first_question_is_dropped_as_in_the_reference(processor: Processor) -> None:
-    samples, dropped = make_samples([record("hello", "<image>\nRural?", "yes", roles="ghg")], processor, 2048, True)
+    samples, dropped = samples_of([record("hello", "<image>\nRural?", "yes", roles="ghg")], processor, 2048, True)
     assert [learned(sample, processor) for sample in samples] == [["yes"]]
     assert "hello" not in text_of(samples[0], processor)
     assert dropped == {NO_QUESTION: 1}
 
 
 def test_record_without_an_image_has_no_image_token(processor: Processor) -> None:
-    samples, _ = make_samples([record("What is <image> in LLaVA?", "a token", image=None)], processor, 2048, True)
+    samples, _ = samples_of([record("What is <image> in LLaVA?", "a token", image=None)], processor, 2048, True)
     assert IMAGE_INDEX not in samples[0].encoded.input_ids
     assert "What is <image> in LLaVA?" in text_of(samples[0], processor)
 
 
 def test_image_stays_in_the_turn_with_its_placeholder(processor: Processor) -> None:
-    samples, _ = make_samples([record("Hello", "hi", "<image>\nRural?", "yes")], processor, 2048, True)
+    samples, _ = samples_of([record("Hello", "hi", "<image>\nRural?", "yes")], processor, 2048, True)
     ids = samples[0].encoded.input_ids
     assert "Hello" in processor.tokenizer.decode(ids[: ids.index(IMAGE_INDEX)])
+
+
+def sized(processor: Processor) -> Any:
+    """A processor whose images have a token for every 10 columns."""
+    return SimpleNamespace(
+        image_tokens=None,
+        encode_conversation=processor.encode_conversation,
+        count_tokens=lambda size: size[0] // 10,
+    )
+
+
+@pytest.fixture
+def two_images(tmp_path: Path) -> Path:
+    for name, width in (("a.png", 200), ("b.png", 500)):
+        Image.new("RGB", (width, 10)).save(tmp_path / name)
+    return tmp_path
+
+
+def pair(*texts: str) -> Any:
+    return {**record(*texts), "image": ["a.png", "b.png"]}
+
+
+def test_lengths_are_those_of_each_image_by_its_size(processor: Processor, two_images: Path) -> None:
+    limit = LengthLimit(2048, split=True)
+    some = pair("<image> or <image>?", "the first")
+    (sample,), dropped = make_samples([some], sized(processor), two_images, limit, several_images=True)
+    assert (sample.images, dropped) == (("a.png", "b.png"), {})
+    assert sample.encoded.input_ids.count(IMAGE_INDEX) == 2
+    assert sample.length == len(sample.encoded.input_ids) - 2 + 20 + 50
+
+
+def test_several_images_without_placeholders_come_first(processor: Processor, two_images: Path) -> None:
+    samples, _ = make_samples([pair("Which?", "b")], processor, two_images, LengthLimit(2048, True), True)
+    assert "USER: \n\nWhich? ASSISTANT: b" in text_of(samples[0], processor)
+    assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 2
+
+
+def test_each_part_of_a_long_record_shows_all_its_images(processor: Processor, two_images: Path) -> None:
+    texts = [text for i in range(40) for text in (f"How many ships are in part {i}?", f"there are {i} of them")]
+    texts[0], texts[2] = "<image>\n" + texts[0], "<image>\n" + texts[2]
+    samples, dropped = make_samples([pair(*texts)], sized(processor), two_images, LengthLimit(400, True), True)
+    assert len(samples) > 2
+    assert {sample.encoded.input_ids.count(IMAGE_INDEX) for sample in samples} == {2}
+    assert all(sample.length <= 400 for sample in samples)
+    assert [answer for one in samples for answer in learned(one, processor)] == [
+        f"there are {i} of them" for i in range(40)
+    ]
+    assert dropped == {}
+
+
+def test_several_images_of_a_model_for_one_are_dropped_and_counted(processor: Processor) -> None:
+    assert samples_of([pair("<image><image>?", "b")], processor, 2048, True) == ([], {ONE_IMAGE_MODEL: 1})
+
+
+def test_other_number_of_placeholders_than_of_images_is_dropped_and_counted(processor: Processor) -> None:
+    some = pair("<image>?", "b")
+    assert make_samples([some], processor, Path(), LengthLimit(2048, True), True) == ([], {OTHER_COUNT: 1})
+
+
+@pytest.mark.parametrize("image", [["a.png", "../b.png"], ["a.png", "/b.png"], ["a.png", 5]])
+def test_each_of_several_images_is_a_path_inside_the_folder(tmp_path: Path, image: list[Any]) -> None:
+    (tmp_path / "data.json").write_text(json.dumps([{**pair("?", "b"), "image": image}]))
+    with pytest.raises(DataError, match=r"record 1 \(id 'LR_1'\) (has|names) the image"):
+        read_records(tmp_path / "data.json", training_fault)
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +275,10 @@ def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(or
     for image_tokens in (16, 576):
         expected = golden[f"expanded_{image_tokens}"]
         processor = replace(original, image_tokens=image_tokens)
-        cut, _ = make_samples([case], processor, 2048, split_long=False)
+        cut, _ = samples_of([case], processor, 2048, False)
         assert sum(sample.encoded.supervised_tokens for sample in cut) == expected["n_supervised"]
         assert [sample.length for sample in cut] == ([expected["n"]] if cut else [])
-        split, dropped = make_samples([case], processor, 2048, split_long=True)
+        split, dropped = samples_of([case], processor, 2048, True)
         learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
         assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from tasks.model.llava.family import FAMILY
 from tasks.model.loading import load_base
 from tasks.settings import TrainingConfig
 from tasks.training.trainable import count_parameters, non_lora_names, optimizer_groups, prepare_trainable
@@ -15,7 +16,7 @@ CONFIG = TrainingConfig(lora_r=4, lora_alpha=8, mm_projector_lr=2e-5, learning_r
 
 def prepared(folder: Path, **changes: Any) -> tuple[Any, TrainingConfig]:
     config = CONFIG.model_copy(update=changes)
-    return prepare_trainable(load_base(folder, torch.float32), config), config
+    return prepare_trainable(load_base(folder, torch.float32), config, FAMILY), config
 
 
 def trained(model: Any) -> set[str]:
@@ -32,7 +33,7 @@ def test_lora_covers_only_the_seven_linear_layers_of_every_decoder_layer(tiny_mo
 
 def test_projector_is_fully_trained_and_the_rest_is_frozen(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir)
-    full = non_lora_names(model)
+    full = non_lora_names(model, FAMILY.names)
     assert len(full) == 4
     assert all("multi_modal_projector" in name for name in full)
     assert full == {name for name in trained(model) if "lora_" not in name}
@@ -40,7 +41,7 @@ def test_projector_is_fully_trained_and_the_rest_is_frozen(tiny_model_dir: Path)
 
 def test_tower_is_trained_with_its_setting(tiny_model_dir: Path) -> None:
     model, _ = prepared(tiny_model_dir, unfreeze_mm_vision_tower=True)
-    assert any("vision_tower" in name for name in non_lora_names(model))
+    assert any("vision_tower" in name for name in non_lora_names(model, FAMILY.names))
 
 
 def test_without_lora_all_but_the_tower_is_trained(tiny_model_dir: Path) -> None:
@@ -69,7 +70,7 @@ def test_untrained_adapter_does_not_change_the_output(tiny_model_dir: Path) -> N
 
 def test_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path) -> None:
     model, config = prepared(tiny_model_dir, weight_decay=0.1)
-    groups = optimizer_groups(model, config)
+    groups = optimizer_groups(model, config, FAMILY.names)
     assert [(len(g["params"]), g["weight_decay"], g["lr"]) for g in groups] == [
         (42, 0.1, 2e-4),
         (2, 0.1, 2e-5),
@@ -79,12 +80,12 @@ def test_projector_has_its_own_rate_and_biases_do_not_decay(tiny_model_dir: Path
 
 def test_projector_without_its_own_rate_uses_the_main_one(tiny_model_dir: Path) -> None:
     model, config = prepared(tiny_model_dir, mm_projector_lr=None)
-    assert {group["lr"] for group in optimizer_groups(model, config)} == {2e-4}
+    assert {group["lr"] for group in optimizer_groups(model, config, FAMILY.names)} == {2e-4}
 
 
 def test_every_trained_parameter_is_in_one_group(tiny_model_dir: Path) -> None:
     model, config = prepared(tiny_model_dir, lora_enable=False, weight_decay=0.1)
-    grouped = [id(value) for group in optimizer_groups(model, config) for value in group["params"]]
+    grouped = [id(value) for group in optimizer_groups(model, config, FAMILY.names) for value in group["params"]]
     assert sorted(grouped) == sorted(id(value) for value in model.parameters() if value.requires_grad)
 
 
@@ -95,13 +96,27 @@ def test_parameters_are_counted(tiny_model_dir: Path) -> None:
 
 
 def test_trained_parameters_are_float32_on_a_bfloat16_base(tiny_model_dir: Path) -> None:
-    model = prepare_trainable(load_base(tiny_model_dir, torch.bfloat16), CONFIG)
+    model = prepare_trainable(load_base(tiny_model_dir, torch.bfloat16), CONFIG, FAMILY)
     assert {value.dtype for value in model.parameters() if value.requires_grad} == {torch.float32}
     assert {value.dtype for value in model.parameters() if not value.requires_grad} == {torch.bfloat16}
 
 
 def test_with_deepspeed_all_parameters_keep_the_type_of_the_base(tiny_model_dir: Path) -> None:
     model = prepare_trainable(
-        load_base(tiny_model_dir, torch.bfloat16), CONFIG.model_copy(update={"deepspeed": "zero3"})
+        load_base(tiny_model_dir, torch.bfloat16), CONFIG.model_copy(update={"deepspeed": "zero3"}), FAMILY
     )
     assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+
+
+def test_frozen_projector_is_not_trained_but_saved(tiny_model_dir: Path) -> None:
+    model, _ = prepared(tiny_model_dir, freeze=("projector",))
+    assert all("lora_" in name for name in trained(model))
+    assert len(non_lora_names(model, FAMILY.names)) == 4
+
+
+def test_frozen_language_model_leaves_the_projector_and_the_tower(tiny_model_dir: Path) -> None:
+    model, config = prepared(tiny_model_dir, lora_enable=False, freeze=("language_model",))
+    assert trained(model)
+    assert all(FAMILY.names.is_projector(name) for name in trained(model))
+    grouped = [id(value) for group in optimizer_groups(model, config, FAMILY.names) for value in group["params"]]
+    assert len(grouped) == 4

@@ -8,10 +8,11 @@ import pytest
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
+from tasks.model.llava.family import FAMILY
 from tasks.model.llava.model_config import require_model_config
+from tasks.model.llava.shape import published_shape
 from tasks.model.llava.tensor_names import canonical_name
 from tasks.preflight.memory_estimate import all_parameters, trained_parameters
-from tasks.model.llava.shape import published_shape
 from tasks.settings import TrainingConfig
 from tasks.training.trainable import count_parameters, prepare_trainable
 
@@ -71,7 +72,7 @@ def prepared_without_memory(folder: Path, config: TrainingConfig) -> Any:
     """A directory's model on the meta device, prepared for training."""
     with torch.random.fork_rng(), torch.device("meta"):
         base = LlavaForConditionalGeneration(LlavaConfig.from_dict(require_model_config(folder)))
-        return prepare_trainable(base, config)
+        return prepare_trainable(base, config, FAMILY)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tasks.records import DatasetRef
 from tasks.settings import TrainingConfig
 from tasks.training.collator import Collator, SampleDataset
 from tasks.training.job import TrainingJob
-from tasks.training.samples import make_samples
+from tasks.training.samples import LengthLimit, make_samples
 from tasks.training.trainer import answer_logits, sample_losses
 from tasks.training.validation import TokenCount, keep_best, validation_loss
 from tasks.training.worker import work
@@ -62,8 +62,9 @@ def validated(job_for: JobFor, tmp_path_factory: pytest.TempPathFactory) -> Simp
 def measured_loss(job: TrainingJob, adapter: Path, batch_size: int) -> float:
     """The mean over all supervised tokens of the validation set, batch by batch."""
     loaded = load_model(job.base.path, adapter, "float32")
-    samples, _ = make_samples(read_json(job.dataset.path / "data_val.json"), loaded, 2048, True)
-    items, collate = SampleDataset(samples, job.dataset.images, loaded), Collator(loaded.tokenizer.pad_token_id)
+    processor, records = loaded.processor, read_json(job.dataset.path / "data_val.json")
+    samples, _ = make_samples(records, processor, job.dataset.images, LengthLimit(2048, split=True))
+    items, collate = SampleDataset(samples, job.dataset.images, processor), Collator(processor)
     sums, counts = [], []
     for start in range(0, len(items), batch_size):
         batch = collate([items[i] for i in range(start, min(start + batch_size, len(items)))])

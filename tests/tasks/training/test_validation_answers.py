@@ -134,7 +134,7 @@ def test_answers_equal_those_of_the_engine(loaded: LoadedModel, tmp_path: Path, 
     ]
     engine = TransformersEngine(loaded, tmp_path, Decoding(MAX_NEW_TOKENS), 8)
     expected = {int(answer.key): answer.text for batch in engine.answer(questions) for answer in batch}
-    scores = AnswerScores(asked, image_captions(RECORDS), tmp_path, loaded)
+    scores = AnswerScores(asked, image_captions(RECORDS), tmp_path, loaded.processor)
     with torch.no_grad():
         found = list(scores._answer(loaded.model, range(len(asked)), batch_size))
     assert found == [expected[number] for number in range(len(asked))]

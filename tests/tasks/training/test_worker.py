@@ -97,7 +97,7 @@ def test_each_checkpoint_loads_and_merges_to_the_same_model(
     merged = merge_adapter(base, trained.out / name, tmp_path / "merged")
     adapted = load_model(base, trained.out / name, "float32")
     batch = {
-        "input_ids": torch.tensor([[1, *[adapted.image_token_id] * adapted.image_tokens, 203, 298, 356]]),
+        "input_ids": torch.tensor([[1, *adapted.processor.blank_image().token_ids, 203, 298, 356]]),
         "pixel_values": torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)),
     }
     with torch.no_grad():

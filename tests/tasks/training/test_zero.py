@@ -104,7 +104,7 @@ def test_zero3_checkpoint_loads_merges_and_answers(zero3: SimpleNamespace, tmp_p
     merged = merge_adapter(base, zero3.final, tmp_path / "merged")
 
     def answer(loaded: LoadedModel) -> list[int]:
-        ids = torch.tensor([[1, *[loaded.image_token_id] * loaded.image_tokens, 203, 298, 356]])
+        ids = torch.tensor([[1, *loaded.processor.blank_image().token_ids, 203, 298, 356]])
         pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
         return loaded.model.generate(input_ids=ids, pixel_values=pixels, max_new_tokens=8, do_sample=False)[0].tolist()
 

@@ -58,7 +58,9 @@ def test_a_tiny_top_p_is_greedy_decoding(engine_of, drawn_questions, answered_al
 
 
 def test_to_rows_is_the_inverse_of_to_grid():
-    prefix = Prefix([torch.zeros(3, 2, 5, 4)], [torch.zeros(3, 2, 5, 4)]).for_rows([0, 2, 0, 1, 0])
+    keys, starts = torch.zeros(3, 2, 5, 4), torch.tensor([5, 6, 7])
+    prefix = Prefix([keys], [keys], starts, starts).for_rows([0, 2, 0, 1, 0])
+    assert prefix.row_starts.tolist() == [5, 7, 5, 6, 5]
     rows = torch.randn(5, 2, 3, 4, generator=torch.Generator().manual_seed(28))
     assert prefix.width == 3
     assert torch.equal(prefix.to_rows(prefix.to_grid(rows), 3), rows)

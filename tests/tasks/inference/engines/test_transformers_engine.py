@@ -16,8 +16,8 @@ from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine, prepare
 from tasks.inference.predict import predict
 from tasks.manifests import folder_digest
-from tasks.model.images import pixels_of, read_image
-from tasks.model.llava.prompt import encode_prompt
+from tasks.model.images import read_image
+from tasks.model.inputs import batch_of, prompt_row
 from tasks.model.loading import LoadedModel, load_model
 from tasks.records import Question
 
@@ -52,21 +52,16 @@ def said(answers):
 def generated_alone(lively_model, images, question: Question) -> str:
     """The answer of transformers' own generate to one prompt."""
     _, generated, _ = generated_ids(lively_model, images, question)
-    return lively_model.tokenizer.decode(generated, skip_special_tokens=True).strip()
+    return lively_model.processor.tokenizer.decode(generated, skip_special_tokens=True).strip()
 
 
 def generated_ids(lively_model, images, question: Question):
     """The token ids of a prompt and of the answer by transformers' own generate, and the image's pixel values."""
-    ids = encode_prompt(lively_model.tokenizer, question.turns, lively_model.image_token_id, lively_model.image_tokens)
-    pixels = torch.from_numpy(pixels_of(read_image(images / question.image), lively_model.image_processor))[None]
-    output = lively_model.model.generate(
-        input_ids=torch.tensor([ids]),
-        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        pixel_values=pixels,
-        max_new_tokens=MAX_NEW_TOKENS,
-        do_sample=False,
-    )
-    return ids, output[0, len(ids) :].tolist(), pixels
+    processor = lively_model.processor
+    row = prompt_row(processor.encode_prompt(question.turns), [processor.prepare(read_image(images / question.image))])
+    batch = batch_of([row], processor)
+    output = lively_model.model.generate(**batch, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+    return row.ids, output[0, len(row.ids) :].tolist(), batch["pixel_values"]
 
 
 def test_answers_equal_those_of_one_prompt_at_a_time(lively_model, images, questions, engine_with):
@@ -142,7 +137,7 @@ def test_the_image_decides_the_answer(engine_with, questions, images, records):
 def test_an_answer_ends_at_the_stop_token(engine_with, questions, lively_model):
     (answer,) = answers_of(engine_with(1), questions[:1]).values()
     assert answer.tokens == MAX_NEW_TOKENS
-    ids = lively_model.tokenizer.encode(answer.text, add_special_tokens=False)
+    ids = lively_model.processor.tokenizer.encode(answer.text, add_special_tokens=False)
     engine = engine_with(1)
     engine._stops = [ids[-1]]
     (cut,) = answers_of(engine, questions[:1]).values()
@@ -168,10 +163,9 @@ def test_a_prompt_longer_than_the_context_is_refused_and_never_truncated(engine_
 
 
 def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(engine_with, questions, lively_model):
-    ids = encode_prompt(
-        lively_model.tokenizer, questions[0].turns, lively_model.image_token_id, lively_model.image_tokens
-    )
-    left = lively_model.model.config.text_config.max_position_embeddings - len(ids)
+    processor = lively_model.processor
+    tokens = len(processor.encode_prompt(questions[0].turns)) - 1 + processor.image_tokens
+    left = lively_model.model.config.text_config.max_position_embeddings - tokens
     (batch,) = engine_with(1, max_new_tokens=left + 1).answer(questions[:1])
     assert isinstance(batch[0], Refusal)
 
@@ -188,18 +182,18 @@ def test_an_image_is_read_once_for_all_its_questions(engine_with, questions, liv
 
         def __call__(self, *values, **options):
             self.calls += 1
-            return lively_model.image_processor(*values, **options)
+            return lively_model.processor.image_processor(*values, **options)
 
         def __getattr__(self, name):
-            return getattr(lively_model.image_processor, name)
+            return getattr(lively_model.processor.image_processor, name)
 
     counting = CountingProcessor()
-    answers_of(engine_with(2, image_processor=counting), questions)
+    answers_of(engine_with(2, processor=replace(lively_model.processor, image_processor=counting)), questions)
     assert counting.calls == len({question.image for question in questions})
 
 
-def test_the_fingerprint_names_number_type_and_device(request_for, records):
-    prepared = prepare(request_for(records, config={"engine": "transformers"}))
+def test_the_fingerprint_names_number_type_and_device(request_for, records, tiny_model_dir):
+    prepared = prepare(request_for(records, model=tiny_model_dir, config={"engine": "transformers"}))
     assert (prepared.fingerprint, prepared.dtype) == ("transformers float32 cpu", "float32")
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tasks.files import read_json
 from tasks.model.images import pixels_of
+from tasks.model.llava.processor import LlavaProcessor, load_processor
 from tasks.model.llava.processor_files import save_processor
 from tasks.model.llava.prompt import round_text
-from tasks.model.llava.processor import LlavaProcessor, load_processor
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, Turn, expand_images
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, SYSTEM, encode_conversation, encode_prompt, place_image
+from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, SYSTEM, encode_conversation, encode_prompt
 from tasks.model.llava.tokenizer import load_original_tokenizer
 from tasks.model.loading import load_processor
 from tasks.model.processor import Processor
+from tasks.prompt_text import placeholder_first
 
 DIALOGUE: list[Turn] = [
     ("human", "<image>\nIs it rural?"),
@@ -52,7 +53,7 @@ def has_image(case: dict[str, Any]) -> bool:
 
 def turns_of(case: dict[str, Any]) -> list[Turn]:
     return [
-        (turn["from"], place_image(turn["value"]) if has_image(case) else turn["value"])
+        (turn["from"], placeholder_first(turn["value"]) if has_image(case) else turn["value"])
         for turn in case["conversations"]
         if turn["from"] in ("human", "gpt")
     ]
@@ -89,12 +90,6 @@ def test_a_prompt_equals_the_conversation_up_to_the_answer(processor: Processor)
     assert asked == whole[:-2]
     shown = [processor.image_token_id] * 5
     assert expand_images(asked, [shown]).count(processor.image_token_id) == 5
-
-
-def test_the_image_moves_to_the_beginning_of_its_turn() -> None:
-    assert place_image("What is <image> this?") == "<image>\nWhat is  this?"
-    assert place_image("<image>") == "<image>"
-    assert place_image("no picture") == "no picture"
 
 
 @pytest.mark.parametrize("roles", [["gpt", "human"], ["human"], ["human", "human"], ["human", "gpt", "gpt", "human"]])

@@ -12,8 +12,8 @@ from support.locations import ORACLE
 from tasks.errors import ModelError
 from tasks.files import read_json, write_json
 from tasks.merging.merge import merge_adapter
+from tasks.model.encoding import expand_images
 from tasks.model.llava.processor_files import save_processor
-from tasks.model.llava.prompt import encode_prompt
 from tasks.model.loading import load_processor
 
 ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
@@ -40,8 +40,8 @@ def assert_fed_alike(folder: Path) -> None:
     processor = load_processor(folder)
     for count in (1, 3):
         seen = fed_by_others(folder, MESSAGES[:count])
-        expected = encode_prompt(processor.tokenizer, TURNS[:count], processor.image_token_id, processor.image_tokens)
-        assert seen["input_ids"][0].tolist() == expected
+        shown = [processor.image_token_id] * processor.image_tokens
+        assert seen["input_ids"][0].tolist() == expand_images(processor.encode_prompt(TURNS[:count]), [shown])
         pixels = processor.image_processor(PICTURE, return_tensors="np")["pixel_values"]
         np.testing.assert_array_equal(seen["pixel_values"], pixels)
 

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.choices import Layout
 from tasks.errors import ModelError
 from tasks.files import write_json, write_text
-from tasks.merging.tensor_merge import BASE_DTYPE
+from tasks.model.config_files import LICENCES, TOKENIZER, first_found, typed_config, with_ties
 from tasks.model.configuration import (
     CONFIG,
     COPY_PUBLISHED,
@@ -17,16 +16,17 @@ from tasks.model.configuration import (
     PREPROCESSOR,
     PROCESSOR,
     TOKENIZER_CONFIG,
-    TOKENIZER_FILES,
     make_portable,
     read_settings,
     write_settings,
 )
-from tasks.model.llava.model_tensors import TOWER_FOLDER, BaseModel
+from tasks.model.llava.model_tensors import TOWER_FOLDER
 from tasks.model.llava.original_config import original_config, tower_config, with_defaults
 from tasks.model.llava.processor import load_image_processor, load_processor
 from tasks.model.llava.processor_files import chat_template, save_processor
-from tasks.model.llava.tokenizer import FAST, SENTENCEPIECE, load_tokenizer, require_readable
+from tasks.model.llava.tokenizer import load_tokenizer
+from tasks.model.stored_model import StoredModel
+from tasks.model.tokenizer_files import FAST, SENTENCEPIECE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,47 +35,30 @@ if TYPE_CHECKING:
 IMAGE_HANDLING = (PREPROCESSOR, PROCESSOR)
 # never from the base: its template may not be the one that the model was trained with
 TEMPLATE = "chat_template.jinja"
-TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
-PARTS = ("text_config", "vision_config")
-LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
 FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
 
 
-def find_config_files(source: BaseModel, tuned: Path) -> dict[str, Path]:
+def config_files(source: StoredModel, tuned: Path) -> dict[str, Path]:
     """Find the files next to a model's weights, in the base or the checkpoint; raises ModelError if one is missing."""
     folder = source.folder
-    found = _first_found(FROM_BASE_FIRST, (folder, tuned))
+    found = first_found(FROM_BASE_FIRST, (folder, tuned))
     if source.layout == "llava":
         # the config.json of an adapter of the original LLaVA states how its images were padded
-        return found | _first_found((*IMAGE_HANDLING, CONFIG), (tuned,))
-    found |= _first_found(IMAGE_HANDLING, (tuned, folder)) | _first_found((TEMPLATE,), (tuned,))
+        return found | first_found((*IMAGE_HANDLING, CONFIG), (tuned,))
+    found |= first_found(IMAGE_HANDLING, (tuned, folder)) | first_found((TEMPLATE,), (tuned,))
     for names in ((TOKENIZER_CONFIG,), IMAGE_HANDLING):
         if not any(name in found for name in names):
             raise ModelError(f"Neither {folder} nor {tuned} has {names[0]}: copy it from the base model.")
     return found
 
 
-def _first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Path]:
-    paths = {name: [folder / name for folder in folders if (folder / name).is_file()] for name in names}
-    return {name: found[0] for name, found in paths.items() if found}
-
-
-def require_undamaged(files: Mapping[str, Path]) -> None:
-    """Raise ModelError if a file next to the weights is damaged: most of them are copied unchanged."""
-    for name, file in files.items():
-        if name in (FAST, SENTENCEPIECE):
-            require_readable(file)
-        elif file.suffix == ".json":
-            read_settings(file)
-
-
-def write_config_files(source: BaseModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
+def write_config_files(source: StoredModel, tuned: Path, layout: Layout, dtype: str, out: Path, final: Path) -> None:
     """Write all files but weights, model card and provenance to `out`, which will be renamed to `final`.
 
     The folders for the weights must exist: with a folder for the vision tower, its files are written as well.
     """
-    found = find_config_files(source, tuned)
-    config = typed_config(_with_ties(source), dtype)
+    found = config_files(source, tuned)
+    config = typed_config(with_ties(source), dtype)
     if layout == "llava":
         _write_original(source, tuned, dtype, out, final)
         wanted = [name for name in found if name in FROM_BASE_FIRST]
@@ -94,7 +77,7 @@ def write_config_files(source: BaseModel, tuned: Path, layout: Layout, dtype: st
     make_portable(out)
 
 
-def _complete_processor(source: BaseModel, tuned: Path, out: Path) -> None:
+def _complete_processor(source: StoredModel, tuned: Path, out: Path) -> None:
     """Write the chat template if there is none, and what transformers' processor needs to know about the model.
 
     The image settings are those of `rsvlm predict`, in both files: transformers 4 reads one, 5 prefers the other.
@@ -108,7 +91,7 @@ def _complete_processor(source: BaseModel, tuned: Path, out: Path) -> None:
     write_settings(out / PROCESSOR, {**written, "image_processor": images, **_image_tokens(source)})
 
 
-def _image_tokens(source: BaseModel) -> dict[str, object]:
+def _image_tokens(source: StoredModel) -> dict[str, object]:
     """The settings that determine the number of tokens per image; older files lack some of them."""
     complete = with_defaults(source.config)
     return {
@@ -119,7 +102,7 @@ def _image_tokens(source: BaseModel) -> dict[str, object]:
     }
 
 
-def _tokenizer(source: BaseModel, out: Path) -> "PreTrainedTokenizerBase":
+def _tokenizer(source: StoredModel, out: Path) -> "PreTrainedTokenizerBase":
     try:
         return load_tokenizer(out)
     # the library that reads tokenizer.json raises a bare Exception
@@ -127,14 +110,14 @@ def _tokenizer(source: BaseModel, out: Path) -> "PreTrainedTokenizerBase":
         raise ModelError(f"The tokenizer of {source.folder} cannot be read ({error}): {COPY_PUBLISHED}.") from None
 
 
-def _save_processor(source: BaseModel, tuned: Path, out: Path) -> int:
+def _save_processor(source: StoredModel, tuned: Path, out: Path) -> int:
     """Write tokenizer, image processor and chat template of an original model; returns the id of the image token."""
     processor = load_processor(source.folder, tuned)
     save_processor(processor, out)
     return processor.image_token_id
 
 
-def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final: Path) -> None:
+def _write_original(source: StoredModel, tuned: Path, dtype: str, out: Path, final: Path) -> None:
     processor = load_processor(source.folder, tuned).image_processor
     if source.layout == "llava":
         aspect = "pad" if processor.do_pad else "square"
@@ -144,31 +127,10 @@ def _write_original(source: BaseModel, tuned: Path, dtype: str, out: Path, final
         if source.tower is not None and "/" not in name and not (final.absolute().parent / name).is_dir():
             config["mm_vision_tower"] = str(source.tower)
     else:
-        config = original_config(typed_config(_with_ties(source), dtype), processor.do_pad, tower="")
+        config = original_config(typed_config(with_ties(source), dtype), processor.do_pad, tower="")
     if (out / TOWER_FOLDER).is_dir():
         # the reference resolves it against the current directory: only an absolute path always works
         config["mm_vision_tower"] = str(final.absolute() / TOWER_FOLDER)
         write_json(out / TOWER_FOLDER / CONFIG, tower_config(source.config), indent=2)
         processor.save_pretrained(out / TOWER_FOLDER)
     write_json(out / CONFIG, config, indent=2)
-
-
-def _with_ties(source: BaseModel) -> dict[str, object]:
-    """The configuration with tie_word_embeddings also in text_config, where transformers 4 reads it."""
-    config, tied = source.config, source.tied
-    parts = (config, config["text_config"])
-    if not tied and not any(part.get("tie_word_embeddings") for part in parts):
-        return config
-    return {**config, "tie_word_embeddings": tied, "text_config": {**parts[1], "tie_word_embeddings": tied}}
-
-
-def typed_config(config: Mapping[str, object], dtype: str, key: str = "dtype") -> dict[str, object]:
-    """A configuration with the dtype of the written weights under `key`."""
-    if dtype == BASE_DTYPE:
-        return dict(config)
-    parts = {
-        name: typed_config(part, dtype, key) if name in PARTS and isinstance(part, dict) else part
-        for name, part in config.items()
-        if name not in ("torch_dtype", "dtype")
-    }
-    return {**parts, key: dtype}

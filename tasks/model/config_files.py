@@ -1,0 +1,50 @@
+"""The files next to a model's weights, for every family: where they are found, and what every config.json has."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tasks.model.configuration import TOKENIZER_FILES, read_settings
+from tasks.model.stored_model import StoredModel
+from tasks.model.tokenizer_files import FAST, SENTENCEPIECE, require_readable
+
+# in the place of a dtype's name: that of the base
+BASE_DTYPE = "base"
+TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
+LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
+PARTS = ("text_config", "vision_config")
+
+
+def first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Path]:
+    """The first of the folders' files of each name, by name; names that no folder has are left out."""
+    paths = {name: [folder / name for folder in folders if (folder / name).is_file()] for name in names}
+    return {name: found[0] for name, found in paths.items() if found}
+
+
+def require_undamaged(files: Mapping[str, Path]) -> None:
+    """Raise ModelError if a file next to the weights is damaged: most of them are copied unchanged."""
+    for name, file in files.items():
+        if name in (FAST, SENTENCEPIECE):
+            require_readable(file)
+        elif file.suffix == ".json":
+            read_settings(file)
+
+
+def with_ties(source: StoredModel) -> dict[str, object]:
+    """The configuration with tie_word_embeddings also in text_config, where transformers 4 reads it."""
+    config, tied = source.config, source.tied
+    parts = (config, config["text_config"])
+    if not tied and not any(part.get("tie_word_embeddings") for part in parts):
+        return config
+    return {**config, "tie_word_embeddings": tied, "text_config": {**parts[1], "tie_word_embeddings": tied}}
+
+
+def typed_config(config: Mapping[str, object], dtype: str, key: str = "dtype") -> dict[str, object]:
+    """A configuration with the dtype of the written weights under `key`."""
+    if dtype == BASE_DTYPE:
+        return dict(config)
+    parts = {
+        name: typed_config(part, dtype, key) if name in PARTS and isinstance(part, dict) else part
+        for name, part in config.items()
+        if name not in ("torch_dtype", "dtype")
+    }
+    return {**parts, key: dtype}
