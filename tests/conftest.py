@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser, chromium
+from support.chat_server import chat_server
 from support.postgres import postgres
 from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
@@ -14,6 +15,7 @@ from support.toy_models import lively_model_dir, tiny_model_dir, tuned_pair
 
 __all__ = [
     "browser",
+    "chat_server",
     "chromium",
     "lively_model_dir",
     "postgres",
