@@ -92,11 +92,12 @@ def peak_bytes(work: Callable[[], None]) -> int:
 
 def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
     """Bytes of weights, gradients and optimizer, and the additional memory of a later micro-batch."""
+    from tasks.model.llava.tensor_names import NAMES
     from tasks.training.trainable import optimizer_groups
     from tasks.training.trainer import answer_logits, mean_loss
 
     model, batch = make_model(size, training), make_batch(size, torch.bfloat16 if training.bf16 else torch.float32)
-    optimizer = torch.optim.AdamW(optimizer_groups(model, training))
+    optimizer = torch.optim.AdamW(optimizer_groups(model, training, NAMES))
 
     def micro_batch() -> None:
         # as transformers' Trainer does it, unless DeepSpeed has made the whole model bfloat16
