@@ -79,9 +79,9 @@ class ChatFamily:
         return load_base(folder, self.names, dtype, **options)
 
     def load_processor(self, folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
-        from tasks.model.chat.processor import load_processor
+        from tasks.model.chat.processor import load_chat_processor
 
-        return load_processor(folder, adapter)
+        return load_chat_processor(folder, adapter)
 
     def training_processor(self, folder: Path, config: ModelConfig) -> Processor:
         self.require_settings(folder, config)
