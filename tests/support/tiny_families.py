@@ -1,9 +1,11 @@
 """Tiny random models of the generic families, with the processors of `tiny_processors`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.tiny_processors import PATCH, PATCH_QWEN3, PINPOINTS, SIDE, tiny_processor
 
 # features of language model and vision tower
@@ -72,6 +74,18 @@ QWEN_TOKENS = {
     "video_token_id": "<|video_pad|>", "vision_start_token_id": "<|vision_start|>",
     "vision_end_token_id": "<|vision_end|>",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_family_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The directory of a tiny random model by its model type; it must not be changed."""
+    folder = tmp_path_factory.mktemp("families")
+
+    @cache
+    def written(member: str) -> Path:
+        return write_tiny_family(member, folder / member)
+
+    return written
 
 
 def write_tiny_family(member: str, folder: Path) -> Path:
