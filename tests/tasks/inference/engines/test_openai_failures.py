@@ -1,4 +1,4 @@
-"""The engine against a server that fails: what is asked again, what is listed, what ends a run, what counts as answer."""
+"""The engine against a server that fails: what is asked again, what is listed, what ends a run."""
 
 import pytest
 
