@@ -87,7 +87,7 @@ def _image_tokens(config: Mapping[str, Any]) -> int:
         return max(1, TYPICAL_SIDE // (patch * merged)) ** 2
     side = _first(vision["image_size"])
     tile = config.get("image_seq_length") or (side // (patch * merged)) ** 2
-    tiles = -((-TYPICAL_SIDE // side) ** 2)
+    tiles = (-(-TYPICAL_SIDE // side)) ** 2
     return int(tile * (tiles + 1 if tiles > 1 else 1))
 
 
