@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from PIL import Image
+from support.tiny_processors import MERGED_TOKENS, SIDE, TILE_TOKENS
 
 from tasks.model.chat.shape import TYPICAL_SIDE
 from tasks.model.configuration import read_config
 from tasks.model.families import family_of
+
+TILES = (TYPICAL_SIDE // SIDE) ** 2
 
 
 def test_parameters_are_counted(folder: Path) -> None:
@@ -40,10 +42,20 @@ def test_a_flat_configuration_as_published_has_the_same_shape(tiny_family_dir: C
     assert family_of(folder).shape(flat) == family_of(folder).shape(read_config(folder))
 
 
-@pytest.mark.parametrize("member", ["qwen2_5_vl", "qwen3_vl", "llava_onevision", "idefics3", "paligemma", "internvl"])
-def test_image_tokens_are_about_those_of_a_typical_image(folder: Path) -> None:
-    family = family_of(folder)
-    tokens = family.shape(read_config(folder)).image_tokens
-    assert tokens > 0
-    if family.name == "PaliGemma":
-        assert tokens >= len(family.load_processor(folder).prepare(Image.new("RGB", (TYPICAL_SIDE,) * 2)).token_ids)
+@pytest.mark.parametrize(
+    ("member", "tokens"),
+    [
+        ("qwen2_5_vl", (TYPICAL_SIDE // 28) ** 2),
+        ("qwen3_vl", (TYPICAL_SIDE // 32) ** 2),
+        # as many tiles as cover the image, and all of it in one
+        ("llava_next", TILE_TOKENS * (TILES + 1)),
+        ("llava_onevision", TILE_TOKENS * (TILES + 1)),
+        ("internvl", MERGED_TOKENS * (TILES + 1)),
+        ("idefics3", MERGED_TOKENS * (TILES + 1)),
+        ("smolvlm", MERGED_TOKENS * (TILES + 1)),
+        # scaled down
+        ("paligemma", TILE_TOKENS),
+    ],
+)
+def test_image_tokens_are_those_of_a_typical_image(folder: Path, tokens: int) -> None:
+    assert family_of(folder).shape(read_config(folder)).image_tokens == tokens
