@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tiny_processors import PATCH, PATCH_QWEN3, PINPOINTS, SIDE, tiny_processor
+from support.tiny_processors import (
+    MERGED_TOKENS,
+    PATCH,
+    PATCH_QWEN3,
+    PINPOINTS,
+    SIDE,
+    TILE_TOKENS,
+    tiny_processor,
+)
 
 # features of language model and vision tower
 WIDTH = 32
@@ -45,16 +53,19 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
         "text_config": {**TEXT, "model_type": "mistral", "sliding_window": None},
         "vision_config": {**TOWER, "model_type": "clip_vision_model", "num_hidden_layers": 3},
         "image_grid_pinpoints": PINPOINTS[1:5],
+        "image_seq_length": TILE_TOKENS,
     },
     "llava_onevision": {
         "text_config": {**TEXT, "model_type": "qwen2"},
         "vision_config": SIGLIP,
         "image_grid_pinpoints": PINPOINTS,
+        "image_seq_length": TILE_TOKENS,
         "vision_aspect_ratio": "anyres_max_4",
     },
     "internvl": {
         "text_config": {**TEXT, "model_type": "qwen2"},
         "vision_config": {**TOWER, "image_size": [SIDE, SIDE], "patch_size": [PATCH, PATCH]},
+        "image_seq_length": MERGED_TOKENS,
         "tie_word_embeddings": False,
     },
     "idefics3": {"text_config": {**TEXT, "model_type": "llama"}, "vision_config": TOWER, "scale_factor": 2},

@@ -43,6 +43,7 @@ class ChatFamily:
     `language_model` is the prefix of the language model's modules. `causal`: no token sees a later one.
     `rotates_in_3d`: an image's tokens have positions in height and width (M-RoPE), so that the text after it continues
     at a position below its index. `first_position` is that of the first token.
+    `cuts_images`: an image larger than the tower's input is cut into tiles, and not scaled down.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ChatFamily:
     causal: bool = True
     rotates_in_3d: bool = False
     first_position: int = 0
+    cuts_images: bool = True
     layouts: tuple[Layout, ...] = ("transformers",)
 
     def recognises(self, config: Mapping[str, object]) -> bool:
@@ -70,7 +72,7 @@ class ChatFamily:
     def shape(self, config: Mapping[str, Any]) -> ModelShape:
         from tasks.model.chat.shape import shape_of
 
-        return shape_of(config, self.names, self.language_model)
+        return shape_of(config, self.names, self.language_model, self.cuts_images)
 
     def require_loadable(self, folder: Path, tower: Path | None = None) -> None:
         require_loadable(folder, self.names)

@@ -17,6 +17,7 @@ MEMBERS = (
     ChatFamily("SmolVLM", ("smolvlm", "idefics3"), idefics3_names(), language_model="model.text_model."),
     # all tokens of a prompt see each other, and positions start at 1
     ChatFamily(
-        "PaliGemma", ("paligemma",), llava_names("linear.weight"), several_images=False, causal=False, first_position=1,
+        "PaliGemma", ("paligemma",), llava_names("linear.weight"),
+        several_images=False, causal=False, first_position=1, cuts_images=False,
     ),
 )  # fmt: skip

@@ -42,8 +42,14 @@ class CountedShape(ModelShape):
         return rank * self.lora_width
 
 
-def shape_of(config: Mapping[str, Any], names: TensorNames, language_model: str) -> CountedShape:
-    """The shape of a model from its config.json; `language_model` is the prefix of the language model's modules."""
+def shape_of(
+    config: Mapping[str, Any], names: TensorNames, language_model: str, cuts_images: bool = True
+) -> CountedShape:
+    """The shape of a model from its config.json.
+
+    `language_model` is the prefix of the language model's modules; `cuts_images` is whether a large image is cut into
+    tiles.
+    """
     complete = with_defaults(config)
     text, vision = complete["text_config"], complete["vision_config"]
     model = built_on_meta(Path(CONFIG), complete)
@@ -62,7 +68,7 @@ def shape_of(config: Mapping[str, Any], names: TensorNames, language_model: str)
         tower_hidden=vision["hidden_size"],
         tower_intermediate=vision["intermediate_size"],
         tower_layers=vision.get("num_hidden_layers") or vision["depth"],
-        image_tokens=_image_tokens(complete),
+        image_tokens=_image_tokens(complete, cuts_images),
         patch_size=_first(vision["patch_size"]),
         lora_width=_lora_width(model, language_model),
         **counts,
@@ -76,7 +82,7 @@ def _lora_width(model: "PreTrainedModel", language_model: str) -> int:
     return sum(layer.in_features + layer.out_features for layer in layers if isinstance(layer, Linear))
 
 
-def _image_tokens(config: Mapping[str, Any]) -> int:
+def _image_tokens(config: Mapping[str, Any], cuts_images: bool) -> int:
     """Tokens of an image of TYPICAL_SIDE: one per patch, or per square of patches that are merged.
 
     A model that cuts images into tiles has those of each tile and of the whole image once more.
@@ -87,7 +93,7 @@ def _image_tokens(config: Mapping[str, Any]) -> int:
         return max(1, TYPICAL_SIDE // (patch * merged)) ** 2
     side = _first(vision["image_size"])
     tile = config.get("image_seq_length") or (side // (patch * merged)) ** 2
-    tiles = -((-TYPICAL_SIDE // side) ** 2)
+    tiles = (-(-TYPICAL_SIDE // side)) ** 2 if cuts_images else 1
     return int(tile * (tiles + 1 if tiles > 1 else 1))
 
 
