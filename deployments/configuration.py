@@ -48,11 +48,23 @@ def data_config(preset_or_yaml: str | None = None, overrides: Iterable[str] = ()
     return _validated({**given, "data": {**section, **values} if isinstance(section, dict) else section}).data
 
 
+def section_values(section: str, overrides: Iterable[str]) -> dict[str, object]:
+    """The values that `section.name=value` overrides give to one section, unchecked; raises ConfigError for others."""
+    values: dict[str, object] = {}
+    for override in overrides:
+        if not override.strip().startswith(f"{section}."):
+            raise ConfigError(f"--set {scrubbed(override)}: only settings of the section {section} can be set here.")
+        _apply(values, override)
+    found = values.get(section, {})
+    assert isinstance(found, dict)
+    return found
+
+
 def _validated(values: Mapping[str, object]) -> ExperimentConfig:
     try:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(explain(error)) from None
     data = config.data
     require_known([*data.sources, *data.image_root], data.unnamed_source, data.custom_names)
     return config
@@ -115,7 +127,8 @@ def _apply(values: dict[str, object], override: str) -> None:
     values[name] = value
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """The first error of an ExperimentConfig in one sentence, without secrets."""
     first = error.errors()[0]
     location = [part for part in first["loc"] if not _is_kind(part)]
     path = ".".join(map(str, location))

@@ -81,6 +81,9 @@ def _values(field: Schema) -> str:
 
 
 def _kind(kind: Schema) -> str:
+    # "$ref" is no name in a class
+    if str(dict(kind).get("$ref")).endswith("/JsonValue"):
+        return "any value"
     if "$ref" in kind:
         return "range"
     if "const" in kind or "enum" in kind:

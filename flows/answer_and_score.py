@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tasks.data.steps import audit_sets
 from tasks.evaluation.steps import evaluate_answers
+from tasks.files import digest_of
 from tasks.inference.request import PredictionSpec
 from tasks.inference.steps import answer_subsets
 from tasks.orchestration.caching import make
@@ -26,10 +27,18 @@ class Answerer(NamedTuple):
 
 
 def answer(run: Run, config: ExperimentConfig, answerer: Answerer, dataset: DatasetRef, out: Path) -> PredictionsRef:
-    """Answer the test set of `dataset` with one model, into the folder `out`."""
+    """Answer the test set of `dataset` with one model, into the folder `out`.
+
+    A served model answers in place of the base alone; a run's own models are not on its server.
+    """
     label, model, adapter = answerer
     # which other answers a run gives changes none of these
     inference = config.inference.with_transform(config.inference.transform)
+    if inference.is_served and label == BASE:
+        # the directory of the base plays no part: another one must not make all answers be asked again
+        model = model.model_copy(update={"sha256": digest_of(inference.api.identity)})
+    else:
+        inference = inference.for_own_model()
     spec = PredictionSpec(label=label, config=inference, subset_size=config.data.subset_size)
     # without an adapter the parameter must stay out of the step's cache key
     on = {} if adapter is None else {"adapter": adapter}

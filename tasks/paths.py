@@ -29,6 +29,8 @@ ANSWERS = "answers.jsonl"
 FINAL_ANSWERS = "final.json"
 # of the answers in final.json, where the engine gives them
 PROBABILITIES = "probabilities.json"
+# tokens and cost of the answers of a served model
+USAGE = "usage.json"
 SUBSETS = "subsets"
 EXPERIMENT = "experiment.yaml"
 FINAL = "final"

@@ -175,6 +175,11 @@ def images_of(record: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(path for path in paths if isinstance(path, str))
 
 
+def first_image(record: Mapping[str, object]) -> str:
+    """The path of a record's first image, or an empty text."""
+    return next(iter(images_of(record)), "")
+
+
 def paths_fault(record: Mapping[str, object]) -> Fault | None:
     """As text_only_fault, but a record may have several images, each a path inside the images folder."""
     fault = text_only_fault(record)

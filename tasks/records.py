@@ -138,11 +138,24 @@ class Question(Value):
     turns: tuple[tuple[Literal["human", "gpt"], str], ...]
 
 
+class Served(Value):
+    """What a server says about one answer of its model.
+
+    `prompt_tokens` is None if it reports no usage; then the answer's `tokens` are 0. `model` is the name that it gives
+    the model, if that is not the requested one, and `finish` why the answer ended, if not by itself.
+    """
+
+    prompt_tokens: int | None = None
+    model: str | None = None
+    finish: str | None = None
+
+
 class Answer(Value):
     """One line of answers.jsonl: a model's answer; `tokens` is its length, `seconds` the time it took.
 
     `probability` is that of exactly this answer: the product over its tokens and its end. `mean_log_probability` is the
-    mean of their natural logarithms. Both are None if tokens are sampled or the engine does not give them.
+    mean of their natural logarithms. Both are None if tokens are sampled or the engine does not give them. `served` is
+    there if the model is served elsewhere.
     """
 
     key: str
@@ -151,6 +164,7 @@ class Answer(Value):
     seconds: float | None = None
     probability: float | None = None
     mean_log_probability: float | None = None
+    served: Served | None = None
 
 
 class Manifest(Value):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeGuard
 
 from tasks.boxes import is_only_boxes, read_boxes
 from tasks.prompt_text import Task, asks_for_caption, tag_of, task_from_name
-from tasks.record_reader import Record, Turn
+from tasks.record_reader import Record, Turn, first_image
 from tasks.sources import SOURCES, UNNAMED, source_of
 
 FIELDS = ("task", "type")
@@ -60,7 +60,7 @@ def tasks_by_source(counted: Iterable[tuple[str, Mapping[str, int]]], unnamed: s
 
 def count_by_source(records: Iterable[Record], unnamed: str = UNNAMED) -> TasksBySource:
     """Count the questions of records by source and task."""
-    return tasks_by_source(((record.get("image") or "", count_tasks(record)) for record in records), unnamed)
+    return tasks_by_source(((first_image(record), count_tasks(record)) for record in records), unnamed)
 
 
 def sum_counts(parts: Iterable[TasksBySource]) -> TasksBySource:
@@ -129,7 +129,7 @@ def _asks_for_boxes(task: Task, answer: str) -> bool:
 def _record_task(record: Record) -> Task | None:
     if stated := _field_task(record):
         return stated
-    source = SOURCES.get(source_of(record.get("image") or ""))
+    source = SOURCES.get(source_of(first_image(record)))
     return source.task if source else None
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
 from tasks.choices import CaptionTurns, History, InferenceDtype, Transform
@@ -20,7 +20,7 @@ SETTINGS = (
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `predict` to the command line."""
     parser = subparsers.add_parser("predict", help="answer a test set with a model", description=run.__doc__)
-    add_model(parser)
+    add_model(parser, required=False)
     add_adapter(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="TEST.json", help="test set")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
@@ -52,10 +52,19 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     engines = "; ".join(f"{name}: {entry.summary}" for name, entry in ENGINES.items())
     parser.add_argument("--engine", choices=tuple(ENGINES), help=f"what answers (default: {DEFAULT_ENGINE}). {engines}")
+    parser.add_argument("--endpoint", metavar="URL", help="address of a chat endpoint, for the engine openai")
+    parser.add_argument("--served-model", metavar="NAME", help="name of the model on that server")
     parser.add_argument(
         "--transform",
         choices=get_args(Transform),
         help="change every image before the model sees it, to test robustness",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="inference.b=value",
+        help="any setting of the section inference, such as inference.api.model=NAME; may be repeated",
     )
     parser.add_argument("--cache", metavar="STORE_URI", help="store that caches answers for later runs")
     parser.set_defaults(run=run)
@@ -69,7 +78,6 @@ def run(options: argparse.Namespace) -> None:
     from tasks.errors import ConfigError, ModelError
     from tasks.inference.predict import Listener, ProgressLog, predict
     from tasks.inference.request import AnswerStore, PredictRequest
-    from tasks.model.families import model_digest
 
     require_adapter_for_projector(options)
     for folder in filter(None, (options.model, options.adapter)):
@@ -77,16 +85,15 @@ def run(options: argparse.Namespace) -> None:
             raise ModelError(f"{folder} is not a directory: give the directory of a model.")
     if options.subset_size < 1:
         raise ConfigError("--subset-size: give 1 or more.")
+    config = _config(options)
     request = PredictRequest(
-        model=options.model,
-        model_sha256=model_digest(options.model),
+        **_model(options.model, config),
         adapter=options.adapter,
         projector=options.projector,
         data=options.data,
         images=options.images,
         out=options.out,
-        name=options.model.resolve().name,
-        config=_config(options),
+        config=config,
         subset_size=options.subset_size,
         store=AnswerStore(uri=options.cache) if options.cache else None,
     )
@@ -97,15 +104,48 @@ def run(options: argparse.Namespace) -> None:
     print(predict(request, Listener(ProgressLog(log, time.monotonic), log)).path)
 
 
+class ModelFields(TypedDict):
+    """The fields of a PredictRequest that say which model answers."""
+
+    model: Path
+    model_sha256: str
+    name: str
+
+
+def _model(folder: Path | None, config: "InferenceConfig") -> ModelFields:
+    """The model of a directory, named after it, or a served one, named as on its server."""
+    from tasks.errors import ConfigError
+    from tasks.files import digest_of
+    from tasks.model.families import model_digest
+
+    if config.is_served:
+        if folder is not None:
+            raise ConfigError(f"The engine {config.engine} asks a served model: leave out --model.")
+        name = str(config.api.model)
+        return {"model": Path(name), "model_sha256": digest_of(config.api.identity), "name": name}
+    if folder is None:
+        raise ConfigError(f"The engine {config.engine} lacks a model: give its directory as --model.")
+    return {"model": folder, "model_sha256": model_digest(folder), "name": folder.resolve().name}
+
+
 def _config(options: argparse.Namespace) -> "InferenceConfig":
+    """The settings of --set, and those of the options, which win."""
     from pydantic import ValidationError
 
+    from deployments.configuration import explain, section_values
     from tasks.errors import ConfigError
-    from tasks.settings import InferenceConfig
+    from tasks.settings import ExperimentConfig
 
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    values = {**section_values("inference", options.set), **given}
+    served = {"base_url": options.endpoint, "model": options.served_model}
+    if served := {name: value for name, value in served.items() if value is not None}:
+        api = values.get("api")
+        values["api"] = {**(api if isinstance(api, dict) else {}), **served}
     try:
-        return InferenceConfig.model_validate(given)
+        return ExperimentConfig.model_validate({"inference": values}).inference
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}.") from None
+        if first["loc"][1:2] and first["loc"][1] in given:
+            raise ConfigError(f"--{str(first['loc'][1]).replace('_', '-')}: {first['msg']}.") from None
+        raise ConfigError(explain(error)) from None

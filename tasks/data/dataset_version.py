@@ -14,12 +14,13 @@ from tasks.data.record_checks import Checked, filter_records, require_sources
 from tasks.data.records_file import RecordsFile, own_split
 from tasks.data.set_files import dropped_by_reducing, lost_reason, set_paths
 from tasks.data.set_statistics import statistics_of
+from tasks.data.several_images import trainable
 from tasks.data.splitting import Split, leaves_validation, reduce_records, shared_images, split_records
 from tasks.errors import DataError
 from tasks.files import digest_of, write_json, write_json_lines, write_text
 from tasks.manifests import atomic_folder, write_manifest
 from tasks.paths import CROISSANT, FILTERED_TEST_SET
-from tasks.record_reader import Record
+from tasks.record_reader import Record, images_of
 from tasks.records import Manifest
 from tasks.settings import DataConfig
 from tasks.sources import SOURCES
@@ -34,7 +35,8 @@ LISTED_FAULTS = 50
 class SelectedRecords:
     """The records to be split, before their images are read, and all that the sets depend on.
 
-    `texts` are records of text alone, which join the training set.
+    `texts` are records of text alone, which join the training set, and `several` those with several images, which join
+    it unless one of them is asked about.
     """
 
     checked: Checked
@@ -42,6 +44,7 @@ class SelectedRecords:
     parameters: Mapping[str, Any]
     images_sha256: str
     texts: Sequence[Record] = ()
+    several: Sequence[Record] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -70,9 +73,7 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     """
     records = selected.checked.records
     grouped = config.near_duplicates == "together" and config.protocol == "grouped"
-    states = check_images(images, dict.fromkeys(record["image"] for record in records), with_hash=grouped)
-    if config.broken_images == "refuse":
-        _require_readable(images, states)
+    states = _image_states(selected, images, config, grouped)
     usable = filter_records(records, config.sources, faults_in(states), config.unnamed_source)
     dropped = Counter(selected.checked.dropped) + Counter(usable.dropped)
     require_sources(usable.records, config.sources, dropped, config.unnamed_source)
@@ -80,16 +81,15 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
     split = _split(usable.records, config, leaders)
     if split.lost:
         dropped[lost_reason(config.protocol)] = split.lost
-    duplicates = sum(name != leader for name, leader in leaders.items())
-    noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
-    if config.protocol == "own":
-        noticed |= shared_images(split.train, split.test)
+    several = trainable(selected.several, [*split.val, *split.test], leaders, faults_in(states))
+    dropped += Counter(several.dropped)
+    joining = [*selected.texts, *several.records]
     reduced = reduce_records(split.test, config.test_ratio, config.seed, config.protocol)
-    sets = {"train": [*split.train, *selected.texts], "val": split.val, "test": split.test, FILTERED_TEST: reduced}
+    sets = {"train": [*split.train, *joining], "val": split.val, "test": split.test, FILTERED_TEST: reduced}
     with atomic_folder(out) as part:
         _write_sets(part, sets, dropped, selected)
         files = {name: path for name, path in set_paths(part).items() if path.exists()}
-        mixed = ("train",) if selected.texts else ()
+        mixed = ("train",) if joining else ()
         write_croissant(part / CROISSANT, files, config.sources, selected.fingerprint, mixed)
         _write_subsets(part, reduced, config.subset_size, selected)
         report = image_report(images, records, states, _own_folders(config))
@@ -99,10 +99,28 @@ def write_version(selected: SelectedRecords, images: Path, config: DataConfig, o
             "records": {name: len(records) for name, records in sets.items()},
             "dropped": dict(dropped),
             "repaired": selected.checked.repaired,
-            "noticed": noticed,
-            "tasks": count_by_source([*usable.records, *selected.texts], config.unnamed_source),
+            "noticed": _noticed(selected, split, config, leaders),
+            "tasks": count_by_source([*usable.records, *joining], config.unnamed_source),
         }
         return write_manifest(part, selected.fingerprint, details)
+
+
+def _image_states(
+    selected: SelectedRecords, images: Path, config: DataConfig, with_hash: bool
+) -> Mapping[str, ImageState]:
+    records = [*selected.checked.records, *selected.several]
+    states = check_images(images, dict.fromkeys(image for one in records for image in images_of(one)), with_hash)
+    if config.broken_images == "refuse":
+        _require_readable(images, states)
+    return states
+
+
+def _noticed(
+    selected: SelectedRecords, split: Split[Record], config: DataConfig, leaders: Mapping[str, str]
+) -> dict[str, int]:
+    duplicates = sum(name != leader for name, leader in leaders.items())
+    noticed = {**selected.checked.noticed, **({NEAR_DUPLICATE: duplicates} if duplicates else {})}
+    return noticed | (shared_images(split.train, split.test) if config.protocol == "own" else {})
 
 
 def _split(records: Sequence[Record], config: DataConfig, leaders: Mapping[str, str]) -> Split:

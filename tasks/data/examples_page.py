@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.data.records_file import by_source
 from tasks.image_paths import image_file
 from tasks.prompt_text import without_placeholder
-from tasks.record_reader import Record, Turn
+from tasks.record_reader import Record, Turn, images_of
 from tasks.sources import UNNAMED
 
 EXAMPLES, TURNS, SIDE_PX = 6, 6, 160
@@ -48,8 +48,8 @@ def _row(records: Sequence[Record], images: Path) -> str:
 
 def _article(record: Record, images: Path) -> str:
     turns = "".join(map(_turn, record["conversations"][:TURNS]))
-    image = record.get("image")
-    return f"<article>{thumbnail(image_file(images, image)) if image else ''}<div>{turns}</div></article>"
+    shown = "".join(thumbnail(image_file(images, image)) for image in images_of(record))
+    return f"<article>{shown}<div>{turns}</div></article>"
 
 
 def _turn(turn: Turn) -> str:

@@ -12,10 +12,11 @@ from tasks.data.image_checks import files_digest
 from tasks.data.image_folders import linked_images, located_image, require_folders
 from tasks.data.record_checks import Filtered, check_records, choose_texts, filter_records
 from tasks.data.set_files import inputs_of
+from tasks.data.several_images import choose_several
 from tasks.errors import DataError
 from tasks.manifests import content_digest, read_manifest, require_free_folder, verified_manifest
 from tasks.paths import DataFolder
-from tasks.record_reader import iterate_records, no_fault
+from tasks.record_reader import images_of, iterate_records, no_fault
 from tasks.records import DatasetRef, ImagesRef, Manifest
 from tasks.settings import DataConfig
 from tasks.sources import require_known
@@ -106,19 +107,23 @@ def choose_records(raw: Path, images: Path, config: DataConfig) -> SelectedRecor
     inputs, facts = inputs_of(raw), SourceFacts(config)
     records = [applied for record, _ in iterate_records(raw, no_fault) for applied in facts.applied(record)]
     texts, others = choose_texts(records) if config.text_only == "train" else (Filtered([], {}), records)
+    several, others = choose_several(others, config)
     filtered = filter_records(others, config.sources, unnamed=config.unnamed_source)
     # together, since a text may have the id of a record with an image
-    checked = check_records([*filtered.records, *texts.records], config.record_faults)
-    with_image = [record for record in checked.records if record.get("image")]
-    files = {image: located_image(images, config.image_root, image) for image in {one["image"] for one in with_image}}
+    checked = check_records([*filtered.records, *texts.records, *several.records], config.record_faults)
+    with_one, alone, with_several = (
+        [record for record in checked.records if min(len(images_of(record)), 2) == number] for number in (1, 0, 2)
+    )
+    named = {image for record in checked.records for image in images_of(record)}
+    files = {image: located_image(images, config.image_root, image) for image in named}
+    lost = (filtered.dropped, texts.dropped, several.dropped, checked.dropped)
     counts = replace(
         checked,
-        records=with_image,
-        dropped=dict(Counter(filtered.dropped) + Counter(texts.dropped) + Counter(checked.dropped)),
+        records=with_one,
+        dropped=dict(sum(map(Counter, lost), Counter[str]())),
         noticed={**checked.noticed, **facts.noticed},
     )
-    alone = tuple(record for record in checked.records if not record.get("image"))
-    return SelectedRecords(counts, inputs, config.content, files_digest(files), alone)
+    return SelectedRecords(counts, inputs, config.content, files_digest(files), alone, with_several)
 
 
 def _print_summary(manifest: Manifest, out: Path) -> None:

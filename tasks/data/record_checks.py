@@ -22,6 +22,7 @@ from tasks.record_reader import (
     Record,
     Turn,
     image_fault,
+    images_of,
     role_fault,
     with_original,
 )
@@ -172,7 +173,7 @@ def _distinct(records: Sequence[Record], dropped: Counter[str]) -> list[Record]:
 def _repaired(record: Record) -> tuple[Record, list[str]]:
     faults: list[str] = []
     turns: Turns = record["conversations"]
-    for fault, repair in REPAIRS if record.get("image") else REPAIRS[:OF_TURNS]:
+    for fault, repair in REPAIRS if len(images_of(record)) == 1 else REPAIRS[:OF_TURNS]:
         fixed = repair(turns)
         if fixed != turns:
             faults.append(fault)
@@ -235,7 +236,7 @@ REPAIRS: tuple[tuple[str, Callable[[Turns], Turns]], ...] = (
 )
 
 
-# the first repairs are of any record, the others are about its image
+# the first repairs are of any record, the others are about its one image
 OF_TURNS = 3
 
 
@@ -262,8 +263,8 @@ def _with_own_ids(records: Sequence[Record], policy: Policy, counted: Counter[st
 def _noticed(records: Sequence[Record]) -> dict[str, int]:
     ids: dict[str, set[str | int]] = {}
     for record in records:
-        if record.get("image"):
-            ids.setdefault(image_key(record["image"]), set()).add(record["id"])
+        for image in images_of(record):
+            ids.setdefault(image_key(image), set()).add(record["id"])
     several = sum(len(names) > 1 for names in ids.values())
     # the split keeps them together: nothing is lost or repaired
     return {SEVERAL_IDS: several} if several else {}

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypedDict, TypeVar
 from tasks.errors import DataError
 from tasks.files import read_json, sha256_of, write_json, written_atomically
 from tasks.paths import manifest_path_of
-from tasks.record_reader import Record, iterate_records
+from tasks.record_reader import Record, first_image, iterate_records
 from tasks.sources import UNNAMED, source_of
 from tasks.turn_tasks import TasksBySource, count_by_source, count_tasks, tasks_by_source
 
@@ -80,13 +80,13 @@ def by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str,
     """Group records by source, sources in order of first appearance."""
     sources: dict[str, list[AnyRecord]] = {}
     for record in records:
-        sources.setdefault(source_of(record.get("image") or "", unnamed), []).append(record)
+        sources.setdefault(source_of(first_image(record), unnamed), []).append(record)
     return sources
 
 
 def counted_by_source(records: Iterable[AnyRecord], unnamed: str = UNNAMED) -> dict[str, int]:
     """Count records by source, sources in order of first appearance."""
-    return dict(Counter(source_of(record.get("image") or "", unnamed) for record in records))
+    return dict(Counter(source_of(first_image(record), unnamed) for record in records))
 
 
 class Changes(NamedTuple):
@@ -179,7 +179,7 @@ class RecordsFile:
 
         def counted() -> Iterator[bytes]:
             for record in records:
-                source = source_of(record["image"], self.unnamed)
+                source = source_of(first_image(record), self.unnamed)
                 kept[source] += 1
                 of_source = tasks.setdefault(source, Counter())
                 for task, number in count_tasks(record).items():

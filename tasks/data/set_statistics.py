@@ -12,7 +12,7 @@ from tasks.image_paths import image_key
 from tasks.model.loading import load_processor
 from tasks.prompt_text import without_placeholder
 from tasks.question_types import stated_types
-from tasks.record_reader import Record, images_of, no_fault, read_records
+from tasks.record_reader import Record, first_image, images_of, no_fault, read_records
 from tasks.sources import UNNAMED, source_of, type_of_question
 from tasks.turn_tasks import AnsweredTurn, answered_turns
 
@@ -102,7 +102,7 @@ def _token_lengths(texts: Sequence[str], tokenizer: Any) -> dict[str, int]:
 def _tokens_by_source(records: Iterable[Record], lengths: Mapping[str, int], unnamed: str) -> dict[str, dict[str, int]]:
     counted: dict[str, Counter[str]] = {}
     for record in records:
-        source = source_of(next(iter(images_of(record)), ""), unnamed)
+        source = source_of(first_image(record), unnamed)
         numbers = counted.setdefault(source, Counter(records=0, questions=0, answers=0))
         numbers["records"] += 1
         for turn in record["conversations"]:

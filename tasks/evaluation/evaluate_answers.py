@@ -14,7 +14,7 @@ from tasks.evaluation.drawn_data import DRAWN, is_drawn
 from tasks.evaluation.metrics.meteor import Meteor, running_meteor
 from tasks.evaluation.metrics.registry import added_versions
 from tasks.evaluation.pairing import PairedRecord, iterate_texts, iterate_training_texts
-from tasks.evaluation.protocol import UNKNOWN_DECODING, VERSION, protocol_of, read_decoding
+from tasks.evaluation.protocol import UNKNOWN_DECODING, VERSION, protocol_of, read_decoding, served_model
 from tasks.evaluation.report.facts import PageFacts
 from tasks.evaluation.report.page import PageContext, PageModel, render_page
 from tasks.evaluation.report_folder import read_curve
@@ -149,7 +149,9 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     names = (out.resolve().name, "base")
     models = [PageModel(name, each.scores, each.rows) for name, each in zip(names, scored, strict=False)]
     curve = read_curve(inputs.checkpoints, protocol)
-    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn, origin)
+    base_decoding = read_decoding(inputs.base) if inputs.base else None
+    served = served_model(decoding), served_model(base_decoding)
+    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn, origin, *served)
     context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, facts)
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)

@@ -16,6 +16,11 @@ VERSION = 1
 DECODING = "inference."
 # how intervals are computed changes no score; reports of earlier versions have a bootstrap
 NOT_COMPARED = ("intervals", "bootstrap", "fingerprint")
+# The inference settings that say which model answered and where it was computed, not how it was asked. They differ
+# between a served model and one of the user's own, which must not keep the two from being compared.
+SERVED = "api."
+SERVED_MODEL = f"{SERVED}model"
+OF_A_MODEL = ("engine", "dtype")
 # in place of the inference settings
 UNKNOWN_DECODING: dict[str, object] = {"unknown": "answers of another program"}
 INTERVALS = {
@@ -73,6 +78,23 @@ def read_decoding(predictions: Path) -> dict[str, object] | None:
         return None
 
 
+def served_model(decoding: object) -> str | None:
+    """The name of the served model that gave answers with these inference settings; None for any other model."""
+    name = decoding.get(SERVED_MODEL) if isinstance(decoding, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _asked_alike(one: object, other: object) -> bool:
+    """Whether answers, some of them of a served model, were asked for in the same way."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping) and (served_model(one) or served_model(other))):
+        return False
+    plain = [
+        {name: value for name, value in each.items() if name not in OF_A_MODEL and not name.startswith(SERVED)}
+        for each in (one, other)
+    ]
+    return plain[0] == plain[1]
+
+
 def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
     """The names of the parts in which two protocols differ; empty when their scores may be compared.
 
@@ -80,5 +102,7 @@ def protocol_differences(one: Mapping[str, object], other: Mapping[str, object])
     """
     names = [name for name in {**one, **other} if name not in NOT_COMPARED]
     different = [name for name in names if one.get(name) != other.get(name)]
+    if "decoding" in different and _asked_alike(one.get("decoding"), other.get("decoding")):
+        different.remove("decoding")
     unknown = UNKNOWN_DECODING in (one.get("decoding"), other.get("decoding"))
     return [name for name in different if not (unknown and name == "decoding")]

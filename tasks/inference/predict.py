@@ -17,6 +17,7 @@ from tasks.inference.inputs_record import InputsRecord, require_same_engine, req
 from tasks.inference.job import Job, is_only_claimed, read_job, remove_share_logs
 from tasks.inference.output_files import cut_subsets, join_answers, write_joined, write_probabilities
 from tasks.inference.request import PredictRequest, Share
+from tasks.inference.usage import write_usage
 from tasks.manifests import content_digest, verified_manifest, write_manifest
 from tasks.records import Answer, Manifest, PredictionsRef
 from tasks.worker_lines import answers_line
@@ -117,7 +118,7 @@ def _answer(job: Job, listener: Listener) -> Manifest:
         fingerprint = recorded.engine if recorded else None
         write_inputs(request.out, job.inputs.model_copy(update={"engine": fingerprint}))
         with open_log(job.log_path):
-            return _finish(job, known, {"engine": fingerprint})
+            return _finish(job, known, {"engine": fingerprint}, listener)
     with open_engine(request, job.inputs.images, listener.log) as engine:
         engine.prepare()
         _record_engine(job, recorded, engine.fingerprint)
@@ -127,7 +128,7 @@ def _answer(job: Job, listener: Listener) -> Manifest:
             if refusals:
                 raise refusals_error(job.records, refusals, len(log.answers))
             compared = _compare(job, engine, log, listener)
-            return _finish(job, log.answers, {"engine": engine.fingerprint, **compared})
+            return _finish(job, log.answers, {"engine": engine.fingerprint, **compared}, listener)
 
 
 @contextmanager
@@ -185,14 +186,14 @@ def _ask(job: Job, engine: Engine, log: AnswerLog, listener: Listener, share: Sh
 def _compare(job: Job, engine: CachedEngine, log: AnswerLog, listener: Listener) -> dict[str, object]:
     """Where an answer may depend on its batch, count how many of a sample are the same when asked alone."""
     sample = job.request.config.equality_sample
-    if engine.is_exact or not engine.is_used or not sample:
+    if not engine.asks_again or not sample:
         return {}
     found = compare_alone(job.plan.dialogues, job.request.config.history, engine, log.texts, sample)
     listener.log(f"{found.equal} of {found.asked} answers are the same when asked one prompt at a time")
     return {"asked_alone": found.asked, "equal_when_alone": found.equal}
 
 
-def _finish(job: Job, known: dict[str, Answer], details: dict[str, object]) -> Manifest:
+def _finish(job: Job, known: dict[str, Answer], details: dict[str, object], listener: Listener) -> Manifest:
     """Write the joined answers, and the manifest last."""
     out, plan = job.request.out, job.plan
     answers = [known[key] for key in plan.keys]
@@ -200,6 +201,8 @@ def _finish(job: Job, known: dict[str, Answer], details: dict[str, object]) -> M
     rewrite_log(job.log_path, answers)
     write_joined(out, joined, job.request.subset_size)
     write_probabilities(out, plan.dialogues, known)
+    for line in write_usage(out, answers, job.request.config.api):
+        listener.log(line)
     remove_share_logs(out)
     # safe: the lock on the log keeps other writers out
     remove_half_written(out)

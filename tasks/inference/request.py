@@ -18,6 +18,7 @@ class AnswerStore(Value):
 class PredictRequest(Value):
     """Everything needed to answer a test set.
 
+    `model` is a directory; an engine without a model, such as that of a served one, does not read it.
     `projector` says whose projector is used with an adapter: the adapter's or the base's. `name` is what reports call
     the model, `subset_size` the records per subset. Without a `store` no answers are cached.
     """

@@ -7,7 +7,7 @@ from tasks.model.configuration import TOKENIZER_FILES, read_settings
 from tasks.model.stored_model import StoredModel
 from tasks.model.tokenizer_files import FAST, SENTENCEPIECE, require_readable
 
-# in the place of a dtype's name: that of the base
+# instead of a dtype: that of the base
 BASE_DTYPE = "base"
 TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
 LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
@@ -32,10 +32,12 @@ def require_undamaged(files: Mapping[str, Path]) -> None:
 def with_ties(source: StoredModel) -> dict[str, object]:
     """The configuration with tie_word_embeddings also in text_config, where transformers 4 reads it."""
     config, tied = source.config, source.tied
-    parts = (config, config["text_config"])
+    text = config.get("text_config")
+    parts = (config, text) if isinstance(text, dict) else (config,)
     if not tied and not any(part.get("tie_word_embeddings") for part in parts):
         return config
-    return {**config, "tie_word_embeddings": tied, "text_config": {**parts[1], "tie_word_embeddings": tied}}
+    changed = {**config, "tie_word_embeddings": tied}
+    return {**changed, "text_config": {**text, "tie_word_embeddings": tied}} if isinstance(text, dict) else changed
 
 
 def typed_config(config: Mapping[str, object], dtype: str, key: str = "dtype") -> dict[str, object]:

@@ -19,10 +19,9 @@ GROUP = "rsvlm.model_families"
 @cache
 def families() -> tuple[ModelFamily, ...]:
     """All families: those of installed packages first, so that they can replace one of rsvlm's."""
-    from tasks.model.chat.members import MEMBERS
     from tasks.model.llava.family import FAMILY
 
-    return (*(point.load() for point in entry_points(group=GROUP)), FAMILY, *MEMBERS)
+    return (*(point.load() for point in entry_points(group=GROUP)), FAMILY)
 
 
 def family_of(folder: Path) -> ModelFamily:

@@ -23,9 +23,9 @@ class TensorNames:
     """How a family names its tensors; prefixes and whole names are canonical.
 
     `projector` are the prefixes of the modules between tower and language model, `tower` those of the vision tower.
-    `projector_matrix` is one of the projector's matrices. `buffers` are ends of names of tensors that follow from the configuration. `canonical` takes a name in a file, a
-    module tree or an adapter, `published` gives the name in the files on the hub, and `older_modules` the names of a
-    module in earlier versions.
+    `projector_matrix` is one of the projector's matrices. `buffers` are ends of names of tensors that follow from the
+    configuration. `canonical` takes a name in a file, a module tree or an adapter, `published` gives the name in the
+    files on the hub, and `older_modules` the names of a module in earlier versions.
     """
 
     projector: tuple[str, ...]

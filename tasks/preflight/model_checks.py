@@ -8,7 +8,7 @@ from tasks.choices import Layout
 from tasks.errors import UserError
 from tasks.model.configuration import CONFIG, read_model_config, readable
 from tasks.model.hub import HUB_NAME, base_folders, directory_of, local_model
-from tasks.model.llava.base_loading import require_loadable, require_plain_weights
+from tasks.model.llava.base_loading import require_loadable
 from tasks.model.llava.configured_base import require_select_layer, require_tower_apart
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import tower_name
@@ -18,6 +18,7 @@ from tasks.model.llava.shape import published_shape, read_shape
 from tasks.model.loading import load_processor
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
+from tasks.model.weight_checks import require_plain_weights
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning

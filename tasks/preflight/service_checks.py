@@ -9,6 +9,7 @@ from tasks.evaluation.metrics.java import find_java
 from tasks.evaluation.metrics.meteor import check_java_scorers
 from tasks.inference.engines.loading import require_engine
 from tasks.preflight.findings import Finding, fatal, ok, warning
+from tasks.preflight.served_model_checks import served_model_findings
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 from tasks.storage.object_store import ObjectStore, open_store
 from tasks.training.wandb_login import choose_mode, key_source
@@ -61,7 +62,9 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
 
 
 def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[Finding]:
-    """Check that the answering engine is installed and can load the base."""
+    """Check that the answering engine is installed and can load the base, or that its server answers."""
+    if config.is_served:
+        return served_model_findings(config.api)
     try:
         require_engine(config.engine, base)
     except UserError as error:

@@ -1,5 +1,6 @@
 """The configuration of an experiment: one frozen section per stage, one file per section."""
 
+from tasks.settings.api import ApiConfig
 from tasks.settings.base import Section, bounds_text
 from tasks.settings.custom_source import Address, CustomSource, QuestionPattern
 from tasks.settings.data import DataConfig, SampleConfig
@@ -14,6 +15,7 @@ __all__ = [
     "MODEL_NAME",
     "TOY",
     "Address",
+    "ApiConfig",
     "ArchiveConfig",
     "CustomSource",
     "DataConfig",

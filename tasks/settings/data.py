@@ -92,6 +92,13 @@ class DataConfig(Section):
         description="Records without an image: drop and count them, or train on them; they are never in the "
         "validation and test sets.",
     )
+    max_images: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Maximum number of images in a record. Records with several are trained, by models that take "
+        "several, and are never in the validation and test sets.",
+    )
     near_duplicates: Literal["together", "ignore"] = Field(
         "together",
         description="Near-duplicate images: together keeps them in the same set (protocol grouped only), ignore skips "
@@ -109,6 +116,9 @@ class DataConfig(Section):
     def without_locations(cls, settings: Mapping[str, object]) -> dict[str, object]:
         """Plain settings of the data without the locations of records and images."""
         kept = {name: value for name, value in settings.items() if name not in cls.LOCATIONS}
+        # as for sets from before there was `max_images`
+        if kept.get("max_images") == 1:
+            del kept["max_images"]
         own = kept.get("custom_sources")
         if isinstance(own, list):
             facts = [{name: value for name, value in source.items() if name != "images"} for source in own]

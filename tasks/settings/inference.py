@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from tasks.choices import CaptionTurns, History, InferenceDtype, Transform
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
+from tasks.settings.api import ApiConfig
 from tasks.settings.base import Section
 
 
@@ -73,6 +74,7 @@ class InferenceConfig(Section):
         description=f"Inference engine. {'; '.join(map(_describe, ENGINES))}.",
         json_schema_extra=_add_engine_choices,
     )
+    api: ApiConfig = Field(ApiConfig(), description="A model behind an OpenAI-compatible server.")
     transform: Transform | None = Field(
         None,
         description="Change to every test image before the model sees it: a rotation counterclockwise, a flip, JPEG "
@@ -98,13 +100,44 @@ class InferenceConfig(Section):
             raise ValueError("robustness compares with unchanged images: leave transform empty, or robustness")
         return self
 
+    @model_validator(mode="after")
+    def _served_model_is_named(self) -> "InferenceConfig":
+        if not self.is_served:
+            return self
+        if self.api.base_url is None:
+            raise ValueError(
+                f"the engine {self.engine} lacks api.base_url: set inference.api.base_url to the address of its "
+                "server, such as http://localhost:8000/v1"
+            )
+        if self.api.model is None:
+            raise ValueError(
+                f"the engine {self.engine} lacks api.model: set inference.api.model to the name under which the "
+                "server knows the model"
+            )
+        if self.workers > 1 or self.ray_address:
+            raise ValueError(
+                f"the engine {self.engine} asks many questions at a time in one process: leave inference.workers at "
+                "1 and ray_address empty, and set inference.api.concurrency"
+            )
+        return self
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a model answers that is served elsewhere, and none of the run's own."""
+        return ENGINES[self.engine].served
+
+    def for_own_model(self) -> "InferenceConfig":
+        """The settings for a model directory: with the default engine if a served model answers otherwise."""
+        return self.model_copy(update={"engine": DEFAULT_ENGINE, "api": ApiConfig()}) if self.is_served else self
+
     @property
     def content(self) -> dict[str, object]:
         """The fields that determine the answers."""
         kept = {"history", "caption_turns", "dtype", "engine"}
         # answers that were given before there were transforms stay valid
         transform = {"transform": self.transform} if self.transform else {}
-        return {**self.model_dump(mode="json", include=kept), **transform, **self.decoding}
+        served = self.api.content if self.is_served else {}
+        return {**self.model_dump(mode="json", include=kept), **transform, **served, **self.decoding}
 
     def with_transform(self, transform: Transform | None) -> "InferenceConfig":
         """The settings for answers about images with this transform alone."""

@@ -1,12 +1,14 @@
 """Show what the model is trained on, record by record, using the functions that make the samples of a training."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
 from tasks.files import written_atomically
+from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
 from tasks.record_reader import Record
 from tasks.training.collator import SampleDataset
@@ -62,11 +64,16 @@ class Inspector:
             images = SampleDataset([sample], self.images, self.processor)[0].images
         except DataError as error:
             return str(error)
-        for number, image in enumerate(images if self.pixels else (), 1):
-            name = _file_name(sample.record_id) + (f"-{number}" if number > 1 else "")
-            pixels = image.tensors["pixel_values"]
-            _write_array(self.pixels / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
+        if self.pixels is not None:
+            _write_pixels(self.pixels, sample.record_id, images)
         return None
+
+
+def _write_pixels(folder: Path, record_id: str, images: Sequence[ImageInputs]) -> None:
+    for number, image in enumerate(images, 1):
+        name = _file_name(record_id) + (f"-{number}" if number > 1 else "")
+        pixels = image.tensors["pixel_values"]
+        _write_array(folder / f"{name}.npy", (pixels[0] if len(pixels) == 1 else pixels).numpy())
 
 
 def _file_name(record_id: str) -> str:

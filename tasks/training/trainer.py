@@ -54,15 +54,15 @@ def answer_logits(
     others = {name: value for name, value in inputs.items() if name != "labels"}
     # the token before the first answer predicts its first token
     kept = labels.shape[1] - first + 1
-    fewer = {"logits_to_keep": kept} if _takes_logits_to_keep(type(_without_wrappers(model))) else {}
+    fewer = {"logits_to_keep": kept} if _takes_logits_to_keep(type(_without_wrappers(model)).forward) else {}
     outputs = model(**others, **fewer, use_cache=False)
     return outputs.logits[:, -kept:-1].float(), labels[:, first:], outputs
 
 
 @cache
-def _takes_logits_to_keep(kind: type[torch.nn.Module]) -> bool:
-    """Whether a model class computes logits of the last tokens alone on request; some compute all of them."""
-    return "logits_to_keep" in signature(kind.forward).parameters
+def _takes_logits_to_keep(forward: Callable[..., object]) -> bool:
+    """Whether a model's forward pass computes logits of the last tokens alone on request; some compute all of them."""
+    return "logits_to_keep" in signature(forward).parameters
 
 
 def _without_wrappers(model: torch.nn.Module) -> torch.nn.Module:

@@ -15,7 +15,7 @@ from tasks.errors import DataError
 from tasks.files import read_json, write_json, write_text
 from tasks.image_paths import image_key
 from tasks.paths import AUDIT, AUDIT_PAGE, TEST_SET, TRAIN_SET
-from tasks.record_reader import Record, read_records, text_only_fault
+from tasks.record_reader import Record, images_of, paths_fault, read_records
 
 SHOWN_PAIRS = 60
 LEAKING = "image is a near-duplicate of a training image"
@@ -41,7 +41,8 @@ def audit_file(dataset: Path, images: Path, out: Path, sets_folder: Path | None 
     sets = _read_sets(sets_folder) if sets_folder else {}
     records = [*read_records(dataset), *(record for chosen in sets.values() for record in chosen)]
     _require_replaceable(out)
-    states = check_images(images, dict.fromkeys(image_key(record["image"]) for record in records), with_hash=True)
+    named = dict.fromkeys(image_key(image) for record in records for image in images_of(record))
+    states = check_images(images, named, with_hash=True)
     findings = leakage_of(states, find_pairs(states), sets)
     write_json(out / AUDIT, findings)
     write_text(out / AUDIT_PAGE, _audit_page(findings, images))
@@ -63,7 +64,7 @@ def _read_sets(folder: Path) -> dict[str, list[Record]]:
         raise DataError(f"{folder} lacks {TRAIN_SET} or {TEST_SET}: give a folder written by a split.")
     # a training set may hold records of text alone, which have no image to leak
     return {
-        name: [record for record in read_records(path, text_only_fault) if record.get("image")]
+        name: [record for record in read_records(path, paths_fault) if images_of(record)]
         for name, path in found.items()
     }
 

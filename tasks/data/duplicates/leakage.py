@@ -7,7 +7,7 @@ from tasks.data.duplicates.near_duplicates import Pair
 from tasks.data.image_checks import ImageState
 from tasks.image_paths import image_key
 from tasks.prompt_text import Task, without_placeholder
-from tasks.record_reader import Record
+from tasks.record_reader import Record, images_of
 from tasks.sources import source_of
 from tasks.turn_tasks import answered_turns
 
@@ -85,7 +85,8 @@ def _sets_by_image(sets: Sets) -> dict[str, set[str]]:
     sets_of: dict[str, set[str]] = {}
     for name, records in sets.items():
         for record in records:
-            sets_of.setdefault(image_key(record["image"]), set()).add(name)
+            for image in images_of(record):
+                sets_of.setdefault(image_key(image), set()).add(name)
     return sets_of
 
 

@@ -12,7 +12,8 @@ from tasks.records import TrainingFacts
 class PageFacts:
     """What is known about a report's answers beyond their files; `images` are those of the training set.
 
-    `origin` is the file of another program that the answers are from.
+    `origin` is the file of another program that the answers are from. `served` and `served_base` are the names of the
+    served models that gave the answers, and those in place of the base model's.
     """
 
     run: str | None = None
@@ -20,6 +21,8 @@ class PageFacts:
     images: int | None = None
     drawn: bool = False
     origin: AnswerOrigin | None = None
+    served: str | None = None
+    served_base: str | None = None
 
     @property
     def date(self) -> str | None:

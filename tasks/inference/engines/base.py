@@ -42,12 +42,14 @@ class PreparedEngine:
 
     `fingerprint` names what decides the answers besides weights and settings: library, number type, device.
     `dtype` is the number type that it computes in. `exact` overrides what the registry says of the engine's answers.
+    `asks_again` says whether a sample of answers that may depend on their batch is asked again.
     """
 
     fingerprint: str
     load: Callable[[], Engine]
     dtype: str = "float32"
     exact: bool | None = None
+    asks_again: bool = True
 
 
 def refuse(question: Question, reason: object) -> Refusal:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from tasks.errors import StoreError
 from tasks.files import digest_of
 from tasks.inference.answer_log import read_checked, with_checksum
-from tasks.inference.engines.base import Engine, Outcome
+from tasks.inference.engines.base import Engine, Outcome, PreparedEngine
 from tasks.records import Answer, Question
 from tasks.storage.object_store import ObjectStore
 
@@ -83,13 +83,13 @@ class AnswerCache:
 class CachedEngine:
     """Takes answers from the cache where it can and loads the model for the first question that is not in it.
 
-    `is_used` says whether the model was needed.
+    `is_exact` says that no answer depends on its batch.
     """
 
-    def __init__(self, fingerprint: str, is_exact: bool, load: Callable[[], Engine], cache: AnswerCache | None):
-        self.fingerprint, self.is_exact = fingerprint, is_exact
-        self.is_used = False
-        self._load, self._cache = load, cache
+    def __init__(self, prepared: PreparedEngine, is_exact: bool, cache: AnswerCache | None):
+        self.fingerprint = prepared.fingerprint
+        self._prepared, self._is_exact, self._cache = prepared, is_exact, cache
+        self._is_used = False
 
     def answer(self, questions: Sequence[Question]) -> Iterator[list[Outcome]]:
         cached = self._cache.find(questions) if self._cache else []
@@ -103,6 +103,11 @@ class CachedEngine:
             if self._cache:
                 self._cache.add(missing, (outcome for outcome in outcomes if isinstance(outcome, Answer)))
             yield outcomes
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether a sample of the answers is to be asked again: they may depend on their batch, and were asked now."""
+        return self._is_used and not self._is_exact and self._prepared.asks_again
 
     def answer_alone(self, question: Question) -> Outcome:
         return self._engine.answer_alone(question)
@@ -119,8 +124,8 @@ class CachedEngine:
 
     @cached_property
     def _engine(self) -> Engine:
-        self.is_used = True
-        return self._load()
+        self._is_used = True
+        return self._prepared.load()
 
 
 def _line_of(key: str, answer: Answer) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from tasks.errors import ConfigError
 from tasks.files import digest_of, sha256_of
 from tasks.inference import image_transforms as transform_code
+from tasks.inference.engines import chat_messages as message_code
 from tasks.inference.engines.base import PreparedEngine
 from tasks.inference.engines.cached import AnswerCache, CachedEngine
 from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
@@ -23,7 +24,8 @@ from tasks.records import Question
 from tasks.storage.object_store import open_store
 
 # their versions are part of what identifies a cached answer
-LIBRARIES = ("torch", "transformers", "pillow")
+IMAGE_LIBRARIES = ("pillow",)
+LIBRARIES = ("torch", "transformers", *IMAGE_LIBRARIES)
 INSTEAD = f"set inference.engine to {DEFAULT_ENGINE}"
 
 
@@ -43,7 +45,7 @@ def open_engine(
     if request.store and request.config.cache:
         cache = _open_cache(request, image_digests, prepared.fingerprint, warn)
     exact = entry.is_exact(prepared.dtype) if prepared.exact is None else prepared.exact
-    engine = CachedEngine(prepared.fingerprint, exact, prepared.load, cache)
+    engine = CachedEngine(prepared, exact, cache)
     try:
         yield engine
     finally:
@@ -81,6 +83,8 @@ def _require_device(request: PredictRequest) -> None:
 
         if not torch.cuda.is_available():
             raise ConfigError(f"The engine {name} needs a GPU, and this machine has none: {INSTEAD}.")
+    if request.adapter is not None and entry.served:
+        raise ConfigError(f"The engine {name} asks a served model: leave out the adapter, or {INSTEAD}.")
     if request.adapter is not None and not entry.takes_adapters:
         raise ConfigError(f"The engine {name} takes merged models: merge the adapter with `rsvlm merge`, or {INSTEAD}.")
 
@@ -89,14 +93,18 @@ def _open_cache(
     request: PredictRequest, image_digests: Mapping[str, str | None], fingerprint: str, warn: Callable[[str], None]
 ) -> AnswerCache:
     assert request.store is not None
+    # a served model is computed elsewhere: another torch here must not make its answers be paid for again
+    libraries = IMAGE_LIBRARIES if request.config.is_served else LIBRARIES
     context: dict[str, object] = {
         "model": request.model_sha256,
         "adapter": request.adapter_digest(),
         "engine": fingerprint,
         "decoding": request.config.decoding,
         # the code that turns an image's bytes into pixels, and the libraries that compute answers from them
-        "code": {"images": sha256_of(Path(pixel_code.__file__)), **{name: version(name) for name in LIBRARIES}},
+        "code": {"images": sha256_of(Path(pixel_code.__file__)), **{name: version(name) for name in libraries}},
     }
+    if request.config.is_served:
+        context["api"] = [request.config.api.content, sha256_of(Path(message_code.__file__))]
     if request.config.transform:
         context["transform"] = [request.config.transform, sha256_of(Path(transform_code.__file__))]
     prompt_of = _prompt_content(request)

@@ -17,7 +17,8 @@ class EngineEntry:
 
     `exact` says in which number type an answer never depends on the questions in its batch; where it may, a sample is
     asked again one question at a time. `package` must be installed besides rsvlm's own. `layouts` are the layouts of
-    model directories that it reads.
+    model directories that it reads. `served`: the model is on a server and named by the settings; there is no model
+    directory.
     """
 
     module: str
@@ -27,6 +28,7 @@ class EngineEntry:
     needs_gpu: bool = False
     needs_model: bool = True
     takes_adapters: bool = True
+    served: bool = False
     layouts: tuple[Layout, ...] = ("transformers", "llava")
 
     @property
@@ -34,6 +36,7 @@ class EngineEntry:
         """The requirements in words."""
         needs = [f"the package {self.package}"] if self.package else []
         needs += ["a GPU"] if self.needs_gpu else []
+        needs += ["a server"] if self.served else []
         if self.needs_model and not self.takes_adapters:
             needs.append("a merged model")
         if "llava" not in self.layouts:
@@ -57,6 +60,13 @@ ENGINES: dict[str, EngineEntry] = {
         needs_gpu=True,
         takes_adapters=False,
         layouts=("transformers",),
+    ),
+    "openai": EngineEntry(
+        "tasks.inference.engines.openai_engine",
+        "a model behind an OpenAI-compatible server",
+        needs_model=False,
+        takes_adapters=False,
+        served=True,
     ),
     "echo": EngineEntry(
         "tasks.inference.engines.echo",

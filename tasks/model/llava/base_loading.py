@@ -1,6 +1,5 @@
 """Load the base model of a LLaVA directory; configuration and tensor headers are checked first, in about a second."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,14 @@ from tasks.model.configuration import (
 from tasks.model.llava.model_config import image_tokens_of, require_model_config
 from tasks.model.llava.original_config import CLIP, SELECT_LAYER
 from tasks.model.llava.original_layout import find_tower, is_original, original_tensors
-from tasks.model.llava.tensor_names import BUFFERS, NAMES
+from tasks.model.llava.tensor_names import NAMES
+from tasks.model.weight_checks import require_complete, require_floats, require_plain_weights
 from tasks.model.weights import tensors_of
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlavaForConditionalGeneration
 
-# written next to the weights by quantisers that did not yet use config.json
-QUANTISERS = {"quantize_config.json": "GPTQ", "quant_config.json": "AWQ"}
 # tower, layer and features of almost every model: known to give one feature per image token
 USUAL_FEATURES = (CLIP, SELECT_LAYER, "default")
 
@@ -83,9 +81,9 @@ def require_loadable(folder: Path, tower: Path | None = None) -> None:
             tensors = original_tensors(folder, tower or find_tower(folder, written))
         else:
             tensors = tensors_of(folder, NAMES)
-    _require_floats(folder, tensors)
+    require_floats(folder, tensors)
     model = _built_on_meta(folder, config)
-    _require_complete(folder, model, tensors)
+    require_complete(folder, model, tensors, NAMES)
     image_tokens = image_tokens_of(folder, config)
     _require_features(folder, model, image_tokens)
     if image_tokens >= (positions := model.config.text_config.max_position_embeddings):
@@ -93,42 +91,6 @@ def require_loadable(folder: Path, tower: Path | None = None) -> None:
             f"max_position_embeddings of {folder}/{CONFIG} is {positions}, and an image alone takes {image_tokens} "
             f"tokens: {COPY_PUBLISHED}."
         )
-
-
-def require_plain_weights(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise ModelError if config.json declares quantised weights, or weights in files with other names."""
-    if config.get("transformers_weights"):
-        raise ModelError(
-            f"{folder}/{CONFIG} names its files by transformers_weights, which few programs read: rename them to "
-            "model.safetensors, or to shards with their index, and remove the setting."
-        )
-    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
-    written = [part["quantization_config"] for part in parts if part.get("quantization_config")]
-    kinds = [found.get("quant_method", "bitsandbytes") if isinstance(found, dict) else found for found in written]
-    kinds += [kind for name, kind in QUANTISERS.items() if (folder / name).is_file()]
-    if kinds:
-        raise ModelError(_quantised(folder, str(kinds[0])))
-
-
-def _quantised(folder: Path, kind: str) -> str:
-    return (
-        f"{folder} holds quantised weights ({kind}), and rsvlm trains, answers with and merges only float32, float16 "
-        "and bfloat16: give the model that it was made from."
-    )
-
-
-def _require_floats(folder: Path, tensors: "Mapping[str, torch.Tensor]") -> None:
-    import torch
-
-    for name, value in tensors.items():
-        if value.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            kind = str(value.dtype).removeprefix("torch.")
-            if value.dtype not in (torch.float64, torch.bool):
-                raise ModelError(_quantised(folder, f"{name} is {kind}"))
-            raise ModelError(
-                f"{name} of {folder} is {kind}, and rsvlm trains, answers with and merges only float32, float16 and "
-                "bfloat16: save the model in one of these."
-            )
 
 
 def _built_on_meta(folder: Path, config: dict[str, Any]) -> "LlavaForConditionalGeneration":
@@ -149,25 +111,6 @@ def _built_on_meta(folder: Path, config: dict[str, Any]) -> "LlavaForConditional
                 )
         with torch.device("meta"):
             return LlavaForConditionalGeneration(llava)
-
-
-def _require_complete(
-    folder: Path, model: "LlavaForConditionalGeneration", tensors: "Mapping[str, torch.Tensor]"
-) -> None:
-    """Raise ModelError if a tensor is missing or does not have the shape that config.json implies."""
-    # of two tied tensors, either name is enough
-    tied = model.get_expanded_tied_weights_keys(all_submodels=True)
-    tied |= {source: name for name, source in tied.items()}
-    for name, expected in model.state_dict().items():
-        if name not in tensors:
-            if tied.get(name) in tensors or name.endswith(BUFFERS):
-                continue
-            raise lacks(folder, name)
-        if tensors[name].shape != expected.shape:
-            raise ModelError(
-                f"{name} of {folder} has the shape {list(tensors[name].shape)}, and its {CONFIG} makes it "
-                f"{list(expected.shape)}: {COPY_AGAIN}."
-            )
 
 
 def _require_features(folder: Path, model: "LlavaForConditionalGeneration", expected: int) -> None:

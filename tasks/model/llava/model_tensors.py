@@ -4,14 +4,11 @@ transformers   as llava-hf publishes it, with the tower in the shards
 llava          the original: model.mm_projector in the shards, the tower in a separate folder
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.choices import Layout
-from tasks.errors import DataError, ModelError
-from tasks.files import read_json
-from tasks.model.configuration import COPY_PUBLISHED, lacks, read_model_config
-from tasks.model.llava.base_loading import require_plain_weights
+from tasks.errors import ModelError
+from tasks.model.configuration import COPY_PUBLISHED, read_model_config
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import with_defaults
 from tasks.model.llava.original_layout import find_tower, is_original
@@ -26,9 +23,10 @@ from tasks.model.llava.tensor_names import (
     original_tower_name,
     published_name,
 )
-from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered
+from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered, require_indexed
 from tasks.model.tensor_files import StoredTensor, list_tensors, require_float
-from tasks.model.weights import duplicate_error, find_weights, weight_files
+from tasks.model.weight_checks import require_plain_weights
+from tasks.model.weights import duplicate_error, weight_files
 
 TOWER_FOLDER = "vision_tower"
 
@@ -44,7 +42,7 @@ def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
         if not isinstance(config.get(key), dict):
             raise ModelError(f"{folder}/config.json has no {key}: {COPY_PUBLISHED}.")
     tensors = _tensors(folder, "")
-    _require_indexed(folder, tensors)
+    require_indexed(folder, tensors.values())
     original = is_original(written)
     separate = original and not any(name.startswith(TOWER_PREFIX) for name in tensors)
     tower = (tower or find_tower(folder, written)) if separate else None
@@ -69,20 +67,6 @@ def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
             if tensors.setdefault(name, tensor) is not tensor:
                 raise duplicate_error(folder, tensor.name)
     return tensors
-
-
-def _require_indexed(folder: Path, tensors: Mapping[str, StoredTensor]) -> None:
-    """Raise ModelError if a tensor that the index names is not in its file."""
-    index = find_weights(folder).index
-    if index is None:
-        return
-    try:
-        named = set(read_json(index)["weight_map"].items())
-    except (DataError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index} is damaged: copy it again.") from None
-    lost = sorted(named - {(tensor.name, tensor.file.name) for tensor in tensors.values()})
-    if lost:
-        raise lacks(folder, f"{lost[0][0]} in {lost[0][1]}")
 
 
 def slots(model: StoredModel, layout: Layout) -> dict[str, Slot]:

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tasks.data.preparing import choose_sets_folder, find_raw, prepare_dataset, raw_data
+from tasks.data.several_images import TOO_MANY
 from tasks.data.synthetic.dataset import draw_sample
 from tasks.errors import DataError, OccupiedError
 from tasks.files import sha256_of
@@ -134,7 +135,7 @@ def test_records_without_a_single_image_are_dropped_and_counted(folder, tmp_path
     after = prepare(folder, tmp_path / "sets").records
     assert before - sum(after[name] for name in ("train", "val", "test")) == 3
     dropped = manifest_of(tmp_path / "sets", "data_train")["dropped"]
-    assert dropped == {"no image: text alone": 2, "several images": 1}
+    assert dropped == {"no image: text alone": 2, TOO_MANY: 1}
 
 
 def test_images_without_folders_belong_to_the_configured_source(folder, tmp_path):

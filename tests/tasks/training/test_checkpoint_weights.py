@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 import torch
@@ -56,13 +57,29 @@ def test_both_configs_record_whether_the_head_is_tied(tiny_model_dir: Path, tied
 
 
 @pytest.mark.slow
-def test_full_fine_tuning_resumes_with_its_saved_weights(job_for: JobFor, tmp_path: Path) -> None:
-    settings = {"lora_enable": False, "max_steps": 4, "learning_rate": 1e-2, "save_steps": 2}
+@pytest.mark.parametrize("freeze", [[], ["language_model"], ["projector"]])
+def test_full_fine_tuning_resumes_with_its_saved_weights(job_for: JobFor, tmp_path: Path, freeze: list[str]) -> None:
+    settings: dict[str, Any] = {"lora_enable": False, "max_steps": 4, "learning_rate": 1e-2, "save_steps": 2}
+    settings["freeze"] = freeze
     undisturbed = job_for(tmp_path / "undisturbed", **settings)
     work(undisturbed.model_dump(mode="json"))
     copytree(undisturbed.out / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
     work(job_for(tmp_path / "resumed", resume=True, **settings).model_dump(mode="json"))
     one, other = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("undisturbed", "resumed"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_adapter_with_a_frozen_projector_resumes_with_its_saved_weights(job_for: JobFor, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"freeze": ["projector"], "gradient_checkpointing": True}
+    undisturbed = job_for(tmp_path / "undisturbed", **settings)
+    work(undisturbed.model_dump(mode="json"))
+    copytree(undisturbed.out / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
+    work(job_for(tmp_path / "resumed", resume=True, **settings).model_dump(mode="json"))
+    one, other = (
+        load_file(tmp_path / name / "final" / "adapter_model.safetensors") for name in ("undisturbed", "resumed")
+    )
+    assert sum("multi_modal_projector" in name for name in one) == 4
     assert one.keys() == other.keys()
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 

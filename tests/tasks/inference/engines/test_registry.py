@@ -67,7 +67,7 @@ def test_the_module_of_an_entry_prepares_the_engine(name):
 def test_settings_and_their_form_take_the_registered_engines(toy_engine):
     assert InferenceConfig(engine="yes").engine == "yes"
     assert InferenceConfig.model_json_schema()["properties"]["engine"]["enum"] == list(ENGINES)
-    with pytest.raises(ValidationError, match="'transformers', 'vllm', 'echo' or 'yes'"):
+    with pytest.raises(ValidationError, match="'transformers', 'vllm', 'openai', 'echo' or 'yes'"):
         InferenceConfig(engine="no")
 
 
@@ -113,4 +113,4 @@ def test_a_base_with_an_adapter_is_asked_by_an_engine_that_takes_adapters():
 
 @pytest.mark.parametrize(("dtype", "exact"), [("float32", {"transformers", "echo"}), ("bfloat16", {"echo"})])
 def test_exactness_depends_on_the_number_type(dtype, exact):
-    assert {name for name in ("transformers", "vllm", "echo") if ENGINES[name].is_exact(dtype)} == exact
+    assert {name for name in ENGINES if ENGINES[name].is_exact(dtype)} == exact
