@@ -277,8 +277,7 @@ def test_near_duplicates_are_in_one_set(folder, tmp_path):
 
 
 def test_version_has_statistics_and_an_examples_page(folder, tmp_path):
-    prepare(folder, tmp_path / "sets")
-    numbers = read(tmp_path / "sets" / "statistics.json")
+    numbers = read(prepare(folder, tmp_path / "sets").path / "statistics.json")
     assert sum(source["records"] for source in numbers["train"].values()) == 42
     assert numbers["train"]["NWPU"]["captions"]["number"] > 0 and numbers["train"]["LR"]["questions"]["number"] > 0
     page = (tmp_path / "sets" / "samples.html").read_text()
