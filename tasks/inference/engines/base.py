@@ -43,6 +43,7 @@ class PreparedEngine:
     `fingerprint` names what decides the answers besides weights and settings: library, number type, device.
     `dtype` is the number type that it computes in. `exact` overrides what the registry says of the engine's answers.
     `asks_again` says whether a sample of answers that may depend on their batch is asked again.
+    `note` is said to the user before the first answer.
     """
 
     fingerprint: str
@@ -50,6 +51,7 @@ class PreparedEngine:
     dtype: str = "float32"
     exact: bool | None = None
     asks_again: bool = True
+    note: str = ""
 
 
 def refuse(question: Question, reason: object) -> Refusal:

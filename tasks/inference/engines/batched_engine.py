@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from tasks.inference.engines.decoding import Decoding, Sampler, log_probabilities, next_tokens
+from tasks.inference.engines.decoding import Decoding, Sampler, log_probabilities, next_tokens, stop_tokens
 from tasks.inference.engines.generation import Generated
 from tasks.inference.engines.model_engine import Asked, ModelEngine
 from tasks.model.inputs import Row, batch_of
@@ -13,6 +13,16 @@ from tasks.model.inputs import Row, batch_of
 
 class BatchedEngine(ModelEngine):
     """Answers a batch of left-padded prompts; padding and batching may change the last bits of a logit."""
+
+    shares_images = False
+
+    def set_up(self) -> None:
+        from peft import PeftModel
+
+        # generate would add settings published with the model, such as a repetition penalty, to ours
+        loaded = self._loaded
+        model = loaded.model.get_base_model() if isinstance(loaded.model, PeftModel) else loaded.model
+        model.generation_config = GenerationConfig(eos_token_id=stop_tokens(loaded))
 
     def generate(self, asked: Sequence[Asked]) -> list[Generated]:
         loaded, decoding = self._loaded, self._decoding
@@ -26,7 +36,6 @@ class BatchedEngine(ModelEngine):
         with torch.no_grad():
             loaded.model.generate(
                 **inputs,
-                do_sample=False,
                 max_new_tokens=decoding.max_new_tokens,
                 pad_token_id=loaded.processor.padding_id,
                 eos_token_id=self._stops,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, DataError
 from tasks.files import digest_of, sha256_of
 from tasks.inference import image_transforms as transform_code
 from tasks.inference.engines import chat_messages as message_code
@@ -41,6 +41,8 @@ def open_engine(
     require_engine(request.config.engine, request.model)
     entry = ENGINES[request.config.engine]
     prepared: PreparedEngine = import_module(entry.module).prepare(request)
+    if prepared.note:
+        warn(prepared.note)
     cache = None
     if request.store and request.config.cache:
         cache = _open_cache(request, image_digests, prepared.fingerprint, warn)
@@ -113,7 +115,11 @@ def _open_cache(
         image = image_digests.get(question.image or "")
         # a sampled answer also depends on the question's key, which seeds it
         sampled = question.key if request.config.temperature else None
-        return digest_of([prompt_of(question), image, sampled]) if image else None
+        try:
+            return digest_of([prompt_of(question), image, sampled]) if image else None
+        except DataError:
+            # the engine refuses it, with its record
+            return None
 
     return AnswerCache(open_store(request.store.uri, config=request.store.config), context, key_of, warn)
 

@@ -37,7 +37,12 @@ class Asked:
 
 
 class ModelEngine:
-    """Plans batches as large as memory allows; a subclass computes the answers of one batch."""
+    """Plans batches as large as memory allows; a subclass computes the answers of one batch.
+
+    `shares_images` says whether a batch holds the keys and values of an image once, or once for each question.
+    """
+
+    shares_images = True
 
     def __init__(
         self,
@@ -55,7 +60,9 @@ class ModelEngine:
         self._images = ImageLoader(lambda name: processor.prepare(read_test_image(images, name, transform)), workers)
         question_tokens = QUESTION_TOKENS + decoding.max_new_tokens
         image_tokens = processor.count_tokens((TYPICAL_SIDE, TYPICAL_SIDE))
-        self._limit = batch_limit(loaded.model, image_tokens + TEMPLATE_TOKENS, question_tokens, batch_size)
+        before = image_tokens + TEMPLATE_TOKENS
+        shared, own = (before, question_tokens) if self.shares_images else (0, before + question_tokens)
+        self._limit = batch_limit(loaded.model, shared, own, batch_size)
 
     @property
     def batch_size(self) -> int:

@@ -20,6 +20,11 @@ from tasks.model.families import family_of
 from tasks.model.inputs import ImageInputs
 from tasks.model.loading import choose_device, choose_dtype, load_model
 
+NOT_SHARED = (
+    "The attention of this model does not let questions share the keys and values of an image: each is asked with its "
+    "own, in padded batches."
+)
+
 
 def prepare(request: PredictRequest) -> PreparedEngine:
     """Prepare the engine of a request; the model is loaded with the first question."""
@@ -36,7 +41,8 @@ def prepare(request: PredictRequest) -> PreparedEngine:
         return (TransformersEngine if shared else BatchedEngine)(loaded, request.images, decoding, *options)
 
     kind = "transformers" if shared else "transformers batched"
-    return PreparedEngine(f"{kind} {dtype} {device.type}", load, dtype, exact=None if shared else False)
+    fingerprint = f"{kind} {dtype} {device.type}"
+    return PreparedEngine(fingerprint, load, dtype, exact=None if shared else False, note="" if shared else NOT_SHARED)
 
 
 class TransformersEngine(ModelEngine):

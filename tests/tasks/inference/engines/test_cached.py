@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flows.cli import main
-from tasks.errors import ModelError
+from tasks.errors import DataError, ModelError
 from tasks.inference.engines.cached import AnswerCache
 from tasks.inference.predict import Listener, predict
 from tasks.inference.request import AnswerStore
 from tasks.manifests import folder_digest
+from tasks.model.llava.processor import LlavaProcessor
 from tasks.records import Answer, Question
 from tasks.storage.local_store import LocalStore
 from tasks.storage.object_store import open_store
@@ -55,6 +56,19 @@ def test_cached_answers_are_not_computed_again(ask, tiny_model_dir, tmp_path):
     assert ask("third", **same, config={"batch_size": 5}, subset_size=1) == (first, 0)
     with pytest.raises(ModelError):
         ask("fourth", **same, config={"cache": False})
+
+
+def test_a_prompt_that_a_template_refuses_is_reported_with_its_record(ask, monkeypatch):
+    encode = LlavaProcessor.encode_prompt
+
+    def refusing(self, turns, images=1):
+        if "ship" in turns[-1][1]:
+            raise DataError("this template takes no ships")
+        return encode(self, turns, images)
+
+    monkeypatch.setattr(LlavaProcessor, "encode_prompt", refusing)
+    with pytest.raises(DataError, match=r"(?s)The 5 others are answered.*record DOTA_P1: this template takes no ships"):
+        ask("out")
 
 
 def test_a_change_of_anything_that_decides_an_answer_computes_it_again(ask, records, images, tiny_model_dir, tmp_path):
