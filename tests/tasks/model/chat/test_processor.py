@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 QUESTION, ANSWER = "Is there a road?", "Yes, there are two."
 SEVERAL = [member for member in MEMBERS if member not in ("llava_onevision", "paligemma")]
-# their published templates write given answers differently from they prompt for them
+# their published templates do not write an answer as their prompt begins it
 EXACT = [member for member in SEVERAL if member != "llava_next"]
 
 
