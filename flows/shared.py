@@ -12,7 +12,7 @@ from tasks.data.preparing import raw_data
 from tasks.data.steps import draw_lessons_folder, prepare_sets
 from tasks.orchestration.caching import free_folder, make
 from tasks.records import FolderRef, ModelRef
-from tasks.settings import TOY, DataConfig, ModelConfig
+from tasks.settings import TOYS, DataConfig, ModelConfig
 from tasks.storage.owner import hold_lock
 from tasks.storage.runs import Run
 from tasks.training.steps import find_base, pretrain_toy_base
@@ -40,14 +40,16 @@ def taking_turns(shared: Path) -> AbstractContextManager[None]:
 
 def obtain_base(model: ModelConfig, run: Run) -> ModelRef:
     """The base model on this machine: a directory, a hub download, or the toy that rsvlm pre-trains itself."""
-    return find_base(model, run.workspace.models, _obtain_toy(run) if model.base == TOY else None)
+    return find_base(model, run.workspace.models, _obtain_toy(run, model.base) if model.base in TOYS else None)
 
 
-def _obtain_toy(run: Run) -> ModelRef:
+def _obtain_toy(run: Run, name: str) -> ModelRef:
     models = run.workspace.models
     lessons = make_shared(draw_lessons_folder, models / "lessons", **LESSONS)
     data = raw_data(lessons.path, LESSON_SETS, run.workspace.image_views)
     sets = make_shared(prepare_sets, models / "lesson_sets", data=data, config=LESSON_SETS)
-    toy = run.workspace.toy_base
+    toy = run.workspace.toy_base(name)
     # a training is not repeated because the code of another version wrote it
-    return pretrained_toy(sets, toy) or make_shared(pretrain_toy_base, toy, lessons=sets, log=run.folder.log)
+    if found := pretrained_toy(sets, toy, name):
+        return found
+    return make_shared(pretrain_toy_base, toy, lessons=sets, name=name, log=run.folder.log)

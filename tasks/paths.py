@@ -268,6 +268,6 @@ class Workspace:
         """Folders of links to images that data.image_root locates outside the data folder."""
         return self.root / "images"
 
-    @property
-    def toy_base(self) -> Path:
-        return self.models / "toy"
+    def toy_base(self, name: str) -> Path:
+        """The toy base model of that name in the settings."""
+        return self.models / name.replace("tiny", "toy")

@@ -16,7 +16,7 @@ from tasks.model.weight_checks import require_plain_weights
 from tasks.model.weights import weight_files
 from tasks.paths import Workspace
 from tasks.preflight.findings import Finding, fatal, ok, size_text, warning
-from tasks.settings import TOY, ModelConfig
+from tasks.settings import TOYS, ModelConfig
 
 HUB_LIMIT_S = 10
 BASE, TOWER = "base model", "vision tower"
@@ -36,10 +36,10 @@ def check_base(config: ModelConfig, workspace: Path, merged: Layout = "transform
 
     If it is not on this machine, the hub is queried, but nothing is downloaded.
     """
-    models, toy_base = Workspace(workspace).models, Workspace(workspace).toy_base
-    toy = config.base == TOY
+    models, toy_base = Workspace(workspace).models, Workspace(workspace).toy_base(config.base)
+    toy = config.base in TOYS
     if toy and not (toy_base / CONFIG).is_file():
-        return [ok(BASE, "the toy model, which is created first")], Base(None, published_shape(TOY))
+        return [ok(BASE, "the toy model, which is created first")], Base(None, published_shape(config.base))
     folder = toy_base if toy else local_model(config.base, base_folders(models))
     if folder is None:
         lacking = [_missing_base(config.base)]
@@ -94,7 +94,7 @@ def _read(folder: Path, family: ModelFamily, config: ModelConfig, tower: Path | 
 
 def _is_partly_cached(name: str, folder: Path, models: Path) -> bool:
     """Whether a base is in the hub's cache but lacks files that the hub has."""
-    if directory_of(name, base_folders(models)) is not None or name == TOY:
+    if directory_of(name, base_folders(models)) is not None or name in TOYS:
         return False
     try:
         weight_files(folder)

@@ -7,13 +7,15 @@ from tasks.settings.data import DataConfig, SampleConfig
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.experiment import ExperimentConfig, without_locations
 from tasks.settings.inference import InferenceConfig
-from tasks.settings.model import MODEL_NAME, TOY, MergingConfig, ModelConfig
+from tasks.settings.model import MODEL_NAME, TOY, TOY_QWEN, TOYS, MergingConfig, ModelConfig
 from tasks.settings.storage import ArchiveConfig, KeepRule, StoreConfig
 from tasks.settings.training import TrainingConfig
 
 __all__ = [
     "MODEL_NAME",
     "TOY",
+    "TOYS",
+    "TOY_QWEN",
     "Address",
     "ApiConfig",
     "ArchiveConfig",

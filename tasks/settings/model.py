@@ -13,7 +13,9 @@ from tasks.settings.base import Section
 MODEL_NAME = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 
 # the name of the toy model that rsvlm pre-trains itself
-TOY = "tiny"
+TOY, TOY_QWEN = "tiny", "tiny-qwen"
+# models that rsvlm creates and pre-trains itself
+TOYS = (TOY, TOY_QWEN)
 
 
 def without_directories(model: Mapping[str, object]) -> dict[str, object]:
@@ -29,7 +31,8 @@ class ModelConfig(Section):
     base: str = Field(
         TOY,
         description="Directory or Hugging Face Hub name of a LLaVA model, e.g. llava-hf/llava-1.5-7b-hf or "
-        f"liuhaotian/llava-v1.5-7b; {TOY}: a toy model that rsvlm pre-trains itself.",
+        f"liuhaotian/llava-v1.5-7b; {TOY} and {TOY_QWEN}: toy models, a LLaVA and a Qwen2.5-VL, that rsvlm pre-trains "
+        "itself.",
     )
     vision_tower: str | None = Field(
         None,

@@ -41,10 +41,10 @@ def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> 
 
 
 @step("pretrain-toy-base", ignore=["out", "log"], code=["tasks.evaluation.metrics", *SHARED_CODE])
-def pretrain_toy_base(lessons: DatasetRef, out: Path, log: Path) -> ModelRef:
-    """Train the toy base model on lessons."""
+def pretrain_toy_base(lessons: DatasetRef, name: str, out: Path, log: Path) -> ModelRef:
+    """Train the toy base model of that name on lessons."""
     with lines_to(log) as on_line:
-        return pretrain_toy(lessons, out, on_line)
+        return pretrain_toy(lessons, out, name, on_line)
 
 
 @step("train-adapter", ignore=["run", "out"], tags=[KEPT])

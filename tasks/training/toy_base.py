@@ -1,28 +1,30 @@
-"""The toy base model: random weights, fully pre-trained on lessons, whose text is simpler than that of any data set.
+"""The toy base models: random weights, fully pre-trained on lessons, whose text is simpler than that of any data set.
 
-python -m tasks.training.toy_base --config FILE      the file holds {"lessons": DatasetRef, "out": folder}
+python -m tasks.training.toy_base --config FILE      the file holds {"lessons": DatasetRef, "out": folder, "name": name}
 """
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
 from tasks.files import link_or_copy, read_json
 from tasks.manifests import atomic_folder, content_digest, verified_manifest, write_manifest
+from tasks.model.chat.tiny import create_tiny_qwen
 from tasks.model.llava.prompt import SYSTEM
 from tasks.model.llava.tiny import create_tiny
 from tasks.paths import COMPLETE, FINAL, MODEL_CARD, TRAIN_SET, TRAINER_STATE
 from tasks.processes import run_worker, serve_worker
 from tasks.prompt_text import without_placeholder
 from tasks.records import DatasetRef, ModelRef
-from tasks.settings import ModelConfig, TrainingConfig
+from tasks.settings import TOY, TOY_QWEN, ModelConfig, TrainingConfig
 from tasks.training.job import TrainingJob
 from tasks.training.launch import CPU_ENVIRONMENT
 
 WORKER = "tasks.training.toy_base"
 SEED = 7
+CREATE: dict[str, Callable[[Path, Iterable[str], int], None]] = {TOY: create_tiny, TOY_QWEN: create_tiny_qwen}
 TRAINING = TrainingConfig(
     lora_enable=False,
     unfreeze_mm_vision_tower=True,
@@ -47,26 +49,28 @@ TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, MODEL_CARD})
 
 
 class ToyJob(TypedDict):
-    """The job file: a DatasetRef as JSON, and a folder."""
+    """The job file: a DatasetRef as JSON, a folder, and the toy's name in the settings."""
 
     lessons: dict[str, object]
     out: str
+    name: str
 
 
-def pretrained_toy(lessons: DatasetRef, out: Path) -> ModelRef | None:
+def pretrained_toy(lessons: DatasetRef, out: Path, name: str = TOY) -> ModelRef | None:
     """The toy base model in `out`, if it is intact and was trained on these lessons, by whatever version."""
     manifest = verified_manifest(out)
-    if manifest is None or not _job(lessons, out, out).matches(manifest.fingerprint):
+    if manifest is None or not _job(lessons, out, out, name).matches(manifest.fingerprint):
         return None
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
-def pretrain_toy(lessons: DatasetRef, out: Path, on_line: Callable[[str], None] = print) -> ModelRef:
-    """Create the toy base model in a child process, unless `out` holds it already."""
-    if found := pretrained_toy(lessons, out):
+def pretrain_toy(lessons: DatasetRef, out: Path, name: str = TOY, on_line: Callable[[str], None] = print) -> ModelRef:
+    """Create the toy base model of that name in a child process, unless `out` holds it already."""
+    if found := pretrained_toy(lessons, out, name):
         return found
-    run_worker(WORKER, {"lessons": lessons.model_dump(mode="json"), "out": str(out)}, on_line, env=CPU_ENVIRONMENT)
-    manifest = write_manifest(out, _job(lessons, out, out).fingerprint)
+    job = ToyJob(lessons=lessons.model_dump(mode="json"), out=str(out), name=name)
+    run_worker(WORKER, dict(job), on_line, env=CPU_ENVIRONMENT)
+    manifest = write_manifest(out, _job(lessons, out, out, name).fingerprint)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
@@ -74,11 +78,11 @@ def work(config: ToyJob) -> None:
     """Create the model with random weights and train it on the lessons."""
     from tasks.training.worker import work as train
 
-    lessons, out = DatasetRef.model_validate(config["lessons"]), Path(config["out"])
+    lessons, out, name = DatasetRef.model_validate(config["lessons"]), Path(config["out"]), config["name"]
     scratch = out.with_name(f".{out.name}.training")
     shutil.rmtree(scratch, ignore_errors=True)
-    create_tiny(scratch / "untrained", _texts(lessons), SEED)
-    train(_job(lessons, scratch / "untrained", scratch).model_dump(mode="json"))
+    CREATE[name](scratch / "untrained", _texts(lessons), SEED)
+    train(_job(lessons, scratch / "untrained", scratch, name).model_dump(mode="json"))
     with atomic_folder(out) as part:
         for path in (scratch / FINAL).iterdir():
             if path.name not in TRAINING_FILES:
@@ -86,10 +90,12 @@ def work(config: ToyJob) -> None:
     shutil.rmtree(scratch)
 
 
-def _job(lessons: DatasetRef, base: Path, out: Path) -> TrainingJob:
+def _job(lessons: DatasetRef, base: Path, out: Path, name: str) -> TrainingJob:
+    # the first toy's text is part of the fingerprints of earlier versions
+    drawn = f"drawn with seed {SEED}" if name == TOY else f"{name}, drawn with seed {SEED}"
     return TrainingJob(
         run="toy-base",
-        base=ModelRef(path=base, sha256=f"drawn with seed {SEED}"),
+        base=ModelRef(path=base, sha256=drawn),
         dataset=lessons,
         model=ModelConfig(),
         training=TRAINING,
