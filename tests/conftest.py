@@ -7,18 +7,22 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser, chromium
+from support.chat_server import chat_server
 from support.postgres import postgres
 from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
+from support.tiny_families import tiny_family_dir
 from support.toy_models import lively_model_dir, tiny_model_dir, tuned_pair
 
 __all__ = [
     "browser",
+    "chat_server",
     "chromium",
     "lively_model_dir",
     "postgres",
     "prefect_server",
     "s3_address",
+    "tiny_family_dir",
     "tiny_model_dir",
     "tuned_pair",
 ]

@@ -4,7 +4,7 @@ transformers 5 writes lists, names and classes that transformers 4 rejects or si
 are rewritten so that both, and vLLM, read the same from them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_FILES = (TOKENIZER_CONFIG, "special_tokens_map.json")
 # class of transformers 5: the same class in transformers 4
 CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
+# four times the layers of the largest models
+MAX_LAYERS = 512
+# the number of layers of a language model, or of Qwen's vision tower
+LAYERS = ("num_hidden_layers", "depth")
 # what to do about a damaged or incomplete directory
 COPY_AGAIN = "copy the model again"
 COPY_PUBLISHED = "copy it from where the model was published"
@@ -63,6 +67,15 @@ def require_generation_config(folder: Path) -> None:
         tokens = value if isinstance(value, list) else [value]
         if name.endswith("_token_id") and not all(token is None or type(token) is int for token in tokens):
             raise ModelError(f"{file} is damaged ({name} is {shortened(value)}): {COPY_AGAIN}.")
+
+
+def require_bounded_layers(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelError for a number of layers that would take forever to build; `config` is that of `folder`."""
+    parts = (config, config.get("text_config"), config.get("vision_config"))
+    for part in (part for part in parts if isinstance(part, Mapping)):
+        for layers in (part[key] for key in LAYERS if key in part):
+            if type(layers) is not int or not 0 < layers <= MAX_LAYERS:
+                raise ModelError(f"{folder}/{CONFIG} has {shortened(layers)} layers: {COPY_AGAIN}.")
 
 
 def read_settings(file: Path) -> dict[str, Any]:

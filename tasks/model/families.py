@@ -12,6 +12,7 @@ from tasks.errors import ModelError, shortened
 from tasks.manifests import folder_digest
 from tasks.model.configuration import CONFIG, read_model_config
 from tasks.model.family import ModelFamily
+from tasks.model.shape import ModelShape
 
 GROUP = "rsvlm.model_families"
 
@@ -19,9 +20,10 @@ GROUP = "rsvlm.model_families"
 @cache
 def families() -> tuple[ModelFamily, ...]:
     """All families: those of installed packages first, so that they can replace one of rsvlm's."""
+    from tasks.model.chat.members import MEMBERS
     from tasks.model.llava.family import FAMILY
 
-    return (*(point.load() for point in entry_points(group=GROUP)), FAMILY)
+    return (*(point.load() for point in entry_points(group=GROUP)), FAMILY, *MEMBERS)
 
 
 def family_of(folder: Path) -> ModelFamily:
@@ -49,3 +51,8 @@ def model_digest(folder: Path) -> str:
 
 def _recognised(config: Mapping[str, object]) -> ModelFamily | None:
     return next((family for family in families() if family.recognises(config)), None)
+
+
+def published_shape(name: str) -> ModelShape | None:
+    """The shape of a published model by its name on the hub; None for names that no family knows."""
+    return next((shape for family in families() if (shape := family.published_shape(name))), None)

@@ -38,6 +38,18 @@ class AboutModel(NamedTuple):
     loading: str
 
 
+class SeparateTower(NamedTuple):
+    """A vision tower in a directory of its own: its name and directory; no name for a model that contains its tower."""
+
+    name: str = ""
+    folder: Path | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the model needs it and it is not on this machine."""
+        return bool(self.name) and self.folder is None
+
+
 class ModelFamily(Protocol):
     """What a family knows of its models; directories are checked, and errors are ModelError unless named."""
 
@@ -88,8 +100,24 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def require_settings(self, folder: Path, config: ModelConfig) -> None:
+    def require_settings(self, folder: Path, config: ModelConfig, tower: Path | None = None) -> None:
         """Raise ConfigError if an experiment's model settings do not fit this base."""
+        ...
+
+    def tower(self, folder: Path, config: ModelConfig) -> SeparateTower:
+        """The separate vision tower of a base, looked up on this machine alone."""
+        ...
+
+    def text_processor(self, folder: Path) -> Processor:
+        """A processor for text alone, of a base whose separate tower is not on this machine."""
+        ...
+
+    def require_layout(self, model: StoredModel, layout: Layout) -> None:
+        """Raise ModelError if a model cannot be written in that layout."""
+        ...
+
+    def published_shape(self, name: str) -> ModelShape | None:
+        """The shape of a published model by its name on the hub; None for names that are not known."""
         ...
 
     def configured_base(self, folder: Path, config: ModelConfig, models: Path) -> ModelRef:

@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.choices import Layout
-from tasks.errors import DataError, ModelError
-from tasks.files import read_json
-from tasks.model.configuration import lacks
 from tasks.model.tensor_files import StoredTensor, read_bytes
 from tasks.model.tensor_names import TensorNames
-from tasks.model.weights import find_weights
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -65,17 +61,3 @@ def renumbered(tensors: Iterable[StoredTensor]) -> dict[Path, str]:
     if len(old) == 1:
         return {old[0]: SINGLE}
     return {file: f"model-{i:05d}-of-{len(old):05d}.safetensors" for i, file in enumerate(old, 1)}
-
-
-def require_indexed(folder: Path, tensors: Iterable[StoredTensor]) -> None:
-    """Raise ModelError if a tensor that the index names is not in its file."""
-    index = find_weights(folder).index
-    if index is None:
-        return
-    try:
-        named = set(read_json(index)["weight_map"].items())
-    except (DataError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index} is damaged: copy it again.") from None
-    lost = sorted(named - {(tensor.name, tensor.file.name) for tensor in tensors})
-    if lost:
-        raise lacks(folder, f"{lost[0][0]} in {lost[0][1]}")

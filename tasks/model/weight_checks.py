@@ -1,4 +1,4 @@
-"""Check that the weights of a directory are complete and of a kind that can be trained, run and merged."""
+"""Refuse weights that cannot be loaded, from their headers: quantised, of another dtype, missing, of another shape."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ def _quantised(folder: Path, kind: str) -> str:
 
 
 def require_floats(folder: Path, tensors: "Mapping[str, torch.Tensor]") -> None:
-    """Raise ModelError if a tensor is not of a floating point type that rsvlm computes with."""
+    """Raise ModelError for a tensor that is not float32, float16 or bfloat16."""
     import torch
 
     for name, value in tensors.items():
@@ -56,7 +56,10 @@ def require_floats(folder: Path, tensors: "Mapping[str, torch.Tensor]") -> None:
 def require_complete(
     folder: Path, model: "PreTrainedModel", tensors: "Mapping[str, torch.Tensor]", names: TensorNames
 ) -> None:
-    """Raise ModelError if a tensor is missing or does not have the shape that config.json implies."""
+    """Raise ModelError if a tensor is missing or does not have the shape that config.json implies.
+
+    `model` is built from it on the meta device, and `tensors` are those of the files by canonical name.
+    """
     # of two tied tensors, either name is enough
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)
     tied |= {source: name for name, source in tied.items()}

@@ -1,21 +1,15 @@
 """Check the base model of a run: available here or on the hub, and usable for training and merging."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.choices import Layout
 from tasks.errors import UserError
 from tasks.model.configuration import CONFIG, read_model_config, readable
+from tasks.model.families import family_for, published_shape
+from tasks.model.family import ModelFamily
 from tasks.model.hub import HUB_NAME, base_folders, directory_of, local_model
-from tasks.model.llava.base_loading import require_loadable
-from tasks.model.llava.configured_base import require_select_layer, require_tower_apart
-from tasks.model.llava.model_config import require_model_config
-from tasks.model.llava.original_config import tower_name
-from tasks.model.llava.original_layout import is_original, local_tower, tower_error
-from tasks.model.llava.processor import processor_without_tower
-from tasks.model.llava.shape import published_shape, read_shape
-from tasks.model.loading import load_processor
+from tasks.model.llava.original_layout import tower_error
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
 from tasks.model.weight_checks import require_plain_weights
@@ -67,44 +61,35 @@ def check_base(config: ModelConfig, workspace: Path, merged: Layout = "transform
 def _check(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Finding], Base]:
     """Check a base with the same functions as training, answering and merging; raises UserError as they do."""
     written = read_model_config(folder)
+    family = family_for(written, folder)
     require_plain_weights(folder, written)
-    require_tower_apart(folder, config)
-    tower = local_tower(folder, written, config.vision_tower) if is_original(written) else None
-    if is_original(written) and tower is None:
-        base = _read_without_tower(folder, written)
-        found = [_missing_tower(config.vision_tower or tower_name(written), folder)]
+    tower = family.tower(folder, config)
+    if tower.is_missing:
+        with readable("configuration", folder):
+            base = Base(folder, family.shape(written), family.text_processor(folder))
+        found = [_missing_tower(tower.name, folder)]
     else:
-        base, found = _read(folder, config, tower, merged), []
+        base, found = _read(folder, family, config, tower.folder, merged), []
     size = sum(path.stat().st_size for path in weight_files(folder))
     assert base.shape and base.processor
     text = f"{base.shape.parameters:,} parameters, {size_text(size)} in {folder}"
-    tokenizer = ok("tokenizer", f"{len(base.processor.tokenizer)} tokens, {base.processor.image_tokens} per image")
+    each = base.processor.image_tokens or "as many as its size asks for"
+    tokenizer = ok("tokenizer", f"{len(base.processor.tokenizer)} tokens, {each} per image")
     return [ok(BASE, text), tokenizer, *found], base
 
 
-def _read(folder: Path, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
-    # only here: they import torch
+def _read(folder: Path, family: ModelFamily, config: ModelConfig, tower: Path | None, merged: Layout) -> Base:
+    # only here: it imports torch
     from tasks.model.config_files import require_undamaged
-    from tasks.model.llava.config_files import config_files
-    from tasks.model.llava.model_tensors import read_base
-    from tasks.model.llava.original_config import original_config
 
-    require_select_layer(folder, config, tower)
-    processor = load_processor(folder, tower=tower)
-    require_loadable(folder, tower)
-    base = read_base(folder, tower)
-    require_undamaged(config_files(base, folder))
-    if merged == "llava" and base.layout != merged:
-        original_config(base.config, pads=True, tower="")
+    family.require_settings(folder, config, tower)
+    processor = family.load_processor(folder, tower=tower)
+    family.require_loadable(folder, tower)
+    base = family.read_stored(folder, tower)
+    require_undamaged(family.config_files(base, folder))
+    family.require_layout(base, merged)
     with readable("configuration", folder):
-        return Base(folder, read_shape(require_model_config(folder, tower)), processor)
-
-
-def _read_without_tower(folder: Path, written: Mapping[str, object]) -> Base:
-    """Shape and tokenizer of a model whose tower, and with it the image processor, is not on this machine yet."""
-    with readable("configuration", folder):
-        shape = read_shape(written)
-    return Base(folder, shape, processor_without_tower(folder, shape.image_tokens))
+        return Base(folder, family.shape(family.read_config(folder, tower)), processor)
 
 
 def _is_partly_cached(name: str, folder: Path, models: Path) -> bool:

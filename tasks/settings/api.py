@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -64,6 +65,16 @@ class ApiConfig(Section):
         description="Further fields of every request, such as {chat_template_kwargs: {enable_thinking: false}}; null "
         "leaves out a field that a model refuses, such as {temperature: null}.",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, base_url: str | None) -> str | None:
+        try:
+            # reading the port checks it
+            _ = urlsplit(base_url or "").port
+        except ValueError:
+            raise ValueError("it has no valid host or port: write it as http://localhost:8000/v1") from None
+        return base_url
 
     @field_validator("extra")
     @classmethod

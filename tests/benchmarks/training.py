@@ -71,7 +71,7 @@ class BareLoop:
         # as training begins, with parameters in the same groups
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         cls, options = trainer.get_optimizer_cls_and_kwargs(trainer.args)
-        self.optimizer = cls(optimizer_groups(self.model, trainer.config), **options)
+        self.optimizer = cls(optimizer_groups(self.model, trainer.config, trainer.names), **options)
 
     def run(self, first: int) -> None:
         """CHUNK steps from batch `first` on."""

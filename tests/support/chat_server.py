@@ -5,10 +5,12 @@ import hashlib
 import io
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from PIL import Image
 
 MODEL = "served-7b"
@@ -163,3 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _error(message: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "code": code, "type": "error"}}
+
+
+@pytest.fixture
+def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
+    """A server of its own for each test; no key is in the environment."""
+    for name in ("RSVLM_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    server = ChatServer()
+    yield server
+    server.close()

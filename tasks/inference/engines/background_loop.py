@@ -24,7 +24,13 @@ def background_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 async def cancel_tasks() -> None:
     """Cancel all other tasks of the running loop, and wait until they have ended."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*cancel_others(), return_exceptions=True)
+
+
+def cancel_others() -> "set[asyncio.Task[object]]":
+    """Cancel all other tasks of the running loop and return them; they end when this one waits."""
+    current = asyncio.current_task()
+    tasks = {task for task in asyncio.all_tasks() if task is not current}
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return tasks

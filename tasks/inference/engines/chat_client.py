@@ -75,13 +75,8 @@ class ChatClient:
                 response = await http.post(url, json=body)
         except (TimeoutError, httpx.TimeoutException):
             return Failure(f"no answer within {limit_s:g} s")
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Failure(self._endpoint.shown(str(error)) or type(error).__name__)
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            said = self._endpoint.shown(str(error))
-            raise ConfigError(
-                f"{self._endpoint.base_url} cannot be asked ({said}): check inference.api.base_url."
-            ) from None
         try:
             return outcome_of(
                 self._endpoint, response.status_code, response.headers, response.content, self._clock.today()

@@ -13,9 +13,9 @@ from functools import partial
 
 import httpx
 
-from tasks.errors import DataError
+from tasks.errors import DataError, UserError
 from tasks.inference.engines.api_key import read_api_key
-from tasks.inference.engines.background_loop import background_loop, cancel_tasks
+from tasks.inference.engines.background_loop import background_loop, cancel_others, cancel_tasks
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, refuse
 from tasks.inference.engines.chat_client import ChatClient
 from tasks.inference.engines.chat_errors import Endpoint
@@ -52,11 +52,12 @@ class OpenAiEngine:
             pending = {session.start(self._ask(session, question)) for question in ordered}
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                outcomes = [future.result() for future in done if future.exception() is None]
+                ended = [future for future in done if not future.cancelled()]
+                outcomes = [future.result() for future in ended if future.exception() is None]
                 # answers that are paid for are kept, whatever ends the run
                 if outcomes:
                     yield outcomes
-                for future in done:
+                for future in ended:
                     future.result()
 
     def answer_alone(self, question: Question) -> Outcome:
@@ -83,6 +84,10 @@ class OpenAiEngine:
                 return self._outcome(question, await self._client.complete(session.http, body))
             except DataError as error:
                 return refuse(question, error)
+            except UserError:
+                # before the slot is free: no further question is sent to a server that ends the run
+                cancel_others()
+                raise
 
     def _outcome(self, question: Question, reply: Reply) -> Outcome:
         if reply.finish == LENGTH and not reply.text:

@@ -54,8 +54,8 @@ def image_only(name: str) -> "type[ProcessorMixin]":
 
     parent = getattr(transformers, SAME_FOR_IMAGES.get(name, name))
 
-    def get_attributes(cls: type) -> list[str]:
-        return [part for part in super(made, cls).get_attributes() if part != VIDEO]
+    def get_attributes(_cls: type) -> list[str]:
+        return [part for part in parent.get_attributes() if part != VIDEO]
 
     # the parent's name: it is written to processor_config.json
     made = type(name, (parent,), {"get_attributes": classmethod(get_attributes), "__module__": __name__})

@@ -49,6 +49,11 @@ class ChatProcessor:
         ids = (self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, self.tokenizer.eos_token_id)
         return int(next(token for token in ids if token is not None))
 
+    @property
+    def image_tokens(self) -> int | None:
+        # PaliGemma scales every image to one size
+        return int(self.hub.image_seq_length) if isinstance(self.template, PrefixTemplate) else None
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         composed = self._composed(turns, images)
         if len(turns) % 2:
@@ -218,7 +223,7 @@ def _template_of(hub: "ProcessorMixin", folder: Path) -> Template:
         raise ModelError(
             f"{folder} lacks a chat template (chat_template.jinja): copy it from where the model was published."
         )
-    return ChatTemplate(hub.tokenizer, source)
+    return ChatTemplate(hub.tokenizer, source, f"The chat template of {folder}")
 
 
 def _try_conversation(folder: Path, processor: ChatProcessor) -> None:

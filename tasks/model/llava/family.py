@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.choices import Layout
-from tasks.model.family import AboutModel, Prefilled
+from tasks.model.configuration import read_model_config
+from tasks.model.family import AboutModel, Prefilled, SeparateTower
 from tasks.model.inputs import ImageInputs
 from tasks.model.llava import card
 from tasks.model.llava.base_loading import load_base, require_loadable
@@ -13,9 +14,10 @@ from tasks.model.llava.config_files import config_files, write_config_files
 from tasks.model.llava.configured_base import configured_base, model_digest, require_select_layer, require_tower_apart
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.model_tensors import read_base, slots
-from tasks.model.llava.original_layout import is_original
-from tasks.model.llava.processor import LlavaProcessor, load_processor
-from tasks.model.llava.shape import read_shape
+from tasks.model.llava.original_config import original_config, tower_name
+from tasks.model.llava.original_layout import is_original, local_tower
+from tasks.model.llava.processor import LlavaProcessor, load_processor, processor_without_tower
+from tasks.model.llava.shape import published_shape, read_shape
 from tasks.model.llava.tensor_names import NAMES
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
@@ -72,9 +74,27 @@ class LlavaFamily:
         processor.image_processor.do_pad = config.image_aspect_ratio == "pad"
         return processor
 
-    def require_settings(self, folder: Path, config: ModelConfig) -> None:
+    def require_settings(self, folder: Path, config: ModelConfig, tower: Path | None = None) -> None:
         require_tower_apart(folder, config)
-        require_select_layer(folder, config)
+        require_select_layer(folder, config, tower)
+
+    def tower(self, folder: Path, config: ModelConfig) -> SeparateTower:
+        require_tower_apart(folder, config)
+        written = read_model_config(folder)
+        if not is_original(written):
+            return SeparateTower()
+        name = config.vision_tower
+        return SeparateTower(name or tower_name(written), local_tower(folder, written, name))
+
+    def text_processor(self, folder: Path) -> LlavaProcessor:
+        return processor_without_tower(folder, read_shape(read_model_config(folder)).image_tokens)
+
+    def require_layout(self, model: StoredModel, layout: Layout) -> None:
+        if layout == "llava" and model.layout != layout:
+            original_config(model.config, pads=True, tower="")
+
+    def published_shape(self, name: str) -> ModelShape | None:
+        return published_shape(name)
 
     def configured_base(self, folder: Path, config: ModelConfig, models: Path) -> ModelRef:
         return configured_base(folder, config, models)

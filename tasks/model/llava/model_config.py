@@ -6,18 +6,16 @@ from typing import Any
 from tasks.errors import ModelError, shortened
 from tasks.model.configuration import (
     CONFIG,
-    COPY_AGAIN,
     COPY_PUBLISHED,
     read_config,
     read_model_config,
     readable,
+    require_bounded_layers,
     require_generation_config,
 )
 from tasks.model.llava.original_config import transformers_config
 from tasks.model.llava.original_layout import find_tower, is_original
 
-# four times the layers of the largest models
-MAX_LAYERS = 512
 # pixels; limits the memory that a damaged number can request
 MAX_SIDE = 4096
 
@@ -39,16 +37,8 @@ def require_model_config(folder: Path, tower: Path | None = None) -> dict[str, A
             f"{folder} holds a model of type {shortened(config.get('model_type'))}, not a LLaVA 1.5: "
             "give a directory as llava-hf/llava-1.5-7b-hf or liuhaotian/llava-v1.5-7b has it."
         )
-    _require_bounded_layers(folder, config)
+    require_bounded_layers(folder, config)
     return config
-
-
-def _require_bounded_layers(folder: Path, config: dict[str, Any]) -> None:
-    """Raise ModelError for a number of layers that would take forever to build."""
-    for part in (config.get("text_config"), config.get("vision_config")):
-        layers = part.get("num_hidden_layers", 1) if isinstance(part, dict) else 1
-        if type(layers) is not int or not 0 < layers <= MAX_LAYERS:
-            raise ModelError(f"{folder}/{CONFIG} has {shortened(layers)} layers: {COPY_AGAIN}.")
 
 
 def image_tokens_of(folder: Path, config: dict[str, Any]) -> int:

@@ -17,16 +17,15 @@ from tasks.model.llava.tensor_names import (
     NAMES,
     PROJECTOR_PREFIX,
     TOWER_PREFIX,
-    canonical_name,
     is_tower_tensor,
     original_name,
     original_tower_name,
     published_name,
 )
-from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered, require_indexed
-from tasks.model.tensor_files import StoredTensor, list_tensors, require_float
+from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered
+from tasks.model.stored_tensors import require_indexed, stored_tensors
+from tasks.model.tensor_files import require_float
 from tasks.model.weight_checks import require_plain_weights
-from tasks.model.weights import duplicate_error, weight_files
 
 TOWER_FOLDER = "vision_tower"
 
@@ -41,13 +40,15 @@ def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
     for key in ("text_config", "vision_config"):
         if not isinstance(config.get(key), dict):
             raise ModelError(f"{folder}/config.json has no {key}: {COPY_PUBLISHED}.")
-    tensors = _tensors(folder, "")
-    require_indexed(folder, tensors.values())
+    tensors = stored_tensors(folder, NAMES)
+    require_indexed(folder, tensors)
     original = is_original(written)
     separate = original and not any(name.startswith(TOWER_PREFIX) for name in tensors)
     tower = (tower or find_tower(folder, written)) if separate else None
     if tower is not None:
-        tensors |= {name: value for name, value in _tensors(tower, TOWER_PREFIX).items() if is_tower_tensor(name)}
+        tensors |= {
+            name: value for name, value in stored_tensors(tower, NAMES, TOWER_PREFIX).items() if is_tower_tensor(name)
+        }
     for name, tensor in tensors.items():
         if not name.endswith(BUFFERS):
             require_float(tensor)
@@ -57,16 +58,6 @@ def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
     if not base.projector:
         raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
     return base
-
-
-def _tensors(folder: Path, prefix: str) -> dict[str, StoredTensor]:
-    tensors: dict[str, StoredTensor] = {}
-    for file in weight_files(folder):
-        for tensor in list_tensors(file):
-            name = canonical_name(prefix + tensor.name)
-            if tensors.setdefault(name, tensor) is not tensor:
-                raise duplicate_error(folder, tensor.name)
-    return tensors
 
 
 def slots(model: StoredModel, layout: Layout) -> dict[str, Slot]:

@@ -3,7 +3,7 @@
 It answers within seconds on a CPU and goes through the same code as a 7B model, from loading to merging.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from tasks.model.llava.original_config import SELECT_LAYER
 from tasks.model.llava.prompt import IMAGE_PLACEHOLDER
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import LlavaConfig, PreTrainedTokenizerFast
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
@@ -41,7 +42,7 @@ def create_tiny(
     from transformers import LlavaForConditionalGeneration
 
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _byte_level_tokenizer(texts)
+    tokenizer = _tokenizer(texts)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(_tiny_config(tokenizer, image_size, patch_size))
@@ -81,24 +82,12 @@ def _tiny_config(tokenizer: "PreTrainedTokenizerFast", image_size: int, patch_si
     )
 
 
-def _byte_level_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
-    """Train byte-level BPE on `texts`: no text is ever unknown."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def _tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
     unknown, start, end, padding, image = SPECIAL_TOKENS
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=byte_level_bpe(texts, SPECIAL_TOKENS),
         unk_token=unknown,
         bos_token=start,
         eos_token=end,
@@ -107,6 +96,23 @@ def _byte_level_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
         model_max_length=MAX_LENGTH,
         clean_up_tokenization_spaces=False,
     )
+
+
+def byte_level_bpe(texts: Iterable[str], special_tokens: Sequence[str]) -> "Tokenizer":
+    """Train byte-level BPE of VOCABULARY_SIZE tokens on `texts`: no text is ever unknown."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=list(special_tokens),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def _image_processor(image_size: int) -> "LlavaImageProcessorPil":

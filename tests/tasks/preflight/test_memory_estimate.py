@@ -46,6 +46,7 @@ def model_config(size: Size) -> dict[str, Any]:
 def make_model(size: Size, training: TrainingConfig) -> Any:
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+    from tasks.model.llava.family import FAMILY
     from tasks.training.trainable import prepare_trainable
 
     plain = model_config(size)
@@ -56,7 +57,7 @@ def make_model(size: Size, training: TrainingConfig) -> Any:
         image_seq_length=IMAGE_TOKENS,
     )
     dtype = torch.bfloat16 if training.bf16 else torch.float32
-    model = prepare_trainable(LlavaForConditionalGeneration(config).to(dtype).train(), training)
+    model = prepare_trainable(LlavaForConditionalGeneration(config).to(dtype).train(), training, FAMILY)
     if training.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     return model
@@ -91,11 +92,12 @@ def peak_bytes(work: Callable[[], None]) -> int:
 
 def measure(size: Size, training: TrainingConfig) -> dict[str, int]:
     """Bytes of weights, gradients and optimizer, and the additional memory of a later micro-batch."""
+    from tasks.model.llava.tensor_names import NAMES
     from tasks.training.trainable import optimizer_groups
     from tasks.training.trainer import answer_logits, mean_loss
 
     model, batch = make_model(size, training), make_batch(size, torch.bfloat16 if training.bf16 else torch.float32)
-    optimizer = torch.optim.AdamW(optimizer_groups(model, training))
+    optimizer = torch.optim.AdamW(optimizer_groups(model, training, NAMES))
 
     def micro_batch() -> None:
         # as transformers' Trainer does it, unless DeepSpeed has made the whole model bfloat16

@@ -9,8 +9,8 @@ import pytest
 from support.locations import ORACLE
 
 from tasks.errors import ModelError
-from tasks.model.hub import find_model
-from tasks.model.llava.configured_base import base_folders, configured_base
+from tasks.model.hub import base_folders, find_model
+from tasks.model.llava.configured_base import configured_base
 from tasks.model.llava.original_layout import find_tower
 from tasks.model.loading import load_processor
 from tasks.preflight.model_checks import check_base

@@ -1,11 +1,16 @@
 """Questions about shared images, and the engine that answers them in batches."""
 
+import json
 import random
 
 import pytest
+from support.chat_server import MODEL
 
 from tasks.inference.engines.decoding import Decoding
+from tasks.inference.engines.openai_engine import OpenAiEngine
+from tasks.inference.engines.request_pacing import Clock
 from tasks.inference.engines.transformers_engine import TransformersEngine
+from tasks.inference.predict import Listener, predict
 from tasks.records import Question
 
 WORDS = ("road", "buildings", "ships", "an airport with two planes", "beach", "area", "blue sea beside white sand")
@@ -55,3 +60,36 @@ def texts_of():
         return {outcome.key: outcome.text for batch in engine.answer(questions) for outcome in batch}
 
     return answer
+
+
+async def no_pause(seconds):
+    """In place of a sleep: tests do not wait."""
+
+
+@pytest.fixture
+def ask_served(request_for, records, chat_server, monkeypatch):
+    """Answer the test set by the server into `out`; returns the request. Pauses take no time."""
+
+    monkeypatch.setattr(OpenAiEngine.__init__, "__defaults__", (Clock(sleep=no_pause),))
+
+    def build(out="out", api=None, lines=None, asked=records, **changes):
+        config = {
+            "engine": "openai", "equality_sample": 0, **changes.pop("config", {}),
+            "api": {"base_url": chat_server.base_url, "model": MODEL, **(api or {})},
+        }  # fmt: skip
+        request = request_for(asked, out=out, config=config, **changes)
+        predict(request, Listener(log=(lines if lines is not None else []).append))
+        return request
+
+    return build
+
+
+@pytest.fixture
+def logged_answers():
+    """The lines of a request's answers.jsonl by key."""
+
+    def read(request):
+        lines = (request.out / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+        return {row["key"]: row for row in map(json.loads, lines)}
+
+    return read

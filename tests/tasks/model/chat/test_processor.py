@@ -9,17 +9,13 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from support.tiny_processors import MEMBERS, Pair, tiny_processor
 from tokenizers import AddedToken
 
 from tasks.errors import DataError, ModelError
 from tasks.model.chat.processor import load_chat_processor
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, Turn
 from tasks.model.inputs import batch_of, prompt_row, sample_row
-from tests.support.tiny_processors import MEMBERS, tiny_processor
-from tests.tasks.model.chat.conftest import Pair
-
-# PaliGemma's own processor copies tensors as NumPy 1 did
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 QUESTION, ANSWER = "Is there a road?", "Yes, there are two."
 SEVERAL = [member for member in MEMBERS if member not in ("llava_onevision", "paligemma")]
