@@ -3,7 +3,7 @@
 The text of a conversation is, round by round, what the template writes up to the answer (its generation prompt), the
 answer, and what ends it. It is tokenized as one, so that its tokens are those of transformers' `apply_chat_template`.
 
-Two kinds of published templates write answers otherwise than their models give them, and are taken all the same: white
+Two kinds of published templates write answers differently from how their models give them, and are taken all the same: white
 space before an answer that the generation prompt lacks (LLaVA-OneVision), and no end token (LLaVA-NeXT). There an
 answer follows the generation prompt and ends with the tokenizer's end token.
 """
@@ -35,7 +35,10 @@ class Composed(NamedTuple):
 
 
 class Template(Protocol):
-    """How a model's conversations are written."""
+    """How a model's conversations are written; errors call it by `name`."""
+
+    @property
+    def name(self) -> str: ...
 
     def compose(self, turns: Sequence[Turn], has_images: bool) -> Composed:
         """The text of rounds, with the image token for each image; the last may be a question without its answer.
@@ -108,7 +111,7 @@ class ChatTemplate:
 
     def _end_of(self, after: str) -> int | None:
         """Where the first special token ends in the text after an answer, or None if it has none."""
-        found = re.search("|".join(map(re.escape, special_tokens(self.tokenizer))), after)
+        found = re.search("|".join(map(re.escape, special_tokens(self.tokenizer))) or "(?!)", after)
         return found.end() if found else None
 
     def _after(self, rendered: str, history: list[Message]) -> str:
@@ -136,6 +139,7 @@ class PrefixTemplate:
 
     tokenizer: "PreTrainedTokenizerBase"
     image_token: str
+    name: str = "PaliGemma's prompt"
 
     def compose(self, turns: Sequence[Turn], has_images: bool) -> Composed:
         rounds, open_question = rounds_of(turns)

@@ -19,7 +19,7 @@ from tasks.model.inputs import batch_of, prompt_row, sample_row
 
 QUESTION, ANSWER = "Is there a road?", "Yes, there are two."
 SEVERAL = [member for member in MEMBERS if member not in ("llava_onevision", "paligemma")]
-# their published templates write given answers otherwise than they prompt for them
+# their published templates write given answers differently from how they prompt for them
 EXACT = [member for member in SEVERAL if member != "llava_next"]
 
 
@@ -299,5 +299,5 @@ def test_a_template_that_leaves_images_out(tmp_path: Path) -> None:
     own = tiny_processor("qwen3_vl", tmp_path)
     own.chat_template = own.chat_template.replace("<|image_pad|>", "")
     own.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="The chat template writes 0 images for 1"):
+    with pytest.raises(ModelError, match=r"The chat template of .* writes 0 images for 1"):
         load_chat_processor(tmp_path)
