@@ -184,8 +184,8 @@ class ChatProcessor:
         found = [IMAGE_INDEX if token == self.image_token_id else token for token in ids]
         if found.count(IMAGE_INDEX) != images:
             raise ModelError(
-                f"{self.template.name} writes {found.count(IMAGE_INDEX)} images for {images}: give the template that was "
-                "published with the model."
+                f"{self.template.name} writes {found.count(IMAGE_INDEX)} images for {images}: give the template "
+                "that was published with the model."
             )
         return found
 

@@ -3,8 +3,8 @@
 The text of a conversation is, round by round, what the template writes up to the answer (its generation prompt), the
 answer, and what ends it. It is tokenized as one, so that its tokens are those of transformers' `apply_chat_template`.
 
-Two kinds of published templates write answers differently from how their models give them, and are taken all the same: white
-space before an answer that the generation prompt lacks (LLaVA-OneVision), and no end token (LLaVA-NeXT). There an
+Two kinds of published templates write answers differently from how their models give them, and are taken all the same:
+white space before an answer that the generation prompt lacks (LLaVA-OneVision), and no end token (LLaVA-NeXT). There an
 answer follows the generation prompt and ends with the tokenizer's end token.
 """
 
