@@ -16,8 +16,8 @@ VERSION = 1
 DECODING = "inference."
 # how intervals are computed changes no score; reports of earlier versions have a bootstrap
 NOT_COMPARED = ("intervals", "bootstrap", "fingerprint")
-# The inference settings that say which model answered and where it was computed, not how it was asked. A served model
-# has other than any of one's own, which must not keep the two from being compared.
+# The inference settings that say which model answered and where it was computed, not how it was asked. They differ
+# between a served model and one of the user's own, which must not keep the two from being compared.
 SERVED = "api."
 SERVED_MODEL = f"{SERVED}model"
 OF_A_MODEL = ("engine", "dtype")
