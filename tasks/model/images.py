@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 ORIENTATION = 0x0112
-# values of ORIENTATION that exchange width and height
-SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_image(path: Path) -> "Image":
@@ -39,13 +37,6 @@ def require_image(path: Path) -> None:
     """Raise DataError, from the header alone, if the image is missing, too large for `read_image` or no image."""
     with _readable(path), opened_file(path) as file, opened_image(file, path):
         pass
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels of an image as `read_image` returns it, from its header; errors as require_image."""
-    with _readable(path), opened_file(path) as file, opened_image(file, path) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(ORIENTATION, 1) in SIDEWAYS else (width, height)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.files import fits_utf8
 from tasks.image_paths import image_file
 from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
-from tasks.model.images import image_size
+from tasks.model.image_size import image_size
 from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
 from tasks.prompt_text import IMAGE_PLACEHOLDER, ensure_placeholder, placeholder_first, without_placeholder
