@@ -1,4 +1,4 @@
-"""The size of an image from its header; in a module of its own, since the code of `images` identifies cached answers."""
+"""The size of an image from its header; apart from `images`, whose code identifies cached answers."""
 
 from pathlib import Path
 
