@@ -63,7 +63,7 @@ def wandb_findings(training: TrainingConfig) -> list[Finding]:
 def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[Finding]:
     """Check that the answering engine is installed and can load the base."""
     try:
-        require_engine(config.engine, base)
+        require_engine(config, base)
     except UserError as error:
         return [fatal("engine", str(error))]
     return [ok("engine", config.engine)]

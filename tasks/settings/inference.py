@@ -73,6 +73,11 @@ class InferenceConfig(Section):
         description=f"Inference engine. {'; '.join(map(_describe, ENGINES))}.",
         json_schema_extra=_add_engine_choices,
     )
+    vllm_python: str | None = Field(
+        None,
+        description="Python of the environment in which the engine vllm runs. Empty: the environment variable "
+        "RSVLM_VLLM_PYTHON, or else this environment if vLLM is installed in it.",
+    )
     transform: Transform | None = Field(
         None,
         description="Change to every test image before the model sees it: a rotation counterclockwise, a flip, JPEG "
