@@ -1,4 +1,4 @@
-"""The program that runs vLLM, in an environment of its own, for the engine `vllm`; docs/answering.md says how to make it.
+"""The program that runs vLLM for the engine `vllm`, in an environment of its own, which docs/answering.md says to make.
 
 It imports nothing of rsvlm: its Python has other versions of transformers, and may lack the rest. A message on the
 standard input or output is MAGIC, the length of its header (4 bytes, big-endian), the header (a JSON object), and as
@@ -19,7 +19,7 @@ import os
 import sys
 import traceback
 from importlib import metadata
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 MAGIC = b"RSVLMIPC"
 FLOAT_BYTES = 4
@@ -31,7 +31,7 @@ OPERATORS = {
 }
 
 
-def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
     """The next message as header and bytes; None at the end of the stream. Raises ValueError for anything else."""
     start = stream.read(len(MAGIC))
     if not start:
@@ -42,14 +42,14 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     return header, _read(stream, header.get("bytes", 0))
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise ValueError("a message is cut off")
     return data
 
 
-def write_message(stream: BinaryIO, header: dict[str, Any], *blobs: bytes) -> None:
+def write_message(stream: IO[bytes], header: dict[str, Any], *blobs: bytes) -> None:
     """Write a message; the header's `bytes` is set."""
     text = json.dumps({**header, "bytes": sum(map(len, blobs))}).encode()
     stream.write(MAGIC + len(text).to_bytes(4, "big") + text)
@@ -90,7 +90,9 @@ class Server:
 
         images, start = [], 0
         for shape in header["shapes"]:
-            values = torch.frombuffer(bytearray(data[start : start + FLOAT_BYTES * math.prod(shape)]), dtype=torch.float32)
+            values = torch.frombuffer(
+                bytearray(data[start : start + FLOAT_BYTES * math.prod(shape)]), dtype=torch.float32
+            )
             images.append(values.reshape(shape))
             start += FLOAT_BYTES * math.prod(shape)
         prompts = [
@@ -133,7 +135,7 @@ def define_missing_operators() -> None:
         return
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until their stream ends."""
     server = Server()
     while (message := read_message(requests)) is not None:

@@ -32,9 +32,7 @@ BATCH_SIZE, BATCH_IMAGES = 512, 128
 # vLLM's own image processor gets finished pixel values
 UNTOUCHED = {
     "image_processor_type": "CLIPImageProcessor",
-    **dict.fromkeys(
-        ("do_convert_rgb", "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad"), False
-    ),
+    **dict.fromkeys(("do_convert_rgb", "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad"), False),
 }
 
 
@@ -97,7 +95,7 @@ class VllmEngine:
         outcomes: list[Outcome] = []
         asked: list[Question] = []
         prompts: list[dict[str, object]] = []
-        pixels: dict[str, "Any"] = {}
+        pixels: dict[str, Any] = {}
         for question in questions:
             try:
                 ids = self._prompt(question, pixels)

@@ -102,7 +102,12 @@ class VllmProcess:
     ) -> dict[str, Any]:
         """The reply to a request; raises ModelError with the process's last lines if there is none in `limit_s`."""
         late = Event()
-        timer = Timer(limit_s or 0, lambda: (late.set(), self._child.kill()))
+
+        def give_up() -> None:
+            late.set()
+            self._child.kill()
+
+        timer = Timer(limit_s or 0, give_up)
         if limit_s is not None:
             timer.start()
         try:
@@ -138,7 +143,8 @@ class VllmProcess:
             self._reader.join(GRACE_S)
         lines = "\n".join(self._lines)
         return ModelError(
-            f"vLLM in {self._python} {reason}: see its last lines, or set inference.engine to {DEFAULT_ENGINE}.\n{lines}"
+            f"vLLM in {self._python} {reason}: see its last lines, or set inference.engine to {DEFAULT_ENGINE}."
+            f"\n{lines}"
         )
 
 
