@@ -135,7 +135,7 @@ def _end_in_time(child: "subprocess.Popen[str]", timeout_s: float | None, timed_
     end_group(child)
 
 
-def end_group(child: "subprocess.Popen[str]", grace_s: float = 20) -> None:
+def end_group(child: "subprocess.Popen[Any]", grace_s: float = 20) -> None:
     """End a child and its process group: SIGTERM, then SIGKILL when the child has exited or after `grace_s` seconds."""
     for stop, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
         try:

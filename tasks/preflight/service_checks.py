@@ -66,7 +66,7 @@ def engine_findings(config: InferenceConfig, base: Path | None = None) -> list[F
     if config.is_served:
         return served_model_findings(config.api)
     try:
-        require_engine(config.engine, base)
+        require_engine(config, base)
     except UserError as error:
         return [fatal("engine", str(error))]
     return [ok("engine", config.engine)]

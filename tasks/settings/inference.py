@@ -75,6 +75,11 @@ class InferenceConfig(Section):
         json_schema_extra=_add_engine_choices,
     )
     api: ApiConfig = Field(ApiConfig(), description="A model behind an OpenAI-compatible server.")
+    vllm_python: str | None = Field(
+        None,
+        description="Python of the environment in which the engine vllm runs. Empty: the environment variable "
+        "RSVLM_VLLM_PYTHON, or else this environment if vLLM is installed in it.",
+    )
     transform: Transform | None = Field(
         None,
         description="Change to every test image before the model sees it: a rotation counterclockwise, a flip, JPEG "

@@ -21,6 +21,7 @@ from tasks.model.configuration import read_model_config
 from tasks.model.families import family_for
 from tasks.model.weights import weight_files
 from tasks.records import Question
+from tasks.settings import InferenceConfig
 from tasks.storage.object_store import open_store
 
 # their versions are part of what identifies a cached answer
@@ -38,7 +39,7 @@ def open_engine(
     Raises ConfigError if this machine or the model does not meet its requirements.
     """
     _require_device(request)
-    require_engine(request.config.engine, request.model)
+    require_engine(request.config, request.model)
     entry = ENGINES[request.config.engine]
     prepared: PreparedEngine = import_module(entry.module).prepare(request)
     if prepared.note:
@@ -54,19 +55,24 @@ def open_engine(
         engine.close()
 
 
-def require_engine(name: str, model: Path | None = None) -> None:
+def require_engine(config: InferenceConfig, model: Path | None = None) -> None:
     """Raise ConfigError if an engine's package is missing or it does not read the model's layout.
 
-    Raises ModelError if it is not clear which files hold the weights. Whether there is a GPU is not checked here: the
-    machine that checks a run may have none.
+    Raises ModelError if it is not clear which files hold the weights, and what the engine's own checks raise. Whether
+    there is a GPU is not checked here: the machine that checks a run may have none.
     """
-    entry = ENGINES[name]
+    name, entry = config.engine, ENGINES[config.engine]
     if entry.package and find_spec(entry.package) is None:
         raise ConfigError(
             f"The engine {name} needs the package {entry.package}: `pip install {entry.package}`, or {INSTEAD}."
         )
-    if model is None or not entry.needs_model or "llava" in entry.layouts:
-        return
+    if model is not None and entry.needs_model and "llava" not in entry.layouts:
+        _require_layout(name, model)
+    if entry.checks is not None:
+        import_module(entry.checks).require(config, model)
+
+
+def _require_layout(name: str, model: Path) -> None:
     config = read_model_config(model)
     if family_for(config, model).layout(config) == "llava":
         raise ConfigError(
@@ -79,7 +85,7 @@ def require_engine(name: str, model: Path | None = None) -> None:
 def _require_device(request: PredictRequest) -> None:
     name, entry = request.config.engine, ENGINES[request.config.engine]
     # a missing package is named first: installing it comes before anything else
-    require_engine(name)
+    require_engine(request.config)
     if entry.needs_gpu:
         import torch
 

@@ -18,7 +18,8 @@ class EngineEntry:
     `exact` says in which number type an answer never depends on the questions in its batch; where it may, a sample is
     asked again one question at a time. `package` must be installed besides rsvlm's own. `layouts` are the layouts of
     model directories that it reads. `served`: the model is on a server and named by the settings; there is no model
-    directory.
+    directory. `checks` is a module, quickly imported, whose `require(config, model)` raises a UserError if settings,
+    machine or model (None: not known yet) do not meet its other requirements, which `needs_besides` names.
     """
 
     module: str
@@ -30,11 +31,14 @@ class EngineEntry:
     takes_adapters: bool = True
     served: bool = False
     layouts: tuple[Layout, ...] = ("transformers", "llava")
+    checks: str | None = None
+    needs_besides: str | None = None
 
     @property
     def needs(self) -> str:
         """The requirements in words."""
         needs = [f"the package {self.package}"] if self.package else []
+        needs += [self.needs_besides] if self.needs_besides else []
         needs += ["a GPU"] if self.needs_gpu else []
         needs += ["a server"] if self.served else []
         if self.needs_model and not self.takes_adapters:
@@ -55,11 +59,11 @@ ENGINES: dict[str, EngineEntry] = {
     ),
     "vllm": EngineEntry(
         "tasks.inference.engines.vllm_engine",
-        "the model in vLLM",
-        package="vllm",
-        needs_gpu=True,
+        "the model in vLLM, in a process of another environment",
         takes_adapters=False,
         layouts=("transformers",),
+        checks="tasks.inference.engines.vllm_checks",
+        needs_besides="an environment with vLLM",
     ),
     "openai": EngineEntry(
         "tasks.inference.engines.openai_engine",

@@ -10,10 +10,11 @@ from tasks.preflight.service_checks import engine_findings, store_findings, wand
 from tasks.settings import ExperimentConfig, InferenceConfig, TrainingConfig
 
 
-def test_engine_that_is_not_installed_is_an_error() -> None:
+def test_engine_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RSVLM_VLLM_PYTHON", raising=False)
     assert engine_findings(InferenceConfig())[0].level == "ok"
     if find_spec("vllm") is None:
-        assert "pip install vllm" in engine_findings(InferenceConfig(engine="vllm"))[0].text
+        assert "needs an environment with vLLM" in engine_findings(InferenceConfig(engine="vllm"))[0].text
 
 
 def test_local_store_check_writes_reads_and_leaves_nothing(tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ def test_an_engine_without_the_original_layout_refuses_such_a_model(tmp_path, mo
     config = {"model_type": "llava_llama", "mm_projector_type": "mlp2x_gelu"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.setitem(ENGINES, "new", EngineEntry("new", "", layouts=("transformers",)))
-    require_engine("transformers", tmp_path)
+    require_engine(InferenceConfig(engine="transformers"), tmp_path)
     with pytest.raises(ConfigError, match="original LLaVA layout"):
-        require_engine("new", tmp_path)
+        require_engine(InferenceConfig(engine="new"), tmp_path)
 
 
 def test_a_base_with_an_adapter_is_asked_by_an_engine_that_takes_adapters():
