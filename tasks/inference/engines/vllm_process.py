@@ -130,7 +130,7 @@ class VllmProcess:
             message = None
         except ValueError as error:
             self._child.kill()
-            return None, f"wrote something else than answers ({error})"
+            return None, f"wrote something other than answers ({error})"
         if message is not None:
             return message[0], ""
         with suppress(subprocess.TimeoutExpired):

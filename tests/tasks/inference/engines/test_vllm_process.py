@@ -67,7 +67,7 @@ def test_a_request_has_a_reply(process):
     ("do", "limit_s", "reason"),
     [
         ("die", None, r"ended with 1: .*transformers\.\nno memory left$"),
-        ("garbage", None, "wrote something else than answers .*INFO"),
+        ("garbage", None, "wrote something other than answers .*INFO"),
         ("hang", 0.5, "gave no answer in 0.5 s"),
         ("fail", None, r"failed \(ValueError: no such model\)"),
     ],
