@@ -166,8 +166,8 @@ def _require_plain_pixels(model: Path, blank: ImageInputs) -> None:
     """Raise ModelError unless an image is one tensor `pixel_values` (1, 3, height, width), which vLLM can be given."""
     if set(blank.tensors) != {"pixel_values"} or blank.tensors["pixel_values"].shape[:2] != (1, 3):
         raise ModelError(
-            f"{model} takes images in a form that the engine vllm does not hand over, which takes LLaVA 1.5's alone: set "
-            f"inference.engine to {DEFAULT_ENGINE}."
+            f"{model} takes images in a form that the engine vllm does not hand over, which takes LLaVA 1.5's alone: "
+            f"set inference.engine to {DEFAULT_ENGINE}."
         )
 
 
