@@ -101,11 +101,12 @@ class VllmProcess:
         self, request: Mapping[str, object], blobs: Sequence[bytes] = (), limit_s: float | None = None
     ) -> dict[str, Any]:
         """The reply to a request; raises ModelError with the process's last lines if there is none in `limit_s`."""
-        late = Event()
+        late, child = Event(), self._child
 
+        # without a reference to this object: the timer's thread would keep it from ending
         def give_up() -> None:
             late.set()
-            self._child.kill()
+            child.kill()
 
         timer = Timer(limit_s or 0, give_up)
         if limit_s is not None:
