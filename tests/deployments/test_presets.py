@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from deployments.configuration import PRESETS, load_config, preset_names
+from tasks.settings import ModelConfig
 
 REFERENCE_MODEL = {
     "vision_tower": "openai/clip-vit-large-patch14-336",
@@ -53,6 +54,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "llava-1.5-7b-full": {"lora_enable": False},
 }
+OTHER_FAMILIES = {
+    "qwen2.5-vl-7b-lora": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3-vl-8b-lora": "Qwen/Qwen3-VL-8B-Instruct",
+    "llava-onevision-7b-lora": "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+}
 BASES = ("liuhaotian/llava-v1.5-7b", "llava-hf/llava-1.5-7b-hf")
 
 
@@ -61,7 +67,7 @@ def written_in(preset: str) -> dict[str, Any]:
 
 
 def test_the_set_of_presets_is_fixed():
-    assert preset_names() == sorted(["demo", "real-cpu", *CHANGES])
+    assert preset_names() == sorted(["demo", "real-cpu", *CHANGES, *OTHER_FAMILIES])
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -100,3 +106,10 @@ def test_a_toy_preset_needs_no_gpu_and_no_account(preset: str):
     config = load_config(preset)
     assert config.training.use_cpu and not config.training.bf16 and config.training.deepspeed is None
     assert config.model.base == "tiny" and config.training.report_to == () and config.store.uri is None
+
+
+@pytest.mark.parametrize("preset", OTHER_FAMILIES)
+def test_a_preset_of_another_family_leaves_the_settings_of_llava_alone(preset):
+    config = load_config(preset, [])
+    assert config.model == ModelConfig(base=OTHER_FAMILIES[preset])
+    assert (config.training.deepspeed, config.training.num_train_epochs) == ("zero3", 1)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, ProcessorMixin
 
+    from tasks.model.chat.processor import ChatProcessor
+
 SIDE, PATCH, PATCH_QWEN3 = 56, 14, 16
 # tokens of one tile: before and after merging 2 x 2
 TILE_TOKENS = (SIDE // PATCH) ** 2
@@ -76,6 +78,14 @@ class Member(NamedTuple):
     processor: str
     options: dict[str, Any]
     template: str | None
+
+
+class Pair(NamedTuple):
+    """A directory with rsvlm's processor of it and transformers' own."""
+
+    folder: Path
+    ours: "ChatProcessor"
+    own: "ProcessorMixin"
 
 
 def _qwen(patch: int) -> dict[str, Any]:

@@ -76,8 +76,3 @@ class ControlTokens:
             if ids[: len(before)] == before:
                 return list(ids[len(before) :])
         return list(tokenizer.encode(piece, **options))
-
-
-def unmarked(text: str) -> str:
-    """A rendered text without marks."""
-    return text.replace(START, "").replace(END, "")

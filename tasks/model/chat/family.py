@@ -9,6 +9,7 @@ from tasks.choices import Layout
 from tasks.errors import ConfigError, ModelError
 from tasks.manifests import folder_digest
 from tasks.model.chat.loading import load_base, read_stored, require_config, require_loadable, with_defaults
+from tasks.model.chat.published import CONFIGS
 from tasks.model.family import AboutModel, Prefilled, SeparateTower
 from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
@@ -112,7 +113,8 @@ class ChatFamily:
             raise ModelError(f"{self.name} has no layout {layout}: set merging.format={self.layouts[0]}.")
 
     def published_shape(self, name: str) -> ModelShape | None:
-        return None
+        config = CONFIGS.get(name)
+        return self.shape(config) if config is not None and self.recognises(config) else None
 
     def configured_base(self, folder: Path, config: ModelConfig, models: Path) -> ModelRef:
         self.require_settings(folder, config)

@@ -184,8 +184,8 @@ class ChatProcessor:
         found = [IMAGE_INDEX if token == self.image_token_id else token for token in ids]
         if found.count(IMAGE_INDEX) != images:
             raise ModelError(
-                f"The chat template writes {found.count(IMAGE_INDEX)} images for {images}: give the template that was "
-                "published with the model."
+                f"{self.template.name} writes {found.count(IMAGE_INDEX)} images for {images}: give the template "
+                "that was published with the model."
             )
         return found
 
@@ -223,7 +223,7 @@ def _template_of(hub: "ProcessorMixin", folder: Path) -> Template:
         raise ModelError(
             f"{folder} lacks a chat template (chat_template.jinja): copy it from where the model was published."
         )
-    return ChatTemplate(hub.tokenizer, source)
+    return ChatTemplate(hub.tokenizer, source, f"The chat template of {folder}")
 
 
 def _try_conversation(folder: Path, processor: ChatProcessor) -> None:

@@ -3,8 +3,8 @@
 The text of a conversation is, round by round, what the template writes up to the answer (its generation prompt), the
 answer, and what ends it. It is tokenized as one, so that its tokens are those of transformers' `apply_chat_template`.
 
-Two kinds of published templates do not write an answer as the model gives it, and are taken all the same: with white
-space before it that the generation prompt lacks (LLaVA-OneVision), and without an end token (LLaVA-NeXT). There an
+Two kinds of published templates write answers differently from how their models give them, and are taken all the same:
+white space before an answer that the generation prompt lacks (LLaVA-OneVision), and no end token (LLaVA-NeXT). There an
 answer follows the generation prompt and ends with the tokenizer's end token.
 """
 
@@ -35,7 +35,10 @@ class Composed(NamedTuple):
 
 
 class Template(Protocol):
-    """How a model's conversations are written."""
+    """How a model's conversations are written; errors call it by `name`."""
+
+    @property
+    def name(self) -> str: ...
 
     def compose(self, turns: Sequence[Turn], has_images: bool) -> Composed:
         """The text of rounds, with the image token for each image; the last may be a question without its answer.
@@ -59,10 +62,11 @@ class AnswerForm(NamedTuple):
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A Jinja template, rendered with the special tokens of a tokenizer."""
+    """A Jinja template, rendered with the special tokens of a tokenizer; errors call it by `name`."""
 
     tokenizer: "PreTrainedTokenizerBase"
     source: str
+    name: str = "The chat template"
 
     def compose(self, turns: Sequence[Turn], has_images: bool) -> Composed:
         rounds, open_question = rounds_of(turns)
@@ -78,7 +82,7 @@ class ChatTemplate:
             history.append(_message("assistant", [{"type": "text", "text": answer}]))
             rendered = self._render(history)
             if self.form.exact and rendered != text:
-                raise _rewriting()
+                raise self._rewriting()
         if open_question is not None:
             text += self._after(rendered, [*history, _user_message(open_question, has_images)])
         return Composed(text, tuple(answers))
@@ -91,9 +95,11 @@ class ChatTemplate:
         rendered = self._render([question, _message("assistant", [{"type": "text", "text": PROBE}])])
         before, found, after = rendered.partition(PROBE)
         follows = before.startswith(asked)
-        if not found or not (follows or before.split() == asked.split()):
+        if not found:
+            raise ModelError(f"{self.name} leaves answers out: copy it from where the model was published.")
+        if not (follows or before.split() == asked.split()):
             raise ModelError(
-                f"The chat template opens answers with {shortened(asked[-40:])} and writes given ones after "
+                f"{self.name} opens answers with {shortened(asked[-40:])} and writes given ones after "
                 f"{shortened(before[-40:])}, so that it cannot be trained: give a model whose template writes both "
                 "alike (of a thinking model, the instruct version)."
             )
@@ -105,14 +111,20 @@ class ChatTemplate:
 
     def _end_of(self, after: str) -> int | None:
         """Where the first special token ends in the text after an answer, or None if it has none."""
-        found = re.search("|".join(map(re.escape, special_tokens(self.tokenizer))), after)
+        found = re.search("|".join(map(re.escape, special_tokens(self.tokenizer))) or "(?!)", after)
         return found.end() if found else None
 
     def _after(self, rendered: str, history: list[Message]) -> str:
         asked = self._render(history, prompt=True)
         if not asked.startswith(rendered):
-            raise _rewriting()
+            raise self._rewriting()
         return asked[len(rendered) :]
+
+    def _rewriting(self) -> ModelError:
+        return ModelError(
+            f"{self.name} changes an answer or an earlier turn of a conversation, so that the tokens of training would "
+            "not be those of answering: give one that writes each turn as it is (chat_template.jinja)."
+        )
 
     def _render(self, messages: list[Message], prompt: bool = False) -> str:
         text = self.tokenizer.apply_chat_template(
@@ -127,6 +139,7 @@ class PrefixTemplate:
 
     tokenizer: "PreTrainedTokenizerBase"
     image_token: str
+    name: str = "PaliGemma's prompt"
 
     def compose(self, turns: Sequence[Turn], has_images: bool) -> Composed:
         rounds, open_question = rounds_of(turns)
@@ -179,10 +192,3 @@ def _end_token(tokenizer: "PreTrainedTokenizerBase") -> str:
     if not isinstance(tokenizer.eos_token, str):
         raise ModelError("The tokenizer has no end token: set eos_token in tokenizer_config.json.")
     return tokenizer.eos_token
-
-
-def _rewriting() -> ModelError:
-    return ModelError(
-        "The chat template changes an answer or an earlier turn of a conversation, so that the tokens of training "
-        "would not be those of answering: give one that writes each turn as it is (chat_template.jinja)."
-    )

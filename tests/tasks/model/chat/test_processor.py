@@ -9,21 +9,17 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from support.tiny_processors import MEMBERS, Pair, tiny_processor
 from tokenizers import AddedToken
 
 from tasks.errors import DataError, ModelError
 from tasks.model.chat.processor import load_chat_processor
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, Turn
 from tasks.model.inputs import batch_of, prompt_row, sample_row
-from tests.support.tiny_processors import MEMBERS, tiny_processor
-from tests.tasks.model.chat.conftest import Pair
-
-# PaliGemma's own processor copies tensors as NumPy 1 did
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 QUESTION, ANSWER = "Is there a road?", "Yes, there are two."
 SEVERAL = [member for member in MEMBERS if member not in ("llava_onevision", "paligemma")]
-# their published templates do not write an answer as their prompt begins it
+# their published templates write given answers differently from how they prompt for them
 EXACT = [member for member in SEVERAL if member != "llava_next"]
 
 
@@ -303,5 +299,5 @@ def test_a_template_that_leaves_images_out(tmp_path: Path) -> None:
     own = tiny_processor("qwen3_vl", tmp_path)
     own.chat_template = own.chat_template.replace("<|image_pad|>", "")
     own.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="The chat template writes 0 images for 1"):
+    with pytest.raises(ModelError, match=r"The chat template of .* writes 0 images for 1"):
         load_chat_processor(tmp_path)
