@@ -60,6 +60,10 @@ class ModelFamily(Protocol):
     several_images: bool
     # layouts in which a merged model can be written
     layouts: tuple[Layout, ...]
+    # whether a training with ZeRO-3 was seen to equal one in a single process
+    zero3: bool
+    # whether the engine vllm answers with its merged models
+    vllm: bool
 
     def recognises(self, config: Mapping[str, object]) -> bool:
         """Whether a directory with this config.json is of this family."""

@@ -57,6 +57,9 @@ class ChatFamily:
     first_position: int = 0
     cuts_images: bool = True
     layouts: tuple[Layout, ...] = ("transformers",)
+    zero3: bool = True
+    # it is given pixels in the form of LLaVA 1.5 alone
+    vllm: bool = False
 
     def recognises(self, config: Mapping[str, object]) -> bool:
         return config.get("model_type") in self.model_types

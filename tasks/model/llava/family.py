@@ -42,6 +42,8 @@ class LlavaFamily:
     names = NAMES
     several_images = False
     layouts: tuple[Layout, ...] = ("transformers", "llava")
+    zero3 = True
+    vllm = True
 
     def recognises(self, config: Mapping[str, object]) -> bool:
         return config.get("model_type") == "llava" or is_original(dict(config))
