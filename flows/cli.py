@@ -21,7 +21,8 @@ DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="rsvlm", description="Fine-tune LLaVA on remote-sensing instructions and evaluate the result."
+        prog="rsvlm",
+        description="Fine-tune vision-language models on remote-sensing instructions and evaluate the result.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -24,7 +24,7 @@ SECTIONS = "|".join(ExperimentConfig.model_fields)
 PROGRAMS = ("rsvlm", "make", "pip", "prefect", "docker", "kubectl", "cp", "printf", "set")
 ELSEWHERE = {"docker": "needs Docker", "kubectl": "needs a cluster"}
 PLACEHOLDER = re.compile(r"\bN(AME)?\b")
-ON_GPUS = re.compile(r"\b(run|train) llava")
+ON_GPUS = re.compile(r"\b(run|train) (llava|qwen)")
 
 
 class Command(NamedTuple):

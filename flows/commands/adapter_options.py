@@ -9,7 +9,7 @@ from tasks.choices import Projector
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add `--model`."""
-    parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="LLaVA model directory")
+    parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model directory")
 
 
 def add_adapter(parser: argparse.ArgumentParser, help: str = "adapter directory to put on the model") -> None:

@@ -9,7 +9,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser = subparsers.add_parser(
         "inspect", help="show prompt, tokens and labels of each record", description=run.__doc__
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="LLaVA model directory")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="model directory")
     parser.add_argument("--data", type=Path, required=True, metavar="FILE.json", help="records")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     parser.add_argument("--pixels", type=Path, metavar="DIR", help="save each image as DIR/<id>.npy, float32 CHW")

@@ -56,7 +56,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         return read_settings(folder / CONFIG)
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"{folder} holds no config.json: give the directory of a LLaVA model.") from None
+        raise ModelError(f"{folder} holds no config.json: give the directory of a model.") from None
 
 
 def require_generation_config(folder: Path) -> None:

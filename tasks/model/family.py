@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tasks.choices import Layout
+from tasks.errors import ModelError
 from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
@@ -48,6 +49,13 @@ class SeparateTower(NamedTuple):
     def is_missing(self) -> bool:
         """Whether the model needs it and it is not on this machine."""
         return bool(self.name) and self.folder is None
+
+    def error(self, model: Path) -> ModelError:
+        """The error for a model in the directory `model` whose tower cannot be found."""
+        return ModelError(
+            f"The vision tower {self.name!r} of {model} is not on this machine: put its directory next to the model as "
+            f"{model.parent / Path(self.name).name}, or, in an experiment, set model.vision_tower to it."
+        )
 
 
 class ModelFamily(Protocol):

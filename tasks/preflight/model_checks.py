@@ -7,9 +7,8 @@ from tasks.choices import Layout
 from tasks.errors import UserError
 from tasks.model.configuration import CONFIG, read_model_config, readable
 from tasks.model.families import family_for, published_shape
-from tasks.model.family import ModelFamily
+from tasks.model.family import ModelFamily, SeparateTower
 from tasks.model.hub import HUB_NAME, base_folders, directory_of, local_model
-from tasks.model.llava.original_layout import tower_error
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
 from tasks.model.weight_checks import require_plain_weights
@@ -116,7 +115,7 @@ def _missing_base(name: str) -> Finding:
 def _missing_tower(name: str, folder: Path | None = None) -> Finding:
     """The finding for a vision tower that is not on this machine; `folder` is that of its model, if there is one."""
     if folder is not None and not HUB_NAME.fullmatch(name):
-        return fatal(TOWER, str(tower_error(folder, name)))
+        return fatal(TOWER, str(SeparateTower(name).error(folder)))
     fault = hub_fault(name)
     if fault is None:
         return warning(TOWER, f"{name} is not on this machine: it is downloaded when the run starts")

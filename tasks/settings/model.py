@@ -30,31 +30,31 @@ class ModelConfig(Section):
 
     base: str = Field(
         TOY,
-        description="Directory or Hugging Face Hub name of a LLaVA model, e.g. llava-hf/llava-1.5-7b-hf or "
-        f"liuhaotian/llava-v1.5-7b; {TOY} and {TOY_QWEN}: toy models, a LLaVA and a Qwen2.5-VL, that rsvlm pre-trains "
-        "itself.",
+        description="Directory or Hugging Face Hub name of a model of any family in docs/models.md, e.g. "
+        f"liuhaotian/llava-v1.5-7b or Qwen/Qwen2.5-VL-7B-Instruct; {TOY} and {TOY_QWEN}: toy models, a LLaVA and a "
+        "Qwen2.5-VL, that rsvlm pre-trains itself.",
     )
     vision_tower: str | None = Field(
         None,
         description="Directory or Hub name of the vision tower, for a model in the original LLaVA layout. Empty: the "
         "tower named in the model's config.",
     )
-    version: Literal["v1"] = Field("v1", description="Prompt template.")
+    version: Literal["v1"] = Field("v1", description="Prompt template of LLaVA 1.5.")
     mm_projector_type: Literal["mlp2x_gelu"] = Field(
-        "mlp2x_gelu", description="Projector between vision tower and language model."
+        "mlp2x_gelu", description="Projector of LLaVA 1.5, between vision tower and language model."
     )
     mm_vision_select_layer: int = Field(
         -2,
         le=-1,
         ge=-24,
-        description="Layer of the vision tower whose features are used; negative: counted from the last.",
+        description="Layer of LLaVA 1.5's vision tower whose features are used; negative: counted from the last.",
     )
     mm_use_im_start_end: Literal[False] = Field(
         False, description="Start and end tokens around the image; LLaVA 1.5 does not use them."
     )
     mm_use_im_patch_token: Literal[False] = Field(False, description="Image patch token; LLaVA 1.5 does not use it.")
     image_aspect_ratio: Literal["pad", "square"] = Field(
-        "pad", description="pad: pad to a square with the mean colour; square: center crop."
+        "pad", description="Images of LLaVA 1.5. pad: pad to a square with the mean colour; square: center crop."
     )
 
     @field_validator("base", "vision_tower")

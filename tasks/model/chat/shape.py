@@ -19,12 +19,20 @@ TYPICAL_SIDE = 448
 
 @dataclass(frozen=True)
 class CountedShape(ModelShape):
-    """A shape whose parameters are counted; `lora_width` is the sum of inputs and outputs of LoRA's layers."""
+    """A shape whose parameters are counted; `lora_width` is the sum of inputs and outputs of LoRA's layers.
+
+    `head_width` need not be hidden / heads.
+    """
 
     language: int
     projector: int
     tower: int
     lora_width: int
+    head_width: int
+
+    @property
+    def key_value_width(self) -> int:
+        return self.head_width * self.key_value_heads
 
     @property
     def language_parameters(self) -> int:
@@ -71,6 +79,7 @@ def shape_of(
         image_tokens=_image_tokens(complete, cuts_images),
         patch_size=_first(vision["patch_size"]),
         lora_width=_lora_width(model, language_model),
+        head_width=text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"],
         **counts,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError
+from tasks.model.family import SeparateTower
 from tasks.model.hub import directory_of, find_model, local_model, next_to
 from tasks.model.llava.original_config import tower_name
 from tasks.model.llava.tensor_names import NAMES, TOWER_PREFIX, is_tower_tensor
@@ -37,15 +38,7 @@ def find_tower(folder: Path, config: dict[str, Any], name: str | None = None) ->
     try:
         return _tower_directory(folder, config, name) or find_model(wanted)
     except ModelError:
-        raise tower_error(folder, wanted) from None
-
-
-def tower_error(folder: Path, wanted: str) -> ModelError:
-    """The error for an original model whose vision tower cannot be found."""
-    return ModelError(
-        f"The vision tower {wanted!r} of {folder} is not on this machine: put its directory next to the model as "
-        f"{folder.parent / Path(wanted).name}, or, in an experiment, set model.vision_tower to it."
-    )
+        raise SeparateTower(wanted).error(folder) from None
 
 
 def local_tower(folder: Path, config: dict[str, Any], name: str | None = None) -> Path | None:

@@ -34,6 +34,17 @@ def test_parameters_are_counted(folder: Path) -> None:
     assert shape.lora_parameters(4) == lora
 
 
+def test_the_width_of_keys_and_values_is_that_of_the_model(folder: Path) -> None:
+    family = family_of(folder)
+    model = family.load_base(folder, torch.float32)
+    keys = [
+        module
+        for name, module in model.named_modules()
+        if name.startswith(("model.language_model.", "model.text_model.")) and name.endswith(".k_proj")
+    ]
+    assert {family.shape(read_config(folder)).key_value_width} == {layer.out_features for layer in keys}
+
+
 def test_a_flat_configuration_as_published_has_the_same_shape(tiny_family_dir: Callable[[str], Path]) -> None:
     folder = tiny_family_dir("qwen2_5_vl")
     config = read_config(folder)
