@@ -80,9 +80,12 @@ def test_every_module_imports() -> None:
 
 
 def test_no_file_names_torchvision_in_an_import() -> None:
+    # this one runs in the environment of vLLM, which imports torchvision
+    foreign = REPO / "tasks" / "inference" / "engines" / "vllm_child.py"
     naming = [
         path
         for path in SOURCES
+        if path != foreign
         for node in ast.walk(ast.parse(path.read_bytes()))
         if (isinstance(node, ast.Import) and any(name.name.startswith("torchvision") for name in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torchvision"))

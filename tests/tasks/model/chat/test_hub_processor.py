@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import transformers
 from PIL import Image
-from support.tiny_processors import MEMBERS, Pair
+from support.tiny_processors import MEMBERS, Pair, tiny_processor
 from transformers.models.smolvlm import processing_smolvlm
 
 from tasks.errors import ModelError
@@ -161,3 +161,11 @@ def test_smolvlm_handles_images_as_its_own_class(
         ours, theirs = (each(text=text, images=given) for each in (hub, own))
         assert ours["input_ids"] == theirs["input_ids"]
         assert (ours["pixel_values"] == theirs["pixel_values"]).all()
+
+
+def test_a_template_that_leaves_images_out(tmp_path: Path) -> None:
+    own = tiny_processor("qwen3_vl", tmp_path)
+    own.chat_template = own.chat_template.replace("<|image_pad|>", "")
+    own.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"The chat template of .* writes 0 images for 1"):
+        load_chat_processor(tmp_path)
