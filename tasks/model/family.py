@@ -13,7 +13,6 @@ from tasks.errors import ModelError
 from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
-from tasks.model.stored_model import Slot, StoredModel
 from tasks.model.tensor_names import TensorNames
 from tasks.records import ModelRef
 from tasks.settings import ModelConfig
@@ -21,6 +20,9 @@ from tasks.settings import ModelConfig
 if TYPE_CHECKING:
     import torch
     from transformers import Cache, PreTrainedModel
+
+    # it imports torch, which the parent of a training must not
+    from tasks.model.stored_model import Slot, StoredModel
 
 
 class Prefilled(NamedTuple):
@@ -124,7 +126,7 @@ class ModelFamily(Protocol):
         """A processor for text alone, of a base whose separate tower is not on this machine."""
         ...
 
-    def require_layout(self, model: StoredModel, layout: Layout) -> None:
+    def require_layout(self, model: "StoredModel", layout: Layout) -> None:
         """Raise ModelError if a model cannot be written in that layout."""
         ...
 
@@ -161,20 +163,20 @@ class ModelFamily(Protocol):
         """Run B prompts that differ in their image alone; `ids` (T,) hold its expanded tokens, `images` one a row."""
         ...
 
-    def read_stored(self, folder: Path, tower: Path | None = None) -> StoredModel:
+    def read_stored(self, folder: Path, tower: Path | None = None) -> "StoredModel":
         """Read configuration and tensor headers; ModelError if incomplete, damaged or of another family."""
         ...
 
-    def slots(self, model: StoredModel, layout: Layout) -> dict[str, Slot]:
+    def slots(self, model: "StoredModel", layout: Layout) -> "dict[str, Slot]":
         """Where each tensor is written in a directory of that layout, by canonical name."""
         ...
 
-    def config_files(self, source: StoredModel, tuned: Path) -> dict[str, Path]:
+    def config_files(self, source: "StoredModel", tuned: Path) -> dict[str, Path]:
         """The files next to a model's weights by name, in base or checkpoint; ModelError if a needed one is missing."""
         ...
 
     def write_config_files(
-        self, source: StoredModel, tuned: Path, layout: Layout, dtype: str, folders: tuple[Path, Path]
+        self, source: "StoredModel", tuned: Path, layout: Layout, dtype: str, folders: tuple[Path, Path]
     ) -> None:
         """Write all files but weights, card and provenance to the first of `folders`, later renamed to the second.
 

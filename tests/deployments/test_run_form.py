@@ -17,7 +17,9 @@ def form_fields() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 SCHEMA = ExperimentConfig.model_json_schema()
-SECTIONS: dict[str, dict[str, Any]] = {"": SCHEMA, **SCHEMA["$defs"]}
+# a definition without properties is that of a field that takes any JSON
+DEFINED = {name: section for name, section in SCHEMA["$defs"].items() if "properties" in section}
+SECTIONS: dict[str, dict[str, Any]] = {"": SCHEMA, **DEFINED}
 FIELDS = dict(form_fields())
 REQUIRED = {f"{name}.{field}" for name, section in SECTIONS.items() for field in section.get("required", ())}
 
