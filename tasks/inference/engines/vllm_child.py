@@ -78,9 +78,11 @@ class Server:
         if on_cpu:
             # a second process would only add its start to the answers' time
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-            define_missing_operators()
+        defined = on_cpu and define_missing_operators()
         import vllm
 
+        if defined:
+            inspect_here()
         # compiling takes minutes on a CPU, and changes answers
         self._llm = vllm.LLM(**options, **({"enforce_eager": True} if on_cpu else {}))
 
@@ -118,8 +120,11 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def define_missing_operators() -> None:
-    """Import torchvision; if it cannot find its compiled operators, define their names and import it again."""
+def define_missing_operators() -> bool:
+    """Import torchvision; if it cannot find its compiled operators, define their names and import it again.
+
+    Returns whether they were missing.
+    """
     import torch
 
     try:
@@ -130,9 +135,19 @@ def define_missing_operators() -> None:
         for name, signature in OPERATORS.items():
             if not hasattr(torch.ops.torchvision, name):
                 torch.library.define(f"torchvision::{name}", signature)
+        return True
     except ModuleNotFoundError:
         # vLLM says whether it needs it
-        return
+        pass
+    return False
+
+
+def inspect_here() -> None:
+    """Register the model's class: vLLM would import it in a further process, where the operators are missing."""
+    from vllm import ModelRegistry
+    from vllm.model_executor.models.llava import LlavaForConditionalGeneration
+
+    ModelRegistry.register_model("LlavaForConditionalGeneration", LlavaForConditionalGeneration)
 
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
