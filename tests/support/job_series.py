@@ -1,6 +1,6 @@
 """Train several jobs one after the other in the same ranks, since starting them takes longer than a tiny training.
 
-    torchrun --nproc-per-node N -m support.job_series --config JOBS.json
+torchrun --nproc-per-node N -m support.job_series --config JOBS.json
 """
 
 import os

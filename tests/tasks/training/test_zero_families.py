@@ -28,9 +28,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def job_of(
-    job_for: JobFor, tiny_family_dir: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> JobFor:
+def job_of(job_for: JobFor, tiny_family_dir: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> JobFor:
     """Jobs for a model type; some records have no image: different paths through the model would deadlock."""
     root = tmp_path_factory.mktemp("families")
 
