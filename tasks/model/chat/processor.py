@@ -12,7 +12,7 @@ from tasks.model.chat.control_tokens import ControlTokens
 from tasks.model.chat.hub_processor import VIDEO_SETTINGS, load_hub_processor, video_settings
 from tasks.model.chat.template import ChatTemplate, Composed, PrefixTemplate, Template, count_images
 from tasks.model.configuration import CONFIG, make_portable, read_settings, readable, write_settings
-from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn, padding_id
 from tasks.model.inputs import ImageInputs
 from tasks.prompt_text import IMAGE_PLACEHOLDER
 
@@ -46,8 +46,7 @@ class ChatProcessor:
 
     @property
     def padding_id(self) -> int:
-        ids = (self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, self.tokenizer.eos_token_id)
-        return int(next(token for token in ids if token is not None))
+        return padding_id(self.tokenizer)
 
     @property
     def image_tokens(self) -> int | None:
