@@ -69,14 +69,14 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False
+    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
 
     Files in the folder `images` are opened only if the number of an image's tokens depends on its size. Records with
-    several images are dropped unless the model takes them (`several_images`).
+    several images are dropped unless the model takes them.
     """
-    encoder = SampleEncoder(processor, images, limit, several_images)
+    encoder = SampleEncoder(processor, images, limit)
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
@@ -97,13 +97,12 @@ class Part:
 class SampleEncoder:
     """Encodes records for one model: its processor, the folder of the images, and the maximum length."""
 
-    def __init__(self, processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False):
+    def __init__(self, processor: Processor, images: Path, limit: LengthLimit):
         self._processor, self._images, self._limit = processor, images, limit
-        self._several_images = several_images
 
     def parts_of(self, record: Record) -> tuple[list[Part], Counter[str]]:
         """The samples of one record, usually one, and how much of it was dropped, by reason."""
-        if len(images_of(record)) > 1 and not self._several_images:
+        if len(images_of(record)) > 1 and not self._processor.several_images:
             return [], Counter({ONE_IMAGE_MODEL: 1})
         rounds, lost = _usable_rounds(record)
         if not rounds:

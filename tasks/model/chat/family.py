@@ -87,7 +87,7 @@ class ChatFamily:
     def load_processor(self, folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
         from tasks.model.chat.processor import load_chat_processor
 
-        return load_chat_processor(folder, adapter)
+        return load_chat_processor(folder, adapter, self.several_images)
 
     def training_processor(self, folder: Path, config: ModelConfig) -> Processor:
         self.require_settings(folder, config)

@@ -30,11 +30,15 @@ MAX_TRIAL_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class ChatProcessor:
-    """Transformers' processor of a model, its template, and the settings of its video processor, to be kept."""
+    """Transformers' processor of a model, its template, and the settings of its video processor, to be kept.
+
+    `several_images` is whether a conversation may show more than one.
+    """
 
     hub: "ProcessorMixin"
     template: Template
     video: Mapping[str, Any] | None = None
+    several_images: bool = True
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -123,16 +127,10 @@ class ChatProcessor:
         found = count_images(turns)
         if images and found != images:
             raise DataError(f"The questions hold {found} image placeholders for {images} images: give one for each.")
-        if images > 1 and not self.takes_several_images:
+        if images > 1 and not self.several_images:
             raise DataError(f"{type(self.hub).__name__} prepares one image in a conversation, not {images}.")
         marked = [(role, self._marked(text, role == "human" and images > 0)) for role, text in turns]
         return self.template.compose(marked, images > 0)
-
-    @property
-    def takes_several_images(self) -> bool:
-        """Whether a conversation may show several images, each prepared as one alone is."""
-        # LLaVA-OneVision takes each of several images as one tile, and PaliGemma was trained with one
-        return type(self.hub).__name__ not in ("LlavaOnevisionProcessor", "PaliGemmaProcessor")
 
     def _marked(self, text: str, has_images: bool) -> str:
         """A text whose control tokens are marked, to be encoded as text; but not the placeholders of images."""
@@ -201,13 +199,13 @@ def _accepted(size: tuple[int, int]) -> Iterator[None]:
         ) from None
 
 
-def load_chat_processor(folder: Path, adapter: Path | None = None) -> ChatProcessor:
+def load_chat_processor(folder: Path, adapter: Path | None = None, several_images: bool = True) -> ChatProcessor:
     """Load the processor of a model directory; images are prepared as the adapter says, or else the model.
 
     A trial on a small image and a short dialogue finds damaged settings: raises ModelError.
     """
     hub = load_hub_processor(folder, adapter)
-    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder))
+    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder), several_images)
     _try_conversation(folder, processor)
     _try_image(adapter or folder, processor)
     return processor

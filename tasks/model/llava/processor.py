@@ -45,6 +45,10 @@ class LlavaProcessor:
     def padding_id(self) -> int:
         return padding_id(self.tokenizer)
 
+    @property
+    def several_images(self) -> bool:
+        return False
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         return encode_conversation(self.tokenizer, turns, images > 0)
 
