@@ -60,6 +60,15 @@ class SeparateTower(NamedTuple):
         )
 
 
+def require_known_layout(family: "ModelFamily", layout: Layout) -> None:
+    """Raise ModelError if no model of a family can be written in that layout."""
+    if layout not in family.layouts:
+        raise ModelError(
+            f"{family.name} has no layout {layout}: merge it with --format {family.layouts[0]}, or set "
+            f"merging.format={family.layouts[0]}."
+        )
+
+
 class ModelFamily(Protocol):
     """What a family knows of its models; directories are checked, and errors are ModelError unless named."""
 

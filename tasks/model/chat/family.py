@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.choices import Layout
-from tasks.errors import ConfigError, ModelError
+from tasks.errors import ConfigError
 from tasks.manifests import folder_digest
 from tasks.model.chat.loading import load_base, read_stored, require_config, require_loadable, with_defaults
 from tasks.model.chat.published import CONFIGS
-from tasks.model.family import AboutModel, Prefilled, SeparateTower
+from tasks.model.family import AboutModel, Prefilled, SeparateTower, require_known_layout
 from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
@@ -109,8 +109,7 @@ class ChatFamily:
         return self.load_processor(folder)
 
     def require_layout(self, model: StoredModel, layout: Layout) -> None:
-        if layout not in self.layouts:
-            raise ModelError(f"{self.name} has no layout {layout}: set merging.format={self.layouts[0]}.")
+        require_known_layout(self, layout)
 
     def published_shape(self, name: str) -> ModelShape | None:
         config = CONFIGS.get(name)
