@@ -123,13 +123,9 @@ class ChatFamily:
         return folder_digest(folder)
 
     def lora_targets(self, model: "PreTrainedModel") -> list[str]:
-        from torch.nn import Linear
+        from tasks.model.chat.shape import linear_layers
 
-        return [
-            name
-            for name, module in model.named_modules()
-            if isinstance(module, Linear) and name.startswith(self.language_model)
-        ]
+        return list(linear_layers(model, self.language_model))
 
     def shares_prefix(self, config: Mapping[str, Any]) -> bool:
         text = config["text_config"]
