@@ -1,9 +1,10 @@
 """The Processor of the generic families: transformers' own processor, tokenizing conversations with labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,8 @@ class ChatProcessor:
             raise DataError("A conversation must end with a gpt turn.")
         ids = self._ids(composed.text)
         labels = [IGNORE_INDEX] * len(ids)
-        for start, end in composed.answers:
-            first, last = (self._position(ids, composed.text[:place]) for place in (start, end))
+        positions = list(self._positions(ids, composed.text, chain(*composed.answers)))
+        for first, last in zip(positions[::2], positions[1::2], strict=True):
             labels[first:last] = ids[first:last]
         return EncodedConversation(self._with_images(ids, images), labels)
 
@@ -166,6 +167,17 @@ class ChatProcessor:
         plain = self.tokenizer.encode("A", add_special_tokens=False)
         whole = self.tokenizer.encode("A")
         return whole[: whole.index(plain[0])]
+
+    def _positions(self, ids: list[int], text: str, places: Iterable[int]) -> Iterator[int]:
+        """The number of tokens before each of these places in the text of a conversation, in order."""
+        position = before = 0
+        for place in places:
+            # each piece alone: to encode all that is before each place takes quadratic time
+            piece = self._control_tokens.encode(text[before:place], continued=True) if position else []
+            follows = bool(piece) and ids[position : position + len(piece)] == piece
+            position = position + len(piece) if follows else self._position(ids, text[:place])
+            before = place
+            yield position
 
     def _position(self, ids: list[int], text: str) -> int:
         """The number of tokens of the first part of a conversation; raises DataError if it has others by itself."""
