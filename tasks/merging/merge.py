@@ -26,7 +26,8 @@ BASE_PROJECTOR = " with the base's own projector, since the adapter has none"
 
 def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge an adapter into its base, or copy a full model; raises ModelError if the result would be wrong."""
-    require_known_layout(family_of(base), options.layout)
+    family = family_of(base)
+    require_known_layout(family.name, family.layouts, options.layout)
     full = is_full_model(checkpoint)
     if full and options.projector == "base":
         raise ModelError(f"{checkpoint} is a model with its own projector: leave --projector base out.")

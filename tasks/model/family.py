@@ -60,12 +60,11 @@ class SeparateTower(NamedTuple):
         )
 
 
-def require_known_layout(family: "ModelFamily", layout: Layout) -> None:
-    """Raise ModelError if no model of a family can be written in that layout."""
-    if layout not in family.layouts:
+def require_known_layout(family: str, layouts: tuple[Layout, ...], layout: Layout) -> None:
+    """Raise ModelError if `layout` is not one of the layouts of a family, which is given by its name."""
+    if layout not in layouts:
         raise ModelError(
-            f"{family.name} has no layout {layout}: merge it with --format {family.layouts[0]}, or set "
-            f"merging.format={family.layouts[0]}."
+            f"{family} has no layout {layout}: merge it with --format {layouts[0]}, or set merging.format={layouts[0]}."
         )
 
 

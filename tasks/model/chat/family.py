@@ -109,7 +109,7 @@ class ChatFamily:
         return self.load_processor(folder)
 
     def require_layout(self, model: StoredModel, layout: Layout) -> None:
-        require_known_layout(self, layout)
+        require_known_layout(self.name, self.layouts, layout)
 
     def published_shape(self, name: str) -> ModelShape | None:
         config = CONFIGS.get(name)
