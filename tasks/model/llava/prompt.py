@@ -31,7 +31,7 @@ def encode_conversation(
     """
     rounds, open_question = rounds_of(turns)
     if open_question is not None:
-        raise DataError("A conversation must end with a gpt turn.")
+        raise DataError("Turns must alternate human, gpt up to the last, which must be a gpt turn.")
     # some tokenizers, such as Qwen's, have no start token
     ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     labels = [IGNORE_INDEX] * len(ids)
