@@ -12,7 +12,7 @@ from PIL import Image
 from support.locations import ORACLE
 
 from tasks.errors import DataError
-from tasks.model.encoding import IMAGE_INDEX, EncodedConversation
+from tasks.model.encoding import IMAGE_INDEX
 from tasks.model.loading import Processor, load_processor
 from tasks.record_reader import LONE_SURROGATE, NO_ANSWER, read_records
 from tasks.training.samples import (
@@ -97,20 +97,6 @@ def test_record_is_split_into_as_few_parts_as_possible(processor: Processor) -> 
     )
     room = one_more[0][0].length - samples_of([record("Ships?", "two")], processor, 400, True)[0][0].length
     assert all(sample.length + room + 2 > 400 for sample in samples[:-1])
-
-
-def test_long_record_is_split_with_few_encodings(processor: Processor) -> None:
-    lengths = []
-
-    def encode(turns: Any, images: int = 1) -> EncodedConversation:
-        lengths.append(len(turns))
-        return processor.encode_conversation(turns, images)
-
-    counting: Any = SimpleNamespace(several_images=False, image_tokens=64, encode_conversation=encode)
-    samples, dropped = samples_of([long_record(60)], counting, 400, True)
-    assert (samples, dropped) == samples_of([long_record(60)], processor, 400, True)
-    # the record, and for each part the rest of it and the part itself
-    assert len(lengths) <= 1 + 2 * len(samples)
 
 
 def test_long_record_is_truncated_and_counted_without_splitting(processor: Processor) -> None:

@@ -13,7 +13,6 @@ from support.tiny_processors import MEMBERS, Pair, tiny_processor
 from tokenizers import AddedToken
 
 from tasks.errors import DataError
-from tasks.model.chat.control_tokens import ControlTokens
 from tasks.model.chat.processor import load_chat_processor
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, Turn
 from tasks.model.inputs import batch_of, prompt_row, sample_row
@@ -229,25 +228,6 @@ def test_wrong_turns_and_placeholders(pair: Pair) -> None:
 def test_several_images_are_refused(member: str, pair_of: Callable[[str], Pair]) -> None:
     with pytest.raises(DataError, match="prepares one image in a conversation, not 2"):
         pair_of(member).ours.encode_prompt([("human", "<image>\n<image>\na")], images=2)
-
-
-def test_a_long_dialogue_is_encoded_in_linear_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    if pair.own.chat_template is None:
-        pytest.skip("PaliGemma knows no dialogue")
-    lengths = []
-    encode = ControlTokens.encode
-
-    def counted(self: ControlTokens, text: str, continued: bool = False) -> list[int]:
-        lengths.append(len(text))
-        return encode(self, text, continued)
-
-    monkeypatch.setattr(ControlTokens, "encode", counted)
-    turns: list[Turn] = [("human", "How many?"), ("gpt", ANSWER)] * 30
-    encoded = pair.ours.encode_conversation(turns, images=0)
-    # once as a whole, and once piece by piece
-    assert sum(lengths) < 2.1 * lengths[0]
-    answers = pair.own.tokenizer.decode([label for label in encoded.labels if label != IGNORE_INDEX])
-    assert answers.count(ANSWER) == 30 and "How many?" not in answers
 
 
 def test_an_answer_that_merges_with_its_prompt_is_refused(tmp_path: Path) -> None:
