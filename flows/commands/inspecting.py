@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from tasks.errors import ConfigError, DataError
-    from tasks.model.families import family_of
     from tasks.model.loading import load_processor
     from tasks.record_reader import read_records
     from tasks.settings import TrainingConfig
@@ -38,8 +37,7 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(f"{options.images} is not a folder: give the folder that image paths are relative to.")
     records = read_records(options.data, training_fault)
     limit = LengthLimit(longest, split=TrainingConfig().split_long_conversations)
-    several = family_of(options.model).several_images
-    inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels, several)
+    inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels)
     for record in records:
         # as ASCII: it can be printed in any terminal's encoding
         print(json.dumps(inspector.show(record)))

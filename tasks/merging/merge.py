@@ -13,7 +13,7 @@ from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
 from tasks.model.configuration import CONFIG
 from tasks.model.families import family_of
-from tasks.model.family import ModelFamily
+from tasks.model.family import require_known_layout
 from tasks.model.stored_model import StoredModel
 from tasks.model.tensor_files import FLOATS, StoredTensor, read_float
 from tasks.model.weights import find_weights
@@ -26,19 +26,12 @@ BASE_PROJECTOR = " with the base's own projector, since the adapter has none"
 
 def merge_checkpoint(base: Path, checkpoint: Path, out: Path, options: MergeOptions = AS_BASE) -> ModelRef:
     """Merge an adapter into its base, or copy a full model; raises ModelError if the result would be wrong."""
-    _require_layout(family_of(base), options)
+    family = family_of(base)
+    require_known_layout(family.name, family.layouts, options.layout)
     full = is_full_model(checkpoint)
     if full and options.projector == "base":
         raise ModelError(f"{checkpoint} is a model with its own projector: leave --projector base out.")
     return (copy_full_model if full else merge_adapter)(base, checkpoint, out, options)
-
-
-def _require_layout(family: ModelFamily, options: MergeOptions) -> None:
-    if options.layout not in family.layouts:
-        raise ModelError(
-            f"{family.name} has no layout {options.layout}: merge it with --format {family.layouts[0]}, or set "
-            f"merging.format={family.layouts[0]}."
-        )
 
 
 def is_full_model(checkpoint: Path) -> bool:

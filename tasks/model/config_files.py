@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tasks.model.configuration import TOKENIZER_FILES, read_settings
+from tasks.errors import ModelError
+from tasks.model.configuration import (
+    GENERATION,
+    PREPROCESSOR,
+    PROCESSOR,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FILES,
+    read_settings,
+)
 from tasks.model.stored_model import StoredModel
 from tasks.model.tokenizer_files import FAST, SENTENCEPIECE, require_readable
 
@@ -11,6 +19,7 @@ from tasks.model.tokenizer_files import FAST, SENTENCEPIECE, require_readable
 BASE_DTYPE = "base"
 TOKENIZER = (FAST, SENTENCEPIECE, *TOKENIZER_FILES, "added_tokens.json", "vocab.json", "merges.txt")
 LICENCES = ("LICENSE", "LICENSE.txt", "NOTICE")
+FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
 PARTS = ("text_config", "vision_config")
 
 
@@ -18,6 +27,13 @@ def first_found(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Pa
     """The first of the folders' files of each name, by name; names that no folder has are left out."""
     paths = {name: [folder / name for folder in folders if (folder / name).is_file()] for name in names}
     return {name: found[0] for name, found in paths.items() if found}
+
+
+def require_found(found: Mapping[str, Path], base: Path, tuned: Path) -> None:
+    """Raise ModelError if neither of two directories has the settings of the tokenizer, or of the image processor."""
+    for names in ((TOKENIZER_CONFIG,), (PREPROCESSOR, PROCESSOR)):
+        if not any(name in found for name in names):
+            raise ModelError(f"Neither {base} nor {tuned} has {names[0]}: copy it from the base model.")
 
 
 def require_undamaged(files: Mapping[str, Path]) -> None:

@@ -69,6 +69,13 @@ def require_generation_config(folder: Path) -> None:
             raise ModelError(f"{file} is damaged ({name} is {shortened(value)}): {COPY_AGAIN}.")
 
 
+def require_parts(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelError if a configuration lacks its language model or vision tower; it is that of `folder`."""
+    for part in ("text_config", "vision_config"):
+        if not isinstance(config.get(part), dict):
+            raise ModelError(f"{folder}/{CONFIG} has no {part}: {COPY_PUBLISHED}.")
+
+
 def require_bounded_layers(folder: Path, config: Mapping[str, Any]) -> None:
     """Raise ModelError for a number of layers that would take forever to build; `config` is that of `folder`."""
     parts = (config, config.get("text_config"), config.get("vision_config"))

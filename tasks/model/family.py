@@ -60,6 +60,14 @@ class SeparateTower(NamedTuple):
         )
 
 
+def require_known_layout(family: str, layouts: tuple[Layout, ...], layout: Layout) -> None:
+    """Raise ModelError if `layout` is not one of the layouts of a family, which is given by its name."""
+    if layout not in layouts:
+        raise ModelError(
+            f"{family} has no layout {layout}: merge it with --format {layouts[0]}, or set merging.format={layouts[0]}."
+        )
+
+
 class ModelFamily(Protocol):
     """What a family knows of its models; directories are checked, and errors are ModelError unless named."""
 

@@ -8,6 +8,7 @@ from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation,
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
     from tasks.model.processor import Processor
 
@@ -72,6 +73,14 @@ def batch_of(
     if any(images):
         batch |= processor.batch_images(images)
     return batch | processor.token_types(batch)
+
+
+def placed(batch: "Mapping[str, torch.Tensor]", model: "PreTrainedModel") -> "dict[str, torch.Tensor]":
+    """A batch on a model's device, its floating-point tensors in the model's dtype."""
+    return {
+        name: value.to(model.device, model.dtype if value.is_floating_point() else None)
+        for name, value in batch.items()
+    }
 
 
 def _with_blank(batch: "dict[str, torch.Tensor]", blank: ImageInputs, padding_id: int) -> "dict[str, torch.Tensor]":

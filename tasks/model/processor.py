@@ -36,6 +36,11 @@ class Processor(Protocol):
         """The number of tokens of each image; None if it depends on the image's size."""
         ...
 
+    @property
+    def several_images(self) -> bool:
+        """Whether a conversation may show several images, each prepared as one alone is."""
+        ...
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         """Encode rounds of question and answer, with IMAGE_INDEX for each image and labels for the answers.
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.choices import Layout
-from tasks.model.tensor_files import StoredTensor, read_bytes
+from tasks.errors import ModelError
+from tasks.model.tensor_files import StoredTensor, read_bytes, require_float
 from tasks.model.tensor_names import TensorNames
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -46,6 +47,17 @@ class StoredModel:
             return False
         head, embedding = self.tensors.get(self.names.head), self.tensors.get(self.names.embedding)
         return head is None or embedding is None or read_bytes(head) == read_bytes(embedding)
+
+
+def require_usable(model: StoredModel) -> None:
+    """Raise ModelError if a weight is not float32, float16 or bfloat16, or there is no projector."""
+    for name, tensor in model.tensors.items():
+        if not name.endswith(model.names.buffers):
+            require_float(tensor)
+    if not model.projector:
+        raise ModelError(
+            f"{model.folder} has no projector ({model.names.projector[0]}*): give the base that was trained on."
+        )
 
 
 class Slot(NamedTuple):

@@ -32,14 +32,13 @@ class Inspector:
     images: Path
     limit: LengthLimit
     pixels: Path | None = None
-    several_images: bool = False
 
     def show(self, record: Record) -> dict[str, object]:
         """Prompt, ids and labels of one record, and why the record, or a part of it (`left_out`), is dropped.
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = SampleEncoder(self.processor, self.images, self.limit, self.several_images).parts_of(record)
+        parts, lost = SampleEncoder(self.processor, self.images, self.limit).parts_of(record)
         samples = [part.sample for part in parts]
         shown: dict[str, object] = {
             "id": record["id"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.files import fits_utf8
 from tasks.image_paths import image_file
-from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
 from tasks.model.image_size import image_size
 from tasks.model.processor import Processor
 from tasks.paths import VALIDATION_SET
@@ -69,14 +69,14 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False
+    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
 
     Files in the folder `images` are opened only if the number of an image's tokens depends on its size. Records with
-    several images are dropped unless the model takes them (`several_images`).
+    several images are dropped unless the model takes them.
     """
-    encoder = SampleEncoder(processor, images, limit, several_images)
+    encoder = SampleEncoder(processor, images, limit)
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
@@ -97,13 +97,12 @@ class Part:
 class SampleEncoder:
     """Encodes records for one model: its processor, the folder of the images, and the maximum length."""
 
-    def __init__(self, processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False):
+    def __init__(self, processor: Processor, images: Path, limit: LengthLimit):
         self._processor, self._images, self._limit = processor, images, limit
-        self._several_images = several_images
 
     def parts_of(self, record: Record) -> tuple[list[Part], Counter[str]]:
         """The samples of one record, usually one, and how much of it was dropped, by reason."""
-        if len(images_of(record)) > 1 and not self._several_images:
+        if len(images_of(record)) > 1 and not self._processor.several_images:
             return [], Counter({ONE_IMAGE_MODEL: 1})
         rounds, lost = _usable_rounds(record)
         if not rounds:
@@ -134,18 +133,15 @@ class SampleEncoder:
 
     def _split(self, record: Record, rounds: Sequence[Round], sizes: Sequence[int]) -> Iterator[Part]:
         """Split a record's rounds into as few parts as fit the limit; each part shows all images first."""
-        part: Part | None = None
-        for question, answer in rounds:
-            if part is not None:
-                later = (_without_image(question), answer) if sizes else (question, answer)
-                longer = self._part(record, [*part.rounds, later], sizes)
-                if longer.sample.length <= self._limit.tokens:
-                    part = longer
-                    continue
-                yield part
-            part = self._part(record, [(_showing(question, len(sizes)), answer)], sizes)
-        if part is not None:
+        rest = list(rounds)
+        while rest:
+            rest = _images_first(rest, len(sizes))
+            part, count = self._part(record, rest, sizes), len(rest)
+            while part.sample.length > self._limit.tokens and count > 1:
+                count = min(count - 1, max(1, _fitting_rounds(part.sample, self._limit.tokens)))
+                part = self._part(record, rest[:count], sizes)
             yield part
+            rest = rest[count:]
 
 
 def turns_of(rounds: Sequence[Round]) -> list[Turn]:
@@ -163,6 +159,16 @@ def _length(encoded: EncodedConversation, sizes: Sequence[int]) -> int:
     """Number of tokens, with each image expanded to its tokens; `sizes` are those of the record's images."""
     ids = encoded.input_ids
     return len(ids) + sum(size - 1 for size in sizes[: ids.count(IMAGE_INDEX)])
+
+
+def _fitting_rounds(sample: Sample, max_length: int) -> int:
+    """How many of a sample's first rounds fit into a sample, if the first shows all images."""
+    # read from its labels: to encode rounds one by one takes hours for a set of long dialogues
+    labels = [*sample.encoded.labels, IGNORE_INDEX]
+    ends = [end for end in range(1, len(labels)) if labels[end - 1] != IGNORE_INDEX and labels[end] == IGNORE_INDEX]
+    # of images, and after the last answer
+    others = sample.length - ends[-1]
+    return sum(end + others <= max_length for end in ends)
 
 
 def _truncated(part: Part, sizes: Sequence[int], max_length: int) -> list[Part]:
@@ -224,6 +230,13 @@ def _images_once(rounds: Sequence[Round], images: int) -> list[Round]:
         (_showing(question, images) if number == 0 and not named else question, _without_image(answer))
         for number, (question, answer) in enumerate(rounds)
     ]
+
+
+def _images_first(rounds: Sequence[Round], images: int) -> list[Round]:
+    """The rounds with all image placeholders in the first."""
+    (question, answer), *later = rounds
+    rest = [(_without_image(text), reply) for text, reply in later] if images else later
+    return [(_showing(question, images), answer), *rest]
 
 
 def _showing(question: str, images: int) -> str:

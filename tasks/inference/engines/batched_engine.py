@@ -8,7 +8,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from tasks.inference.engines.decoding import Decoding, Sampler, log_probabilities, next_tokens, stop_tokens
 from tasks.inference.engines.generation import Generated
 from tasks.inference.engines.model_engine import Asked, ModelEngine
-from tasks.model.inputs import Row, batch_of
+from tasks.model.inputs import Row, batch_of, placed
 
 
 class BatchedEngine(ModelEngine):
@@ -28,14 +28,10 @@ class BatchedEngine(ModelEngine):
         loaded, decoding = self._loaded, self._decoding
         rows = [Row(one.prompt.ids, [], [one.image]) for one in asked]
         batch = batch_of(rows, loaded.processor, side="left")
-        dtype = loaded.model.dtype
-        inputs = {
-            name: value.to(loaded.device, dtype if value.is_floating_point() else None) for name, value in batch.items()
-        }
         chosen = ChosenTokens([decoding.sampler(one.question.key) for one in asked], decoding)
         with torch.no_grad():
             loaded.model.generate(
-                **inputs,
+                **placed(batch, loaded.model),
                 max_new_tokens=decoding.max_new_tokens,
                 pad_token_id=loaded.processor.padding_id,
                 eos_token_id=self._stops,

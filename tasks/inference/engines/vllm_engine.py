@@ -14,11 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tasks.choices import Transform
-from tasks.errors import DataError, ModelError
+from tasks.errors import DataError
 from tasks.inference.engines.base import Outcome, PreparedEngine, group_by_image, plan_batches, refuse
 from tasks.inference.engines.decoding import Decoding, decode_answer
 from tasks.inference.engines.prompts import cached_prompt, require_fitting_prompt
-from tasks.inference.engines.registry import DEFAULT_ENGINE
 from tasks.inference.engines.vllm_process import LOAD_LIMIT_S, VllmProcess, about, find_python
 from tasks.inference.image_transforms import read_test_image
 from tasks.inference.request import PredictRequest
@@ -68,7 +67,6 @@ class VllmEngine:
         self._processor = family.load_processor(model)
         self._positions = family.max_positions(family.read_config(model))
         self._stops = stop_tokens_of(model, self._processor.tokenizer.eos_token_id)
-        _require_plain_pixels(model, self._processor.blank_image())
         view = TemporaryDirectory(prefix="rsvlm-vllm-")
         link_without_scaling(model, Path(view.name), self._processor.blank_image())
         self._process = VllmProcess(options.python)
@@ -160,15 +158,6 @@ def stop_tokens_of(model: Path, eos: int | None) -> list[int]:
     stops = eos if found is None else found
     # without any, an answer ends at its longest
     return stops if isinstance(stops, list) else [] if stops is None else [stops]
-
-
-def _require_plain_pixels(model: Path, blank: ImageInputs) -> None:
-    """Raise ModelError unless an image is one tensor `pixel_values` (1, 3, height, width), which vLLM can be given."""
-    if set(blank.tensors) != {"pixel_values"} or blank.tensors["pixel_values"].shape[:2] != (1, 3):
-        raise ModelError(
-            f"{model} takes images in a form that the engine vllm does not hand over, which takes LLaVA 1.5's alone: "
-            f"set inference.engine to {DEFAULT_ENGINE}."
-        )
 
 
 def link_without_scaling(model: Path, view: Path, blank: ImageInputs) -> None:

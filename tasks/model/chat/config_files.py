@@ -3,17 +3,15 @@
 import shutil
 from pathlib import Path
 
-from tasks.errors import ModelError
 from tasks.files import write_json
-from tasks.model.config_files import LICENCES, TOKENIZER, first_found, typed_config, with_ties
-from tasks.model.configuration import CONFIG, GENERATION, PREPROCESSOR, PROCESSOR, TOKENIZER_CONFIG, make_portable
+from tasks.model.chat.hub_processor import VIDEO_SETTINGS
+from tasks.model.config_files import FROM_BASE_FIRST, first_found, require_found, typed_config, with_ties
+from tasks.model.configuration import CONFIG, PREPROCESSOR, PROCESSOR, make_portable
 from tasks.model.stored_model import Slot, StoredModel, renumbered
 
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
-VIDEO = "video_preprocessor_config.json"
 # from the checkpoint first: later images and prompts must be prepared as in training
-AS_TRAINED = (PREPROCESSOR, PROCESSOR, VIDEO, *TEMPLATES)
-FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
+AS_TRAINED = (PREPROCESSOR, PROCESSOR, VIDEO_SETTINGS, *TEMPLATES)
 
 
 def config_files(source: StoredModel, tuned: Path) -> dict[str, Path]:
@@ -23,9 +21,7 @@ def config_files(source: StoredModel, tuned: Path) -> dict[str, Path]:
     # a processor's files belong together: all from one of the two
     handling = tuned if any((tuned / name).is_file() for name in (PREPROCESSOR, PROCESSOR)) else folder
     found |= first_found(AS_TRAINED, (handling,))
-    for names in ((TOKENIZER_CONFIG,), (PREPROCESSOR, PROCESSOR)):
-        if not any(name in found for name in names):
-            raise ModelError(f"Neither {folder} nor {tuned} has {names[0]}: copy it from the base model.")
+    require_found(found, folder, tuned)
     return found
 
 

@@ -39,17 +39,18 @@ class ControlTokens:
         bare = text.replace(START, "").replace(END, "")
         return self._pattern.sub(rf"{START}\g<0>{END}", bare)
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, continued: bool = False) -> list[int]:
         """Token ids of a rendered text without a start token; marked control tokens are encoded as text.
 
+        `continued`: the text follows other tokens.
         Raises DataError if the tokenizer makes a control token of its text in any case.
         """
         ids: list[int] = []
         for number, piece in enumerate(MARKED.split(text)):
             if piece and number % 2 == 0:
-                ids += self._encode(self.tokenizer, piece, bool(ids))
+                ids += self._encode(self.tokenizer, piece, continued or bool(ids))
             elif piece:
-                literal = self._encode(self._literal, piece, bool(ids), split_special_tokens=True)
+                literal = self._encode(self._literal, piece, continued or bool(ids), split_special_tokens=True)
                 if self.tokenizer.convert_tokens_to_ids(piece) in literal:
                     raise DataError(
                         f"A text holds {piece}, which the model's tokenizer cannot read as text: remove it."

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.choices import Layout
-from tasks.errors import ConfigError, ModelError
+from tasks.errors import ConfigError
 from tasks.manifests import folder_digest
 from tasks.model.chat.loading import load_base, read_stored, require_config, require_loadable, with_defaults
 from tasks.model.chat.published import CONFIGS
-from tasks.model.family import AboutModel, Prefilled, SeparateTower
+from tasks.model.family import AboutModel, Prefilled, SeparateTower, require_known_layout
 from tasks.model.inputs import ImageInputs
 from tasks.model.processor import Processor
 from tasks.model.shape import ModelShape
@@ -87,7 +87,7 @@ class ChatFamily:
     def load_processor(self, folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
         from tasks.model.chat.processor import load_chat_processor
 
-        return load_chat_processor(folder, adapter)
+        return load_chat_processor(folder, adapter, self.several_images)
 
     def training_processor(self, folder: Path, config: ModelConfig) -> Processor:
         self.require_settings(folder, config)
@@ -109,8 +109,7 @@ class ChatFamily:
         return self.load_processor(folder)
 
     def require_layout(self, model: StoredModel, layout: Layout) -> None:
-        if layout not in self.layouts:
-            raise ModelError(f"{self.name} has no layout {layout}: set merging.format={self.layouts[0]}.")
+        require_known_layout(self.name, self.layouts, layout)
 
     def published_shape(self, name: str) -> ModelShape | None:
         config = CONFIGS.get(name)
@@ -124,13 +123,9 @@ class ChatFamily:
         return folder_digest(folder)
 
     def lora_targets(self, model: "PreTrainedModel") -> list[str]:
-        from torch.nn import Linear
+        from tasks.model.chat.shape import linear_layers
 
-        return [
-            name
-            for name, module in model.named_modules()
-            if isinstance(module, Linear) and name.startswith(self.language_model)
-        ]
+        return list(linear_layers(model, self.language_model))
 
     def shares_prefix(self, config: Mapping[str, Any]) -> bool:
         text = config["text_config"]

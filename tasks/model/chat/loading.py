@@ -14,10 +14,10 @@ from tasks.model.configuration import (
     readable,
     require_bounded_layers,
     require_generation_config,
+    require_parts,
 )
-from tasks.model.stored_model import StoredModel
+from tasks.model.stored_model import StoredModel, require_usable
 from tasks.model.stored_tensors import require_indexed, stored_tensors
-from tasks.model.tensor_files import require_float
 from tasks.model.tensor_names import TensorNames
 from tasks.model.weight_checks import require_complete, require_floats, require_plain_weights
 from tasks.model.weights import tensors_of
@@ -36,9 +36,7 @@ def require_config(folder: Path) -> dict[str, Any]:
     require_generation_config(folder)
     require_bounded_layers(folder, written)
     complete = with_defaults(written, folder)
-    for part in ("text_config", "vision_config"):
-        if not isinstance(complete.get(part), dict):
-            raise ModelError(f"{folder}/{CONFIG} has no {part}: {COPY_PUBLISHED}.")
+    require_parts(folder, complete)
     return complete
 
 
@@ -111,11 +109,7 @@ def read_stored(folder: Path, names: TensorNames) -> StoredModel:
     require_plain_weights(folder, written)
     tensors = stored_tensors(folder, names)
     require_indexed(folder, tensors)
-    for name, tensor in tensors.items():
-        if not name.endswith(names.buffers):
-            require_float(tensor)
     ties = bool(config.get("tie_word_embeddings"))
     stored = StoredModel(folder, names, "transformers", written, config, tensors, ties)
-    if not stored.projector:
-        raise ModelError(f"{folder} has no projector ({names.projector[0]}*): give the base that was trained on.")
+    require_usable(stored)
     return stored

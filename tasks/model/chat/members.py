@@ -15,7 +15,7 @@ MEMBERS = (
     # its tower has no level `vision_model`
     ChatFamily("InternVL3", ("internvl",), llava_names(level="")),
     ChatFamily("SmolVLM", ("smolvlm", "idefics3"), idefics3_names(), language_model="model.text_model."),
-    # all tokens of a prompt see each other, and positions start at 1
+    # trained with one image; all tokens of a prompt see each other, and positions start at 1
     ChatFamily(
         "PaliGemma", ("paligemma",), llava_names("linear.weight"),
         several_images=False, causal=False, first_position=1, cuts_images=False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tasks.model.family import Prefilled
-from tasks.model.inputs import ImageInputs, Row, batch_of
+from tasks.model.inputs import ImageInputs, Row, batch_of, placed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,14 +24,9 @@ def prefill(
 ) -> Prefilled:
     """Keys, values and last logits of a prompt `ids` (T,) with each image; its first token is at `first_position`."""
     batch = batch_of([Row(list(ids), [], [image]) for image in images], processor)
-    inputs = {name: _as_in(model, value) for name, value in batch.items()}
-    output = model(**inputs, use_cache=True, logits_to_keep=1)
+    output = model(**placed(batch, model), use_cache=True, logits_to_keep=1)
     positions = torch.full((len(images),), first_position + len(ids), device=model.device)
     return Prefilled(output.past_key_values, output.logits[:, -1], positions + _taken_shifts(model))
-
-
-def _as_in(model: "PreTrainedModel", value: torch.Tensor) -> torch.Tensor:
-    return value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
 
 
 def _taken_shifts(model: "PreTrainedModel") -> torch.Tensor | int:

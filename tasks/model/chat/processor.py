@@ -1,9 +1,10 @@
 """The Processor of the generic families: transformers' own processor, tokenizing conversations with labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tasks.model.chat.control_tokens import ControlTokens
 from tasks.model.chat.hub_processor import VIDEO_SETTINGS, load_hub_processor, video_settings
 from tasks.model.chat.template import ChatTemplate, Composed, PrefixTemplate, Template, count_images
 from tasks.model.configuration import CONFIG, make_portable, read_settings, readable, write_settings
-from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn, padding_id
 from tasks.model.inputs import ImageInputs
 from tasks.prompt_text import IMAGE_PLACEHOLDER
 
@@ -30,11 +31,15 @@ MAX_TRIAL_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class ChatProcessor:
-    """Transformers' processor of a model, its template, and the settings of its video processor, to be kept."""
+    """Transformers' processor of a model, its template, and the settings of its video processor, to be kept.
+
+    `several_images` is whether a conversation may show more than one.
+    """
 
     hub: "ProcessorMixin"
     template: Template
     video: Mapping[str, Any] | None = None
+    several_images: bool = True
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -46,8 +51,7 @@ class ChatProcessor:
 
     @property
     def padding_id(self) -> int:
-        ids = (self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, self.tokenizer.eos_token_id)
-        return int(next(token for token in ids if token is not None))
+        return padding_id(self.tokenizer)
 
     @property
     def image_tokens(self) -> int | None:
@@ -60,8 +64,8 @@ class ChatProcessor:
             raise DataError("A conversation must end with a gpt turn.")
         ids = self._ids(composed.text)
         labels = [IGNORE_INDEX] * len(ids)
-        for start, end in composed.answers:
-            first, last = (self._position(ids, composed.text[:place]) for place in (start, end))
+        positions = list(self._positions(ids, composed.text, chain(*composed.answers)))
+        for first, last in zip(positions[::2], positions[1::2], strict=True):
             labels[first:last] = ids[first:last]
         return EncodedConversation(self._with_images(ids, images), labels)
 
@@ -124,16 +128,10 @@ class ChatProcessor:
         found = count_images(turns)
         if images and found != images:
             raise DataError(f"The questions hold {found} image placeholders for {images} images: give one for each.")
-        if images > 1 and not self.takes_several_images:
+        if images > 1 and not self.several_images:
             raise DataError(f"{type(self.hub).__name__} prepares one image in a conversation, not {images}.")
         marked = [(role, self._marked(text, role == "human" and images > 0)) for role, text in turns]
         return self.template.compose(marked, images > 0)
-
-    @property
-    def takes_several_images(self) -> bool:
-        """Whether a conversation may show several images, each prepared as one alone is."""
-        # LLaVA-OneVision takes each of several images as one tile, and PaliGemma was trained with one
-        return type(self.hub).__name__ not in ("LlavaOnevisionProcessor", "PaliGemmaProcessor")
 
     def _marked(self, text: str, has_images: bool) -> str:
         """A text whose control tokens are marked, to be encoded as text; but not the placeholders of images."""
@@ -170,6 +168,17 @@ class ChatProcessor:
         whole = self.tokenizer.encode("A")
         return whole[: whole.index(plain[0])]
 
+    def _positions(self, ids: list[int], text: str, places: Iterable[int]) -> Iterator[int]:
+        """The number of tokens before each of these places in the text of a conversation, in order."""
+        position = before = 0
+        for place in places:
+            # each piece alone: to encode all that is before each place takes quadratic time
+            piece = self._control_tokens.encode(text[before:place], continued=True) if position else []
+            follows = bool(piece) and ids[position : position + len(piece)] == piece
+            position = position + len(piece) if follows else self._position(ids, text[:place])
+            before = place
+            yield position
+
     def _position(self, ids: list[int], text: str) -> int:
         """The number of tokens of the first part of a conversation; raises DataError if it has others by itself."""
         part = self._ids(text)
@@ -202,13 +211,13 @@ def _accepted(size: tuple[int, int]) -> Iterator[None]:
         ) from None
 
 
-def load_chat_processor(folder: Path, adapter: Path | None = None) -> ChatProcessor:
+def load_chat_processor(folder: Path, adapter: Path | None = None, several_images: bool = True) -> ChatProcessor:
     """Load the processor of a model directory; images are prepared as the adapter says, or else the model.
 
     A trial on a small image and a short dialogue finds damaged settings: raises ModelError.
     """
     hub = load_hub_processor(folder, adapter)
-    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder))
+    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder), several_images)
     _try_conversation(folder, processor)
     _try_image(adapter or folder, processor)
     return processor

@@ -11,6 +11,7 @@ from tasks.model.shape import ModelShape
 from tasks.model.tensor_names import TensorNames
 
 if TYPE_CHECKING:
+    from torch.nn import Linear
     from transformers import PreTrainedModel
 
 # pixels per side: the tokens of an image of that size are taken where no image is known
@@ -61,6 +62,7 @@ def shape_of(
     complete = with_defaults(config)
     text, vision = complete["text_config"], complete["vision_config"]
     model = built_on_meta(Path(CONFIG), complete)
+    layers = linear_layers(model, language_model)
     counts = {"language": 0, "projector": 0, "tower": 0}
     for name, parameter in model.named_parameters():
         part = "projector" if names.is_projector(name) else "tower" if names.is_tower(name) else "language"
@@ -78,17 +80,21 @@ def shape_of(
         tower_layers=vision.get("num_hidden_layers") or vision["depth"],
         image_tokens=_image_tokens(complete, cuts_images),
         patch_size=_first(vision["patch_size"]),
-        lora_width=_lora_width(model, language_model),
+        lora_width=sum(layer.in_features + layer.out_features for layer in layers.values()),
         head_width=text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"],
         **counts,
     )
 
 
-def _lora_width(model: "PreTrainedModel", language_model: str) -> int:
+def linear_layers(model: "PreTrainedModel", language_model: str) -> "dict[str, Linear]":
+    """The linear layers of the language model by name, which LoRA adapts; `language_model` is its prefix."""
     from torch.nn import Linear
 
-    layers = (module for name, module in model.named_modules() if name.startswith(language_model))
-    return sum(layer.in_features + layer.out_features for layer in layers if isinstance(layer, Linear))
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, Linear) and name.startswith(language_model)
+    }
 
 
 def _image_tokens(config: Mapping[str, Any], cuts_images: bool) -> int:

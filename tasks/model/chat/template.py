@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tasks.errors import DataError, ModelError, shortened
 from tasks.model.chat.control_tokens import special_tokens
-from tasks.model.encoding import Turn
+from tasks.model.encoding import Turn, rounds_of
 from tasks.prompt_text import IMAGE_PLACEHOLDER, without_placeholder
 
 if TYPE_CHECKING:
@@ -155,16 +155,6 @@ class PrefixTemplate:
             return Composed(text, ())
         whole = text + answer + _end_token(self.tokenizer)
         return Composed(whole, ((len(text), len(whole)),))
-
-
-def rounds_of(turns: Sequence[Turn]) -> tuple[list[tuple[str, str]], str | None]:
-    """Rounds of question and answer, and the last question if it has no answer; DataError unless roles alternate."""
-    roles = [role for role, _ in turns]
-    if roles != (["human", "gpt"] * len(turns))[: len(turns)]:
-        raise DataError(f"Turns must alternate human, gpt from the first on, not {', '.join(roles)}.")
-    texts = [text for _, text in turns]
-    rounds = list(zip(texts[::2], texts[1::2], strict=False))
-    return rounds, texts[-1] if len(texts) % 2 else None
 
 
 def count_images(turns: Sequence[Turn]) -> int:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from tasks.choices import Layout
 from tasks.errors import ModelError
 from tasks.files import write_json, write_text
-from tasks.model.config_files import LICENCES, TOKENIZER, first_found, typed_config, with_ties
+from tasks.model.config_files import FROM_BASE_FIRST, LICENCES, first_found, require_found, typed_config, with_ties
 from tasks.model.configuration import (
     CONFIG,
     COPY_PUBLISHED,
     GENERATION,
     PREPROCESSOR,
     PROCESSOR,
-    TOKENIZER_CONFIG,
     make_portable,
     read_settings,
     write_settings,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 IMAGE_HANDLING = (PREPROCESSOR, PROCESSOR)
 # never from the base: its template may not be the one that the model was trained with
 TEMPLATE = "chat_template.jinja"
-FROM_BASE_FIRST = (GENERATION, *TOKENIZER, *LICENCES)
 
 
 def config_files(source: StoredModel, tuned: Path) -> dict[str, Path]:
@@ -46,9 +44,7 @@ def config_files(source: StoredModel, tuned: Path) -> dict[str, Path]:
         # the config.json of an adapter of the original LLaVA states how its images were padded
         return found | first_found((*IMAGE_HANDLING, CONFIG), (tuned,))
     found |= first_found(IMAGE_HANDLING, (tuned, folder)) | first_found((TEMPLATE,), (tuned,))
-    for names in ((TOKENIZER_CONFIG,), IMAGE_HANDLING):
-        if not any(name in found for name in names):
-            raise ModelError(f"Neither {folder} nor {tuned} has {names[0]}: copy it from the base model.")
+    require_found(found, folder, tuned)
     return found
 
 

@@ -7,24 +7,21 @@ llava          the original: model.mm_projector in the shards, the tower in a se
 from pathlib import Path
 
 from tasks.choices import Layout
-from tasks.errors import ModelError
-from tasks.model.configuration import COPY_PUBLISHED, read_model_config
+from tasks.model.configuration import read_model_config, require_parts
 from tasks.model.llava.model_config import require_model_config
 from tasks.model.llava.original_config import with_defaults
 from tasks.model.llava.original_layout import find_tower, is_original
 from tasks.model.llava.tensor_names import (
     BUFFERS,
     NAMES,
-    PROJECTOR_PREFIX,
     TOWER_PREFIX,
     is_tower_tensor,
     original_name,
     original_tower_name,
     published_name,
 )
-from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered
+from tasks.model.stored_model import SINGLE, Slot, StoredModel, renumbered, require_usable
 from tasks.model.stored_tensors import require_indexed, stored_tensors
-from tasks.model.tensor_files import require_float
 from tasks.model.weight_checks import require_plain_weights
 
 TOWER_FOLDER = "vision_tower"
@@ -37,9 +34,7 @@ def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
     """
     written, config = read_model_config(folder), require_model_config(folder, tower)
     require_plain_weights(folder, written)
-    for key in ("text_config", "vision_config"):
-        if not isinstance(config.get(key), dict):
-            raise ModelError(f"{folder}/config.json has no {key}: {COPY_PUBLISHED}.")
+    require_parts(folder, config)
     tensors = stored_tensors(folder, NAMES)
     require_indexed(folder, tensors)
     original = is_original(written)
@@ -49,14 +44,10 @@ def read_base(folder: Path, tower: Path | None = None) -> StoredModel:
         tensors |= {
             name: value for name, value in stored_tensors(tower, NAMES, TOWER_PREFIX).items() if is_tower_tensor(name)
         }
-    for name, tensor in tensors.items():
-        if not name.endswith(BUFFERS):
-            require_float(tensor)
     layout: Layout = "llava" if original else "transformers"
     ties = bool(with_defaults(config).get("tie_word_embeddings"))
     base = StoredModel(folder, NAMES, layout, written, config, tensors, ties, tower)
-    if not base.projector:
-        raise ModelError(f"{folder} has no projector ({PROJECTOR_PREFIX}*): give the base that was trained on.")
+    require_usable(base)
     return base
 
 

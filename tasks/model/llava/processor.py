@@ -17,12 +17,12 @@ from tasks.model.configuration import (
     readable,
     require_file,
 )
-from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn, padding_id
 from tasks.model.images import pixels_of
 from tasks.model.inputs import ImageInputs
 from tasks.model.llava.model_config import MAX_SIDE, image_tokens_of, require_model_config
 from tasks.model.llava.original_layout import find_tower, is_original
-from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_conversation, encode_prompt, padding_id, round_text
+from tasks.model.llava.prompt import IMAGE_PLACEHOLDER, encode_conversation, encode_prompt, round_text
 from tasks.model.llava.tokenizer import load_original_tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class LlavaProcessor:
     @property
     def padding_id(self) -> int:
         return padding_id(self.tokenizer)
+
+    @property
+    def several_images(self) -> bool:
+        return False
 
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         return encode_conversation(self.tokenizer, turns, images > 0)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
-from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
+from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn, rounds_of
 from tasks.prompt_text import IMAGE_PLACEHOLDER
 
 if TYPE_CHECKING:
@@ -29,20 +29,17 @@ def encode_conversation(
 
     Without an image, "<image>" is encoded as ordinary text.
     """
+    rounds, open_question = rounds_of(turns)
+    if open_question is not None:
+        raise DataError("Turns must alternate human, gpt up to the last, which must be a gpt turn.")
     # some tokenizers, such as Qwen's, have no start token
     ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     labels = [IGNORE_INDEX] * len(ids)
-    for number, (question, answer) in enumerate(_rounds(turns)):
+    for number, (question, answer) in enumerate(rounds):
         encoded = encode_round(tokenizer, number, question, answer, has_image)
         ids += encoded.input_ids
         labels += encoded.labels
     return EncodedConversation(ids, labels)
-
-
-def padding_id(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """The token that pads a batch; any other token if the tokenizer has none, since padding is masked."""
-    ids = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
-    return int(next(token for token in ids if token is not None))
 
 
 def encode_round(
@@ -63,14 +60,6 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], h
     ids = encode_conversation(tokenizer, before, has_image).input_ids
     number = len(before) // 2
     return ids + _encode(tokenizer, round_text(number, question), number > 0, has_image)
-
-
-def _rounds(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    roles = [role for role, _ in turns]
-    if roles != ["human", "gpt"] * (len(turns) // 2):
-        raise DataError(f"Turns must alternate human, gpt from the first on, not {', '.join(roles)}.")
-    texts = [text for _, text in turns]
-    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 def round_text(number: int, question: str, answer: str | None = None) -> str:

@@ -114,9 +114,10 @@ def test_batch_holds_all_images_of_its_rows_in_order(processor: Processor, tmp_p
     records: list[Any] = [
         {"id": "1", "image": image, "conversations": turns} for image in (["a.png", "b.png"], ["b.png", "a.png"])
     ]
-    samples, _ = make_samples(records, processor, tmp_path, LengthLimit(2048, split=True), several_images=True)
-    rows = SampleDataset(samples, tmp_path, processor)
-    batch = Collator(processor)([rows[0], rows[1]])
+    several = type("Several", (type(processor),), {"several_images": True})(**vars(processor))
+    samples, _ = make_samples(records, several, tmp_path, LengthLimit(2048, split=True))
+    rows = SampleDataset(samples, tmp_path, several)
+    batch = Collator(several)([rows[0], rows[1]])
     assert int((batch["input_ids"] == processor.image_token_id).sum()) == 4 * 64
     assert batch["input_ids"].shape[1] == samples[0].length
     first, second, third, fourth = batch["pixel_values"]

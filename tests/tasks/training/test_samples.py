@@ -193,9 +193,10 @@ def test_image_stays_in_the_turn_with_its_placeholder(processor: Processor) -> N
 
 
 def sized(processor: Processor) -> Any:
-    """A processor whose images have a token for every 10 columns."""
+    """A processor that takes several images, which have a token for every 10 columns."""
     return SimpleNamespace(
         image_tokens=None,
+        several_images=True,
         encode_conversation=processor.encode_conversation,
         count_tokens=lambda size: size[0] // 10,
     )
@@ -215,14 +216,14 @@ def pair(*texts: str) -> Any:
 def test_lengths_are_those_of_each_image_by_its_size(processor: Processor, two_images: Path) -> None:
     limit = LengthLimit(2048, split=True)
     some = pair("<image> or <image>?", "the first")
-    (sample,), dropped = make_samples([some], sized(processor), two_images, limit, several_images=True)
+    (sample,), dropped = make_samples([some], sized(processor), two_images, limit)
     assert (sample.images, dropped) == (("a.png", "b.png"), {})
     assert sample.encoded.input_ids.count(IMAGE_INDEX) == 2
     assert sample.length == len(sample.encoded.input_ids) - 2 + 20 + 50
 
 
 def test_several_images_without_placeholders_come_first(processor: Processor, two_images: Path) -> None:
-    samples, _ = make_samples([pair("Which?", "b")], processor, two_images, LengthLimit(2048, True), True)
+    samples, _ = make_samples([pair("Which?", "b")], sized(processor), two_images, LengthLimit(2048, True))
     assert "USER: \n\nWhich? ASSISTANT: b" in text_of(samples[0], processor)
     assert samples[0].encoded.input_ids.count(IMAGE_INDEX) == 2
 
@@ -230,7 +231,7 @@ def test_several_images_without_placeholders_come_first(processor: Processor, tw
 def test_each_part_of_a_long_record_shows_all_its_images(processor: Processor, two_images: Path) -> None:
     texts = [text for i in range(40) for text in (f"How many ships are in part {i}?", f"there are {i} of them")]
     texts[0], texts[2] = "<image>\n" + texts[0], "<image>\n" + texts[2]
-    samples, dropped = make_samples([pair(*texts)], sized(processor), two_images, LengthLimit(400, True), True)
+    samples, dropped = make_samples([pair(*texts)], sized(processor), two_images, LengthLimit(400, True))
     assert len(samples) > 2
     assert {sample.encoded.input_ids.count(IMAGE_INDEX) for sample in samples} == {2}
     assert all(sample.length <= 400 for sample in samples)
@@ -246,7 +247,7 @@ def test_several_images_of_a_model_for_one_are_dropped_and_counted(processor: Pr
 
 def test_other_number_of_placeholders_than_of_images_is_dropped_and_counted(processor: Processor) -> None:
     some = pair("<image>?", "b")
-    assert make_samples([some], processor, Path(), LengthLimit(2048, True), True) == ([], {OTHER_COUNT: 1})
+    assert make_samples([some], sized(processor), Path(), LengthLimit(2048, True)) == ([], {OTHER_COUNT: 1})
 
 
 @pytest.mark.parametrize("image", [["a.png", "../b.png"], ["a.png", "/b.png"], ["a.png", 5]])

@@ -33,15 +33,17 @@ def pictures() -> list[Image.Image]:
 @pytest.fixture(scope="session")
 def pair_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
     """The processors of a member, written once: rsvlm's and transformers' own."""
+    from tasks.model.chat.members import MEMBERS as FAMILIES
     from tasks.model.chat.processor import load_chat_processor
 
+    several_images = {name: family.several_images for family in FAMILIES for name in family.model_types}
     pairs: dict[str, Pair] = {}
 
     def pair(member: str) -> Pair:
         if member not in pairs:
             folder = tmp_path_factory.mktemp(member)
             own = tiny_processor(member, folder)
-            pairs[member] = Pair(folder, load_chat_processor(folder), own)
+            pairs[member] = Pair(folder, load_chat_processor(folder, several_images=several_images[member]), own)
         return pairs[member]
 
     return pair

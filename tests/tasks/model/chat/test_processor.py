@@ -25,7 +25,7 @@ EXACT = [member for member in SEVERAL if member != "llava_next"]
 
 def own_text(pair: Pair, turns: Sequence[tuple[str, str]], images: int, prompt: bool = True) -> str:
     """The prompt that transformers' users write: its chat template, or PaliGemma's image tokens and question."""
-    if pair.ours.takes_several_images is False and pair.own.chat_template is None:
+    if pair.own.chat_template is None:
         return pair.own.image_token * images + turns[0][1]
     messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
     messages[0]["content"] = [*[{"type": "image"}] * images, *messages[0]["content"]]

@@ -6,8 +6,8 @@ import pytest
 from support.tiny_processors import MEMBERS, QWEN3, tiny_processor
 from transformers import PreTrainedTokenizerBase
 
-from tasks.errors import DataError, ModelError
-from tasks.model.chat.template import AnswerForm, ChatTemplate, count_images, rounds_of
+from tasks.errors import ModelError
+from tasks.model.chat.template import AnswerForm, ChatTemplate, count_images
 
 ROUNDS = [("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d")]
 
@@ -81,12 +81,3 @@ def test_images_come_first_in_the_turn_that_shows_them(tokenizer: PreTrainedToke
     assert template.compose(turns, True).text.startswith(f"{expected}{image}What is")
     assert template.compose(turns, False).text.startswith(f"{expected}What is <image> here?")
     assert count_images(turns) == 1
-
-
-def test_rounds() -> None:
-    assert rounds_of(ROUNDS) == ([("a", "b"), ("c", "d")], None)
-    assert rounds_of(ROUNDS[:3]) == ([("a", "b")], "c")
-    assert rounds_of([]) == ([], None)
-    for wrong in (ROUNDS[1:], [ROUNDS[0], ROUNDS[0]], [("system", "a")]):
-        with pytest.raises(DataError, match="Turns must alternate human, gpt"):
-            rounds_of(wrong)
