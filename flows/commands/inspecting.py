@@ -38,8 +38,9 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(f"{options.images} is not a folder: give the folder that image paths are relative to.")
     records = read_records(options.data, training_fault)
     limit = LengthLimit(longest, split=TrainingConfig().split_long_conversations)
-    several = family_of(options.model).several_images
-    inspector = Inspector(load_processor(options.model), options.images, limit, options.pixels, several)
+    family, processor = family_of(options.model), load_processor(options.model)
+    takes = family.several_images, family.dialogues
+    inspector = Inspector(processor, options.images, limit, options.pixels, *takes)
     for record in records:
         # as ASCII: it can be printed in any terminal's encoding
         print(json.dumps(inspector.show(record)))

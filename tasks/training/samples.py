@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.errors import DataError, shortened
 from tasks.files import fits_utf8
 from tasks.image_paths import image_file
 from tasks.model.encoding import IMAGE_INDEX, EncodedConversation, Turn
@@ -69,14 +70,20 @@ class LengthLimit:
 
 
 def make_samples(
-    records: Iterable[Record], processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False
+    records: Iterable[Record],
+    processor: Processor,
+    images: Path,
+    limit: LengthLimit,
+    several_images: bool = False,
+    dialogues: bool = True,
 ) -> tuple[list[Sample], Counter[str]]:
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
 
     Files in the folder `images` are opened only if the number of an image's tokens depends on its size. Records with
-    several images are dropped unless the model takes them (`several_images`).
+    several images are dropped unless the model takes them (`several_images`); unless it takes `dialogues`, each round
+    is a sample of its own. Raises DataError, naming the record, for one that the model's processor refuses.
     """
-    encoder = SampleEncoder(processor, images, limit, several_images)
+    encoder = SampleEncoder(processor, images, limit, several_images, dialogues)
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     for record in records:
@@ -95,29 +102,57 @@ class Part:
 
 
 class SampleEncoder:
-    """Encodes records for one model: its processor, the folder of the images, and the maximum length."""
+    """Encodes records for one model: its processor, the folder of the images, and the maximum length.
 
-    def __init__(self, processor: Processor, images: Path, limit: LengthLimit, several_images: bool = False):
+    `several_images` and `dialogues` are what the model's family takes.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        images: Path,
+        limit: LengthLimit,
+        several_images: bool = False,
+        dialogues: bool = True,
+    ):
         self._processor, self._images, self._limit = processor, images, limit
-        self._several_images = several_images
+        self._several_images, self._dialogues = several_images, dialogues
 
     def parts_of(self, record: Record) -> tuple[list[Part], Counter[str]]:
         """The samples of one record, usually one, and how much of it was dropped, by reason."""
         if len(images_of(record)) > 1 and not self._several_images:
             return [], Counter({ONE_IMAGE_MODEL: 1})
         rounds, lost = _usable_rounds(record)
-        if not rounds:
-            return [], lost
-        sizes = self._image_tokens(record)
+        parts: list[Part] = []
+        try:
+            sizes = self._image_tokens(record) if rounds else []
+            for conversation in self._conversations(rounds, len(sizes)):
+                fitting, too_long = self._fitting(record, conversation, sizes)
+                parts += fitting
+                lost += too_long
+        except DataError as error:
+            raise DataError(f"Record {shortened(record['id'])}: {error}") from None
+        return parts, lost
+
+    def _conversations(self, rounds: Sequence[Round], images: int) -> list[list[Round]]:
+        """All rounds as one conversation, or each alone with all images, as the model takes them."""
+        if self._dialogues:
+            return [list(rounds)] if rounds else []
+        return [[(_showing(question, images), answer)] for question, answer in rounds]
+
+    def _fitting(
+        self, record: Record, rounds: Sequence[Round], sizes: Sequence[int]
+    ) -> tuple[list[Part], Counter[str]]:
+        """The samples of one conversation that fit the limit, and how much of it was dropped, by reason."""
         uncut = self._part(record, rounds, sizes)
         if uncut.sample.length <= self._limit.tokens:
-            return [uncut], lost
+            return [uncut], Counter()
         if not self._limit.split:
             cut = _truncated(uncut, sizes, self._limit.tokens)
-            return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
+            return cut, Counter({CUT if cut else TOO_LONG: 1})
         parts = list(self._split(record, rounds, sizes))
         fitting = [part for part in parts if part.sample.length <= self._limit.tokens]
-        return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+        return fitting, Counter({TOO_LONG: len(parts) - len(fitting)})
 
     def _image_tokens(self, record: Record) -> list[int]:
         """The number of tokens of each image of a record."""

@@ -83,8 +83,8 @@ def build_trainer(job: TrainingJob, arguments: TrainingArguments) -> Conversatio
     dtype = choose_dtype("bfloat16" if job.training.bf16 else "float32", arguments.device)
     family = family_of(job.base.path)
     processor = family.training_processor(job.base.path, job.model)
-    several = family.several_images
-    sets = {file: _dataset(job, file, processor, several) for file in (TRAIN_SET, VALIDATION_SET)}
+    takes = family.several_images, family.dialogues
+    sets = {file: _dataset(job, file, processor, takes) for file in (TRAIN_SET, VALIDATION_SET)}
     attention, reason = choose_attention(attention_support(job.training.use_cpu), half=job.training.bf16)
     log_line(f"attention: {attention}, because {reason}")
     base = family.load_base(job.base.path, dtype, attn_implementation=attention).train()
@@ -125,11 +125,12 @@ def _origin(job: TrainingJob) -> CheckpointOrigin:
     )
 
 
-def _dataset(job: TrainingJob, file: str, processor: Processor, several_images: bool) -> SampleDataset:
+def _dataset(job: TrainingJob, file: str, processor: Processor, takes: tuple[bool, bool]) -> SampleDataset:
+    """A set's samples; `takes` says whether the model takes several images, and dialogues."""
     config, name = job.training, Path(file).stem
     records = read_set(job.dataset.path, file)
     limit = LengthLimit(config.model_max_length, config.split_long_conversations)
-    samples, dropped = make_samples(records, processor, job.dataset.images, limit, several_images)
+    samples, dropped = make_samples(records, processor, job.dataset.images, limit, *takes)
     for reason, count in sorted(dropped.items()):
         log_line(f"{name}: dropped {count} samples: {reason}")
     log_line(f"{name}: {len(records)} records, {len(samples)} samples")

@@ -51,6 +51,7 @@ class ChatFamily:
     model_types: tuple[str, ...]
     names: TensorNames
     several_images: bool = True
+    dialogues: bool = True
     language_model: str = "model.language_model."
     causal: bool = True
     rotates_in_3d: bool = False
