@@ -2,8 +2,9 @@
 
 A file is a JSON list or JSON Lines. A record keeps its keys, values and order:
 {"id": ..., "image": path, "conversations": [{"from": "human" or "gpt", "value": text}, ...]}.
-The supported models take one image per record and learn the turns of human and gpt. `rsvlm data filter` and the
-preparation of a run drop valid records with other images or roles, and count them by `Fault.reason`.
+A question is asked about one image, and only a training takes records with several. Models learn the turns of human
+and gpt. `rsvlm data filter` and the preparation of a run drop valid records with other images or roles, and count them
+by `Fault.reason`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ def image_fault(record: Mapping[str, object]) -> Fault | None:
     image = record.get("image")
     images = image if isinstance(image, list) else record.get("images")
     if isinstance(images, list) and len(images) > 1:
-        return Fault(SEVERAL_IMAGES, f"has {len(images)} images, and the supported models take one")
+        return Fault(SEVERAL_IMAGES, f"has {len(images)} images, and only a training takes several")
     if image is None or image == "":
         if not images:
             return Fault(NO_IMAGE, "has no image")

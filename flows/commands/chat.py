@@ -48,8 +48,11 @@ def run(options: argparse.Namespace) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     model = ServedModel("model", load_model(options.model, options.adapter, projector=options.projector))
-    decoding = Decoding(options.max_new_tokens)
+    decoding, history = Decoding(options.max_new_tokens), options.history
+    if history == "predicted" and not model.loaded.family.dialogues:
+        print(f"{model.loaded.family.name} takes no dialogues: each prompt is asked alone.", file=sys.stderr)
+        history = "independent"
     chat(
-        lambda image: Conversation(model, image, decoding, options.history),
+        lambda image: Conversation(model, image, decoding, history),
         Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
     )

@@ -53,6 +53,12 @@ def _recognised(config: Mapping[str, object]) -> ModelFamily | None:
     return next((family for family in families() if family.recognises(config)), None)
 
 
+def published_family(name: str) -> ModelFamily | None:
+    """The family of a published model by its name on the hub; None for names that no family knows."""
+    return next((family for family in families() if family.published_shape(name)), None)
+
+
 def published_shape(name: str) -> ModelShape | None:
     """The shape of a published model by its name on the hub; None for names that no family knows."""
-    return next((shape for family in families() if (shape := family.published_shape(name))), None)
+    family = published_family(name)
+    return family.published_shape(name) if family else None

@@ -76,6 +76,8 @@ class ModelFamily(Protocol):
     names: TensorNames
     # whether a record may show more than one image
     several_images: bool
+    # whether a conversation may have more than one round of question and answer
+    dialogues: bool
     # layouts in which a merged model can be written
     layouts: tuple[Layout, ...]
     # whether a training with ZeRO-3 was seen to equal one in a single process

@@ -41,6 +41,11 @@ class Processor(Protocol):
         """Whether a conversation may show several images, each prepared as one alone is."""
         ...
 
+    @property
+    def dialogues(self) -> bool:
+        """Whether a conversation may have more than one round of question and answer."""
+        ...
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         """Encode rounds of question and answer, with IMAGE_INDEX for each image and labels for the answers.
 

@@ -13,11 +13,14 @@ from tasks.data.record_checks import SOURCE_PREFIX, outside_advice
 from tasks.data.splitting import split_records
 from tasks.data.synthetic.dataset import SHARES
 from tasks.errors import UserError
+from tasks.image_paths import image_file
 from tasks.model.encoding import IGNORE_INDEX
+from tasks.model.family import ModelFamily
+from tasks.model.image_size import image_size
 from tasks.model.processor import Processor
 from tasks.paths import DataFolder
 from tasks.preflight.findings import Finding, fatal, ok, warning
-from tasks.record_reader import ABSOLUTE, Record
+from tasks.record_reader import ABSOLUTE, Record, images_of
 from tasks.settings import DataConfig, TrainingConfig
 from tasks.sources import source_of
 from tasks.training.samples import CUT, TOO_LONG, LengthLimit, Sample, make_samples
@@ -30,12 +33,16 @@ MANY = 0.05
 
 @dataclass(frozen=True)
 class RecordSample:
-    """A random sample of a run's records, drawn with the data's seed, their total number, and the validation set."""
+    """A random sample of a run's records, drawn with the data's seed, their total number, and the validation set.
+
+    `several` are those records with several images that the settings allow.
+    """
 
     records: Sequence[Record]
     images: Path
     total: int
     validation: Sequence[Record] = ()
+    several: Sequence[Record] = ()
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,10 @@ def check_data(config: DataConfig) -> tuple[Finding, RecordSample | None]:
     chosen = random.Random(config.seed).sample(records, min(SAMPLE_SIZE, len(records)))  # noqa: S311 - no secret
     validation = split_records(records, config.train, config.test, config.seed, config.protocol).val
     tasks = "; ".join(describe_tasks(count_by_source(records, config.unnamed_source)))
-    sample = RecordSample(chosen, images, len(records), validation)
-    texts = f", and {len(selected.texts)} of text alone for training" if selected.texts else ""
-    return ok("data", f"{len(records)} records of {raw} ({tasks}){texts}"), sample
+    sample = RecordSample(chosen, images, len(records), validation, selected.several)
+    others = {"of text alone": selected.texts, "with several images": selected.several}
+    besides = "".join(f", and {len(some)} {what} for training" for what, some in others.items() if some)
+    return ok("data", f"{len(records)} records of {raw} ({tasks}){besides}"), sample
 
 
 def _other_sources(dropped: Mapping[str, int]) -> str:
@@ -152,13 +160,30 @@ def validation_findings(sample: RecordSample, training: TrainingConfig) -> list[
     return []
 
 
+def several_images_findings(
+    config: DataConfig, sample: RecordSample | None, family: ModelFamily | None
+) -> list[Finding]:
+    """Check that the base takes records with several images, if the settings allow them."""
+    if config.max_images == 1 or family is None or family.several_images:
+        return []
+    records = f"{len(sample.several)} records with several" if sample else "records with several"
+    return [warning("several images", f"data.max_images is {config.max_images}, and {family.name} takes one image: "
+                    f"its training drops {records}; set data.max_images=1, or choose another model.base")]  # fmt: skip
+
+
 def token_findings(
     sample: RecordSample, processor: Processor, training: TrainingConfig
 ) -> tuple[list[Finding], Lengths | None]:
     """Compare the sample's lengths with model_max_length: how many records are split, truncated or dropped."""
     limit, split = training.model_max_length, training.split_long_conversations
-    whole, _ = make_samples(sample.records, processor, sample.images, LengthLimit(10**9, split))
-    samples, dropped = make_samples(sample.records, processor, sample.images, LengthLimit(limit, split))
+    records = _with_images([*sample.records, *sample.several[:SAMPLE_SIZE]], sample.images)
+    if not records:
+        return [ok("tokens", "not checked: no image can be read")], None
+    try:
+        whole, _ = make_samples(records, processor, sample.images, LengthLimit(10**9, split))
+        samples, dropped = make_samples(records, processor, sample.images, LengthLimit(limit, split))
+    except UserError as error:
+        return [fatal("tokens", str(error))], None
     if not samples:
         alone, shortest = processor.image_tokens, min((one.length for one in whole), default=0)
         what = f"the image alone takes {alone}" if alone else f"the shortest takes {shortest}"
@@ -174,6 +199,19 @@ def token_findings(
         return [warning("tokens", f"{text}: {lost} of {len(whole)} records lose answers; raise it, or set "
                         "split_long_conversations=true")], lengths  # fmt: skip
     return [ok("tokens", f"{text}: {over} of {len(whole)} records are split" if over else text)], lengths
+
+
+def _with_images(records: Sequence[Record], images: Path) -> list[Record]:
+    """The records whose images can be opened; image_findings reports the others."""
+
+    def is_readable(image: str) -> bool:
+        try:
+            image_size(image_file(images, image))
+        except UserError:
+            return False
+        return True
+
+    return [record for record in records if all(map(is_readable, images_of(record)))]
 
 
 def _answer_length(sample: Sample) -> int:

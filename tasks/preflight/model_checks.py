@@ -6,7 +6,7 @@ from pathlib import Path
 from tasks.choices import Layout
 from tasks.errors import UserError
 from tasks.model.configuration import CONFIG, read_model_config, readable
-from tasks.model.families import family_for, published_shape
+from tasks.model.families import family_for, published_family
 from tasks.model.family import ModelFamily, SeparateTower
 from tasks.model.hub import HUB_NAME, base_folders, directory_of, local_model
 from tasks.model.processor import Processor
@@ -23,11 +23,12 @@ BASE, TOWER = "base model", "vision tower"
 
 @dataclass(frozen=True)
 class Base:
-    """What is known of the base model: its directory if it is on this machine, its shape, its processor."""
+    """What is known of the base model: its directory if it is on this machine, its shape, its processor, its family."""
 
     folder: Path | None
     shape: ModelShape | None
     processor: Processor | None = None
+    family: ModelFamily | None = None
 
 
 def check_base(config: ModelConfig, workspace: Path, merged: Layout = "transformers") -> tuple[list[Finding], Base]:
@@ -38,23 +39,29 @@ def check_base(config: ModelConfig, workspace: Path, merged: Layout = "transform
     models, toy_base = Workspace(workspace).models, Workspace(workspace).toy_base(config.base)
     toy = config.base in TOYS
     if toy and not (toy_base / CONFIG).is_file():
-        return [ok(BASE, "the toy model, which is created first")], Base(None, published_shape(config.base))
+        return [ok(BASE, "the toy model, which is created first")], _published(config.base, None)
     folder = toy_base if toy else local_model(config.base, base_folders(models))
     if folder is None:
         lacking = [_missing_base(config.base)]
         if config.vision_tower is not None and local_model(config.vision_tower, base_folders(models)) is None:
             lacking.append(_missing_tower(config.vision_tower))
-        return lacking, Base(None, published_shape(config.base))
+        return lacking, _published(config.base, None)
     try:
         return _check(folder, config, merged)
     except UserError as error:
         if _is_partly_cached(config.base, folder, models):
             text = f"{config.base} is only partly in the hub's cache: the rest is downloaded when the run starts"
-            return [warning(BASE, text)], Base(None, published_shape(config.base))
-        return [fatal(BASE, str(error))], Base(folder, published_shape(config.base))
+            return [warning(BASE, text)], _published(config.base, None)
+        return [fatal(BASE, str(error))], _published(config.base, folder)
     except OSError as error:
         text = f"{folder} cannot be read ({error}): copy the model again"
-        return [fatal(BASE, text)], Base(folder, published_shape(config.base))
+        return [fatal(BASE, text)], _published(config.base, folder)
+
+
+def _published(name: str, folder: Path | None) -> Base:
+    """What is known of a base by its name alone."""
+    family = published_family(name)
+    return Base(folder, family.published_shape(name) if family else None, family=family)
 
 
 def _check(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Finding], Base]:
@@ -65,7 +72,7 @@ def _check(folder: Path, config: ModelConfig, merged: Layout) -> tuple[list[Find
     tower = family.tower(folder, config)
     if tower.is_missing:
         with readable("configuration", folder):
-            base = Base(folder, family.shape(written), family.text_processor(folder))
+            base = Base(folder, family.shape(written), family.text_processor(folder), family)
         found = [_missing_tower(tower.name, folder)]
     else:
         base, found = _read(folder, family, config, tower.folder, merged), []
@@ -88,7 +95,7 @@ def _read(folder: Path, family: ModelFamily, config: ModelConfig, tower: Path | 
     require_undamaged(family.config_files(base, folder))
     family.require_layout(base, merged)
     with readable("configuration", folder):
-        return Base(folder, family.shape(family.read_config(folder, tower)), processor)
+        return Base(folder, family.shape(family.read_config(folder, tower)), processor, family)
 
 
 def _is_partly_cached(name: str, folder: Path, models: Path) -> bool:

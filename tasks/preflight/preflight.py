@@ -1,14 +1,18 @@
 """Run all checks of an experiment before it starts, and report every problem at once."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tasks.data.image_folders import linked_images
 from tasks.paths import Workspace
 from tasks.preflight.data_checks import (
     Lengths,
     RecordSample,
     check_data,
     image_findings,
+    several_images_findings,
     token_findings,
     validation_findings,
 )
@@ -38,12 +42,13 @@ def run_preflight(config: ExperimentConfig, workspace: Path, store: ObjectStore 
     uri = config.store.uri or Workspace(workspace).store.as_uri()
     data, sample = check_data(config.data)
     base_found, base = check_base(config.model, workspace, config.merging.format)
-    tokens, lengths = _tokens(sample, base, training)
+    tokens, lengths = _tokens(sample, base, config)
+    several = several_images_findings(config.data, sample, base.family)
     facts = collect_facts(training)
     records = round(sample.total * config.data.train) if sample else None
     findings = [
         *path_findings(workspace), data, *(image_findings(sample, config.data) if sample else ()),
-        *(validation_findings(sample, training) if sample else ()), *base_found, *tokens,
+        *(validation_findings(sample, training) if sample else ()), *base_found, *several, *tokens,
         *machine_findings(facts, training, base.shape.parameters if base.shape else None),
         *deepspeed_findings(training, facts), *_step_findings(training, records),
         *disk_findings(config, base.shape, records, (workspace, uri)), *store_findings(config, uri, store),
@@ -66,11 +71,14 @@ def path_findings(workspace: Path) -> list[Finding]:
     return [ok("workspace", str(workspace))]
 
 
-def _tokens(sample: RecordSample | None, base: Base, training: TrainingConfig) -> tuple[list[Finding], Lengths | None]:
+def _tokens(sample: RecordSample | None, base: Base, config: ExperimentConfig) -> tuple[list[Finding], Lengths | None]:
     if sample is None or base.processor is None:
         lacking = "data" if sample is None else "tokenizer"
         return [ok("tokens", f"not checked: the {lacking} is created or fetched first")], None
-    return token_findings(sample, base.processor, training)
+    with TemporaryDirectory(prefix="rsvlm-preflight-") as views:
+        # the number of an image's tokens may depend on its size
+        images = linked_images(sample.images, config.data.image_root, Path(views))
+        return token_findings(replace(sample, images=images), base.processor, config.training)
 
 
 def _step_findings(training: TrainingConfig, records: int | None) -> list[Finding]:

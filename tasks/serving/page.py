@@ -86,7 +86,7 @@ def build_page(
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 image, shown_examples = _image(elem_id="image"), _examples(examples)
-                settings = _settings(len(models) > 1)
+                settings = _settings(len(models) > 1, all(model.loaded.family.dialogues for model in models))
             with gr.Column(scale=4, min_width=320):
                 chats, question = _chats(models), _question()
                 restart = gr.Button("Start over", size="sm")
@@ -159,7 +159,7 @@ def _examples(examples: Sequence[Example]) -> gr.Dataset | None:
     )
 
 
-def _settings(can_compare: bool) -> Settings:
+def _settings(can_compare: bool, dialogues: bool) -> Settings:
     with gr.Accordion("Settings", open=False):
         temperature = gr.Slider(
             0, 2, value=0, step=0.1, label="Temperature", info="0: greedy decoding; higher: more varied answers."
@@ -167,7 +167,7 @@ def _settings(can_compare: bool) -> Settings:
         max_new_tokens = gr.Slider(
             1, 1024, value=256, step=1, precision=0, label="Maximum length of an answer in tokens"
         )
-        remember = gr.Checkbox(True, label="Take earlier questions into account")
+        remember = gr.Checkbox(dialogues, label="Take earlier questions into account", visible=dialogues)
         compare = gr.Checkbox(True, label="Also ask the base model", visible=can_compare)
     numbers = bounded_number(temperature, "temperature"), bounded_number(max_new_tokens, "max_new_tokens")
     return Settings(*numbers, remember, compare)

@@ -1,6 +1,7 @@
 """Show what the model is trained on, record by record, using the functions that make the samples of a training."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,11 @@ class Inspector:
 
         The samples of a split record are concatenated, and `parts` lists the number of ids of each.
         """
-        parts, lost = SampleEncoder(self.processor, self.images, self.limit).parts_of(record)
+        try:
+            parts, lost = SampleEncoder(self.processor, self.images, self.limit).parts_of(record)
+        except DataError as error:
+            # a training would end with it; the other records are shown nevertheless
+            parts, lost = [], Counter({str(error): 1})
         samples = [part.sample for part in parts]
         shown: dict[str, object] = {
             "id": record["id"],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.errors import DataError, shortened
 from tasks.files import fits_utf8
 from tasks.image_paths import image_file
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn
@@ -74,7 +75,8 @@ def make_samples(
     """Encode records; returns the samples, and how many records, parts or turns were dropped, by reason.
 
     Files in the folder `images` are opened only if the number of an image's tokens depends on its size. Records with
-    several images are dropped unless the model takes them.
+    several images are dropped unless the model takes them; unless it takes dialogues, each round is a sample of its
+    own. Raises DataError, naming the record, for one that the model's processor refuses.
     """
     encoder = SampleEncoder(processor, images, limit)
     samples: list[Sample] = []
@@ -105,18 +107,36 @@ class SampleEncoder:
         if len(images_of(record)) > 1 and not self._processor.several_images:
             return [], Counter({ONE_IMAGE_MODEL: 1})
         rounds, lost = _usable_rounds(record)
-        if not rounds:
-            return [], lost
-        sizes = self._image_tokens(record)
+        parts: list[Part] = []
+        try:
+            sizes = self._image_tokens(record) if rounds else []
+            for conversation in self._conversations(rounds, len(sizes)):
+                fitting, too_long = self._fitting(record, conversation, sizes)
+                parts += fitting
+                lost += too_long
+        except DataError as error:
+            raise DataError(f"Record {shortened(record['id'])}: {error}") from None
+        return parts, lost
+
+    def _conversations(self, rounds: Sequence[Round], images: int) -> list[list[Round]]:
+        """All rounds as one conversation, or each alone with all images, as the model takes them."""
+        if self._processor.dialogues:
+            return [list(rounds)] if rounds else []
+        return [[(_showing(question, images), answer)] for question, answer in rounds]
+
+    def _fitting(
+        self, record: Record, rounds: Sequence[Round], sizes: Sequence[int]
+    ) -> tuple[list[Part], Counter[str]]:
+        """The samples of one conversation that fit the limit, and how much of it was dropped, by reason."""
         uncut = self._part(record, rounds, sizes)
         if uncut.sample.length <= self._limit.tokens:
-            return [uncut], lost
+            return [uncut], Counter()
         if not self._limit.split:
             cut = _truncated(uncut, sizes, self._limit.tokens)
-            return cut, lost + Counter({CUT if cut else TOO_LONG: 1})
+            return cut, Counter({CUT if cut else TOO_LONG: 1})
         parts = list(self._split(record, rounds, sizes))
         fitting = [part for part in parts if part.sample.length <= self._limit.tokens]
-        return fitting, lost + Counter({TOO_LONG: len(parts) - len(fitting)})
+        return fitting, Counter({TOO_LONG: len(parts) - len(fitting)})
 
     def _image_tokens(self, record: Record) -> list[int]:
         """The number of tokens of each image of a record."""

@@ -24,7 +24,7 @@ ADVICE = {
     NOT_BELOW: "give the folder of the images with --images",
     URL: "download the images, and write their paths in place of the URLs",
     NO_ANSWER: "give the file of the answers along, such as RSVQA's for GeoChat's questions",
-    SEVERAL_IMAGES: "write records with one image each, since the supported models take one",
+    SEVERAL_IMAGES: "write records with one image each, since an import takes no others",
     NO_IMAGE: "give files whose records name an image",
 }
 

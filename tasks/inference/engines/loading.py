@@ -18,7 +18,7 @@ from tasks.inference.engines.registry import DEFAULT_ENGINE, ENGINES
 from tasks.inference.request import PredictRequest
 from tasks.model import images as pixel_code
 from tasks.model.configuration import read_model_config
-from tasks.model.families import family_for
+from tasks.model.families import family_for, family_of
 from tasks.model.weights import weight_files
 from tasks.records import Question
 from tasks.settings import InferenceConfig
@@ -56,7 +56,7 @@ def open_engine(
 
 
 def require_engine(config: InferenceConfig, model: Path | None = None) -> None:
-    """Raise ConfigError if an engine's package is missing or it does not read the model's layout.
+    """Raise ConfigError if an engine's package is missing, or if it or the settings do not fit the model.
 
     Raises ModelError if it is not clear which files hold the weights, and what the engine's own checks raise. Whether
     there is a GPU is not checked here: the machine that checks a run may have none.
@@ -68,6 +68,8 @@ def require_engine(config: InferenceConfig, model: Path | None = None) -> None:
         )
     if model is not None and entry.needs_model and "llava" not in entry.layouts:
         _require_layout(name, model)
+    if model is not None and entry.needs_model and config.history != "independent":
+        _require_dialogues(config, model)
     if entry.checks is not None:
         import_module(entry.checks).require(config, model)
 
@@ -80,6 +82,15 @@ def _require_layout(name: str, model: Path) -> None:
             f"`rsvlm merge --format transformers`, or {INSTEAD}."
         )
     weight_files(model)
+
+
+def _require_dialogues(config: InferenceConfig, model: Path) -> None:
+    family = family_of(model)
+    if not family.dialogues:
+        raise ConfigError(
+            f"{model} is a {family.name}, which takes one question at a time, and inference.history is "
+            f"{config.history}: set it to independent."
+        )
 
 
 def _require_device(request: PredictRequest) -> None:

@@ -51,6 +51,7 @@ class ChatFamily:
     model_types: tuple[str, ...]
     names: TensorNames
     several_images: bool = True
+    dialogues: bool = True
     language_model: str = "model.language_model."
     causal: bool = True
     rotates_in_3d: bool = False
@@ -87,7 +88,7 @@ class ChatFamily:
     def load_processor(self, folder: Path, adapter: Path | None = None, tower: Path | None = None) -> Processor:
         from tasks.model.chat.processor import load_chat_processor
 
-        return load_chat_processor(folder, adapter, self.several_images)
+        return load_chat_processor(folder, adapter, self.several_images, self.dialogues)
 
     def training_processor(self, folder: Path, config: ModelConfig) -> Processor:
         self.require_settings(folder, config)

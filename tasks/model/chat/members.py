@@ -15,9 +15,9 @@ MEMBERS = (
     # its tower has no level `vision_model`
     ChatFamily("InternVL3", ("internvl",), llava_names(level="")),
     ChatFamily("SmolVLM", ("smolvlm", "idefics3"), idefics3_names(), language_model="model.text_model."),
-    # trained with one image; all tokens of a prompt see each other, and positions start at 1
+    # one question and its answer; all tokens of a prompt see each other, and positions start at 1
     ChatFamily(
         "PaliGemma", ("paligemma",), llava_names("linear.weight"),
-        several_images=False, causal=False, first_position=1, cuts_images=False,
+        several_images=False, dialogues=False, causal=False, first_position=1, cuts_images=False,
     ),
 )  # fmt: skip

@@ -33,13 +33,14 @@ MAX_TRIAL_TOKENS = 1 << 16
 class ChatProcessor:
     """Transformers' processor of a model, its template, and the settings of its video processor, to be kept.
 
-    `several_images` is whether a conversation may show more than one.
+    `several_images` is whether a conversation may show more than one, `dialogues` whether it may have several rounds.
     """
 
     hub: "ProcessorMixin"
     template: Template
     video: Mapping[str, Any] | None = None
     several_images: bool = True
+    dialogues: bool = True
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -211,13 +212,15 @@ def _accepted(size: tuple[int, int]) -> Iterator[None]:
         ) from None
 
 
-def load_chat_processor(folder: Path, adapter: Path | None = None, several_images: bool = True) -> ChatProcessor:
+def load_chat_processor(
+    folder: Path, adapter: Path | None = None, several_images: bool = True, dialogues: bool = True
+) -> ChatProcessor:
     """Load the processor of a model directory; images are prepared as the adapter says, or else the model.
 
     A trial on a small image and a short dialogue finds damaged settings: raises ModelError.
     """
     hub = load_hub_processor(folder, adapter)
-    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder), several_images)
+    processor = ChatProcessor(hub, _template_of(hub, folder), video_settings(folder), several_images, dialogues)
     _try_conversation(folder, processor)
     _try_image(adapter or folder, processor)
     return processor

@@ -145,8 +145,8 @@ class PrefixTemplate:
         rounds, open_question = rounds_of(turns)
         if len(rounds) + (open_question is not None) != 1:
             raise DataError(
-                f"PaliGemma knows one question and its answer, and no dialogue of {len(turns)} turns: give each round "
-                "as a record of its own."
+                f"PaliGemma takes one question and its answer, and no dialogue of {len(turns)} turns: ask each "
+                "question alone, without earlier rounds."
             )
         question, answer = rounds[0] if rounds else (open_question, None)
         asked, images = _split_images(str(question), has_images)

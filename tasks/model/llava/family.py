@@ -41,6 +41,7 @@ class LlavaFamily:
     name = "LLaVA 1.5"
     names = NAMES
     several_images = False
+    dialogues = True
     layouts: tuple[Layout, ...] = ("transformers", "llava")
     zero3 = True
     vllm = True

@@ -49,6 +49,10 @@ class LlavaProcessor:
     def several_images(self) -> bool:
         return False
 
+    @property
+    def dialogues(self) -> bool:
+        return True
+
     def encode_conversation(self, turns: Sequence[Turn], images: int = 1) -> EncodedConversation:
         return encode_conversation(self.tokenizer, turns, images > 0)
 

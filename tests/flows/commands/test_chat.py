@@ -25,6 +25,13 @@ def test_a_piped_chat_answers_about_several_images(tiny_model_dir, folder):
     assert chatted.stdout.count(b"\n") == 3
 
 
+def test_a_model_without_dialogues_answers_each_prompt_alone(tiny_family_dir, folder):
+    command = [*COMMAND, str(tiny_family_dir("paligemma"))]
+    chatted = subprocess.run(command, input=TYPED, cwd=folder, capture_output=True)
+    assert (chatted.returncode, chatted.stdout.count(b"\n")) == (0, 3)
+    assert chatted.stderr == b"PaliGemma takes no dialogues: each prompt is asked alone.\n"
+
+
 def test_a_missing_image_ends_a_piped_chat_with_2(tiny_model_dir, folder):
     typed = b"a.png\nWhere?\nexit\ngr\xfcn.png\nWhere?\nHow many?\n"
     chatted = subprocess.run([*COMMAND, str(tiny_model_dir)], input=typed, cwd=folder, capture_output=True)

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tasks.preflight.data_checks import SAMPLE_SIZE, check_data, image_findings, token_findings, validation_findings
+from tasks.model.llava.family import FAMILY
+from tasks.preflight.data_checks import (
+    SAMPLE_SIZE,
+    check_data,
+    image_findings,
+    several_images_findings,
+    token_findings,
+    validation_findings,
+)
 from tasks.settings import DataConfig, TrainingConfig
 
 DataFolder = Callable[..., Path]
@@ -171,3 +179,22 @@ def test_token_counts_are_compared_with_the_limit(data_folder: DataFolder, tiny_
     assert level == "warning" and "8 of 8 records lose answers" in text
     level, text = found(64, split=True)
     assert level == "stops" and "the image alone takes 64" in text
+
+
+def test_several_images_for_a_base_that_takes_one_are_a_warning(data_folder: DataFolder) -> None:
+    root = data_folder()
+    file = root / "dataset.json"
+    records = json.loads(file.read_text())
+    pair = {**records[0], "id": "pair", "image": [records[0]["image"], records[1]["image"]]}
+    file.write_text(json.dumps([*records, pair]))
+    found: dict[int, Any] = {}
+    for number in (1, 2):
+        config = DataConfig(root=root, sources=("NWPU",), max_images=number)
+        data, sample = check_data(config)
+        assert ("1 with several images for training" in data.text) == (number == 2)
+        found[number] = several_images_findings(config, sample, FAMILY)
+        assert several_images_findings(config, sample, None) == []
+    assert found[1] == []
+    ((level, text),) = [(one.level, one.text) for one in found[2]]
+    assert level == "warning"
+    assert text.startswith("data.max_images is 2, and LLaVA 1.5 takes one image: its training drops 1 records")

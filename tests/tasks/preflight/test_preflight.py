@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tasks.preflight.findings import PreflightReport, fatal, ok, warning
 from tasks.preflight.preflight import path_findings, run_preflight
-from tasks.settings import ExperimentConfig
+from tasks.settings import DataConfig, ExperimentConfig
 
 DataFolder = Callable[..., Path]
 
@@ -73,3 +75,43 @@ def test_report_message_is_one_sentence_or_a_list() -> None:
     assert two.message() == "2 problems prevent this run:\n  - no room: free some\n  - no key: log in"
     assert [line.split()[0] for line in two.as_text().split("\n")] == ["ok", "ERROR", "warning", "ERROR"]
     assert "| ERROR | b | no room: free some |" in two.as_markdown()
+
+
+def test_images_whose_size_decides_their_tokens_are_found_elsewhere(
+    data_folder: DataFolder, tiny_family_dir: Callable[[str], Path]
+) -> None:
+    root = data_folder()
+    (root / "imagenes" / "NWPU").rename(root / "elsewhere")
+    next((root / "elsewhere").rglob("*.jpg")).unlink()
+    data = {"root": root, "sources": ["NWPU"], "image_root": {"NWPU": root / "elsewhere"}}
+    config = experiment(root, str(tiny_family_dir("qwen2_5_vl"))).model_copy(
+        update={"data": DataConfig.model_validate(data)}
+    )
+    found = {finding.check: finding for finding in run_preflight(config, root.parent).findings}
+    assert (found["images"].level, found["tokens"].level) == ("warning", "ok")
+    assert " per sample on average" in found["tokens"].text
+
+
+def test_image_that_the_base_does_not_take_is_an_error(
+    data_folder: DataFolder, tiny_family_dir: Callable[[str], Path]
+) -> None:
+    root = data_folder()
+    image = next((root / "imagenes").rglob("*.jpg"))
+    Image.new("RGB", (300, 1)).save(image)
+    (found,) = run_preflight(experiment(root, str(tiny_family_dir("qwen2_5_vl"))), root.parent).errors
+    assert found.check == "tokens" and "The model does not take an image of 300 x 1 pixels" in found.text
+
+
+def test_each_round_is_counted_for_a_base_without_dialogues(
+    data_folder: DataFolder, tiny_family_dir: Callable[[str], Path]
+) -> None:
+    root = data_folder(turns=3)
+    base = str(tiny_family_dir("paligemma"))
+    assert run_preflight(experiment(root, base), root.parent).errors == []
+    data = {"root": root, "sources": ["NWPU"]}
+    asked = {"data": data, "model": {"base": base}, "inference": {"history": "predicted"}}
+    found = run_preflight(ExperimentConfig.model_validate(asked), root.parent).errors
+    assert [one.text for one in found if one.check == "engine"] == [
+        f"{base} is a PaliGemma, which takes one question at a time, and inference.history is predicted: set it to "
+        "independent."
+    ]

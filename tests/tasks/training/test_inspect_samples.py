@@ -1,6 +1,7 @@
 """`rsvlm inspect` shows exactly the samples of training."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def record(*texts: str, record_id: str = "LR_1", image: str | None = "a.png") ->
     return {"id": record_id, "image": image, "conversations": turns}
 
 
-def show(processor: Processor, images: Path, shown: dict[str, Any], longest: int = 2048) -> dict[str, Any]:
+def show(processor: Any, images: Path, shown: dict[str, Any], longest: int = 2048) -> dict[str, Any]:
     return Inspector(processor, images, LengthLimit(longest, split=True)).show(shown)
 
 
@@ -120,3 +121,16 @@ def test_unreadable_image_is_a_reason_to_drop(
     line = inspector.show(record("<image>\nRural?", "yes", image="bad.png"))
     assert "bad.png is not a readable image" in line["dropped"]
     assert not list((tmp_path / "pixels").glob("*"))
+
+
+def test_record_that_a_training_refuses_is_shown_with_the_reason(processor: Processor, images: Path) -> None:
+    Image.new("RGB", (300, 1)).save(images / "narrow.png")
+    # the number of an image's tokens depends on its size, which needs the file
+    sized = SimpleNamespace(image_tokens=None, count_tokens=refuse_size)
+    line = show(sized, images, record("<image>\nRural?", "yes", image="narrow.png"))
+    assert line["dropped"] == "Record 'LR_1': (300, 1) is too narrow: crop it"
+    assert (line["input_ids"], line["supervised_tokens"]) == ([], 0)
+
+
+def refuse_size(size: tuple[int, int]) -> int:
+    raise DataError(f"{size} is too narrow: crop it")

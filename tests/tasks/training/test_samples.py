@@ -68,6 +68,26 @@ def test_record_is_one_sample(processor: Processor) -> None:
     assert samples[0].length == len(samples[0].encoded.input_ids) + processor.image_tokens - 1
 
 
+def test_each_round_of_a_model_without_dialogues_is_a_sample_with_the_image(processor: Processor) -> None:
+    some = record("<image>\nRural?", "yes", "Ships?", "two", "Roads?", "")
+    alone = type("Alone", (type(processor),), {"dialogues": False})(**vars(processor))
+    samples, dropped = samples_of([some], alone, 2048, True)
+    assert [learned(sample, processor) for sample in samples] == [["yes"], ["two"]]
+    assert [sample.encoded.input_ids.count(IMAGE_INDEX) for sample in samples] == [1, 1]
+    assert [sample.images for sample in samples] == [("a.png",), ("a.png",)]
+    assert dropped == {EMPTY_ANSWER: 1}
+
+
+def test_record_that_the_processor_refuses_is_named(processor: Processor, tmp_path: Path) -> None:
+    def refuse(size: tuple[int, int]) -> int:
+        raise DataError(f"The model does not take an image of {size[0]} x {size[1]} pixels: crop it.")
+
+    Image.new("RGB", (300, 1)).save(tmp_path / "a.png")
+    narrow = SimpleNamespace(image_tokens=None, dialogues=True, count_tokens=refuse)
+    with pytest.raises(DataError, match=r"^Record 'LR_1': The model does not take an image of 300 x 1 pixels: crop"):
+        make_samples([record("Rural?", "yes")], narrow, tmp_path, LengthLimit(2048, split=True))
+
+
 def test_long_record_is_split_between_turns_without_loss(processor: Processor) -> None:
     samples, dropped = samples_of([long_record(60)], processor, 400, True)
     assert len(samples) > 2
@@ -197,6 +217,7 @@ def sized(processor: Processor) -> Any:
     return SimpleNamespace(
         image_tokens=None,
         several_images=True,
+        dialogues=True,
         encode_conversation=processor.encode_conversation,
         count_tokens=lambda size: size[0] // 10,
     )

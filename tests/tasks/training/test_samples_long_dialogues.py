@@ -23,7 +23,7 @@ def test_long_record_is_split_with_few_encodings(processor: Processor) -> None:
         lengths.append(len(turns))
         return processor.encode_conversation(turns, images)
 
-    counting: Any = SimpleNamespace(several_images=False, image_tokens=64, encode_conversation=encode)
+    counting: Any = SimpleNamespace(several_images=False, dialogues=True, image_tokens=64, encode_conversation=encode)
     samples, dropped = make_samples([record], counting, Path(), limit)
     assert (samples, dropped) == make_samples([record], processor, Path(), limit)
     # the record, and for each part the rest of it and the part itself

@@ -106,6 +106,18 @@ def test_an_engine_without_the_original_layout_refuses_such_a_model(tmp_path, mo
         require_engine(InferenceConfig(engine="new"), tmp_path)
 
 
+def test_a_model_without_dialogues_is_not_asked_with_earlier_turns(tiny_family_dir):
+    for member, takes in (("paligemma", False), ("qwen2_5_vl", True)):
+        require_engine(InferenceConfig(), tiny_family_dir(member))
+        for history in ("predicted", "reference"):
+            asked = InferenceConfig(history=history)
+            if takes:
+                require_engine(asked, tiny_family_dir(member))
+            else:
+                with pytest.raises(ConfigError, match=r"is a PaliGemma, .* set it to independent"):
+                    require_engine(asked, tiny_family_dir(member))
+
+
 def test_a_base_with_an_adapter_is_asked_by_an_engine_that_takes_adapters():
     assert InferenceConfig(engine="vllm").adapter_engine == "transformers"
     assert InferenceConfig(engine="echo").adapter_engine == "echo"

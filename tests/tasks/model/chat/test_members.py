@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from support.tiny_families import CONFIGS
 
+from tasks.errors import DataError
 from tasks.model.chat.members import MEMBERS
+from tasks.model.encoding import Turn
 from tasks.model.families import family_of
+from tasks.prompt_text import IMAGE_PLACEHOLDER
 
 NAMES = {
     "qwen2_5_vl": "Qwen2.5-VL",
@@ -70,3 +74,11 @@ def test_windows_are_not_shared(
     family = family_of(tiny_family_dir("llava_next"))
     config = family.read_config(tiny_family_dir("llava_next"))
     assert family.shares_prefix({**config, "text_config": {**config["text_config"], **changes}}) == shares
+
+
+def test_a_family_takes_dialogues_if_its_processor_does(folder: Path) -> None:
+    family = family_of(folder)
+    turns: list[Turn] = [("human", f"{IMAGE_PLACEHOLDER}\nA"), ("gpt", "B")] * 2
+    turns[2] = ("human", "C")
+    with nullcontext() if family.dialogues else pytest.raises(DataError, match="ask each question alone"):
+        family.load_processor(folder).encode_conversation(turns)

@@ -127,7 +127,7 @@ def test_paligemma_equals_its_own_processor_with_suffix(
     batch = batch_of([sample_row(encoded, [pair.ours.prepare(photos[0])])], pair.ours)
     own = pair.own(text=[f"<image>{QUESTION}"], suffix=[ANSWER], images=photos[:1], return_tensors="pt")
     expect_equal(batch, dict(own))
-    with pytest.raises(DataError, match="give each round as a record of its own"):
+    with pytest.raises(DataError, match="ask each question alone, without earlier rounds"):
         pair.ours.encode_conversation([("human", "<image>\na"), ("gpt", "b"), ("human", "c"), ("gpt", "d")])
 
 
