@@ -47,6 +47,12 @@ def with_defaults(config: Mapping[str, Any], folder: Path | None = None) -> dict
     return complete
 
 
+def image_token_of(config: Mapping[str, Any], folder: Path) -> object:
+    """The id of the image token in a config.json under its old or new name; raises ModelError if it is damaged."""
+    with readable("configuration", folder):
+        return getattr(_typed(config), "image_token_id", None)
+
+
 def _typed(config: Mapping[str, Any]) -> "PreTrainedConfig":
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

@@ -8,9 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import DataError, ModelError
+from tasks.errors import DataError, ModelError, shortened
 from tasks.model.chat.control_tokens import ControlTokens
 from tasks.model.chat.hub_processor import VIDEO_SETTINGS, load_hub_processor, video_settings
+from tasks.model.chat.loading import image_token_of
 from tasks.model.chat.template import ChatTemplate, Composed, PrefixTemplate, Template, count_images
 from tasks.model.configuration import CONFIG, make_portable, read_settings, readable, write_settings
 from tasks.model.encoding import IGNORE_INDEX, IMAGE_INDEX, EncodedConversation, Turn, padding_id
@@ -243,10 +244,22 @@ def _try_conversation(folder: Path, processor: ChatProcessor) -> None:
     with readable("tokenizer or chat template", folder):
         ids = processor.encode_conversation([("human", f"{IMAGE_PLACEHOLDER}\nA"), ("gpt", "B")]).input_ids
         config = read_settings(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+        _require_same_image_token(folder, config, processor.image_token_id)
         vocabulary = (config.get("text_config") or config).get("vocab_size")
         known = {*ids, processor.padding_id, processor.image_token_id} - {IMAGE_INDEX}
         if isinstance(vocabulary, int) and not all(0 <= token < vocabulary for token in known):
             raise ValueError(f"it makes token {max(known)}, beyond the model's {vocabulary}")
+
+
+def _require_same_image_token(folder: Path, config: Mapping[str, Any], token: int) -> None:
+    """Raise ModelError if the model looks for images at another token than the processor writes."""
+    # a processor may be saved without a model
+    expected = image_token_of(config, folder) if "model_type" in config else token
+    if expected != token:
+        raise ModelError(
+            f"The image token of {folder}/{CONFIG} is {shortened(expected)}, and its processor's is {token}: copy both "
+            "from where the model was published."
+        )
 
 
 def _try_image(folder: Path, processor: ChatProcessor) -> None:
