@@ -60,6 +60,7 @@ LEADERBOARD = "leaderboard.json"
 LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
 OBJECTIVE = "objective.json"
+SWEEP_PROGRESS = "progress.json"
 # folders of a run; the store has them under the same names
 MERGED = "merged"
 PREDICTIONS = "predictions"

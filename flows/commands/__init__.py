@@ -14,10 +14,12 @@ from flows.commands import (
     predict,
     preflight,
     serve,
+    sweeping,
 )
 
 COMMANDS: list[ModuleType] = [
     experiment,
+    sweeping,
     preflight,
     data,
     inspecting,

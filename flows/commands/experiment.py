@@ -115,26 +115,32 @@ def _saved(arguments: FlowArguments) -> str:
 def _arguments(options: argparse.Namespace) -> FlowArguments:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
-    from tasks.data.image_folders import require_folders
-    from tasks.data.preparing import find_raw
-    from tasks.errors import ConfigError
     from tasks.paths import Workspace
-    from tasks.preflight.preflight import path_findings
-    from tasks.record_reader import no_fault, read_records
     from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)
     name = run_name(options, config)
     workspace = options.workspace.absolute()
+    require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
+    require_usable(config, workspace)
+    return {"config": config, "name": name, "workspace": workspace}
+
+
+def require_usable(config: "ExperimentConfig", workspace: Path) -> None:
+    """Raise a UserError if the workspace cannot be written or the data folder holds bad records."""
+    from tasks.data.image_folders import require_folders
+    from tasks.data.preparing import find_raw
+    from tasks.errors import ConfigError
+    from tasks.preflight.preflight import path_findings
+    from tasks.record_reader import no_fault, read_records
+
     for found in path_findings(workspace):
         if found.level == "stops":
             raise ConfigError(f"{found.text}.")
-    require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # report bad records at once, before a server is started and anything is written
         require_folders(config.data.image_root)
         read_records(find_raw(config.data.root, needs_images=not config.data.image_root), no_fault)
-    return {"config": config, "name": name, "workspace": workspace}
 
 
 def run_name(options: argparse.Namespace, config: "ExperimentConfig") -> str:

@@ -1,0 +1,152 @@
+"""A sweep in the terminal: a leaderboard that is drawn anew while the sweep runs, or one line per event."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.files import read_tail
+from tasks.paths import Workspace
+from tasks.sweeping.leaderboard import BEST
+from tasks.sweeping.progress import PointProgress, SweepProgress, read_progress
+from tasks.sweeping.search_space import describe_point, format_value
+from tasks.worker_lines import answers_progress, step_progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# seconds between two looks at the sweep's files
+EVERY_S = 0.5
+TAIL_BYTES = 4096
+SHOWN_POINTS = 20
+Rows = list[tuple[str, ...]]
+
+
+@contextmanager
+def watching(folder: Path, console: "Console") -> Iterator[None]:
+    """Show the progress of the sweep in `folder` while the block runs: live in a terminal, else in lines."""
+    if not console.is_terminal:
+        with _repeatedly(_Lines(folder, lambda line: console.print(line, markup=False, highlight=False)).look):
+            yield
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+
+        def draw() -> None:
+            if progress := read_progress(folder):
+                live.update(live_table(folder.name, progress, _activity(folder, progress)), refresh=True)
+
+        with _repeatedly(draw):
+            yield
+
+
+@contextmanager
+def _repeatedly(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` every EVERY_S seconds in a thread while the block runs, and once more after it."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(EVERY_S):
+            look()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        look()
+
+
+class _Lines:
+    """Prints what is new since the last look."""
+
+    def __init__(self, folder: Path, write: Callable[[str], None]) -> None:
+        self._folder, self._write = folder, write
+        self._before: SweepProgress | None = read_progress(folder)
+        if self._before and (known := [each for each in self._before.points if each.state != "running"]):
+            write(f"{len(known)} of {self._before.total} points were tried before")
+
+    def look(self) -> None:
+        now = read_progress(self._folder)
+        if now is not None and now != self._before:
+            for line in new_lines(self._before, now):
+                self._write(line)
+            self._before = now
+
+
+def new_lines(before: SweepProgress | None, now: SweepProgress) -> Iterator[str]:
+    """A line for each point that was begun or has ended since `before`, and one when the best is tested."""
+    known = {point.number: point.state for point in before.points} if before else {}
+    for point in now.points:
+        place = f"[{point.number}/{now.total}]"
+        if point.number not in known:
+            yield f"{place} {describe_point(point.settings)}"
+        if point.state != "running" and known.get(point.number) != point.state:
+            yield f"{place} {outcome(point, now)}"
+    if now.testing and not (before and before.testing):
+        yield f"testing the best point, {now.testing}, on the test set"
+
+
+def outcome(point: PointProgress, progress: SweepProgress) -> str:
+    """How a point ended, in a few words."""
+    if point.score is None:
+        return f"{point.state}: {point.reason}" if point.reason else point.state
+    sources = ", ".join(f"{name} {each['value']:.3f}" for name, each in point.sources.items())
+    best = progress.scored[0]
+    standing = "the best so far" if best.number == point.number else f"best so far: point {best.number}"
+    return f"score {format_value(point.score)} ({sources}); {standing}"
+
+
+def board(progress: SweepProgress, doing: str) -> Rows:
+    """The leaderboard as rows of text under a heading: scored points, best first, then the others."""
+    scored = progress.scored
+    others = [point for point in progress.points if point.score is None]
+    names = [path.split(".")[-1] for path in progress.points[0].settings] if progress.points else []
+    sources = list(scored[0].sources) if scored else []
+    rows: Rows = [("", *names, *sources, "score", "")]
+    for rank, point in enumerate([*scored, *others], 1):
+        values = [format_value(value) for value in point.settings.values()]
+        found = [f"{point.sources[name]['value']:.3f}" if name in point.sources else "" for name in sources]
+        state = doing if point.state == "running" else point.verdict or point.state
+        place, score = (str(rank), format_value(point.score)) if point.score is not None else ("", "")
+        rows.append((place, *(values or [""] * len(names)), *found, score, state))
+    return rows
+
+
+def live_table(name: str, progress: SweepProgress, doing: str) -> "Table":
+    """The leaderboard for a terminal; of long ones the first rows and the running point."""
+    from rich.table import Table
+
+    head, *rows = board(progress, "testing" if progress.testing else doing)
+    ended = sum(point.state != "running" for point in progress.points)
+    stage = f"testing the best on the test set: {doing}" if progress.testing else f"{ended} of {progress.total} points"
+    table = Table(title=f"sweep {name}, {stage}", title_justify="left", box=None, header_style="dim")
+    for number, column in enumerate(head):
+        table.add_column(column, justify="left" if number == len(head) - 1 else "right")
+    shown = [*rows[: SHOWN_POINTS - 1], *rows[-1:]] if len(rows) > SHOWN_POINTS else rows
+    for row in shown:
+        table.add_row(*row, style="bold green" if row[-1] == BEST else None)
+    return table
+
+
+def _activity(folder: Path, progress: SweepProgress) -> str:
+    """What the point that is being tried does: its training step or its answers, from the end of its log."""
+    log = Workspace(folder.parents[1]).run(progress.running).log if progress.running else None
+    if log is None or not log.exists():
+        return "starting"
+    return activity_in(read_tail(log, TAIL_BYTES).decode(errors="replace").split("\n"))
+
+
+def activity_in(lines: Sequence[str]) -> str:
+    """The newest progress in the lines of a run's log."""
+    for line in reversed(lines):
+        if step := step_progress(line):
+            return f"training, {step.description}"
+        if answers := answers_progress(line):
+            return f"{answers[0]} of {answers[1]} questions answered"
+    return "preparing"
