@@ -31,7 +31,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     from deployments.sweeps import load_sweep, name_of_sweep
     from tasks.sweeping.results import require_same_search, sweep_folder
     from tasks.sweeping.study import require_optuna
-    from tasks.sweeping.terminal import watching
+    from flows.terminal.leaderboard import watching
 
     config, sweep = load_sweep(options.sweep)
     workspace = options.workspace.absolute()
@@ -64,7 +64,7 @@ def _print_result(result: "SweepResult") -> None:
     """Print the leaderboard, the files, and the sweep's folder as the last line."""
     from tasks.paths import LEADERBOARD_PAGE, REPORT_PAGE
     from tasks.sweeping.progress import read_progress
-    from tasks.sweeping.terminal import board
+    from flows.terminal.leaderboard import board
 
     if progress := read_progress(result.folder):
         print_rows(board(progress, ""))

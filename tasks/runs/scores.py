@@ -13,6 +13,7 @@ from tasks.records import Value
 
 # what damaged or foreign JSON raises where a score is looked up
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
+NO_CHANGES: Mapping[str, HeadlineChange] = {}
 
 
 class RunScore(Value):
@@ -36,14 +37,18 @@ def read_scores(paths: RunFolder, model: str = FINAL) -> dict[str, RunScore]:
     # metrics.json is written last but for the manifest, and atomically
     metrics = cast(Metrics, read_json_object(paths.report(model) / METRICS))
     try:
-        found, gains = headline_scores(metrics), _gains(metrics)
-        changes = _changes(paths) if model == FINAL else {}
-        return {
-            source: _score(score["metric"], score["value"], score["ci95"], changes.get(source), gains.get(source))
-            for source, score in found.items()
-        }
+        return scores_of(metrics, changes_from_base(paths) if model == FINAL else {})
     except DAMAGED:
         return {}
+
+
+def scores_of(metrics: Metrics, changes: Mapping[str, HeadlineChange] = NO_CHANGES) -> dict[str, RunScore]:
+    """The scores in a metrics.json by source; `changes` are those from the base model, if they are known."""
+    found, gains = headline_scores(metrics), _gains(metrics)
+    return {
+        source: _score(score["metric"], score["value"], score["ci95"], changes.get(source), gains.get(source))
+        for source, score in found.items()
+    }
 
 
 def _score(
@@ -60,7 +65,7 @@ def _score(
     )
 
 
-def _changes(paths: RunFolder) -> Mapping[str, HeadlineChange]:
+def changes_from_base(paths: RunFolder) -> Mapping[str, HeadlineChange]:
     """How the final model differs from its base, by source."""
     try:
         return headline_changes(cast(ModelComparison, read_json_object(paths.comparison)))

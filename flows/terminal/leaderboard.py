@@ -1,25 +1,20 @@
 """A sweep in the terminal: a leaderboard that is drawn anew while the sweep runs, or one line per event."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.files import read_tail
+from flows.terminal.activity import activity_of, repeatedly
 from tasks.paths import Workspace
 from tasks.sweeping.leaderboard import BEST
 from tasks.sweeping.progress import PointProgress, SweepProgress, read_progress
 from tasks.sweeping.search_space import describe_point, format_value
-from tasks.worker_lines import answers_progress, step_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# seconds between two looks at the sweep's files
-EVERY_S = 0.5
-TAIL_BYTES = 4096
 SHOWN_POINTS = 20
 Rows = list[tuple[str, ...]]
 
@@ -28,7 +23,7 @@ Rows = list[tuple[str, ...]]
 def watching(folder: Path, console: "Console") -> Iterator[None]:
     """Show the progress of the sweep in `folder` while the block runs: live in a terminal, else in lines."""
     if not console.is_terminal:
-        with _repeatedly(_Lines(folder, lambda line: console.print(line, markup=False, highlight=False)).look):
+        with repeatedly(_Lines(folder, lambda line: console.print(line, markup=False, highlight=False)).look):
             yield
         return
     from rich.live import Live
@@ -39,27 +34,8 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
             if progress := read_progress(folder):
                 live.update(live_table(folder.name, progress, _activity(folder, progress)), refresh=True)
 
-        with _repeatedly(draw):
+        with repeatedly(draw):
             yield
-
-
-@contextmanager
-def _repeatedly(look: Callable[[], None]) -> Iterator[None]:
-    """Call `look` every EVERY_S seconds in a thread while the block runs, and once more after it."""
-    ended = threading.Event()
-
-    def work() -> None:
-        while not ended.wait(EVERY_S):
-            look()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        look()
 
 
 class _Lines:
@@ -135,18 +111,5 @@ def live_table(name: str, progress: SweepProgress, doing: str) -> "Table":
 
 
 def _activity(folder: Path, progress: SweepProgress) -> str:
-    """What the point that is being tried does: its training step or its answers, from the end of its log."""
-    log = Workspace(folder.parents[1]).run(progress.running).log if progress.running else None
-    if log is None or not log.exists():
-        return "starting"
-    return activity_in(read_tail(log, TAIL_BYTES).decode(errors="replace").split("\n"))
-
-
-def activity_in(lines: Sequence[str]) -> str:
-    """The newest progress in the lines of a run's log."""
-    for line in reversed(lines):
-        if step := step_progress(line):
-            return f"training, {step.description}"
-        if answers := answers_progress(line):
-            return f"{answers[0]} of {answers[1]} questions answered"
-    return "preparing"
+    """What the point that is being tried does."""
+    return activity_of(Workspace(folder.parents[1]).run(progress.running).log) if progress.running else ""
