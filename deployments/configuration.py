@@ -1,14 +1,14 @@
 """Build an ExperimentConfig from a preset or YAML file and overrides."""
 
 import difflib
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
+from deployments.setting_names import model_of, name_hint
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.secret_addresses import scrubbed, without_secrets
@@ -23,6 +23,18 @@ NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 def preset_names() -> list[str]:
     """The names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset_lines() -> list[str]:
+    """One line for each preset: its name, and the first sentence of its file."""
+    width = max(map(len, preset_names()))
+    return [f"{name:{width}}  {_first_sentence(PRESETS / f'{name}.yaml')}" for name in preset_names()]
+
+
+def _first_sentence(file: Path) -> str:
+    lines = itertools.takewhile(lambda line: line.startswith("# "), file.read_text(encoding="utf-8").split("\n"))
+    comment = " ".join(line.removeprefix("# ") for line in lines)
+    return re.split(r"\.(?= |$)", comment)[0]
 
 
 def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
@@ -90,8 +102,11 @@ def _find(preset_or_yaml: str) -> Path:
     path = Path(preset_or_yaml)
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         return path
+    names = preset_names()
+    close = difflib.get_close_matches(preset_or_yaml, names, n=1)
+    meant = f"did you mean {close[0]}? The presets are" if close else "choose one of"
     raise ConfigError(
-        f"{preset_or_yaml} is neither a preset nor a YAML file: choose one of {', '.join(preset_names())}, "
+        f"{preset_or_yaml} is neither a preset nor a YAML file: {meant} {', '.join(names)}, "
         "or give the path of a .yaml file."
     )
 
@@ -133,10 +148,7 @@ def explain(error: ValidationError) -> str:
     location = [part for part in first["loc"] if not _is_kind(part)]
     path = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
-        known = list(_model_at(location[:-1]).model_fields)
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}."
-        return f"{path} is not a setting: {hint}"
+        return _unknown(location, first["input"])
     if first["type"] == "value_error":
         # our own validators write a complete sentence; the input would be the whole section
         message = first["msg"].removeprefix("Value error, ")
@@ -149,25 +161,22 @@ def explain(error: ValidationError) -> str:
     return f"{path}: {wanted}; got {scrubbed(repr(first['input']))}."
 
 
+def _unknown(location: Sequence[int | str], value: object) -> str:
+    """Refuse a setting that does not exist; of an unknown section, its first setting."""
+    beside: list[str] = list(_model_at(location[:-1]).model_fields)
+    path = ".".join(map(str, location))
+    while isinstance(value, dict) and value:
+        name, value = next(iter(value.items()))
+        path, beside = f"{path}.{name}", []
+    return f"{path} is not a setting: {name_hint(path, beside)}"
+
+
 def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = ExperimentConfig
     for part in location:
         if isinstance(part, str):
             model = model_of(model.model_fields[part])
     return model
-
-
-def model_of(field: FieldInfo) -> type[BaseModel]:
-    """The model of a field that is a section or a list of sections."""
-    [model] = models_in(field.annotation)
-    return model
-
-
-def models_in(annotation: object) -> list[type[BaseModel]]:
-    """The sections that a type names."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def _is_kind(part: int | str) -> bool:

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from pydantic import BaseModel, JsonValue
 
-from deployments.configuration import model_of
+from deployments.setting_names import model_of
 from tasks.files import write_text
 from tasks.settings import CustomSource, ExperimentConfig, QuestionPattern
 from tasks.sweeping.config import Range, SweepConfig

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from flows.commands import COMMANDS
+from flows.terminal.parser import CommandParser, refuse_rest
 from tasks.errors import user_message
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -20,10 +21,11 @@ DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rsvlm",
         description="Fine-tune vision-language models on remote-sensing instructions and evaluate the result.",
     )
+    parser.explain_missing("COMMAND", parser.format_help)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parsers(subparsers)
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 user error, 130 Ctrl-C, 1 anything else."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _escape_unprintable()
-    options = build_parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments, argparse.Namespace(arguments=arguments))
+    if rest:
+        refuse_rest(parser, arguments, rest)
     try:
         code = options.run(options) or DONE
         # flush here: at interpreter exit a failed write would not reach the handlers below

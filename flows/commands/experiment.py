@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from flows.terminal.parser import explain_missing
 from tasks.errors import RunStopped
 from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.settings import ExperimentConfig
 
 WORKSPACE = Path("workspace")
+PRESET = "PRESET_OR_YAML"
 
 
 class FlowArguments(TypedDict):
@@ -54,15 +56,28 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that define an experiment."""
-    parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
+    parser.add_argument("preset", metavar=PRESET, help="a preset's name or a YAML file")
+    explain_missing(parser, PRESET, _list_presets)
     parser.add_argument(
         "--set", action="append", default=[], metavar="a.b=value", help="override one setting; may be repeated"
     )
 
 
+def _list_presets() -> str:
+    from deployments.configuration import preset_lines
+
+    lines = "\n".join(f"  {line}" for line in preset_lines())
+    return f"error: Name a preset, or give the path of a YAML file. The presets are:\n{lines}\n"
+
+
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for the run's folder: name and workspace."""
     parser.add_argument("--name", help="the run's name (default: the preset's, with a digest of your overrides)")
+    add_workspace(parser)
+
+
+def add_workspace(parser: argparse.ArgumentParser) -> None:
+    """Add --workspace, the folder of all runs."""
     parser.add_argument(
         "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
     )
