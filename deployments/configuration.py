@@ -3,16 +3,17 @@
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from deployments.setting_names import model_of, name_hint
 from tasks.errors import ConfigError
 from tasks.files import digest_of
-from tasks.secret_addresses import scrubbed, without_secrets
+from tasks.secret_addresses import scrubbed
 from tasks.settings import DataConfig, ExperimentConfig
+from tasks.settings.changes import set_value
+from tasks.settings.explaining import explain
 from tasks.sources import require_known
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
@@ -125,60 +126,11 @@ def _apply(values: dict[str, object], override: str) -> None:
     key = key.strip()
     if not sign or not key:
         raise ConfigError(f"--set {override}: write it as section.name=value.")
-    *sections, name = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: {section} is a value, not a section.")
-        values = inner
     try:
         value = parse_yaml(text)
     except ValueError:
         raise ConfigError(f"--set {scrubbed(override)}: the value is not valid YAML.") from None
-    # a section must not contain both the old and the new name of a field
-    for alias, current in (("evaluation_strategy", "eval_strategy"), ("eval_strategy", "evaluation_strategy")):
-        if name == alias:
-            values.pop(current, None)
-    values[name] = value
-
-
-def explain(error: ValidationError) -> str:
-    """The first error of an ExperimentConfig in one sentence, without secrets."""
-    first = error.errors()[0]
-    location = [part for part in first["loc"] if not _is_kind(part)]
-    path = ".".join(map(str, location))
-    if first["type"] == "extra_forbidden":
-        return _unknown(location, first["input"])
-    if first["type"] == "value_error":
-        # our own validators write a complete sentence; the input would be the whole section
-        message = first["msg"].removeprefix("Value error, ")
-        return f"{path}: {message}." if path else f"{message}."
-    if first["type"] == "string_pattern_mismatch":
-        # the description, not the pattern
-        field = _model_at(location[:-1]).model_fields[str(location[-1])]
-        return f"{path}: got {without_secrets(first['input'])!r}, which does not match: {field.description}"
-    wanted = "Input should be a list, written [A,B]" if first["type"] == "tuple_type" else first["msg"]
-    return f"{path}: {wanted}; got {scrubbed(repr(first['input']))}."
-
-
-def _unknown(location: Sequence[int | str], value: object) -> str:
-    """Refuse a setting that does not exist; of an unknown section, its first setting."""
-    beside: list[str] = list(_model_at(location[:-1]).model_fields)
-    path = ".".join(map(str, location))
-    while isinstance(value, dict) and value:
-        name, value = next(iter(value.items()))
-        path, beside = f"{path}.{name}", []
-    return f"{path} is not a setting: {name_hint(path, beside)}"
-
-
-def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
-    model: type[BaseModel] = ExperimentConfig
-    for part in location:
-        if isinstance(part, str):
-            model = model_of(model.model_fields[part])
-    return model
-
-
-def _is_kind(part: int | str) -> bool:
-    """Whether a part of an error's location is the kind of value that pydantic tried, such as a list."""
-    return isinstance(part, str) and re.fullmatch(r"(tuple|dict|list)\[.*\]|str", part) is not None
+    try:
+        set_value(values, key, value)
+    except ConfigError as error:
+        raise ConfigError(f"--set {scrubbed(override)}: {error}") from None

@@ -88,9 +88,7 @@ def run(
     return RunResult(folder.root)
 
 
-def sweep(
-    file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE, verbose: bool = False
-) -> SweepResult:
+def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE, verbose: bool = False) -> SweepResult:
     """Run the sweep of a YAML file (docs/sweeps.md), or continue it, and return its leaderboard.
 
     Args:
@@ -133,7 +131,12 @@ def list_runs(workspace: str | Path = WORKSPACE) -> "DataFrame":
 
 
 def evaluate(
-    data: str | Path, predictions: str | Path, out: str | Path, *, only_clean: bool = False, **others: Unpack[OtherFiles]
+    data: str | Path,
+    predictions: str | Path,
+    out: str | Path,
+    *,
+    only_clean: bool = False,
+    **others: Unpack[OtherFiles],
 ) -> EvaluationResult:
     """Score the answers to a test set, of rsvlm or of another program, and write a report, as `rsvlm evaluate` does.
 

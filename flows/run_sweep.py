@@ -14,8 +14,8 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
 from tasks.sweeping.config import SweepConfig
 from tasks.sweeping.leaderboard import LeaderboardRow, claim_reference, read_reference, score_of
-from tasks.sweeping.pruning import pruning
 from tasks.sweeping.progress import write_progress
+from tasks.sweeping.pruning import pruning
 from tasks.sweeping.results import (
     SweepResult,
     claim_folder,

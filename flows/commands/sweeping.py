@@ -29,9 +29,9 @@ def run_sweep(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from deployments.sweeps import load_sweep, name_of_sweep
+    from flows.terminal.leaderboard import watching
     from tasks.sweeping.results import require_same_search, sweep_folder
     from tasks.sweeping.study import require_optuna
-    from flows.terminal.leaderboard import watching
 
     config, sweep = load_sweep(options.sweep)
     workspace = options.workspace.absolute()
@@ -62,9 +62,9 @@ def _tried(folder: Path) -> str:
 
 def _print_result(result: "SweepResult") -> None:
     """Print the leaderboard, the files, and the sweep's folder as the last line."""
+    from flows.terminal.leaderboard import board
     from tasks.paths import LEADERBOARD_PAGE, REPORT_PAGE
     from tasks.sweeping.progress import read_progress
-    from flows.terminal.leaderboard import board
 
     if progress := read_progress(result.folder):
         print_rows(board(progress, ""))

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import DataError
+from tasks.evaluation.data_frames import table_of
 from tasks.evaluation.report_folder import read_metrics
 from tasks.evaluation.scores import Metrics
 from tasks.files import iterate_json_lines
 from tasks.paths import BASE, FINAL, PER_ANSWER, REPORT_PAGE, SCORES, RunFolder
 from tasks.runs.index import State, report_names, state_of
 from tasks.runs.scores import RunScore, changes_from_base, scores_of
-from tasks.runs.tables import scores_table, table_of
+from tasks.runs.tables import scores_table
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import read_experiment
 
@@ -126,7 +127,9 @@ class RunResult:
         """The results of one model: final, base or checkpoint-N; raises DataError if it has no report."""
         if name not in self.models:
             there = f"the reports are of {', '.join(self.models)}" if self.models else "there is none yet"
-            raise DataError(f"The run {self.name} has no report of {name}: {there}. Start the run again to complete it.")
+            raise DataError(
+                f"The run {self.name} has no report of {name}: {there}. Start the run again to complete it."
+            )
         folder = self.paths.report(name)
         changes = changes_from_base(self.paths) if name == FINAL else {}
         return EvaluationResult(folder, name, scores_of(read_metrics(folder), changes))

@@ -1,11 +1,10 @@
 """Scores, answers, comparisons and runs as pandas DataFrames."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tasks.errors import ConfigError
 from tasks.evaluation.compared_scores import ModelComparison, compared_sources, differences_by_metric
+from tasks.evaluation.data_frames import table_of
 from tasks.evaluation.metrics.registry import METRICS_BY_TASK
 from tasks.runs.index import RunSummary
 from tasks.runs.scores import RunScore
@@ -14,22 +13,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MEGABYTE = 1e6
-
-
-def require_pandas() -> ModuleType:
-    """The package pandas; raises ConfigError if it is not installed."""
-    try:
-        import pandas
-    except ImportError:
-        raise ConfigError("Tables need pandas: `pip install 'rsvlm[notebook]'`.") from None
-    return pandas
-
-
-def table_of(rows: Iterable[Mapping[str, object]], columns: Sequence[str] = ()) -> "DataFrame":
-    """Rows as a DataFrame; `columns` come first, and are there even without rows."""
-    found = require_pandas().DataFrame(list(rows))
-    others = [column for column in found.columns if column not in columns]
-    return found.reindex(columns=[*columns, *others])
 
 
 def scores_table(scores: Mapping[str, RunScore]) -> "DataFrame":

@@ -1,14 +1,16 @@
 """The results of a sweep in its folder, leaderboard.json, leaderboard.html and best.yaml, and its merged models."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import yaml
 
 from tasks.errors import ConfigError, UserError
+from tasks.evaluation.data_frames import table_of
 from tasks.files import digest_of, write_json, write_text
 from tasks.paths import BEST_PRESET, FINAL, LEADERBOARD, LEADERBOARD_PAGE, SWEEP, Workspace
 from tasks.records import ReportRef, Value
@@ -21,6 +23,9 @@ from tasks.sweeping.pages import render_sweep
 from tasks.sweeping.search_space import at_point
 from tasks.sweeping.study import REASON, RUN, Points
 from tasks.yaml_text import read_yaml_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # settings that may change when a sweep is continued
 NOT_OF_THE_SEARCH = ("points", "keep_merged")
@@ -36,6 +41,23 @@ class SweepResult(Value):
     rows: list[LeaderboardRow]
     best: Path
     report: ReportRef | None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        return [("name", self.name), ("points", len(self.rows)), ("best", self.rows[0].run)]
+
+    @property
+    def leaderboard(self) -> "DataFrame":
+        """One row per point, best first: settings, score of each source, score by the objective, verdict."""
+        return table_of(
+            {
+                "run": row.run,
+                **row.settings,
+                **{source: found["value"] for source, found in row.sources.items()},
+                "score": row.score,
+                "verdict": row.verdict,
+            }
+            for row in self.rows
+        ).set_index("run")
 
 
 def sweep_folder(workspace: Path, name: str) -> Path:

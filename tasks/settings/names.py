@@ -7,7 +7,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tasks.settings import ExperimentConfig
+from tasks.settings.experiment import ExperimentConfig
 
 PAGE = "docs/parameters.md"
 # similarity of two names, 0 to 1, from which one is taken for a misspelling of the other; difflib's own default
