@@ -8,16 +8,15 @@ Importing this module prepares Prefect: without a server it starts an embedded o
 """
 
 import difflib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from deployments.configuration import default_name, load_config, name_after
 from deployments.sweeps import load_sweep, name_of_sweep
-from flows.embedded import prepare_prefect
+from flows.embedded import open_prefect, prepare_prefect
 from tasks.errors import ConfigError
-from tasks.paths import Workspace
+from tasks.paths import SWEEP_LOG, Workspace
 from tasks.runs.results import EvaluationResult, ReportPage, RunResult
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.results import SweepResult, sweep_folder
@@ -78,12 +77,15 @@ def run(
     config = config.with_(**settings)
     name = name or _default_name(experiment, config)
     folder = Workspace(Path(workspace).absolute()).run(name)
-    with _flows(verbose) as stack:
-        from flows.experiment import experiment_flow
-        from flows.terminal.activity import status_line
-
+    with ExitStack() as stack:
         if not verbose:
+            from flows.terminal.activity import status_line
+
+            stack.enter_context(_quietly(folder.log))
             stack.enter_context(status_line(name, folder.log))
+        open_prefect(is_command=False)
+        from flows.experiment import experiment_flow
+
         experiment_flow(config, name, Path(workspace))
     return RunResult(folder.root)
 
@@ -99,14 +101,18 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
     """
     config, search = load_sweep(Path(file))
     name = name or name_of_sweep(Path(file))
-    with _flows(verbose) as stack:
-        from rich.console import Console
-
-        from flows.run_sweep import run_sweep_flow
-        from flows.terminal.leaderboard import watching
-
+    folder = sweep_folder(Path(workspace), name)
+    with ExitStack() as stack:
         if not verbose:
-            stack.enter_context(watching(sweep_folder(Path(workspace), name), Console(stderr=True)))
+            from rich.console import Console
+
+            from flows.terminal.leaderboard import watching
+
+            stack.enter_context(_quietly(folder / SWEEP_LOG))
+            stack.enter_context(watching(folder, Console(stderr=True)))
+        open_prefect(is_command=False)
+        from flows.run_sweep import run_sweep_flow
+
         return run_sweep_flow(config, search, name, Path(workspace))
 
 
@@ -178,15 +184,7 @@ def _default_name(experiment: str | Path | ExperimentConfig, config: ExperimentC
     return default_name(str(experiment), config)
 
 
-@contextmanager
-def _flows(verbose: bool) -> Iterator[ExitStack]:
-    """Start Prefect's embedded server if none is configured, and keep its log from the screen unless `verbose`."""
-    from flows.embedded import open_prefect
+def _quietly(log: Path) -> AbstractContextManager[None]:
+    from flows.quiet import quiet_prefect
 
-    with ExitStack() as stack:
-        if not verbose:
-            from flows.quiet import quiet_prefect
-
-            stack.enter_context(quiet_prefect())
-        open_prefect(is_command=False)
-        yield stack
+    return quiet_prefect(log, warnings=True)

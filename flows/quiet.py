@@ -1,30 +1,33 @@
-"""Prefect's log in a file, and on the terminal no more than its warnings."""
+"""All that a run prints and logs goes to a file; what its user should know is shown by the caller."""
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+# it has written its lines to the run's log itself
+WRITES_TO_LOG = "run_log"
 
 
 @contextmanager
-def quiet_prefect(log: Path | None = None) -> Iterator[None]:
-    """While the block runs, only warnings of Prefect reach the terminal; with a `log`, all its records go there alone."""
+def quiet_prefect(log: Path, warnings: bool) -> Iterator[None]:
+    """While the block runs, output and Prefect's log are appended to `log`; with `warnings` the terminal has these."""
     # on import, Prefect configures the handlers that this changes
     from prefect.logging.handlers import PrefectConsoleHandler
 
-    root = logging.getLogger()
+    root, level = logging.getLogger(), logging.WARNING if warnings else logging.CRITICAL + 1
+    log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        file = stack.enter_context(log.open("a", encoding="utf-8", buffering=1))
+        stack.enter_context(redirect_stdout(file))
         for handler in root.handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 stack.callback(handler.setLevel, handler.level)
-                handler.setLevel(logging.CRITICAL + 1 if log else max(handler.level, logging.WARNING))
-        if log:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(log, encoding="utf-8")
-            file.setFormatter(logging.Formatter(FORMAT))
-            root.addHandler(file)
-            stack.callback(file.close)
-            stack.callback(root.removeHandler, file)
+                handler.setLevel(max(handler.level, level))
+        added = logging.StreamHandler(file)
+        added.setFormatter(logging.Formatter(FORMAT))
+        added.addFilter(lambda record: record.module != WRITES_TO_LOG)
+        root.addHandler(added)
+        stack.callback(root.removeHandler, added)
         yield

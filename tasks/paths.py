@@ -61,6 +61,7 @@ LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
 OBJECTIVE = "objective.json"
 SWEEP_PROGRESS = "progress.json"
+SWEEP_LOG = "log.txt"
 # folders of a run; the store has them under the same names
 MERGED = "merged"
 PREDICTIONS = "predictions"

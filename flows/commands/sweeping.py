@@ -30,6 +30,7 @@ def run_sweep(options: argparse.Namespace) -> None:
 
     from deployments.sweeps import load_sweep, name_of_sweep
     from flows.terminal.leaderboard import watching
+    from tasks.paths import SWEEP_LOG
     from tasks.sweeping.results import require_same_search, sweep_folder
     from tasks.sweeping.study import require_optuna
 
@@ -43,7 +44,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     from flows.embedded import open_prefect
     from flows.quiet import quiet_prefect
 
-    with resume_hint(options, lambda: _tried(folder)), quiet_prefect(folder / "log.txt"):
+    with resume_hint(options, lambda: _tried(folder)), quiet_prefect(folder / SWEEP_LOG, warnings=False):
         open_prefect()
         from flows.run_sweep import run_sweep_flow
 

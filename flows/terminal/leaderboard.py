@@ -1,4 +1,4 @@
-"""A sweep in the terminal: a leaderboard that is drawn anew while the sweep runs, or one line per event."""
+"""A sweep in the terminal: a leaderboard that is redrawn while the sweep runs, or one line per event."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -21,7 +21,7 @@ def changed(values: Mapping[str, Mapping[str, object]], changes: Mapping[str, An
 
 
 def set_value(values: dict[str, Any], path: str, value: object) -> None:
-    """Set the value at a dotted path, such as training.lora_r; raises ConfigError where a part of it is no section."""
+    """Set the value at a dotted path, such as training.lora_r; raises ConfigError if a part of it is not a section."""
     *sections, name = path.split(".")
     for section in sections:
         inner = values.setdefault(section, {})

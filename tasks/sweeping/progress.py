@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tasks.errors import DataError
 from tasks.evaluation.headline import HeadlineScore
@@ -29,7 +29,7 @@ class PointProgress(Value):
     settings: dict[str, Choice]
     state: State
     score: float | None = None
-    sources: dict[str, HeadlineScore] = {}
+    sources: dict[str, HeadlineScore] = Field(default_factory=dict)
     verdict: str | None = None
     reason: str | None = None
 
@@ -71,7 +71,7 @@ def read_progress(folder: Path) -> SweepProgress | None:
     try:
         return SweepProgress.model_validate(read_json(path))
     except ValidationError:
-        raise DataError(f"{path} is damaged: start the sweep again, which writes it anew.") from None
+        raise DataError(f"{path} is damaged: start the sweep again, which writes a new one.") from None
 
 
 def _point(trial: "FrozenTrial", rows: dict[str, LeaderboardRow]) -> PointProgress:
