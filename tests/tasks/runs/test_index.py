@@ -32,7 +32,7 @@ def test_complete_runs_are_listed_with_scores_and_settings(scored_runs: Any) -> 
     assert second.data == str(scored_runs.data.root) and second.base == "tiny"
     score = second.scores["LR"]
     assert (score.metric, score.value, score.base, score.verdict) == ("accuracy", 1.0, 0.0, "better")
-    assert score.ci95 is not None and score.blind is None
+    assert score.ci95 is not None and (score.blind, score.sees) == (1.0, False)
     assert second.verdict == "better than base on 1 of 1 source"
     assert second.reports == ("base", "final")
     assert second.size_bytes > 1000 and second.started <= second.changed
