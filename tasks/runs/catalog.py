@@ -64,8 +64,10 @@ class Catalog:
         of_run, _, model = name.partition("/")
         run, model = self.run(of_run), model or FINAL
         if model not in run.reports:
-            there = f"it has those of {', '.join(run.reports)}" if run.reports else f"it is {run.state} and has none yet"
-            raise DataError(f"The run {run.name} has no report of {model!r}: {there}.")
+            known = (
+                f"it has those of {', '.join(run.reports)}" if run.reports else f"it is {run.state} and has none yet"
+            )
+            raise DataError(f"The run {run.name} has no report of {model!r}: {known}.")
         return Report(run, model)
 
     def sweeps(self) -> list[str]:

@@ -54,7 +54,9 @@ class ScoredRuns:
     def _write_set(self, name: str, answers: list[str], right: int = 0) -> Path:
         asked = [question for question, _ in QUESTIONS]
         turns = [[truth for _, truth in QUESTIONS] if number < right else answers for number in range(len(IMAGES))]
-        rows = [asked_record(image, list(zip(asked, own, strict=True))) for image, own in zip(IMAGES, turns, strict=True)]
+        rows = [
+            asked_record(image, list(zip(asked, own, strict=True))) for image, own in zip(IMAGES, turns, strict=True)
+        ]
         path = self.data.sets / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows), encoding="utf-8")

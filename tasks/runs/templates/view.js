@@ -26,7 +26,7 @@
   const valueIn = (row, key, column) => {
     const cell = row.children[column];
     const text = cell.dataset.value ?? row.dataset[key] ?? "";
-    return text === "" ? null : isNaN(text) ? text : Number(text);
+    return text === "" ? null : key === "name" ? text : Number(text);
   };
 
   const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
