@@ -61,7 +61,7 @@ def test_foreign_folders_and_files_are_left_out(tmp_path: Path) -> None:
 
 DAMAGES = {
     "experiment.yaml": ["", "[1, 2]", "data: 3", "a: [", "\0"],
-    "reports/final/metrics.json": ["", "[]", "{}", '{"vqa": 3}', '{"vqa": {"LR": 3}}', '{"vqa": {"LR": {"accuracy": 1}}}'],
+    "reports/final/metrics.json": ["", "[]", '{"vqa": 3}', '{"vqa": {"LR": 3}}', '{"vqa": {"LR": {"accuracy": 1}}}'],
     "reports/comparison.json": ["", "[]", '{"vqa": {"LR": {"accuracy": 3}}}', '{"vqa": {"LR": {"accuracy": {}}}}'],
     "reports/final/MANIFEST.json": ["", "{}"],
     "logs/outcome.json": ["", "{}", '{"state": "unheard of"}'],
