@@ -1,8 +1,10 @@
-"""`rsvlm list`: all runs of a workspace, one line per run."""
+"""`rsvlm list` and `rsvlm view`: all runs of a workspace, one line per run or on a web page."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flows.commands.serve import add_address, address_of
 
 if TYPE_CHECKING:
     from tasks.runs.index import RunSummary
@@ -10,14 +12,20 @@ if TYPE_CHECKING:
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `list` to the command line."""
-    parser = subparsers.add_parser("list", help="all runs of a workspace, one line per run", description=run.__doc__)
-    add_workspace(parser)
+    """Add `list` and `view` to the command line."""
+    parser = subparsers.add_parser(
+        "list", help="all runs of a workspace, one line per run", description=run_list.__doc__
+    )
+    _add_workspace(parser)
     parser.add_argument("--json", action="store_true", help="one JSON line per run, for programs")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run_list)
+    parser = subparsers.add_parser("view", help="a web page over all runs of a workspace", description=run_view.__doc__)
+    _add_workspace(parser)
+    add_address(parser, 7861)
+    parser.set_defaults(run=run_view)
 
 
-def add_workspace(parser: argparse.ArgumentParser) -> None:
+def _add_workspace(parser: argparse.ArgumentParser) -> None:
     """Add --workspace, which may also name the folder of a store."""
     parser.add_argument(
         "--workspace",
@@ -28,7 +36,7 @@ def add_workspace(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> None:
+def run_list(options: argparse.Namespace) -> None:
     """Print the runs of a workspace, the last started first: state, time, data, base model, scores, folder, size."""
     import sys
 
@@ -51,7 +59,7 @@ def _row(each: "RunSummary") -> tuple[str, ...]:
     started = each.started.astimezone().strftime("%Y-%m-%d %H:%M")
     scores = ", ".join(_score(source, score) for source, score in each.scores.items()) or "-"
     names = tuple(name_of_path(value) if value else "-" for value in (each.data, each.base))
-    return each.name, each.state, started, *names, scores, size_in_words(each.size_bytes), shown_path(each.folder)
+    return each.name, each.state, started, *names, scores, size_in_words(each.size_bytes), _shown_path(each.folder)
 
 
 def _score(source: str, score: "RunScore") -> str:
@@ -60,6 +68,34 @@ def _score(source: str, score: "RunScore") -> str:
     return f"{source} {score.value:.3f}{interval}{verdict}"
 
 
-def shown_path(folder: Path) -> str:
+def _shown_path(folder: Path) -> str:
     """A path below the working directory as it may be typed there; any other path in full."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+
+
+def run_view(options: argparse.Namespace) -> None:
+    """Serve a page over all runs until Ctrl-C or SIGTERM: scores, curves, reports, and two runs side by side."""
+    import os
+    import sys
+
+    from tasks.runs.index import runs_folder
+    from tasks.runs.site import build_site
+    from tasks.serving.environment import login_from_pipe, restart_without_secrets
+    from tasks.serving.hosts import LOOPBACK, Hosts
+    from tasks.serving.http_server import bind_socket, serve_until_signal
+    from tasks.serving.login import VARIABLE, read_login
+
+    login = login_from_pipe() or read_login(os.environ, options.login_file)
+    restart_without_secrets(login)
+    # report a wrong folder now, not on the first request
+    runs_folder(options.workspace)
+    if options.host not in LOOPBACK and login is None:
+        print(
+            f"warning: whoever reaches port {options.port} of this machine can read all runs: "
+            f"set {VARIABLE}=user:password, or give --login-file.",
+            file=sys.stderr,
+        )
+    site = build_site(options.workspace, Hosts(options.host, options.allow_host), login)
+    with bind_socket(options.host, options.port) as bound:
+        print(address_of(options.host, bound.getsockname()[1]), flush=True)
+        serve_until_signal(site, bound)

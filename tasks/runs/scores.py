@@ -84,10 +84,15 @@ def _gains(metrics: Metrics) -> dict[str, Gain | None]:
 
 
 def verdict_of_scores(scores: Mapping[str, RunScore]) -> str | None:
-    """The verdict in words, such as "better than base on 3 of 4 sources"; None if nothing was compared."""
+    """The verdict in words: on how many sources the model is better than its base and than image-blind baselines.
+
+    None if nothing was compared.
+    """
     compared = [score.verdict for score in scores.values() if score.verdict]
     if not compared:
         return None
     better, worse = compared.count("better"), compared.count("worse")
     words = f"better than base on {better} of {len(compared)} source{'s' if len(compared) > 1 else ''}"
-    return f"{words}, worse on {worse}" if worse else words
+    words += f", worse on {worse}" if worse else ""
+    known = [score.sees for score in scores.values() if score.sees is not None]
+    return f"{words}; better than image-blind baselines on {sum(known)} of {len(known)}" if known else words

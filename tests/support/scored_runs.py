@@ -46,7 +46,7 @@ class ScoredRuns:
         return run.folder.root
 
     def _evaluate(self, out: Path, right: int, base: Path | None) -> Path:
-        answers = self._write_set(f"{out.parts[-3]}-{out.name}.json", ["no", "<b>0</b>"], right)
+        answers = self._write_set(f"{out.parts[-3]}-{out.name}.json", ["<b>no</b>", "0"], right)
         files = EvaluationFiles(self.data.sets / "filtered_test.json", answers, base=base, images=self.data.images)
         evaluate(files, out, EvaluationConfig(gallery=6))
         return answers

@@ -32,8 +32,8 @@ def test_complete_runs_are_listed_with_scores_and_settings(scored_runs: Any) -> 
     assert second.data == str(scored_runs.data.root) and second.base == "tiny"
     score = second.scores["LR"]
     assert (score.metric, score.value, score.base, score.verdict) == ("accuracy", 1.0, 0.0, "better")
-    assert score.ci95 is not None and score.blind is None
-    assert second.verdict == "better than base on 1 of 1 source"
+    assert score.ci95 is not None and (score.blind, score.sees) == (1.0, False)
+    assert second.verdict == "better than base on 1 of 1 source; better than image-blind baselines on 0 of 1"
     assert second.reports == ("base", "final")
     assert second.size_bytes > 1000 and second.started <= second.changed
 
@@ -61,7 +61,7 @@ def test_foreign_folders_and_files_are_left_out(tmp_path: Path) -> None:
 
 DAMAGES = {
     "experiment.yaml": ["", "[1, 2]", "data: 3", "a: [", "\0"],
-    "reports/final/metrics.json": ["", "[]", "{}", '{"vqa": 3}', '{"vqa": {"LR": 3}}', '{"vqa": {"LR": {"accuracy": []}}}'],
+    "reports/final/metrics.json": ["", "[]", '{"vqa": 3}', '{"vqa": {"LR": 3}}', '{"vqa": {"LR": {"accuracy": 1}}}'],
     "reports/comparison.json": ["", "[]", '{"vqa": {"LR": {"accuracy": 3}}}', '{"vqa": {"LR": {"accuracy": {}}}}'],
     "reports/final/MANIFEST.json": ["", "{}"],
     "logs/outcome.json": ["", "{}", '{"state": "unheard of"}'],
