@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
+from flows.embedded import prepare_prefect
+
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 # it has written its lines to the run's log itself
 WRITES_TO_LOG = "run_log"
@@ -13,6 +15,7 @@ WRITES_TO_LOG = "run_log"
 @contextmanager
 def quiet_prefect(log: Path, warnings: bool) -> Iterator[None]:
     """While the block runs, output and Prefect's log are appended to `log`; with `warnings` the terminal has these."""
+    prepare_prefect()
     # on import, Prefect configures the handlers that this changes
     from prefect.logging.handlers import PrefectConsoleHandler
 

@@ -12,8 +12,7 @@ from tasks.sweeping.progress import PointProgress, SweepProgress, read_progress
 from tasks.sweeping.search_space import describe_point, format_value
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, Group
 
 SHOWN_POINTS = 20
 Rows = list[tuple[str, ...]]
@@ -28,11 +27,11 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
         return
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def draw() -> None:
             if progress := read_progress(folder):
-                live.update(live_table(folder.name, progress, _activity(folder, progress)), refresh=True)
+                live.update(live_board(folder.name, progress, _activity(folder, progress)), refresh=True)
 
         with repeatedly(draw):
             yield
@@ -94,20 +93,22 @@ def board(progress: SweepProgress, doing: str) -> Rows:
     return rows
 
 
-def live_table(name: str, progress: SweepProgress, doing: str) -> "Table":
+def live_board(name: str, progress: SweepProgress, doing: str) -> "Group":
     """The leaderboard for a terminal; of long ones the first rows and the running point."""
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     head, *rows = board(progress, "testing" if progress.testing else doing)
     ended = sum(point.state != "running" for point in progress.points)
     stage = f"testing the best on the test set: {doing}" if progress.testing else f"{ended} of {progress.total} points"
-    table = Table(title=f"sweep {name}, {stage}", title_justify="left", box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
     for number, column in enumerate(head):
         table.add_column(column, justify="left" if number == len(head) - 1 else "right")
     shown = [*rows[: SHOWN_POINTS - 1], *rows[-1:]] if len(rows) > SHOWN_POINTS else rows
     for row in shown:
         table.add_row(*row, style="bold green" if row[-1] == BEST else None)
-    return table
+    return Group(Text(f"sweep {name}, {stage}", style="bold"), table)
 
 
 def _activity(folder: Path, progress: SweepProgress) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.terminal.leaderboard import board, live_table, new_lines, watching
+from flows.terminal.leaderboard import board, live_board, new_lines, watching
 from tasks.files import write_json, write_text
 from tasks.paths import Workspace
 from tasks.sweeping.progress import PointProgress, SweepProgress
@@ -61,7 +61,7 @@ def test_a_long_board_keeps_the_running_point_in_view() -> None:
     points = [*(point(number, score=number / 100) for number in range(1, 60)), point(60, "running")]
     progress = SweepProgress(total=99, objective="score", points=points)
     console = Console(file=io.StringIO(), width=120)
-    console.print(live_table("rates", progress, "training"))
+    console.print(live_board("rates", progress, "training"))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().rstrip().split("\n")
     assert len(lines) == 22 and lines[-1].rstrip().endswith("training")
