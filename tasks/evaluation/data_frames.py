@@ -1,6 +1,7 @@
 """Rows as a pandas DataFrame; pandas is imported when the first one is built."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
 def require_pandas() -> ModuleType:
     """The package pandas; raises ConfigError if it is not installed."""
     try:
-        import pandas
+        return import_module("pandas")
     except ImportError:
         raise ConfigError("Tables need pandas: `pip install 'rsvlm[notebook]'`.") from None
-    return pandas
 
 
 def table_of(rows: Iterable[Mapping[str, object]], columns: Sequence[str] = ()) -> "DataFrame":

@@ -16,6 +16,8 @@ from tasks.settings import ExperimentConfig
 EXAMPLES = re.findall(r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)
 NOTEBOOK = REPO / "docs" / "first-run.ipynb"
 PATIENCE_S = 1200
+# in JSON: the notebook's run is that of the examples, whose results are there
+RUN = ('run(\\"demo\\")', 'run(\\"small.yaml\\", training={\\"lora_r\\": 16})')
 
 
 def on_small(program: str) -> str:
@@ -60,7 +62,8 @@ def test_a_run_again_is_quiet_and_changes_nothing(
     from flows.api import run
 
     before = times_of(names["r"].paths)
-    again = run(str(folder / "small.yaml"), name=names["r"].name, workspace=folder / "workspace", training={"lora_r": 16})
+    of_run = {"name": names["r"].name, "workspace": folder / "workspace"}
+    again = run(folder / "small.yaml", **of_run, training={"lora_r": 16})
     assert again.scores.equals(names["r"].scores) and times_of(again.paths) == before
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""
@@ -83,18 +86,15 @@ def test_the_notebook_runs_and_shows_scores_and_report(
     for setting in (PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH):
         monkeypatch.setenv(setting.name, str(setting.value()))
     monkeypatch.setenv("PYTHONPATH", str(REPO))
-    # outside of the test's own environment no kernel is registered
+    # the kernel of the test's own environment
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    notebook = nbformat.reads(on_small(NOTEBOOK.read_text(encoding="utf-8").replace('run(\\"demo\\")', RUN)), as_version=4)
+    text = on_small(NOTEBOOK.read_text(encoding="utf-8").replace(*RUN))
+    notebook = nbformat.reads(text, as_version=4)
     NotebookClient(notebook, timeout=PATIENCE_S, resources={"metadata": {"path": str(folder)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     pages = [output["data"]["text/html"] for output in shown if "text/html" in output.get("data", {})]
     assert "against_base" in pages[0] and any(page.startswith("<iframe") for page in pages)
     assert [output for output in shown if output.output_type == "stream" and "INFO" in output.text] == []
-
-
-# the run of the examples, whose results are there
-RUN = 'run(\\"small.yaml\\", training={\\"lora_r\\": 16})'
 
 
 def test_the_notebook_has_no_outputs() -> None:
