@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
+from tasks.progress import note
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -97,7 +98,7 @@ def _start(server: "SubprocessASGIServer") -> None:
         _stop_when_we_die(server)
         starting.join(SLOW_S)
         if starting.is_alive():
-            print("Starting Prefect's embedded server ...", file=sys.stderr)
+            note("Starting Prefect's embedded server ...")
         starting.join()
     finally:
         # once its process exists, Prefect's own atexit handler can stop it

@@ -5,6 +5,7 @@ from types import ModuleType
 from flows.commands import (
     chat,
     checkpoints,
+    completion,
     data,
     deploy,
     evaluation,
@@ -32,4 +33,5 @@ COMMANDS: list[ModuleType] = [
     chat,
     serve,
     deploy,
+    completion,
 ]

@@ -161,7 +161,7 @@ def run_compare(options: argparse.Namespace) -> None:
     given = options.report_a, options.report_b, *options.more
     reports = [named_report(each, options.workspace) for each in given]
     several = compare_several(reports[0], reports[1:], None) if options.more else None
-    found = several["comparisons"] if several else [compare(*reports, None)]
+    found = several["comparisons"] if several else [compare(reports[0], reports[1], None)]
     tables = _paper_tables(options, reports, found)
     # before anything is written
     require_free(tables)

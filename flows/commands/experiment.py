@@ -4,7 +4,7 @@ import argparse
 import atexit
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from flows.terminal.parser import explain_missing
 from tasks.errors import RunStopped
 from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
+from tasks.progress import BASE_MODEL, EXPERIMENT_STEPS, TRAINING, TRAINING_STEPS
 
 if TYPE_CHECKING:
     from tasks.settings import ExperimentConfig
@@ -35,6 +36,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add_experiment(run)
     add_run_folder(run)
+    add_verbosity(run)
     run.set_defaults(run=run_experiment)
 
     config = subparsers.add_parser("config", help="the resolved configuration as YAML", description=show_config.__doc__)
@@ -46,6 +48,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add_experiment(train)
     add_run_folder(train)
+    add_verbosity(train)
     train.add_argument(
         "--resume",
         action="store_true",
@@ -76,6 +79,13 @@ def add_run_folder(parser: argparse.ArgumentParser) -> None:
     add_workspace(parser)
 
 
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """Add -v and -q, for the commands that show the steps of a run."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-v", "--verbose", action="store_true", help="print all output, which else goes to the log")
+    group.add_argument("-q", "--quiet", action="store_true", help="print the last line only")
+
+
 def add_workspace(parser: argparse.ArgumentParser) -> None:
     """Add --workspace, the folder of all runs."""
     parser.add_argument(
@@ -93,13 +103,18 @@ def show_config(options: argparse.Namespace) -> None:
 def run_experiment(options: argparse.Namespace) -> None:
     """Run a complete experiment and print the report directory as the last line; finished steps are not repeated."""
     arguments = _arguments(options)
-    from flows.embedded import open_prefect
+    from flows.terminal.result import print_result
+    from flows.terminal.views import result_console
+    from tasks.paths import RunFolder
 
     with resume_hint(options, lambda: _saved(arguments)):
-        open_prefect()
-        from flows.experiment import experiment_flow
+        with _started(options, arguments, EXPERIMENT_STEPS):
+            from flows.experiment import experiment_flow
 
-        print(experiment_flow(**arguments).reports)
+            reports = experiment_flow(**arguments).reports
+        if not options.quiet:
+            print_result(result_console(), RunFolder(reports.parent))
+        print(reports)
 
 
 def train_model(options: argparse.Namespace) -> None:
@@ -110,13 +125,40 @@ def train_model(options: argparse.Namespace) -> None:
         from tasks.training.settings_record import require_same_settings
 
         require_same_settings(Workspace(arguments["workspace"]).run(arguments["name"]).training, arguments["config"])
-    from flows.embedded import open_prefect
-
     with resume_hint(options, lambda: _saved(arguments)):
-        open_prefect()
-        from flows.train_lora import train_lora_flow
+        with _started(options, arguments, TRAINING_STEPS):
+            from flows.train_lora import train_lora_flow
 
-        print(train_lora_flow(**arguments, resume=options.resume).path)
+            final = train_lora_flow(**arguments, resume=options.resume).path
+        print(final)
+
+
+@contextmanager
+def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str]) -> Iterator[None]:
+    """Start Prefect and show the steps of the run while the block runs; with -v, all output instead."""
+    from flows.embedded import open_prefect
+    from flows.terminal.views import run_shown
+    from tasks.paths import Workspace
+
+    if options.verbose:
+        open_prefect()
+        yield
+        return
+    log = Workspace(arguments["workspace"]).run(arguments["name"]).log
+    with run_shown(steps, _longest(arguments), log, options.quiet) as prefect_has_started:
+        open_prefect()
+        prefect_has_started()
+        yield
+
+
+def _longest(arguments: FlowArguments) -> str:
+    """The step that will take longest: the training, unless the toy base is not trained yet."""
+    from tasks.paths import Workspace
+    from tasks.settings import TOYS
+
+    base = arguments["config"].model.base
+    is_toy = base in TOYS and not Workspace(arguments["workspace"]).toy_base(base).exists()
+    return BASE_MODEL if is_toy else TRAINING
 
 
 def _saved(arguments: FlowArguments) -> str:

@@ -102,8 +102,8 @@ def test_an_unknown_setting_is_refused_with_the_nearest_one(override: str, hint:
 def test_a_setting_that_is_like_no_other_is_refused_with_the_nearest_three_and_the_page():
     message = refusal("demo", "training.qqxyzzy=8")
     assert re.fullmatch(
-        r"training\.qqxyzzy is not a setting: the nearest are (\S+), (\S+) and (\S+); docs/parameters\.md describes all "
-        r"settings\.",
+        r"training\.qqxyzzy is not a setting: the nearest are (\S+), (\S+) and (\S+); "
+        r"docs/parameters\.md describes all settings\.",
         message,
     )
 

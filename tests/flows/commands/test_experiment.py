@@ -149,7 +149,7 @@ def test_a_broken_image_ends_a_run_with_one_sentence_and_nothing_half_written(
     assert not (data / "sets").exists()
     assert not [path for path in data.parent.rglob("*.part")]
     left = {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()}
-    assert left == {"experiment.yaml", ".owner.lock", ".children.lock"}
+    assert left == {"experiment.yaml", "logs", ".owner.lock", ".children.lock"}
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RunStopped", "CancelledRun", "ValueError"])
