@@ -8,7 +8,7 @@ Importing this module prepares Prefect: without a server it starts an embedded o
 """
 
 import difflib
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -79,10 +79,11 @@ def run(
     folder = Workspace(Path(workspace).absolute()).run(name)
     with ExitStack() as stack:
         if not verbose:
-            from flows.terminal.activity import status_line
+            from flows.quiet import quiet_prefect
+            from flows.terminal.one_line import on_one_line
 
-            stack.enter_context(_quietly(folder.log))
-            stack.enter_context(status_line(name, folder.log))
+            stack.enter_context(quiet_prefect(folder.log))
+            stack.enter_context(on_one_line(name))
         open_prefect(is_command=False)
         from flows.experiment import experiment_flow
 
@@ -106,9 +107,10 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
         if not verbose:
             from rich.console import Console
 
+            from flows.quiet import quiet_prefect
             from flows.terminal.leaderboard import watching
 
-            stack.enter_context(_quietly(folder / SWEEP_LOG))
+            stack.enter_context(quiet_prefect(folder / SWEEP_LOG))
             stack.enter_context(watching(folder, Console(stderr=True)))
         open_prefect(is_command=False)
         from flows.run_sweep import run_sweep_flow
@@ -182,9 +184,3 @@ def _default_name(experiment: str | Path | ExperimentConfig, config: ExperimentC
     if isinstance(experiment, ExperimentConfig):
         return name_after("experiment", config.as_plain(), None)
     return default_name(str(experiment), config)
-
-
-def _quietly(log: Path) -> AbstractContextManager[None]:
-    from flows.quiet import quiet_prefect
-
-    return quiet_prefect(log, warnings=True)

@@ -1,11 +1,13 @@
 """`rsvlm sweep`: a sweep from a YAML file, with a leaderboard while it runs."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.commands.evaluation import print_rows
-from flows.commands.experiment import WORKSPACE, require_usable, resume_hint
+from flows.commands.experiment import add_verbosity, add_workspace, require_usable, resume_hint
 
 if TYPE_CHECKING:
     from tasks.sweeping.results import SweepResult
@@ -18,19 +20,14 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="preset and search, as in docs/sweeps.md")
     parser.add_argument("--name", help="the sweep's name, with which those of its runs begin (default: the file's)")
-    parser.add_argument(
-        "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
-    )
+    add_workspace(parser)
+    add_verbosity(parser)
     parser.set_defaults(run=run_sweep)
 
 
 def run_sweep(options: argparse.Namespace) -> None:
     """Run a sweep and print its leaderboard, and its folder as the last line; the same command again continues it."""
-    from rich.console import Console
-
     from deployments.sweeps import load_sweep, name_of_sweep
-    from flows.terminal.leaderboard import watching
-    from tasks.paths import SWEEP_LOG
     from tasks.sweeping.results import require_same_search, sweep_folder
     from tasks.sweeping.study import require_optuna
 
@@ -41,16 +38,36 @@ def run_sweep(options: argparse.Namespace) -> None:
     require_optuna()
     require_same_search(folder, config, sweep)
     require_usable(config, workspace)
-    from flows.embedded import open_prefect
-    from flows.quiet import quiet_prefect
+    with resume_hint(options, lambda: _tried(folder)):
+        with _started(options, folder):
+            from flows.run_sweep import run_sweep_flow
 
-    with resume_hint(options, lambda: _tried(folder)), quiet_prefect(folder / SWEEP_LOG, warnings=False):
-        open_prefect()
-        from flows.run_sweep import run_sweep_flow
-
-        with watching(folder, Console(stderr=True)):
             result = run_sweep_flow(config, sweep, name, workspace)
-    _print_result(result)
+        if not options.quiet:
+            _print_result(result)
+        print(result.folder)
+
+
+@contextmanager
+def _started(options: argparse.Namespace, folder: Path) -> Iterator[None]:
+    """Start Prefect and show the leaderboard while the block runs; with -v all output, with -q nothing."""
+    from rich.console import Console
+
+    from flows.embedded import open_prefect
+    from flows.terminal.leaderboard import watching
+    from flows.terminal.output import output_to, show_warnings
+    from tasks.paths import SWEEP_LOG
+
+    with ExitStack() as stack:
+        if not options.verbose:
+            messages = stack.enter_context(output_to(folder / SWEEP_LOG))
+            prefect_has_started = stack.enter_context(show_warnings())
+            if not options.quiet:
+                stack.enter_context(watching(folder, Console(file=messages)))
+        open_prefect()
+        if not options.verbose:
+            prefect_has_started()
+        yield
 
 
 def _tried(folder: Path) -> str:
@@ -62,7 +79,7 @@ def _tried(folder: Path) -> str:
 
 
 def _print_result(result: "SweepResult") -> None:
-    """Print the leaderboard, the files, and the sweep's folder as the last line."""
+    """Print the leaderboard and the files."""
     from flows.terminal.leaderboard import board
     from tasks.paths import LEADERBOARD_PAGE, REPORT_PAGE
     from tasks.sweeping.progress import read_progress
@@ -73,4 +90,3 @@ def _print_result(result: "SweepResult") -> None:
         print(f"report of the best on the test set: {result.report.path / REPORT_PAGE}")
     print(f"leaderboard with charts: {result.folder / LEADERBOARD_PAGE}")
     print(f"the best as a preset: rsvlm run {result.best}")
-    print(result.folder)

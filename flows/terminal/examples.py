@@ -19,6 +19,7 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
         "rsvlm run real-cpu --set data.root=FOLDER",
         "rsvlm run mine.yaml --workspace /disk/workspace -q",
     ),
+    "sweep": ("rsvlm sweep sweep.yaml", "rsvlm sweep sweep.yaml --name rates -q"),
     "config": ("rsvlm config demo > mine.yaml", "rsvlm config llava-1.5-7b-lora --set training.lora_r=64"),
     "train": ("rsvlm train demo", "rsvlm train demo --resume", "rsvlm train demo --set training.seed=2 --name seed-2"),
     "preflight": (

@@ -1,11 +1,13 @@
 """A sweep in the terminal: a leaderboard that is redrawn while the sweep runs, or one line per event."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.terminal.activity import activity_of, repeatedly
+from flows.terminal.activity import activity_of
+from tasks.interrupting import STOPPING, announcing_stop
 from tasks.paths import Workspace
 from tasks.sweeping.leaderboard import BEST
 from tasks.sweeping.progress import PointProgress, SweepProgress, read_progress
@@ -14,6 +16,8 @@ from tasks.sweeping.search_space import describe_point, format_value
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
+# seconds between two looks at the files of a sweep
+EVERY_S = 0.5
 SHOWN_POINTS = 20
 Rows = list[tuple[str, ...]]
 
@@ -22,26 +26,58 @@ Rows = list[tuple[str, ...]]
 def watching(folder: Path, console: "Console") -> Iterator[None]:
     """Show the progress of the sweep in `folder` while the block runs: live in a terminal, else in lines."""
     if not console.is_terminal:
-        with repeatedly(_Lines(folder, lambda line: console.print(line, markup=False, highlight=False)).look):
+        lines = _Lines(folder, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        with _repeatedly(lines.look), announcing_stop(lambda: lines.write(STOPPING.decode().strip()), lambda: None):
             yield
         return
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
+        stopping: list[str] = []
 
         def draw() -> None:
-            if progress := read_progress(folder):
-                live.update(live_board(folder.name, progress, _activity(folder, progress)), refresh=True)
+            live.update(_drawn(folder, stopping), refresh=True)
 
-        with repeatedly(draw):
+        # the next look draws it: a signal handler must not wait for the terminal
+        stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), console.show_cursor)
+        with _repeatedly(draw), stop:
             yield
+
+
+def _drawn(folder: Path, notes: Sequence[str]) -> "Group":
+    from rich.console import Group
+    from rich.text import Text
+
+    progress = read_progress(folder)
+    board = live_board(folder.name, progress, _activity(folder, progress)) if progress else f"sweep {folder.name}"
+    return Group(board, *(Text(note, "bold yellow") for note in notes))
+
+
+@contextmanager
+def _repeatedly(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` at once, then every EVERY_S seconds in a thread while the block runs, and once more after it."""
+    ended = threading.Event()
+    look()
+
+    def work() -> None:
+        while not ended.wait(EVERY_S):
+            look()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        look()
 
 
 class _Lines:
     """Prints what is new since the last look."""
 
     def __init__(self, folder: Path, write: Callable[[str], None]) -> None:
-        self._folder, self._write = folder, write
+        self._folder, self.write = folder, write
         self._before: SweepProgress | None = read_progress(folder)
         if self._before and (known := [each for each in self._before.points if each.state != "running"]):
             write(f"{len(known)} of {self._before.total} points were tried before")
@@ -50,7 +86,7 @@ class _Lines:
         now = read_progress(self._folder)
         if now is not None and now != self._before:
             for line in new_lines(self._before, now):
-                self._write(line)
+                self.write(line)
             self._before = now
 
 
