@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.terminal.activity import activity_of
+from flows.terminal.activity import LogEnds
 from tasks.interrupting import STOPPING, announcing_stop
 from tasks.paths import Workspace
 from tasks.sweeping.leaderboard import BEST
@@ -34,9 +34,10 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
         stopping: list[str] = []
+        logs = LogEnds()
 
         def draw() -> None:
-            live.update(_drawn(folder, stopping), refresh=True)
+            live.update(_drawn(folder, logs, stopping), refresh=True)
 
         # the next look draws it: a signal handler must not wait for the terminal
         stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), console.show_cursor)
@@ -44,12 +45,12 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
             yield
 
 
-def _drawn(folder: Path, notes: Sequence[str]) -> "Group":
+def _drawn(folder: Path, logs: LogEnds, notes: Sequence[str]) -> "Group":
     from rich.console import Group
     from rich.text import Text
 
     progress = read_progress(folder)
-    board = live_board(folder.name, progress, _activity(folder, progress)) if progress else f"sweep {folder.name}"
+    board = live_board(folder.name, progress, _activity(folder, logs, progress)) if progress else f"sweep {folder.name}"
     return Group(board, *(Text(note, "bold yellow") for note in notes))
 
 
@@ -147,6 +148,6 @@ def live_board(name: str, progress: SweepProgress, doing: str) -> "Group":
     return Group(Text(f"sweep {name}, {stage}", style="bold"), table)
 
 
-def _activity(folder: Path, progress: SweepProgress) -> str:
+def _activity(folder: Path, logs: LogEnds, progress: SweepProgress) -> str:
     """What the point that is being tried does."""
-    return activity_of(Workspace(folder.parents[1]).run(progress.running).log) if progress.running else ""
+    return logs.activity_of(Workspace(folder.parents[1]).run(progress.running).log) if progress.running else ""

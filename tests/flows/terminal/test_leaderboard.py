@@ -89,9 +89,9 @@ def test_without_a_terminal_lines_are_printed_and_what_was_known_is_not_repeated
 def test_in_a_terminal_the_table_is_drawn_with_the_last_step(tmp_path: Path) -> None:
     folder = tmp_path / "sweeps" / "rates"
     log = Workspace(tmp_path).run("run-4").log
-    write_text(log, "loading\nstep 12/40: loss 0.9400, learning rate 1.00e-03, 75 s left\n")
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with watching(folder, console):
+        write_text(log, "loading\nstep 12/40: loss 0.9400, learning rate 1.00e-03, 75 s left\n")
         written(folder, LATER)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
