@@ -11,12 +11,22 @@ from tasks.errors import shortened
 from tasks.paths import is_below
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# of a digest that is shown
+DIGITS = 8
 
 
 class Value(BaseModel):
     """A frozen, JSON-serializable value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        # people read it in notebooks: plain paths, and digests by their first digits
+        for name, value in super().__repr_args__():
+            if isinstance(value, str) and SHA256.fullmatch(value):
+                yield name, value[:DIGITS]
+            else:
+                yield name, str(value) if isinstance(value, Path) else value
 
 
 class FolderRef(Value):
@@ -126,6 +136,9 @@ class ExperimentResult(Value):
     merged: ModelRef
     predictions: dict[str, PredictionsRef]
     scores: dict[str, ReportRef]
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        return [("run", self.run), ("reports", str(self.reports))]
 
 
 class Question(Value):

@@ -5,6 +5,7 @@ from types import ModuleType
 from flows.commands import (
     chat,
     checkpoints,
+    completion,
     data,
     deploy,
     evaluation,
@@ -13,11 +14,14 @@ from flows.commands import (
     merging,
     predict,
     preflight,
+    runs,
     serve,
+    sweeping,
 )
 
 COMMANDS: list[ModuleType] = [
     experiment,
+    sweeping,
     preflight,
     data,
     inspecting,
@@ -25,7 +29,9 @@ COMMANDS: list[ModuleType] = [
     merging,
     predict,
     evaluation,
+    runs,
     chat,
     serve,
     deploy,
+    completion,
 ]

@@ -26,6 +26,7 @@ from tasks.data.synthetic.dataset import draw_lessons, draw_sample
 from tasks.files import digest_of, write_json
 from tasks.manifests import atomic_folder, content_digest, folder_digest, write_manifest
 from tasks.orchestration.caching import step
+from tasks.progress import Progress, report
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import Address, DataConfig, SampleConfig
 
@@ -98,7 +99,8 @@ def _progress_artifacts() -> Callable[[str, float], None]:
     """A function that updates one progress artifact per file."""
     artifacts: dict[str, UUID] = {}
 
-    def report(name: str, share: float) -> None:
+    def report_share(name: str, share: float) -> None:
+        report(Progress(round(100 * share), 100, f"% of {name}", part=name))
         # a server that is unreachable for a moment must not end a download of hours
         with suppress(PrefectException, httpx.HTTPError, OSError):
             if name not in artifacts:
@@ -108,7 +110,7 @@ def _progress_artifacts() -> Callable[[str, float], None]:
                 artifacts[name] = UUID(str(created))
             update_progress_artifact(artifacts[name], share * 100)
 
-    return report
+    return report_share
 
 
 def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tasks.interrupting import Interrupted
 from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL, checkpoint_name
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
+from tasks.progress import Progress, report
 from tasks.records import CheckpointRef, Manifest
 from tasks.settings import TrainingConfig
 from tasks.training.failure_advice import LINES_READ, advice_for
@@ -165,6 +166,11 @@ def _quoted(lines: Sequence[str]) -> str:
     return "\n".join(f"  | {line}" for line in lines)
 
 
+def report_training(progress: StepProgress) -> None:
+    """Show the progress of a training as that of the step at work."""
+    report(Progress(progress.step, progress.steps, f"loss {progress.short_loss}", progress.left_s or None))
+
+
 class ProgressDisplay(Protocol):
     """Where the progress of a training is shown."""
 
@@ -193,7 +199,11 @@ class ProgressReporter:
         """Show the progress or link in a line, if any."""
         if (url := curves_url(line)) is not None:
             self._display.show_link(url)
-        if (progress := step_progress(line)) is not None and self._is_due(progress):
+        if (progress := step_progress(line)) is None:
+            return
+        # all of them: a terminal is drawn at its own pace
+        report_training(progress)
+        if self._is_due(progress):
             self._updated_at = self._clock()
             self._display.show_progress(100 * progress.step / progress.steps, progress.description)
 

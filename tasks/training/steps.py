@@ -26,11 +26,11 @@ from tasks.storage.checkpoints.uploader import Uploader
 from tasks.storage.runs import Run
 from tasks.storage.steps import SAVED, announce, archive_of
 from tasks.training.job import TrainingJob
-from tasks.training.launch import ProgressReporter, train
+from tasks.training.launch import ProgressReporter, report_training, train
 from tasks.training.loss_curve import draw_losses
 from tasks.training.resuming import fetch_newer
 from tasks.training.toy_base import pretrain_toy
-from tasks.worker_lines import saved_step
+from tasks.worker_lines import saved_step, step_progress
 
 
 @task(name="find-base", retries=3, retry_delay_seconds=[2.0, 10.0, 60.0])
@@ -44,7 +44,13 @@ def find_base(model: ModelConfig, models: Path, toy: ModelRef | None = None) -> 
 def pretrain_toy_base(lessons: DatasetRef, name: str, out: Path, log: Path) -> ModelRef:
     """Train the toy base model of that name on lessons."""
     with lines_to(log) as on_line:
-        return pretrain_toy(lessons, out, name, on_line)
+
+        def handle(line: str) -> None:
+            on_line(line)
+            if progress := step_progress(line):
+                report_training(progress)
+
+        return pretrain_toy(lessons, out, name, handle)
 
 
 @step("train-adapter", ignore=["run", "out"], tags=[KEPT])

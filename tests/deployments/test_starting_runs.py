@@ -108,7 +108,7 @@ def experiment(
     # with the keys, and with a memory of its own
     on_another_machine(orchestra, "first")
     (folder / "small.yaml").write_text(yaml.safe_dump(small("", learning_rate=RATE)["config"]), encoding="utf-8")
-    example = PYTHON_EXAMPLES[2].replace('load_config("demo"', 'load_config("small.yaml"')
+    example = PYTHON_EXAMPLES[-1].replace('load_config("demo"', 'load_config("small.yaml"')
     said = subprocess.run(
         [sys.executable, "-c", example], env=orchestra.env, cwd=folder, capture_output=True, text=True, check=False
     )
