@@ -13,7 +13,7 @@ from tasks.storage.runs import open_run
 from tasks.training.training_facts import read_training_facts
 
 
-@flow(name="evaluate-model", flow_run_name=run_title("evaluate-model-{name}-{label}"), persist_result=False)
+@flow(name="evaluate-model", flow_run_name=run_title("{name}: evaluate-model {label}"), persist_result=False)
 @owns_run
 def evaluate_model_flow(
     config: ExperimentConfig,

@@ -23,7 +23,7 @@ from tasks.storage.steps import archive_run, claim_store_step
 
 # Persisted, so that a client of a server can read the result. The flows that this one calls are not
 # (`persist_result=False`): a restarted run would take their results as complete without checking the folders.
-@flow(name="experiment", flow_run_name=run_title("experiment-{name}"), persist_result=True, result_serializer="json")
+@flow(name="experiment", flow_run_name=run_title("{name}"), persist_result=True, result_serializer="json")
 @owns_run
 def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> ExperimentResult:
     """Run an experiment from the data folder to the report; steps whose results exist are not repeated.

@@ -9,7 +9,7 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
 
-@flow(name="predict-subsets", flow_run_name=run_title("predict-subsets-{name}-{label}"), persist_result=False)
+@flow(name="predict-subsets", flow_run_name=run_title("{name}: predict-subsets {label}"), persist_result=False)
 @owns_run
 def predict_subsets_flow(
     config: ExperimentConfig, name: str, workspace: Path, label: str, model: ModelRef, dataset: DatasetRef

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@flow(name="run-sweep", flow_run_name=run_title("run-sweep-{name}"))
+@flow(name="run-sweep", flow_run_name=run_title("{name}"))
 def run_sweep_flow(
     config: ExperimentConfig, sweep: SweepConfig, name: str = "", workspace: Path = Path("workspace")
 ) -> SweepResult:

@@ -85,17 +85,14 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     assert before <= saved < 4000
     # the experiment's flow, the training's and its task say what is saved; none has failed
     told = f"Training cancelled, checkpoint-{saved} saved: "
-    states = [
-        (each["name"].rpartition("-")[0], each["state"])
-        for what in ("flow_runs", "task_runs")
-        for each in orchestra.all(what)
-    ]
+    flows = [(each["name"], each["state"]) for each in orchestra.all("flow_runs")]
+    states = [*flows, *((each["name"].rpartition("-")[0], each["state"]) for each in orchestra.all("task_runs"))]
     cancelled = {name: state["type"] for name, state in states if (state["message"] or "").startswith(told)}
     # over the experiment's own state the runner writes one of its own, that it was cancelled, a moment later
     said = [state["type"] for state in orchestra.states(runs.lost) if (state["message"] or "").startswith(told)]
     if seconds > KILLED_AFTER_S and not said:
         pytest.skip(f"on this busy machine saving and ending took {seconds:.0f} s, and Prefect killed the run")
-    assert cancelled.keys() >= {"train-lora", "train-adapter"}, (told, seconds, states)
+    assert cancelled.keys() >= {"lost: train-lora", "train-adapter"}, (told, seconds, states)
     assert said and {*cancelled.values(), *said} == {"CANCELLED"}
 
 

@@ -34,7 +34,7 @@ def test_an_unnamed_run_gets_the_name_of_its_deployment_with_a_digest_of_changed
     names = ["sets", f"sets{digest}"]
     assert digest and [orchestra.run_folder(name).experiment.is_file() for name in names] == [True, True]
     titles = [orchestra.ask("GET", f"flow_runs/{run}")["name"] for run in runs]
-    assert titles == [f"prepare-data-{name}" for name in names]
+    assert titles == [f"{name}: prepare-data" for name in names]
 
 
 def test_the_form_cannot_start_a_run_that_a_terminal_owns(orchestra: Any, sets: str) -> None:
