@@ -33,6 +33,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: start it again to continue from what is complete."
 UNNAMED = "experiment"
+# in the name of a deployment, between its preset and what it does
+PRESET_END = ": "
 
 
 def flow(
@@ -138,9 +140,9 @@ def name_of_run(name: str, config: ExperimentConfig, sweep: SweepConfig | None =
 
 
 def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None) -> str:
-    """The deployment's name, with a digest appended if the settings differ from the defaults of its form.
+    """The preset's name, with a digest appended if the settings differ from the defaults of the deployment's form.
 
-    The deployments in prefect.yaml are named after their presets, so the form and the command line name a run alike.
+    The deployments in prefect.yaml are named "PRESET: what they do", so the form and the command line name a run alike.
     """
     context = FlowRunContext.get()
     deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
@@ -148,7 +150,8 @@ def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None)
     if deployment_id is None:
         return name_after(UNNAMED, given, None)
     deployment = _deployment(deployment_id)
-    return name_after(deployment.name, given, _form_defaults(deployment.parameters, sweep))
+    preset = deployment.name.partition(PRESET_END)[0]
+    return name_after(preset, given, _form_defaults(deployment.parameters, sweep))
 
 
 def _form_defaults(parameters: Mapping[str, object], sweep: SweepConfig | None) -> object:

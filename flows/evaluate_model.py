@@ -27,7 +27,7 @@ def evaluate_model_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         label: Model whose answers are scored: base, final or checkpoint-N.
         dataset: The prepared sets.

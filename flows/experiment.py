@@ -30,7 +30,7 @@ def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = 
 
     Args:
         config: The experiment.
-        name: The run's name: its folder in the workspace and in the store. Empty: the deployment's name, with a digest
+        name: The run's name: its folder in the workspace and in the store. Empty: the preset's name, with a digest
             appended if settings were changed.
         workspace: Folder shared by all runs.
     """

@@ -29,7 +29,7 @@ def merge_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         base: The base model. Empty: model.base of the configuration.
         checkpoint: The checkpoint to merge.

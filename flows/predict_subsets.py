@@ -18,7 +18,7 @@ def predict_subsets_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         label: The model's label in the run: base, final or checkpoint-N.
         model: The model that answers.

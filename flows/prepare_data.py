@@ -20,7 +20,7 @@ def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path 
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
     """
     run = open_run(config, name, workspace)

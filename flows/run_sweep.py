@@ -36,7 +36,7 @@ def run_sweep_flow(
         config: The experiment; the search changes some of its settings.
         sweep: The search space, the sampler and the objective.
         name: The sweep's name: its folder in WORKSPACE/sweeps and the prefix of its runs' names. Empty: the
-            deployment's name, with a digest appended if settings were changed.
+            preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
     """
     require_searchable(config, sweep)

@@ -31,7 +31,7 @@ def train_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         dataset: Prepared sets. Empty: prepare them first.
         base: The base model. Empty: model.base of the configuration.

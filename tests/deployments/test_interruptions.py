@@ -44,8 +44,8 @@ def runs(orchestra: Any, small: Any) -> SimpleNamespace:
     """An experiment whose machine has been lost in the middle of its training, and a training that was beside it."""
     shorten_silence(orchestra)
     slow = {"save_total_limit": "null", "max_steps": 4000, "save_steps": 20}
-    lost = orchestra.start(f"experiment/{LAB}", **small("lost", **slow))
-    healthy = orchestra.start(f"train-lora/{LAB}", **small("healthy", max_steps=STEPS, save_steps=STEPS // 2))
+    lost = orchestra.start(f"experiment/{LAB}: whole experiment", **small("lost", **slow))
+    healthy = orchestra.start(f"train-lora/{LAB}: train", **small("healthy", max_steps=STEPS, save_steps=STEPS // 2))
     orchestra.goes_on("healthy")
     # it lives, but does nothing until it is to be seen at work
     send(signal.SIGSTOP, orchestra.processes_of(healthy, TRAINING))

@@ -15,15 +15,21 @@ DEPLOYED_WITH = ()
 @pytest.fixture(scope="module")
 def sets(orchestra: Any, small: Any) -> str:
     """A deployment of prepare-data with default settings and an empty name."""
-    there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora")
+    there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora: prepare the data")
     assert there["parameters"]["name"] == ""
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
     parameters = {**there["parameters"], **small("")}
-    orchestra.ask("POST", "deployments/", name="sets", parameters=parameters, **{key: there[key] for key in keys})
-    return "prepare-data/sets"
+    orchestra.ask(
+        "POST",
+        "deployments/",
+        name="sets: prepare the data",
+        parameters=parameters,
+        **{key: there[key] for key in keys},
+    )
+    return "prepare-data/sets: prepare the data"
 
 
-def test_an_unnamed_run_gets_the_name_of_its_deployment_with_a_digest_of_changed_settings(
+def test_an_unnamed_run_gets_the_name_of_its_preset_with_a_digest_of_changed_settings(
     orchestra: Any, small: Any, sets: str
 ) -> None:
     other = small("", seed=9)["config"]
