@@ -21,6 +21,7 @@ from prefect.states import Cancelled
 from pydantic import ValidationError
 
 from deployments.configuration import name_after
+from flows.cancelling import cancel_parts
 from tasks.errors import RunStopped
 from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
 from tasks.paths import Workspace
@@ -50,6 +51,7 @@ def flow(
         flow_run_name=flow_run_name,
         persist_result=persist_result,
         result_serializer=result_serializer,
+        on_cancellation=[cancel_parts],
     )
 
     def decorate(work: Callable[P, R]) -> Flow[P, R]:
