@@ -173,6 +173,11 @@ class RunFolder:
         return self.root / LOGS / "loss.svg"
 
     @property
+    def outcome(self) -> Path:
+        """How the last work on the run ended."""
+        return self.root / LOGS / "outcome.json"
+
+    @property
     def preflight(self) -> Path:
         """Findings of preflight, and the settings that they are about."""
         return self.root / LOGS / "preflight.json"

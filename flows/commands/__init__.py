@@ -13,6 +13,7 @@ from flows.commands import (
     merging,
     predict,
     preflight,
+    runs,
     serve,
 )
 
@@ -25,6 +26,7 @@ COMMANDS: list[ModuleType] = [
     merging,
     predict,
     evaluation,
+    runs,
     chat,
     serve,
     deploy,

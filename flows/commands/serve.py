@@ -24,12 +24,18 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     add_model(parser)
     add_adapter(parser, "adapter directory; base and tuned model then answer side by side")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
-    )
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on; 0: any free port (default: 7860)")
-    parser.add_argument(
         "--examples", type=Path, metavar="DIR", help="folder of example images (default: synthetic scenes)"
     )
+    add_address(parser, 7860)
+    parser.set_defaults(run=run)
+
+
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """Add where a page is served and who may see it: --host, --port, --login-file, --allow-host."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=port, help=f"port to listen on; 0: any free port (default: {port})")
     parser.add_argument(
         "--login-file",
         type=Path,
@@ -43,7 +49,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="NAME[:PORT]",
         help="another host name of the page, such as a proxy's; may be repeated",
     )
-    parser.set_defaults(run=run)
+
+
+def address_of(host: str, port: int) -> str:
+    """The URL of a page that is served there."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -95,8 +105,7 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     page = mount_page(build_page(models, _about(options), uploads, examples), uploads, login)
     app = LimitsMiddleware(page, UPLOAD_BYTES + FORM_BYTES, Hosts(options.host, options.allow_host))
     with bind_socket(options.host, options.port) as bound:
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        print(f"http://{host}:{bound.getsockname()[1]}", flush=True)
+        print(address_of(options.host, bound.getsockname()[1]), flush=True)
         serve_until_signal(app, bound)
 
 

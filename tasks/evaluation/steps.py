@@ -7,7 +7,6 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import (
     create_image_artifact,
-    create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
 )
@@ -19,7 +18,7 @@ from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.evaluation.report_folder import read_metrics
 from tasks.files import write_json
-from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.orchestration.artifacts import artifact_key, file_in_words, harmless, page_url, show_page
 from tasks.orchestration.caching import step
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, REPORT_PAGE, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportContext, ReportRef
@@ -72,22 +71,19 @@ def show_report(report: ReportRef, run: str) -> None:
             key=artifact_key("gain", run, report.model),
             description=f"Scores of {about} next to image-blind baselines",
         )
-        page = (report.path / REPORT_PAGE).resolve()
-        create_link_artifact(
-            page.as_uri(),
-            link_text=f"report of {about}",
-            key=artifact_key("report", run, report.model),
-            # a browser does not open a file from the page of a server
-            description=f"Report of {about}, a file on the worker: {page}",
+        show_page(
+            (report.path / REPORT_PAGE).absolute(), artifact_key("report", run, report.model), f"Report of {about}"
         )
 
 
 def show_result(report: ReportRef, run: str) -> None:
-    """Show an experiment's verdict and the path of its report on the page of the experiment's own flow run."""
+    """Show an experiment's verdict and where its report is on the page of the experiment's own flow run."""
+    page = (report.path / REPORT_PAGE).absolute()
+    url = page_url(page)
     verdict = summary_markdown(f"{report.model} of {run}", read_metrics(report.path))
     with harmless():
         create_markdown_artifact(
-            f"{verdict}\n\nThe report: `{(report.path / REPORT_PAGE).resolve()}`",
+            f"{verdict}\n\nThe report: " + (f"[{url}]({url})" if url else file_in_words(page)),
             key=artifact_key("result", run),
             description=f"Result of {run}",
         )
