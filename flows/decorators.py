@@ -24,6 +24,7 @@ from deployments.configuration import name_after
 from flows.cancelling import cancel_parts
 from tasks.errors import RunStopped
 from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
+from tasks.orchestration.artifacts import on_own_page
 from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
@@ -66,7 +67,7 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
         try:
             if stop_requested():
                 raise Interrupted
-            with handling_sigterm():
+            with handling_sigterm(), on_own_page():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)

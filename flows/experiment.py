@@ -11,11 +11,12 @@ from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
 from flows.train_lora import train_lora_flow
 from tasks.data.steps import count_tokens_of_sets
-from tasks.evaluation.steps import compare_reports, show_result
+from tasks.evaluation.steps import compare_reports
 from tasks.orchestration.caching import make
 from tasks.paths import BASE, FINAL
 from tasks.preflight.steps import preflight_step
 from tasks.records import ExperimentResult
+from tasks.runs.steps import show_result
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
@@ -49,7 +50,7 @@ def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = 
     scores = {label: evaluate_model_flow(*of_run, label, dataset, answers) for label in (BASE, FINAL)}
     compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
     archive_run(claim_store_step(run, dataset, base), dataset, checkpoint)
-    show_result(scores[FINAL], name)
+    show_result(run)
     return ExperimentResult(
         run=name,
         reports=run.folder.reports,
