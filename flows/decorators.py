@@ -21,8 +21,10 @@ from prefect.states import Cancelled
 from pydantic import ValidationError
 
 from deployments.configuration import name_after
+from flows.cancelling import cancel_parts
 from tasks.errors import RunStopped
 from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
+from tasks.orchestration.artifacts import on_own_page
 from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
@@ -33,6 +35,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: start it again to continue from what is complete."
 UNNAMED = "experiment"
+# in the name of a deployment, between its preset and what it does
+PRESET_END = ": "
 
 
 def flow(
@@ -48,6 +52,7 @@ def flow(
         flow_run_name=flow_run_name,
         persist_result=persist_result,
         result_serializer=result_serializer,
+        on_cancellation=[cancel_parts],
     )
 
     def decorate(work: Callable[P, R]) -> Flow[P, R]:
@@ -62,7 +67,7 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
         try:
             if stop_requested():
                 raise Interrupted
-            with handling_sigterm():
+            with handling_sigterm(), on_own_page():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)
@@ -138,9 +143,9 @@ def name_of_run(name: str, config: ExperimentConfig, sweep: SweepConfig | None =
 
 
 def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None) -> str:
-    """The deployment's name, with a digest appended if the settings differ from the defaults of its form.
+    """The preset's name, with a digest appended if the settings differ from the defaults of the deployment's form.
 
-    The deployments in prefect.yaml are named after their presets, so the form and the command line name a run alike.
+    The deployments in prefect.yaml are named "PRESET: what they do", so the form and the command line name a run alike.
     """
     context = FlowRunContext.get()
     deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
@@ -148,7 +153,8 @@ def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None)
     if deployment_id is None:
         return name_after(UNNAMED, given, None)
     deployment = _deployment(deployment_id)
-    return name_after(deployment.name, given, _form_defaults(deployment.parameters, sweep))
+    preset = deployment.name.partition(PRESET_END)[0]
+    return name_after(preset, given, _form_defaults(deployment.parameters, sweep))
 
 
 def _form_defaults(parameters: Mapping[str, object], sweep: SweepConfig | None) -> object:

@@ -11,7 +11,7 @@ from flows.prepare_data import prepare_data_flow
 from flows.shared import obtain_base
 from flows.train_lora import train_lora_flow
 from tasks.data.steps import count_tokens_of_sets
-from tasks.evaluation.steps import compare_reports, show_result
+from tasks.evaluation.steps import compare_reports
 from tasks.orchestration.caching import make
 from tasks.paths import BASE, FINAL
 from tasks.preflight.steps import preflight_step
@@ -28,6 +28,7 @@ from tasks.progress import (
     at_step,
 )
 from tasks.records import ExperimentResult
+from tasks.runs.steps import show_result
 from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 from tasks.storage.steps import archive_run, claim_store_step
@@ -35,14 +36,14 @@ from tasks.storage.steps import archive_run, claim_store_step
 
 # Persisted, so that a client of a server can read the result. The flows that this one calls are not
 # (`persist_result=False`): a restarted run would take their results as complete without checking the folders.
-@flow(name="experiment", flow_run_name=run_title("experiment-{name}"), persist_result=True, result_serializer="json")
+@flow(name="experiment", flow_run_name=run_title("{name}"), persist_result=True, result_serializer="json")
 @owns_run
 def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> ExperimentResult:
     """Run an experiment from the data folder to the report; steps whose results exist are not repeated.
 
     Args:
         config: The experiment.
-        name: The run's name: its folder in the workspace and in the store. Empty: the deployment's name, with a digest
+        name: The run's name: its folder in the workspace and in the store. Empty: the preset's name, with a digest
             appended if settings were changed.
         workspace: Folder shared by all runs.
     """
@@ -69,7 +70,7 @@ def experiment_flow(config: ExperimentConfig, name: str = "", workspace: Path = 
         compare_reports(scores[BASE], scores[FINAL], run.folder.comparison)
     with at_step(ARCHIVE):
         archive_run(claim_store_step(run, dataset, base), dataset, checkpoint)
-    show_result(scores[FINAL], name)
+    show_result(run)
     return ExperimentResult(
         run=name,
         reports=run.folder.reports,

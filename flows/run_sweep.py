@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@flow(name="run-sweep", flow_run_name=run_title("run-sweep-{name}"))
+@flow(name="run-sweep", flow_run_name=run_title("{name}"))
 def run_sweep_flow(
     config: ExperimentConfig, sweep: SweepConfig, name: str = "", workspace: Path = Path("workspace")
 ) -> SweepResult:
@@ -44,7 +44,7 @@ def run_sweep_flow(
         config: The experiment; the search changes some of its settings.
         sweep: The search space, the sampler and the objective.
         name: The sweep's name: its folder in WORKSPACE/sweeps and the prefix of its runs' names. Empty: the
-            deployment's name, with a digest appended if settings were changed.
+            preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
     """
     require_searchable(config, sweep)

@@ -18,7 +18,7 @@ from tasks.training.settings_record import require_same_settings
 from tasks.training.steps import train_adapter
 
 
-@flow(name="train-lora", flow_run_name=run_title("train-lora-{name}"), persist_result=False)
+@flow(name="train-lora", flow_run_name=run_title("{name}: train-lora"), persist_result=False)
 @owns_run
 def train_lora_flow(
     config: ExperimentConfig,
@@ -32,7 +32,7 @@ def train_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         dataset: Prepared sets. Empty: prepare them first.
         base: The base model. Empty: model.base of the configuration.

@@ -56,9 +56,9 @@ def test_dead_runs_of_all_flows_are_detected() -> None:
 
 def test_an_experiment_is_deployed_in_three_sizes() -> None:
     assert {name for name in NAMES if name.startswith("experiment/")} == {
-        "experiment/demo",
-        "experiment/real-cpu",
-        "experiment/llava-1.5-7b-lora",
+        "experiment/demo: whole experiment",
+        "experiment/real-cpu: whole experiment",
+        "experiment/llava-1.5-7b-lora: whole experiment",
     }
 
 
@@ -139,7 +139,8 @@ def test_score_runs_wait_for_a_gpu_in_a_separate_queue() -> None:
 def test_a_reevaluation_is_scheduled_in_a_time_zone_and_off_until_a_run_is_named() -> None:
     (nightly,) = [each for each in DEPLOYMENTS if flow_of(each) == "reevaluate"]
     (schedule,) = nightly["schedules"]
-    assert schedule["cron"] and schedule["timezone"] and not schedule["active"]
+    assert schedule["cron"] == "0 3 * * *" and not schedule["active"]
+    assert f"at 03:00 in {schedule['timezone']}" in nightly["description"]
     assert nightly["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 

@@ -19,6 +19,7 @@ from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
 DEPLOYED_WITH = ("--reevaluate", "second-seed")
+DEMO, NIGHTLY = "experiment/demo: whole experiment", "reevaluate/every night: score a run again"
 KEYS = {"AWS_ACCESS_KEY_ID": "lab-key", "AWS_SECRET_ACCESS_KEY": "lab-secret-4711", "AWS_DEFAULT_REGION": "us-east-1"}
 PYTHON_EXAMPLES = re.findall(
     r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
@@ -56,25 +57,35 @@ def counted(orchestra: Any) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def deployed_again(orchestra: Any, told: SimpleNamespace, bucket: SimpleNamespace) -> SimpleNamespace:
     """What was there after the first deployment, after the same again, and after one that was asked for more."""
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     like = {key: demo[key] for key in ("flow_id", "entrypoint", "work_pool_name")}
     orchestra.ask("POST", "deployments/", name="old", tags=["rsvlm"], **like)
     orchestra.ask("POST", "deployments/", name="theirs", tags=["lab"], **like)
     make_webhook(orchestra, told.url)
-    found = [counted(orchestra)]
+    found, said = [counted(orchestra)], []
     results = ("--results", f"s3://{bucket.name}/a", "--endpoint-url", bucket.url)
     more = ("--prune", "--notify", "custom-webhook/lab", *results)
     for options in ((), more):
         done = orchestra.deploy(*DEPLOYED_WITH, *options)
         assert done.returncode == 0, done.stderr
         found.append(counted(orchestra))
-    return SimpleNamespace(first=found[0], second=found[1], third=found[2])
+        said.append(done.stdout)
+    return SimpleNamespace(first=found[0], second=found[1], third=found[2], said=said)
 
 
 def test_deploying_again_adds_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
     assert deployed_again.second == deployed_again.first
     assert len(set(deployed_again.first["automations"])) == len(deployed_again.first["automations"]) >= 3
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
+
+
+def test_deploying_reports_schedules_with_their_time_zones_and_what_is_left_from_another_version(
+    deployed_again: SimpleNamespace,
+) -> None:
+    said, pruned = deployed_again.said
+    assert f"deployed {NIGHTLY} on gpu, scheduled at 0 3 * * * in Europe/Madrid\n" in said
+    assert "left from another version: experiment/old; remove with --prune\n" in said
+    assert "removed the deployment experiment/old\n" in pruned and "left from another version" not in pruned
 
 
 def test_prune_removes_what_is_no_longer_defined(deployed_again: SimpleNamespace) -> None:
@@ -90,7 +101,7 @@ def test_prune_removes_what_is_no_longer_defined(deployed_again: SimpleNamespace
 def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, field: str, value: Any) -> None:
     parameters = small("wrong")
     parameters["config"]["training"][field] = value
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     answer = httpx.post(
         f"{orchestra.api}/deployments/{demo['id']}/create_flow_run", json={"parameters": parameters}, timeout=60
     )
@@ -102,7 +113,7 @@ def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, fiel
 def experiment(
     orchestra: Any, small: Any, deployed_again: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """The example of the documentation that starts experiment/demo from afar; its models are evaluated each minute."""
+    """The example of the documentation that starts the demo from afar; its models are evaluated each minute."""
     folder = tmp_path_factory.mktemp("client")
     orchestra.env.update(KEYS)
     # with the keys, and with a memory of its own
@@ -127,7 +138,7 @@ def on_another_machine(orchestra: Any, name: str) -> None:
 
 def change_schedule(orchestra: Any, active: bool) -> None:
     """Give the nightly re-evaluation a nearer time, or turn it off."""
-    nightly = orchestra.ask("GET", "deployments/name/reevaluate/nightly")
+    nightly = orchestra.ask("GET", f"deployments/name/{NIGHTLY}")
     (schedule,) = nightly["schedules"]
     assert schedule["active"] and nightly["parameters"]["run"] == "second-seed"
     each_minute = {"cron": "* * * * *", "timezone": schedule["schedule"]["timezone"]}
@@ -186,7 +197,7 @@ def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     orchestra: Any, small: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
 ) -> None:
     on_another_machine(orchestra, "second")
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
     # nobody writes a name into the form
     parameters = {**demo["parameters"], **small("", learning_rate=0.003, seed=2)}

@@ -1,5 +1,6 @@
 """A complete experiment as a flow: every output at its path, no step repeated, nothing lost."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -124,13 +125,32 @@ def test_prefect_shows_preflight_progress_loss_and_result(
 
     found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={"limit": 100}).json()
     artifacts = {artifact["key"]: artifact for artifact in found if artifact["key"].endswith("-first")}
-    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first", "result-first"}
+    shown = {"preflight-first", "training-first", "loss-first", "result-first", "result-table-first"}
+    assert artifacts.keys() == shown
     assert str(first.folder.report("final") / "report.html") in artifacts["result-first"]["data"]
+    rows = {row["source"]: row for row in json.loads(artifacts["result-table-first"]["data"])}
+    assert rows.keys() == {"NWPU", "RSICD", "LR", "DOTA"}
+    assert {"tuned", "base", "image-blind", "verdict"} <= rows["LR"].keys()
     assert "| ok | disk |" in artifacts["preflight-first"]["data"]
     assert artifacts["training-first"]["data"] == 100
     assert artifacts["training-first"]["description"].startswith("step 2 of 2, loss ")
     assert artifacts["loss-first"]["data"].startswith("data:image/svg+xml;base64,")
     assert first.folder.loss_curve.read_text().startswith("<svg")
+
+
+def test_the_page_of_the_experiment_has_all_artifacts_and_its_parts_are_named_after_it(first: SimpleNamespace) -> None:
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    def ask(what: str, **wanted: Any) -> Any:
+        return httpx.post(f"{PREFECT_API_URL.value()}/{what}/filter", json={"limit": 100, **wanted}).json()
+
+    (run,) = ask("flow_runs", flow_runs={"name": {"any_": ["first"]}})
+    parts = ask("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [run["id"]]}})
+    assert {part["name"] for part in parts} >= {"first: train-lora", "first: predict-subsets base"}
+    assert not ask("artifacts", artifacts={"flow_run_id": {"any_": [part["id"] for part in parts]}})
+    found = {each["key"] for each in ask("artifacts", artifacts={"flow_run_id": {"any_": [run["id"]]}})}
+    assert found >= {"training-first", "loss-first", "answers-first-final", "result-table-first", "report-first-final"}
 
 
 def test_a_repeated_run_repeats_no_step(first: SimpleNamespace) -> None:

@@ -25,9 +25,9 @@ TRAINING = r"step 3/\d+: loss"
 # in the order in which a run comes to them: each goes on where the one before was interrupted
 PHASES = {
     "training": TRAINING,
-    "merging": r"'merge-lora-.* - Beginning",
-    "answering": r"'predict-subsets-.* - Beginning",
-    "evaluating": r"'evaluate-model-.* - Beginning",
+    "merging": r"'phases: merge-lora' - Beginning",
+    "answering": r"'phases: predict-subsets .* - Beginning",
+    "evaluating": r"'phases: evaluate-model .* - Beginning",
 }
 
 
