@@ -252,7 +252,7 @@ def _try_conversation(folder: Path, processor: ChatProcessor) -> None:
 
 
 def _require_same_image_token(folder: Path, config: Mapping[str, Any], token: int) -> None:
-    """Raise ModelError if the model looks for images at another token than the processor writes."""
+    """Raise ModelError if the model's image token differs from the one that the processor writes."""
     # a processor may be saved without a model
     expected = image_token_of(config, folder) if "model_type" in config else token
     if expected != token:
