@@ -99,11 +99,11 @@ def test_an_unknown_processor_class(model: Path) -> None:
 
 
 def test_the_class_is_found_by_the_model_type(model: Path) -> None:
+    token = load_chat_processor(model).image_token_id
     for name in ("processor_config.json", "tokenizer_config.json"):
         settings = json.loads((model / name).read_text())
         settings.pop("processor_class", None)
         (model / name).write_text(json.dumps(settings))
-    token = load_chat_processor(model).image_token_id
     (model / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl", "image_token_id": token}))
     assert type(load_chat_processor(model).hub).__name__ == "Qwen2_5_VLProcessor"
 
