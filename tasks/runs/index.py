@@ -161,7 +161,7 @@ def _modified(path: Path) -> datetime | None:
 
 
 def _data_of(settings: Settings) -> str | None:
-    """The data folder; drawn data where none is set, None where the settings are not readable."""
+    """The data folder; drawn data if none is set, None if the settings are not readable."""
     return _text(settings, "data", "root") or (DRAWN if "data" in settings else None)
 
 

@@ -1,11 +1,14 @@
 """`rsvlm list`: one line per run, for people and for programs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.command_line import rsvlm
+from support.locations import REPO
 from support.scored_runs import scored_runs
 
 __all__ = ["scored_runs"]
@@ -33,15 +36,26 @@ def test_an_empty_workspace_says_how_to_start(tmp_path: Path, capsys: pytest.Cap
     assert out == "" and "start one with `rsvlm run demo`" in err
 
 
-@pytest.mark.parametrize("command", ["list", "view"])
-def test_a_folder_that_does_not_exist_is_refused(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # view restarts itself to drop secrets from its environment
-    monkeypatch.setattr("tasks.serving.environment.filter_environment", dict)
-    port = ("--port", "0") if command == "view" else ()
-    assert rsvlm(command, "--workspace", tmp_path / "typo", *port) == 2
+def test_list_refuses_a_folder_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rsvlm("list", "--workspace", tmp_path / "typo") == 2
     assert "typo is not a folder: give a workspace" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_view_refuses_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    # in its own process, which restarts itself to drop secrets from its environment
+    command = [sys.executable, "-m", "flows.cli", "view", "--workspace", str(tmp_path / "typo"), "--port", "0"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (2, "") and "typo is not a folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_open_page_without_a_login_is_warned_about(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "view", "--workspace", str(tmp_path), "--port", "0"]
+    with subprocess.Popen([*command, "--host", "0.0.0.0"], cwd=REPO, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr and "can read all runs: set RSVLM_SERVE_LOGIN" in process.stderr.readline()
+        process.terminate()
 
 
 def test_a_bad_login_is_refused(
