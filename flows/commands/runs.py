@@ -101,7 +101,7 @@ def run_view(options: argparse.Namespace) -> None:
     import sys
 
     from tasks.runs.index import runs_folder
-    from tasks.runs.site import build_site
+    from tasks.runs.web_pages import build_site
     from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK, Hosts
     from tasks.serving.http_server import bind_socket, serve_until_signal

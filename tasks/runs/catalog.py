@@ -52,6 +52,8 @@ class Catalog:
 
     def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic):
         self.root, self._clock, self._lock = root.absolute(), clock, Lock()
+        # one image at a time: a large one takes hundreds of megabytes
+        self._decoding = Lock()
         self._runs: list[RunSummary] = []
         self._read_at = float("-inf")
 
@@ -92,8 +94,10 @@ class Catalog:
 
     def thumbnail(self, report: Report, image: str) -> bytes:
         """An image of a report's test set as a JPEG of at most 480 pixels; raises DataError if it is not found."""
-        found = read_image(self._image_file(report, image))
-        found.thumbnail((SIDE_PX, SIDE_PX))
+        path = self._image_file(report, image)
+        with self._decoding:
+            found = read_image(path)
+            found.thumbnail((SIDE_PX, SIDE_PX))
         file = io.BytesIO()
         found.save(file, "JPEG", quality=80)
         return file.getvalue()
