@@ -38,7 +38,7 @@ def _presets(prefix: str, **_: object) -> list[str]:
 
 
 def _settings(**_: object) -> list[str]:
-    from deployments.setting_names import setting_paths
+    from tasks.settings.names import setting_paths
 
     return [f"{path}=" for path in setting_paths()]
 
