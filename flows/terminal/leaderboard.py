@@ -32,7 +32,8 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
         return
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+    with live:
         stopping: list[str] = []
         logs = LogEnds()
 
@@ -40,9 +41,13 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
             live.update(_drawn(folder, logs, stopping), refresh=True)
 
         # the next look draws it: a signal handler must not wait for the terminal
-        stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), console.show_cursor)
+        stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), lambda: _restore(console))
         with _repeatedly(draw), stop:
             yield
+
+
+def _restore(console: "Console") -> None:
+    console.show_cursor()
 
 
 def _drawn(folder: Path, logs: LogEnds, notes: Sequence[str]) -> "Group":
