@@ -12,7 +12,12 @@ from tasks.storage.runs import Run, open_run
 from tasks.storage.steps import archive_merged_step, fetch_checkpoint_step
 
 
-@flow(name="merge-lora", flow_run_name=run_title("{name}: merge-lora"), persist_result=False)
+@flow(
+    name="merge-lora",
+    flow_run_name=run_title("{name}: merge-lora"),
+    persist_result=False,
+    not_in_form=("base", "checkpoint"),
+)
 @owns_run
 def merge_lora_flow(
     config: ExperimentConfig,

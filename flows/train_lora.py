@@ -18,7 +18,12 @@ from tasks.training.settings_record import require_same_settings
 from tasks.training.steps import train_adapter
 
 
-@flow(name="train-lora", flow_run_name=run_title("{name}: train-lora"), persist_result=False)
+@flow(
+    name="train-lora",
+    flow_run_name=run_title("{name}: train-lora"),
+    persist_result=False,
+    not_in_form=("dataset", "base", "resume"),
+)
 @owns_run
 def train_lora_flow(
     config: ExperimentConfig,

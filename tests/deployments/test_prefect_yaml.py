@@ -1,5 +1,6 @@
 """prefect.yaml has deployments of all flows, with parameters that the flows accept."""
 
+import json
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +11,13 @@ import pytest
 import yaml
 from prefect.server.events.schemas.automations import EventTrigger
 from prefect.server.events.schemas.events import ReceivedEvent, Resource
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
+from prefect.utilities.templating import apply_values
 from support.locations import REPO
 
 from deployments.automations import FLOWS as OUR_FLOWS
+from deployments.configuration import load_config
 from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
 from deployments.register import PREFECT_FILE, flow_of, pools_of, read_plan
 from tasks.settings import ArchiveConfig
@@ -41,8 +46,8 @@ def parameters_of(deployment: dict[str, Any]) -> dict[str, Any]:
     """The parameters as a run gets them."""
     (step,) = deployment["build"]
     (inputs,) = step.values()
-    read = {f"{{{{ preset.{key} }}}}": value for key, value in read_preset(inputs["preset"]).items()}
-    return {key: read.get(str(value), value) for key, value in deployment["parameters"].items()}
+    filled: dict[str, Any] = apply_values(deployment["parameters"], {"preset": read_preset(inputs["preset"])})
+    return filled
 
 
 def test_all_flows_are_deployed() -> None:
@@ -60,6 +65,22 @@ def test_an_experiment_is_deployed_in_three_sizes() -> None:
         "experiment/real-cpu: whole experiment",
         "experiment/llava-1.5-7b-lora: whole experiment",
     }
+
+
+def test_the_short_form_offers_the_values_of_its_preset() -> None:
+    demo, reference = [parameters_of(each) for each in DEPLOYMENTS if flow_of(each) == "quick"]
+    config = load_config("demo")
+    assert (demo["data"], demo["base"], demo["lora_r"]) == ("", config.model.base, config.training.lora_r)
+    assert reference["data"] == str(Path("data").absolute())
+    assert (reference["lora_r"], reference["learning_rate"], reference["num_train_epochs"]) == (128, 1e-5, 10.1)
+
+
+@each_deployment
+def test_a_name_is_the_first_field_and_nothing_is_of_type_none(deployment: dict[str, Any]) -> None:
+    form = parameter_schema(flow(deployment)).model_dump_for_openapi()
+    first = min(form["properties"], key=lambda name: form["properties"][name]["position"])
+    assert first in ("name", "run")
+    assert '"type": "null"' not in json.dumps([form["properties"], form.get("definitions")])
 
 
 def test_names_of_deployments_are_unique() -> None:
@@ -80,18 +101,19 @@ def test_a_deployment_is_described_versioned_and_tagged(deployment: dict[str, An
 
 @each_deployment
 def test_the_flow_takes_the_parameters(deployment: dict[str, Any]) -> None:
-    given, takes = parameters_of(deployment), flow(deployment).parameters
+    given, takes = parameters_of(deployment), parameter_schema(flow(deployment))
     assert set(given) <= set(takes.properties)
     # what has no default and is not given, a person fills in
     lacking = set(takes.required) - set(given)
     values = {**given, **dict.fromkeys(lacking)}
     if not lacking:
         flow(deployment).validate_parameters(values)
+        validate(values, takes.model_dump_for_openapi(), raise_on_error=True)
 
 
 @each_deployment
 def test_every_parameter_is_described_in_the_form(deployment: dict[str, Any]) -> None:
-    properties = flow(deployment).parameters.properties
+    properties = parameter_schema(flow(deployment)).properties
     assert [name for name, field in properties.items() if not field.get("description")] == []
 
 
