@@ -13,7 +13,7 @@ from tasks.progress import note
 from tasks.worker_lines import IS_IN_LOG
 
 STDERR = 2
-# what becomes of characters that a stream's encoding lacks
+# how characters that a stream lacks are written
 ESCAPED = "backslashreplace"
 
 
