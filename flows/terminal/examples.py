@@ -19,6 +19,8 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
         "rsvlm run real-cpu --set data.root=FOLDER",
         "rsvlm run mine.yaml --workspace /disk/workspace -q",
     ),
+    "list": ("rsvlm list", "rsvlm list --workspace /disk/workspace --json"),
+    "view": ("rsvlm view", "rsvlm view --workspace /disk/workspace --port 7862"),
     "sweep": ("rsvlm sweep sweep.yaml", "rsvlm sweep sweep.yaml --name rates -q"),
     "config": ("rsvlm config demo > mine.yaml", "rsvlm config llava-1.5-7b-lora --set training.lora_r=64"),
     "train": ("rsvlm train demo", "rsvlm train demo --resume", "rsvlm train demo --set training.seed=2 --name seed-2"),
