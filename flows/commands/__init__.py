@@ -13,6 +13,7 @@ from flows.commands import (
     merging,
     predict,
     preflight,
+    report,
     serve,
 )
 
@@ -25,6 +26,7 @@ COMMANDS: list[ModuleType] = [
     merging,
     predict,
     evaluation,
+    report,
     chat,
     serve,
     deploy,
