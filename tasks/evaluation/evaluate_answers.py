@@ -42,8 +42,8 @@ class EvaluationFiles:
     The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
     `robustness` reports, on the same test set with transformed images, and the `images`.
     `unnamed` is the source of images whose paths have no folder. `run`, `training` and `base_name` are shown on the
-    page; they are not known for answers that were not given in a run. With `partial` the answers may be to a part of the test
-    set, and only that part is scored.
+    page; they are not known for answers that were not given in a run. With `partial` the answers may be to a part of
+    the test set, and only that part is scored.
     """
 
     data: Path

@@ -93,15 +93,16 @@ if (new URLSearchParams(location.search).has("print")) addEventListener("load", 
     const answers = document.createElement("div");
     answers.className = "answers";
     const parts = [...picture.closest("article").cloneNode(true).children];
-    answers.append(...parts.filter((part) => !part.matches("img")));
+    answers.append(...parts.filter((part) => !part.matches("img, header")));
     for (const row of answers.querySelectorAll("[hidden]")) row.hidden = false;
-    const buttons = document.createElement("nav");
-    buttons.append(
+    const bar = document.createElement("nav");
+    bar.append(
+      ...parts.find((part) => part.matches("header")).children,
       button("Previous example", "‹", () => step(-1)),
       button("Next example", "›", () => step(1)),
       button("Close", "✕", () => dialog.close()),
     );
-    dialog.replaceChildren(large, answers, buttons);
+    dialog.replaceChildren(bar, large, answers);
     if (!dialog.open) dialog.showModal();
   };
 
