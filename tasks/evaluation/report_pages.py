@@ -17,8 +17,10 @@ def find_page(named: Path, workspace: Path) -> Path:
     run, *model = named.parts or ("",)
     # a run's name is one part, and its model may be another
     is_name = not named.is_absolute() and len(model) < 2 and run not in ("", "..")
-    of_run = _pages_in(runs / run / REPORTS / Path(*model)) if is_name else ()
-    for place in (named, *_pages_in(named), *of_run):
+    places = [named, *_pages_in(named)]
+    if is_name:
+        places += _pages_in(runs / run / REPORTS / Path(*model))
+    for place in places:
         if place.name == REPORT_PAGE and place.is_file():
             return place
     folder = named if named.is_dir() else runs / run
