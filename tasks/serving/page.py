@@ -57,6 +57,9 @@ CSS = """
   #page { grid-template: "ask" auto "answers" auto "more" auto / minmax(0, 1fr); }
   #image { height: 240px !important; }
   .chat { height: 300px !important; }
+  /* in one row, which scrolls, so that the answer is on the first screen */
+  #suggestions > .gallery { flex-wrap: nowrap; overflow-x: auto; }
+  #suggestions .gallery-item { flex: none; }
 }
 #title h1 { margin: 0.4rem 0 0.2rem; font-size: 1.5rem; }
 #title p { margin: 0; color: var(--body-text-color-subdued); }

@@ -58,6 +58,7 @@ def add_controls(models: Sequence[ServedModel], examples: Sequence[Example], sug
 
 
 def add_image(elem_id: str | None = None) -> gr.Image:
+    """Add an image that takes uploads alone and hands the file over as it is."""
     image = gr.Image(
         label="Image", type="filepath", sources=["upload", "clipboard"], format="png", height=320, buttons=[],
         elem_id=elem_id,

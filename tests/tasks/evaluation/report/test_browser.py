@@ -128,9 +128,10 @@ ENLARGED = "document.querySelector('dialog[open]')"
 
 
 def test_a_click_enlarges_an_example_with_its_answers(browser: Any, report: Path) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
     browser.open(report.as_uri())
     browser.run("document.querySelectorAll('.example .picture')[3].click()")
-    browser.wait_for(f"{ENLARGED}.querySelector('img').getBoundingClientRect().height > 400")
+    browser.wait_for(f"{ENLARGED}.querySelector('img').getBoundingClientRect().height > 600")
     name = "document.querySelectorAll('.example .picture')[{}].alt"
     shown = f"{ENLARGED}.querySelector('img').alt"
     assert browser.run(shown) == browser.run(name.format(3))
