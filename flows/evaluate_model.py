@@ -42,7 +42,9 @@ def evaluate_model_flow(
         score(run, config.evaluation, [predictions[each]], dataset, run.folder.report(each)) for each in transformed
     )
     training = None if label == BASE else read_training_facts(run.folder.training / label)
-    context = ReportContext(training=training, checkpoints=checkpoints, robustness=robustness)
+    context = ReportContext(
+        base=config.model.base_name, training=training, checkpoints=checkpoints, robustness=robustness
+    )
     report = score(run, config.evaluation, answers, dataset, run.folder.report(label), context)
     show_report(report, name)
     return report

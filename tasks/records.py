@@ -96,6 +96,7 @@ class ReportRef(FolderRef):
 class TrainingFacts(Value):
     """How a model was trained; `losses` are (step, loss) at equal distances, `final_loss` is the last one logged.
 
+    `validation_losses` are those of the validation set. `settings` are those that decide the weights, by section.
     `date` is the day of the checkpoint in UTC, YYYY-MM-DD; None if the run does not record it.
     """
 
@@ -106,6 +107,8 @@ class TrainingFacts(Value):
     steps: int
     final_loss: float | None
     losses: tuple[tuple[int, float], ...] = ()
+    validation_losses: tuple[tuple[int, float], ...] = ()
+    settings: dict[str, dict[str, Any]] = {}
     date: str | None = None
 
     @property
@@ -115,12 +118,13 @@ class TrainingFacts(Value):
 
 
 class ReportContext(Value):
-    """What a report shows next to its scores: the run, the training of its model, and other reports.
+    """What a report shows next to its scores: the run, its base model's name, the training, and other reports.
 
     The other reports are those of the run's checkpoints, and those on transformed test images.
     """
 
     run: str | None = None
+    base: str | None = None
     training: TrainingFacts | None = None
     checkpoints: tuple[ReportRef, ...] = ()
     robustness: tuple[ReportRef, ...] = ()

@@ -1,14 +1,15 @@
 """`rsvlm serve`: a web page and an API to ask a model about images."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from flows.commands.adapter_options import add_adapter, add_model, loading_name, require_adapter_for_projector
 
 if TYPE_CHECKING:
     from tasks.serving.answers import Example
+    from tasks.serving.models import ServedModel
 
 EXAMPLES = 6
 EXAMPLE_SIDE = 256
@@ -88,11 +89,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: Path) -> None:
+    import sys
+
     from tasks.errors import ConfigError
     from tasks.serving.answers import UPLOAD_BYTES
     from tasks.serving.hosts import Hosts
     from tasks.serving.http_server import LimitsMiddleware, bind_socket, serve_until_signal
     from tasks.serving.models import load_served_models
+    from tasks.serving.suggestions import suggest_questions
     from tasks.serving.uploads import Uploads
 
     examples = list(_examples(options.examples, folder / "examples"))
@@ -101,18 +105,20 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
     uploads = Uploads(folder)
+    print(f"loading {loading_name(options)} ...", file=sys.stderr, flush=True)
     models = load_served_models(options.model, options.adapter, projector=options.projector)
-    page = mount_page(build_page(models, _about(options), uploads, examples), uploads, login)
+    suggestions = suggest_questions(options.model, options.adapter)
+    page = mount_page(build_page(models, _about(models), uploads, examples, suggestions), uploads, login)
     app = LimitsMiddleware(page, UPLOAD_BYTES + FORM_BYTES, Hosts(options.host, options.allow_host))
     with bind_socket(options.host, options.port) as bound:
         print(address_of(options.host, bound.getsockname()[1]), flush=True)
+        print("Ctrl-C ends the server.", file=sys.stderr, flush=True)
         serve_until_signal(app, bound)
 
 
-def _about(options: argparse.Namespace) -> str:
-    adapter = f", adapter `{options.adapter.resolve().name}`" if options.adapter else ""
-    model = f"Model `{options.model.resolve().name}`{adapter}."
-    return f"{model} Upload an image or choose an example, and ask. Answers may be wrong."
+def _about(models: "Sequence[ServedModel]") -> str:
+    base = f", and its base model `{models[0].title}`" if len(models) > 1 else ""
+    return f"Model `{models[-1].title}`{base}. Upload an image or choose an example, and ask. Answers may be wrong."
 
 
 def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":

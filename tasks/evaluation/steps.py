@@ -42,6 +42,7 @@ def evaluate_answers(
         robustness=tuple(report.path for report in context.robustness),
         run=context.run,
         training=context.training,
+        base_name=context.base,
     )
     return evaluate(files, out, config)
 

@@ -63,7 +63,9 @@ class TrainingConfig(Section):
         description="Peak learning rate of the trained weights, except the projector's if mm_projector_lr is set. "
         "Typical search range: 2e-5 to 4e-3.",
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW weight decay, relative to the learning rate, per step.")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="AdamW weight decay, relative to the learning rate, per step."
+    )
     warmup_ratio: float = Field(
         0.03,
         ge=0,
@@ -77,7 +79,9 @@ class TrainingConfig(Section):
     adam_beta2: float = Field(
         0.999, gt=0, lt=1, description="AdamW beta2. Lower values suit trainings of a few hundred steps."
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="Maximum L2 norm of all gradients together; larger ones are clipped.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Maximum L2 norm of all gradients together; larger ones are clipped."
+    )
     eval_strategy: Literal["no", "steps", "epoch"] = Field(
         "no",
         validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
