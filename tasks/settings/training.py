@@ -6,6 +6,9 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from tasks.settings.base import Section
 
+# optional fields whose default is a number; 0 is as null
+ZERO_IS_NONE = ("mm_projector_lr", "save_total_limit")
+
 
 class TrainingConfig(Section):
     """How the model is fine-tuned, with the argument names of LLaVA and transformers.
@@ -63,7 +66,9 @@ class TrainingConfig(Section):
         description="Peak learning rate of the trained weights, except the projector's if mm_projector_lr is set. "
         "Typical search range: 2e-5 to 4e-3.",
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW weight decay, relative to the learning rate, per step.")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="AdamW weight decay, relative to the learning rate, per step."
+    )
     warmup_ratio: float = Field(
         0.03,
         ge=0,
@@ -77,7 +82,9 @@ class TrainingConfig(Section):
     adam_beta2: float = Field(
         0.999, gt=0, lt=1, description="AdamW beta2. Lower values suit trainings of a few hundred steps."
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="Maximum L2 norm of all gradients together; larger ones are clipped.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Maximum L2 norm of all gradients together; larger ones are clipped."
+    )
     eval_strategy: Literal["no", "steps", "epoch"] = Field(
         "no",
         validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
@@ -147,7 +154,7 @@ class TrainingConfig(Section):
     )
     run_timeout_h: float = Field(240, gt=0, description="Time limit of the training process in hours.")
 
-    @field_validator("mm_projector_lr", "save_total_limit")
+    @field_validator(*ZERO_IS_NONE)
     @classmethod
     def _zero_is_none(cls, value: float | None) -> float | None:
         # a field that is emptied in Prefect's form gets its default, so that null needs a number
