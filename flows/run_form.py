@@ -2,7 +2,8 @@
 
 `prefect deploy` reads a flow's signature. A flow's form is a signature of its own: the name comes first, and parameters
 that only calling flows give are absent. Prefect shows the alternative null of an optional setting as 'Property is type
-"None"': the form has an empty field instead, which its server takes for null where the field has no default.
+"None"': the form has an empty field instead. Prefect's server takes null for a field without default in a run, and
+refuses it in a deployment (`deployments.preset_step.form_values`).
 """
 
 import inspect

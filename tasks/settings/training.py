@@ -6,6 +6,9 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from tasks.settings.base import Section
 
+# optional fields whose default is a number; 0 is as null
+ZERO_IS_NONE = ("mm_projector_lr", "save_total_limit")
+
 
 class TrainingConfig(Section):
     """How the model is fine-tuned, with the argument names of LLaVA and transformers.
@@ -151,7 +154,7 @@ class TrainingConfig(Section):
     )
     run_timeout_h: float = Field(240, gt=0, description="Time limit of the training process in hours.")
 
-    @field_validator("mm_projector_lr", "save_total_limit")
+    @field_validator(*ZERO_IS_NONE)
     @classmethod
     def _zero_is_none(cls, value: float | None) -> float | None:
         # a field that is emptied in Prefect's form gets its default, so that null needs a number

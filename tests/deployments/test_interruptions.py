@@ -96,6 +96,19 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     assert said and {*cancelled.values(), *said} == {"CANCELLED"}
 
 
+def test_all_parts_of_a_run_cancelled_outside_its_training_are_cancelled(orchestra: Any, small: Any) -> None:
+    parameters = small("toy")
+    parameters["config"]["model"]["base"] = "tiny"
+    run = orchestra.start(f"experiment/{LAB}: whole experiment", **parameters)
+    orchestra.until(lambda: any(line.startswith("step ") for line in orchestra.log("toy")), "the toy's training")
+    orchestra.set_state(run, "CANCELLING")
+    assert orchestra.ended(run) == "CANCELLED"
+    tasks = orchestra.all("task_runs", flow_runs={"id": {"any_": [run]}})
+    states = {task["name"].rpartition("-")[0]: task["state"]["type"] for task in tasks}
+    assert states["pretrain-toy-base"] == "CANCELLED"
+    assert set(states.values()) == {"COMPLETED", "CANCELLED"}
+
+
 def test_a_training_continues_without_worker_and_server_and_completes(orchestra: Any, runs: SimpleNamespace) -> None:
     # its worker was killed with the other run; another one is there now
     orchestra.stop_server()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from prefect._internal.schemas.validators import validate_values_conform_to_schema
 from prefect.server.events.schemas.automations import EventTrigger
 from prefect.server.events.schemas.events import ReceivedEvent, Resource
 from prefect.utilities.callables import parameter_schema
@@ -17,10 +18,11 @@ from prefect.utilities.templating import apply_values
 from support.locations import REPO
 
 from deployments.automations import FLOWS as OUR_FLOWS
-from deployments.configuration import load_config
-from deployments.preset_step import WORKSPACE_VARIABLE, read_preset
+from deployments.configuration import load_config, preset_names
+from deployments.preset_step import WORKSPACE_VARIABLE, form_values, read_preset
 from deployments.register import PREFECT_FILE, flow_of, pools_of, read_plan
-from tasks.settings import ArchiveConfig
+from flows.experiment import experiment_flow
+from tasks.settings import ArchiveConfig, ExperimentConfig
 from tasks.storage.runs import Run
 from tasks.storage.steps import ARCHIVED, SAVED, resource_of
 
@@ -172,6 +174,18 @@ def test_paths_of_a_preset_start_from_the_current_folder(monkeypatch: pytest.Mon
     read = read_preset("real-cpu")
     assert read["config"]["data"]["root"] == str(tmp_path / "data")
     assert read["workspace"] == str(tmp_path / "runs-here")
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_form_offers_the_settings_of_a_preset_without_null(preset: str) -> None:
+    config = load_config(preset, ["inference.api.extra={temperature: null}"])
+    values = form_values(config)
+    assert ExperimentConfig.model_validate(values) == config
+    assert None not in [value for section in values.values() for value in section.values()]
+    schema = parameter_schema(experiment_flow).model_dump_for_openapi()
+    validate_values_conform_to_schema({"config": values}, schema)
+    # a run may be given all settings, as Python writes them
+    validate({"config": config.as_plain()}, schema, raise_on_error=True)
 
 
 def test_the_work_pool_option_replaces_both_pools() -> None:

@@ -22,8 +22,8 @@ DEFINED = {name: section for name, section in SCHEMA["$defs"].items() if "proper
 SECTIONS: dict[str, dict[str, Any]] = {"": SCHEMA, **DEFINED}
 FIELDS = dict(form_fields())
 # of the fields that are named for their unit
-UNITS = {"_s": "second", "_h": "hour", "_mib": "MiB", "_steps": "step", "_tokens": "token", "_length": "token"}
-UNITS |= {"_lr": "learning rate", "_rate": "learning rate", "_epochs": "training set", "_images": "images"}
+UNITS = {"_s": "second", "_h": "hour", "_mib": "MiB", "_steps": "step", "_tokens": "token", "max_length": "token"}
+UNITS |= {"_lr": "learning rate", "_rate": "learning rate", "_epochs": "training set", "max_images": "images"}
 REQUIRED = {f"{name}.{field}" for name, section in SECTIONS.items() for field in section.get("required", ())}
 
 

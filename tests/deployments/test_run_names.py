@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from deployments.configuration import default_name
+from deployments.preset_step import form_values
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
 
@@ -18,14 +19,9 @@ def sets(orchestra: Any, small: Any) -> str:
     there = orchestra.ask("GET", "deployments/name/prepare-data/llava-1.5-7b-lora: prepare the data")
     assert there["parameters"]["name"] == ""
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
-    parameters = {**there["parameters"], **small("")}
-    orchestra.ask(
-        "POST",
-        "deployments/",
-        name="sets: prepare the data",
-        parameters=parameters,
-        **{key: there[key] for key in keys},
-    )
+    parameters = {**there["parameters"], "config": form_values(ExperimentConfig.model_validate(small("")["config"]))}
+    like = {key: there[key] for key in keys}
+    orchestra.ask("POST", "deployments/", name="sets: prepare the data", parameters=parameters, **like)
     return "prepare-data/sets: prepare the data"
 
 

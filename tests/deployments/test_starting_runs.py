@@ -15,6 +15,8 @@ import yaml
 from support.locations import REPO
 
 from deployments.automations import DROPPED
+from deployments.preset_step import form_values
+from tasks.settings import ExperimentConfig
 from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
@@ -200,7 +202,8 @@ def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
     # nobody writes a name into the form
-    parameters = {**demo["parameters"], **small("", learning_rate=0.003, seed=2)}
+    settings = ExperimentConfig.model_validate(small("", learning_rate=0.003, seed=2)["config"])
+    parameters = {**demo["parameters"], "config": form_values(settings)}
     made = orchestra.ask("POST", "deployments/", name="form", parameters=parameters, **{key: demo[key] for key in keys})
     browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
@@ -274,7 +277,6 @@ def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, exper
 
 def announce_many(orchestra: Any, small: Any) -> None:
     """Save many checkpoints at once, each with its event."""
-    from tasks.settings import ExperimentConfig
     from tasks.storage.checkpoints.staging import stage_checkpoint
     from tasks.storage.runs import open_run
 
