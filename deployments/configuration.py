@@ -1,13 +1,13 @@
 """Build an ExperimentConfig from a preset or YAML file and overrides."""
 
 import difflib
-import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from deployments.preset_files import PRESETS, preset_names
 from tasks.errors import ConfigError
 from tasks.files import digest_of
 from tasks.secret_addresses import scrubbed
@@ -17,25 +17,7 @@ from tasks.settings.explaining import explain
 from tasks.sources import require_known
 from tasks.yaml_text import parse_yaml, read_yaml_file
 
-PRESETS = Path(__file__).parent / "presets"
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-def preset_names() -> list[str]:
-    """The names of all presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-
-def preset_lines() -> list[str]:
-    """One line for each preset: its name, and the first sentence of its file."""
-    width = max(map(len, preset_names()))
-    return [f"{name:{width}}  {_first_sentence(PRESETS / f'{name}.yaml')}" for name in preset_names()]
-
-
-def _first_sentence(file: Path) -> str:
-    lines = itertools.takewhile(lambda line: line.startswith("# "), file.read_text(encoding="utf-8").split("\n"))
-    comment = " ".join(line.removeprefix("# ") for line in lines)
-    return re.split(r"\.(?= |$)", comment)[0]
 
 
 def load_config(preset_or_yaml: str, overrides: Iterable[str] = ()) -> ExperimentConfig:

@@ -67,7 +67,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def _list_presets() -> str:
-    from deployments.configuration import preset_lines
+    from deployments.preset_files import preset_lines
 
     lines = "\n".join(f"  {line}" for line in preset_lines())
     return f"error: Name a preset, or give the path of a YAML file. The presets are:\n{lines}\n"

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from deployments.preset_files import preset_names
 from flows.terminal.parser import actions_of
 
-PRESETS = Path(__file__).parents[2] / "deployments" / "presets"
 Completer = Callable[..., Iterable[str]]
 
 
@@ -33,8 +33,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 def _presets(prefix: str, **_: object) -> list[str]:
     from argcomplete.completers import FilesCompleter
 
-    # without the settings, which take long to import
-    return [*(path.stem for path in PRESETS.glob("*.yaml")), *FilesCompleter(("yaml", "yml"))(prefix)]
+    return [*preset_names(), *FilesCompleter(("yaml", "yml"))(prefix)]
 
 
 def _settings(**_: object) -> list[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.configuration import default_name, load_config, preset_lines, preset_names
+from deployments.configuration import default_name, load_config
+from deployments.preset_files import preset_lines, preset_names
 from tasks.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.configuration import preset_names
+from deployments.preset_files import preset_names
 from flows.cli import main
 
 
