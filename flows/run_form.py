@@ -18,6 +18,7 @@ FIRST = "name"
 NULL = {"type": "null"}
 # a choice with the only value null: a list to choose from, with the title on the tab
 NONE = {"title": "none", "enum": [None]}
+VALUE = {"title": "value"}
 PLAIN = {"string", "integer", "number"}
 
 
@@ -68,5 +69,7 @@ def _make_plain(field: JsonSchemaValue) -> None:
 
 
 def _name_null(field: JsonSchemaValue) -> None:
+    """Give the tabs of an optional setting that is no plain field the titles "value" and "none"."""
     if NULL in field.get("anyOf", ()):
-        field["anyOf"] = [NONE if kind == NULL else kind for kind in field["anyOf"]]
+        kinds = field["anyOf"]
+        field["anyOf"] = [NONE if kind == NULL else kind if "$ref" in kind else VALUE | kind for kind in kinds]

@@ -126,7 +126,8 @@ class TrainingArtifacts:
     def show_losses(self, history: Sequence[Mapping[str, float]], is_last: bool = False) -> str:
         """Show the losses so far, with the keys of trainer_state.json; returns the SVG image."""
         picture = draw_losses(self._run, history)
-        self._losses.update(picture_url(picture), f"Loss of {self._run}", is_last)
+        about = f"Loss of {self._run} up to step {history[-1]['step']}" if history else f"Loss of {self._run}"
+        self._losses.update(picture_url(picture), about, is_last)
         return picture
 
     def show_link(self, url: str) -> None:

@@ -56,9 +56,12 @@ def test_an_optional_number_or_text_is_a_plain_field() -> None:
 
 def test_no_alternative_is_shown_as_of_type_none() -> None:
     fields = form()["definitions"]["Inner"]["properties"]
-    choice = {"enum": ["a", "b"], "type": "string"}
+    choice = {"title": "value", "enum": ["a", "b"], "type": "string"}
     assert fields["kind"]["anyOf"] == [choice, {"title": "none", "enum": [None]}]
-    assert form()["properties"]["step"]["anyOf"] == [{"type": "integer"}, {"title": "none", "enum": [None]}]
+    assert form()["properties"]["step"]["anyOf"] == [
+        {"title": "value", "type": "integer"},
+        {"title": "none", "enum": [None]},
+    ]
 
 
 @pytest.mark.parametrize("rate", [0.1, None])
