@@ -46,7 +46,6 @@ WITH_OBJECTS = ("airport", "harbor", "storage tanks", "parking lot", "river", "b
 LAND_USES = {"NWPU": tuple(LAYOUTS), "RSICD": tuple(LAYOUTS), "LR": RURAL_URBAN, "DOTA": WITH_OBJECTS}
 
 
-
 class LessonRecord(Record):
     """A lesson: a record that also names what each square of its image shows."""
 

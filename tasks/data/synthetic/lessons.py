@@ -1,9 +1,10 @@
 """Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
-A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question forms
-of the four sources. It also names what each square of the image shows: from that the toy's vision tower learns to see in
-far fewer steps than from answers about the scene as a whole. The toy model starts from random weights and knows no
-language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a real base model.
+A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question
+forms of the four sources. It also names what each square of the image shows: from that the toy's vision tower learns
+to see in far fewer steps than from answers about the scene as a whole. The toy model starts from random weights and
+knows no language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a
+real base model.
 """
 
 import random

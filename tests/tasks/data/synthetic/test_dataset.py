@@ -10,7 +10,7 @@ from PIL import Image
 from tasks.data.synthetic.captions import NUMBERS, nwpu_captions
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample, lesson_records, sample_records
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import SQUARES, SIGHTS, TALLIES, THINGS
+from tasks.data.synthetic.lessons import SIGHTS, SQUARES, TALLIES, THINGS
 from tasks.data.synthetic.questions import DETECTED, LOW_RESOLUTION, URBAN, counts_of
 from tasks.data.synthetic.world import SIDE, Patch, Scene, Thing
 from tasks.errors import OccupiedError
