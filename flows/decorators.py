@@ -24,7 +24,7 @@ from flows.cancelling import cancel_parts
 from flows.run_form import form_of
 from tasks.errors import RunStopped
 from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
-from tasks.orchestration.artifacts import on_own_page
+from tasks.orchestration.artifacts import on_first_page
 from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
@@ -74,7 +74,7 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
         try:
             if stop_requested():
                 raise Interrupted
-            with handling_sigterm(), on_own_page():
+            with handling_sigterm(), on_first_page():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)

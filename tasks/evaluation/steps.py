@@ -12,7 +12,7 @@ from tasks.evaluation.evaluate_answers import EvaluationFiles, evaluate
 from tasks.evaluation.report.summary import draw_summary, summary_markdown, summary_rows
 from tasks.evaluation.report_folder import read_metrics
 from tasks.files import write_json
-from tasks.orchestration.artifacts import artifact_key, show_markdown, show_page, show_picture, show_table
+from tasks.orchestration.artifacts import artifact_key, on_own_page, show_markdown, show_page, show_picture, show_table
 from tasks.orchestration.caching import step
 from tasks.paths import FILTERED_TEST_SET, FINAL_ANSWERS, REPORT_PAGE, TRAIN_SET
 from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportContext, ReportRef
@@ -48,17 +48,18 @@ def evaluate_answers(
 
 
 def show_report(report: ReportRef, run: str) -> None:
-    """Show a report's scores on Prefect's pages: as a table, in words, as a picture, and with a link to the report."""
+    """Show a report's scores on the evaluation's page: as a table, in words, as a picture, and with a link."""
     metrics = read_metrics(report.path)
     about = f"{report.model} of {run}"
-    show_table(summary_rows(metrics), artifact_key("scores", run, report.model), f"Scores of {about}")
-    show_markdown(summary_markdown(about, metrics), artifact_key("verdict", run, report.model), f"Verdict on {about}")
-    show_picture(
-        draw_summary(report.model, metrics),
-        artifact_key("gain", run, report.model),
-        f"Scores of {about} next to image-blind baselines",
-    )
-    show_page((report.path / REPORT_PAGE).absolute(), artifact_key("report", run, report.model), f"Report of {about}")
+    with on_own_page():
+        show_table(summary_rows(metrics), artifact_key("scores", run, report.model), f"Scores of {about}")
+        verdict = summary_markdown(about, metrics)
+        show_markdown(verdict, artifact_key("verdict", run, report.model), f"Verdict on {about}")
+        picture = draw_summary(report.model, metrics)
+        shown = f"Scores of {about} next to image-blind baselines"
+        show_picture(picture, artifact_key("gain", run, report.model), shown)
+        page = (report.path / REPORT_PAGE).absolute()
+        show_page(page, artifact_key("report", run, report.model), f"Report of {about}")
 
 
 @task(name="compare-reports")

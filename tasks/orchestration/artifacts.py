@@ -1,6 +1,6 @@
 """Artifacts on Prefect's pages; an unreachable server fails no work.
 
-All are on the page of the flow run that a user has started, also those of the flows that it calls.
+They are on the page of the flow run that a user has started, also those of the flows that it calls, except details.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import socket
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from threading import Lock, Thread
@@ -34,15 +34,28 @@ Kind = Literal["markdown", "table", "image", "progress"]
 _FIRST_RUN: ContextVar[UUID | None] = ContextVar("first_run", default=None)
 
 
+def on_first_page() -> AbstractContextManager[None]:
+    """Show the artifacts of the block on the page of the flow run that a user has started."""
+    return _on_page(_FIRST_RUN.get() or _own_run())
+
+
+def on_own_page() -> AbstractContextManager[None]:
+    """Show the artifacts of the block on the page of the flow run that does the work: details of a part."""
+    return _on_page(_own_run())
+
+
 @contextmanager
-def on_own_page() -> Iterator[None]:
-    """Show all artifacts of the block on the page of its flow run, unless that of a calling flow shows them."""
-    _, flow_run = get_task_and_flow_run_ids()
-    token = _FIRST_RUN.set(_FIRST_RUN.get() or flow_run)
+def _on_page(flow_run: UUID | None) -> Iterator[None]:
+    token = _FIRST_RUN.set(flow_run)
     try:
         yield
     finally:
         _FIRST_RUN.reset(token)
+
+
+def _own_run() -> UUID | None:
+    _, flow_run = get_task_and_flow_run_ids()
+    return flow_run
 
 
 def artifact_key(*words: str) -> str:
@@ -108,8 +121,7 @@ def picture_url(svg: str) -> str:
 
 def _create(kind: Kind, data: str | float, key: str, about: str) -> UUID:
     # a Ray cluster's tasks have not inherited the first run
-    _, own_run = get_task_and_flow_run_ids()
-    flow_run = _FIRST_RUN.get() or own_run
+    flow_run = _FIRST_RUN.get() or _own_run()
     artifact = ArtifactCreate(type=kind, key=key, description=about, data=data, flow_run_id=flow_run)
     with get_client(sync_client=True) as client:
         return client.create_artifact(artifact).id

@@ -234,7 +234,7 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/runs/flow-run/{experiment.run}")
     browser.wait_for("document.body && document.body.innerText.includes('Preflight checks:')")
     browser.run("[...document.querySelectorAll('li')].find(each => each.innerText.trim() === 'Artifacts').click()")
-    for shown in ("Result of second-seed", "Preflight checks of second-seed"):
+    for shown in ("Result of second-seed", "Loss of second-seed", "Preflight checks of second-seed"):
         browser.wait_for(f"document.body.innerText.includes({shown!r})")
     browser.picture(tmp_path / "page.png")
 
