@@ -2,18 +2,16 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
-from support.locations import ORACLE
 
 from tasks.errors import DataError
 from tasks.model.encoding import IMAGE_INDEX
-from tasks.model.loading import Processor, load_processor
+from tasks.model.loading import Processor
 from tasks.record_reader import LONE_SURROGATE, NO_ANSWER, read_records
 from tasks.training.samples import (
     CUT,
@@ -276,33 +274,6 @@ def test_each_of_several_images_is_a_path_inside_the_folder(tmp_path: Path, imag
     (tmp_path / "data.json").write_text(json.dumps([{**pair("?", "b"), "image": image}]))
     with pytest.raises(DataError, match=r"record 1 \(id 'LR_1'\) (has|names) the image"):
         read_records(tmp_path / "data.json", training_fault)
-
-
-@pytest.fixture(scope="module")
-def original() -> Processor:
-    return load_processor(ORACLE / "models" / "tiny-llava-v1.5")
-
-
-def truncated() -> dict[str, Any]:
-    return json.loads((ORACLE / "truncation.json").read_text()) if ORACLE.is_dir() else {}
-
-
-@pytest.mark.parametrize("name", truncated())
-def test_long_records_are_truncated_as_in_the_reference_or_split_without_loss(original: Processor, name: str) -> None:
-    lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")
-    case = next((case for case in map(json.loads, filter(None, lines)) if case["id"] == name), None)
-    if case is None:
-        pytest.skip("its text is not among the golden values")
-    golden = truncated()[name]
-    for image_tokens in (16, 576):
-        expected = golden[f"expanded_{image_tokens}"]
-        processor = replace(original, image_tokens=image_tokens)
-        cut, _ = samples_of([case], processor, 2048, False)
-        assert sum(sample.encoded.supervised_tokens for sample in cut) == expected["n_supervised"]
-        assert [sample.length for sample in cut] == ([expected["n"]] if cut else [])
-        split, dropped = samples_of([case], processor, 2048, True)
-        learned_tokens = sum(sample.encoded.supervised_tokens for sample in split)
-        assert learned_tokens == golden["n_raw_supervised"] or dropped[TOO_LONG]
 
 
 @pytest.mark.parametrize(

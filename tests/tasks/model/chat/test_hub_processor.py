@@ -170,3 +170,17 @@ def test_a_template_that_leaves_images_out(tmp_path: Path) -> None:
     own.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"The chat template of .* writes 0 images for 1"):
         load_chat_processor(tmp_path)
+
+
+def test_an_adapter_says_how_images_are_prepared(
+    pair_of: Callable[[str], Pair], photos: list[Image.Image], tmp_path: Path
+) -> None:
+    base = pair_of("qwen2_5_vl")
+    base.ours.save(tmp_path)
+    smaller = base.ours.hub.image_processor.to_dict() | {"size": {"shortest_edge": 784, "longest_edge": 3136}}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        (tmp_path / name).unlink()
+    type(base.ours.hub.image_processor)(**{"size": smaller["size"], "patch_size": 14}).save_pretrained(tmp_path)
+    ours = load_chat_processor(base.folder, adapter=tmp_path)
+    assert ours.count_tokens(photos[0].size) < base.ours.count_tokens(photos[0].size)
+    assert ours.count_tokens(photos[0].size) == len(ours.prepare(photos[0]).token_ids)

@@ -295,17 +295,3 @@ def test_saved_files_load_in_transformers_auto_processor(
     saved = pair._replace(own=AutoProcessor.from_pretrained(tmp_path, backend="pil"))
     text = own_text(pair, [("user", QUESTION)], 1)
     expect_equal(own_inputs(saved, text, photos[:1]), own_inputs(pair, text, photos[:1]))
-
-
-def test_an_adapter_says_how_images_are_prepared(
-    pair_of: Callable[[str], Pair], photos: list[Image.Image], tmp_path: Path
-) -> None:
-    base = pair_of("qwen2_5_vl")
-    base.ours.save(tmp_path)
-    smaller = base.ours.hub.image_processor.to_dict() | {"size": {"shortest_edge": 784, "longest_edge": 3136}}
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        (tmp_path / name).unlink()
-    type(base.ours.hub.image_processor)(**{"size": smaller["size"], "patch_size": 14}).save_pretrained(tmp_path)
-    ours = load_chat_processor(base.folder, adapter=tmp_path)
-    assert ours.count_tokens(photos[0].size) < base.ours.count_tokens(photos[0].size)
-    assert ours.count_tokens(photos[0].size) == len(ours.prepare(photos[0]).token_ids)
