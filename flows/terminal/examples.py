@@ -59,6 +59,7 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
         "rsvlm compare demo/base demo",
         "rsvlm compare report-1 report-2 report-3 --latex table.tex",
     ),
+    "report": ("rsvlm report demo --open", "rsvlm report demo/base"),
     "chat": ("rsvlm chat --model workspace/runs/demo/merged",),
     "serve": ("rsvlm serve --model workspace/runs/demo/merged --port 8000",),
     "deploy": ("rsvlm deploy", "rsvlm deploy --work-pool gpu"),
