@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADER = ("source", "score", "tuned", "base", "blind", "verdict")
 PROGRAM = "rsvlm"
-AGAINST_BASE = {"better": "better than base", "worse": "worse than base", "tie": "no clear difference from base"}
+AGAINST_BASE = {"better": "better than base", "worse": "worse than base", "tie": "tie with base"}
 
 
 class ResultRow(NamedTuple):

@@ -19,7 +19,7 @@ def view(**values: Any) -> Any:
     [
         (view(compared={"verdict": "better"}), "better than blind, better than base"),
         (view(compared={"verdict": "worse"}, gain_shown=False), "not better than blind, worse than base"),
-        (view(compared={"verdict": "tie"}), "better than blind, no clear difference from base"),
+        (view(compared={"verdict": "tie"}), "better than blind, tie with base"),
         (view(gain=None), "no blind baseline"),
         (view(value=None, note="one image decides"), "one image decides"),
     ],
