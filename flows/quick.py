@@ -45,7 +45,7 @@ def quick_flow(
         learning_rate: Peak learning rate of the trained weights, above 0 to 1; typically 1e-5 to 4e-3.
         num_train_epochs: Epochs, which are passes over the training set, above 0 to 1000; fractions are allowed.
     """
-    settings = {"data": data, "base": base, "lora_r": lora_r, "learning_rate": learning_rate}
+    settings: dict[str, Any] = {"data": data, "base": base, "lora_r": lora_r, "learning_rate": learning_rate}
     settings["num_train_epochs"] = num_train_epochs
     # not as a flow of its own: one run has one page
     return experiment_flow.fn(_config(**settings), _name_of_run(name, **settings), workspace())
