@@ -1,6 +1,8 @@
 """`rsvlm list` and `rsvlm view`: all runs of a workspace, one line per run or on a web page."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,24 @@ def _add_workspace(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the runs, or a store's folder (default: workspace)",
     )
+    parser.add_argument("--store", metavar="URI", help="the runs of a bucket instead: s3://bucket/prefix")
+    parser.add_argument("--endpoint-url", metavar="URL", help="URL of an S3-compatible server (default: AWS)")
+
+
+@contextmanager
+def _opened_runs(options: argparse.Namespace) -> Iterator[Path]:
+    """The folder with the runs; those of a bucket are copied to a temporary one."""
+    from tempfile import TemporaryDirectory
+
+    if options.store is None:
+        yield options.workspace
+        return
+    from tasks.runs.store_copy import copy_runs
+    from tasks.storage.object_store import open_store
+
+    with TemporaryDirectory(prefix="rsvlm-runs-") as folder:
+        copy_runs(open_store(options.store, options.endpoint_url), Path(folder))
+        yield Path(folder)
 
 
 def run_list(options: argparse.Namespace) -> None:
@@ -43,14 +63,18 @@ def run_list(options: argparse.Namespace) -> None:
     from flows.commands.evaluation import print_rows
     from tasks.runs.index import list_runs
 
-    found = list_runs(options.workspace)
+    with _opened_runs(options) as folder:
+        found = list_runs(folder)
     if options.json:
         for each in found:
             print(each.model_dump_json())
     elif found:
         print_rows([("run", "state", "started", "data", "base", "scores", "size", "folder"), *map(_row, found)])
     else:
-        print(f"There are no runs in {options.workspace} yet: start one with `rsvlm run demo`.", file=sys.stderr)
+        print(
+            f"There are no runs in {options.store or options.workspace} yet: start one with `rsvlm run demo`.",
+            file=sys.stderr,
+        )
 
 
 def _row(each: "RunSummary") -> tuple[str, ...]:
@@ -63,9 +87,7 @@ def _row(each: "RunSummary") -> tuple[str, ...]:
 
 
 def _score(source: str, score: "RunScore") -> str:
-    interval = f" ({score.ci95[0]:.2f} to {score.ci95[1]:.2f})" if score.ci95 else ""
-    verdict = f" {score.verdict}" if score.verdict else ""
-    return f"{source} {score.value:.3f}{interval}{verdict}"
+    return f"{source} {score.value:.3f} {score.verdict or ''}".rstrip()
 
 
 def _shown_path(folder: Path) -> str:
@@ -79,23 +101,25 @@ def run_view(options: argparse.Namespace) -> None:
     import sys
 
     from tasks.runs.index import runs_folder
-    from tasks.runs.site import build_site
+    from tasks.runs.web_pages import build_site
     from tasks.serving.environment import login_from_pipe, restart_without_secrets
     from tasks.serving.hosts import LOOPBACK, Hosts
     from tasks.serving.http_server import bind_socket, serve_until_signal
     from tasks.serving.login import VARIABLE, read_login
 
     login = login_from_pipe() or read_login(os.environ, options.login_file)
-    restart_without_secrets(login)
-    # report a wrong folder now, not on the first request
-    runs_folder(options.workspace)
+    if options.store is None:
+        # a bucket needs the keys that are in the environment
+        restart_without_secrets(login)
     if options.host not in LOOPBACK and login is None:
         print(
             f"warning: whoever reaches port {options.port} of this machine can read all runs: "
             f"set {VARIABLE}=user:password, or give --login-file.",
             file=sys.stderr,
         )
-    site = build_site(options.workspace, Hosts(options.host, options.allow_host), login)
-    with bind_socket(options.host, options.port) as bound:
+    with _opened_runs(options) as folder, bind_socket(options.host, options.port) as bound:
+        # report a wrong folder now, not on the first request
+        runs_folder(folder)
+        site = build_site(folder, Hosts(options.host, options.allow_host), login)
         print(address_of(options.host, bound.getsockname()[1]), flush=True)
         serve_until_signal(site, bound)

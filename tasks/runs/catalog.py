@@ -9,15 +9,25 @@ from typing import NamedTuple
 
 from tasks.data.image_folders import located_image
 from tasks.errors import DataError
-from tasks.evaluation.report_folder import read_metrics
 from tasks.files import read_json_object
 from tasks.model.images import read_image
-from tasks.paths import FILTERED_TEST_SET, FINAL, LEADERBOARD_PAGE, DataFolder, RunFolder, Workspace, manifest_path_of
+from tasks.paths import (
+    FILTERED_TEST_SET,
+    FINAL,
+    LEADERBOARD_PAGE,
+    STARTED,
+    DataFolder,
+    RunFolder,
+    Workspace,
+    manifest_path_of,
+)
 from tasks.runs.index import RunSummary, Settings, list_runs, read_settings
 
 # a page and its updates ask for the same list
 FRESH_S = 3.0
 SIDE_PX = 480
+# key of the test set in the inputs of predictions
+TEST_SET_INPUT = "test set"
 
 
 class Report(NamedTuple):
@@ -42,6 +52,8 @@ class Catalog:
 
     def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic):
         self.root, self._clock, self._lock = root.absolute(), clock, Lock()
+        # one image at a time: a large one takes hundreds of megabytes
+        self._decoding = Lock()
         self._runs: list[RunSummary] = []
         self._read_at = float("-inf")
 
@@ -82,8 +94,10 @@ class Catalog:
 
     def thumbnail(self, report: Report, image: str) -> bytes:
         """An image of a report's test set as a JPEG of at most 480 pixels; raises DataError if it is not found."""
-        found = read_image(self._image_file(report, image))
-        found.thumbnail((SIDE_PX, SIDE_PX))
+        path = self._image_file(report, image)
+        with self._decoding:
+            found = read_image(path)
+            found.thumbnail((SIDE_PX, SIDE_PX))
         file = io.BytesIO()
         found.save(file, "JPEG", quality=80)
         return file.getvalue()
@@ -100,9 +114,15 @@ class Catalog:
         given = settings.get("data", {}).get("root")
         if given:
             return Path(str(given))
-        sha256 = read_metrics(report.folder)["protocol"].get("test_set", {}).get("sha256")
+        sha256 = _answered_set(report)
         drawn = Workspace(self.root).sample_data
         return next((root for root in drawn.parent.glob(f"{drawn.name}*") if _has_test_set(root, sha256)), None)
+
+
+def _answered_set(report: Report) -> object:
+    """The SHA-256 of the test set that the model answered; None if its predictions are not there."""
+    inputs = read_json_object(report.run.paths.predictions(report.model) / STARTED).get("inputs")
+    return inputs.get(TEST_SET_INPUT) if isinstance(inputs, dict) else None
 
 
 def _has_test_set(root: Path, sha256: object) -> bool:

@@ -1,11 +1,13 @@
 """The loss curves and the progress of a run, from its checkpoints or, while it trains, from its log."""
 
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.files import read_json_object, read_tail
 from tasks.paths import BEST, CHECKPOINTS, FINAL, TRAINER_STATE, RunFolder, checkpoint_folders
+from tasks.runs.index import MOST_CACHED
 from tasks.training.loss_curve import Point, loss_points
 from tasks.worker_lines import StepProgress, step_progress, validation_losses
 
@@ -23,14 +25,21 @@ class LossCurves(NamedTuple):
 def read_curves(paths: RunFolder) -> LossCurves:
     """The losses of a run; empty before its first step, and where files are damaged."""
     for checkpoint in _newest_checkpoints(paths):
-        history = read_json_object(checkpoint / TRAINER_STATE).get("log_history")
         try:
-            found = LossCurves(loss_points(history or (), "loss"), loss_points(history or (), "eval_loss"))
-        except (KeyError, TypeError, ValueError):
+            state = checkpoint / TRAINER_STATE
+            found = _curves_in_state(state, state.stat().st_mtime_ns)
+        except (OSError, KeyError, TypeError, ValueError):
             continue
         if found.trained:
             return found
     return _curves_in_log(paths.log)
+
+
+@lru_cache(MOST_CACHED)
+def _curves_in_state(state: Path, _mtime_ns: int) -> LossCurves:
+    """The losses in a trainer state, read once while it is unchanged: of a long training it is large."""
+    history = read_json_object(state).get("log_history") or ()
+    return LossCurves(loss_points(history, "loss"), loss_points(history, "eval_loss"))
 
 
 def _newest_checkpoints(paths: RunFolder) -> list[Path]:

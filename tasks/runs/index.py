@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from tasks.yaml_text import parse_yaml
 
 State = Literal["complete", "running", "failed", "interrupted"]
 Settings = Mapping[str, Mapping[str, object]]
+MOST_CACHED = 1000
 
 
 class RunSummary(Value):
@@ -107,9 +109,16 @@ def state_of(paths: RunFolder) -> State:
 def read_settings(paths: RunFolder) -> Settings:
     """The settings in experiment.yaml by section, of any version; empty if the file is damaged."""
     try:
-        found = parse_yaml(paths.experiment.read_text(encoding="utf-8"))
+        status = paths.experiment.stat()
+        return _parse_settings(paths.experiment, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError):
         return {}
+
+
+@lru_cache(MOST_CACHED)
+def _parse_settings(path: Path, _mtime_ns: int, _size: int) -> Settings:
+    """The settings in a file, read once while it is unchanged: parsing takes most of the time of a list."""
+    found = parse_yaml(path.read_text(encoding="utf-8"))
     sections = found.items() if isinstance(found, dict) else ()
     return {str(name): section for name, section in sections if isinstance(section, dict)}
 
@@ -161,7 +170,7 @@ def _modified(path: Path) -> datetime | None:
 
 
 def _data_of(settings: Settings) -> str | None:
-    """The data folder; drawn data where none is set, None where the settings are not readable."""
+    """The data folder; drawn data if none is set, None if the settings are not readable."""
     return _text(settings, "data", "root") or (DRAWN if "data" in settings else None)
 
 

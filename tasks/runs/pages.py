@@ -50,7 +50,15 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(num=_number, interval=_interval, size=size_in_words, short=name_of_path, time=_time)
+    made.filters.update(
+        num=_number,
+        interval=_interval,
+        size=size_in_words,
+        short=name_of_path,
+        time=_time,
+        setting=_setting,
+        p_value=_p_value,
+    )
     made.globals.update(query=_query, BASE=BASE, FINAL=FINAL)
     return made
 
@@ -128,7 +136,7 @@ def compare_page(a: Report, b: Report) -> str:
         rows = _rows(compare(a.folder, b.folder, None))
         answers = choose_answers(read_report(a.folder).rows, read_report(b.folder).rows)
     except UserError as error:
-        problem = str(error)
+        problem = f"{a.name} and {b.name} cannot be compared. {error}"
     except DAMAGED:
         problem = DAMAGED_REPORT
     return _render(
@@ -169,9 +177,9 @@ def _render(template: str, **values: object) -> str:
     return environment().get_template(template).render(**values)
 
 
-def _sources(runs: Sequence[RunSummary]) -> list[str]:
-    """The sources of some runs, in the order of their reports."""
-    return list(dict.fromkeys(source for run in runs for source in run.scores))
+def _sources(runs: Sequence[RunSummary]) -> dict[str, str]:
+    """The sources of some runs and the metrics of their scores, in the order of their reports."""
+    return {source: score.metric for run in runs for source, score in run.scores.items()}
 
 
 def _number(value: float | None) -> str:
@@ -180,6 +188,16 @@ def _number(value: float | None) -> str:
 
 def _interval(bounds: Sequence[float] | None) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else ""
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None else str(value)
 
 
 def _time(moment: datetime) -> str:
