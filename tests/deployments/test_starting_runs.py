@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 from support.locations import REPO
+from support.run_forms import make_webhook, submit
 
 from deployments.automations import DROPPED
 from deployments.preset_step import form_values
@@ -42,14 +43,6 @@ def bucket(s3_address: str, orchestra: Any) -> SimpleNamespace:
     client = boto3.Session(*keys, region_name=region).client("s3", endpoint_url=s3_address)
     client.create_bucket(Bucket=name)
     return SimpleNamespace(url=s3_address, name=name, client=client)
-
-
-def make_webhook(orchestra: Any, url: str) -> None:
-    """Make the notification block custom-webhook/lab, as its form does."""
-    kind = orchestra.ask("GET", "block_types/slug/custom-webhook")["id"]
-    (schema,) = orchestra.all("block_schemas", block_schemas={"block_type_id": {"any_": [kind]}})
-    sent = {"name": "lab", "url": url, "json_data": {"text": "{{subject}}\n{{body}}"}}
-    orchestra.ask("POST", "block_documents/", name="lab", block_type_id=kind, block_schema_id=schema["id"], data=sent)
 
 
 def counted(orchestra: Any) -> dict[str, list[str]]:
@@ -183,16 +176,6 @@ def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experimen
     assert {orchestra.ended(each["id"]) for each in runs} == {"COMPLETED"}
     stored = orchestra.workspace / "store" / "second-seed" / "checkpoints"
     assert sorted(path.name for path in stored.iterdir()) == ["checkpoint-1", "checkpoint-2"]
-
-
-def submit(orchestra: Any, browser: Any) -> None:
-    """Press the form's button; a click while the form still looks at what was written does nothing, and is repeated."""
-    button = "[...document.querySelectorAll('button')].find(each => each.innerText.trim() === 'Submit')"
-    for _ in range(6):
-        browser.run(f"{button}?.click()")
-        with suppress(AssertionError):
-            orchestra.until(lambda: browser.run("!location.pathname.endsWith('/run')"), "the form to be taken", 20)
-            return
 
 
 def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
