@@ -1,15 +1,16 @@
-"""Pre-train the vision tower of the toy LLaVA alone, as CLIP is before LLaVA: it learns what each patch shows.
+"""Pre-train the vision tower of the toy LLaVA alone, as CLIP is before LLaVA.
 
-The labels are the field `squares` of the lessons, one name for each patch.
+It learns from two fields of the lessons: `squares`, the names of what each patch shows, and `counts` of objects by name.
 """
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, smooth_l1_loss
 from torch.optim.lr_scheduler import LambdaLR
 
 from tasks.files import read_json
@@ -20,29 +21,63 @@ from tasks.model.llava.processor import load_processor
 from tasks.paths import TRAIN_SET
 from tasks.records import DatasetRef
 
-EPOCHS = 6
+EPOCHS = 7
 BATCH_SIZE = 48
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20
 LOGGING_STEPS = 50
+# The crowns of a forest are not counted one by one.
+MOST = 16
+
+
+class Examples(NamedTuple):
+    """Pixels (images, 3, height, width) float32, names (images, patches) int64 and counts (images, kinds) float32."""
+
+    pixels: Tensor
+    names: Tensor
+    counts: Tensor
+
+    def of(self, images: Tensor) -> "Examples":
+        """The examples of some images, by their numbers."""
+        return Examples(*(values[images] for values in self))
+
+
+class Readout(nn.Module):
+    """Linear readouts of features (B, patches, width): the name of each patch, and from their mean all counts.
+
+    Counts that are linear in the mean are what a language model learns first to read.
+    """
+
+    def __init__(self, width: int, examples: Examples):
+        super().__init__()
+        self.names = nn.Linear(width, int(examples.names.max()) + 1)
+        self.counts = nn.Linear(width, examples.counts.shape[1])
+        # the kinds weigh about the same, and one that is always absent does not divide by zero
+        self.scale = examples.counts.std(dim=0) + 0.3
+
+    def loss(self, features: Tensor, examples: Examples) -> Tensor:
+        """The mean loss of both readouts, a float32 scalar."""
+        of_names = cross_entropy(self.names(features).flatten(0, 1), examples.names.flatten())
+        return of_names + smooth_l1_loss(4 * self.counts(features.mean(dim=1)), examples.counts / self.scale)
 
 
 def pretrain_tower(folder: Path, lessons: DatasetRef, seed: int) -> None:
-    """Train the tower of the model in `folder` with a linear classifier of patches, and save the model there."""
+    """Train the tower of the model in `folder` on the lessons, and save the model there."""
     model = load_base(folder, torch.float32)
-    pixels, labels = _examples(folder, lessons)
+    examples = _examples(folder, lessons)
     tower, layer = model.model.vision_tower, model.config.vision_feature_layer
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        classifier = nn.Linear(model.config.vision_config.hidden_size, int(labels.max()) + 1)
-        parameters = [*tower.parameters(), *classifier.parameters()]
+        readout = Readout(model.config.vision_config.hidden_size, examples)
+        parameters = [*tower.parameters(), *readout.parameters()]
         optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
-        steps = math.ceil(EPOCHS * len(labels) / BATCH_SIZE)
+        steps = math.ceil(EPOCHS * len(examples.names) / BATCH_SIZE)
         schedule = LambdaLR(optimizer, lambda step: _share_of_rate(step, steps))
-        for step, chosen in enumerate(_batches(len(labels), steps), start=1):
+        for step, chosen in enumerate(_batches(len(examples.names), steps), start=1):
+            batch = examples.of(chosen)
             # the features that the projector gets: without the class token
-            features = tower(pixels[chosen], output_hidden_states=True).hidden_states[layer][:, 1:]
-            loss = cross_entropy(classifier(features).flatten(0, 1), labels[chosen].flatten())
+            features = tower(batch.pixels, output_hidden_states=True).hidden_states[layer][:, 1:]
+            loss = readout.loss(features, batch)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -53,21 +88,23 @@ def pretrain_tower(folder: Path, lessons: DatasetRef, seed: int) -> None:
     model.save_pretrained(folder)
 
 
-def _examples(folder: Path, lessons: DatasetRef) -> tuple[Tensor, Tensor]:
-    """Pixels (images, 3, height, width) float32 and labels (images, patches) int64 of the lessons."""
+def _examples(folder: Path, lessons: DatasetRef) -> Examples:
     processor = load_processor(folder)
     records = read_json(lessons.path / TRAIN_SET)
     images = [processor.prepare(read_image(image_file(lessons.images, record["image"]))) for record in records]
-    names = sorted({name for record in records for name in record["squares"]})
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = [[numbers[name] for name in record["squares"]] for record in records]
-    return torch.cat([image.tensors["pixel_values"] for image in images]), torch.tensor(labels)
+    known = sorted({name for record in records for name in record["squares"]})
+    numbers = {name: number for number, name in enumerate(known)}
+    return Examples(
+        torch.cat([image.tensors["pixel_values"] for image in images]),
+        torch.tensor([[numbers[name] for name in record["squares"]] for record in records]),
+        torch.tensor([[float(min(count, MOST)) for count in record["counts"].values()] for record in records]),
+    )
 
 
 def _batches(images: int, steps: int) -> Iterator[Tensor]:
-    """Random image numbers (BATCH_SIZE,) int64 for each step; no image twice in an epoch."""
-    epochs = math.ceil(steps * BATCH_SIZE / images)
-    order = torch.cat([torch.randperm(images) for _ in range(epochs)])
+    """Random image numbers (BATCH_SIZE,) int64 for each step, in whole passes over all images."""
+    passes = math.ceil(steps * BATCH_SIZE / images)
+    order = torch.cat([torch.randperm(images) for _ in range(passes)])
     yield from order[: steps * BATCH_SIZE].split(BATCH_SIZE)
 
 

@@ -17,7 +17,7 @@ from tasks.choices import LESSONS, SAMPLE
 from tasks.data.synthetic.captions import PROMPTS, nwpu_captions, rsicd_captions
 from tasks.data.synthetic.drawing import paint
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import lesson, square_names
+from tasks.data.synthetic.lessons import counts_by_name, lesson, square_names
 from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
 from tasks.files import digest_of, write_json
@@ -47,9 +47,10 @@ LAND_USES = {"NWPU": tuple(LAYOUTS), "RSICD": tuple(LAYOUTS), "LR": RURAL_URBAN,
 
 
 class LessonRecord(Record):
-    """A lesson: a record that also names what each square of its image shows."""
+    """A lesson: a record, the names of what each square of its image shows, and its objects by name."""
 
     squares: list[str]
+    counts: dict[str, int]
 
 
 Drawn = tuple[Record, Scene]
@@ -91,7 +92,8 @@ def lesson_records(scenes: int, seed: int) -> Iterator[tuple[LessonRecord, Scene
         scene = LAYOUTS[land_use](rng)
         exchanges = lesson(scene, rng)
         source = "NWPU" if len(exchanges) == 1 and exchanges[0][1][:2] in ("a ", "an") else "DOTA"
-        yield {**_record(source, land_use, index, exchanges), "squares": square_names(scene)}, scene
+        record = _record(source, land_use, index, exchanges)
+        yield {**record, "squares": square_names(scene), "counts": counts_by_name(scene)}, scene
 
 
 def _stream(name: str) -> random.Random:

@@ -1,10 +1,10 @@
 """Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
-A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question
-forms of the four sources. It also names what each square of the image shows: from that the toy's vision tower learns
-to see in far fewer steps than from answers about the scene as a whole. The toy model starts from random weights and
-knows no language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a
-real base model.
+A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question forms
+of the four sources. Beside its text are the names of what each square of the image shows, and all counts: from these the
+toy's vision tower learns to see, in far fewer steps than from the text. The toy model starts from random weights and
+knows no language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a real
+base model.
 """
 
 import random
@@ -72,7 +72,7 @@ THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 SIGHTS = ("Can you see any {}s here?", "Look for {}s.", "Any {}s?", "Are {}s visible here?", "Is a {} visible here?")
 TALLIES = ("Count the {}s.", "Tell the number of {}s you see.", "How many {}s?", "Number of {}s?")
 # Shares of the lessons that only repeat words and of those that count everything; the others ask questions.
-REPETITIONS, INVENTORIES = 0.05, 0.25
+REPETITIONS, INVENTORIES = 0.04, 0.40
 # Squares of an image per row and per column: as many as the toy LLaVA's tower has patches.
 SQUARES = 8
 PROMPTS = ("Describe the image.", "Name this place.", "What does this image represent?")
@@ -131,9 +131,14 @@ def _ground_at(scene: Scene, x: float, y: float) -> str:
     return areas[-1] if areas else scene.ground
 
 
+def counts_by_name(scene: Scene) -> dict[str, int]:
+    """The number of objects of each name in THINGS, tree crowns included, in a fixed order."""
+    return {names[0]: scene.count(*kinds) for names, kinds in THINGS.items()}
+
+
 def inventory(scene: Scene) -> list[Exchange]:
-    """A prompt to count the objects of all kinds in a fixed order."""
-    counts = {names[0]: str(scene.count(*kinds)) for names, kinds in THINGS.items()}
+    """A prompt to count the objects of all kinds in a fixed order; the trees of a forest are many."""
+    counts = {name: str(count) for name, count in counts_by_name(scene).items()}
     if scene.count("crown"):
         counts["tree"] = "many"
     return [("Count everything.", " ".join(f"{name} {count}" for name, count in counts.items()))]

@@ -27,7 +27,8 @@ def lessons(tmp_path: Path) -> DatasetRef:
         image = Image.new("RGB", (32, 32), COLOURS[left])
         image.paste(COLOURS[right], (16, 0, 32, 32))
         image.save(tmp_path / f"{number}.png")
-        records.append({"image": f"{number}.png", "squares": [left, left, right, right] * 4})
+        counts = {name: [left, right].count(name) for name in names}
+        records.append({"image": f"{number}.png", "squares": [left, left, right, right] * 4, "counts": counts})
     write_json(tmp_path / "data_train.json", records)
     return DatasetRef(path=tmp_path, sha256="0", images=tmp_path, images_sha256="0", records={})
 
