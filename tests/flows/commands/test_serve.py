@@ -201,7 +201,7 @@ def test_in_a_browser_starting_over_leaves_nothing_of_a_running_answer(page, ima
 def test_in_a_browser_a_long_question_about_an_example_is_refused_with_a_sentence(page):
     page.write("#question textarea", "Is there a road?")
     page.wait_for("document.body.innerText.includes('upload one first')")
-    page.run("document.querySelectorAll('.gallery-item')[0].click()")
+    page.run("document.querySelectorAll('#more .gallery-item')[0].click()")
     page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
     page.run("document.querySelector('#question textarea').select()")
     page.write("#question textarea", "why " * 1999)
