@@ -13,6 +13,9 @@ import traceback
 from collections.abc import Sequence
 
 from flows.commands import COMMANDS
+from flows.terminal.completing import complete
+from flows.terminal.examples import add_examples
+from flows.terminal.parser import CommandParser, refuse_rest
 from tasks.errors import user_message
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -20,21 +23,38 @@ DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rsvlm",
         description="Fine-tune vision-language models on remote-sensing instructions and evaluate the result.",
     )
+    parser.explain_missing("COMMAND", parser.format_help)
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parsers(subparsers)
+    add_examples(parser)
     return parser
+
+
+class ShowVersion(argparse.Action):
+    """Prints the installed version, which takes time to find out, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from importlib.metadata import version
+
+        print(f"rsvlm {version('rsvlm')}")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 user error, 130 Ctrl-C, 1 anything else."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _escape_unprintable()
-    options = build_parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+    parser = build_parser()
+    complete(parser)
+    options, rest = parser.parse_known_args(arguments, argparse.Namespace(arguments=arguments))
+    if rest:
+        refuse_rest(parser, arguments, rest)
     try:
         code = options.run(options) or DONE
         # flush here: at interpreter exit a failed write would not reach the handlers below

@@ -1,6 +1,6 @@
 """Prefect's embedded server, its default settings, and log records of user errors without a traceback.
 
-Call `prepare_prefect` before importing prefect, which reads its settings on import.
+`prepare_prefect` is best called before Prefect is imported, which reads its settings then.
 """
 
 import atexit
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
+from tasks.progress import note
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -41,34 +42,45 @@ def prepare_prefect() -> None:
     """Set defaults where the user has set nothing, and remove tracebacks of user errors from Prefect's log."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        # it has read its settings when it was imported
+        refresh_global_settings_context()
     # on the loggers: Prefect adds its handlers later, on import and when a run begins
     for name in RUN_LOGGERS:
         logging.getLogger(name).addFilter(_filter_record)
 
 
-def open_prefect() -> None:
-    """Prepare a command that runs flows: check its server or start one, and handle Ctrl-C."""
+def open_prefect(is_command: bool = True) -> None:
+    """Check the configured server, or start the embedded one if none is configured.
+
+    A command also handles Ctrl-C; in a program or a notebook of the user's, Python does.
+    """
     from flows.server import is_configured, require_configured_server
 
     prepare_prefect()
     require_configured_server()
     if is_configured():
-        handle_signals(kill_children)
-    else:
-        _start_server()
-
-
-def _start_server() -> None:
-    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
+        if is_command:
+            handle_signals(kill_children)
+        return
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
+    if is_command:
+        handle_signals(kill_children, lambda: _kill(server))
+    if not server.running:
+        _start(server)
 
-    def kill() -> None:
-        if server.server_process is not None:
-            server.server_process.kill()
 
-    handle_signals(kill_children, kill)
+def _kill(server: "SubprocessASGIServer") -> None:
+    if server.server_process is not None:
+        server.server_process.kill()
+
+
+def _start(server: "SubprocessASGIServer") -> None:
+    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
     failed: list[Exception] = []
 
     def start() -> None:
@@ -86,7 +98,7 @@ def _start_server() -> None:
         _stop_when_we_die(server)
         starting.join(SLOW_S)
         if starting.is_alive():
-            print("Starting Prefect's embedded server ...", file=sys.stderr)
+            note("Starting Prefect's embedded server ...")
         starting.join()
     finally:
         # once its process exists, Prefect's own atexit handler can stop it

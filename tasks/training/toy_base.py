@@ -76,12 +76,15 @@ def pretrain_toy(lessons: DatasetRef, out: Path, name: str = TOY, on_line: Calla
 
 def work(config: ToyJob) -> None:
     """Create the model with random weights and train it on the lessons."""
+    from tasks.training.toy_tower import pretrain_tower
     from tasks.training.worker import work as train
 
     lessons, out, name = DatasetRef.model_validate(config["lessons"]), Path(config["out"]), config["name"]
     scratch = out.with_name(f".{out.name}.training")
     shutil.rmtree(scratch, ignore_errors=True)
     CREATE[name](scratch / "untrained", _texts(lessons), SEED)
+    if name == TOY:
+        pretrain_tower(scratch / "untrained", lessons, SEED)
     train(_job(lessons, scratch / "untrained", scratch, name).model_dump(mode="json"))
     with atomic_folder(out) as part:
         for path in (scratch / FINAL).iterdir():

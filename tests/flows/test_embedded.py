@@ -24,7 +24,7 @@ def test_a_killed_command_leaves_no_server(moment: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
         child = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "train", "demo", "--workspace", str(tmp_path / "workspace")],
+            [sys.executable, "-m", "flows.cli", "train", "demo", "-v", "--workspace", str(tmp_path / "workspace")],
             env={**kept, "PREFECT_HOME": str(home)},
             stdout=file,
             stderr=file,

@@ -1,8 +1,10 @@
 """Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
-A lesson names the class, says which objects are present and counts them, without the captions and the question forms of
-the four sources. The toy model starts from random weights and knows no language: some lessons repeat words of overhead
-scenes, so that tuning has words to choose from, as with a real base model.
+A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question forms
+of the four sources. Beside its text are the names of what each square of the image shows, and all counts: from these the
+toy's vision tower learns to see, in far fewer steps than from the text. The toy model starts from random weights and
+knows no language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a real
+base model.
 """
 
 import random
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 
 from tasks.data.synthetic.captions import PHRASES
 from tasks.data.synthetic.questions import Exchange
-from tasks.data.synthetic.world import Scene
+from tasks.data.synthetic.world import SIDE, Scene
 
 WORDS = tuple(
     # as text, since a list of 350 quoted words is unreadable
@@ -69,8 +71,10 @@ THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 }
 SIGHTS = ("Can you see any {}s here?", "Look for {}s.", "Any {}s?", "Are {}s visible here?", "Is a {} visible here?")
 TALLIES = ("Count the {}s.", "Tell the number of {}s you see.", "How many {}s?", "Number of {}s?")
-# Share of lessons that only repeat words; more would displace lessons about images.
-REPETITIONS = 0.06
+# Shares of the lessons that only repeat words and of those that count everything; the others ask questions.
+REPETITIONS, INVENTORIES = 0.04, 0.40
+# Squares of an image per row and per column: as many as the toy LLaVA's tower has patches.
+SQUARES = 8
 PROMPTS = ("Describe the image.", "Name this place.", "What does this image represent?")
 
 
@@ -113,6 +117,40 @@ def facts(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
     return rng.sample(list(asked.items()), number)
 
 
+def square_names(scene: Scene) -> list[str]:
+    """What each square shows, row by row: the colour and kind of an object whose centre is in it, or of the ground."""
+    step = SIDE / SQUARES
+    centred = {(int(thing.y / step), int(thing.x / step)): f"{thing.colour} {thing.kind}" for thing in scene.things}
+    squares = [(row, column) for row in range(SQUARES) for column in range(SQUARES)]
+    return [centred.get((y, x)) or _ground_at(scene, (x + 0.5) * step, (y + 0.5) * step) for y, x in squares]
+
+
+def _ground_at(scene: Scene, x: float, y: float) -> str:
+    areas = [f"{area.colour} {area.kind}" for area in scene.patches if area.kind and area.covers(x, y)]
+    # drawn in this order, the last one on top
+    return areas[-1] if areas else scene.ground
+
+
+def counts_by_name(scene: Scene) -> dict[str, int]:
+    """The number of objects of each name in THINGS, tree crowns included, in a fixed order."""
+    return {names[0]: scene.count(*kinds) for names, kinds in THINGS.items()}
+
+
+def inventory(scene: Scene) -> list[Exchange]:
+    """A prompt to count the objects of all kinds in a fixed order; the trees of a forest are many."""
+    counts = {name: str(count) for name, count in counts_by_name(scene).items()}
+    if scene.count("crown"):
+        counts["tree"] = "many"
+    return [("Count everything.", " ".join(f"{name} {count}" for name, count in counts.items()))]
+
+
+def questions(scene: Scene, rng: random.Random) -> list[Exchange]:
+    """Several exchanges about one image, shuffled: the class, visible objects, counts and facts."""
+    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene, rng)]
+    rng.shuffle(exchanges)
+    return exchanges
+
+
 def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
     """A prompt to repeat some words, which does not depend on the image."""
     words = " ".join(rng.choices(WORDS, k=number))
@@ -120,9 +158,8 @@ def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
 
 
 def lesson(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """Several exchanges about one image, shuffled: the class, visible objects, counts and facts."""
-    if rng.random() < REPETITIONS:
+    """Words to repeat, an inventory, or several questions about one image."""
+    drawn = rng.random()
+    if drawn < REPETITIONS:
         return repetition(rng)
-    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene, rng)]
-    rng.shuffle(exchanges)
-    return exchanges
+    return inventory(scene) if drawn < REPETITIONS + INVENTORIES else questions(scene, rng)

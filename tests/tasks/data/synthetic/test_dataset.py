@@ -10,9 +10,9 @@ from PIL import Image
 from tasks.data.synthetic.captions import NUMBERS, nwpu_captions
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample, lesson_records, sample_records
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import SIGHTS, TALLIES, THINGS
+from tasks.data.synthetic.lessons import SIGHTS, SQUARES, TALLIES, THINGS
 from tasks.data.synthetic.questions import DETECTED, LOW_RESOLUTION, URBAN, counts_of
-from tasks.data.synthetic.world import SIDE, Scene, Thing
+from tasks.data.synthetic.world import SIDE, Patch, Scene, Thing
 from tasks.errors import OccupiedError
 from tasks.settings import SampleConfig
 
@@ -227,7 +227,7 @@ ABOUT_A_THING = [
 
 def test_lessons_are_correct():
     checked = 0
-    for record, scene in lesson_records(300, 3):
+    for record, scene in lesson_records(400, 3):
         for question, answer in exchanges(record):
             for form, counted in ABOUT_A_THING:
                 if match := form.fullmatch(question):
@@ -235,6 +235,36 @@ def test_lessons_are_correct():
                     assert answer == (str(count) if counted else "yes" if count else "no")
                     checked += 1
     assert checked > 1000
+
+
+def test_inventories_count_every_kind():
+    counted = 0
+    for record, scene in lesson_records(200, 3):
+        assert record["counts"] == {names[0]: scene.count(*kinds) for names, kinds in THINGS.items()}
+        for question, answer in exchanges(record):
+            if question == "Count everything.":
+                counts = record["counts"] | ({"tree": "many"} if scene.count("crown") else {})
+                assert answer == " ".join(f"{name} {count}" for name, count in counts.items())
+                counted += 1
+    assert counted > 20
+
+
+def test_squares_name_the_objects_with_their_centres_there_and_else_the_ground():
+    side = SIDE / SQUARES
+    for record, scene in lesson_records(100, 3):
+        squares = record["squares"]
+        assert len(squares) == SQUARES**2
+        centred = {int(thing.y / side) * SQUARES + int(thing.x / side): thing for thing in scene.things}
+        for number, thing in centred.items():
+            assert squares[number] == f"{thing.colour} {thing.kind}"
+        grounds = {scene.ground, *(f"{area.colour} {area.kind}" for area in scene.patches if area.kind)}
+        assert {name for number, name in enumerate(squares) if number not in centred} <= grounds
+
+
+def test_area_covers_the_points_inside_its_outline():
+    area = Patch("water", "blue", ((0, 0), (8, 0), (8, 8), (4, 2), (0, 8)))
+    assert area.covers(1, 1) and area.covers(7, 6)
+    assert not area.covers(4, 6) and not area.covers(9, 1)
 
 
 def test_facts_of_lessons_occur_in_the_captions_of_the_scene():
