@@ -1,6 +1,6 @@
 """Pre-train the vision tower of the toy LLaVA alone, as CLIP is before LLaVA.
 
-It learns from two fields of the lessons: `squares`, the names of what each patch shows, and `counts` of objects by name.
+It learns from two fields of the lessons: `squares`, the names of what each patch shows, and `counts` of the objects.
 """
 
 import math

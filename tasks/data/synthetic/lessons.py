@@ -1,7 +1,7 @@
 """Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
 A lesson counts all objects of a scene, or asks several questions about it, without the captions and the question forms
-of the four sources. Beside its text are the names of what each square of the image shows, and all counts: from these the
+of the four sources. Beside its text are the names of what each square of the image shows, and all counts: from them the
 toy's vision tower learns to see, in far fewer steps than from the text. The toy model starts from random weights and
 knows no language: some lessons repeat words of overhead scenes, so that tuning has words to choose from, as with a real
 base model.
