@@ -17,7 +17,7 @@ from tasks.choices import LESSONS, SAMPLE
 from tasks.data.synthetic.captions import PROMPTS, nwpu_captions, rsicd_captions
 from tasks.data.synthetic.drawing import paint
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import counts_by_name, lesson, square_names
+from tasks.data.synthetic.lessons import lesson, square_words
 from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
 from tasks.files import digest_of, write_json
@@ -28,7 +28,7 @@ from tasks.record_reader import Record, Turn
 from tasks.settings import SampleConfig
 
 # Incremented when scenes or texts change, so that older ones are drawn again.
-VERSIONS = {SAMPLE: 3, LESSONS: 4}
+VERSIONS = {SAMPLE: 3, LESSONS: 5}
 # modification time of every drawn image, seconds since 1970
 DRAWN_AT_S = 1_600_000_000
 SHARES = (("NWPU", 0.3), ("RSICD", 0.3), ("LR", 0.2), ("DOTA", 0.2))
@@ -47,10 +47,9 @@ LAND_USES = {"NWPU": tuple(LAYOUTS), "RSICD": tuple(LAYOUTS), "LR": RURAL_URBAN,
 
 
 class LessonRecord(Record):
-    """A lesson: a record, the names of what each square of its image shows, and its objects by name."""
+    """A lesson: a record, and the words for what each square of its image shows."""
 
     squares: list[str]
-    counts: dict[str, int]
 
 
 Drawn = tuple[Record, Scene]
@@ -90,10 +89,8 @@ def lesson_records(scenes: int, seed: int) -> Iterator[tuple[LessonRecord, Scene
         rng = _stream(f"lessons:{seed}:{index}")
         land_use = tuple(LAYOUTS)[index % len(LAYOUTS)]
         scene = LAYOUTS[land_use](rng)
-        exchanges = lesson(scene, rng)
-        source = "NWPU" if len(exchanges) == 1 and exchanges[0][1][:2] in ("a ", "an") else "DOTA"
-        record = _record(source, land_use, index, exchanges)
-        yield {**record, "squares": square_names(scene), "counts": counts_by_name(scene)}, scene
+        record = _record("DOTA", land_use, index, lesson(scene, rng))
+        yield {**record, "squares": square_words(scene)}, scene
 
 
 def _stream(name: str) -> random.Random:
