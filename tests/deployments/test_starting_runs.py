@@ -80,6 +80,7 @@ def test_deploying_reports_schedules_with_their_time_zones_and_what_is_left_from
     said, pruned = deployed_again.said
     assert f"deployed {NIGHTLY} on gpu, scheduled at 0 3 * * * in Europe/Madrid\n" in said
     assert "left from another version: experiment/old; remove with --prune\n" in said
+    assert said.endswith("next: start a worker for cpu and for gpu: .venv/bin/prefect worker start --pool cpu\n")
     assert "removed the deployment experiment/old\n" in pruned and "left from another version" not in pruned
 
 
