@@ -76,7 +76,7 @@ class DeployOptions(BaseModel):
 
 
 def deploy(options: DeployOptions) -> Iterator[str]:
-    """Create or update work pools, limits, blocks, deployments and automations; yields a line per change, and what next.
+    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change and a hint.
 
     Raises ConfigError if a block or package that the options need is missing, or a pool has another type.
     """
