@@ -14,7 +14,8 @@ _SAVED = re.compile(r"checkpoint complete: (\S+)")
 _STOPPED = re.compile(r"stopped, can be resumed from (\S+)")
 # numbers of a few digits: a library may print anything, and larger ones are no steps and no seconds
 _PROGRESS = re.compile(
-    r"step (?P<step>\d{1,12})/(?P<steps>\d{1,12}): loss (?P<loss>-?(?:\d+\.\d+|nan|inf)), .*?\b(?P<left>\d{1,10}) s left"
+    r"step (?P<step>\d{1,12})/(?P<steps>\d{1,12}): loss (?P<loss>-?(?:\d+\.\d+|nan|inf)), "
+    r".*?\b(?P<left>\d{1,10}) s left"
 )
 _VALIDATED = re.compile(r"step (\d{1,12}): validation loss (\d+\.\d+)")
 _CURVES = re.compile(r"curves: (https?://\S+)")

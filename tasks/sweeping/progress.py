@@ -65,7 +65,7 @@ def write_progress(
 def read_progress(folder: Path) -> SweepProgress | None:
     """The progress of the sweep in a folder; None if none was begun there, or if the file is damaged.
 
-    The sweep itself does not read it, and writes it anew at its next point.
+    The sweep itself does not read it, and writes a new one at its next point.
     """
     try:
         return SweepProgress.model_validate(read_json_object(folder / SWEEP_PROGRESS))

@@ -58,7 +58,8 @@ def test_characters_that_the_terminal_lacks_are_escaped(tmp_path: Path, encoding
 
 
 @pytest.mark.parametrize(
-    ("closed", "arguments", "code"), [(">&-", ["config", "demo"], 0), ("2>&-", ["rum"], 2), ("<&- >&- 2>&-", ["list"], 0)]
+    ("closed", "arguments", "code"),
+    [(">&-", ["config", "demo"], 0), ("2>&-", ["rum"], 2), ("<&- >&- 2>&-", ["list"], 0)],
 )
 def test_a_stream_that_the_caller_has_closed_is_not_an_error(
     closed: str, arguments: list[str], code: int, tmp_path: Path

@@ -44,5 +44,5 @@ def test_each_point_has_its_state_and_the_best_is_first_among_the_scored(tmp_pat
 def test_a_sweep_that_was_not_begun_or_whose_file_is_damaged_has_no_progress(tmp_path: Path, damaged: str) -> None:
     assert read_progress(tmp_path) is None
     (tmp_path / "progress.json").write_text(damaged)
-    # it must not keep the sweep, which writes the file anew, from being started
+    # it must not keep the sweep, which writes a new file, from being started
     assert read_progress(tmp_path) is None
