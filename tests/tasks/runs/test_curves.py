@@ -1,5 +1,6 @@
 """Loss curves of runs from their checkpoints, of a running one from its log."""
 
+from math import inf, nan
 from pathlib import Path
 
 from tasks.files import write_json, write_text
@@ -37,6 +38,12 @@ def test_without_a_checkpoint_the_log_has_the_last_training_and_its_progress(tmp
     assert read_curves(RunFolder(tmp_path)).trained == [(1, 3.0), (2, 1.5)]
     progress = read_progress(RunFolder(tmp_path))
     assert progress and (progress.step, progress.steps, progress.left_s) == (2, 9, 60)
+
+
+def test_a_loss_without_a_finite_value_is_not_drawn(tmp_path: Path) -> None:
+    log = "".join(f"{step_line(step, 9, LOGS | {'loss': loss})}\n" for step, loss in ((1, 2.0), (2, inf), (3, nan)))
+    write_text(RunFolder(tmp_path).log, log)
+    assert read_curves(RunFolder(tmp_path)).trained == [(1, 2.0)]
 
 
 def test_a_run_that_has_done_nothing_has_neither(tmp_path: Path) -> None:
