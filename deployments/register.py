@@ -76,7 +76,7 @@ class DeployOptions(BaseModel):
 
 
 def deploy(options: DeployOptions) -> Iterator[str]:
-    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change.
+    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change and a hint.
 
     Raises ConfigError if a block or package that the options need is missing, or a pool has another type.
     """
@@ -99,6 +99,8 @@ def deploy(options: DeployOptions) -> Iterator[str]:
             yield from _prune(client, plan, {automation.name for automation in wanted})
         elif names := [name for name, _ in _outdated(client, plan)]:
             yield f"left from another version: {', '.join(names)}; remove with --prune"
+    pools = sorted({deployment["work_pool"]["name"] for deployment in plan["deployments"]})
+    yield f"next: start a worker for {' and for '.join(pools)}: .venv/bin/prefect worker start --pool {pools[0]}"
 
 
 def read_plan(work_pool: str | None = None) -> DeploymentPlan:

@@ -16,9 +16,11 @@ from deployments.configuration import default_name, load_config, name_after
 from deployments.sweeps import load_sweep, name_of_sweep
 from flows.embedded import open_prefect, prepare_prefect
 from tasks.errors import ConfigError
+from tasks.evaluation.report_pages import find_report
 from tasks.paths import SWEEP_LOG, Workspace
 from tasks.runs.results import EvaluationResult, ReportPage, RunResult
 from tasks.settings import ExperimentConfig
+from tasks.storage.runs import require_run_name
 from tasks.sweeping.results import SweepResult, sweep_folder
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ def run(
     config = experiment if isinstance(experiment, ExperimentConfig) else load_config(str(experiment))
     config = config.with_(**settings)
     name = name or _default_name(experiment, config)
+    # before its log is created
+    require_run_name(name)
     folder = Workspace(Path(workspace).absolute()).run(name)
     with ExitStack() as stack:
         if not verbose:
@@ -163,21 +167,25 @@ def evaluate(
     return EvaluationResult(write_report(files, Path(out), EvaluationConfig(only_clean=only_clean)).path)
 
 
-def compare(*models: RunResult | EvaluationResult | str, workspace: str | Path = WORKSPACE) -> "DataFrame":
+def compare(*models: RunResult | EvaluationResult | str | Path, workspace: str | Path = WORKSPACE) -> "DataFrame":
     """Compare two or more models on one test set, image by image: is each better or worse than the first, or a tie?
 
-    `models` are runs or their names (for their final models), or evaluations. Raises UserError if their test sets or
-    protocols differ.
+    `models` are runs (for their final models), evaluations, or what `rsvlm compare` takes: RUN, RUN/MODEL or a folder
+    with a report. Raises UserError if their test sets or protocols differ.
     """
     from tasks.evaluation.comparison import compare_several
     from tasks.runs.tables import comparison_table
 
     if len(models) < 2:
         raise ConfigError("A comparison needs two models: compare(load_run('a'), load_run('b')).")
-    given = [load_run(each, workspace) if isinstance(each, str) else each for each in models]
+    given = [_named(each, Path(workspace)) if isinstance(each, str | Path) else each for each in models]
     labels = [each.name if isinstance(each, RunResult) else each.model for each in given]
     folders = [(each.model() if isinstance(each, RunResult) else each).folder for each in given]
     return comparison_table(compare_several(folders[0], folders[1:], None)["comparisons"], labels[1:])
+
+
+def _named(model: str | Path, workspace: Path) -> EvaluationResult:
+    return EvaluationResult(find_report(Path(model), workspace), str(model))
 
 
 def _default_name(experiment: str | Path | ExperimentConfig, config: ExperimentConfig) -> str:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -33,8 +34,8 @@ STOP_S = 2
 REQUEST_S = 5
 # seconds after which the user sees what the command is waiting for
 SLOW_S = 8
-# blocks on a pipe that nobody writes to, until the process that holds its other end is gone
-WATCHER = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
+# reads the server's number from a pipe, and waits until the process that holds the other end is gone
+WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -90,12 +91,15 @@ def _start(server: "SubprocessASGIServer") -> None:
         except Exception as error:
             failed.append(error)
 
+    # first, so that the server is not without it while it starts
+    tell_watcher = _start_watcher()
     # in a thread, so that the main thread still handles Ctrl-C
     starting = Thread(target=start, daemon=True)
     starting.start()
     try:
         _wait_for_process(server, starting)
-        _stop_when_we_die(server)
+        if server.server_process is not None:
+            tell_watcher(server.server_process.pid)
         starting.join(SLOW_S)
         if starting.is_alive():
             note("Starting Prefect's embedded server ...")
@@ -129,21 +133,29 @@ def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:
         time.sleep(0.01)
 
 
-def _stop_when_we_die(server: "SubprocessASGIServer") -> None:
-    """Start a watcher that stops the server when this process ends, even if it is killed."""
-    if server.server_process is None:
-        return
+def _start_watcher() -> Callable[[int], None]:
+    """Start a watcher, and return a function for the server's number.
+
+    The watcher stops the server when this process ends, even if it is killed.
+    """
     watcher = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
-        [sys.executable, "-I", "-S", "-c", WATCHER, str(server.server_process.pid)],
+        [sys.executable, "-I", "-S", "-c", WATCHER],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={},
         start_new_session=True,
+        bufsize=0,
     )
-    assert watcher.stdin is not None
+    pipe = watcher.stdin
+    assert pipe is not None
     # keep the pipe open until this process ends
-    atexit.register(watcher.stdin.close)
+    atexit.register(pipe.close)
+
+    def tell(pid: int) -> None:
+        pipe.write(str(pid).encode())
+
+    return tell
 
 
 def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:

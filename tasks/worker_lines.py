@@ -12,10 +12,14 @@ IS_IN_LOG = "is_in_log"
 FIRST_STEP_DONE = "first step done: from now on a stop request saves a checkpoint"
 _SAVED = re.compile(r"checkpoint complete: (\S+)")
 _STOPPED = re.compile(r"stopped, can be resumed from (\S+)")
-_PROGRESS = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+): loss (?P<loss>[^,]+), .*?(?P<left>\d+) s left")
-_VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
+# numbers of a few digits: a library may print anything, and larger ones are no steps and no seconds
+_PROGRESS = re.compile(
+    r"step (?P<step>\d{1,12})/(?P<steps>\d{1,12}): loss (?P<loss>-?(?:\d+\.\d+|nan|inf)), "
+    r".*?\b(?P<left>\d{1,10}) s left"
+)
+_VALIDATED = re.compile(r"step (\d{1,12}): validation loss (\d+\.\d+)")
 _CURVES = re.compile(r"curves: (https?://\S+)")
-_ANSWERED = re.compile(r"(\d+) of (\d+) questions answered(?:.* (\d+) s left)?")
+_ANSWERED = re.compile(r"(\d{1,12}) of (\d{1,12}) questions answered(?:.* (\d{1,10}) s left)?")
 # Name in the logs, output format, and factor.
 _METRICS = (
     ("learning_rate", "learning rate {:.2e}", 1),

@@ -154,12 +154,12 @@ def run_compare(options: argparse.Namespace) -> None:
     """Compare reports and print a verdict for each source and metric."""
     from tasks.evaluation.comparison import compare, compare_several, write_comparison
     from tasks.evaluation.paper_tables import model_labels, require_free
-    from tasks.evaluation.report_folder import named_report
+    from tasks.evaluation.report_pages import find_report
     from tasks.files import write_text
 
     _check_files(options)
     given = options.report_a, options.report_b, *options.more
-    reports = [named_report(each, options.workspace) for each in given]
+    reports = [find_report(each, options.workspace) for each in given]
     several = compare_several(reports[0], reports[1:], None) if options.more else None
     found = several["comparisons"] if several else [compare(reports[0], reports[1], None)]
     tables = _paper_tables(options, reports, found)

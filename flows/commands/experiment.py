@@ -231,10 +231,12 @@ def resume_hint(options: argparse.Namespace, saved: Callable[[], str]) -> Iterat
 
 
 def _is_stop(error: BaseException) -> bool:
+    from httpx import TransportError
     from prefect.exceptions import CancelledRun
 
-    # a state that comes back from a slow server without its exception is raised as Prefect's own
-    return isinstance(error, (KeyboardInterrupt, RunStopped, CancelledRun))
+    # a state that comes back from a slow server without its exception is raised as Prefect's own; SIGTERM to the whole
+    # process group, as `timeout` and batch systems send it, ends the embedded server first
+    return isinstance(error, (KeyboardInterrupt, RunStopped, CancelledRun, TransportError))
 
 
 def _resume_command(options: argparse.Namespace) -> str:

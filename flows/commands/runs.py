@@ -69,7 +69,8 @@ def run_list(options: argparse.Namespace) -> None:
         for each in found:
             print(each.model_dump_json())
     elif found:
-        print_rows([("run", "state", "started", "data", "base", "scores", "size", "folder"), *map(_row, found)])
+        columns = ("run", "state", "started", "data", "base", "scores, against the base model", "size", "folder")
+        print_rows([columns, *map(_row, found)])
     else:
         print(
             f"There are no runs in {options.store or options.workspace} yet: start one with `rsvlm run demo`.",

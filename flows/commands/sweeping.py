@@ -81,6 +81,7 @@ def _tried(folder: Path) -> str:
 def _print_result(result: "SweepResult") -> None:
     """Print the leaderboard and the files."""
     from flows.terminal.leaderboard import board
+    from flows.terminal.result import program
     from tasks.paths import LEADERBOARD_PAGE, REPORT_PAGE
     from tasks.sweeping.progress import read_progress
 
@@ -89,4 +90,4 @@ def _print_result(result: "SweepResult") -> None:
     if result.report:
         print(f"report of the best on the test set: {result.report.path / REPORT_PAGE}")
     print(f"leaderboard with charts: {result.folder / LEADERBOARD_PAGE}")
-    print(f"the best as a preset: rsvlm run {result.best}")
+    print(f"the best as a preset: {program()} run {result.best}")

@@ -45,12 +45,16 @@ def _settings(**_: object) -> list[str]:
 def _reports(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     from argcomplete.completers import DirectoriesCompleter
 
+    folders = DirectoriesCompleter()(prefix)
+    if "workspace" not in parsed_args:
+        # takes folders only
+        return [*folders]
     runs = Path(parsed_args.workspace) / "runs"
-    return [*(path.parent.name for path in runs.glob("*/reports")), *DirectoriesCompleter()(prefix)]
+    return [*(path.parent.name for path in runs.glob("*/reports")), *folders]
 
 
 COMPLETERS: dict[str, Completer] = {
     "PRESET_OR_YAML": _presets,
     "a.b=value": _settings,
-    **dict.fromkeys(("REPORT_DIR_A", "REPORT_DIR_B", "REPORT_DIR"), _reports),
+    **dict.fromkeys(("REPORT_DIR_A", "REPORT_DIR_B", "REPORT_DIR", "RUN"), _reports),
 }

@@ -55,11 +55,12 @@ def bar(share: float, signs: Signs = DRAWN) -> str:
 
 @dataclass
 class Step:
-    """One step: when it began and ended, in seconds of a monotonic clock, and the progress of its parts."""
+    """One step: when it began, ended and last reported, in seconds of a monotonic clock, and its parts' progress."""
 
     name: str
     began_s: float | None = None
     ended_s: float | None = None
+    reported_s: float = 0.0
     parts: dict[str, Progress] = field(default_factory=dict)
 
     @property
@@ -122,7 +123,7 @@ class StepList:
         """Keep the progress of the step at work; None if none is."""
         step = next((step for step in self.steps if step.state == "working"), None)
         if step is not None:
-            step.parts[progress.part] = progress
+            step.parts[progress.part], step.reported_s = progress, self._clock()
         return step
 
     @property
@@ -159,6 +160,10 @@ class StepList:
         progress = step.progress
         if progress is None or not progress.total:
             return self.taken(step)
-        left = f"{duration(progress.left_s)} left" if progress.left_s else ""
-        words = ", ".join(part for part in (progress.detail, left) if part)
+        words = ", ".join(part for part in (progress.detail, self._left(step, progress.left_s)) if part)
         return f"{progress.done}/{progress.total} {bar(progress.done / progress.total, self._signs)} {words}".rstrip()
+
+    def _left(self, step: Step, left_s: int | None) -> str:
+        """How long a step still takes, in words; it runs down between two reports, which may be minutes apart."""
+        left = (left_s or 0) - (self._clock() - step.reported_s)
+        return f"{duration(left)} left" if left >= 1 else ""

@@ -1,13 +1,14 @@
 """The view of a run at work: a live list of its steps on a terminal, plain lines elsewhere, or nothing."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from flows.terminal.result import shorter
-from flows.terminal.steps import Step, StepList, signs_of
+from flows.terminal.steps import Step, StepList, duration, signs_of
 from tasks.interrupting import STOPPING, announcing_stop
 from tasks.progress import Progress, Watcher, watched_by
 
@@ -29,7 +30,7 @@ class LiveView:
 
     def __init__(self, console: "Console", steps: StepList, log: str):
         self._console, self._steps, self._log = console, steps, log
-        self._stopping, self._starting = False, STARTING
+        self._stopping, self._starting, self._created_s = False, STARTING, time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -80,7 +81,8 @@ class LiveView:
 
         lines = [line(text, STYLES[state]) for text, state in self._steps.lines()]
         if not self._steps.has_begun:
-            lines.append(line(f"  {self._starting}", "bold"))
+            waited = duration(time.monotonic() - self._created_s)
+            lines.append(line(f"  {self._starting} {waited}", "bold"))
         if self._stopping:
             lines.append(line(STOPPING.decode().strip(), "bold yellow"))
         return Group(*lines, line(f"  log: {self._log}", "dim"))

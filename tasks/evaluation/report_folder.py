@@ -1,18 +1,17 @@
 """Report folders: read one that is complete, and the scores of a run's checkpoints for the report's curves."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tasks.errors import ConfigError, DataError
+from tasks.errors import DataError
 from tasks.evaluation.protocol import protocol_differences
 from tasks.evaluation.scores import Metrics, Protocol
 from tasks.evaluation.tables import AnswerRow
 from tasks.files import iterate_json_lines, read_json
 from tasks.manifests import content_digest, verified_manifest
-from tasks.paths import FINAL, METRICS, PER_ANSWER, REPORTS, Workspace, checkpoint_folders, checkpoint_step
+from tasks.paths import FINAL, METRICS, PER_ANSWER, checkpoint_folders, checkpoint_step
 from tasks.records import ReportRef
 
 # keys that every row of per_answer.jsonl must have
@@ -58,24 +57,6 @@ def read_metrics(folder: Path) -> Metrics:
 def report_path(folder: Path) -> Path:
     """A report folder, or that of the final model in a run's `reports` folder."""
     return folder if (folder / METRICS).exists() else folder / FINAL
-
-
-def named_report(name: Path, workspace: Path) -> Path:
-    """The report that a user names: a folder, a run of the workspace for its final model, or RUN/MODEL.
-
-    Raises ConfigError if it is neither.
-    """
-    run, *model = name.parts or ("",)
-    runs = Workspace(workspace).runs
-    if name.exists() or name.is_absolute() or len(model) > 1 or run == "..":
-        return name
-    reports = Workspace(workspace).run(run).reports
-    if (reports / Path(*model)).is_dir():
-        return reports.joinpath(*model)
-    known = sorted(path.parent.name for path in runs.glob(f"*/{REPORTS}"))
-    close = difflib.get_close_matches(run, known, n=1)
-    hint = f"did you mean {close[0]}?" if close and close[0] != run else "give a folder, or --workspace DIR."
-    raise ConfigError(f"{name} is neither a report's folder nor a run with a report in {runs}: {hint}")
 
 
 def read_report(folder: Path) -> ModelReport:

@@ -1,7 +1,9 @@
 """The curves of several runs in one chart, as inline SVG in the colours of the page."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
 from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TICKS, TOP, WIDTH
 from tasks.training.loss_curve import Point
@@ -11,12 +13,36 @@ MOST_LINES = 8
 # points of a line; more are not visible
 MOST_POINTS = 400
 SPARK_WIDTH, SPARK_HEIGHT = 96, 28
+# distances between two marks of an axis, times a power of ten
+ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
-def draw_lines(title: str, lines: Mapping[str, Sequence[Point]]) -> str:
-    """An SVG element with the loss of each run over its steps, both axes from 0 on, in the order of the colours."""
-    steps = max((step for points in lines.values() for step, _ in points), default=1) or 1
-    most = max((loss for points in lines.values() for _, loss in points), default=1.0) or 1.0
+class Ends(NamedTuple):
+    """Where the axes of a chart end: steps across, loss upwards."""
+
+    steps: int
+    loss: float
+
+
+def axis_ends(lines: Iterable[Sequence[Point]]) -> Ends:
+    """The ends of axes from 0 on that hold all points and have round marks."""
+    points = [point for each in lines for point in each]
+    steps, loss = (max(values, default=1) or 1 for values in ([step for step, _ in points], [y for _, y in points]))
+    # marks at whole steps
+    return Ends(TICKS * math.ceil(_round_up(steps / TICKS)), TICKS * _round_up(loss / TICKS))
+
+
+def _round_up(value: float) -> float:
+    size = 10.0 ** math.floor(math.log10(value))
+    return size * next(factor for factor in ROUND if factor >= value / size - 1e-9)
+
+
+def draw_lines(title: str, lines: Mapping[str, Sequence[Point]], ends: Ends | None = None) -> str:
+    """An SVG element with the loss of each run over its steps, both axes from 0 on, in the order of the colours.
+
+    Charts with the same `ends` can be compared by eye; by default the axes end with the lines.
+    """
+    steps, most = ends or axis_ends(lines.values())
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     parts = [_axis(tick / TICKS, most, steps) for tick in range(TICKS + 1)]
     for number, points in enumerate(lines.values()):

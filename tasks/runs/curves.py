@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,10 +56,10 @@ def _curves_in_log(log: Path) -> LossCurves:
         if trained and progress.step <= trained[-1][0]:
             # another training: the toy base model is trained before the experiment's own
             trained.clear()
-        trained.append((progress.step, _number(progress.loss)))
+        trained.append((progress.step, float(progress.loss)))
     steps = trained[-1][0] if trained else 0
     return LossCurves(
-        [point for point in trained if point[1] == point[1]],
+        [point for point in trained if isfinite(point[1])],
         [point for point in validation_losses(text) if point[0] <= steps],
     )
 
@@ -73,10 +74,3 @@ def _tail(log: Path) -> str:
         return read_tail(log, LOG_BYTES).decode(errors="replace")
     except OSError:
         return ""
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -74,7 +74,8 @@ def read_run(folder: Path) -> RunSummary | None:
     """The run in this folder; None if it is not the folder of a run."""
     paths = RunFolder(folder.absolute())
     started = _modified(paths.experiment)
-    if started is None:
+    # a name with control characters or bytes that are no text is not of a run, and no table or address can hold it
+    if started is None or not folder.name.isprintable():
         return None
     settings = read_settings(paths)
     outcome = read_outcome(paths)
@@ -131,11 +132,17 @@ def report_names(paths: RunFolder) -> tuple[str, ...]:
 
 
 def _has_report(folder: Path) -> bool:
-    return (folder / METRICS).is_file() and read_manifest(folder) is not None
+    try:
+        return (folder / METRICS).is_file() and read_manifest(folder) is not None
+    except OSError:
+        return False
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
 
 
 def size_of(folder: Path) -> int:

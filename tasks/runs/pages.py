@@ -14,7 +14,7 @@ from tasks.evaluation.metrics.registry import METRICS_BY_TASK
 from tasks.evaluation.report_folder import read_report
 from tasks.paths import BASE, FINAL
 from tasks.runs.catalog import Catalog, Report, different_settings
-from tasks.runs.charts import MOST_LINES, draw_lines, draw_spark
+from tasks.runs.charts import MOST_LINES, axis_ends, draw_lines, draw_spark
 from tasks.runs.curves import LossCurves, read_curves, read_progress
 from tasks.runs.index import RunSummary
 from tasks.runs.scores import DAMAGED, read_scores
@@ -106,13 +106,14 @@ def curves_page(runs: Sequence[RunSummary]) -> str:
     """The loss curves and the scores of several runs side by side."""
     shown = runs[:MOST_LINES]
     curves = {run.name: read_curves(run.paths) for run in shown}
+    ends = axis_ends(found.trained for found in curves.values())
     return _render(
         "curves.html.j2",
         title="Curves",
         runs=shown,
         left_out=len(runs) - len(shown),
         charts=_charts(curves),
-        single={name: draw_lines(f"Loss of {name}", {name: found.trained}) for name, found in curves.items()
+        single={name: draw_lines(f"Loss of {name}", {name: found.trained}, ends) for name, found in curves.items()
                 if found.trained},
         sources=_sources(shown),
     )  # fmt: skip

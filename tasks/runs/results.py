@@ -79,9 +79,13 @@ class EvaluationResult:
         return ReportPage(self.folder / REPORT_PAGE)
 
     def rows(self, name: str) -> Iterator[dict[str, object]]:
-        """The rows of a table of the report, scores.jsonl or per_answer.jsonl, the model first."""
-        # raises DataError for a folder without a report
+        """The rows of a table of the report, scores.jsonl or per_answer.jsonl, the model first.
+
+        Raises DataError for a folder without a report, and for one that lacks this table.
+        """
         read_metrics(self.folder)
+        if not (self.folder / name).is_file():
+            raise DataError(f"{self.folder} lacks {name}: evaluate the answers again.")
         model = {"model": self.model}
         return (model | row | model for row in iterate_json_lines(self.folder / name))
 

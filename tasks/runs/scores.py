@@ -11,8 +11,8 @@ from tasks.files import read_json_object
 from tasks.paths import FINAL, METRICS, RunFolder
 from tasks.records import Value
 
-# what damaged or foreign JSON raises where a score is looked up
-DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
+# what damaged or foreign JSON raises where a score is looked up, and files that only their owner may read
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError, OSError)
 NO_CHANGES: Mapping[str, HeadlineChange] = {}
 
 
@@ -34,9 +34,9 @@ class RunScore(Value):
 
 def read_scores(paths: RunFolder, model: str = FINAL) -> dict[str, RunScore]:
     """The scores of a model's report by source; empty if there is no report or it is damaged."""
-    # metrics.json is written last but for the manifest, and atomically
-    metrics = cast(Metrics, read_json_object(paths.report(model) / METRICS))
     try:
+        # metrics.json is written last but for the manifest, and atomically
+        metrics = cast(Metrics, read_json_object(paths.report(model) / METRICS))
         return scores_of(metrics, changes_from_base(paths) if model == FINAL else {})
     except DAMAGED:
         return {}

@@ -21,6 +21,8 @@ from tasks.serving.page_state import PageState
 from tasks.serving.uploads import Uploads
 
 ERROR_S = 20
+# an empty bubble would look like an answer that never came
+EMPTY = "(empty answer)"
 
 Messages = list[dict[str, str]]
 # updates of the question box and of each model's chat
@@ -215,7 +217,7 @@ def _messages(rounds: Sequence[Round]) -> Messages:
     return [
         message
         for question, answer in rounds
-        for message in ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+        for message in ({"role": "user", "content": question}, {"role": "assistant", "content": answer or EMPTY})
     ]
 
 

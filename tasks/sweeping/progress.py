@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 
-from tasks.errors import DataError
 from tasks.evaluation.headline import HeadlineScore
-from tasks.files import read_json, write_json
+from tasks.files import read_json_object, write_json
 from tasks.paths import SWEEP_PROGRESS
 from tasks.records import Value
 from tasks.sweeping.config import Choice, Objective
@@ -64,14 +63,14 @@ def write_progress(
 
 
 def read_progress(folder: Path) -> SweepProgress | None:
-    """The progress of the sweep in a folder; None if none was begun there. Raises DataError for a damaged file."""
-    path = folder / SWEEP_PROGRESS
-    if not path.exists():
-        return None
+    """The progress of the sweep in a folder; None if none was begun there, or if the file is damaged.
+
+    The sweep itself does not read it, and writes a new one at its next point.
+    """
     try:
-        return SweepProgress.model_validate(read_json(path))
+        return SweepProgress.model_validate(read_json_object(folder / SWEEP_PROGRESS))
     except ValidationError:
-        raise DataError(f"{path} is damaged: start the sweep again, which writes a new one.") from None
+        return None
 
 
 def _point(trial: "FrozenTrial", rows: dict[str, LeaderboardRow]) -> PointProgress:

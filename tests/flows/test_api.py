@@ -8,7 +8,7 @@ import pytest
 from support.locations import REPO
 from support.scored_runs import ScoredRuns
 
-from flows.api import compare, evaluate, list_runs, load_config, load_run
+from flows.api import compare, evaluate, list_runs, load_config, load_run, run
 from tasks.errors import ConfigError
 
 
@@ -40,6 +40,20 @@ def test_models_are_compared_by_run_or_evaluation(scored_runs: ScoredRuns) -> No
     assert list(several.index.get_level_values("model").unique()) == ["first", "second"]
     with pytest.raises(ConfigError, match="needs two models"):
         compare(first)
+
+
+def test_a_comparison_takes_what_the_command_takes(scored_runs: ScoredRuns) -> None:
+    place = scored_runs.workspace
+    by_folder = compare(place / "runs" / "first", "first/base", workspace=place)
+    assert list(by_folder.index.get_level_values("model").unique()) == ["first/base"]
+    with pytest.raises(ConfigError, match=r"did you mean first\?"):
+        compare("frst", "second", workspace=place)
+
+
+def test_a_name_that_is_none_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot name a run"):
+        run("demo", name="../outside", workspace=tmp_path / "workspace")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_answers_are_scored_and_the_report_is_read(scored_runs: ScoredRuns, tmp_path: Path) -> None:

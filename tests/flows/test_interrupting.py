@@ -84,6 +84,17 @@ def test_sigterm_outside_a_training_ends_a_run_like_ctrl_c(run: Callable[..., Te
     assert "continue with `rsvlm run demo " in require_in_order(terminal, Terminal.send_sigterm)
 
 
+def test_sigterm_to_all_processes_ends_a_run_like_ctrl_c(tmp_path: Path) -> None:
+    # as `timeout` and batch systems send it: it ends Prefect's embedded server as well
+    settings = [part for change in (*SMALL, "model.base=tiny") for part in ("--set", change)]
+    terminal = Terminal(tmp_path / "home", "run", "demo", *settings, "--workspace", str(tmp_path / "workspace"))
+    terminal.until_said(r"base model \d+/")
+    os.killpg(terminal.pid, signal.SIGTERM)
+    code, _ = terminal.ended()
+    assert code == 130 and "Traceback" not in terminal.said, terminal.said[-5000:]
+    assert "continue with `rsvlm run demo " in terminal.said and not terminal.processes()
+
+
 def test_ctrl_c_during_training_prints_a_command_that_resumes(run: Callable[..., Terminal]) -> None:
     terminal = run("train", "--name", "trained", max_steps=4000)
     terminal.until_said(TRAINING)

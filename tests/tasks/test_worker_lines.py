@@ -41,10 +41,24 @@ def test_step_line_is_parsed_by_the_parent(logs: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "step 2: validation loss 0.3", "x step 1/2: loss 1, 3 s left", "step 1/2: loss 1"]
+    "line", ["", "step 2: validation loss 0.3", "x step 1/2: loss 1.5, 3 s left", "step 1/2: loss 1"]
 )
 def test_other_lines_have_no_step_progress(line: str) -> None:
     assert step_progress(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step 1/2: loss high, 3 s left",
+        f"step 1/2: loss 0.5, {'9' * 20} s left",
+        f"step {'9' * 5000}/2: loss 0.5, 3 s left",
+        f"step {'9' * 5000}: validation loss 1.2.3",
+        f"{'9' * 5000} of 3 questions answered",
+    ],
+)
+def test_garbage_of_a_library_is_no_progress(line: str) -> None:
+    assert step_progress(line) is None and answers_progress(line) is None and validation_losses(line) == []
 
 
 def test_only_a_url_is_parsed_as_a_link() -> None:

@@ -143,9 +143,11 @@ def test_compare_takes_runs_by_their_names(
     assert main(["compare", "small", "large", "large/base", "--workspace", str(tmp_path / "w")]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [(row[0], row[-3]) for row in rows] == [("large/final", "better"), ("large/base", "tie")]
-    assert main(["compare", "small", "lage", "--workspace", str(tmp_path / "w")]) == 2
     runs = tmp_path / "w" / "runs"
-    error = f"error: lage is neither a report's folder nor a run with a report in {runs}: did you mean large?\n"
+    assert main(["compare", str(runs / "small"), "large/final", "--workspace", str(tmp_path / "w")]) == 0
+    assert "better" in capsys.readouterr().out
+    assert main(["compare", "small", "lage", "--workspace", str(tmp_path / "w")]) == 2
+    error = f"error: lage is neither a report's folder nor a run in {runs}: did you mean large?\n"
     assert capsys.readouterr().err == error
 
 

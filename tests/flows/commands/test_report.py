@@ -58,7 +58,7 @@ def test_a_report_is_found_by_run_and_by_folder(workspace, capsys, named, model)
     [
         ("nihgt", "did you mean night?"),
         ("other", "give one of night."),
-        ("young", "has no report yet: `rsvlm run` writes it as its last step."),
+        ("young", "has no report yet: `rsvlm run` or `rsvlm evaluate` writes it as its last step."),
         ("night/checkpoint-300", "has no report on checkpoint-300: give night/base or night/final."),
         ("../night", "is neither a report's folder nor a run"),
         ("/nowhere", "is neither a report's folder nor a run"),
@@ -68,6 +68,14 @@ def test_a_report_that_is_not_there_is_named_with_those_that_are(workspace, caps
     assert rsvlm("report", named, "--workspace", workspace) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and says in printed.err and printed.err.count("\n") == 1
+
+
+def test_of_many_runs_an_error_names_a_few(workspace, capsys):
+    for number in range(500):
+        (workspace / "runs" / f"seed-{number:03}" / "reports").mkdir(parents=True)
+    assert rsvlm("report", "zzz", "--workspace", workspace) == 2
+    said = capsys.readouterr().err
+    assert "seed-008 or 491 more, which `rsvlm list` shows." in said and len(said) < 400
 
 
 def test_without_the_option_no_browser_is_started(workspace, capsys, monkeypatch):

@@ -38,6 +38,8 @@ def completions(line: str, folder: Path) -> list[str]:
         ("rsvlm run demo --work", {"--workspace"}),
         ("rsvlm run demo --set training.lora_", {f"training.lora_{name}=" for name in LORA}),
         ("rsvlm compare fir", {"first"}),
+        ("rsvlm report fir", {"first"}),
+        ("rsvlm evaluate --checkpoints wor", {"workspace/"}),
         ("rsvlm merge --format l", {"llava"}),
     ],
 )

@@ -52,6 +52,15 @@ def test_a_step_of_unknown_length_shows_its_time_so_far(clock: Clock) -> None:
     assert [line.text for line in steps.lines()][1] == "  [2/3] training 1 min 15 s"
 
 
+def test_the_time_left_runs_down_between_two_reports(clock: Clock) -> None:
+    steps = training_of(clock)
+    steps.show(Progress(1, 10, "loss 0.94", 50))
+    clock.now += 20
+    assert [line.text for line in steps.lines()][1] == "  [2/3] training 1/10 ▇▁▁▁▁▁▁▁▁▁ loss 0.94, 30 s left"
+    clock.now += 31
+    assert [line.text for line in steps.lines()][1] == "  [2/3] training 1/10 ▇▁▁▁▁▁▁▁▁▁ loss 0.94"
+
+
 def test_parts_add_up(clock: Clock) -> None:
     steps = training_of(clock)
     for done in (1, 5):

@@ -1,10 +1,11 @@
 """Loss curves of runs from their checkpoints, of a running one from its log."""
 
+from math import inf, nan
 from pathlib import Path
 
 from tasks.files import write_json, write_text
 from tasks.paths import RunFolder
-from tasks.runs.charts import draw_lines, draw_spark, thinned
+from tasks.runs.charts import axis_ends, draw_lines, draw_spark, thinned
 from tasks.runs.curves import read_curves, read_progress
 from tasks.worker_lines import step_line, validation_line
 
@@ -39,6 +40,12 @@ def test_without_a_checkpoint_the_log_has_the_last_training_and_its_progress(tmp
     assert progress and (progress.step, progress.steps, progress.left_s) == (2, 9, 60)
 
 
+def test_a_loss_without_a_finite_value_is_not_drawn(tmp_path: Path) -> None:
+    log = "".join(f"{step_line(step, 9, LOGS | {'loss': loss})}\n" for step, loss in ((1, 2.0), (2, inf), (3, nan)))
+    write_text(RunFolder(tmp_path).log, log)
+    assert read_curves(RunFolder(tmp_path)).trained == [(1, 2.0)]
+
+
 def test_a_run_that_has_done_nothing_has_neither(tmp_path: Path) -> None:
     assert read_curves(RunFolder(tmp_path)) == ([], []) and read_progress(RunFolder(tmp_path)) is None
 
@@ -48,6 +55,19 @@ def test_a_chart_has_a_line_per_run_and_its_last_values_in_words() -> None:
     assert 'aria-label="Loss; last values: &lt;a&gt; 1.000; b 0.500"' in drawn
     assert drawn.count("<polyline") == 3 and drawn.count("<circle") == 1
     assert "loss from 2.00 to 1.00 in 2 steps" in draw_spark([(1, 2.0), (2, 1.0)])
+
+
+def test_axes_have_round_marks() -> None:
+    assert axis_ends([[(10, 3.33)], [(216, 0.81)]]) == (240, 4.0)
+    assert axis_ends([[(10, 0.0)]]) == (12, 1.0) and axis_ends([]) == (4, 1.0)
+    assert ">0.03<" in draw_lines("Loss", {"a": [(3, 0.1)]})
+
+
+def test_charts_with_the_same_ends_have_the_same_axes() -> None:
+    long, short = [(100, 4.0)], [(10, 1.0)]
+    ends = axis_ends([long, short])
+    drawn = draw_lines("Loss", {"short": short}, ends)
+    assert ">4.00<" in drawn and ">100<" in drawn
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:

@@ -1,5 +1,6 @@
 """The runs of a workspace as its files tell, however half-written they are."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,16 @@ from tasks.errors import DataError
 from tasks.paths import RunFolder
 from tasks.runs.index import list_runs, read_run, size_of
 
+AS_OTHER = """
+import ctypes, json, os, sys
+from pathlib import Path
+from tasks.runs.index import list_runs
+# root reads everything; without capabilities it is held to the permissions
+if os.geteuid() == 0:
+    ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+print(json.dumps({run.name: list(run.scores) for run in list_runs(Path(sys.argv[1]))}))
+"""
+OUTPUT: Any = {"capture_output": True, "text": True, "check": True}
 OWNER = """
 import sys
 from pathlib import Path
@@ -50,6 +61,24 @@ def test_a_folder_of_runs_or_a_store_is_read_as_well(scored_runs: Any) -> None:
 def test_a_workspace_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder: give a workspace"):
         list_runs(tmp_path / "typo")
+
+
+@pytest.mark.parametrize("name", ["new\nline", "red\x1b[31m", os.fsdecode(b"caf\xe9")])
+def test_a_folder_whose_name_cannot_be_shown_is_left_out(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "experiment.yaml").write_text("data: {}\n")
+    assert list_runs(tmp_path) == []
+
+
+def test_a_run_that_another_user_keeps_to_himself_does_not_hide_the_others(scored_runs: Any, tmp_path: Path) -> None:
+    for name, private in (("all", ""), ("file", "metrics.json"), ("report", "."), ("reports", "..")):
+        folder = tmp_path / "runs" / name
+        shutil.copytree(scored_runs.workspace / "runs" / "first", folder)
+        if private:
+            (folder / "reports" / "final" / private).chmod(0)
+    found = json.loads(subprocess.run([sys.executable, "-c", AS_OTHER, str(tmp_path)], **OUTPUT).stdout)
+    assert found == {"all": ["LR"], "file": [], "report": [], "reports": []}
 
 
 def test_foreign_folders_and_files_are_left_out(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The results of a run as tables: they have the numbers of its files."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,15 @@ def test_scores_have_the_headline_score_of_each_source_and_what_it_beats(second:
     assert row["base"] == base["accuracy"] and row["against_base"] == "better"
     assert row["beats_blind"] is found["gain"]["shown"]
     assert row["blind"] == pytest.approx(found["accuracy"] - found["gain"]["value"])
+
+
+def test_a_report_without_its_table_is_refused(scored_runs: ScoredRuns, tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    shutil.copytree(scored_runs.workspace / "runs" / "first", folder)
+    (folder / "reports" / "final" / "per_answer.jsonl").unlink()
+    assert RunResult(folder).scores.loc["LR", "score"] == 0.25
+    with pytest.raises(DataError, match=r"lacks per_answer\.jsonl: evaluate the answers again"):
+        _ = RunResult(folder).answers
 
 
 @pytest.mark.parametrize(("table", "file"), [("answers", "per_answer.jsonl"), ("all_scores", "scores.jsonl")])

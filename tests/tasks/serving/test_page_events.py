@@ -48,6 +48,11 @@ def test_a_complete_answer_becomes_part_of_the_conversation(events, state):
     assert all(chat[1]["content"] for chat in page[1:])
 
 
+def test_an_empty_answer_is_shown_as_such(events, state):
+    state.rounds[0][0] = ("First?", "")
+    assert events.settle(state)[1][1]["content"] == "(empty answer)"
+
+
 @pytest.mark.parametrize(
     ("end", "left"),
     [
