@@ -7,7 +7,7 @@ overhead scenes, so that tuning has words to choose from, as with a real base mo
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tasks.data.synthetic.captions import PHRASES, main_and_other, number_word, plural
 from tasks.data.synthetic.questions import Exchange
@@ -104,7 +104,7 @@ def tallies(scene: Scene, rng: random.Random, absent: int = 2) -> list[Exchange]
     }
     there = [names for names, count in counts.items() if count]
     asked = there + rng.sample([names for names in counts if names not in there], absent)
-    answers = {TALLIES: str, IN_WORDS: number_word}
+    answers: dict[tuple[str, ...], Callable[[int], str]] = {TALLIES: str, IN_WORDS: number_word}
     return [
         (rng.choice(forms).format(rng.choice(names)), answers[forms](counts[names]))
         for names, forms in zip(asked, rng.choices((TALLIES, IN_WORDS), k=len(asked)), strict=True)
