@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import NamedTuple
 
+from tasks.durations import duration
 from tasks.paths import checkpoint_name, checkpoint_step
 
 # attribute of a log record with a line that the run's log has already
@@ -76,7 +76,7 @@ class StepProgress(NamedTuple):
     @property
     def description(self) -> str:
         """One line for people: step, loss and time left."""
-        left = f", {timedelta(seconds=self.left_s)} left" if self.left_s else ""
+        left = f", {duration(self.left_s)} left" if self.left_s else ""
         return f"step {self.step} of {self.steps}, loss {self.loss}{left}"
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from flows.terminal.result import shorter
-from flows.terminal.steps import Step, StepList, duration, signs_of
+from flows.terminal.steps import Step, StepList, signs_of
+from tasks.durations import duration
 from tasks.interrupting import STOPPING, announcing_stop
 from tasks.progress import Progress, Watcher, watched_by
 

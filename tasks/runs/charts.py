@@ -1,10 +1,10 @@
 """The curves of several runs in one chart, as inline SVG in the colours of the page."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from tasks.axes import axis_end
 from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TICKS, TOP, WIDTH
 from tasks.training.loss_curve import Point
 
@@ -13,8 +13,6 @@ MOST_LINES = 8
 # points of a line; more are not visible
 MOST_POINTS = 400
 SPARK_WIDTH, SPARK_HEIGHT = 96, 28
-# distances between two marks of an axis, times a power of ten
-ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 class Ends(NamedTuple):
@@ -28,13 +26,7 @@ def axis_ends(lines: Iterable[Sequence[Point]]) -> Ends:
     """The ends of axes from 0 on that hold all points and have round marks."""
     points = [point for each in lines for point in each]
     steps, loss = (max(values, default=1) or 1 for values in ([step for step, _ in points], [y for _, y in points]))
-    # marks at whole steps
-    return Ends(TICKS * math.ceil(_round_up(steps / TICKS)), TICKS * _round_up(loss / TICKS))
-
-
-def _round_up(value: float) -> float:
-    size = 10.0 ** math.floor(math.log10(value))
-    return size * next(factor for factor in ROUND if factor >= value / size - 1e-9)
+    return Ends(int(axis_end(steps, TICKS, whole=True)), axis_end(loss, TICKS))
 
 
 def draw_lines(title: str, lines: Mapping[str, Sequence[Point]], ends: Ends | None = None) -> str:

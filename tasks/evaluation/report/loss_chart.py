@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tasks.axes import axis_end
 from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TICKS, TOP, WIDTH, draw_tick
 
 Losses = Sequence[tuple[int, float]]
@@ -10,7 +11,7 @@ Losses = Sequence[tuple[int, float]]
 def draw_losses(training: Losses, validation: Losses = ()) -> str:
     """An SVG element: the training loss over the optimizer steps, and the validation loss as dots; both axes from 0."""
     every = [*training, *validation]
-    last, most = max(step for step, _ in every) or 1, max(loss for _, loss in every) or 1.0
+    last, most = max(step for step, _ in every) or 1, axis_end(max(loss for _, loss in every) or 1.0, TICKS)
 
     def x(step: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * step / last

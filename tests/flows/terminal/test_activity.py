@@ -9,7 +9,7 @@ STEP = "step 12/40: loss 0.9400, learning rate 1.00e-03, 75 s left"
 
 def test_the_newest_progress_counts() -> None:
     assert activity_in([]) == activity_in(["loading", ""]) == "preparing"
-    training = "training, step 12 of 40, loss 0.9400, 0:01:15 left"
+    training = "training, step 12 of 40, loss 0.9400, 1 min 15 s left"
     assert activity_in([STEP, "checkpoint complete: checkpoint-12"]) == training
     assert activity_in([STEP, "40 of 120 questions answered, 3.0 per second"]) == "40 of 120 questions answered"
 

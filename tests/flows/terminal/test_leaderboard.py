@@ -95,4 +95,4 @@ def test_in_a_terminal_the_table_is_drawn_with_the_last_step(tmp_path: Path) -> 
         written(folder, LATER)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "training, step 12 of 40, loss 0.9400, 0:01:15 left" in text and "3 of 4 points" in text
+    assert "training, step 12 of 40, loss 0.9400, 1 min 15 s left" in text and "3 of 4 points" in text

@@ -1,10 +1,10 @@
-"""The lines of the steps: what is done, at work and to come, with bars and durations in words."""
+"""The lines of the steps: what is done, at work and to come, with bars and the time left."""
 
 from io import StringIO
 
 import pytest
 
-from flows.terminal.steps import DRAWN, PLAIN, StepList, bar, duration, signs_of
+from flows.terminal.steps import DRAWN, PLAIN, StepList, bar, signs_of
 from flows.terminal.views import PlainLines
 from tasks.progress import Progress
 
@@ -74,23 +74,6 @@ def test_a_step_that_begins_again_forgets_its_progress(clock: Clock) -> None:
     steps.show(Progress(9, 10))
     steps.begin("training")
     assert [line.text for line in steps.lines()][1] == "  [2/3] training"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (60, "1 min"),
-        (599, "9 min 59 s"),
-        (659, "10 min"),
-        (2303, "38 min"),
-        (7500, "2 h 5 min"),
-        (90000, "1 d 1 h"),
-    ],
-)
-def test_a_duration_is_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_a_bar_has_a_fixed_width() -> None:

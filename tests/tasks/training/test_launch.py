@@ -73,7 +73,7 @@ def test_display_is_updated_first_last_and_every_few_seconds() -> None:
         reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
     # 25 seconds: the first, then every 5 seconds, and the last
     assert [round(percent) for percent, _ in display.shown] == [1, 21, 41, 61, 81, 100]
-    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 0:01:19 left"
+    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 1 min 19 s left"
     assert display.shown[-1][1] == "step 100 of 100, loss 1.2500"
 
 

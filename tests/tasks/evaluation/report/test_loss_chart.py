@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from tasks.evaluation.report.loss_chart import draw_losses
 
-TRAINING = [(10, 3.0), (20, 1.5), (40, 0.5)]
+TRAINING = [(10, 4.0), (20, 2.0), (40, 0.5)]
 
 
 def points_of(line: ElementTree.Element) -> list[tuple[float, float]]:
@@ -24,7 +24,7 @@ def test_the_curve_falls_with_the_loss_and_its_axes_start_at_0() -> None:
 
 
 def test_the_validation_loss_has_dots_on_the_same_axes() -> None:
-    root = ElementTree.fromstring(draw_losses(TRAINING, [(20, 3.0), (40, 6.0)]))
+    root = ElementTree.fromstring(draw_losses(TRAINING, [(20, 4.0), (40, 8.0)]))
     trained, validated = (points_of(line) for line in root.findall("polyline"))
     assert validated[0][0] == trained[1][0]
     assert validated[1] == (WIDTH - RIGHT, TOP)
