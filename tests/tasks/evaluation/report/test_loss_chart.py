@@ -34,7 +34,7 @@ def test_the_validation_loss_has_dots_on_the_same_axes() -> None:
 def test_the_picture_says_its_ends_in_words() -> None:
     root = ElementTree.fromstring(draw_losses(TRAINING, [(40, 0.7)]))
     assert root.attrib["aria-label"] == (
-        "training loss from 3.00 to 0.50 at step 40; validation loss from 0.70 to 0.70 at step 40"
+        "training loss from 4.00 to 0.50 at step 40; validation loss from 0.70 to 0.70 at step 40"
     )
 
 
