@@ -5,6 +5,7 @@ sigmoid loss of SigLIP (arXiv:2303.15343). The words are those of the lessons' f
 """
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from tasks.model.llava.base_loading import load_base
 from tasks.model.llava.processor import load_processor
 from tasks.paths import TRAIN_SET
 from tasks.records import DatasetRef
+from tasks.worker_lines import step_line
 
 EPOCHS = 16
 BATCH_SIZE = 48
@@ -76,6 +78,7 @@ def _train(model: LlavaForConditionalGeneration, examples: Examples) -> None:
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     steps = math.ceil(EPOCHS * len(examples.pixels) / BATCH_SIZE)
     schedule = LambdaLR(optimizer, lambda step: _share_of_rate(step, steps))
+    began = time.monotonic()
     for step, chosen in enumerate(_batches(len(examples.pixels), steps), start=1):
         features = _projected(model, examples.pixels[chosen])
         logits = similarity(features, embeddings.weight[examples.tokens])
@@ -86,7 +89,8 @@ def _train(model: LlavaForConditionalGeneration, examples: Examples) -> None:
         optimizer.step()
         schedule.step()
         if step % LOGGING_STEPS == 0:
-            print(f"vision: {step} of {steps} batches, loss {loss.item():.4f}", flush=True)
+            left_s = (steps - step) * (time.monotonic() - began) / step
+            print(step_line(step, steps, {"loss": loss.item(), "seconds_left": left_s}), flush=True)
 
 
 def _loss(logits: Tensor, fitting: Tensor, numbers: Tensor) -> Tensor:
