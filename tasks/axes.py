@@ -9,7 +9,7 @@ ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 def axis_end(highest: float, intervals: int, whole: bool = False) -> float:
     """The smallest end of an axis with this many intervals that has round marks and holds `highest`, which is above 0.
 
-    With `whole` the marks are whole numbers.
+    With `whole` the marks are integers.
     """
     distance = highest / intervals
     size = 10.0 ** math.floor(math.log10(distance))
