@@ -28,8 +28,8 @@ def quick_flow(
     data: str = "",
     base: str = "tiny",
     lora_r: Annotated[int, Field(ge=1, le=1024)] = 64,
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3,
-    num_train_epochs: Annotated[float, Field(gt=0, le=1000)] = 12.0,
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3,
+    num_train_epochs: Annotated[float, Field(gt=0, le=1000)] = 6.0,
 ) -> ExperimentResult:
     """Run an experiment from the data folder to the report, with the settings of the preset but for these.
 

@@ -114,7 +114,7 @@ def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
     """Raise UserError for reports on different test sets or under different protocols."""
     different = protocol_differences(a.protocol, b.protocol)
     if "test_set" in different:
-        parts = [str(each.path) for each in (a, b) if "partial" in each.protocol["test_set"]]
+        parts = [each.name for each in (a, b) if "partial" in each.protocol["test_set"]]
         why = f" ({' and '.join(parts)} on a part of the questions)" if parts else ""
         raise UserError(
             f"The reports {a.path} and {b.path} are on different test sets{why}: evaluate both models on the same one."
