@@ -5,7 +5,6 @@ from types import ModuleType
 from flows.commands import (
     chat,
     checkpoints,
-    completion,
     data,
     deploy,
     evaluation,
@@ -14,15 +13,11 @@ from flows.commands import (
     merging,
     predict,
     preflight,
-    report,
-    runs,
     serve,
-    sweeping,
 )
 
 COMMANDS: list[ModuleType] = [
     experiment,
-    sweeping,
     preflight,
     data,
     inspecting,
@@ -30,10 +25,7 @@ COMMANDS: list[ModuleType] = [
     merging,
     predict,
     evaluation,
-    report,
-    runs,
     chat,
     serve,
     deploy,
-    completion,
 ]
