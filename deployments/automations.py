@@ -26,8 +26,8 @@ RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 # runs of our deployments; subflow runs have no tags
 OUR_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.tag.rsvlm", "prefect.resource.role": "tag"})
 FLOWS = [
-    *("experiment", "prepare-data", "fetch-data", "train-lora", "archive-checkpoint", "score-checkpoint", "merge-lora"),
-    *("predict-subsets", "evaluate-model", "reevaluate", "run-sweep", "sweep-point"),
+    *("experiment", "quick", "prepare-data", "fetch-data", "train-lora", "archive-checkpoint", "score-checkpoint"),
+    *("merge-lora", "predict-subsets", "evaluate-model", "reevaluate", "run-sweep", "sweep-point"),
 ]
 OUR_FLOWS = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": FLOWS})
 # Ten heartbeats: a shorter server outage does not mark healthy runs as crashed. A run marked too early could be

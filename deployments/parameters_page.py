@@ -10,9 +10,9 @@ from typing import TypedDict
 
 from pydantic import BaseModel, JsonValue
 
-from deployments.configuration import model_of
 from tasks.files import write_text
 from tasks.settings import CustomSource, ExperimentConfig, QuestionPattern
+from tasks.settings.names import model_of
 from tasks.sweeping.config import Range, SweepConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"

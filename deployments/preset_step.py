@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deployments.configuration import load_config
+from tasks.settings import ExperimentConfig
+from tasks.settings.training import ZERO_IS_NONE
 
 WORKSPACE_VARIABLE = "RSVLM_WORKSPACE"
 
@@ -20,10 +22,19 @@ def read_preset(preset: str) -> dict[str, object]:
     A relative data folder becomes absolute, since workers start runs in temporary folders.
     """
     config = load_config(preset)
-    plain = config.as_plain()
+    values = form_values(config)
     if config.data.root is not None:
-        plain["data"]["root"] = str(config.data.root.absolute())
-    return {"config": plain, "workspace": str(workspace()), "version": version("rsvlm")}
+        values["data"]["root"] = str(config.data.root.absolute())
+    return {"config": values, "workspace": str(workspace()), "version": version("rsvlm")}
+
+
+def form_values(config: ExperimentConfig) -> dict[str, dict[str, object]]:
+    """The settings as a deployment's form offers them: an empty field has no value, and Prefect refuses null there."""
+    values: dict[str, dict[str, object]] = config.model_dump(mode="json", exclude_none=True)
+    # without a value they would have their defaults
+    for name in ZERO_IS_NONE:
+        values["training"].setdefault(name, 0)
+    return values
 
 
 def workspace() -> Path:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NotRequired, TypedDict
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -46,7 +47,7 @@ class Deployment(TypedDict):
     entrypoint: str
     work_pool: Pool
     parameters: dict[str, JsonValue]
-    schedules: list[dict[str, JsonValue]]
+    schedules: NotRequired[list[dict[str, JsonValue]]]
     triggers: NotRequired[list[dict[str, JsonValue]]]
 
 
@@ -75,7 +76,7 @@ class DeployOptions(BaseModel):
 
 
 def deploy(options: DeployOptions) -> Iterator[str]:
-    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change.
+    """Create or update work pools, limits, blocks, deployments and automations; yields one line per change and a hint.
 
     Raises ConfigError if a block or package that the options need is missing, or a pool has another type.
     """
@@ -96,6 +97,10 @@ def deploy(options: DeployOptions) -> Iterator[str]:
         yield from release_lost_slots(client, ours)
         if options.prune:
             yield from _prune(client, plan, {automation.name for automation in wanted})
+        elif names := [name for name, _ in _outdated(client, plan)]:
+            yield f"left from another version: {', '.join(names)}; remove with --prune"
+    pools = sorted({deployment["work_pool"]["name"] for deployment in plan["deployments"]})
+    yield f"next: start a worker for {' and for '.join(pools)}: .venv/bin/prefect worker start --pool {pools[0]}"
 
 
 def read_plan(work_pool: str | None = None) -> DeploymentPlan:
@@ -176,7 +181,15 @@ def _deploy_all(plan: DeploymentPlan, options: DeployOptions, block: str | None)
     if run.returncode:
         raise RsvlmError(f"`prefect deploy` ended with {run.returncode}:\n{run.stdout}{run.stderr}")
     for deployment in plan["deployments"]:
-        yield f"deployed {flow_of(deployment)}/{deployment['name']} on {deployment['work_pool']['name']}"
+        yield f"deployed {_full_name(deployment)} on {deployment['work_pool']['name']}{_schedules_of(deployment)}"
+
+
+def _schedules_of(deployment: Deployment) -> str:
+    """The schedules of a deployment with their time zones, as the end of a line."""
+    return "".join(
+        f", scheduled at {each['cron']} in {each['timezone']}{'' if each['active'] else ', off'}"
+        for each in deployment.get("schedules", [])
+    )
 
 
 @contextmanager
@@ -192,15 +205,24 @@ def flow_of(deployment: Deployment) -> str:
     return str(deployment["entrypoint"].split(".")[-2]).replace("_", "-")
 
 
+def _outdated(client: SyncPrefectClient, plan: DeploymentPlan) -> list[tuple[str, UUID]]:
+    """Name, as FLOW/DEPLOYMENT, and id of rsvlm's deployments that this version does not define."""
+    defined = {_full_name(deployment) for deployment in plan["deployments"]}
+    found = [each for each in client.read_deployments() if TAG in each.tags]
+    named = [(f"{client.read_flow(each.flow_id).name}/{each.name}", each.id) for each in found]
+    return [(name, deployment_id) for name, deployment_id in named if name not in defined]
+
+
+def _full_name(deployment: Deployment) -> str:
+    return f"{flow_of(deployment)}/{deployment['name']}"
+
+
 def _prune(client: SyncPrefectClient, plan: DeploymentPlan, wanted: set[str]) -> Iterator[str]:
     """Remove rsvlm's deployments and automations that this version does not define."""
-    named = {(flow_of(deployment), deployment["name"]) for deployment in plan["deployments"]}
-    for deployment in client.read_deployments():
-        flow = client.read_flow(deployment.flow_id).name
-        if TAG in deployment.tags and (flow, deployment.name) not in named:
-            client.delete_resource_owned_automations(f"prefect.deployment.{deployment.id}")
-            client.delete_deployment(deployment.id)
-            yield f"removed the deployment {flow}/{deployment.name}"
+    for name, deployment_id in _outdated(client, plan):
+        client.delete_resource_owned_automations(f"prefect.deployment.{deployment_id}")
+        client.delete_deployment(deployment_id)
+        yield f"removed the deployment {name}"
     kept = wanted | {trigger["name"] for each in plan["deployments"] for trigger in each.get("triggers", [])}
     for automation in client.read_automations():
         if automation.name.startswith(OURS) and automation.name not in kept:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from deployments.configuration import load_config, read_yaml
+from deployments.configuration import load_config, name_after, read_yaml
 from tasks.errors import ConfigError
 from tasks.settings import ExperimentConfig
 from tasks.sweeping.config import Range, SweepConfig
@@ -35,6 +35,11 @@ def load_sweep(path: Path) -> tuple[ExperimentConfig, SweepConfig]:
         raise ConfigError(f"{path}: {_explain(error)}") from None
     require_searchable(config, sweep)
     return config, sweep
+
+
+def name_of_sweep(path: Path) -> str:
+    """A sweep's default name: that of its file."""
+    return name_after(path.stem, None, None)
 
 
 def _explain(error: ValidationError) -> str:

@@ -9,7 +9,7 @@ from tasks.storage.runs import reopen_run
 from tasks.storage.steps import archive_staged_step
 
 
-@flow(name="archive-checkpoint", flow_run_name="archive-checkpoint-{run}-{step}")
+@flow(name="archive-checkpoint", flow_run_name="{run}: archive-checkpoint {step}")
 def archive_checkpoint_flow(run: str, step: int | None = None, workspace: Path = Path("workspace")) -> list[int]:
     """Upload every complete checkpoint of a run that is not in the store yet; returns their steps.
 

@@ -4,25 +4,27 @@ import getpass
 import inspect
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache, wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import prefect
 from prefect import Flow, get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.responses import DeploymentResponse
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled
 from pydantic import ValidationError
 
 from deployments.configuration import name_after
+from flows.cancelling import cancel_parts
+from flows.run_form import form_of
 from tasks.errors import RunStopped
 from tasks.interrupting import Interrupted, handling_sigterm, stop_requested
+from tasks.orchestration.artifacts import on_first_page
 from tasks.paths import Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
@@ -33,6 +35,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED = "Cancelled with Ctrl-C or SIGTERM: start it again to continue from what is complete."
 UNNAMED = "experiment"
+# in the name of a deployment, between its preset and what it does
+PRESET_END = ": "
 
 
 def flow(
@@ -40,18 +44,26 @@ def flow(
     flow_run_name: str | Callable[[], str],
     persist_result: bool | None = None,
     result_serializer: str | None = None,
+    not_in_form: Collection[str] = (),
 ) -> Callable[[Callable[P, R]], Flow[P, R]]:
-    """`prefect.flow` for runs that can be interrupted: the state is Cancelled, and the caller gets RunStopped."""
+    """`prefect.flow` for runs that can be interrupted: the state is Cancelled, and the caller gets RunStopped.
+
+    The run form shows all parameters but `not_in_form`.
+    """
 
     as_flow = prefect.flow(
         name=name,
         flow_run_name=flow_run_name,
         persist_result=persist_result,
         result_serializer=result_serializer,
+        on_cancellation=[cancel_parts],
     )
 
     def decorate(work: Callable[P, R]) -> Flow[P, R]:
-        return as_flow(_cancellable(work))
+        decorated = as_flow(_cancellable(work))
+        # Prefect calls the function, and makes the form from the flow's own signature
+        vars(decorated)["__signature__"] = form_of(work, not_in_form)
+        return decorated
 
     return decorate
 
@@ -62,7 +74,7 @@ def _cancellable(work: Callable[P, R]) -> Callable[P, R]:
         try:
             if stop_requested():
                 raise Interrupted
-            with handling_sigterm():
+            with handling_sigterm(), on_first_page():
                 return work(*args, **kwargs)
         except Interrupted:
             stopped = RunStopped(INTERRUPTED)
@@ -138,17 +150,14 @@ def name_of_run(name: str, config: ExperimentConfig, sweep: SweepConfig | None =
 
 
 def default_run_name(config: ExperimentConfig, sweep: SweepConfig | None = None) -> str:
-    """The deployment's name, with a digest appended if the settings differ from the defaults of its form.
+    """The preset's name, with a digest appended if the settings differ from the defaults of the deployment's form.
 
-    The deployments in prefect.yaml are named after their presets, so the form and the command line name a run alike.
+    The deployments in prefect.yaml are named "PRESET: what they do", so the form and the command line name a run alike.
     """
-    context = FlowRunContext.get()
-    deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
-    given = _plain(config.of_first_machine(), sweep)
-    if deployment_id is None:
+    deployment, given = this_deployment(), _plain(config.of_first_machine(), sweep)
+    if deployment is None:
         return name_after(UNNAMED, given, None)
-    deployment = _deployment(deployment_id)
-    return name_after(deployment.name, given, _form_defaults(deployment.parameters, sweep))
+    return name_after(deployment.preset, given, _form_defaults(deployment.parameters, sweep))
 
 
 def _form_defaults(parameters: Mapping[str, object], sweep: SweepConfig | None) -> object:
@@ -166,7 +175,22 @@ def _plain(config: ExperimentConfig, sweep: SweepConfig | None) -> object:
     return [plain, {"sweep": sweep.model_dump(mode="json")}] if sweep else plain
 
 
+class FormOrigin(NamedTuple):
+    """The deployment that a flow run was started from: its preset, and the values that its form offers."""
+
+    preset: str
+    parameters: Mapping[str, Any]
+
+
+def this_deployment() -> FormOrigin | None:
+    """The deployment of this flow run, if it has one."""
+    context = FlowRunContext.get()
+    deployment_id = context.flow_run.deployment_id if context and context.flow_run else None
+    return _deployment(deployment_id) if deployment_id else None
+
+
 @cache
-def _deployment(deployment_id: UUID) -> DeploymentResponse:
+def _deployment(deployment_id: UUID) -> FormOrigin:
     with get_client(sync_client=True) as client:
-        return client.read_deployment(deployment_id)
+        found = client.read_deployment(deployment_id)
+    return FormOrigin(found.name.partition(PRESET_END)[0], found.parameters)

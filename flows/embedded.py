@@ -1,6 +1,6 @@
 """Prefect's embedded server, its default settings, and log records of user errors without a traceback.
 
-Call `prepare_prefect` before importing prefect, which reads its settings on import.
+`prepare_prefect` is best called before Prefect is imported, which reads its settings then.
 """
 
 import atexit
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
+from tasks.progress import note
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -32,8 +34,8 @@ STOP_S = 2
 REQUEST_S = 5
 # seconds after which the user sees what the command is waiting for
 SLOW_S = 8
-# blocks on a pipe that nobody writes to, until the process that holds its other end is gone
-WATCHER = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
+# reads the server's number from a pipe, and waits until the process that holds the other end is gone
+WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -41,34 +43,45 @@ def prepare_prefect() -> None:
     """Set defaults where the user has set nothing, and remove tracebacks of user errors from Prefect's log."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        # it has read its settings when it was imported
+        refresh_global_settings_context()
     # on the loggers: Prefect adds its handlers later, on import and when a run begins
     for name in RUN_LOGGERS:
         logging.getLogger(name).addFilter(_filter_record)
 
 
-def open_prefect() -> None:
-    """Prepare a command that runs flows: check its server or start one, and handle Ctrl-C."""
+def open_prefect(is_command: bool = True) -> None:
+    """Check the configured server, or start the embedded one if none is configured.
+
+    A command also handles Ctrl-C; in a program or a notebook of the user's, Python does.
+    """
     from flows.server import is_configured, require_configured_server
 
     prepare_prefect()
     require_configured_server()
     if is_configured():
-        handle_signals(kill_children)
-    else:
-        _start_server()
-
-
-def _start_server() -> None:
-    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
+        if is_command:
+            handle_signals(kill_children)
+        return
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
+    if is_command:
+        handle_signals(kill_children, lambda: _kill(server))
+    if not server.running:
+        _start(server)
 
-    def kill() -> None:
-        if server.server_process is not None:
-            server.server_process.kill()
 
-    handle_signals(kill_children, kill)
+def _kill(server: "SubprocessASGIServer") -> None:
+    if server.server_process is not None:
+        server.server_process.kill()
+
+
+def _start(server: "SubprocessASGIServer") -> None:
+    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
     failed: list[Exception] = []
 
     def start() -> None:
@@ -78,15 +91,18 @@ def _start_server() -> None:
         except Exception as error:
             failed.append(error)
 
+    # first, so that the server is not without it while it starts
+    tell_watcher = _start_watcher()
     # in a thread, so that the main thread still handles Ctrl-C
     starting = Thread(target=start, daemon=True)
     starting.start()
     try:
         _wait_for_process(server, starting)
-        _stop_when_we_die(server)
+        if server.server_process is not None:
+            tell_watcher(server.server_process.pid)
         starting.join(SLOW_S)
         if starting.is_alive():
-            print("Starting Prefect's embedded server ...", file=sys.stderr)
+            note("Starting Prefect's embedded server ...")
         starting.join()
     finally:
         # once its process exists, Prefect's own atexit handler can stop it
@@ -117,21 +133,29 @@ def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:
         time.sleep(0.01)
 
 
-def _stop_when_we_die(server: "SubprocessASGIServer") -> None:
-    """Start a watcher that stops the server when this process ends, even if it is killed."""
-    if server.server_process is None:
-        return
+def _start_watcher() -> Callable[[int], None]:
+    """Start a watcher, and return a function for the server's number.
+
+    The watcher stops the server when this process ends, even if it is killed.
+    """
     watcher = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
-        [sys.executable, "-I", "-S", "-c", WATCHER, str(server.server_process.pid)],
+        [sys.executable, "-I", "-S", "-c", WATCHER],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={},
         start_new_session=True,
+        bufsize=0,
     )
-    assert watcher.stdin is not None
+    pipe = watcher.stdin
+    assert pipe is not None
     # keep the pipe open until this process ends
-    atexit.register(watcher.stdin.close)
+    atexit.register(pipe.close)
+
+    def tell(pid: int) -> None:
+        pipe.write(str(pid).encode())
+
+    return tell
 
 
 def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:

@@ -13,7 +13,7 @@ from tasks.storage.runs import open_run
 from tasks.training.training_facts import read_training_facts
 
 
-@flow(name="evaluate-model", flow_run_name=run_title("evaluate-model-{name}-{label}"), persist_result=False)
+@flow(name="evaluate-model", flow_run_name=run_title("{name}: evaluate-model {label}"), persist_result=False)
 @owns_run
 def evaluate_model_flow(
     config: ExperimentConfig,
@@ -27,7 +27,7 @@ def evaluate_model_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         label: Model whose answers are scored: base, final or checkpoint-N.
         dataset: The prepared sets.
@@ -42,7 +42,9 @@ def evaluate_model_flow(
         score(run, config.evaluation, [predictions[each]], dataset, run.folder.report(each)) for each in transformed
     )
     training = None if label == BASE else read_training_facts(run.folder.training / label)
-    context = ReportContext(training=training, checkpoints=checkpoints, robustness=robustness)
+    context = ReportContext(
+        base=config.model.base_name, training=training, checkpoints=checkpoints, robustness=robustness
+    )
     report = score(run, config.evaluation, answers, dataset, run.folder.report(label), context)
     show_report(report, name)
     return report

@@ -9,7 +9,7 @@ from tasks.data.steps import ask_for_archives, fetch_sources
 from tasks.settings import DataConfig
 
 
-@flow(name="fetch-data", flow_run_name="fetch-data-{root}")
+@flow(name="fetch-data", flow_run_name="{root}: fetch-data")
 def fetch_data_flow(root: Path, config: DataConfig, endpoint_url: str | None = None) -> list[SourceImages]:
     """Download all sources into a data folder; a source that needs a manual download suspends the run with a form.
 

@@ -12,7 +12,12 @@ from tasks.storage.runs import Run, open_run
 from tasks.storage.steps import archive_merged_step, fetch_checkpoint_step
 
 
-@flow(name="merge-lora", flow_run_name=run_title("merge-lora-{name}"), persist_result=False)
+@flow(
+    name="merge-lora",
+    flow_run_name=run_title("{name}: merge-lora"),
+    persist_result=False,
+    not_in_form=("base", "checkpoint"),
+)
 @owns_run
 def merge_lora_flow(
     config: ExperimentConfig,
@@ -29,7 +34,7 @@ def merge_lora_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         base: The base model. Empty: model.base of the configuration.
         checkpoint: The checkpoint to merge.

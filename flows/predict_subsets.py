@@ -9,7 +9,7 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
 
-@flow(name="predict-subsets", flow_run_name=run_title("predict-subsets-{name}-{label}"), persist_result=False)
+@flow(name="predict-subsets", flow_run_name=run_title("{name}: predict-subsets {label}"), persist_result=False)
 @owns_run
 def predict_subsets_flow(
     config: ExperimentConfig, name: str, workspace: Path, label: str, model: ModelRef, dataset: DatasetRef
@@ -18,7 +18,7 @@ def predict_subsets_flow(
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
         label: The model's label in the run: base, final or checkpoint-N.
         model: The model that answers.

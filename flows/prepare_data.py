@@ -13,14 +13,14 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
 
-@flow(name="prepare-data", flow_run_name=run_title("prepare-data-{name}"), persist_result=False)
+@flow(name="prepare-data", flow_run_name=run_title("{name}: prepare-data"), persist_result=False)
 @owns_run
 def prepare_data_flow(config: ExperimentConfig, name: str = "", workspace: Path = Path("workspace")) -> DatasetRef:
     """Filter and split the data folder, downloading it first if data.fetch is on; without a folder, draw sample data.
 
     Args:
         config: The experiment.
-        name: The run's name. Empty: the deployment's name, with a digest appended if settings were changed.
+        name: The run's name. Empty: the preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
     """
     run = open_run(config, name, workspace)

@@ -31,7 +31,7 @@ from tasks.storage.runs import Run, open_run, read_experiment, reopen_run
 ALL: tuple[Label, ...] = get_args(Label)
 
 
-@flow(name="reevaluate", flow_run_name="reevaluate-{run}")
+@flow(name="reevaluate", flow_run_name="{run}: reevaluate", not_in_form=("config",))
 def reevaluate_flow(
     run: str,
     models: tuple[Label, ...] = ALL,

@@ -13,9 +13,17 @@ from tasks.paths import BEST_PRESET, FINAL, Workspace
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import RunOwned
 from tasks.sweeping.config import SweepConfig
-from tasks.sweeping.leaderboard import claim_reference, read_reference, score_of
+from tasks.sweeping.leaderboard import LeaderboardRow, claim_reference, read_reference, score_of
+from tasks.sweeping.progress import write_progress
 from tasks.sweeping.pruning import pruning
-from tasks.sweeping.results import SweepResult, claim_folder, remove_spare_models, sweep_folder, write_results
+from tasks.sweeping.results import (
+    SweepResult,
+    claim_folder,
+    remove_spare_models,
+    sweep_folder,
+    write_leaderboard,
+    write_results,
+)
 from tasks.sweeping.search_space import at_point, describe_point, name_of_point, require_searchable
 from tasks.sweeping.steps import show_leaderboard
 from tasks.sweeping.study import Points, open_points
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@flow(name="run-sweep", flow_run_name=run_title("run-sweep-{name}"))
+@flow(name="run-sweep", flow_run_name=run_title("{name}"))
 def run_sweep_flow(
     config: ExperimentConfig, sweep: SweepConfig, name: str = "", workspace: Path = Path("workspace")
 ) -> SweepResult:
@@ -36,7 +44,7 @@ def run_sweep_flow(
         config: The experiment; the search changes some of its settings.
         sweep: The search space, the sampler and the objective.
         name: The sweep's name: its folder in WORKSPACE/sweeps and the prefix of its runs' names. Empty: the
-            deployment's name, with a digest appended if settings were changed.
+            preset's name, with a digest appended if settings were changed.
         workspace: Folder shared by all runs.
     """
     require_searchable(config, sweep)
@@ -44,12 +52,17 @@ def run_sweep_flow(
     folder = sweep_folder(workspace, name)
     with open_points(folder, sweep) as points:
         claim_folder(folder, config, sweep)
+        rows = write_leaderboard(folder, points, sweep)
         while (trial := points.next()) is not None:
-            _try_point(points, trial, _Sweep(config, sweep, name, workspace))
+            _try_point(points, trial, _Sweep(config, sweep, name, workspace, rows))
+            rows = write_leaderboard(folder, points, sweep)
+            write_progress(points, sweep.objective, rows)
         rows = write_results(folder, points, sweep, config)
-    show_leaderboard(folder, rows)
-    best = at_point(config, rows[0].settings)
-    report = experiment_flow.with_options(persist_result=False)(best, rows[0].run, workspace).scores[FINAL]
+        write_progress(points, sweep.objective, rows, testing=rows[0].run)
+        show_leaderboard(folder, rows)
+        best = at_point(config, rows[0].settings)
+        report = experiment_flow.with_options(persist_result=False)(best, rows[0].run, workspace).scores[FINAL]
+        write_progress(points, sweep.objective, rows)
     return SweepResult(name=name, folder=folder, rows=rows, best=folder / BEST_PRESET, report=report)
 
 
@@ -58,6 +71,8 @@ class _Sweep(NamedTuple):
     settings: SweepConfig
     name: str
     workspace: Path
+    # the leaderboard so far
+    rows: list[LeaderboardRow]
 
 
 def _try_point(points: Points, trial: "Trial", sweep: _Sweep) -> None:
@@ -86,6 +101,7 @@ def _score(points: Points, trial: "Trial", config: ExperimentConfig, sweep: _Swe
     """A point's score on the validation set; None if its training was pruned."""
     name = name_of_point(sweep.name, config)
     points.name(trial, name)
+    write_progress(points, sweep.settings.objective, sweep.rows)
     folder = Workspace(sweep.workspace.absolute()).run(name)
     with pruning(trial, folder, sweep.settings.pruning) as pruner:
         try:

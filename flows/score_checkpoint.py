@@ -36,7 +36,7 @@ from tasks.storage.owner import as_guest
 from tasks.storage.runs import Run, read_experiment, reopen_run
 
 
-@flow(name="score-checkpoint", flow_run_name="score-checkpoint-{run}-{step}", persist_result=False)
+@flow(name="score-checkpoint", flow_run_name="{run}: score-checkpoint {step}", persist_result=False)
 def score_checkpoint_flow(run: str, step: int | None = None, workspace: Path = Path("workspace")) -> list[Evaluation]:
     """Score archived checkpoints on a few images of the validation set, as many as the run's archive.score_images.
 

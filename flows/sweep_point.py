@@ -17,7 +17,7 @@ from tasks.settings import ExperimentConfig
 from tasks.storage.runs import open_run
 
 
-@flow(name="sweep-point", flow_run_name="sweep-point-{name}", persist_result=False)
+@flow(name="sweep-point", flow_run_name="{name}: sweep-point", persist_result=False)
 @owns_run
 def sweep_point_flow(config: ExperimentConfig, name: str, workspace: Path) -> ReportRef:
     """Train, merge and score one point of a sweep on the validation set; the test set is not used.

@@ -22,6 +22,8 @@ class _State:
     stop_requested = False
     stop_gracefully: Callable[[], None] | None = None
     before_exit: tuple[Callable[[], None], ...] = ()
+    announce: Callable[[], object] = lambda: os.write(2, STOPPING)
+    restore: Callable[[], None] = lambda: None
 
 
 def handle_signals(*before_exit: Callable[[], None]) -> None:
@@ -60,7 +62,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.stop_requested:
         exit_immediately(number, frame)
     _State.stop_requested = True
-    os.write(2, STOPPING)
+    _State.announce()
     if _State.stop_gracefully is None:
         raise Interrupted
     _State.stop_gracefully()
@@ -68,7 +70,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def exit_immediately(number: int, frame: FrameType | None) -> None:
     """Signal handler for the second signal: end what the command has started, and the command."""
-    for end in _State.before_exit:
+    for end in (*_State.before_exit, _State.restore):
         end()
     # no exit handler of the interpreter may delay it
     os._exit(INTERRUPTED_EXIT)
@@ -82,6 +84,17 @@ def stopping_gracefully(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _State.stop_gracefully = None
+
+
+@contextmanager
+def announcing_stop(announce: Callable[[], None], restore: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the first signal calls `announce` instead of printing, and the second calls `restore`."""
+    before = _State.announce, _State.restore
+    _State.announce, _State.restore = announce, restore
+    try:
+        yield
+    finally:
+        _State.announce, _State.restore = before
 
 
 @contextmanager

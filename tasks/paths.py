@@ -60,6 +60,8 @@ LEADERBOARD = "leaderboard.json"
 LEADERBOARD_PAGE = "leaderboard.html"
 BEST_PRESET = "best.yaml"
 OBJECTIVE = "objective.json"
+SWEEP_PROGRESS = "progress.json"
+SWEEP_LOG = "log.txt"
 # folders of a run; the store has them under the same names
 MERGED = "merged"
 PREDICTIONS = "predictions"
@@ -171,6 +173,11 @@ class RunFolder:
     @property
     def loss_curve(self) -> Path:
         return self.root / LOGS / "loss.svg"
+
+    @property
+    def outcome(self) -> Path:
+        """How the last work on the run ended."""
+        return self.root / LOGS / "outcome.json"
 
     @property
     def preflight(self) -> Path:

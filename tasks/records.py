@@ -11,12 +11,22 @@ from tasks.errors import shortened
 from tasks.paths import is_below
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# of a digest that is shown
+DIGITS = 8
 
 
 class Value(BaseModel):
     """A frozen, JSON-serializable value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        # people read it in notebooks: plain paths, and digests by their first digits
+        for name, value in super().__repr_args__():
+            if isinstance(value, str) and SHA256.fullmatch(value):
+                yield name, value[:DIGITS]
+            else:
+                yield name, str(value) if isinstance(value, Path) else value
 
 
 class FolderRef(Value):
@@ -86,6 +96,7 @@ class ReportRef(FolderRef):
 class TrainingFacts(Value):
     """How a model was trained; `losses` are (step, loss) at equal distances, `final_loss` is the last one logged.
 
+    `validation_losses` are those of the validation set. `settings` are those that decide the weights, by section.
     `date` is the day of the checkpoint in UTC, YYYY-MM-DD; None if the run does not record it.
     """
 
@@ -96,6 +107,8 @@ class TrainingFacts(Value):
     steps: int
     final_loss: float | None
     losses: tuple[tuple[int, float], ...] = ()
+    validation_losses: tuple[tuple[int, float], ...] = ()
+    settings: dict[str, dict[str, Any]] = {}
     date: str | None = None
 
     @property
@@ -105,12 +118,13 @@ class TrainingFacts(Value):
 
 
 class ReportContext(Value):
-    """What a report shows next to its scores: the run, the training of its model, and other reports.
+    """What a report shows next to its scores: the run, its base model's name, the training, and other reports.
 
     The other reports are those of the run's checkpoints, and those on transformed test images.
     """
 
     run: str | None = None
+    base: str | None = None
     training: TrainingFacts | None = None
     checkpoints: tuple[ReportRef, ...] = ()
     robustness: tuple[ReportRef, ...] = ()
@@ -126,6 +140,9 @@ class ExperimentResult(Value):
     merged: ModelRef
     predictions: dict[str, PredictionsRef]
     scores: dict[str, ReportRef]
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        return [("run", self.run), ("reports", str(self.reports))]
 
 
 class Question(Value):

@@ -2,18 +2,24 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import NamedTuple
 
+from tasks.durations import duration
 from tasks.paths import checkpoint_name, checkpoint_step
 
+# attribute of a log record with a line that the run's log has already
+IS_IN_LOG = "is_in_log"
 FIRST_STEP_DONE = "first step done: from now on a stop request saves a checkpoint"
 _SAVED = re.compile(r"checkpoint complete: (\S+)")
 _STOPPED = re.compile(r"stopped, can be resumed from (\S+)")
-_PROGRESS = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+): loss (?P<loss>[^,]+), .*?(?P<left>\d+) s left")
-_VALIDATED = re.compile(r"step (\d+): validation loss ([0-9.]+)")
+# numbers of a few digits: a library may print anything, and larger ones are no steps and no seconds
+_PROGRESS = re.compile(
+    r"step (?P<step>\d{1,12})/(?P<steps>\d{1,12}): loss (?P<loss>-?(?:\d+\.\d+|nan|inf)), "
+    r".*?\b(?P<left>\d{1,10}) s left"
+)
+_VALIDATED = re.compile(r"step (\d{1,12}): validation loss (\d+\.\d+)")
 _CURVES = re.compile(r"curves: (https?://\S+)")
-_ANSWERED = re.compile(r"(\d+) of (\d+) questions answered")
+_ANSWERED = re.compile(r"(\d{1,12}) of (\d{1,12}) questions answered(?:.* (\d{1,10}) s left)?")
 # Name in the logs, output format, and factor.
 _METRICS = (
     ("learning_rate", "learning rate {:.2e}", 1),
@@ -63,9 +69,14 @@ class StepProgress(NamedTuple):
     left_s: int
 
     @property
+    def short_loss(self) -> str:
+        """The loss with two digits."""
+        return f"{float(self.loss):.2f}"
+
+    @property
     def description(self) -> str:
         """One line for people: step, loss and time left."""
-        left = f", {timedelta(seconds=self.left_s)} left" if self.left_s else ""
+        left = f", {duration(self.left_s)} left" if self.left_s else ""
         return f"step {self.step} of {self.steps}, loss {self.loss}{left}"
 
 
@@ -110,7 +121,15 @@ def answers_line(answered: int, questions: int, rate: float | None = None) -> st
     return f"{answered} of {questions} questions answered, {rate:.1f} per second{left}"
 
 
-def answers_progress(line: str) -> tuple[int, int] | None:
-    """The number of answers and of questions in an answers line, or None for any other line."""
+class AnswersProgress(NamedTuple):
+    """The number of answers and of questions, and the estimated seconds left, if known."""
+
+    answered: int
+    questions: int
+    left_s: int | None
+
+
+def answers_progress(line: str) -> AnswersProgress | None:
+    """The progress in an answers line, or None for any other line."""
     match = _ANSWERED.match(line)
-    return (int(match[1]), int(match[2])) if match else None
+    return AnswersProgress(int(match[1]), int(match[2]), int(match[3]) if match[3] else None) if match else None

@@ -5,6 +5,7 @@ from types import ModuleType
 from flows.commands import (
     chat,
     checkpoints,
+    completion,
     data,
     deploy,
     evaluation,
@@ -13,11 +14,15 @@ from flows.commands import (
     merging,
     predict,
     preflight,
+    report,
+    runs,
     serve,
+    sweeping,
 )
 
 COMMANDS: list[ModuleType] = [
     experiment,
+    sweeping,
     preflight,
     data,
     inspecting,
@@ -25,7 +30,10 @@ COMMANDS: list[ModuleType] = [
     merging,
     predict,
     evaluation,
+    report,
+    runs,
     chat,
     serve,
     deploy,
+    completion,
 ]

@@ -35,3 +35,11 @@ def require_adapter_for_projector(options: argparse.Namespace) -> None:
 
     if options.projector == "base" and options.adapter is None:
         raise ConfigError("--projector base needs an adapter: give --adapter too, or leave it out.")
+
+
+def loading_name(options: argparse.Namespace) -> str:
+    """The names of the model and the adapter that are about to be loaded, which takes minutes for 7B."""
+    from tasks.serving.model_names import adapter_name, model_name
+
+    adapter = f" with the adapter {adapter_name(options.adapter)}" if options.adapter else ""
+    return f"{model_name(options.model)}{adapter}"

@@ -3,7 +3,7 @@
 import argparse
 from typing import get_args
 
-from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from flows.commands.adapter_options import add_adapter, add_model, loading_name, require_adapter_for_projector
 from tasks.choices import ChatHistory
 
 
@@ -47,12 +47,11 @@ def run(options: argparse.Namespace) -> None:
         # neither piped input nor answers need be valid text in the terminal's encoding
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    terminal = Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr)
+    terminal.explain(f"loading {loading_name(options)} ...")
     model = ServedModel("model", load_model(options.model, options.adapter, projector=options.projector))
     decoding, history = Decoding(options.max_new_tokens), options.history
     if history == "predicted" and not model.loaded.family.dialogues:
         print(f"{model.loaded.family.name} takes no dialogues: each prompt is asked alone.", file=sys.stderr)
         history = "independent"
-    chat(
-        lambda image: Conversation(model, image, decoding, history),
-        Terminal(source=sys.stdin, answers=sys.stdout, messages=sys.stderr),
-    )
+    chat(lambda image: Conversation(model, image, decoding, history), terminal)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.commands.data import add_source
+from flows.commands.experiment import add_workspace
 
 if TYPE_CHECKING:
     from tasks.evaluation.compared_scores import ModelComparison
@@ -77,7 +78,7 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "report_a",
         type=Path,
         metavar="REPORT_DIR_A",
-        help="report that `rsvlm evaluate` wrote, or the reports folder of a run for its final model",
+        help="report that `rsvlm evaluate` wrote, or a run's name for its final model (NAME/base: for its base model)",
     )
     parser.add_argument("report_b", type=Path, metavar="REPORT_DIR_B", help="the report to compare with A")
     # without a default, argparse requires at least one
@@ -89,6 +90,7 @@ def _add_compare(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="REPORT_DIR",
         help="more reports to compare with A, with Holm's correction",
     )
+    add_workspace(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as JSON")
     parser.add_argument("--latex", type=Path, metavar="FILE", help="write the table of a paper: models by sources")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the numbers of this table as CSV")
@@ -151,15 +153,16 @@ def _print_answers(metrics: "Metrics") -> None:
 def run_compare(options: argparse.Namespace) -> None:
     """Compare reports and print a verdict for each source and metric."""
     from tasks.evaluation.comparison import compare, compare_several, write_comparison
-    from tasks.evaluation.paper_tables import require_free
+    from tasks.evaluation.paper_tables import model_labels, require_free
+    from tasks.evaluation.report_pages import find_report
     from tasks.files import write_text
 
     _check_files(options)
-    several, others = None, [options.report_b, *options.more]
-    if options.more:
-        several = compare_several(options.report_a, others, None)
-    found = several["comparisons"] if several else [compare(options.report_a, options.report_b, None)]
-    tables = _paper_tables(options, found)
+    given = options.report_a, options.report_b, *options.more
+    reports = [find_report(each, options.workspace) for each in given]
+    several = compare_several(reports[0], reports[1:], None) if options.more else None
+    found = several["comparisons"] if several else [compare(reports[0], reports[1], None)]
+    tables = _paper_tables(options, reports, found)
     # before anything is written
     require_free(tables)
     if options.out:
@@ -168,7 +171,8 @@ def run_compare(options: argparse.Namespace) -> None:
         if not path.exists():
             write_text(path, text)
     _print_limits(found)
-    rows = [row for each in found for row in _verdict_rows(each)]
+    labels = model_labels(reports)[1:]
+    rows = [row for label, each in zip(labels, found, strict=True) for row in _verdict_rows(label, each)]
     print_rows([("B", "source", "metric", "A", "B", "B - A", "95 %", "adjusted p", "B is", "images", "needed"), *rows])
 
 
@@ -191,24 +195,26 @@ def _check_files(options: argparse.Namespace) -> None:
         raise ConfigError("--all-metrics is for tables: add --latex FILE or --csv FILE.")
 
 
-def _paper_tables(options: argparse.Namespace, found: Sequence["ModelComparison"]) -> dict[Path, str]:
+def _paper_tables(
+    options: argparse.Namespace, reports: Sequence[Path], found: Sequence["ModelComparison"]
+) -> dict[Path, str]:
     """The texts of --latex and --csv by their paths."""
     from tasks.evaluation.paper_latex import latex_text
     from tasks.evaluation.paper_tables import csv_text, paper_table
 
     if not (options.latex or options.csv):
         return {}
-    table = paper_table([options.report_a, options.report_b, *options.more], found, options.all_metrics)
+    table = paper_table(reports, found, options.all_metrics)
     return {path: write(table) for path, write in ((options.latex, latex_text), (options.csv, csv_text)) if path}
 
 
-def _verdict_rows(result: "ModelComparison") -> list[tuple[str, ...]]:
+def _verdict_rows(label: str, result: "ModelComparison") -> list[tuple[str, ...]]:
     from tasks.evaluation.compared_scores import compared_sources, differences_by_metric
     from tasks.evaluation.metrics.registry import METRICS_BY_TASK
 
     return [
         (
-            result["b"]["model"],
+            label,
             source,
             metric,
             *map(_number, (found["a"], found["b"], found["difference"])),

@@ -4,18 +4,21 @@ import argparse
 import atexit
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from flows.terminal.parser import explain_missing
 from tasks.errors import RunStopped
 from tasks.interrupting import INTERRUPTED_EXIT, Interrupted, stop_requested
+from tasks.progress import BASE_MODEL, EXPERIMENT_STEPS, TRAINING, TRAINING_STEPS
 
 if TYPE_CHECKING:
     from tasks.settings import ExperimentConfig
 
 WORKSPACE = Path("workspace")
+PRESET = "PRESET_OR_YAML"
 
 
 class FlowArguments(TypedDict):
@@ -33,6 +36,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add_experiment(run)
     add_run_folder(run)
+    add_verbosity(run)
     run.set_defaults(run=run_experiment)
 
     config = subparsers.add_parser("config", help="the resolved configuration as YAML", description=show_config.__doc__)
@@ -44,6 +48,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add_experiment(train)
     add_run_folder(train)
+    add_verbosity(train)
     train.add_argument(
         "--resume",
         action="store_true",
@@ -54,15 +59,35 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that define an experiment."""
-    parser.add_argument("preset", metavar="PRESET_OR_YAML", help="a preset's name or a YAML file")
+    parser.add_argument("preset", metavar=PRESET, help="a preset's name or a YAML file")
+    explain_missing(parser, PRESET, _list_presets)
     parser.add_argument(
         "--set", action="append", default=[], metavar="a.b=value", help="override one setting; may be repeated"
     )
 
 
+def _list_presets() -> str:
+    from deployments.preset_files import preset_lines
+
+    lines = "\n".join(f"  {line}" for line in preset_lines())
+    return f"error: Name a preset, or give the path of a YAML file. The presets are:\n{lines}\n"
+
+
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for the run's folder: name and workspace."""
     parser.add_argument("--name", help="the run's name (default: the preset's, with a digest of your overrides)")
+    add_workspace(parser)
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """Add -v and -q, for the commands that show the steps of a run."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-v", "--verbose", action="store_true", help="print all output, which else goes to the log")
+    group.add_argument("-q", "--quiet", action="store_true", help="print the last line only")
+
+
+def add_workspace(parser: argparse.ArgumentParser) -> None:
+    """Add --workspace, the folder of all runs."""
     parser.add_argument(
         "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
     )
@@ -78,13 +103,18 @@ def show_config(options: argparse.Namespace) -> None:
 def run_experiment(options: argparse.Namespace) -> None:
     """Run a complete experiment and print the report directory as the last line; finished steps are not repeated."""
     arguments = _arguments(options)
-    from flows.embedded import open_prefect
+    from flows.terminal.result import print_result
+    from flows.terminal.views import result_console
+    from tasks.paths import RunFolder
 
     with resume_hint(options, lambda: _saved(arguments)):
-        open_prefect()
-        from flows.experiment import experiment_flow
+        with _started(options, arguments, EXPERIMENT_STEPS):
+            from flows.experiment import experiment_flow
 
-        print(experiment_flow(**arguments).reports)
+            reports = experiment_flow(**arguments).reports
+        if not options.quiet:
+            print_result(result_console(), RunFolder(reports.parent))
+        print(reports)
 
 
 def train_model(options: argparse.Namespace) -> None:
@@ -95,13 +125,40 @@ def train_model(options: argparse.Namespace) -> None:
         from tasks.training.settings_record import require_same_settings
 
         require_same_settings(Workspace(arguments["workspace"]).run(arguments["name"]).training, arguments["config"])
-    from flows.embedded import open_prefect
-
     with resume_hint(options, lambda: _saved(arguments)):
-        open_prefect()
-        from flows.train_lora import train_lora_flow
+        with _started(options, arguments, TRAINING_STEPS):
+            from flows.train_lora import train_lora_flow
 
-        print(train_lora_flow(**arguments, resume=options.resume).path)
+            final = train_lora_flow(**arguments, resume=options.resume).path
+        print(final)
+
+
+@contextmanager
+def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str]) -> Iterator[None]:
+    """Start Prefect and show the steps of the run while the block runs; with -v, all output instead."""
+    from flows.embedded import open_prefect
+    from flows.terminal.views import run_shown
+    from tasks.paths import Workspace
+
+    if options.verbose:
+        open_prefect()
+        yield
+        return
+    log = Workspace(arguments["workspace"]).run(arguments["name"]).log
+    with run_shown(steps, _longest(arguments), log, options.quiet) as prefect_has_started:
+        open_prefect()
+        prefect_has_started()
+        yield
+
+
+def _longest(arguments: FlowArguments) -> str:
+    """The step that will take longest: the training, unless the toy base is not trained yet."""
+    from tasks.paths import Workspace
+    from tasks.settings import TOYS
+
+    base = arguments["config"].model.base
+    is_toy = base in TOYS and not Workspace(arguments["workspace"]).toy_base(base).exists()
+    return BASE_MODEL if is_toy else TRAINING
 
 
 def _saved(arguments: FlowArguments) -> str:
@@ -115,26 +172,32 @@ def _saved(arguments: FlowArguments) -> str:
 def _arguments(options: argparse.Namespace) -> FlowArguments:
     """Parameters of a flow, checked before Prefect and its server are started."""
     from deployments.configuration import load_config
-    from tasks.data.image_folders import require_folders
-    from tasks.data.preparing import find_raw
-    from tasks.errors import ConfigError
     from tasks.paths import Workspace
-    from tasks.preflight.preflight import path_findings
-    from tasks.record_reader import no_fault, read_records
     from tasks.storage.owner import require_not_owned
 
     config = load_config(options.preset, options.set)
     name = run_name(options, config)
     workspace = options.workspace.absolute()
+    require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
+    require_usable(config, workspace)
+    return {"config": config, "name": name, "workspace": workspace}
+
+
+def require_usable(config: "ExperimentConfig", workspace: Path) -> None:
+    """Raise a UserError if the workspace cannot be written or the data folder holds bad records."""
+    from tasks.data.image_folders import require_folders
+    from tasks.data.preparing import find_raw
+    from tasks.errors import ConfigError
+    from tasks.preflight.preflight import path_findings
+    from tasks.record_reader import no_fault, read_records
+
     for found in path_findings(workspace):
         if found.level == "stops":
             raise ConfigError(f"{found.text}.")
-    require_not_owned(Workspace(workspace).run(name), config.training.node_rank)
     if config.data.root is not None and not config.data.fetch:
         # report bad records at once, before a server is started and anything is written
         require_folders(config.data.image_root)
         read_records(find_raw(config.data.root, needs_images=not config.data.image_root), no_fault)
-    return {"config": config, "name": name, "workspace": workspace}
 
 
 def run_name(options: argparse.Namespace, config: "ExperimentConfig") -> str:
@@ -168,10 +231,12 @@ def resume_hint(options: argparse.Namespace, saved: Callable[[], str]) -> Iterat
 
 
 def _is_stop(error: BaseException) -> bool:
+    from httpx import TransportError
     from prefect.exceptions import CancelledRun
 
-    # a state that comes back from a slow server without its exception is raised as Prefect's own
-    return isinstance(error, (KeyboardInterrupt, RunStopped, CancelledRun))
+    # a state that comes back from a slow server without its exception is raised as Prefect's own; SIGTERM to the whole
+    # process group, as `timeout` and batch systems send it, ends the embedded server first
+    return isinstance(error, (KeyboardInterrupt, RunStopped, CancelledRun, TransportError))
 
 
 def _resume_command(options: argparse.Namespace) -> str:

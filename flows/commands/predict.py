@@ -132,9 +132,10 @@ def _config(options: argparse.Namespace) -> "InferenceConfig":
     """The settings of --set, and those of the options, which win."""
     from pydantic import ValidationError
 
-    from deployments.configuration import explain, section_values
+    from deployments.configuration import section_values
     from tasks.errors import ConfigError
     from tasks.settings import ExperimentConfig
+    from tasks.settings.explaining import explain
 
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     values = {**section_values("inference", options.set), **given}

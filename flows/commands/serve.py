@@ -1,14 +1,15 @@
 """`rsvlm serve`: a web page and an API to ask a model about images."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.adapter_options import add_adapter, add_model, require_adapter_for_projector
+from flows.commands.adapter_options import add_adapter, add_model, loading_name, require_adapter_for_projector
 
 if TYPE_CHECKING:
     from tasks.serving.answers import Example
+    from tasks.serving.models import ServedModel
 
 EXAMPLES = 6
 EXAMPLE_SIDE = 256
@@ -24,12 +25,18 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     add_model(parser)
     add_adapter(parser, "adapter directory; base and tuned model then answer side by side")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
-    )
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on; 0: any free port (default: 7860)")
-    parser.add_argument(
         "--examples", type=Path, metavar="DIR", help="folder of example images (default: synthetic scenes)"
     )
+    add_address(parser, 7860)
+    parser.set_defaults(run=run)
+
+
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """Add where a page is served and who may see it: --host, --port, --login-file, --allow-host."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=port, help=f"port to listen on; 0: any free port (default: {port})")
     parser.add_argument(
         "--login-file",
         type=Path,
@@ -43,7 +50,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="NAME[:PORT]",
         help="another host name of the page, such as a proxy's; may be repeated",
     )
-    parser.set_defaults(run=run)
+
+
+def address_of(host: str, port: int) -> str:
+    """The URL of a page that is served there."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -78,11 +89,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: Path) -> None:
+    import sys
+
     from tasks.errors import ConfigError
     from tasks.serving.answers import UPLOAD_BYTES
     from tasks.serving.hosts import Hosts
     from tasks.serving.http_server import LimitsMiddleware, bind_socket, serve_until_signal
     from tasks.serving.models import load_served_models
+    from tasks.serving.suggestions import suggest_questions
     from tasks.serving.uploads import Uploads
 
     examples = list(_examples(options.examples, folder / "examples"))
@@ -91,19 +105,20 @@ def _serve(options: argparse.Namespace, login: tuple[str, str] | None, folder: P
     except ModuleNotFoundError as error:
         raise ConfigError(f"The page needs {error.name}: pip install 'rsvlm[serve]'.") from None
     uploads = Uploads(folder)
+    print(f"loading {loading_name(options)} ...", file=sys.stderr, flush=True)
     models = load_served_models(options.model, options.adapter, projector=options.projector)
-    page = mount_page(build_page(models, _about(options), uploads, examples), uploads, login)
+    suggestions = suggest_questions(options.model, options.adapter)
+    page = mount_page(build_page(models, _about(models), uploads, examples, suggestions), uploads, login)
     app = LimitsMiddleware(page, UPLOAD_BYTES + FORM_BYTES, Hosts(options.host, options.allow_host))
     with bind_socket(options.host, options.port) as bound:
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        print(f"http://{host}:{bound.getsockname()[1]}", flush=True)
+        print(address_of(options.host, bound.getsockname()[1]), flush=True)
+        print("Ctrl-C ends the server.", file=sys.stderr, flush=True)
         serve_until_signal(app, bound)
 
 
-def _about(options: argparse.Namespace) -> str:
-    adapter = f", adapter `{options.adapter.resolve().name}`" if options.adapter else ""
-    model = f"Model `{options.model.resolve().name}`{adapter}."
-    return f"{model} Upload an image or choose an example, and ask. Answers may be wrong."
+def _about(models: "Sequence[ServedModel]") -> str:
+    base = f", and its base model `{models[0].title}`" if len(models) > 1 else ""
+    return f"Model `{models[-1].title}`{base}. Upload an image or choose an example, and ask. Answers may be wrong."
 
 
 def _examples(given: Path | None, folder: Path) -> "Iterator[Example]":

@@ -32,7 +32,10 @@ def find_raw(root: Path, needs_images: bool = True) -> Path:
     """
     folder = DataFolder(root)
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder: set data.root to a folder with instructions_raw.json and imagenes/.")
+        raise DataError(
+            f"{root} is not a folder: set data.root to a folder with instructions_raw.json and imagenes/ "
+            "(add `--set data.root=FOLDER`)."
+        )
     if needs_images and not folder.images.is_dir():
         raise DataError(
             f"{root} lacks the folder imagenes: put the images there, as imagenes/<image path of a record>, or "

@@ -1,14 +1,9 @@
 """The data stage as Prefect tasks: fetch sources, draw the sample and the lessons, prepare, view and audit sets."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from uuid import UUID
 
-import httpx
 from prefect import get_run_logger, pause_flow_run, suspend_flow_run, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import PrefectException
 from prefect.input import RunInput
 from prefect.runtime import deployment
 from prefect.settings import PREFECT_API_URL
@@ -25,7 +20,9 @@ from tasks.data.set_statistics import count_tokens
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample
 from tasks.files import digest_of, write_json
 from tasks.manifests import atomic_folder, content_digest, folder_digest, write_manifest
+from tasks.orchestration.artifacts import ProgressArtifact
 from tasks.orchestration.caching import step
+from tasks.progress import Progress, report
 from tasks.records import DatasetRef, FolderRef, ModelRef
 from tasks.settings import Address, DataConfig, SampleConfig
 
@@ -96,19 +93,14 @@ def fetch_sources(sources: Sequence[str], request: FetchRequest) -> list[SourceI
 
 def _progress_artifacts() -> Callable[[str, float], None]:
     """A function that updates one progress artifact per file."""
-    artifacts: dict[str, UUID] = {}
+    artifacts: dict[str, ProgressArtifact] = {}
 
-    def report(name: str, share: float) -> None:
-        # a server that is unreachable for a moment must not end a download of hours
-        with suppress(PrefectException, httpx.HTTPError, OSError):
-            if name not in artifacts:
-                created = create_progress_artifact(
-                    0.0, key=f"fetch-{name.lower().replace(' ', '-')}", description=f"Download of {name}"
-                )
-                artifacts[name] = UUID(str(created))
-            update_progress_artifact(artifacts[name], share * 100)
+    def report_share(name: str, share: float) -> None:
+        report(Progress(round(100 * share), 100, f"% of {name}", part=name))
+        artifact = artifacts.setdefault(name, ProgressArtifact("fetch", name))
+        artifact.show(100 * share, f"Download of {name}")
 
-    return report
+    return report_share
 
 
 def ask_for_archives(needed: ByHandNeeded) -> dict[str, str]:

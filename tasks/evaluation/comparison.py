@@ -117,11 +117,11 @@ def require_same_protocol(a: ModelReport, b: ModelReport) -> None:
         parts = [each.name for each in (a, b) if "partial" in each.protocol["test_set"]]
         why = f" ({' and '.join(parts)} on a part of the questions)" if parts else ""
         raise UserError(
-            f"The reports {a.name} and {b.name} are on different test sets{why}: evaluate both models on the same one."
+            f"The reports {a.path} and {b.path} are on different test sets{why}: evaluate both models on the same one."
         )
     if different:
         raise UserError(
-            f"The reports {a.name} and {b.name} were scored under different protocols, in {', '.join(different)}: "
+            f"The reports {a.path} and {b.path} were scored under different protocols, in {', '.join(different)}: "
             "answer and evaluate both with the same settings."
         )
 

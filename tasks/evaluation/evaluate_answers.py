@@ -31,7 +31,7 @@ from tasks.settings import EvaluationConfig
 from tasks.sources import UNNAMED
 
 # increased whenever equal inputs get other numbers or another page: a report of earlier code is not taken for this one
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class EvaluationFiles:
     With an `audit` (of `rsvlm data audit`) its clean images are scored in addition to all, or alone with only_clean.
     The report also shows the `base` model's answers, the scores of the run's `checkpoints`, the comparison with the
     `robustness` reports, on the same test set with transformed images, and the `images`.
-    `unnamed` is the source of images whose paths have no folder. `run` and `training` are shown in the report's head;
-    they are not known for answers that were not given in a run. With `partial` the answers may be to a part of the test
-    set, and only that part is scored.
+    `unnamed` is the source of images whose paths have no folder. `run`, `training` and `base_name` are shown on the
+    page; they are not known for answers that were not given in a run. With `partial` the answers may be to a part of
+    the test set, and only that part is scored.
     """
 
     data: Path
@@ -58,6 +58,7 @@ class EvaluationFiles:
     run: str | None = None
     training: TrainingFacts | None = None
     partial: bool = False
+    base_name: str | None = None
 
     def fingerprint(self, config: EvaluationConfig) -> str:
         """SHA-256 of the contents of all files, of the images where any are shown, and of all settings."""
@@ -77,7 +78,7 @@ class EvaluationFiles:
                 "config": config.model_dump(mode="json"),
                 "unnamed": self.unnamed,
                 "drawn": is_drawn(self.data, self.images),
-                "run": [self.run, self.training.content if self.training else None],
+                "run": [self.run, self.training.content if self.training else None, self.base_name],
                 "partial": self.partial,
             }
         )
@@ -151,7 +152,8 @@ def _write_report(inputs: EvaluationFiles, out: Path, config: EvaluationConfig, 
     curve = read_curve(inputs.checkpoints, protocol)
     base_decoding = read_decoding(inputs.base) if inputs.base else None
     served = served_model(decoding), served_model(base_decoding)
-    facts = PageFacts(inputs.run, inputs.training, training.images if training else None, drawn, origin, *served)
+    images = training.images if training else None
+    facts = PageFacts(inputs.run, inputs.training, images, drawn, origin, *served, base=inputs.base_name)
     context = PageContext(protocol, inputs.images, clean_scores, curve, robustness, facts)
     with atomic_folder(out) as part:
         write_json(part / METRICS, metrics)

@@ -35,6 +35,7 @@ class ReportRows:
 class ModelReport:
     """A report folder, without its page; its rows may be iterated several times."""
 
+    path: Path
     name: str
     sha256: str
     metrics: Metrics
@@ -65,7 +66,13 @@ def read_report(folder: Path) -> ModelReport:
     manifest = verified_manifest(path)
     if manifest is None:
         raise DataError(f"{folder} holds no complete report: give the folder that `rsvlm evaluate` wrote.")
-    return ModelReport(path.resolve().name, content_digest(manifest), read_metrics(path), ReportRows(path / PER_ANSWER))
+    return ModelReport(
+        path=path,
+        name=path.resolve().name,
+        sha256=content_digest(manifest),
+        metrics=read_metrics(path),
+        rows=ReportRows(path / PER_ANSWER),
+    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tasks.orchestration.caching import step
 from tasks.orchestration.run_log import lines_to
 from tasks.paths import FILTERED_TEST_SET
 from tasks.processes import run_worker
+from tasks.progress import Progress, report
 from tasks.records import CheckpointRef, DatasetRef, ModelRef, PredictionsRef
 from tasks.settings import InferenceConfig
 from tasks.storage.runs import Run
@@ -88,7 +89,7 @@ def _run(
         return run_worker(
             WORKER,
             {"request": request.model_dump(mode="json"), "share": share.model_dump() if share else None},
-            _with_progress(on_line, ProgressArtifact("answers", run.name, label)),
+            _with_progress(on_line, ProgressArtifact("answers", run.name, label), label),
             env={**environment, **(keys.as_environment() if keys else {})},
         )
 
@@ -121,13 +122,13 @@ def _one_gpu_per_task(config: InferenceConfig) -> Iterator[None]:
         yield
 
 
-def _with_progress(on_line: Callable[[str], None], artifact: ProgressArtifact) -> Callable[[str], None]:
-    """Passes lines on, and shows the progress lines in an artifact."""
+def _with_progress(on_line: Callable[[str], None], artifact: ProgressArtifact, label: str) -> Callable[[str], None]:
+    """Passes lines on, and shows the progress in them: in an artifact, and as a part of the step at work."""
 
     def handle(line: str) -> None:
         on_line(line)
-        if progress := answers_progress(line):
-            answered, asked = progress
-            artifact.show(100 * answered / max(asked, 1), line)
+        if found := answers_progress(line):
+            artifact.show(100 * found.answered / max(found.questions, 1), line)
+            report(Progress(found.answered, found.questions, left_s=found.left_s, part=label))
 
     return handle

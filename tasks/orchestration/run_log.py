@@ -7,6 +7,8 @@ from pathlib import Path
 
 from prefect import get_run_logger
 
+from tasks.worker_lines import IS_IN_LOG
+
 # Each line is a row in the database of Prefect's server; a training prints a few per second.
 MAX_LINES, PERIOD_S = 200, 10.0
 
@@ -16,7 +18,7 @@ def lines_to(log: Path) -> Iterator[Callable[[str], None]]:
     """Yield a function that appends a line to the file `log` and sends it to Prefect's log, within its line limit."""
     log.parent.mkdir(parents=True, exist_ok=True)
     logger = get_run_logger()
-    limit = LineLimit(lambda line: logger.info("%s", line), str(log))
+    limit = LineLimit(lambda line: logger.info("%s", line, extra={IS_IN_LOG: True}), str(log))
     # line by line: people follow the file
     with closing(limit), log.open("a", encoding="utf-8", buffering=1) as file:
 

@@ -1,11 +1,10 @@
 """The preflight checks as a Prefect task, the first of a run."""
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
 
 from tasks.errors import DataError, UserError
 from tasks.files import digest_of, read_json, write_json
-from tasks.orchestration.artifacts import artifact_key
+from tasks.orchestration.artifacts import artifact_key, show_markdown
 from tasks.paths import FINAL, MANIFEST
 from tasks.preflight.preflight import run_preflight
 from tasks.settings import ExperimentConfig
@@ -25,11 +24,7 @@ def preflight_step(config: ExperimentConfig, run: Run) -> None:
     block = config.store.credentials_block
     report = run_preflight(config, run.workspace_root, open_run_store(run) if block else None)
     get_run_logger().info("Preflight checks:\n%s", report.as_text())
-    create_markdown_artifact(
-        report.as_markdown(),
-        key=artifact_key("preflight", run.name),
-        description=f"Preflight checks of {run.name}",
-    )
+    show_markdown(report.as_markdown(), artifact_key("preflight", run.name), f"Preflight checks of {run.name}")
     if report.errors:
         raise UserError(report.message())
     write_json(run.folder.preflight, {"settings": digest, **report.model_dump(mode="json")})

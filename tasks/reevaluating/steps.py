@@ -1,6 +1,5 @@
 """Re-evaluation and checkpoint scores as Prefect tasks: models from the store, comparison, event, artifacts."""
 
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,14 +7,13 @@ from shutil import rmtree
 from typing import NamedTuple
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.events import emit_event
 
 from tasks.errors import UserError
 from tasks.evaluation.comparison import compare
 from tasks.evaluation.headline import HeadlineChange, headline_changes, headline_scores
 from tasks.evaluation.report_folder import read_metrics
-from tasks.orchestration.artifacts import artifact_key, harmless
+from tasks.orchestration.artifacts import artifact_key, show_picture, show_table
 from tasks.records import CheckpointRef, ModelRef, ReportRef
 from tasks.reevaluating.alarms import FIELDS, begun
 from tasks.reevaluating.baselines import ReportFinder, evaluations_since
@@ -180,11 +178,9 @@ def show_history(run: Run) -> None:
 
 def _show(run: Run, name: str, scores: Sequence[Evaluation], rows: list[dict[str, Cell]], picture: str) -> None:
     write_scores(run.folder.root / name, name, scores, picture)
-    address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
     about = f"{TITLES[name]} of {run.store_name}"
-    with harmless():
-        create_table_artifact(rows, key=artifact_key(name, run.name), description=about)
-        create_image_artifact(address, key=artifact_key(f"{name}-plot", run.name), description=about)
+    show_table(rows, artifact_key(name, run.name), about)
+    show_picture(picture, artifact_key(f"{name}-plot", run.name), about)
 
 
 @task(name="find-checkpoints", retries=3, retry_delay_seconds=RETRY_DELAYS_S)

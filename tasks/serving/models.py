@@ -12,6 +12,7 @@ from tasks.choices import Projector
 from tasks.model.adapters import put_on, replaced_parameters, require_adapter, require_made_for
 from tasks.model.families import family_of
 from tasks.model.loading import LoadedModel, choose_device, choose_dtype, load_model
+from tasks.serving.model_names import adapter_name, model_name
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +24,15 @@ BASE, TUNED = "base", "tuned"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model by name; every computation runs within `activate()`, one step at a time."""
+    """A loaded model by name; every computation runs within `activate()`, one step at a time.
+
+    `title` is the name that people know, of the model's or adapter's directory.
+    """
 
     name: str
     loaded: LoadedModel
     activate: Callable[[], AbstractContextManager[None]] = nullcontext
+    title: str = ""
 
 
 class SharedWeights:
@@ -71,7 +76,7 @@ def load_served_models(
     Each prepares images as its own directory says. Raises ModelError as load_model does.
     """
     if adapter is None:
-        return (ServedModel("model", load_model(model, dtype=dtype)),)
+        return (ServedModel("model", load_model(model, dtype=dtype), title=model_name(model)),)
     family = family_of(model)
     lora = require_adapter(adapter, family.names, projector)
     device = choose_device()
@@ -84,7 +89,10 @@ def load_served_models(
     ]
     tuned = put_on(loaded, lora).to(device)
     weights = SharedWeights(tuned, replaced)
+    titles = model_name(model), adapter_name(adapter)
     return tuple(
-        ServedModel(name, LoadedModel(tuned, device, processor, family), partial(weights.activate, name == TUNED))
-        for name, processor in zip((BASE, TUNED), processors, strict=True)
+        ServedModel(
+            name, LoadedModel(tuned, device, processor, family), partial(weights.activate, name == TUNED), title
+        )
+        for name, processor, title in zip((BASE, TUNED), processors, titles, strict=True)
     )

@@ -1,12 +1,10 @@
 """The web page: an image, questions about it, and the answers of one model, or of two side by side."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
 
 import gradio as gr
 from fastapi import FastAPI
-from gradio.data_classes import ImageData
 from gradio.routes import App
 from starlette.requests import Request
 from starlette.routing import Mount
@@ -14,8 +12,9 @@ from starlette.routing import Mount
 from tasks.serving.answers import UPLOAD_BYTES, Example
 from tasks.serving.login import Login
 from tasks.serving.models import ServedModel
-from tasks.serving.page_events import Events, chat_titles, show_base
-from tasks.serving.page_fields import bounded_number, endpoints_of, text_only, without_traceback
+from tasks.serving.page_controls import Controls, add_controls, add_image
+from tasks.serving.page_events import Events, show_base
+from tasks.serving.page_fields import endpoints_of, text_only, without_traceback
 from tasks.serving.request_filter import Backend, RequestFilter
 from tasks.serving.sessions import MAX_SESSIONS, LeanStates, Sessions
 from tasks.serving.uploads import Uploads
@@ -48,49 +47,39 @@ MONO = ("ui-monospace", "Consolas", "monospace")
 CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto; }
 .dark { color-scheme: dark; }
-@media (max-width: 640px) { .chat { height: 320px !important; } }
+#page { display: grid; gap: 16px;
+  grid-template: "ask answers" auto "more answers" 1fr / minmax(0, 1fr) minmax(0, 2fr); }
+#ask { grid-area: ask; }
+#answers { grid-area: answers; }
+#more { grid-area: more; }
+/* on a phone the question is under the image, and the answers are under the question */
+@media (max-width: 760px) {
+  #page { grid-template: "ask" auto "answers" auto "more" auto / minmax(0, 1fr); }
+  #image { height: 240px !important; }
+  .chat { height: 300px !important; }
+  /* in one row, which scrolls, so that the answer is on the first screen */
+  #suggestions > .gallery { flex-wrap: nowrap; overflow-x: auto; }
+  #suggestions .gallery-item { flex: none; }
+}
 #title h1 { margin: 0.4rem 0 0.2rem; font-size: 1.5rem; }
 #title p { margin: 0; color: var(--body-text-color-subdued); }
 #question textarea { font-size: 1rem; }
 """
 
 
-class Settings(NamedTuple):
-    """The controls for how questions are answered."""
-
-    temperature: gr.Slider
-    max_new_tokens: gr.Slider
-    remember: gr.Checkbox
-    compare: gr.Checkbox
-
-
-class Controls(NamedTuple):
-    """The components of the page."""
-
-    image: gr.Image
-    examples: gr.Dataset | None
-    chats: list[gr.Chatbot]
-    question: gr.Textbox
-    restart: gr.Button
-    settings: Settings
-
-
 def build_page(
-    models: Sequence[ServedModel], about: str, uploads: Uploads, examples: Sequence[Example] = ()
+    models: Sequence[ServedModel],
+    about: str,
+    uploads: Uploads,
+    examples: Sequence[Example] = (),
+    suggestions: Sequence[str] = (),
 ) -> gr.Blocks:
     """Build the page for one model or two; `about` is a line that says which model answers."""
-    events = Events(models, examples, uploads)
+    events = Events(models, examples, uploads, suggestions)
     with gr.Blocks(title="rsvlm", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(f"# Ask about a satellite image\n{about}", elem_id="title")
         state = gr.State(events.new_state())
-        with gr.Row():
-            with gr.Column(scale=2, min_width=320):
-                image, shown_examples = _image(elem_id="image"), _examples(examples)
-                settings = _settings(len(models) > 1, all(model.loaded.family.dialogues for model in models))
-            with gr.Column(scale=4, min_width=320):
-                chats, question = _chats(models), _question()
-                restart = gr.Button("Start over", size="sm")
-        controls = Controls(image, shown_examples, chats, question, restart, settings)
+        controls = add_controls(models, examples, suggestions)
         _connect_image(controls, state, events)
         _connect_question(controls, state, events)
         _add_api(controls, events, [model.name for model in models])
@@ -127,77 +116,14 @@ def _mount(page: gr.Blocks, login: Login | None) -> FastAPI:
     )  # fmt: skip
 
 
-def _image(elem_id: str | None = None) -> gr.Image:
-    image = gr.Image(
-        label="Image", type="filepath", sources=["upload", "clipboard"], format="png", height=320, buttons=[],
-        elem_id=elem_id,
-    )  # fmt: skip
-    move = image.async_move_resource_to_block_cache
-
-    async def move_to_cache(path: str | Path | None) -> str | None:
-        if str(path).lower().startswith(("http://", "https://")):
-            raise gr.Error("Send the image itself: this server fetches no addresses.", print_exception=False)
-        return await move(path)
-
-    # Gradio's own methods would fetch addresses of any size, clip 16-bit images and turn a broken file into "Error".
-    # For a subclass it would write a file next to this one.
-    vars(image).update(preprocess=_path_of, async_move_resource_to_block_cache=move_to_cache)
-    return image
-
-
-def _path_of(payload: ImageData | None) -> str | None:
-    if payload is not None and payload.path is None:
-        raise gr.Error("Send the image as a file.", print_exception=False)
-    return None if payload is None else str(payload.path)
-
-
-def _examples(examples: Sequence[Example]) -> gr.Dataset | None:
-    if not examples:
-        return None
-    return gr.Dataset(
-        components=["image"], samples=[[str(example.image)] for example in examples], type="index", label="Examples"
-    )
-
-
-def _settings(can_compare: bool, dialogues: bool) -> Settings:
-    with gr.Accordion("Settings", open=False):
-        temperature = gr.Slider(
-            0, 2, value=0, step=0.1, label="Temperature", info="0: greedy decoding; higher: more varied answers."
-        )
-        max_new_tokens = gr.Slider(
-            1, 1024, value=256, step=1, precision=0, label="Maximum length of an answer in tokens"
-        )
-        remember = gr.Checkbox(dialogues, label="Take earlier questions into account", visible=dialogues)
-        compare = gr.Checkbox(True, label="Also ask the base model", visible=can_compare)
-    numbers = bounded_number(temperature, "temperature"), bounded_number(max_new_tokens, "max_new_tokens")
-    return Settings(*numbers, remember, compare)
-
-
-def _chats(models: Sequence[ServedModel]) -> list[gr.Chatbot]:
-    with gr.Row():
-        return [
-            gr.Chatbot(
-                label=title, height=460, min_width=260, placeholder="Answers appear here.", elem_classes="chat",
-                # answers are shown as text: images and links in them are not followed
-                render_markdown=False, sanitize_html=True, buttons=["copy"], feedback_options=None,
-            )
-            for title in chat_titles(models)
-        ]  # fmt: skip
-
-
-def _question() -> gr.Textbox:
-    return gr.Textbox(
-        label="Question", show_label=False, placeholder="How many planes are there?", submit_btn=True,
-        elem_id="question", max_lines=4, autofocus=True,
-    )  # fmt: skip
-
-
 def _connect_image(controls: Controls, state: gr.State, events: Events) -> None:
     image, shown = controls.image, [controls.question, *controls.chats]
-    image.clear(events.drop_image, state, shown, **PRIVATE)
+    dropped = image.clear(events.drop_image, state, shown, **PRIVATE)
     chosen = [image.upload(events.use_image, [image, state], shown, **PRIVATE)]
     if controls.examples is not None:
         chosen.append(controls.examples.click(events.use_example, [controls.examples, state], shown, **PRIVATE))
+    for step in (dropped, *chosen):
+        step.success(events.save_conversation, state, controls.buttons.save, **PRIVATE)
     for step in chosen:
         step.success(events.show_image, state, image, show_progress="minimal", **READING)
 
@@ -205,26 +131,34 @@ def _connect_image(controls: Controls, state: gr.State, events: Events) -> None:
 def _connect_question(controls: Controls, state: gr.State, events: Events) -> None:
     question, chats, settings = controls.question, controls.chats, controls.settings
     shown = [question, *chats]
-    asked = question.submit(events.ask_in_page, [question, state, *settings], shown, **ASKING)
-    # "multiple": a stopped answer runs on until its next token, and must not block the next question
-    answered = asked.success(
-        events.answer_in_page, state, shown, show_progress="minimal", show_progress_on=chats, trigger_mode="multiple",
-        api_visibility="private", **ANSWERING,
-    )  # fmt: skip
-    answered.success(events.settle, state, shown, trigger_mode="multiple", **PRIVATE)
-    answered.failure(events.settle_failure, state, shown, trigger_mode="multiple", **PRIVATE)
-    # restore the chats: Gradio writes "Error" over them
-    asked.failure(events.settle, state, shown, **PRIVATE)
+    asking = [question.submit(events.ask_in_page, [question, state, *settings], shown, **ASKING)]
+    if controls.suggestions is not None:
+        inputs = [controls.suggestions, state, *settings]
+        asking.append(controls.suggestions.click(events.ask_suggestion, inputs, shown, **ASKING))
+    for asked in asking:
+        # "multiple": a stopped answer runs on until its next token, and must not block the next question
+        answered = asked.success(
+            events.answer_in_page, state, shown, show_progress="minimal", show_progress_on=chats,
+            trigger_mode="multiple", api_visibility="private", **ANSWERING,
+        )  # fmt: skip
+        settled = answered.success(events.settle, state, shown, trigger_mode="multiple", **PRIVATE)
+        settled.success(events.save_conversation, state, controls.buttons.save, trigger_mode="multiple", **PRIVATE)
+        answered.failure(events.settle_failure, state, shown, trigger_mode="multiple", **PRIVATE)
+        # restore the chats: Gradio writes "Error" over them
+        asked.failure(events.settle, state, shown, **PRIVATE)
     question.stop(events.stop, state, shown, **PRIVATE)
     # clearing one chat clears all: no round may stay in the history unseen
-    gr.on([controls.restart.click, *(chat.clear for chat in chats)], events.restart, state, shown, **PRIVATE)
+    begun = gr.on(
+        [controls.buttons.restart.click, *(chat.clear for chat in chats)], events.restart, state, shown, **PRIVATE
+    )
+    begun.success(events.save_conversation, state, controls.buttons.save, **PRIVATE)
     settings.compare.change(show_base, settings.compare, chats[0], **PRIVATE)
 
 
 def _add_api(controls: Controls, events: Events, names: Sequence[str]) -> None:
     """Add the endpoint /ask for programs, which keeps nothing between calls."""
     with gr.Column(visible=False):
-        image, question = _image(), text_only(gr.Textbox(label="question"))
+        image, question = add_image(), text_only(gr.Textbox(label="question"))
         earlier, model = (
             gr.JSON(label="earlier"),
             without_traceback(gr.Radio(list(names), value=names[-1], label="model")),

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -13,12 +14,15 @@ from tasks.errors import DataError
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.answers import Example, ImageQuestion, make_preview, require_question, stream_answers
 from tasks.serving.conversation import Round
+from tasks.serving.export import FORMATS, NamedModel, export_conversation
 from tasks.serving.http_request import VISITOR_HEADER
 from tasks.serving.models import BASE, TUNED, ServedModel
 from tasks.serving.page_state import PageState
 from tasks.serving.uploads import Uploads
 
 ERROR_S = 20
+# an empty bubble would look like an answer that never came
+EMPTY = "(empty answer)"
 
 Messages = list[dict[str, str]]
 # updates of the question box and of each model's chat
@@ -28,8 +32,15 @@ Updates = tuple[object, ...]
 class Events:
     """The functions behind the page, for one set of models."""
 
-    def __init__(self, models: Sequence[ServedModel], examples: Sequence[Example], uploads: Uploads):
+    def __init__(
+        self,
+        models: Sequence[ServedModel],
+        examples: Sequence[Example],
+        uploads: Uploads,
+        suggestions: Sequence[str] = (),
+    ):
         self._models, self._examples, self._uploads = list(models), list(examples), uploads
+        self._suggestions = list(suggestions)
 
     def new_state(self) -> PageState:
         """The state of a new page: no image and no rounds."""
@@ -78,6 +89,26 @@ class Events:
         # without comparison the last model answers alone: the tuned one if there are two
         state.ask(asked, range(len(self._models))[0 if compare else -1 :])
         return self._page(state, "")
+
+    def ask_suggestion(self, number: int, state: PageState, *settings: Any) -> Updates:
+        """Queue a suggested question; `settings` are those of ask_in_page."""
+        if type(number) is not int or not 0 <= number < len(self._suggestions):
+            raise _page_error(DataError("There is no such suggestion: choose another."))
+        return self.ask_in_page(self._suggestions[number], state, *settings)
+
+    def save_conversation(self, state: PageState, request: gr.Request) -> list[dict[str, object]]:
+        """The conversation's files for the visitor who sent this request; no button for one without an answer."""
+        if not state.exchanges:
+            return [gr.update(visible=False)] * len(FORMATS)
+        models = [NamedModel(model.name, model.title or model.name) for model in self._models]
+        texts = {kind: export_conversation(kind, models, state.exchanges).encode() for kind in FORMATS}
+        return [
+            gr.update(visible=True, value=self._add_file(request, f"conversation.{kind}", text))
+            for kind, text in texts.items()
+        ]
+
+    def _add_file(self, request: gr.Request, name: str, content: bytes) -> str:
+        return self._uploads.add(request.headers[VISITOR_HEADER], name, lambda file: file.write(content))
 
     def answer_in_page(self, state: PageState) -> Iterator[Updates]:
         """Yield the page's updates as the answers to the waiting question grow."""
@@ -177,16 +208,16 @@ def show_base(compare: bool) -> dict[str, object]:
 
 
 def chat_titles(models: Sequence[ServedModel]) -> list[str]:
-    """The titles of the models' chats."""
-    titles = {BASE: "Base model", TUNED: "Tuned model", "model": "Answers"}
-    return [titles[model.name] for model in models]
+    """The titles of the models' chats: what a model is in a comparison, and its name."""
+    roles = {BASE: "Base model", TUNED: "Tuned model", "model": "Answers"}
+    return [f"{roles[model.name]}: {model.title}" if model.title else roles[model.name] for model in models]
 
 
 def _messages(rounds: Sequence[Round]) -> Messages:
     return [
         message
         for question, answer in rounds
-        for message in ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+        for message in ({"role": "user", "content": question}, {"role": "assistant", "content": answer or EMPTY})
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tasks.serving.answers import ImageQuestion
 from tasks.serving.conversation import Round
+from tasks.serving.export import Exchange
 
 
 @dataclass(eq=False)
@@ -42,6 +43,7 @@ class PageState:
         self.pending: PendingQuestion | None = None
         # new lists: an answer that is still running must not add to them
         self.rounds: list[list[Round]] = [[] for _ in range(self._models)]
+        self.exchanges: list[Exchange] = []
         self.image = image
 
     def ask(self, asked: ImageQuestion, models: Sequence[int]) -> None:
@@ -64,5 +66,6 @@ class PageState:
         """Add a question and its answers to the rounds, unless it was stopped."""
         if self.pending is pending:
             self.pending = None
+            self.exchanges.append(Exchange(pending.asked, dict(zip(pending.models, pending.texts, strict=True))))
             for rounds, text in zip(pending.rounds, pending.texts, strict=True):
                 rounds.append((pending.asked.question, text))

@@ -34,6 +34,11 @@ class Terminal:
             if text:
                 yield text
 
+    def explain(self, text: str) -> None:
+        """Print a line for a person; nothing for a pipe."""
+        if self.source.isatty():
+            print(text, file=self.messages, flush=True)
+
     def report(self, error: object) -> None:
         """Print an error message."""
         print(f"error: {error}", file=self.messages, flush=True)
@@ -44,6 +49,7 @@ def chat(open_image: Callable[[Path], Conversation], terminal: Terminal) -> None
 
     A person is asked again for an image that cannot be read; through a pipe it raises DataError.
     """
+    terminal.explain(f'Ask about an image. "{NEXT_IMAGE}": next image; "{QUIT}", Ctrl-D or Ctrl-C: end.')
     with TemporaryDirectory(prefix="rsvlm-chat-") as folder:
         for image in terminal.lines("image path or URL: "):
             if image.lower() == NEXT_IMAGE:

@@ -1,5 +1,7 @@
 """Base class of all sections of the configuration."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -23,6 +25,13 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), field_title_generator=_own_name
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        # what differs from the defaults: the rest would fill a page
+        fields = type(self).model_fields
+        for name, value in super().__repr_args__():
+            if name is None or value != fields[name].get_default(call_default_factory=True):
+                yield name, value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

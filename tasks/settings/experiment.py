@@ -7,9 +7,11 @@ The sections are the run form in Prefect's UI, so each field has a description w
 from collections.abc import Mapping
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from tasks.errors import ConfigError
 from tasks.settings.base import Section
+from tasks.settings.changes import changed
 from tasks.settings.data import DataConfig
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.inference import InferenceConfig
@@ -44,6 +46,19 @@ class ExperimentConfig(Section):
                 "lower data.train or data.test"
             )
         return self
+
+    def with_(self, **settings: object) -> "ExperimentConfig":
+        """A copy with other settings, by dotted path or section: `with_(**{"training.lora_r": 16})` or
+        `with_(training={"lora_r": 16})`.
+
+        A section keeps what it does not name. Raises ConfigError for an unknown setting or a value out of bounds.
+        """
+        from tasks.settings.explaining import explain
+
+        try:
+            return ExperimentConfig.model_validate(changed(self.as_plain(), settings))
+        except ValidationError as error:
+            raise ConfigError(explain(error)) from None
 
     def of_first_machine(self) -> "ExperimentConfig":
         """The same configuration for machine 0: all machines of a training share one run and one experiment.yaml."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -64,6 +65,11 @@ class ModelConfig(Section):
         if given and "://" in given:
             raise ValueError("this is a URL: give a directory or a Hub name")
         return given
+
+    @property
+    def base_name(self) -> str:
+        """The base model's name: on the Hub, of a toy, or of its directory."""
+        return self.base if MODEL_NAME.fullmatch(self.base) else Path(self.base).name
 
     @property
     def content(self) -> dict[str, object]:

@@ -6,6 +6,9 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from tasks.settings.base import Section
 
+# optional fields whose default is a number; 0 is as null
+ZERO_IS_NONE = ("mm_projector_lr", "save_total_limit")
+
 
 class TrainingConfig(Section):
     """How the model is fine-tuned, with the argument names of LLaVA and transformers.
@@ -25,9 +28,9 @@ class TrainingConfig(Section):
     lora_alpha: float = Field(
         256, gt=0, description="LoRA alpha: the adapter's update is multiplied by lora_alpha / lora_r."
     )
-    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the input of the LoRA adapters.")
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout probability on the input of the LoRA adapters.")
     mm_projector_lr: float | None = Field(
-        2e-5, gt=0, le=1, description="Learning rate of the projector. Empty: learning_rate."
+        2e-5, ge=0, le=1, description="Peak learning rate of the projector; 0: that of learning_rate."
     )
     unfreeze_mm_vision_tower: bool = Field(False, description="Train the vision tower as well.")
     freeze: tuple[Literal["projector", "vision_tower", "language_model"], ...] = Field(
@@ -63,7 +66,9 @@ class TrainingConfig(Section):
         description="Peak learning rate of the trained weights, except the projector's if mm_projector_lr is set. "
         "Typical search range: 2e-5 to 4e-3.",
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW weight decay.")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="AdamW weight decay, relative to the learning rate, per step."
+    )
     warmup_ratio: float = Field(
         0.03,
         ge=0,
@@ -77,7 +82,9 @@ class TrainingConfig(Section):
     adam_beta2: float = Field(
         0.999, gt=0, lt=1, description="AdamW beta2. Lower values suit trainings of a few hundred steps."
     )
-    max_grad_norm: float = Field(1.0, gt=0, description="Maximum norm for gradient clipping.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Maximum L2 norm of all gradients together; larger ones are clipped."
+    )
     eval_strategy: Literal["no", "steps", "epoch"] = Field(
         "no",
         validation_alias=AliasChoices("eval_strategy", "evaluation_strategy"),
@@ -101,7 +108,7 @@ class TrainingConfig(Section):
         "steps", description="steps: save a checkpoint every save_steps and at the end; no: only at the end."
     )
     save_steps: int = Field(300, ge=1, description="Optimizer steps between checkpoints.")
-    save_total_limit: int | None = Field(1, ge=1, description="Maximum number of checkpoints on disk. Empty: keep all.")
+    save_total_limit: int | None = Field(1, ge=0, description="Maximum number of checkpoints on disk; 0: keep all.")
     logging_steps: int = Field(
         1, ge=1, description="Optimizer steps between log lines; the last step is always logged."
     )
@@ -146,6 +153,12 @@ class TrainingConfig(Section):
         "`wandb sync`. The environment variable WANDB_MODE overrides this setting.",
     )
     run_timeout_h: float = Field(240, gt=0, description="Time limit of the training process in hours.")
+
+    @field_validator(*ZERO_IS_NONE)
+    @classmethod
+    def _zero_is_none(cls, value: float | None) -> float | None:
+        # a field that is emptied in Prefect's form gets its default, so that null needs a number
+        return value or None
 
     @field_validator("report_to", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from tasks.errors import RunOwned
 from tasks.paths import RunFolder
 from tasks.processes import INHERITED_FDS
 from tasks.records import Value
+from tasks.storage.outcome import recording_outcome
 
 Notify = Callable[[str], None]
 # roles of this context in run folders; the flows that a flow calls, and their tasks, inherit them
@@ -63,6 +64,8 @@ def owned(folder: RunFolder, owner: Owner, notify: Notify, machine: int = 0) -> 
         # children hold this lock but not the other, which shows whether the owner itself is alive
         stack.enter_context(hold_lock(folder.children_lock(machine), owner, notify))
         stack.enter_context(_role(folder, "owner"))
+        if machine == 0:
+            stack.enter_context(recording_outcome(folder))
         yield
 
 
@@ -76,6 +79,24 @@ def as_guest(folder: RunFolder) -> Iterator[None]:
 def is_guest(folder: RunFolder) -> bool:
     """Whether this context works in a run that another process owns."""
     return _ROLES.get().get(folder.root) == "guest"
+
+
+def owner_state(folder: RunFolder) -> Literal["alive", "dead"] | None:
+    """Whether the process that owns the run is alive or was killed; None if no process owns it. Nothing is written.
+
+    A lock that names nobody is not touched: a process that is about to own the run must find it free.
+    """
+    try:
+        with folder.owner_lock().open("rb", buffering=0) as file:
+            if _holder(file) is None:
+                return None
+            # shared, which NFS grants to a file that is open for reading
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "alive"
+    except OSError:
+        return None
+    return "dead"
 
 
 def require_not_owned(folder: RunFolder, machine: int = 0) -> None:

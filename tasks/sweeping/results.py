@@ -1,14 +1,16 @@
 """The results of a sweep in its folder, leaderboard.json, leaderboard.html and best.yaml, and its merged models."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import yaml
 
 from tasks.errors import ConfigError, UserError
+from tasks.evaluation.data_frames import table_of
 from tasks.files import digest_of, write_json, write_text
 from tasks.paths import BEST_PRESET, FINAL, LEADERBOARD, LEADERBOARD_PAGE, SWEEP, Workspace
 from tasks.records import ReportRef, Value
@@ -21,6 +23,9 @@ from tasks.sweeping.pages import render_sweep
 from tasks.sweeping.search_space import at_point
 from tasks.sweeping.study import REASON, RUN, Points
 from tasks.yaml_text import read_yaml_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # settings that may change when a sweep is continued
 NOT_OF_THE_SEARCH = ("points", "keep_merged")
@@ -37,6 +42,23 @@ class SweepResult(Value):
     best: Path
     report: ReportRef | None
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        return [("name", self.name), ("points", len(self.rows)), ("best", self.rows[0].run)]
+
+    @property
+    def leaderboard(self) -> "DataFrame":
+        """One row per point, best first: settings, score of each source, score by the objective, verdict."""
+        return table_of(
+            {
+                "run": row.run,
+                **row.settings,
+                **{source: found["value"] for source, found in row.sources.items()},
+                "score": row.score,
+                "verdict": row.verdict,
+            }
+            for row in self.rows
+        ).set_index("run")
+
 
 def sweep_folder(workspace: Path, name: str) -> Path:
     """The folder of a sweep: WORKSPACE/sweeps/NAME; raises ConfigError for a name that its runs could not have."""
@@ -50,15 +72,23 @@ def claim_folder(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> 
 
     The number of points may change.
     """
-    plain = {"config": config.as_plain(), **sweep.model_dump(mode="json")}
-    path = folder / SWEEP
+    require_same_search(folder, config, sweep)
+    write_text(folder / SWEEP, yaml.safe_dump(_plain(config, sweep), sort_keys=False, allow_unicode=True))
+
+
+def require_same_search(folder: Path, config: ExperimentConfig, sweep: SweepConfig) -> None:
+    """Raise UserError if the folder has a sweep with other settings."""
+    path, plain = folder / SWEEP, _plain(config, sweep)
     if path.exists():
         before = read_yaml_file(path)
         if not isinstance(before, dict) or _identity(before) != _identity(plain):
             raise UserError(
                 f"{folder} holds a sweep with other settings: give this one another name, or move that folder away."
             )
-    write_text(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def _plain(config: ExperimentConfig, sweep: SweepConfig) -> dict[str, object]:
+    return {"config": config.as_plain(), **sweep.model_dump(mode="json")}
 
 
 def _identity(plain: Mapping[str, object]) -> str:
@@ -70,12 +100,21 @@ def _identity(plain: Mapping[str, object]) -> str:
 
 def write_results(folder: Path, points: Points, sweep: SweepConfig, config: ExperimentConfig) -> list[LeaderboardRow]:
     """Rank the points and write the folder's files; raises UserError if no point has a score."""
+    rows = write_leaderboard(folder, points, sweep)
+    if not rows:
+        reasons = [str(trial.user_attrs.get(REASON, "")) for trial in points.finished()]
+        raise UserError(f"No point of the sweep {folder.name} has a score. {next(filter(None, reasons), '')}".strip())
+    write_text(folder / BEST_PRESET, at_point(config, rows[0].settings).as_yaml())
+    return rows
+
+
+def write_leaderboard(folder: Path, points: Points, sweep: SweepConfig) -> list[LeaderboardRow]:
+    """Rank the points that have a score so far and write the leaderboard; nothing is written if there is none."""
     from optuna.trial import TrialState
 
     finished, scored = points.finished(), points.scored()
     if not scored:
-        reasons = [str(trial.user_attrs.get(REASON, "")) for trial in finished]
-        raise UserError(f"No point of the sweep {folder.name} has a score. {next(filter(None, reasons), '')}".strip())
+        return []
     workspace = Workspace(folder.parents[1])
     entries = [
         ScoredPoint(
@@ -91,9 +130,8 @@ def write_results(folder: Path, points: Points, sweep: SweepConfig, config: Expe
     pruned, failed = (sum(trial.state == state for trial in finished) for state in (TrialState.PRUNED, TrialState.FAIL))
     counts = {"objective": sweep.objective, "pruned": pruned, "fail": failed}
     write_json(folder / LEADERBOARD, {**counts, **found.model_dump(mode="json")})
-    unscored = {"stopped early": pruned, "failed": failed}
+    unscored = {"stopped early": pruned, "failed": failed, "still to be tried": max(0, points.total - len(finished))}
     write_text(folder / LEADERBOARD_PAGE, render_sweep(folder.name, found, unscored, importance_of(points, rows)))
-    write_text(folder / BEST_PRESET, at_point(config, rows[0].settings).as_yaml())
     return rows
 
 

@@ -82,6 +82,12 @@ class Points:
         trial.set_user_attr(REASON, reason)
         self.study.tell(trial.number, state=TrialState.FAIL)
 
+    def begun(self) -> "list[FrozenTrial]":
+        """All points that were tried, and the one that is being tried."""
+        from optuna.trial import TrialState
+
+        return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+
     def finished(self) -> "list[FrozenTrial]":
         """All points that were tried."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
@@ -110,7 +116,7 @@ def _suggested(trial: "Trial", path: str, values: tuple[Choice, ...] | Range) ->
 @contextmanager
 def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
     """Open the journal of a sweep exclusively; raises UserError if another process has it open."""
-    optuna = _optuna()
+    optuna = require_optuna()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         _cut_torn_line(folder / JOURNAL)
@@ -127,7 +133,8 @@ def open_points(folder: Path, sweep: SweepConfig) -> Iterator[Points]:
         yield Points(study, sweep, folder)
 
 
-def _optuna() -> ModuleType:
+def require_optuna() -> ModuleType:
+    """The package optuna; raises ConfigError if it is not installed."""
     try:
         import optuna
     except ImportError:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from tasks.interrupting import Interrupted
 from tasks.manifests import content_digest, verified_manifest
 from tasks.paths import FINAL, checkpoint_name
 from tasks.processes import TIME_IS_UP, ProcessFailed, run_worker
+from tasks.progress import Progress, report
 from tasks.records import CheckpointRef, Manifest
 from tasks.settings import TrainingConfig
 from tasks.training.failure_advice import LINES_READ, advice_for
@@ -19,7 +20,14 @@ from tasks.training.job import TrainingJob
 from tasks.training.preemption import StopRequest, stoppable
 from tasks.training.resuming import newest_checkpoint, require_own
 from tasks.training.saved_checkpoints import complete_checkpoints, remove_incomplete, unmark_damaged
-from tasks.worker_lines import FIRST_STEP_DONE, StepProgress, curves_url, step_progress, stopped_step
+from tasks.worker_lines import (
+    FIRST_STEP_DONE,
+    StepProgress,
+    curves_url,
+    step_progress,
+    stopped_step,
+    validation_losses,
+)
 
 WORKER = "tasks.training.worker"
 HOW_TO_RESUME = "`rsvlm train ... --resume`, or `rsvlm run` again, resumes from there."
@@ -32,6 +40,8 @@ CPU_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "GOMP_SPINCOUNT": "20000"}
 QUIET = {"PYTHONWARNINGS": "ignore::FutureWarning"}
 # A training may print several lines per second, and each update is a request to a server.
 INTERVAL_S = 5.0
+# A loss curve is some tens of kilobytes.
+CURVE_INTERVAL_S, CURVE_POINTS = 10.0, 1000
 
 
 def launcher(config: TrainingConfig) -> tuple[str, ...]:
@@ -165,11 +175,20 @@ def _quoted(lines: Sequence[str]) -> str:
     return "\n".join(f"  | {line}" for line in lines)
 
 
+def report_training(progress: StepProgress) -> None:
+    """Show the progress of a training as that of the step at work."""
+    report(Progress(progress.step, progress.steps, f"loss {progress.short_loss}", progress.left_s or None))
+
+
 class ProgressDisplay(Protocol):
     """Where the progress of a training is shown."""
 
     def show_progress(self, percent: float, description: str) -> None:
         """Show the progress, 0 to 100."""
+        ...
+
+    def show_losses(self, history: Sequence[Mapping[str, float]]) -> object:
+        """Show the losses so far, with the keys of trainer_state.json."""
         ...
 
     def show_link(self, url: str) -> None:
@@ -178,24 +197,46 @@ class ProgressDisplay(Protocol):
 
 
 class ProgressReporter:
-    """Parses every line of a training and updates a display: at the first and last step, else every `interval_s`."""
+    """Parses every line of a training and updates a display: at the first and last step, else every `interval_s`.
+
+    The losses are shown every `curve_interval_s`.
+    """
 
     def __init__(
         self,
         display: ProgressDisplay,
         clock: Callable[[], float] = time.monotonic,
         interval_s: float = INTERVAL_S,
+        curve_interval_s: float = CURVE_INTERVAL_S,
     ):
         self._display, self._clock, self._interval_s = display, clock, interval_s
+        self._curve_interval_s = curve_interval_s
         self._updated_at: float | None = None
+        self._drawn_at = clock()
+        self._trained: list[dict[str, float]] = []
+        self._validated: list[dict[str, float]] = []
 
     def on_line(self, line: str) -> None:
         """Show the progress or link in a line, if any."""
         if (url := curves_url(line)) is not None:
             self._display.show_link(url)
-        if (progress := step_progress(line)) is not None and self._is_due(progress):
+        self._validated += [{"step": step, "eval_loss": loss} for step, loss in validation_losses(line)]
+        if (progress := step_progress(line)) is None:
+            return
+        # all of them: a terminal is drawn at its own pace
+        report_training(progress)
+        self._trained.append({"step": progress.step, "loss": float(progress.loss)})
+        self._draw_losses()
+        if self._is_due(progress):
             self._updated_at = self._clock()
             self._display.show_progress(100 * progress.step / progress.steps, progress.description)
+
+    def _draw_losses(self) -> None:
+        if self._clock() - self._drawn_at < self._curve_interval_s:
+            return
+        self._drawn_at = self._clock()
+        every = len(self._trained) // CURVE_POINTS + 1
+        self._display.show_losses([*self._trained[::every], *self._validated])
 
     def _is_due(self, progress: StepProgress) -> bool:
         if self._updated_at is None or progress.step >= progress.steps:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from tasks.axes import axis_end
+
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 360, 64, 40, 16, 40
 TRAINED, VALIDATED = "#1f6fb2", "#c2571a"
 TICKS = 5
@@ -42,8 +44,8 @@ class Scale:
     """Coordinates of a step and a loss in the image, in pixels; the loss axis starts at 0."""
 
     def __init__(self, points: Sequence[Point]):
-        self.steps = max((step for step, _ in points), default=1)
-        self.most = max((loss for _, loss in points), default=1.0) or 1.0
+        self.steps = axis_end(max((step for step, _ in points), default=1) or 1, TICKS, whole=True)
+        self.most = axis_end(max((loss for _, loss in points), default=1.0) or 1.0, TICKS)
 
     def x(self, step: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * step / self.steps

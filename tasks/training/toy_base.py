@@ -27,16 +27,15 @@ SEED = 7
 CREATE: dict[str, Callable[[Path, Iterable[str], int], None]] = {TOY: create_tiny, TOY_QWEN: create_tiny_qwen}
 TRAINING = TrainingConfig(
     lora_enable=False,
-    unfreeze_mm_vision_tower=True,
     mm_projector_lr=None,
     num_train_epochs=2.5,
-    per_device_train_batch_size=16,
+    per_device_train_batch_size=8,
     gradient_accumulation_steps=1,
     learning_rate=1.5e-3,
     adam_beta2=0.98,
     warmup_ratio=0.05,
     save_strategy="no",
-    logging_steps=10,
+    logging_steps=20,
     bf16=False,
     tf32=False,
     model_max_length=1024,
@@ -44,6 +43,8 @@ TRAINING = TrainingConfig(
     dataloader_num_workers=0,
     use_cpu=True,
 )
+# No alignment of vision and words comes before it.
+QWEN_TRAINING = TRAINING.model_copy(update={"unfreeze_mm_vision_tower": True})
 # Files of a finished training that are not part of the model.
 TRAINING_FILES = frozenset({COMPLETE, TRAINER_STATE, MODEL_CARD})
 
@@ -76,12 +77,15 @@ def pretrain_toy(lessons: DatasetRef, out: Path, name: str = TOY, on_line: Calla
 
 def work(config: ToyJob) -> None:
     """Create the model with random weights and train it on the lessons."""
+    from tasks.training.toy_alignment import align_vision
     from tasks.training.worker import work as train
 
     lessons, out, name = DatasetRef.model_validate(config["lessons"]), Path(config["out"]), config["name"]
     scratch = out.with_name(f".{out.name}.training")
     shutil.rmtree(scratch, ignore_errors=True)
     CREATE[name](scratch / "untrained", _texts(lessons), SEED)
+    if name == TOY:
+        align_vision(scratch / "untrained", lessons, SEED)
     train(_job(lessons, scratch / "untrained", scratch, name).model_dump(mode="json"))
     with atomic_folder(out) as part:
         for path in (scratch / FINAL).iterdir():
@@ -98,7 +102,7 @@ def _job(lessons: DatasetRef, base: Path, out: Path, name: str) -> TrainingJob:
         base=ModelRef(path=base, sha256=drawn),
         dataset=lessons,
         model=ModelConfig(),
-        training=TRAINING,
+        training=TRAINING if name == TOY else QWEN_TRAINING,
         out=out,
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from tasks.files import read_json_object
 from tasks.paths import ADAPTER_CONFIG, ORIGIN, TRAINER_STATE, notes_folder_of, parse_checkpoint_name
@@ -21,19 +22,27 @@ def read_training_facts(checkpoint: Path) -> TrainingFacts | None:
     step, history = state.get("global_step"), state.get("log_history")
     if not isinstance(step, int) or not isinstance(history, list):
         return None
-    settings = origin.get("settings")
-    training = settings.get("training", {}) if isinstance(settings, dict) else {}
+    settings = _sections(origin.get("settings"))
     losses = loss_points(history, "loss")
     return TrainingFacts(
         base=origin.get("base"),
         lora_rank=adapter.get("r"),
-        learning_rate=training.get("learning_rate"),
+        learning_rate=settings.get("training", {}).get("learning_rate"),
         epochs=state.get("epoch") or 0,
         steps=step,
         final_loss=losses[-1][1] if losses else None,
         losses=tuple(_thinned(losses)),
+        validation_losses=tuple(_thinned(loss_points(history, "eval_loss"))),
+        settings=settings,
         date=_date_of(notes_folder_of(checkpoint), step),
     )
+
+
+def _sections(found: object) -> dict[str, dict[str, Any]]:
+    """The sections of saved settings; checkpoints of earlier versions have none."""
+    if not isinstance(found, dict):
+        return {}
+    return {str(name): values for name, values in found.items() if isinstance(values, dict)}
 
 
 def _thinned(points: Sequence[Point]) -> list[Point]:

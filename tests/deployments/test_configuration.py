@@ -1,10 +1,12 @@
 """Configurations from presets, YAML files and overrides, and their errors."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from deployments.configuration import default_name, load_config
+from deployments.preset_files import preset_lines, preset_names
 from tasks.errors import ConfigError
 
 
@@ -78,15 +80,40 @@ def test_a_section_of_a_section_can_be_set():
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
     message = refusal("dmo")
-    assert "dmo is neither a preset nor a YAML file" in message and "demo, llava-1.5-7b-full" in message
+    assert message.startswith("dmo is neither a preset nor a YAML file: did you mean demo?")
+    assert "demo, llava-1.5-7b-full" in message
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_one():
-    assert refusal("demo", "training.lora_rank=8") == "training.lora_rank is not a setting: did you mean lora_r?"
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("training.lora_rank=8", "training.lora_rank is not a setting: did you mean training.lora_r?"),
+        ("lora_r=8", "lora_r is not a setting: did you mean training.lora_r?"),
+        ("xyz.lora_r=8", "xyz.lora_r is not a setting: did you mean training.lora_r?"),
+        ("trainin.seed=8", "trainin.seed is not a setting: did you mean training.seed?"),
+        ("dat={}", "dat is not a setting: did you mean data?"),
+        ("data.sample.scene=8", "data.sample.scene is not a setting: did you mean data.sample.scenes?"),
+        ("seed=8", "seed is not a setting: did you mean data.seed, training.seed or inference.seed?"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_nearest_one(override: str, hint: str):
+    assert refusal("demo", override).startswith(hint)
 
 
-def test_an_unknown_section_is_refused_with_the_known_ones():
-    assert refusal("demo", "xyz.lora_r=8").startswith("xyz is not a setting: known settings: data, model, training")
+def test_a_setting_that_is_like_no_other_is_refused_with_the_nearest_three_and_the_page():
+    message = refusal("demo", "training.qqxyzzy=8")
+    assert re.fullmatch(
+        r"training\.qqxyzzy is not a setting: the nearest are (\S+), (\S+) and (\S+); "
+        r"docs/parameters\.md describes all settings\.",
+        message,
+    )
+
+
+def test_each_preset_has_one_line():
+    lines = preset_lines()
+    assert [line.split()[0] for line in lines] == preset_names()
+    assert all(20 < len(line) < 140 for line in lines)
+    assert lines[0].endswith("A complete experiment in minutes on two CPU cores: drawn sample data and a toy model")
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def runs(orchestra: Any, small: Any) -> SimpleNamespace:
     """An experiment whose machine has been lost in the middle of its training, and a training that was beside it."""
     shorten_silence(orchestra)
     slow = {"save_total_limit": "null", "max_steps": 4000, "save_steps": 20}
-    lost = orchestra.start(f"experiment/{LAB}", **small("lost", **slow))
-    healthy = orchestra.start(f"train-lora/{LAB}", **small("healthy", max_steps=STEPS, save_steps=STEPS // 2))
+    lost = orchestra.start(f"experiment/{LAB}: whole experiment", **small("lost", **slow))
+    healthy = orchestra.start(f"train-lora/{LAB}: train", **small("healthy", max_steps=STEPS, save_steps=STEPS // 2))
     orchestra.goes_on("healthy")
     # it lives, but does nothing until it is to be seen at work
     send(signal.SIGSTOP, orchestra.processes_of(healthy, TRAINING))
@@ -85,18 +85,28 @@ def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any,
     assert before <= saved < 4000
     # the experiment's flow, the training's and its task say what is saved; none has failed
     told = f"Training cancelled, checkpoint-{saved} saved: "
-    states = [
-        (each["name"].rpartition("-")[0], each["state"])
-        for what in ("flow_runs", "task_runs")
-        for each in orchestra.all(what)
-    ]
+    flows = [(each["name"], each["state"]) for each in orchestra.all("flow_runs")]
+    states = [*flows, *((each["name"].rpartition("-")[0], each["state"]) for each in orchestra.all("task_runs"))]
     cancelled = {name: state["type"] for name, state in states if (state["message"] or "").startswith(told)}
     # over the experiment's own state the runner writes one of its own, that it was cancelled, a moment later
     said = [state["type"] for state in orchestra.states(runs.lost) if (state["message"] or "").startswith(told)]
     if seconds > KILLED_AFTER_S and not said:
         pytest.skip(f"on this busy machine saving and ending took {seconds:.0f} s, and Prefect killed the run")
-    assert cancelled.keys() >= {"train-lora", "train-adapter"}, (told, seconds, states)
+    assert cancelled.keys() >= {"lost: train-lora", "train-adapter"}, (told, seconds, states)
     assert said and {*cancelled.values(), *said} == {"CANCELLED"}
+
+
+def test_all_parts_of_a_run_cancelled_outside_its_training_are_cancelled(orchestra: Any, small: Any) -> None:
+    parameters = small("toy")
+    parameters["config"]["model"]["base"] = "tiny"
+    run = orchestra.start(f"experiment/{LAB}: whole experiment", **parameters)
+    orchestra.until(lambda: any(line.startswith("step ") for line in orchestra.log("toy")), "the toy's training")
+    orchestra.set_state(run, "CANCELLING")
+    assert orchestra.ended(run) == "CANCELLED"
+    tasks = orchestra.all("task_runs", flow_runs={"id": {"any_": [run]}})
+    states = {task["name"].rpartition("-")[0]: task["state"]["type"] for task in tasks}
+    assert states["pretrain-toy-base"] == "CANCELLED"
+    assert set(states.values()) == {"COMPLETED", "CANCELLED"}
 
 
 def test_a_training_continues_without_worker_and_server_and_completes(orchestra: Any, runs: SimpleNamespace) -> None:

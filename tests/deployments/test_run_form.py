@@ -21,6 +21,9 @@ SCHEMA = ExperimentConfig.model_json_schema()
 DEFINED = {name: section for name, section in SCHEMA["$defs"].items() if "properties" in section}
 SECTIONS: dict[str, dict[str, Any]] = {"": SCHEMA, **DEFINED}
 FIELDS = dict(form_fields())
+# of the fields that are named for their unit
+UNITS = {"_s": "second", "_h": "hour", "_mib": "MiB", "_steps": "step", "_tokens": "token", "max_length": "token"}
+UNITS |= {"_lr": "learning rate", "_rate": "learning rate", "_epochs": "training set", "max_images": "images"}
 REQUIRED = {f"{name}.{field}" for name, section in SECTIONS.items() for field in section.get("required", ())}
 
 
@@ -47,7 +50,15 @@ def test_bounds_of_a_number_are_in_its_description(name: str) -> None:
 def test_an_optional_field_says_what_empty_means(name: str) -> None:
     field = FIELDS[name]
     if {"type": "null"} in field.get("anyOf", ()) and name != "MergingConfig.push_to_hub":
-        assert "empty" in field["description"].lower() or name.startswith("KeepRule")
+        # in the form, an empty field has its default
+        empty = "empty" if field["default"] is None else "0: "
+        assert empty in field["description"].lower() or name.startswith("KeepRule")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_names_its_unit(name: str) -> None:
+    unit = next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
+    assert unit in FIELDS[name]["description"]
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -13,12 +13,16 @@ import httpx
 import pytest
 import yaml
 from support.locations import REPO
+from support.run_forms import make_webhook, submit
 
 from deployments.automations import DROPPED
+from deployments.preset_step import form_values
+from tasks.settings import ExperimentConfig
 from tasks.storage.steps import TO_BE_SCORED
 
 pytestmark = pytest.mark.slow
 DEPLOYED_WITH = ("--reevaluate", "second-seed")
+DEMO, NIGHTLY = "experiment/demo: whole experiment", "reevaluate/every night: score a run again"
 KEYS = {"AWS_ACCESS_KEY_ID": "lab-key", "AWS_SECRET_ACCESS_KEY": "lab-secret-4711", "AWS_DEFAULT_REGION": "us-east-1"}
 PYTHON_EXAMPLES = re.findall(
     r"```python\n(.*?)```", (REPO / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
@@ -41,14 +45,6 @@ def bucket(s3_address: str, orchestra: Any) -> SimpleNamespace:
     return SimpleNamespace(url=s3_address, name=name, client=client)
 
 
-def make_webhook(orchestra: Any, url: str) -> None:
-    """Make the notification block custom-webhook/lab, as its form does."""
-    kind = orchestra.ask("GET", "block_types/slug/custom-webhook")["id"]
-    (schema,) = orchestra.all("block_schemas", block_schemas={"block_type_id": {"any_": [kind]}})
-    sent = {"name": "lab", "url": url, "json_data": {"text": "{{subject}}\n{{body}}"}}
-    orchestra.ask("POST", "block_documents/", name="lab", block_type_id=kind, block_schema_id=schema["id"], data=sent)
-
-
 def counted(orchestra: Any) -> dict[str, list[str]]:
     return {what: sorted(each["name"] for each in orchestra.all(what)) for what in ("deployments", "automations")}
 
@@ -56,25 +52,36 @@ def counted(orchestra: Any) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def deployed_again(orchestra: Any, told: SimpleNamespace, bucket: SimpleNamespace) -> SimpleNamespace:
     """What was there after the first deployment, after the same again, and after one that was asked for more."""
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     like = {key: demo[key] for key in ("flow_id", "entrypoint", "work_pool_name")}
     orchestra.ask("POST", "deployments/", name="old", tags=["rsvlm"], **like)
     orchestra.ask("POST", "deployments/", name="theirs", tags=["lab"], **like)
     make_webhook(orchestra, told.url)
-    found = [counted(orchestra)]
+    found, said = [counted(orchestra)], []
     results = ("--results", f"s3://{bucket.name}/a", "--endpoint-url", bucket.url)
     more = ("--prune", "--notify", "custom-webhook/lab", *results)
     for options in ((), more):
         done = orchestra.deploy(*DEPLOYED_WITH, *options)
         assert done.returncode == 0, done.stderr
         found.append(counted(orchestra))
-    return SimpleNamespace(first=found[0], second=found[1], third=found[2])
+        said.append(done.stdout)
+    return SimpleNamespace(first=found[0], second=found[1], third=found[2], said=said)
 
 
 def test_deploying_again_adds_and_removes_nothing(orchestra: Any, deployed_again: SimpleNamespace) -> None:
     assert deployed_again.second == deployed_again.first
     assert len(set(deployed_again.first["automations"])) == len(deployed_again.first["automations"]) >= 3
     assert {pool["name"]: pool["concurrency_limit"] for pool in orchestra.all("work_pools")} == {"cpu": None, "gpu": 1}
+
+
+def test_deploying_reports_schedules_with_their_time_zones_and_what_is_left_from_another_version(
+    deployed_again: SimpleNamespace,
+) -> None:
+    said, pruned = deployed_again.said
+    assert f"deployed {NIGHTLY} on gpu, scheduled at 0 3 * * * in Europe/Madrid\n" in said
+    assert "left from another version: experiment/old; remove with --prune\n" in said
+    assert said.endswith("next: start a worker for cpu and for gpu: .venv/bin/prefect worker start --pool cpu\n")
+    assert "removed the deployment experiment/old\n" in pruned and "left from another version" not in pruned
 
 
 def test_prune_removes_what_is_no_longer_defined(deployed_again: SimpleNamespace) -> None:
@@ -90,7 +97,7 @@ def test_prune_removes_what_is_no_longer_defined(deployed_again: SimpleNamespace
 def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, field: str, value: Any) -> None:
     parameters = small("wrong")
     parameters["config"]["training"][field] = value
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     answer = httpx.post(
         f"{orchestra.api}/deployments/{demo['id']}/create_flow_run", json={"parameters": parameters}, timeout=60
     )
@@ -102,13 +109,13 @@ def test_a_wrong_value_is_refused_by_the_server(orchestra: Any, small: Any, fiel
 def experiment(
     orchestra: Any, small: Any, deployed_again: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """The example of the documentation that starts experiment/demo from afar; its models are evaluated each minute."""
+    """The example of the documentation that starts the demo from afar; its models are evaluated each minute."""
     folder = tmp_path_factory.mktemp("client")
     orchestra.env.update(KEYS)
     # with the keys, and with a memory of its own
     on_another_machine(orchestra, "first")
     (folder / "small.yaml").write_text(yaml.safe_dump(small("", learning_rate=RATE)["config"]), encoding="utf-8")
-    example = PYTHON_EXAMPLES[2].replace('load_config("demo"', 'load_config("small.yaml"')
+    example = PYTHON_EXAMPLES[-1].replace('load_config("demo"', 'load_config("small.yaml"')
     said = subprocess.run(
         [sys.executable, "-c", example], env=orchestra.env, cwd=folder, capture_output=True, text=True, check=False
     )
@@ -127,7 +134,7 @@ def on_another_machine(orchestra: Any, name: str) -> None:
 
 def change_schedule(orchestra: Any, active: bool) -> None:
     """Give the nightly re-evaluation a nearer time, or turn it off."""
-    nightly = orchestra.ask("GET", "deployments/name/reevaluate/nightly")
+    nightly = orchestra.ask("GET", f"deployments/name/{NIGHTLY}")
     (schedule,) = nightly["schedules"]
     assert schedule["active"] and nightly["parameters"]["run"] == "second-seed"
     each_minute = {"cron": "* * * * *", "timezone": schedule["schedule"]["timezone"]}
@@ -172,24 +179,15 @@ def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experimen
     assert sorted(path.name for path in stored.iterdir()) == ["checkpoint-1", "checkpoint-2"]
 
 
-def submit(orchestra: Any, browser: Any) -> None:
-    """Press the form's button; a click while the form still looks at what was written does nothing, and is repeated."""
-    button = "[...document.querySelectorAll('button')].find(each => each.innerText.trim() === 'Submit')"
-    for _ in range(6):
-        browser.run(f"{button}?.click()")
-        with suppress(AssertionError):
-            orchestra.until(lambda: browser.run("!location.pathname.endsWith('/run')"), "the form to be taken", 20)
-            return
-
-
 def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     orchestra: Any, small: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
 ) -> None:
     on_another_machine(orchestra, "second")
-    demo = orchestra.ask("GET", "deployments/name/experiment/demo")
+    demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
     # nobody writes a name into the form
-    parameters = {**demo["parameters"], **small("", learning_rate=0.003, seed=2)}
+    settings = ExperimentConfig.model_validate(small("", learning_rate=0.003, seed=2)["config"])
+    parameters = {**demo["parameters"], "config": form_values(settings)}
     made = orchestra.ask("POST", "deployments/", name="form", parameters=parameters, **{key: demo[key] for key in keys})
     browser.call("Emulation.setDeviceMetricsOverride", width=1100, height=900, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/deployments/deployment/{made['id']}/run")
@@ -202,7 +200,8 @@ def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     browser.call("Input.insertText", text=str(RATE))
     submit(orchestra, browser)
     run = orchestra.until(lambda: orchestra.all("flow_runs", deployments={"id": {"any_": [made["id"]]}}), "the run")[0]
-    training = run["parameters"]["config"]["training"]
+    # the form sends null for an empty choice
+    training = {name: value for name, value in run["parameters"]["config"]["training"].items() if value is not None}
     assert training == {**parameters["config"]["training"], "learning_rate": RATE}
     assert orchestra.ended(run["id"]) == "COMPLETED"
     (place,) = (orchestra.workspace / "runs").glob("form-????????")
@@ -220,7 +219,7 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     browser.call("Page.navigate", url=f"{orchestra.api.removesuffix('/api')}/runs/flow-run/{experiment.run}")
     browser.wait_for("document.body && document.body.innerText.includes('Preflight checks:')")
     browser.run("[...document.querySelectorAll('li')].find(each => each.innerText.trim() === 'Artifacts').click()")
-    for shown in ("Result of second-seed", "Preflight checks of second-seed"):
+    for shown in ("Result of second-seed", "Loss of second-seed", "Preflight checks of second-seed"):
         browser.wait_for(f"document.body.innerText.includes({shown!r})")
     browser.picture(tmp_path / "page.png")
 
@@ -263,7 +262,6 @@ def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, exper
 
 def announce_many(orchestra: Any, small: Any) -> None:
     """Save many checkpoints at once, each with its event."""
-    from tasks.settings import ExperimentConfig
     from tasks.storage.checkpoints.staging import stage_checkpoint
     from tasks.storage.runs import open_run
 

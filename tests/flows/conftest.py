@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.scored_runs import scored_runs
 
 from tasks.settings import ExperimentConfig
+
+__all__ = ["scored_runs"]
 
 
 def settings(base: Path) -> dict[str, dict[str, Any]]:

@@ -156,7 +156,7 @@ def test_a_second_run_of_the_same_name_is_refused_and_the_first_is_unaffected(la
                     assert (second.returncode, out) == (2, "")
                 assert error.endswith(", or give this run another name.\n".replace(", or", ": wait until it ends, or"))
                 assert f"error: The run mine in {lab.workspace} is owned by " in error
-                assert f" (process {first.owner.pid}, flow run train-lora-mine, since " in error
+                assert f" (process {first.owner.pid}, flow run mine: train-lora, since " in error
                 assert "Traceback" not in error
         assert settings_in(lab.folder) == before
         os.kill(first.worker, signal.SIGCONT)
@@ -200,7 +200,7 @@ def test_a_run_whose_owner_was_killed_is_taken_over_after_its_training_has_ended
         first.owner.wait()
         with lab.rsvlm("train", f"training.max_steps={STEPS}") as second:
             said = until(lambda: "Waiting for" in (line := second.stderr.readline()) and line, "a sentence")
-            assert f"(process {first.owner.pid}, flow run train-lora-mine, since " in said
+            assert f"(process {first.owner.pid}, flow run mine: train-lora, since " in said
             os.kill(first.worker, signal.SIGCONT)
             out, error = second.communicate()
             assert second.returncode == 0, error

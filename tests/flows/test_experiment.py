@@ -116,21 +116,33 @@ def test_saved_and_archived_checkpoints_are_announced(first: SimpleNamespace) ->
         found = {(event["event"], event["resource"]["prefect.resource.id"]) for event in answer["events"]}
 
 
-def test_prefect_shows_preflight_progress_loss_and_result(
-    first: SimpleNamespace,
-) -> None:
+def asked(what: str, **wanted: Any) -> Any:
+    """What Prefect's server has of a kind."""
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    found = httpx.post(f"{PREFECT_API_URL.value()}/artifacts/latest/filter", json={"limit": 100}).json()
-    artifacts = {artifact["key"]: artifact for artifact in found if artifact["key"].endswith("-first")}
-    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first", "result-first"}
+    return httpx.post(f"{PREFECT_API_URL.value()}/{what}/filter", json={"limit": 100, **wanted}).json()
+
+
+def test_the_page_of_an_experiment_has_preflight_progress_loss_and_result(first: SimpleNamespace) -> None:
+    runs = {"flows": {"name": {"any_": ["experiment"]}}, "flow_runs": {"name": {"any_": ["first"]}}}
+    (run,) = asked("flow_runs", **runs)
+    of_run = {"flow_run_id": {"any_": [run["id"]]}}
+    # Prefect's own record of the result has no key
+    artifacts = {each["key"]: each for each in asked("artifacts", artifacts=of_run) if each["key"]}
+    answers = {"answers-first-base", "answers-first-final"}
+    assert artifacts.keys() == {"preflight-first", "training-first", "loss-first", "result-first", *answers}
     assert str(first.folder.report("final") / "report.html") in artifacts["result-first"]["data"]
+    rows = [line for line in artifacts["result-first"]["data"].split("\n") if line.startswith("| ")]
+    assert rows[0] == "| source | score | tuned | 95 % | base | image-blind | verdict |"
+    assert {row.split(" ")[1] for row in rows[2:]} == {"NWPU", "RSICD", "LR", "DOTA"}
     assert "| ok | disk |" in artifacts["preflight-first"]["data"]
     assert artifacts["training-first"]["data"] == 100
     assert artifacts["training-first"]["description"].startswith("step 2 of 2, loss ")
     assert artifacts["loss-first"]["data"].startswith("data:image/svg+xml;base64,")
     assert first.folder.loss_curve.read_text().startswith("<svg")
+    parts = asked("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [run["id"]]}})
+    assert {part["name"] for part in parts} >= {"first: train-lora", "first: predict-subsets base"}
 
 
 def test_a_repeated_run_repeats_no_step(first: SimpleNamespace) -> None:
@@ -268,15 +280,8 @@ def test_a_checkpoint_that_is_pulled_from_the_store_merges(first: SimpleNamespac
     from flows.cli import main
 
     assert main(["checkpoints", "pull", str(first.store / "first"), str(tmp_path)]) == 0
-    pulled = [
-        "--base",
-        first.build().model.base,
-        "--adapter",
-        str(tmp_path / "checkpoint-2"),
-        "--out",
-        str(tmp_path / "merged"),
-    ]
-    assert main(["merge", *pulled]) == 0
+    adapter, out = str(tmp_path / "checkpoint-2"), str(tmp_path / "merged")
+    assert main(["merge", "--base", first.build().model.base, "--adapter", adapter, "--out", out]) == 0
     weights = "model.safetensors"
     assert (tmp_path / "merged" / weights).read_bytes() == (first.folder.merged / weights).read_bytes()
 

@@ -64,20 +64,20 @@ def swept(
     yield SimpleNamespace(result=result, config=config, workspace=root / "workspace", killed=killed)
 
 
-def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
-    """Start the sweep and kill it as soon as its `number`-th training has logged its first step."""
+def environment() -> dict[str, str]:
+    """Another process with the server of these tests."""
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 
-    environment = {
-        **os.environ,
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-        "PREFECT_HOME": str(PREFECT_HOME.value()),
-        "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),
-    }
+    settings = (PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH)
+    return {**os.environ, **{setting.name: str(setting.value()) for setting in settings}, "PYTHONPATH": str(REPO)}
+
+
+def kill_in_training(root: Path, number: int) -> tuple[int, list[str]]:
+    """Start the sweep and kill it as soon as its `number`-th training has logged its first step."""
     arguments = [sys.executable, "-c", PROGRAM, str(root / "sweep.yaml"), str(root / "workspace")]
     lines: list[str] = []
     with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
     ) as it:
         assert it.stdout
         for line in it.stdout:
@@ -174,9 +174,35 @@ def test_the_example_of_the_docs_runs_and_a_repeated_sweep_tries_no_point(
     assert config.training.num_train_epochs == 4 and sweep.points == 8
     # what it makes is made already: the sweep of this test
     monkeypatch.chdir(swept.workspace.parent)
-    logs = {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")}
+    before = trained(swept.workspace)
     names: dict[str, Any] = {}
     exec(compile(program.replace('"rates"', '"small"'), "sweeps.md", "exec"), names)
     assert str(swept.result.best) in capsys.readouterr().out
-    assert names["result"] == swept.result
-    assert {path: path.stat().st_mtime_ns for path in (swept.workspace / "runs").glob("*/logs/log.txt")} == logs
+    assert names["found"] == swept.result and list(names["found"].leaderboard.score) == [
+        row.score for row in swept.result.rows
+    ]
+    assert trained(swept.workspace) == before
+
+
+def trained(workspace: Path) -> dict[Path, int]:
+    """When the checkpoints were written."""
+    return {path: path.stat().st_mtime_ns for path in workspace.glob("runs/*/training/*/COMPLETE.json")}
+
+
+def test_the_command_again_tries_no_point_and_prints_the_leaderboard(swept: SimpleNamespace) -> None:
+    before = trained(swept.workspace)
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "sweep", "sweep.yaml", "--name", "small"],
+        cwd=swept.workspace.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.rstrip().split("\n")
+    assert lines[0].split()[:2] == ["learning_rate", "lora_r"] and lines[1].endswith("best")
+    assert len(lines[1 : lines.index(next(line for line in lines if "report of the best" in line))]) == POINTS
+    assert lines[-1] == str(swept.result.folder)
+    assert f"{POINTS} of {POINTS} points were tried before" in ended.stderr and "Flow run" not in ended.stderr
+    assert trained(swept.workspace) == before

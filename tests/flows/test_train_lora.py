@@ -127,7 +127,18 @@ def start(base: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "flows.cli", "train", "demo", "--name", "cut", "--workspace", str(folder / "w")),
+            *(
+                sys.executable,
+                "-m",
+                "flows.cli",
+                "train",
+                "demo",
+                "-v",
+                "--name",
+                "cut",
+                "--workspace",
+                str(folder / "w"),
+            ),
             *(part for setting in settings if "=" in setting for part in ("--set", setting)),
             *(option for option in settings if "=" not in option),
         ],

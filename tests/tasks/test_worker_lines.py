@@ -41,10 +41,24 @@ def test_step_line_is_parsed_by_the_parent(logs: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "step 2: validation loss 0.3", "x step 1/2: loss 1, 3 s left", "step 1/2: loss 1"]
+    "line", ["", "step 2: validation loss 0.3", "x step 1/2: loss 1.5, 3 s left", "step 1/2: loss 1"]
 )
 def test_other_lines_have_no_step_progress(line: str) -> None:
     assert step_progress(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step 1/2: loss high, 3 s left",
+        f"step 1/2: loss 0.5, {'9' * 20} s left",
+        f"step {'9' * 5000}/2: loss 0.5, 3 s left",
+        f"step {'9' * 5000}: validation loss 1.2.3",
+        f"{'9' * 5000} of 3 questions answered",
+    ],
+)
+def test_garbage_of_a_library_is_no_progress(line: str) -> None:
+    assert step_progress(line) is None and answers_progress(line) is None and validation_losses(line) == []
 
 
 def test_only_a_url_is_parsed_as_a_link() -> None:
@@ -76,5 +90,6 @@ def test_answers_line_is_parsed() -> None:
     assert answers_line(5, 20) == "5 of 20 questions answered before"
     assert answers_line(10, 20, 2.5) == "10 of 20 questions answered, 2.5 per second, 4 s left"
     assert answers_line(5, 20, 0) == "5 of 20 questions answered, 0.0 per second"
-    assert [answers_progress(answers_line(5, 20, rate)) for rate in (None, 0, 2.5)] == [(5, 20)] * 3
+    found = [answers_progress(answers_line(5, 20, rate)) for rate in (None, 0, 2.5)]
+    assert found == [(5, 20, None), (5, 20, None), (5, 20, 6)]
     assert answers_progress("20 questions") is None

@@ -46,8 +46,12 @@ class Phrases:
 
 def counted(number: int, noun: str) -> str:
     """A number word and a noun in singular or plural: "no cars", "one car", "six cars", and above six "many cars"."""
-    word = NUMBERS[number] if number < len(NUMBERS) else "many"
-    return f"{word} {noun if number == 1 else plural(noun)}"
+    return f"{number_word(number)} {noun if number == 1 else plural(noun)}"
+
+
+def number_word(number: int) -> str:
+    """A number as a word: "no", "one" to "six", and above six "many"."""
+    return NUMBERS[number] if number < len(NUMBERS) else "many"
 
 
 def plural(noun: str) -> str:
@@ -133,6 +137,17 @@ def _by_road(scene: Scene) -> str:
     return f"beside a road {at_side(scene.side)}" if scene.count("road") else "without a road"
 
 
+COUNTED: Mapping[str, tuple[str, str]] = {
+    "airport": ("plane", "car"),
+    "harbor": ("ship", "pier"),
+    "storage tanks": ("tank", "car"),
+    "farmland": ("field", "house"),
+    "dense residential": ("house", "car"),
+    "sparse residential": ("house", "tree"),
+    "forest": ("crown", "house"),
+    "beach": ("umbrella", "ship"),
+    "parking lot": ("car", "tree"),
+}
 PHRASES: Mapping[str, Callable[[Scene], Phrases]] = {
     "airport": _airport,
     "harbor": _harbor,
@@ -145,6 +160,13 @@ PHRASES: Mapping[str, Callable[[Scene], Phrases]] = {
     "beach": _beach,
     "parking lot": _parking_lot,
 }
+
+
+def main_and_other(scene: Scene) -> tuple[str, str]:
+    """The kinds that a scene's captions count: of the subject, and of the other objects."""
+    if scene.land_use == "river":
+        return ("bridge", "tree") if scene.count("bridge") else ("tree", "house")
+    return COUNTED[scene.land_use]
 
 
 def nwpu_captions(scene: Scene, rng: random.Random) -> list[str]:

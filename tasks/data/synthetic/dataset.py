@@ -7,7 +7,7 @@ The data depends on the seed alone: the same seed gives the same bytes on every 
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +17,7 @@ from tasks.choices import LESSONS, SAMPLE
 from tasks.data.synthetic.captions import PROMPTS, nwpu_captions, rsicd_captions
 from tasks.data.synthetic.drawing import paint
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import lesson
+from tasks.data.synthetic.lessons import lesson, square_words
 from tasks.data.synthetic.questions import Exchange, detected, low_resolution
 from tasks.data.synthetic.world import Scene
 from tasks.files import digest_of, write_json
@@ -27,8 +27,8 @@ from tasks.prompt_text import with_placeholder
 from tasks.record_reader import Record, Turn
 from tasks.settings import SampleConfig
 
-# Incremented when scenes or texts change, so that an older sample is drawn again.
-VERSION = 3
+# Incremented when scenes or texts change, so that older ones are drawn again.
+VERSIONS = {SAMPLE: 3, LESSONS: 5}
 # modification time of every drawn image, seconds since 1970
 DRAWN_AT_S = 1_600_000_000
 SHARES = (("NWPU", 0.3), ("RSICD", 0.3), ("LR", 0.2), ("DOTA", 0.2))
@@ -45,6 +45,13 @@ RURAL_URBAN = (
 WITH_OBJECTS = ("airport", "harbor", "storage tanks", "parking lot", "river", "beach", "sparse residential")
 LAND_USES = {"NWPU": tuple(LAYOUTS), "RSICD": tuple(LAYOUTS), "LR": RURAL_URBAN, "DOTA": WITH_OBJECTS}
 
+
+class LessonRecord(Record):
+    """A lesson: a record, and the words for what each square of its image shows."""
+
+    squares: list[str]
+
+
 Drawn = tuple[Record, Scene]
 
 
@@ -53,7 +60,7 @@ def draw_sample(root: Path, config: SampleConfig) -> None:
 
     A complete folder of the same sample is kept; raises OccupiedError if `root` holds other content.
     """
-    _draw_folder(root, {"kind": SAMPLE, **config.model_dump()}, sample_records(config), config.image_size)
+    _draw_folder(root, SAMPLE, config.model_dump(), sample_records(config))
 
 
 def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
@@ -62,8 +69,8 @@ def draw_lessons(root: Path, scenes: int, image_size: int, seed: int) -> None:
     The scenes have a separate random stream and never coincide with those of a sample. A complete folder of the same
     lessons is kept; raises OccupiedError if `root` holds other content.
     """
-    settings: dict[str, JsonValue] = {"kind": LESSONS, "scenes": scenes, "image_size": image_size, "seed": seed}
-    _draw_folder(root, settings, lesson_records(scenes, seed), image_size)
+    settings = {"scenes": scenes, "image_size": image_size, "seed": seed}
+    _draw_folder(root, LESSONS, settings, lesson_records(scenes, seed))
 
 
 def sample_records(config: SampleConfig) -> Iterator[Drawn]:
@@ -76,15 +83,14 @@ def sample_records(config: SampleConfig) -> Iterator[Drawn]:
     yield from drawn
 
 
-def lesson_records(scenes: int, seed: int) -> Iterator[Drawn]:
+def lesson_records(scenes: int, seed: int) -> Iterator[tuple[LessonRecord, Scene]]:
     """Yield the lessons' records in order, each with its scene."""
     for index in range(scenes):
         rng = _stream(f"lessons:{seed}:{index}")
         land_use = tuple(LAYOUTS)[index % len(LAYOUTS)]
         scene = LAYOUTS[land_use](rng)
-        exchanges = lesson(scene, rng)
-        source = "NWPU" if len(exchanges) == 1 and exchanges[0][1][:2] in ("a ", "an") else "DOTA"
-        yield _record(source, land_use, index, exchanges), scene
+        record = _record("DOTA", land_use, index, lesson(scene, rng))
+        yield {**record, "squares": square_words(scene)}, scene
 
 
 def _stream(name: str) -> random.Random:
@@ -137,8 +143,9 @@ def _image_path(source: str, land_use: str, index: int) -> str:
     }[source]
 
 
-def _draw_folder(root: Path, settings: dict[str, JsonValue], drawn: Iterator[Drawn], image_size: int) -> None:
-    fingerprint = digest_of({"version": VERSION, **settings})
+def _draw_folder(root: Path, kind: str, settings: Mapping[str, int], drawn: Iterable[Drawn]) -> None:
+    details: dict[str, JsonValue] = {"kind": kind, **settings}
+    fingerprint = digest_of({"version": VERSIONS[kind], **details})
     if verified_manifest(root, fingerprint):
         return
     refusal = f"{root} holds data other than the sample to be drawn there: give another folder, or move it away."
@@ -148,9 +155,9 @@ def _draw_folder(root: Path, settings: dict[str, JsonValue], drawn: Iterator[Dra
         records = []
         for record, scene in drawn:
             records.append(record)
-            _save(paint(scene, image_size), folder.images / record["image"])
+            _save(paint(scene, settings["image_size"]), folder.images / record["image"])
         write_json(folder.raw, records)
-        write_manifest(part, fingerprint, settings)
+        write_manifest(part, fingerprint, details)
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -1,16 +1,17 @@
 """Simple lessons about scenes, for pre-training the toy base model, in words that no source uses.
 
-A lesson names the class, says which objects are present and counts them, without the captions and the question forms of
-the four sources. The toy model starts from random weights and knows no language: some lessons repeat words of overhead
-scenes, so that tuning has words to choose from, as with a real base model.
+A lesson is a dialogue of many short questions about one scene, without the captions and the question forms of the four
+sources. Beside its text are words for what each square of the image shows: from them the toy learns to see, in far less
+time than from the text. The toy model starts from random weights and knows no language: some lessons repeat words of
+overhead scenes, so that tuning has words to choose from, as with a real base model.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from tasks.data.synthetic.captions import PHRASES
+from tasks.data.synthetic.captions import PHRASES, main_and_other, number_word, plural
 from tasks.data.synthetic.questions import Exchange
-from tasks.data.synthetic.world import Scene
+from tasks.data.synthetic.world import SIDE, Patch, Scene, Thing
 
 WORDS = tuple(
     # as text, since a list of 350 quoted words is unreadable
@@ -38,17 +39,17 @@ WORDS = tuple(
 )
 
 
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "airport": ("an airport", "an airport from above"),
-    "harbor": ("a harbor", "a harbor from above"),
-    "storage tanks": ("a tank farm", "a tank farm from above"),
-    "farmland": ("a piece of farmland", "a piece of farmland from above"),
-    "river": ("a river", "a river from above"),
-    "dense residential": ("a dense residential area", "a dense residential area from above"),
-    "sparse residential": ("a sparse residential area", "a sparse residential area from above"),
-    "forest": ("a forest", "a forest from above"),
-    "beach": ("a beach", "a beach from above"),
-    "parking lot": ("a parking lot", "a parking lot from above"),
+NAMES: Mapping[str, str] = {
+    "airport": "an airport",
+    "harbor": "a harbor",
+    "storage tanks": "a tank farm",
+    "farmland": "a piece of farmland",
+    "river": "a river",
+    "dense residential": "a dense residential area",
+    "sparse residential": "a sparse residential area",
+    "forest": "a forest",
+    "beach": "a beach",
+    "parking lot": "a parking lot",
 }
 # Synonyms in questions, and the kinds of objects that they cover.
 THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
@@ -69,17 +70,20 @@ THINGS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 }
 SIGHTS = ("Can you see any {}s here?", "Look for {}s.", "Any {}s?", "Are {}s visible here?", "Is a {} visible here?")
 TALLIES = ("Count the {}s.", "Tell the number of {}s you see.", "How many {}s?", "Number of {}s?")
-# Share of lessons that only repeat words; more would displace lessons about images.
-REPETITIONS = 0.06
+IN_WORDS = ("Count the {}s in words.", "How many {}s, in words?")
+# The share of the lessons that only repeat words.
+REPETITIONS = 0.03
+# Squares of an image per row and per column: as many as the toy LLaVA's tower has patches.
+SQUARES = 8
 PROMPTS = ("Describe the image.", "Name this place.", "What does this image represent?")
 
 
 def name_of_place(scene: Scene, rng: random.Random) -> Exchange:
     """A prompt for the class alone."""
-    return rng.choice(PROMPTS), rng.choice(NAMES[scene.land_use])
+    return rng.choice(PROMPTS), NAMES[scene.land_use]
 
 
-def sights(scene: Scene, rng: random.Random, number: int = 4) -> list[Exchange]:
+def sights(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
     """Questions whether objects are visible, half of them about objects that are absent."""
     there = [names for names, kinds in THINGS.items() if scene.count(*kinds)]
     absent = [names for names in THINGS if names not in there]
@@ -90,27 +94,60 @@ def sights(scene: Scene, rng: random.Random, number: int = 4) -> list[Exchange]:
     ]
 
 
-def tallies(scene: Scene, rng: random.Random, number: int = 3) -> list[Exchange]:
-    """Questions for the numbers of objects, most of them present; the trees of a forest are not counted."""
+def tallies(scene: Scene, rng: random.Random, absent: int = 2) -> list[Exchange]:
+    """Questions for the numbers of all objects but the trees of a forest, and of some that are absent.
+
+    About half of the answers are words.
+    """
     counts = {
         names: scene.count(*kinds) for names, kinds in THINGS.items() if names != ("tree",) or not scene.count("crown")
     }
     there = [names for names, count in counts.items() if count]
-    absent = [names for names, count in counts.items() if not count]
-    asked = [*rng.sample(there, min(number, len(there))), rng.choice(absent)][:number]
-    return [(rng.choice(TALLIES).format(rng.choice(names)), str(counts[names])) for names in asked]
+    asked = there + rng.sample([names for names in counts if names not in there], absent)
+    answers: dict[tuple[str, ...], Callable[[int], str]] = {TALLIES: str, IN_WORDS: number_word}
+    return [
+        (rng.choice(forms).format(rng.choice(names)), answers[forms](counts[names]))
+        for names, forms in zip(asked, rng.choices((TALLIES, IN_WORDS), k=len(asked)), strict=True)
+    ]
 
 
-def facts(scene: Scene, rng: random.Random, number: int = 2) -> list[Exchange]:
-    """Prompts for single phrases of a caption: subject, location, setting, and other objects."""
+def facts(scene: Scene) -> list[Exchange]:
+    """Prompts for the phrases of a caption: subject, location, setting, and other objects."""
     phrases = PHRASES[scene.land_use](scene)
-    asked = {
-        "Say what is there.": phrases.subject,
-        "Say where it lies.": phrases.where,
-        "Say in what setting.": phrases.setting,
-        "Say what else is there.": phrases.extra,
-    }
-    return rng.sample(list(asked.items()), number)
+    return [
+        ("Say what is there.", phrases.subject),
+        ("Say where it lies.", phrases.where),
+        ("Say in what setting.", phrases.setting),
+        ("Say what else is there.", phrases.extra),
+    ]
+
+
+def square_words(scene: Scene) -> list[str]:
+    """The words for what each square of the image shows, row by row, separated by spaces.
+
+    A square shows the object whose centre is in it, or else the ground.
+    """
+    step = SIDE / SQUARES
+    centred = {(int(thing.y / step), int(thing.x / step)): _words_of(scene, thing) for thing in scene.things}
+    squares = [(row, column) for row in range(SQUARES) for column in range(SQUARES)]
+    return [centred.get((y, x)) or _words_at(scene, (x + 0.5) * step, (y + 0.5) * step) for y, x in squares]
+
+
+def _words_at(scene: Scene, x: float, y: float) -> str:
+    areas = [area for area in scene.patches if area.kind and area.covers(x, y)]
+    # drawn in this order, the last one on top
+    return f"{_words_of(scene, areas[-1])} {scene.side}" if areas else scene.ground
+
+
+def _words_of(scene: Scene, shown: Thing | Patch) -> str:
+    """Colour, kind, all names of the kind, their number, and its part in a caption: what is there, or what else."""
+    names = next((names for names, kinds in THINGS.items() if shown.kind in kinds), (shown.kind,))
+    number = scene.count(*THINGS.get(names, names))
+    words = [shown.colour, shown.kind, *names, *(plural(name) for name in names), number_word(number)]
+    if shown.kind != "crown":
+        words.append(str(number))
+    main, other = main_and_other(scene)
+    return " ".join([*words, *["there"] * (shown.kind == main), *["else"] * (shown.kind == other)])
 
 
 def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
@@ -120,9 +157,12 @@ def repetition(rng: random.Random, number: int = 10) -> list[Exchange]:
 
 
 def lesson(scene: Scene, rng: random.Random) -> list[Exchange]:
-    """Several exchanges about one image, shuffled: the class, visible objects, counts and facts."""
+    """Words to repeat, or shuffled questions about one image: the class, visible objects, counts and facts.
+
+    There are many to an image, since each answer teaches the model to look up a word of the question in the image.
+    """
     if rng.random() < REPETITIONS:
         return repetition(rng)
-    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene, rng)]
+    exchanges = [name_of_place(scene, rng), *sights(scene, rng), *tallies(scene, rng), *facts(scene)]
     rng.shuffle(exchanges)
     return exchanges

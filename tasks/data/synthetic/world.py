@@ -38,6 +38,15 @@ class Patch:
     colour: str
     points: tuple[Point, ...]
 
+    def covers(self, x: float, y: float) -> bool:
+        """Whether a point, in units, is inside the polygon."""
+        inside = False
+        # even-odd rule: from inside, a ray to the right crosses the outline an odd number of times
+        for (x1, y1), (x2, y2) in zip(self.points, (*self.points[1:], self.points[0]), strict=True):
+            if (y1 > y) != (y2 > y) and x < x1 + (x2 - x1) * (y - y1) / (y2 - y1):
+                inside = not inside
+        return inside
+
 
 @dataclass(frozen=True)
 class Thing:

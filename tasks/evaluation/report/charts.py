@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG: bars, curves over checkpoints and steps, changes.
+"""Charts of the report as inline SVG: bars, curves over checkpoints, changes.
 
 They need no plotting library and no network, and have the colours of the page.
 """
@@ -16,8 +16,6 @@ BARS_BOX = re.compile(rf'viewBox="0 0 {WIDTH} (\d+)"')
 HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 34
 TICKS = 4
-# layout of the loss curve, in pixels
-SPARK_WIDTH, SPARK_HEIGHT, SPARK_TEXT = 240, 48, 44
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def draw_curve(title: str, points: Sequence[CurvePoint], blind: float | None) ->
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / highest
 
-    parts = [_tick(y(highest * tick / TICKS), highest * tick / TICKS) for tick in range(TICKS + 1)]
+    parts = [draw_tick(y(highest * tick / TICKS), highest * tick / TICKS) for tick in range(TICKS + 1)]
     if blind is not None:
         parts.append(f'<path class="dashed" d="M{LEFT} {y(blind):.1f}H{WIDTH - RIGHT}"/>')
     parts.append(_band([(x(number), point) for number, point in enumerate(points)], y))
@@ -114,7 +112,8 @@ def draw_curve(title: str, points: Sequence[CurvePoint], blind: float | None) ->
     return f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _tick(y: float, value: float) -> str:
+def draw_tick(y: float, value: float) -> str:
+    """A horizontal line and its value, in the layout of curves."""
     return (
         f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         f'<text class="value" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>'
@@ -128,24 +127,6 @@ def _band(points: Sequence[tuple[float, CurvePoint]], y: Callable[[float], float
     edge = [f"{x:.1f},{y(bounds[1]):.1f}" for x, bounds in known]
     edge += [f"{x:.1f},{y(bounds[0]):.1f}" for x, bounds in reversed(known)]
     return f'<polygon class="band" points="{" ".join(edge)}"/>'
-
-
-def draw_losses(losses: Sequence[tuple[int, float]]) -> str:
-    """An SVG element: the training loss over the steps from 0 on, small, with the first and the last value."""
-    steps, most = max(step for step, _ in losses), max(loss for _, loss in losses) or 1.0
-    width, height = SPARK_WIDTH - 2 * SPARK_TEXT, SPARK_HEIGHT - 12
-    places = [(SPARK_TEXT + width * step / (steps or 1), 6 + height * (1 - loss / most)) for step, loss in losses]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    (first_x, first_y), (last_x, last_y) = places[0], places[-1]
-    first, last = losses[0][1], losses[-1][1]
-    return (
-        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" role="img" aria-label="training loss over '
-        f'{steps} steps, from {first:.2f} to {last:.2f}">'
-        f'<path class="rule" d="M{SPARK_TEXT} {SPARK_HEIGHT - 6}h{width}"/>'
-        f'<polyline class="curve" points="{line}"/><circle class="model" cx="{last_x:.1f}" cy="{last_y:.1f}" r="2.5"/>'
-        f'<text x="{first_x - 5:.1f}" y="{first_y + 6:.1f}" text-anchor="end">{first:.2f}</text>'
-        f'<text x="{last_x + 6:.1f}" y="{last_y + 4:.1f}">{last:.2f}</text></svg>'
-    )
 
 
 def signed(value: float) -> str:

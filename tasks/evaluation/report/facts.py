@@ -6,6 +6,19 @@ from dataclasses import dataclass
 from tasks.evaluation.drawn_data import DRAWN, label_of
 from tasks.evaluation.scores import AnswerOrigin
 from tasks.records import TrainingFacts
+from tasks.settings import TOYS
+
+TOY_AND_DRAWN = (
+    "Drawn sample, toy model",
+    "rsvlm drew these images itself and pre-trained the base model on such drawings. The scores show that every step "
+    "works, not how good a model is on real images.",
+)
+DRAWN_ONLY = ("Drawn sample", "rsvlm drew these images itself. The scores say nothing about real images.")
+TOY_ONLY = (
+    "Toy model",
+    "rsvlm pre-trained the base model itself, on drawings. The scores show that every step works, not how good a real "
+    "model is.",
+)
 
 
 @dataclass(frozen=True)
@@ -13,7 +26,7 @@ class PageFacts:
     """What is known about a report's answers beyond their files; `images` are those of the training set.
 
     `origin` is the file of another program that the answers are from. `served` and `served_base` are the names of the
-    served models that gave the answers, and those in place of the base model's.
+    served models that gave the answers, and those in place of the base model's. `base` is the base model's name.
     """
 
     run: str | None = None
@@ -23,6 +36,20 @@ class PageFacts:
     origin: AnswerOrigin | None = None
     served: str | None = None
     served_base: str | None = None
+    base: str | None = None
+
+    @property
+    def base_name(self) -> str | None:
+        """The base model's name: as the run's settings have it, or as its checkpoint does."""
+        return self.base or (self.training.base if self.training else None)
+
+    @property
+    def warning(self) -> tuple[str, str] | None:
+        """Heading and sentence that say what the scores are not; None for real data and a real model."""
+        is_toy = self.base in TOYS
+        if self.drawn:
+            return TOY_AND_DRAWN if is_toy else DRAWN_ONLY
+        return TOY_ONLY if is_toy else None
 
     @property
     def date(self) -> str | None:
@@ -44,7 +71,7 @@ class PageFacts:
         if found is None:
             return None
         parts = [
-            found.base and f"base model {found.base}",
+            self.base_name and f"base model {self.base_name}",
             found.lora_rank and f"LoRA rank {found.lora_rank}",
             found.learning_rate and f"learning rate {found.learning_rate:g}",
             f"{_counted(round(found.epochs, 2), 'epoch')} ({_counted(found.steps, 'step')})",

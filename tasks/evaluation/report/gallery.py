@@ -14,10 +14,10 @@ from tasks.evaluation.tables import AnswerRow, is_scored, row_score
 from tasks.image_paths import image_file
 from tasks.model.images import read_image
 
-SIDE_PX = 240
-# tried in order until an image is small enough: 300 of them stay below 10 MB, even of noise
-JPEG_QUALITIES = (72, 50, 30)
-IMAGE_BYTES = 20_000
+# longest side in pixels and JPEG quality, tried in order until an image is small enough
+SIZES = ((768, 82), (512, 80), (384, 75), (240, 72), (240, 50), (240, 30))
+# all images of a page together stay below 10 MB in base64, even 300 of noise
+IMAGE_BYTES, ALL_IMAGES_BYTES = 100_000, 6_000_000
 MOST_QUESTIONS, MOST_WRONG = 8, 5
 MOST_CHARACTERS = 400
 
@@ -50,10 +50,20 @@ def choose_examples(
         ranked = sorted(scores, key=lambda one: (-(one.score or 0.0), one.image))
         chosen |= {ranked[index].key: (rank, ranked[index].score) for rank, index in ranked_indices(len(ranked), share)}
     shown, of_base = (_by_record(found or (), chosen) for found in (rows, base))
+    pictures = _Pictures(images, min(IMAGE_BYTES, ALL_IMAGES_BYTES // (len(chosen) or 1)))
     return [
-        _example(rank, score, [row for row in shown[key] if is_scored(row)], of_base[key], images)
+        _example(rank, score, [row for row in shown[key] if is_scored(row)], of_base[key], pictures)
         for key, (rank, score) in chosen.items()
     ]
+
+
+def one_per_source(examples: Sequence[Example]) -> list[Example]:
+    """The first typical example of each source; the first of any rank where there is none."""
+    found: dict[object, Example] = {}
+    for example in sorted(examples, key=lambda one: one["rank"] != "typical"):
+        found.setdefault((example["task"], example["source"]), example)
+    # in the order of the gallery
+    return [example for example in examples if any(example is one for one in found.values())]
 
 
 def score_of_answer(row: AnswerRow) -> float | None:
@@ -107,7 +117,7 @@ def ranked_indices(length: int, count: int) -> list[tuple[str, int]]:
 
 
 def _example(
-    rank: str, score: float | None, group: Sequence[AnswerRow], base: Sequence[AnswerRow], images: Path | None
+    rank: str, score: float | None, group: Sequence[AnswerRow], base: Sequence[AnswerRow], pictures: "_Pictures"
 ) -> Example:
     first, of_base = group[0], {row["turn"]: row for row in base}
     return {
@@ -115,7 +125,7 @@ def _example(
         "task": first["task"],
         "source": first["source"],
         "image": first["image"],
-        "picture": _data_uri(image_file(images, first["image"])) if images else None,
+        "picture": pictures.data_uri(first["image"]),
         "score": score,
         "asked": len(group),
         "right": sum(bool(row["right"]) for row in group),
@@ -160,16 +170,24 @@ def shorten(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)"
 
 
-def _data_uri(path: Path) -> str | None:
-    """The image as a small JPEG in a data URI; None if it is missing or not readable, which the page reports."""
-    try:
-        image = read_image(path)
-    except DataError:
-        return None
-    image.thumbnail((SIDE_PX, SIDE_PX))
-    for quality in JPEG_QUALITIES:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=quality)
-        if file.tell() <= IMAGE_BYTES:
-            break
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+class _Pictures(NamedTuple):
+    """The folder of the images, and the bytes that each may take on the page."""
+
+    images: Path | None
+    most_bytes: int
+
+    def data_uri(self, name: str) -> str | None:
+        """An image as a JPEG in a data URI; None if it is missing or not readable, which the page reports."""
+        if self.images is None:
+            return None
+        try:
+            image = read_image(image_file(self.images, name))
+        except DataError:
+            return None
+        for side, quality in SIZES:
+            image.thumbnail((side, side))
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=quality)
+            if file.tell() <= self.most_bytes:
+                break
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

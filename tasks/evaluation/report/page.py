@@ -13,11 +13,13 @@ from tasks.evaluation.metrics.answer_matching import normalise_answer, number_of
 from tasks.evaluation.metrics.calibration import Calibration
 from tasks.evaluation.metrics.registry import HEADLINE, Metric, metrics_of
 from tasks.evaluation.published_protocols import RULES
-from tasks.evaluation.report.charts import Change, CurvePoint, draw_changes, draw_curve, draw_losses, signed
+from tasks.evaluation.report.charts import Change, CurvePoint, draw_changes, draw_curve, signed
 from tasks.evaluation.report.facts import NOTHING_KNOWN, PageFacts
-from tasks.evaluation.report.gallery import choose_examples
+from tasks.evaluation.report.gallery import choose_examples, one_per_source
 from tasks.evaluation.report.image_changes import image_changes
+from tasks.evaluation.report.loss_chart import draw_losses
 from tasks.evaluation.report.peers import peer_tables
+from tasks.evaluation.report.settings_table import setting_rows
 from tasks.evaluation.report.source_views import SHOWN_CLASSES, SourceView, source_views
 from tasks.evaluation.report.square_charts import draw_calibration, draw_reliability
 from tasks.evaluation.report_folder import Curve
@@ -84,12 +86,13 @@ def render_page(models: Sequence[PageModel], context: PageContext, config: Evalu
         robustness=context.robustness,
         # drawn pictures are not the images of the published scores
         peers=[] if facts.drawn else peer_tables(model.scores),
-        examples=choose_examples(model.rows, base.rows if base else None, context.images, config.gallery),
         with_images=context.images is not None,
         fewest_images=FEWEST_IMAGES,
         shown_classes=SHOWN_CLASSES,
         hashes={name: _csp_hash(text) for name, text in texts.items()},
         **_charts(model, base, sources, context),
+        **_examples(model, base, context, config),
+        **_settings(facts),
         **texts,
     )
 
@@ -114,13 +117,32 @@ def _charts(
     """The charts of the page but for the bars of its sources."""
     facts = context.facts
     return {
-        "losses": draw_losses(facts.training.losses) if facts.training and facts.training.losses else None,
+        "losses": _losses(facts),
         "curves": _curves(sources, model, base, context.curve),
         "image_changes": image_changes(base.rows, model.rows, facts.label) if base else [],
         "calibrations": _calibrations(model, base, facts),
         "reliability": _reliability(model, facts),
         "changes": _changes(context.robustness, facts) if context.robustness else [],
     }
+
+
+def _losses(facts: PageFacts) -> str | None:
+    known = facts.training
+    return draw_losses(known.losses, known.validation_losses) if known and known.losses else None
+
+
+def _examples(
+    model: PageModel, base: PageModel | None, context: PageContext, config: EvaluationConfig
+) -> dict[str, object]:
+    """All examples, and one of each source for the summary, which only images make worth their room."""
+    examples = choose_examples(model.rows, base.rows if base else None, context.images, config.gallery)
+    return {"examples": examples, "samples": one_per_source(examples) if context.images else []}
+
+
+def _settings(facts: PageFacts) -> dict[str, object]:
+    """The settings of the training, and those that differ from their defaults."""
+    rows = setting_rows(facts.training.settings) if facts.training else []
+    return {"settings": rows, "changed_settings": [row for row in rows if not row.is_default]}
 
 
 def _csp_hash(text: str) -> str:

@@ -65,3 +65,75 @@ if (new URLSearchParams(location.search).has("print")) addEventListener("load", 
   bar.hidden = false;
   filter();
 })();
+(() => {
+  const pictures = [...document.querySelectorAll("img.picture")];
+  if (!pictures.length) return;
+  const dialog = document.createElement("dialog");
+  dialog.className = "enlarged";
+  dialog.setAttribute("aria-label", "Enlarged example");
+  document.body.append(dialog);
+  let shown = null;
+
+  const button = (label, text, act) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.setAttribute("aria-label", label);
+    made.textContent = text;
+    made.addEventListener("click", act);
+    return made;
+  };
+
+  const show = (picture) => {
+    shown = picture;
+    const large = document.createElement("img");
+    large.src = picture.src;
+    large.alt = picture.alt;
+    // pixels of a drawn scene stay pixels: smoothed, a small image looks like a blurred large one
+    if (picture.naturalWidth < 200) large.classList.add("pixels");
+    const answers = document.createElement("div");
+    answers.className = "answers";
+    const parts = [...picture.closest("article").cloneNode(true).children];
+    answers.append(...parts.filter((part) => !part.matches("img, header")));
+    for (const row of answers.querySelectorAll("[hidden]")) row.hidden = false;
+    const bar = document.createElement("nav");
+    bar.append(
+      ...parts.find((part) => part.matches("header")).children,
+      button("Previous example", "‹", () => step(-1)),
+      button("Next example", "›", () => step(1)),
+      button("Close", "✕", () => dialog.close()),
+    );
+    dialog.replaceChildren(bar, large, answers);
+    if (!dialog.open) dialog.showModal();
+  };
+
+  const step = (by) => {
+    const among = pictures.filter((one) => !one.closest("[hidden]") && same(one));
+    const next = among[among.indexOf(shown) + by];
+    if (next) show(next);
+  };
+  // the summary's examples are also in the gallery
+  const same = (one) => one.closest(".grid") === shown.closest(".grid");
+
+  for (const picture of pictures) {
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "button");
+    picture.setAttribute("aria-label", `Enlarge ${picture.alt}`);
+    picture.addEventListener("click", () => show(picture));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (dialog.open && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      step(event.key === "ArrowRight" ? 1 : -1);
+    } else if (event.key === "Enter" && !dialog.open) {
+      const focused = document.activeElement;
+      const picture = focused.matches("img.picture") ? focused : focused.matches("article") && focused.querySelector("img.picture");
+      if (picture) {
+        event.preventDefault();
+        show(picture);
+      }
+    }
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  dialog.addEventListener("close", () => shown && shown.focus());
+})();

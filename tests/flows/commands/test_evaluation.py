@@ -134,6 +134,23 @@ def test_compare_prints_and_writes_the_verdict(
     assert json.loads(out.read_text())["vqa"]["LR"]["accuracy"]["difference"] == 1
 
 
+def test_compare_takes_runs_by_their_names(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run, answers, model in (("small", "bad", "final"), ("large", "good", "final"), ("large", "bad", "base")):
+        evaluated(files, answers, tmp_path / "w" / "runs" / run / "reports" / model)
+    capsys.readouterr()
+    assert main(["compare", "small", "large", "large/base", "--workspace", str(tmp_path / "w")]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [(row[0], row[-3]) for row in rows] == [("large/final", "better"), ("large/base", "tie")]
+    runs = tmp_path / "w" / "runs"
+    assert main(["compare", str(runs / "small"), "large/final", "--workspace", str(tmp_path / "w")]) == 0
+    assert "better" in capsys.readouterr().out
+    assert main(["compare", "small", "lage", "--workspace", str(tmp_path / "w")]) == 2
+    error = f"error: lage is neither a report's folder nor a run in {runs}: did you mean large?\n"
+    assert capsys.readouterr().err == error
+
+
 def test_compare_with_one_report_asks_for_the_second(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", "reports"])

@@ -63,7 +63,10 @@ def test_the_output_of_config_is_an_experiment(tmp_path: Path, capsys: pytest.Ca
     ("arguments", "sentence"),
     [
         (["nonsense"], "nonsense is neither a preset nor a YAML file"),
-        (["demo", "--set", "training.lora_rank=8"], "training.lora_rank is not a setting: did you mean lora_r?"),
+        (
+            ["demo", "--set", "training.lora_rank=8"],
+            "training.lora_rank is not a setting: did you mean training.lora_r?",
+        ),
         (["demo", "--set", "training.lora_r=0"], "training.lora_r: Input should be greater than or equal to 1; got 0."),
         (["demo", "--set", "lora_r"], "--set lora_r: write it as section.name=value."),
         (["demo", "--set", "data.sources=NWPU"], "data.sources: Input should be a list, written [A,B]; got 'NWPU'."),
@@ -146,7 +149,7 @@ def test_a_broken_image_ends_a_run_with_one_sentence_and_nothing_half_written(
     assert not (data / "sets").exists()
     assert not [path for path in data.parent.rglob("*.part")]
     left = {path.name for path in (tmp_path / "workspace" / "runs" / "mine").iterdir()}
-    assert left == {"experiment.yaml", ".owner.lock", ".children.lock"}
+    assert left == {"experiment.yaml", "logs", ".owner.lock", ".children.lock"}
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RunStopped", "CancelledRun", "ValueError"])

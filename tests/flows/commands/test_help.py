@@ -1,11 +1,14 @@
-"""`--help` of every command says what the command does, and what an option is that is not given."""
+"""`--help` of every command says what the command does, what an option is that is not given, and shows examples."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 
-from flows.cli import build_parser
+from flows.cli import build_parser, main
+from flows.terminal.examples import BY_COMMAND
 from tasks.settings import DataConfig, InferenceConfig, MergingConfig, Section
 
 
@@ -36,6 +39,30 @@ def test_every_argument_is_explained(command: argparse.ArgumentParser) -> None:
 def test_defaults_are_in_the_help(command: argparse.ArgumentParser) -> None:
     given = [action for action in command._actions if action.default not in (None, False, [], (), argparse.SUPPRESS)]
     assert [action.dest for action in given if "default" not in str(action.help)] == []
+
+
+@COMMANDS
+def test_the_help_ends_with_examples(command: argparse.ArgumentParser) -> None:
+    words = command.prog.removeprefix("rsvlm ")
+    *_, last = BY_COMMAND[words]
+    assert command.format_help().rstrip().endswith(f"  {last}")
+
+
+@pytest.mark.parametrize("example", sorted({line for lines in BY_COMMAND.values() for line in lines}))
+def test_an_example_is_a_command(example: str) -> None:
+    shown = example.partition('eval "$(')[2].partition(')"')[0] or example
+    _, *arguments = shlex.split(shown.partition(" > ")[0])
+    assert build_parser().parse_args(arguments).run
+
+
+def test_examples_are_of_commands_that_exist() -> None:
+    assert BY_COMMAND.keys() - {""} == {command.prog.removeprefix("rsvlm ") for command in commands(build_parser())}
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"rsvlm {version('rsvlm')}\n")
 
 
 @COMMANDS

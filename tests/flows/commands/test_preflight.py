@@ -56,4 +56,4 @@ def test_7b_run_without_gpu_base_and_data_reports_all_of_it(tmp_path: Path) -> N
 def test_wrong_setting_gives_a_one_sentence_error(tmp_path: Path) -> None:
     ended = preflight(tmp_path, "demo", "--set", "training.lora_rank=8")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: training.lora_rank is not a setting: did you mean lora_r?")
+    assert ended.stderr.startswith("error: training.lora_rank is not a setting: did you mean training.lora_r?")

@@ -1,94 +1,23 @@
 """The page and its API in a real server process, and in a real browser."""
 
-import os
+import json
 import re
-import signal
 import subprocess
 import sys
+import time
 import urllib.error
-import urllib.parse
 import urllib.request
-from http.cookiejar import CookieJar
-from pathlib import Path
 
 import pytest
 from PIL import Image
 from support.locations import REPO
+from support.served_pair import client, cookies, serve, server, stderr, visitor
 
 from tasks.inference.engines.decoding import Decoding
 from tasks.serving.conversation import Conversation
 from tasks.serving.models import load_served_models
 
-LOGIN = ("ana", "secret")
-SECRET = "a key of the cloud"
-
-
-def serve(*arguments, stderr=subprocess.PIPE, **environment):
-    """A server process, not yet ready."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "serve", *map(str, arguments)],
-        cwd=REPO,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-@pytest.fixture(scope="module")
-def stderr(tmp_path_factory):
-    """The file of the server's stderr, which names each module that it imports."""
-    return tmp_path_factory.mktemp("stderr") / "stderr.txt"
-
-
-@pytest.fixture(scope="module")
-def server(tuned_pair, tmp_path_factory, stderr):
-    """The address of a page with base and tuned model, behind a login."""
-    base, adapter = tuned_pair
-    temporary = tmp_path_factory.mktemp("serving")
-    environment = {"TMPDIR": str(temporary), "RSVLM_SERVE_LOGIN": ":".join(LOGIN), "PYTHONPROFILEIMPORTTIME": "1"}
-    environment |= dict.fromkeys(("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MY_OWN"), SECRET)
-    with (
-        stderr.open("w") as errors,
-        serve("--model", base, "--adapter", adapter, "--port", 0, stderr=errors, **environment) as process,
-    ):
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), stderr.read_text()
-        # what the system, and so a hole in the server, would show
-        shown = Path(f"/proc/{process.pid}/environ").read_text()
-        assert SECRET not in shown and "RSVLM_SERVE_LOGIN" not in shown and f"TMPDIR={temporary}" in shown
-        yield address
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-    assert process.returncode == 0
-    assert not {"Traceback", LOGIN[1]} & set(re.findall(r"\w+", stderr.read_text()))
-    # uploads and examples are deleted
-    assert list(temporary.iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
-    from gradio_client import Client
-
-    folder = tmp_path_factory.mktemp("client")
-    return Client(server, auth=LOGIN, verbose=False, analytics_enabled=False, download_files=folder)
-
-
-@pytest.fixture(scope="module")
-def cookies(server):
-    """The cookies of a visitor who has logged in."""
-    jar = CookieJar()
-    form = urllib.parse.urlencode({"username": LOGIN[0], "password": LOGIN[1]}).encode()
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-    with opener.open(f"{server}/login", form, timeout=60) as response:
-        assert response.status == 200
-    return jar
-
-
-@pytest.fixture(scope="module")
-def visitor(cookies):
-    """An opener that has logged in."""
-    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+__all__ = ["client", "cookies", "server", "stderr", "visitor"]
 
 
 @pytest.fixture
@@ -215,10 +144,42 @@ def test_in_a_browser_an_image_is_uploaded_and_two_models_answer(page, server, i
     page.wait_for(f"{ANSWERS}.length == 4 && {ANSWERS}.every(text => text.length > 3)")
     page.wait_for(READY)
     shown = page.run("document.body.innerText")
-    assert all(text in shown for text in ("Base model", "Tuned model", "tiny-llava", "checkpoint-300"))
+    assert all(text in shown for text in ("Base model: tiny-llava", "Tuned model: checkpoint-300"))
     assert page.run(ASKED) == ",".join(["Is there a road?", "Where?"] * 2)
     foreign = [url for url in page.requests if not url.startswith((server, "data:", "blob:", "about:"))]
     assert (page.errors, foreign) == ([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser_the_question_is_under_the_image_and_the_tuned_model_comes_first(page, width):
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600)
+    names = ["#image", "#question", "#answers", "#more"] if width < 600 else ["#image", "#question", "#more"]
+    tops = page.run(f"{names}.map(name => document.querySelector(name).getBoundingClientRect().top)")
+    assert tops == sorted(tops) and tops[1] < 700
+    titles = page.run("[...document.querySelectorAll('.chat label')].map(one => one.innerText.trim())")
+    assert titles == ["Tuned model: checkpoint-300", "Base model: tiny-llava"]
+    assert page.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_in_a_browser_a_suggested_question_is_asked_and_the_conversation_saved(page, image, tmp_path):
+    page.upload("#image input[type=file]", image)
+    page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
+    assert not page.run("document.querySelector('#save-json')")
+    page.run("document.querySelectorAll('#suggestions .gallery-item')[1].click()")
+    page.wait_for(f"{ANSWERS}.length == 2 && {ANSWERS}.every(text => text.length > 3)")
+    page.wait_for(f"{READY} && document.querySelector('#save-json')")
+    page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.run("document.querySelector('#save-json').click()")
+    saved, end = tmp_path / "conversation.json", time.monotonic() + 60
+    while not saved.exists():
+        assert time.monotonic() < end, page.errors
+        page.run("new Promise(done => setTimeout(done, 100))")
+    found = json.loads(saved.read_text())
+    assert (found["image"], found["models"]["base"]) == ("harbor.tif", "tiny-llava")
+    assert [each["question"] for each in found["rounds"]] == [page.run(ASKED).split(",")[0]] == ["Is there a road?"]
+    assert page.errors == []
 
 
 @pytest.mark.slow
@@ -240,7 +201,7 @@ def test_in_a_browser_starting_over_leaves_nothing_of_a_running_answer(page, ima
 def test_in_a_browser_a_long_question_about_an_example_is_refused_with_a_sentence(page):
     page.write("#question textarea", "Is there a road?")
     page.wait_for("document.body.innerText.includes('upload one first')")
-    page.run("document.querySelectorAll('.gallery-item')[0].click()")
+    page.run("document.querySelectorAll('#more .gallery-item')[0].click()")
     page.wait_for("document.querySelector('#image img')?.naturalWidth > 0")
     page.run("document.querySelector('#question textarea').select()")
     page.write("#question textarea", "why " * 1999)

@@ -9,7 +9,7 @@ from tasks.records import ReportRef
 
 
 @pytest.mark.slow
-def test_a_report_is_shown_as_table_words_picture_and_link(
+def test_a_report_is_shown_as_table_words_picture_and_path(
     prefect_server: Path, report: Any, vqa_files: dict[str, Path]
 ) -> None:
     import httpx
@@ -31,4 +31,4 @@ def test_a_report_is_shown_as_table_words_picture_and_link(
     # Prefect stores links as markdown
     kinds = {"scores": "table", "verdict": "markdown", "gain": "image", "report": "markdown"}
     assert {name: artifact["type"] for name, artifact in found.items()} == kinds
-    assert ref.path.as_uri() in found["report"]["data"]
+    assert f"`{ref.path / 'report.html'}`" in found["report"]["data"] and "file://" not in found["report"]["data"]

@@ -283,7 +283,7 @@ def progress_lines(*calls):
 def test_the_logged_rate_leaves_out_earlier_answers():
     line = progress_lines((0, 50, 100), (10, 70, 100))[-1]
     assert line == "70 of 100 questions answered, 2.0 per second, 15 s left"
-    assert answers_progress(line) == (70, 100) and answers_progress("something else") is None
+    assert answers_progress(line) == (70, 100, 15) and answers_progress("something else") is None
 
 
 def test_progress_is_logged_every_few_seconds_and_at_the_end():

@@ -33,6 +33,7 @@ def test_models_that_share_weights_answer_as_if_loaded_separately(pair, alone, i
     expected = [answer(model, image) for model in alone]
     assert expected[0] != expected[1]
     assert [model.name for model in pair] == ["base", "tuned"]
+    assert [model.title for model in pair] == ["tiny-llava", "checkpoint-300"]
     assert pair[0].loaded.model is pair[1].loaded.model
     # in any order, and repeatedly
     for index in (1, 0, 0, 1, 0):

@@ -1,12 +1,15 @@
 """What page events do to the state, in the orders in which they may arrive; browsers are tested with `serve`."""
 
+import json
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from tasks.serving.answers import Example
 from tasks.serving.http_request import VISITOR_HEADER
 from tasks.serving.models import ServedModel
-from tasks.serving.page_events import Events
+from tasks.serving.page_events import Events, chat_titles
 from tasks.serving.uploads import Uploads
 
 SETTINGS = (0, 6, True, True)
@@ -16,7 +19,8 @@ SETTINGS = (0, 6, True, True)
 def events(lively_model, tmp_path):
     model = ServedModel("model", lively_model)
     Image.new("RGB", (40, 30), "green").save(tmp_path / "green.png")
-    return Events([model, model], [Example(tmp_path / "green.png", "Is it green?")], Uploads(tmp_path / "uploads"))
+    examples = [Example(tmp_path / "green.png", "Is it green?")]
+    return Events([model, model], examples, Uploads(tmp_path / "uploads"), ["Is it red?"])
 
 
 @pytest.fixture
@@ -42,6 +46,11 @@ def test_a_complete_answer_becomes_part_of_the_conversation(events, state):
     page = events.settle(state)
     assert asked(page) == [["First?"]] * 2 and not can_be_stopped(page)
     assert all(chat[1]["content"] for chat in page[1:])
+
+
+def test_an_empty_answer_is_shown_as_such(events, state):
+    state.rounds[0][0] = ("First?", "")
+    assert events.settle(state)[1][1]["content"] == "(empty answer)"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +137,39 @@ def test_a_dropped_image_has_no_preview(events, state):
 def test_a_preview_is_accessible_to_its_visitor_only(state, events):
     shown = events.show_image(state, RequestOf("ana"))
     assert events._uploads.may_read("ana", shown) and not events._uploads.may_read("bo", shown)
+
+
+def test_a_suggested_question_is_asked_with_the_settings(events, state):
+    events.ask_suggestion(0, state, 0, 3, False, False)
+    assert state.pending.asked.question == "Is it red?" and state.pending.asked.decoding.max_new_tokens == 3
+    assert list(state.pending.models) == [1] and state.pending.asked.history == "independent"
+
+
+@pytest.mark.parametrize("number", [None, -1, 1, "0", True])
+def test_an_unknown_suggestion_is_refused_with_a_sentence(events, state, number):
+    import gradio
+
+    with pytest.raises(gradio.Error, match="no such suggestion"):
+        events.ask_suggestion(number, state, *SETTINGS)
+
+
+def test_a_conversation_is_saved_for_its_visitor_only(events, state):
+    json_file, markdown = (update["value"] for update in events.save_conversation(state, RequestOf("ana")))
+    assert (Path(json_file).name, Path(markdown).name) == ("conversation.json", "conversation.md")
+    assert json.loads(Path(json_file).read_text())["rounds"][0]["question"] == "First?"
+    assert Path(markdown).read_text().startswith("# Conversation about green.png")
+    assert events._uploads.may_read("ana", json_file) and not events._uploads.may_read("bo", json_file)
+
+
+def test_a_conversation_without_an_answer_cannot_be_saved(events, state):
+    events.restart(state)
+    events.ask_in_page("Second?", state, *SETTINGS)
+    assert [update["visible"] for update in events.save_conversation(state, RequestOf("ana"))] == [False, False]
+
+
+def test_the_titles_say_which_model_is_which_by_its_name(lively_model):
+    models = [ServedModel(name, lively_model, title=title) for name, title in (("base", "llava-hf/7b"), ("tuned", ""))]
+    assert chat_titles(models) == ["Base model: llava-hf/7b", "Tuned model"]
 
 
 @pytest.mark.parametrize("number", [None, -1, 1, 10**30, "0", True, [0]])

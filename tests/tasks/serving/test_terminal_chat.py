@@ -79,7 +79,8 @@ def test_empty_lines_are_skipped(folder):
 
 def test_input_prompts_are_printed_for_a_person_only(folder):
     assert run_chat("a.png\nhello\n")[1] == ""
-    assert run_chat("a.png\nhello\n", interactive=True)[1] == "image path or URL: prompt: prompt: "
+    told = 'Ask about an image. "exit": next image; "stop", Ctrl-D or Ctrl-C: end.\n'
+    assert run_chat("a.png\nhello\n", interactive=True)[1] == f"{told}image path or URL: prompt: prompt: "
 
 
 def test_a_last_line_without_a_line_break_is_read(folder):

@@ -82,7 +82,10 @@ def test_the_schema_of_the_run_form_takes_the_same_values(types: Any) -> None:
             "data.custom_sources.0.question_types.0.pattern: '(' is not a regular expression",
         ),
         ("{name: A, task: describing}", "data.custom_sources.0.task: Input should be 'captioning'"),
-        ("{name: A, image: x}", "data.custom_sources.0.image is not a setting: did you mean images?"),
+        (
+            "{name: A, image: x}",
+            "data.custom_sources.0.image is not a setting: did you mean data.custom_sources.0.images?",
+        ),
         ("{name: A, references: image}", "data.custom_sources.0.references: image cannot hold captions"),
         ("{task: vqa}", "data.custom_sources.0.name: Field required"),
         ("{name: A}, {name: A}", "data: custom_sources has two sources named A: rename one of them."),

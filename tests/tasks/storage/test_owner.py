@@ -104,8 +104,8 @@ def test_a_second_process_is_refused_with_the_name_of_the_owner(folder: RunFolde
 
 
 def test_the_name_of_an_owner_includes_its_flow_run(folder: RunFolder) -> None:
-    with holding("0", folder.root, flow_run="id-1", name="experiment-demo") as first:
-        assert f"(process {first.pid}, flow run experiment-demo, since before)" in refusal(folder)
+    with holding("0", folder.root, flow_run="id-1", name="demo") as first:
+        assert f"(process {first.pid}, flow run demo, since before)" in refusal(folder)
 
 
 def test_a_stopped_process_still_owns_its_run(folder: RunFolder) -> None:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
 import pytest
 from pydantic import ValidationError
 
 from tasks.settings import TrainingConfig
-from tasks.training.launch import ProgressReporter, launcher
-from tasks.worker_lines import curves_line, step_line
+from tasks.training.launch import CURVE_POINTS, ProgressReporter, launcher
+from tasks.worker_lines import curves_line, step_line, validation_line
 
 
 def test_one_process_needs_no_launcher() -> None:
@@ -52,6 +53,10 @@ class RecordedDisplay:
     def __init__(self) -> None:
         self.shown: list[tuple[float, str]] = []
         self.links: list[str] = []
+        self.curves: list[list[Mapping[str, float]]] = []
+
+    def show_losses(self, history: Sequence[Mapping[str, float]]) -> None:
+        self.curves.append(list(history))
 
     def show_progress(self, percent: float, description: str) -> None:
         self.shown.append((percent, description))
@@ -68,8 +73,30 @@ def test_display_is_updated_first_last_and_every_few_seconds() -> None:
         reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
     # 25 seconds: the first, then every 5 seconds, and the last
     assert [round(percent) for percent, _ in display.shown] == [1, 21, 41, 61, 81, 100]
-    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 0:01:19 left"
+    assert display.shown[1][1] == "step 21 of 100, loss 1.2500, 1 min 19 s left"
     assert display.shown[-1][1] == "step 100 of 100, loss 1.2500"
+
+
+def test_the_loss_curve_is_drawn_every_few_seconds_while_training() -> None:
+    display, now = RecordedDisplay(), [0.0]
+    reporter = ProgressReporter(display, lambda: now[0], curve_interval_s=10)
+    for step in range(1, 101):
+        now[0] += 0.25
+        reporter.on_line(step_line(step, 100, {**LOGS, "seconds_left": 100 - step}))
+        if step == 50:
+            reporter.on_line(validation_line(50, 0.9))
+    # 25 seconds
+    assert [curve[-1]["step"] for curve in display.curves] == [40, 50]
+    assert display.curves[0][0] == {"step": 1, "loss": 1.25}
+    assert display.curves[1][-1] == {"step": 50, "eval_loss": 0.9}
+
+
+def test_a_long_loss_curve_is_thinned() -> None:
+    display = RecordedDisplay()
+    reporter = ProgressReporter(display, curve_interval_s=0)
+    for step in range(1, 2 * CURVE_POINTS + 2):
+        reporter.on_line(step_line(step, 9999, {**LOGS, "seconds_left": 1}))
+    assert len(display.curves[-1]) <= CURVE_POINTS and display.curves[-1][0]["step"] == 1
 
 
 def test_display_gets_the_link_to_the_curves() -> None:

@@ -40,6 +40,18 @@ def test_the_facts_are_those_of_the_checkpoints_files(tmp_path: Path) -> None:
     assert facts.losses[0] == (3, pytest.approx(298))
 
 
+def test_settings_and_the_validation_loss_are_known(tmp_path: Path) -> None:
+    write(tmp_path / "final", {"trainer_state.json": STATE, "origin.json": ORIGIN})
+    facts = read_training_facts(tmp_path / "final")
+    assert facts is not None
+    assert facts.settings == {"training": {"learning_rate": 0.003}}
+    assert facts.validation_losses == ((300, 7.0),)
+    # an earlier version saved none
+    write(tmp_path / "final", {"origin.json": {**ORIGIN, "settings": None}})
+    facts = read_training_facts(tmp_path / "final")
+    assert facts is not None and (facts.settings, facts.learning_rate) == ({}, None)
+
+
 def test_the_date_is_that_of_the_last_note_on_this_step(tmp_path: Path) -> None:
     write(tmp_path / "final", {"trainer_state.json": STATE})
     notes = {

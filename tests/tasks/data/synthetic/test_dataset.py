@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks.data.synthetic.captions import NUMBERS, nwpu_captions
+from tasks.data.synthetic.captions import NUMBERS, number_word, nwpu_captions
 from tasks.data.synthetic.dataset import draw_lessons, draw_sample, lesson_records, sample_records
 from tasks.data.synthetic.layouts import LAYOUTS
-from tasks.data.synthetic.lessons import SIGHTS, TALLIES, THINGS
+from tasks.data.synthetic.lessons import IN_WORDS, SIGHTS, SQUARES, TALLIES, THINGS, square_words
 from tasks.data.synthetic.questions import DETECTED, LOW_RESOLUTION, URBAN, counts_of
-from tasks.data.synthetic.world import SIDE, Scene, Thing
+from tasks.data.synthetic.world import SIDE, Patch, Scene, Thing
 from tasks.errors import OccupiedError
 from tasks.settings import SampleConfig
 
@@ -220,21 +220,65 @@ def true_answer(question: str, counts: dict[str, int], scene: Scene) -> str:
 NAMED = {name: kinds for names, kinds in THINGS.items() for name in names}
 ABOUT_A_THING = [
     (re.compile(re.escape(form).replace(re.escape("{}"), "(.+?)")), counted)
-    for forms, counted in ((SIGHTS, False), (TALLIES, True))
+    # those in words first: "Count the ships in words." has the beginning and the end of "Count the {}s."
+    for forms, counted in ((IN_WORDS, number_word), (SIGHTS, None), (TALLIES, str))
     for form in forms
 ]
+COUNTING = [form for form, counted in ABOUT_A_THING if counted]
 
 
 def test_lessons_are_correct():
     checked = 0
-    for record, scene in lesson_records(300, 3):
+    for record, scene in lesson_records(400, 3):
         for question, answer in exchanges(record):
             for form, counted in ABOUT_A_THING:
                 if match := form.fullmatch(question):
                     count = scene.count(*NAMED[match[1]])
-                    assert answer == (str(count) if counted else "yes" if count else "no")
+                    assert answer == (counted(count) if counted else "yes" if count else "no")
                     checked += 1
+                    break
     assert checked > 1000
+
+
+def test_lessons_ask_for_all_counts_but_those_of_crowns():
+    for record, scene in lesson_records(200, 3):
+        asked = {
+            match[1] for question, _ in exchanges(record) for form in COUNTING if (match := form.fullmatch(question))
+        }
+        shown = {names for names, kinds in THINGS.items() if scene.count(*kinds)}
+        if asked:
+            assert all(asked & set(names) for names in shown if names != ("tree",) or not scene.count("crown"))
+
+
+def test_squares_have_the_words_of_the_objects_with_their_centres_there_and_else_of_the_ground():
+    side = SIDE / SQUARES
+    for record, scene in lesson_records(100, 3):
+        squares = record["squares"]
+        assert len(squares) == SQUARES**2
+        centred = {int(thing.y / side) * SQUARES + int(thing.x / side): thing for thing in scene.things}
+        for number, thing in centred.items():
+            assert squares[number].startswith(f"{thing.colour} {thing.kind} ")
+        grounds = {scene.ground, *(f"{area.colour} {area.kind} " for area in scene.patches if area.kind)}
+        others = {words for number, words in enumerate(squares) if number not in centred}
+        assert all(any(words.startswith(ground) for ground in grounds) for words in others)
+
+
+def test_words_of_a_square_are_names_and_number_and_its_part_in_a_caption():
+    quay = Patch("quay", "concrete", ((0, 0), (64, 0), (64, 8), (0, 8)))
+    ships = [Thing("ship", x, 20, 0, "red") for x in (4, 20, 36, 52)]
+    car, crown = Thing("car", 4, 4, 0, "blue"), Thing("crown", 4, 60, 0, "dark green")
+    words = square_words(Scene("harbor", "blue water", "top", (quay,), (*ships, car, crown), b"", 0))
+    assert words[2 * SQUARES] == "red ship ship boat ships boats four 4 there"
+    assert words[0] == "blue car car vehicle cars vehicles one 1"
+    assert words[1] == "concrete quay quay harbor quays harbors one 1 top"
+    assert words[-SQUARES] == "dark green crown tree trees one"
+    assert words[-1] == "blue water"
+
+
+def test_area_covers_the_points_inside_its_outline():
+    area = Patch("water", "blue", ((0, 0), (8, 0), (8, 8), (4, 2), (0, 8)))
+    assert area.covers(1, 1) and area.covers(7, 6)
+    assert not area.covers(4, 6) and not area.covers(9, 1)
 
 
 def test_facts_of_lessons_occur_in_the_captions_of_the_scene():

@@ -15,7 +15,6 @@ from tasks.evaluation.report.charts import (
     draw_bars,
     draw_changes,
     draw_curve,
-    draw_losses,
 )
 
 
@@ -62,16 +61,3 @@ def test_changes_are_on_their_side_of_zero_and_inside_the_chart() -> None:
     assert LABEL <= places[0] < places[1] == zero < places[2] <= WIDTH - VALUE
     assert len(root.findall("path[@class='interval']")) == 2
     assert draw_changes("none", [Change("rot90", 0.0, None)])
-
-
-def test_the_loss_curve_falls_with_the_loss_and_names_its_ends() -> None:
-    root = ElementTree.fromstring(draw_losses([(10, 3.0), (20, 1.5), (40, 0.5)]))
-    line = root.find("polyline")
-    assert line is not None
-    places = [tuple(map(float, place.split(","))) for place in line.attrib["points"].split()]
-    assert [x for x, _ in places] == sorted(x for x, _ in places)
-    assert [y for _, y in places] == sorted(y for _, y in places)
-    # the distance between points follows their steps
-    assert (places[2][0] - places[1][0]) / (places[1][0] - places[0][0]) == 2
-    assert [text.text for text in root.findall("text")] == ["3.00", "0.50"]
-    assert draw_losses([(0, 0.0)])

@@ -32,6 +32,29 @@ def test_the_training_is_one_line_of_what_is_known() -> None:
     assert NOTHING_KNOWN.training_line() is None
 
 
+def test_the_base_models_name_in_the_settings_comes_before_that_of_its_directory() -> None:
+    named = PageFacts("night", TRAINING, base="llava-hf/llava-1.5-7b-hf")
+    assert named.base_name == "llava-hf/llava-1.5-7b-hf" and str(named.training_line()).startswith(
+        "base model llava-hf/llava-1.5-7b-hf, "
+    )
+    assert PageFacts("night", TRAINING).base_name == "llava-1.5-7b-hf"
+    assert NOTHING_KNOWN.base_name is None
+
+
+def test_drawn_data_and_toy_models_have_a_warning() -> None:
+    headings = [
+        facts.warning and facts.warning[0]
+        for facts in (
+            PageFacts(drawn=True, base="tiny"),
+            PageFacts(drawn=True, base="llava-hf/llava-1.5-7b-hf"),
+            PageFacts(base="tiny-qwen"),
+            PageFacts(base="llava-hf/llava-1.5-7b-hf"),
+            NOTHING_KNOWN,
+        )
+    ]
+    assert headings == ["Drawn sample, toy model", "Drawn sample", "Toy model", None, None]
+
+
 def test_a_copy_of_the_training_that_lacks_the_day_is_the_same() -> None:
     undated = TRAINING.model_copy(update={"date": None})
     assert undated.content == TRAINING.content

@@ -5,12 +5,13 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.evaluation.report.gallery import choose_examples, equal_shares, ranked_indices, shorten
+from tasks.evaluation.report.gallery import choose_examples, equal_shares, one_per_source, ranked_indices, shorten
 
 
 @pytest.mark.parametrize(("length", "count"), [(9, 3), (9, 9), (9, 20), (2, 3), (1, 5), (0, 3), (100, 60), (5, 4)])
@@ -80,7 +81,26 @@ def test_images_are_embedded_as_small_jpegs(tmp_path: Path) -> None:
     [example] = choose_examples([caption(0, "big.png", 1.0)], None, tmp_path, 3)
     kind, data = example["picture"].split(",")
     assert kind == "data:image/jpeg;base64"
-    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (240, 160)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (768, 512)
+
+
+def test_the_more_images_the_smaller_each_is(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (600, 600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    rows = [caption(number, "noise.png", 1.0) for number in range(300)]
+    sizes = {}
+    for count in (3, 300):
+        shown = choose_examples(rows, None, tmp_path, count)
+        sizes[count] = max(len(base64.b64decode(str(one["picture"]).split(",")[1])) for one in shown)
+    assert sizes[300] <= 20_000 < sizes[3] <= 100_000
+
+
+def test_the_summary_has_one_typical_example_of_each_source() -> None:
+    rows = [{**caption(n, f"{n}.jpg", n / 10), "source": name} for n, name in enumerate("AAAAAABBBBBBC")]
+    examples = choose_examples(rows, None, None, 13)
+    shown = one_per_source(examples)
+    # a source with a single example has none that is typical
+    assert [(one["source"], one["rank"]) for one in shown] == [("A", "typical"), ("B", "typical"), ("C", "best")]
 
 
 def test_an_example_has_the_base_models_answer() -> None:

@@ -1,0 +1,1 @@
+"""What the command line shows: its parser, the view of a run at work, and the result."""
