@@ -18,7 +18,6 @@ FIRST = "name"
 NULL = {"type": "null"}
 # a choice with the only value null: a list to choose from, with the title on the tab
 NONE = {"title": "none", "enum": [None]}
-VALUE = {"title": "value"}
 PLAIN = {"string", "integer", "number"}
 
 
@@ -56,6 +55,7 @@ def _simplify(node: JsonSchemaValue, handler: GetJsonSchemaHandler, seen: set[st
     parts = [node.get("items"), node.get("additionalProperties"), *node.get("anyOf", ())]
     for part in parts:
         if isinstance(part, dict):
+            _name_null(part)
             _simplify(part, handler, seen)
 
 
@@ -69,7 +69,12 @@ def _make_plain(field: JsonSchemaValue) -> None:
 
 
 def _name_null(field: JsonSchemaValue) -> None:
-    """Give the tabs of an optional setting that is no plain field the titles "value" and "none"."""
-    if NULL in field.get("anyOf", ()):
-        kinds = field["anyOf"]
-        field["anyOf"] = [NONE if kind == NULL else kind if "$ref" in kind else VALUE | kind for kind in kinds]
+    """Title the tabs of an optional value that is no plain field: "none", and "value" or the type of each kind."""
+    kinds = field.get("anyOf", ())
+    if NULL in kinds:
+        field["anyOf"] = [NONE if kind == NULL else kind if "$ref" in kind else _titled(kind, kinds) for kind in kinds]
+
+
+def _titled(kind: JsonSchemaValue, kinds: list[JsonSchemaValue]) -> JsonSchemaValue:
+    is_only_one = all(each in (kind, NULL) for each in kinds)
+    return {"title": "value" if is_only_one else kind["type"]} | kind

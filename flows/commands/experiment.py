@@ -137,6 +137,7 @@ def train_model(options: argparse.Namespace) -> None:
 def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str]) -> Iterator[None]:
     """Start Prefect and show the steps of the run while the block runs; with -v, all output instead."""
     from flows.embedded import open_prefect
+    from flows.server import require_configured_server
     from flows.terminal.views import run_shown
     from tasks.paths import Workspace
 
@@ -144,6 +145,8 @@ def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Seque
         open_prefect()
         yield
         return
+    # before the log makes the run's folder
+    require_configured_server()
     log = Workspace(arguments["workspace"]).run(arguments["name"]).log
     with run_shown(steps, _longest(arguments), log, options.quiet) as prefect_has_started:
         open_prefect()

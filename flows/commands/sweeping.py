@@ -54,10 +54,13 @@ def _started(options: argparse.Namespace, folder: Path) -> Iterator[None]:
     from rich.console import Console
 
     from flows.embedded import open_prefect
+    from flows.server import require_configured_server
     from flows.terminal.leaderboard import watching
     from flows.terminal.output import output_to, show_warnings
     from tasks.paths import SWEEP_LOG
 
+    # before the log makes the sweep's folder
+    require_configured_server()
     with ExitStack() as stack:
         if not options.verbose:
             messages = stack.enter_context(output_to(folder / SWEEP_LOG))

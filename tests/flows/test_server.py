@@ -114,8 +114,12 @@ def test_a_server_that_does_not_answer_is_reported_in_ten_seconds(kind: str, tmp
 
 def test_every_command_that_needs_the_server_reports_it(tmp_path: Path) -> None:
     place = ("--workspace", str(tmp_path / "w"))
-    for command in (("run", "demo", *place), ("data", "fetch", "--root", str(tmp_path / "data")), ("deploy", *place)):
+    fetch = ("data", "fetch", "--root", str(tmp_path / "data"))
+    (tmp_path / "sweep.yaml").write_text("preset: demo\nsearch: {training.lora_r: [8]}\n", encoding="utf-8")
+    sweep = ("sweep", str(tmp_path / "sweep.yaml"), *place)
+    for command in (("run", "demo", *place), sweep, fetch, ("deploy", *place)):
         assert dead_end(command, "127.0.0.1:1", tmp_path)[1] < LIMIT_S
+        assert not (tmp_path / "w").exists(), command
 
 
 def test_the_remedy_matches_where_the_server_is_configured(tmp_path: Path) -> None:
