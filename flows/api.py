@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from deployments.configuration import default_name, load_config, name_after
 from deployments.sweeps import load_sweep, name_of_sweep
 from flows.embedded import open_prefect, prepare_prefect
+from flows.server import require_configured_server
 from tasks.errors import ConfigError
 from tasks.evaluation.report_pages import find_report
 from tasks.paths import SWEEP_LOG, Workspace
@@ -80,6 +81,7 @@ def run(
     name = name or _default_name(experiment, config)
     # before its log is created
     require_run_name(name)
+    require_configured_server()
     folder = Workspace(Path(workspace).absolute()).run(name)
     with ExitStack() as stack:
         if not verbose:
@@ -107,6 +109,8 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
     config, search = load_sweep(Path(file))
     name = name or name_of_sweep(Path(file))
     folder = sweep_folder(Path(workspace), name)
+    # before its log is created
+    require_configured_server()
     with ExitStack() as stack:
         if not verbose:
             from rich.console import Console

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.locations import REPO
 from support.scored_runs import ScoredRuns
 
-from flows.api import compare, evaluate, list_runs, load_config, load_run, run
+from flows.api import compare, evaluate, list_runs, load_config, load_run, run, sweep
 from tasks.errors import ConfigError
 
 
@@ -54,6 +55,16 @@ def test_a_name_that_is_none_is_refused_before_anything_is_written(tmp_path: Pat
     with pytest.raises(ConfigError, match="cannot name a run"):
         run("demo", name="../outside", workspace=tmp_path / "workspace")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_is_reported_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("preset: demo\nsearch: {training.lora_r: [8]}\n", encoding="utf-8")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        with pytest.raises(ConfigError, match="No Prefect server answers"):
+            run("demo", workspace=tmp_path / "workspace")
+        with pytest.raises(ConfigError, match="No Prefect server answers"):
+            sweep(tmp_path / "sweep.yaml", workspace=tmp_path / "workspace")
+    assert not (tmp_path / "workspace").exists()
 
 
 def test_answers_are_scored_and_the_report_is_read(scored_runs: ScoredRuns, tmp_path: Path) -> None:
