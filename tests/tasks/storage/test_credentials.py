@@ -90,7 +90,7 @@ def test_keys_of_a_block_appear_in_no_parameter_log_or_event(
     (waits / "COMPLETE.json").write_text("{}")
     assert archive_checkpoint_flow("run", 5, tmp_path) == [5]
     told = told_to_prefect()
-    assert "archive-checkpoint-run-5" in told
+    assert "run: archive-checkpoint 5" in told
     files = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     ours = files + caplog.text + "".join(capfd.readouterr())
     assert "secret-of-the-block" not in told + ours
