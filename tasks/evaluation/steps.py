@@ -19,7 +19,7 @@ from tasks.records import DatasetRef, FolderRef, PredictionsRef, ReportContext, 
 from tasks.settings import EvaluationConfig
 
 
-@step("evaluate-answers", ignore=["out"], code=SHARED_CODE)
+@step("evaluate-answers", ignore=["out"], code=["tasks.axes", *SHARED_CODE])
 def evaluate_answers(
     dataset: DatasetRef,
     answers: Sequence[PredictionsRef],

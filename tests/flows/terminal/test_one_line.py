@@ -1,6 +1,9 @@
 """The line that shows a run in a program or a notebook."""
 
 import io
+import sys
+
+import pytest
 
 from flows.terminal.one_line import on_one_line
 from tasks.progress import CHECKS, TRAINING, Progress, at_step, report
@@ -32,5 +35,7 @@ def test_in_a_terminal_one_line_is_overwritten_and_removed() -> None:
     ]
 
 
-def test_elsewhere_a_short_run_prints_nothing() -> None:
+def test_elsewhere_a_short_run_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # another test may have imported it
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     assert run(io.StringIO()) == ""

@@ -23,13 +23,15 @@ TASKS = REPO / "tasks"
 INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
-        *("choices", "content_keys", "errors", "files", "interrupting", "json_text", "manifests", "paths"),
-        *("processes", "records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
+        *("choices", "content_keys", "durations", "errors", "files", "interrupting", "json_text", "manifests"),
+        *("paths", "processes", "progress", "records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
     )
 }
 NOT_USED_BY_STEPS = [
     # the model card shows scores where `rsvlm merge` gets a report, which the step never has
     ("tasks.merging.model_card", "tasks.evaluation.metrics.registry"),
+    # the curve of a run's log, which is no step's result
+    ("tasks.training.loss_curve", "tasks.axes"),
     # for defaults and validation alone, and the values of settings are part of a key
     ("tasks.settings.data", "tasks.sources"),
     ("tasks.settings.custom_source", "tasks.sources"),
