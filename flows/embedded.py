@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Thread, main_thread
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, user_message
@@ -37,6 +37,8 @@ SLOW_S = 8
 # reads the server's number from a pipe, and waits until the process that holds the other end is gone
 WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+# report that the server cannot be reached
+CONNECTION_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
 
 
 def prepare_prefect() -> None:
@@ -73,6 +75,29 @@ def open_prefect(is_command: bool = True) -> None:
         handle_signals(kill_children, lambda: _kill(server))
     if not server.running:
         _start(server)
+        if is_command:
+            Thread(target=_live_without, args=(server,), daemon=True).start()
+
+
+def _live_without(server: "SubprocessASGIServer") -> None:
+    """Wait for the server's end; from then on Prefect's client repeats no request and does not report that it cannot.
+
+    SIGTERM to a whole process group, as `timeout` and batch systems send it, ends the server first. Prefect would try
+    for minutes to tell it that the run was cancelled.
+    """
+    if server.server_process is None:
+        return
+    server.server_process.wait()
+    # at the end of this process nothing is told any more
+    if main_thread().is_alive():
+        from prefect.context import refresh_global_settings_context
+
+        os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
+        refresh_global_settings_context()
+        for name in CONNECTION_LOGGERS:
+            logging.getLogger(name).disabled = True
+        # nor that records could not be sent
+        logging.raiseExceptions = False
 
 
 def _kill(server: "SubprocessASGIServer") -> None:
