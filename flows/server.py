@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Literal
@@ -55,7 +56,8 @@ def _command_to(change: Literal["set", "unset"]) -> str:
 
 def _require_answer(address: str, remedy: str) -> None:
     found: SimpleQueue[str | None] = SimpleQueue()
-    Thread(target=lambda: found.put(_fault()), daemon=True).start()
+    # the settings may be those of this context alone
+    Thread(target=copy_context().run, args=(lambda: found.put(_fault()),), daemon=True).start()
     fault: str | None = f"nothing within {TOTAL_S:g} s"
     with suppress(Empty):
         fault = found.get(timeout=TOTAL_S)
