@@ -16,16 +16,17 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 REPO = Path(__file__).resolve().parents[2]
 ROOMS = ("flows", "tasks", "deployments")
 MARKS = "not gpu and not network and not full_size"
-OTHER_COMPARISON = {
-    **{ast.Eq: "!=", ast.NotEq: "==", ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"},
-    **{ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is"},
-}
+PAIRS = (("==", "!="), ("<", "<="), (">", ">="), ("in", "not in"), ("is", "is not"))
+OTHERS = dict(PAIRS) | {other: one for one, other in PAIRS}
+# start and end of the text that is replaced, and the new text
+Change = tuple[int, int, str]
 
 
 class Fault(NamedTuple):
@@ -88,44 +89,71 @@ def chosen(count: int, seed: int) -> list[Fault]:
 
 def faults_of(file: Path) -> Iterator[Fault]:
     """All faults that can be planted in a file."""
-    source = file.read_text(encoding="utf-8")
-    starts = [0]
-    for line in source.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line.encode()))
-    encoded = source.encode()
-
-    def offset(line: int, column: int) -> int:
-        return len(encoded[: starts[line - 1] + column].decode())
-
-    for node in ast.walk(ast.parse(source)):
-        for begin, end, new in changes(node, source, offset):
-            yield Fault(file.relative_to(REPO), node.lineno, begin, end, new)  # type: ignore[attr-defined]
+    source = Source(file.read_text(encoding="utf-8"))
+    for node in nodes_of(ast.parse(source.text)):
+        for change in CHANGES:
+            for start, end, new in change(node, source):
+                yield Fault(file.relative_to(REPO), source.text.count("\n", 0, start) + 1, start, end, new)
 
 
-def changes(node: ast.AST, source: str, offset) -> Iterator[tuple[int, int, str]]:
-    """Offsets and new texts of the changes of one node."""
-    if not isinstance(node, ast.expr | ast.stmt):
-        return
-    assert node.end_lineno is not None and node.end_col_offset is not None
-    begin, end = offset(node.lineno, node.col_offset), offset(node.end_lineno, node.end_col_offset)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in OTHER_COMPARISON:
-        left, right = source[begin:end], node.comparators[0]
-        assert node.left.end_lineno is not None and node.left.end_col_offset is not None
-        after = offset(node.left.end_lineno, node.left.end_col_offset)
-        before = offset(right.lineno, right.col_offset)
-        if left and "(" not in source[after:before]:
-            yield after, before, f" {OTHER_COMPARISON[type(node.ops[0])]} "
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield begin, end, repr(node.value + 1)
-    elif isinstance(node, ast.Constant) and type(node.value) is bool:
-        yield begin, end, repr(not node.value)
+def nodes_of(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it but those inside f-strings, which have no places of their own before Python 3.12."""
+    yield node
+    if not isinstance(node, ast.JoinedStr):
+        for child in ast.iter_child_nodes(node):
+            yield from nodes_of(child)
+
+
+class Source:
+    """The text of a file, and the offsets of its nodes in it."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self._lines = text.split("\n")
+        self._starts = [0, *accumulate(len(line) + 1 for line in self._lines)]
+
+    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        """Where a node begins and ends."""
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
+
+    def _offset(self, line: int, column: int) -> int:
+        # columns are counted in bytes
+        return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
+
+
+def other_comparison(node: ast.AST, source: Source) -> Iterator[Change]:
+    """`>=` for `>`, `not in` for `in` and so on."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        (_, after), (before, _) = source.span(node.left), source.span(node.comparators[0])
+        if source.text[after:before].strip() in OTHERS:
+            yield after, before, f" {OTHERS[source.text[after:before].strip()]} "
+
+
+def other_constant(node: ast.AST, source: Source) -> Iterator[Change]:
+    """One more for a number, False for True."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        yield *source.span(node), repr(value)
+
+
+def other_condition(node: ast.AST, source: Source) -> Iterator[Change]:
+    """A condition is turned around, or a `not` is left out."""
+    if isinstance(node, ast.If):
+        start, end = source.span(node.test)
+        yield start, end, f"(not ({source.text[start:end]}))"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield begin, end, f"({source[offset(node.operand.lineno, node.operand.col_offset):end]})"
-    elif isinstance(node, ast.If) and "\n" not in (test := ast.get_source_segment(source, node.test) or "\n"):
-        start = offset(node.test.lineno, node.test.col_offset)
-        yield start, start + len(test), f"not ({test})"
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        yield begin, end, "None"
+        start, end = source.span(node.operand)
+        yield source.span(node)[0], end, f"({source.text[start:end]})"
+
+
+def no_call(node: ast.AST, source: Source) -> Iterator[Change]:
+    """A call whose result is not used is left out."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield *source.span(node), "None"
+
+
+CHANGES = (other_comparison, other_constant, other_condition, no_call)
 
 
 def test_that_catches(fault: Fault, copy: Path, marks: str) -> str | None:

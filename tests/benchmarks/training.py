@@ -43,7 +43,7 @@ SPEED: dict[str, Any] = {
 
 
 def training_beside_a_bare_loop(folder: Path) -> list[Row]:
-    """Samples per second of ConversationTrainer.train, images read as they are needed, over a bare loop's on ready batches.
+    """Samples per second of our training, images read as they are needed, over those of a bare loop on ready batches.
 
     Both compute with one thread, so that our worker process has a core of its own where there are two; they take
     turns of CHUNK steps, so that other work on the machine slows both. The first turn of each is not counted.

@@ -25,6 +25,7 @@ PREPROCESSOR = {
     **{"do_center_crop": True, "crop_size": 336, "do_normalize": True, "do_convert_rgb": True},
     **{"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]},
 }
+KINDS = ("weight", "bias")
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -44,7 +45,9 @@ def write_llava(folder: Path, texts: Sequence[str]) -> tuple[Path, Path]:
     _write(base / "config.json", LLAVA)
     _write(base / "tokenizer_config.json", TOKENIZER)
     (base / "tokenizer.model").write_bytes(pieces(texts, LLAVA["vocab_size"]))
-    torch.save({name: values.filled(name, shape) for name, shape in tower_shapes().items()}, tower / "pytorch_model.bin")
+    torch.save(
+        {name: values.filled(name, shape) for name, shape in tower_shapes().items()}, tower / "pytorch_model.bin"
+    )
     _write(tower / "config.json", CLIP)
     _write(tower / "preprocessor_config.json", PREPROCESSOR)
     return base, tower
@@ -70,19 +73,17 @@ def tower_shapes() -> Shapes:
     """The tensors of the vision tower."""
     config = CLIP["vision_config"]
     hidden, inner, patch = config["hidden_size"], config["intermediate_size"], config["patch_size"]
-    layer: Shapes = {f"self_attn.{name}_proj.weight": (hidden, hidden) for name in ("q", "k", "v", "out")}
-    layer |= {"mlp.fc1.weight": (inner, hidden), "mlp.fc2.weight": (hidden, inner), "mlp.fc1.bias": (inner,)}
-    layer |= {f"self_attn.{name}_proj.bias": (hidden,) for name in ("q", "k", "v", "out")}
-    norms: Shapes = {f"{{}}.{kind}": (hidden,) for kind in ("weight", "bias")}
-    layer |= {"mlp.fc2.bias": (hidden,)}
-    layer |= {name.format(f"layer_norm{number}"): shape for number in (1, 2) for name, shape in norms.items()}
+    sides = {f"self_attn.{name}_proj": (hidden, hidden) for name in ("q", "k", "v", "out")}
+    sides |= {"mlp.fc1": (inner, hidden), "mlp.fc2": (hidden, inner)}
+    layer: Shapes = {f"{name}.weight": side for name, side in sides.items()}
+    layer |= {f"{name}.bias": side[:1] for name, side in sides.items()}
+    layer |= {f"layer_norm{number}.{kind}": (hidden,) for number in (1, 2) for kind in KINDS}
     shapes: Shapes = {
         "embeddings.class_embedding": (hidden,),
         "embeddings.patch_embedding.weight": (hidden, 3, patch, patch),
         "embeddings.position_embedding.weight": ((config["image_size"] // patch) ** 2 + 1, hidden),
     }
-    for name in ("pre_layrnorm", "post_layernorm"):
-        shapes |= {each.format(name): shape for each, shape in norms.items()}
+    shapes |= {f"{name}.{kind}": (hidden,) for name in ("pre_layrnorm", "post_layernorm") for kind in KINDS}
     for number in range(config["num_hidden_layers"]):
         shapes |= {f"encoder.layers.{number}.{name}": shape for name, shape in layer.items()}
     return {f"vision_model.{name}": shape for name, shape in shapes.items()}
