@@ -143,8 +143,8 @@ def other_condition(node: ast.AST, source: Source) -> Iterator[Change]:
         start, end = source.span(node.test)
         yield start, end, f"(not ({source.text[start:end]}))"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        start, end = source.span(node.operand)
-        yield source.span(node)[0], end, f"({source.text[start:end]})"
+        start, _ = source.span(node)
+        yield start, start + len("not"), ""
 
 
 def no_call(node: ast.AST, source: Source) -> Iterator[Change]:
