@@ -131,9 +131,9 @@ def other_comparison(node: ast.AST, source: Source) -> Iterator[Change]:
 
 
 def other_constant(node: ast.AST, source: Source) -> Iterator[Change]:
-    """One more for a number, False for True."""
+    """Another number, False for True."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        value = not node.value if isinstance(node.value, bool) else 2 * node.value + 1
         yield *source.span(node), repr(value)
 
 

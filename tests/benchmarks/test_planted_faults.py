@@ -12,7 +12,7 @@ def check(found, quiet=True):
     if found > LIMIT and not quiet:
         print("too many")
 '''
-CHANGED = {"LIMIT = 4", "quiet=False", "found >= LIMIT", "and  quiet", "not (found > LIMIT and not quiet)", "None"}
+CHANGED = {"LIMIT = 7", "quiet=False", "found >= LIMIT", "and  quiet", "not (found > LIMIT and not quiet)", "None"}
 
 
 def test_comparisons_constants_conditions_and_calls_are_changed(
