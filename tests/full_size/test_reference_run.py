@@ -23,9 +23,10 @@ from tasks.paths import RunFolder
 QUESTIONS = 10
 IMAGES = {"train": 3, "val": 1, "test": 2}
 THINGS = ("road", "building", "river", "field", "ship", "bridge", "forest", "harbour", "plane", "beach")
-# what a CPU needs, the number of steps, and no more samples than they take
+# what a CPU with 24 GB needs, the number of steps, and no more samples than they take
 CHANGES = (
     "training.use_cpu=true", "training.tf32=false", "training.dataloader_num_workers=0", "training.report_to=[]",
+    "training.deepspeed=null", "training.lora_r=64", "training.lora_alpha=128",
     "training.max_steps=2", "training.per_device_train_batch_size=1", "training.gradient_accumulation_steps=1",
     "inference.dtype=bfloat16", "inference.max_new_tokens=16", "inference.equality_sample=2",
     "data.sources=[LR]", "data.protocol=own",
