@@ -79,7 +79,8 @@ def _sums_over_others(found: _Occurrences, lengths: Ints) -> Floats:
     different, length = np.unique(lengths, return_inverse=True)
     length = length[caption]
     base = int(count.max(initial=0)) + 1
-    keys, first, key = np.unique(ngram * base + count, return_index=True, return_inverse=True)
+    # int64: the product of two columns of int32 may be larger
+    keys, first, key = np.unique(ngram * np.int64(base) + count, return_index=True, return_inverse=True)
     shape = len(keys), len(different)
     of_each = np.bincount(key * shape[1] + length, 1 / norm, minlength=shape[0] * shape[1]).reshape(shape)
     shares = _over_all_counts(keys, base, of_each) * np.square(weight / count)[first][:, None]

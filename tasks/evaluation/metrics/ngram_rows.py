@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 ORDERS = 4
 
-Ints = NDArray[np.int64]
+# int64; the columns of rows are int32, since there are millions
+Ints = NDArray[np.signedinteger]
 
 
 class NGramRows(NamedTuple):
     """The n-grams of one order in some texts: a row for each different one of a text, by text and first occurrence.
 
-    `text`, `ngram` and `count`, all int64 (rows,), are the number of the text, that of the n-gram, from 0 to `ngrams`
+    `text`, `ngram` and `count`, all int32 (rows,), are the number of the text, that of the n-gram, from 0 to `ngrams`
     - 1, and how often the text has it.
     """
 
@@ -62,4 +63,5 @@ def _rows(text: Ints, numbers: Ints, ngrams: int) -> NGramRows:
     _, first, count = np.unique(text * ngrams + numbers, return_index=True, return_counts=True)
     by_first = np.argsort(first)
     first = first[by_first]
-    return NGramRows(text[first], numbers[first], count[by_first], ngrams)
+    columns = (column.astype(np.int32) for column in (text[first], numbers[first], count[by_first]))
+    return NGramRows(*columns, ngrams)

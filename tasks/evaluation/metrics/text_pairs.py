@@ -80,7 +80,7 @@ class SharedNGrams:
         self.pairs, self.rows = pairs, rows
         self._keys = pairs.document[rows.text] * rows.ngrams + rows.ngram
         of_references = self._keys[: np.searchsorted(rows.text, pairs.references)]
-        self._by_key = np.argsort(of_references, kind="stable")
+        self._by_key = np.argsort(of_references, kind="stable").astype(np.int32)
         self._ordered = of_references[self._by_key]
         is_first = np.diff(self._ordered, prepend=-1) != 0
         self.frequency = np.bincount(rows.ngram[self._by_key[is_first]], minlength=rows.ngrams)
