@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser, chromium
 from support.chat_server import chat_server
-from support.kept_meteor import kept_meteor
 from support.postgres import postgres
 from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
@@ -19,7 +18,6 @@ __all__ = [
     "browser",
     "chat_server",
     "chromium",
-    "kept_meteor",
     "lively_model_dir",
     "postgres",
     "prefect_server",
