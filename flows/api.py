@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from deployments.configuration import default_name, load_config, name_after
 from deployments.sweeps import load_sweep, name_of_sweep
-from flows.embedded import open_prefect, prepare_prefect
-from flows.server import require_configured_server
+from flows.embedded import check_server, prepare_prefect, start_prefect
 from tasks.errors import ConfigError
 from tasks.evaluation.report_pages import find_report
 from tasks.paths import SWEEP_LOG, Workspace
@@ -81,7 +80,7 @@ def run(
     name = name or _default_name(experiment, config)
     # before its log is created
     require_run_name(name)
-    require_configured_server()
+    check_server()
     folder = Workspace(Path(workspace).absolute()).run(name)
     with ExitStack() as stack:
         if not verbose:
@@ -90,7 +89,7 @@ def run(
 
             stack.enter_context(quiet_prefect(folder.log))
             stack.enter_context(on_one_line(name))
-        open_prefect(is_command=False)
+        start_prefect(is_command=False)
         from flows.experiment import experiment_flow
 
         experiment_flow(config, name, Path(workspace))
@@ -110,7 +109,7 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
     name = name or name_of_sweep(Path(file))
     folder = sweep_folder(Path(workspace), name)
     # before its log is created
-    require_configured_server()
+    check_server()
     with ExitStack() as stack:
         if not verbose:
             from rich.console import Console
@@ -120,7 +119,7 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
 
             stack.enter_context(quiet_prefect(folder / SWEEP_LOG))
             stack.enter_context(watching(folder, Console(stderr=True)))
-        open_prefect(is_command=False)
+        start_prefect(is_command=False)
         from flows.run_sweep import run_sweep_flow
 
         return run_sweep_flow(config, search, name, Path(workspace))

@@ -55,15 +55,27 @@ def prepare_prefect() -> None:
         logging.getLogger(name).addFilter(_filter_record)
 
 
-def open_prefect(is_command: bool = True) -> None:
-    """Check the configured server, or start the embedded one if none is configured.
+def open_prefect() -> None:
+    """Prepare Prefect for a command: check the configured server, or start the embedded one if none is configured."""
+    check_server()
+    start_prefect()
 
-    A command also handles Ctrl-C; in a program or a notebook of the user's, Python does.
-    """
-    from flows.server import is_configured, require_configured_server
+
+def check_server() -> None:
+    """Raise ConfigError if a server is configured and does not answer; writes nothing."""
+    from flows.server import require_configured_server
 
     prepare_prefect()
     require_configured_server()
+
+
+def start_prefect(is_command: bool = True) -> None:
+    """Start the embedded server if none is configured; `check_server` comes before.
+
+    A command also handles Ctrl-C; in a program or a notebook of the user's, Python does.
+    """
+    from flows.server import is_configured
+
     if is_configured():
         if is_command:
             handle_signals(kill_children)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser, chromium
 from support.chat_server import chat_server
+from support.clock import clock
 from support.postgres import postgres
 from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
@@ -18,6 +19,7 @@ __all__ = [
     "browser",
     "chat_server",
     "chromium",
+    "clock",
     "lively_model_dir",
     "postgres",
     "prefect_server",

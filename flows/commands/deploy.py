@@ -1,9 +1,9 @@
 """`rsvlm deploy`: register everything a Prefect server needs to run the flows."""
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
+from flows.commands.experiment import add_workspace
 from tasks.choices import PoolType
 
 
@@ -27,13 +27,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="N",
         help="concurrent runs on the GPUs (default: 1 for a new pool, else unchanged)",
     )
-    parser.add_argument(
-        "--workspace",
-        type=Path,
-        default=Path("workspace"),
-        metavar="DIR",
-        help="folder of all runs, as the workers see it (default: ./workspace)",
-    )
+    add_workspace(parser, "folder of all runs, as the workers see it")
     parser.add_argument("--reevaluate", metavar="RUN", help="enable the nightly re-evaluation of this run's models")
     parser.add_argument("--results", metavar="S3_URI", help="store Prefect's results in this bucket")
     parser.add_argument("--endpoint-url", metavar="URL", help="S3-compatible server of --results (default: AWS)")

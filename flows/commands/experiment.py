@@ -86,10 +86,10 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="print the last line only")
 
 
-def add_workspace(parser: argparse.ArgumentParser) -> None:
+def add_workspace(parser: argparse.ArgumentParser, meaning: str = "folder of all runs") -> None:
     """Add --workspace, the folder of all runs."""
     parser.add_argument(
-        "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
+        "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help=f"{meaning} (default: ./workspace)"
     )
 
 
@@ -136,20 +136,19 @@ def train_model(options: argparse.Namespace) -> None:
 @contextmanager
 def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str]) -> Iterator[None]:
     """Start Prefect and show the steps of the run while the block runs; with -v, all output instead."""
-    from flows.embedded import open_prefect
-    from flows.server import require_configured_server
+    from flows.embedded import check_server, start_prefect
     from flows.terminal.views import run_shown
     from tasks.paths import Workspace
 
+    # before the log makes the run's folder
+    check_server()
     if options.verbose:
-        open_prefect()
+        start_prefect()
         yield
         return
-    # before the log makes the run's folder
-    require_configured_server()
     log = Workspace(arguments["workspace"]).run(arguments["name"]).log
     with run_shown(steps, _longest(arguments), log, options.quiet) as prefect_has_started:
-        open_prefect()
+        start_prefect()
         prefect_has_started()
         yield
 

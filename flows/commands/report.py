@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flows.commands.experiment import WORKSPACE
+from flows.commands.experiment import add_workspace
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,9 +15,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="RUN",
         help="a run's name for its final model, RUN/MODEL for another (base, checkpoint-N), or a folder with a report",
     )
-    parser.add_argument(
-        "--workspace", type=Path, default=WORKSPACE, metavar="DIR", help="folder of all runs (default: ./workspace)"
-    )
+    add_workspace(parser)
     parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
     parser.set_defaults(run=run)
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.commands.experiment import add_workspace
 from flows.commands.serve import add_address, address_of
 
 if TYPE_CHECKING:
@@ -18,24 +19,18 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser = subparsers.add_parser(
         "list", help="all runs of a workspace, one line per run", description=run_list.__doc__
     )
-    _add_workspace(parser)
+    _add_runs(parser)
     parser.add_argument("--json", action="store_true", help="one JSON line per run, for programs")
     parser.set_defaults(run=run_list)
     parser = subparsers.add_parser("view", help="a web page over all runs of a workspace", description=run_view.__doc__)
-    _add_workspace(parser)
+    _add_runs(parser)
     add_address(parser, 7861)
     parser.set_defaults(run=run_view)
 
 
-def _add_workspace(parser: argparse.ArgumentParser) -> None:
-    """Add --workspace, which may also name the folder of a store."""
-    parser.add_argument(
-        "--workspace",
-        type=Path,
-        default=Path("workspace"),
-        metavar="DIR",
-        help="folder of the runs, or a store's folder (default: workspace)",
-    )
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    """Add where the runs are: --workspace, which may also name the folder of a store, or a bucket."""
+    add_workspace(parser, "folder of the runs, or a store's folder")
     parser.add_argument("--store", metavar="URI", help="the runs of a bucket instead: s3://bucket/prefix")
     parser.add_argument("--endpoint-url", metavar="URL", help="URL of an S3-compatible server (default: AWS)")
 

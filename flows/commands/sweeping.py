@@ -53,21 +53,20 @@ def _started(options: argparse.Namespace, folder: Path) -> Iterator[None]:
     """Start Prefect and show the leaderboard while the block runs; with -v all output, with -q nothing."""
     from rich.console import Console
 
-    from flows.embedded import open_prefect
-    from flows.server import require_configured_server
+    from flows.embedded import check_server, start_prefect
     from flows.terminal.leaderboard import watching
     from flows.terminal.output import output_to, show_warnings
     from tasks.paths import SWEEP_LOG
 
     # before the log makes the sweep's folder
-    require_configured_server()
+    check_server()
     with ExitStack() as stack:
         if not options.verbose:
             messages = stack.enter_context(output_to(folder / SWEEP_LOG))
             prefect_has_started = stack.enter_context(show_warnings())
             if not options.quiet:
                 stack.enter_context(watching(folder, Console(file=messages)))
-        open_prefect()
+        start_prefect()
         if not options.verbose:
             prefect_has_started()
         yield

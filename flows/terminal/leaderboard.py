@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.terminal.activity import LogEnds
+from flows.terminal.views import restore_cursor
 from tasks.interrupting import STOPPING, announcing_stop
 from tasks.paths import Workspace
 from tasks.sweeping.leaderboard import BEST
@@ -41,13 +42,9 @@ def watching(folder: Path, console: "Console") -> Iterator[None]:
             live.update(_drawn(folder, logs, stopping), refresh=True)
 
         # the next look draws it: a signal handler must not wait for the terminal
-        stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), lambda: _restore(console))
+        stop = announcing_stop(lambda: stopping.append(STOPPING.decode().strip()), lambda: restore_cursor(console))
         with _repeatedly(draw), stop:
             yield
-
-
-def _restore(console: "Console") -> None:
-    console.show_cursor()
 
 
 def _drawn(folder: Path, logs: LogEnds, notes: Sequence[str]) -> "Group":

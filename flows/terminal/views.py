@@ -69,9 +69,7 @@ class LiveView:
         self._stopping = True
 
     def _restore(self) -> None:
-        with suppress(OSError):
-            self._console.file.write(SHOW_CURSOR)
-            self._console.file.flush()
+        restore_cursor(self._console)
 
     def _render(self) -> "RenderableType":
         from rich.console import Group
@@ -87,6 +85,13 @@ class LiveView:
         if self._stopping:
             lines.append(line(STOPPING.decode().strip(), "bold yellow"))
         return Group(*lines, line(f"  log: {self._log}", "dim"))
+
+
+def restore_cursor(console: "Console") -> None:
+    """Show the terminal's cursor again, from a signal handler, which must not wait for the thread that draws."""
+    with suppress(OSError):
+        console.file.write(SHOW_CURSOR)
+        console.file.flush()
 
 
 class PlainLines:

@@ -2,27 +2,13 @@
 
 from io import StringIO
 
-import pytest
+from support.clock import Clock
 
 from flows.terminal.steps import DRAWN, PLAIN, StepList, bar, signs_of
 from flows.terminal.views import PlainLines
 from tasks.progress import Progress
 
 NAMES = ("checks", "training", "scores")
-
-
-class Clock:
-    """Seconds that pass only when the test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def training_of(clock: Clock, longest: str | None = None) -> StepList:

@@ -1,20 +1,8 @@
 """LineLimit shows slow lines and counts those that come too fast."""
 
-import pytest
+from support.clock import Clock
 
 from tasks.orchestration.run_log import LineLimit
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def limit_of_three(shown: list[str], clock: Clock) -> LineLimit:
