@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from tasks.axes import axis_end
-from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TICKS, TOP, WIDTH
+from tasks.evaluation.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TICKS, TOP, WIDTH, draw_tick
 from tasks.training.loss_curve import Point
 
 # more lines in one chart cannot be told apart; the style sheet has a colour for each
@@ -54,8 +54,7 @@ def draw_lines(title: str, lines: Mapping[str, Sequence[Point]], ends: Ends | No
 def _axis(share: float, most: float, steps: int) -> str:
     y, x = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, LEFT + (WIDTH - LEFT - RIGHT) * share
     return (
-        f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="value" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * share:.2f}</text>'
+        f"{draw_tick(y, most * share)}"
         f'<text class="value" x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="middle">{round(steps * share)}</text>'
     )
 

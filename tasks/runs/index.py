@@ -4,7 +4,7 @@ Folders that are not runs are left out; what a run has not written yet, or what 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,7 +17,7 @@ from tasks.manifests import read_manifest
 from tasks.paths import BASE, FINAL, METRICS, RunFolder, Workspace
 from tasks.records import Value
 from tasks.runs.scores import RunScore, read_scores, verdict_of_scores
-from tasks.storage.outcome import read_outcome
+from tasks.storage.outcome import Outcome, read_outcome
 from tasks.storage.owner import owner_state
 from tasks.yaml_text import parse_yaml
 
@@ -78,12 +78,12 @@ def read_run(folder: Path) -> RunSummary | None:
     if started is None or not folder.name.isprintable():
         return None
     settings = read_settings(paths)
-    outcome = read_outcome(paths)
+    owner, outcome, reports = owner_state(paths), read_outcome(paths), report_names(paths)
     scores = read_scores(paths)
     return RunSummary(
         name=folder.name,
         folder=paths.root,
-        state=state_of(paths),
+        state=_state(owner, outcome, reports),
         message=outcome.message if outcome else None,
         started=started,
         changed=max([started, *filter(None, map(_modified, _written_last(paths)))]),
@@ -91,20 +91,24 @@ def read_run(folder: Path) -> RunSummary | None:
         base=_text(settings, "model", "base"),
         scores=scores,
         verdict=verdict_of_scores(scores),
-        reports=report_names(paths),
+        reports=reports,
         size_bytes=size_of(paths.root),
     )
 
 
 def state_of(paths: RunFolder) -> State:
     """The state of a run, as far as its files tell; a run of a store is complete if its final model has a report."""
-    owner = owner_state(paths)
+    # the owner first: it writes the outcome before it leaves
+    return _state(owner_state(paths), read_outcome(paths), report_names(paths))
+
+
+def _state(owner: Literal["alive", "dead"] | None, outcome: Outcome | None, reports: Collection[str]) -> State:
     if owner is not None:
         return "running" if owner == "alive" else "interrupted"
-    if outcome := read_outcome(paths):
+    if outcome:
         return outcome.state
     # of an earlier version, or fetched from a store, where nobody works
-    return "complete" if FINAL in report_names(paths) else "interrupted"
+    return "complete" if FINAL in reports else "interrupted"
 
 
 def read_settings(paths: RunFolder) -> Settings:
