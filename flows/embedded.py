@@ -88,7 +88,9 @@ def start_prefect(is_command: bool = True) -> None:
     if not server.running:
         _start(server)
         if is_command:
-            Thread(target=_live_without, args=(server,), daemon=True).start()
+            # the main thread, which may wait for a line of a child, must get each Ctrl-C
+            with sigint_blocked():
+                Thread(target=_live_without, args=(server,), daemon=True).start()
 
 
 def _live_without(server: "SubprocessASGIServer") -> None:
