@@ -29,6 +29,7 @@ from typing import Any, NoReturn, TypeVar
 from tasks.errors import ConfigError, ProcessFailed, UserError, user_error
 from tasks.files import read_json, write_json
 from tasks.interrupting import sigint_blocked
+from tasks.pipe_lines import lines_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,7 +39,7 @@ LAST_LINES = 25
 TIME_IS_UP = "its time limit has passed"
 PR_SET_PDEATHSIG = 1
 # Running children, each the leader of its process group.
-_running: "set[subprocess.Popen[str]]" = set()
+_running: "set[subprocess.Popen[bytes]]" = set()
 # Unbuffered lines; progress bars of libraries would fill the log.
 WORKER_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 # In the user's own locale programs may write 0.5 as "0,5", lower "I" to a dotless one and translate their errors.
@@ -95,8 +96,7 @@ def run_streamed(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
+        bufsize=0,
         env=child_environment(env),
         start_new_session=True,
         preexec_fn=die_with_parent,
@@ -110,9 +110,9 @@ def run_streamed(
     assert output is not None
     try:
         watcher.start()
-        for line in output:
-            lines.append(line.rstrip("\n"))
-            on_line(lines[-1])
+        for line in lines_of(output):
+            lines.append(line)
+            on_line(line)
         code = child.wait()
     finally:
         end_group(child)
@@ -125,7 +125,7 @@ def run_streamed(
         raise ProcessFailed(command, code, lines)
 
 
-def _end_in_time(child: "subprocess.Popen[str]", timeout_s: float | None, timed_out: Event) -> None:
+def _end_in_time(child: "subprocess.Popen[bytes]", timeout_s: float | None, timed_out: Event) -> None:
     """End the rest of a child's group when the child has ended or its time limit has passed."""
     try:
         child.wait(timeout_s)

@@ -24,7 +24,8 @@ INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
         *("choices", "content_keys", "durations", "errors", "files", "interrupting", "json_text", "manifests"),
-        *("paths", "processes", "progress", "records", "secret_addresses", "store_kinds", "worker_lines", "yaml_text"),
+        *("paths", "pipe_lines", "processes", "progress", "records", "secret_addresses", "store_kinds", "worker_lines"),
+        "yaml_text",
     )
 }
 NOT_USED_BY_STEPS = [
