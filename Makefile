@@ -1,7 +1,10 @@
-# make demo    a complete experiment on two CPU cores, with drawn sample data
-# make test    all tests except those that need a GPU or the internet
-# make check   style, types, import rules, wording
-# make bench   the benchmarks, as ratios
+# make demo       a complete experiment on two CPU cores, with drawn sample data
+# make test       the quick tests: about ten minutes on two cores
+# make test-slow  the tests of whole runs, servers, kills and browsers; make test-all: both
+# make check      style, types, import rules, wording
+# make bench      the benchmarks, as ratios
+# make gpu        the tests and the benchmark that need a GPU
+# make full-size  a model of 7B on a CPU, with random weights: 24 GB of memory, 60 GB of disk, an hour
 # Each of them first installs everything into .venv. With another Python: make demo PYTHON=python3.12
 # The tests run in two processes; in one: make test WORKERS=0
 
@@ -12,14 +15,22 @@ INSTALLED := .venv/installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench
+.PHONY: demo test test-slow test-all check bench gpu full-size
+
+ELSEWHERE := not gpu and not network and not full_size
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 demo: $(INSTALLED)
 	$(BIN)/rsvlm run demo
 	@echo "The report: $(CURDIR)/workspace/runs/demo/reports/final/report.html"
 
 test: $(INSTALLED)
-	$(BIN)/pytest -m "not gpu and not network" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow and $(ELSEWHERE)"
+
+test-slow: $(INSTALLED)
+	$(PYTEST) -m "slow and $(ELSEWHERE)"
+
+test-all: test test-slow
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -30,6 +41,13 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/run.py
+
+gpu: $(INSTALLED)
+	$(BIN)/pytest -m gpu
+	$(BIN)/python tests/benchmarks/gpu.py
+
+full-size: $(INSTALLED)
+	$(BIN)/pytest -s -m full_size tests/full_size
 
 $(INSTALLED): pyproject.toml infra/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from support.browser import browser, chromium
 from support.chat_server import chat_server
 from support.clock import clock
+from support.kept_meteor import kept_meteor
 from support.postgres import postgres
 from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
@@ -20,6 +21,7 @@ __all__ = [
     "chat_server",
     "chromium",
     "clock",
+    "kept_meteor",
     "lively_model_dir",
     "postgres",
     "prefect_server",

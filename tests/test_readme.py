@@ -108,5 +108,5 @@ def test_the_tree_names_every_package_and_every_flow() -> None:
 
 def test_the_make_commands_exist() -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"^make (\w+)", section(CONTRIBUTING, "Four commands"), flags=re.MULTILINE))
-    assert named == {"demo", "test", "check", "bench"} == set(re.findall(r"^(\w+): \$\(INSTALLED\)", makefile, re.M))
+    named = set(re.findall(r"^make ([\w-]+)", section(CONTRIBUTING, "Commands"), flags=re.MULTILINE))
+    assert {"demo", "test", "check", "bench"} <= named == set(re.findall(r"^([\w-]+): \$\(INSTALLED\)", makefile, re.M))

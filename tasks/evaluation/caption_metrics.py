@@ -1,16 +1,18 @@
-"""Metrics of captions, computed by pycocoevalcap, on the captions of one source."""
+"""Metrics of captions, with the values of pycocoevalcap, on the captions of one source."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.metrics.cider import CiderSpace
+from tasks.evaluation.metrics.bleu import bleu_counts
+from tasks.evaluation.metrics.cider import CiderSpace, packaged_scores
 from tasks.evaluation.metrics.meteor import Meteor
 from tasks.evaluation.metrics.ptb_tokenizer import tokenize_captions
+from tasks.evaluation.metrics.rouge import rouge_score
 from tasks.evaluation.metrics.spice import score_spice, spice_jar
+from tasks.evaluation.metrics.text_pairs import TextPairs
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.uncertainty.moments import Floats, SumsToScores, ratio_score
 
@@ -46,7 +48,12 @@ class CaptionSet:
     @cached_property
     def bleu_counts(self) -> Floats:
         """BLEU's counts per image, (images, 10): length, closest reference length, 4 x guessed and 4 x correct."""
-        return np.array([_bleu_counts(*each) for each in zip(self.hypotheses, self.references, strict=True)])
+        return bleu_counts(self.pairs)
+
+    @cached_property
+    def pairs(self) -> TextPairs:
+        """Each hypothesis with each different reference of its image."""
+        return TextPairs(self.references, [self.hypotheses])
 
 
 @dataclass(frozen=True)
@@ -99,39 +106,14 @@ def caption_set(source: str, records: Sequence[PairedRecord], meteor: Meteor | N
     return CaptionSet(source, images, *chosen, empty, meteor)
 
 
-class _Lazy:
-    """N-grams of texts, counted again in each iteration: those of a whole test set would fill the memory."""
-
-    def __init__(self, count: Callable[[Any], Any], texts: Sequence[Any]):
-        self._count, self._texts = count, texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._count, self._texts)
-
-
 def cider(captions: CaptionSet) -> MetricScores | None:
     """CIDEr-D of pycocoevalcap; None for a single image."""
-    from pycocoevalcap.cider.cider_scorer import CiderScorer, cook_refs, cook_test
-
-    if not captions.has_cider:
-        return None
-    scorer = CiderScorer()
-    scorer.document_frequency = captions.space.counts
-    scorer.crefs, scorer.ctest = _Lazy(cook_refs, captions.references), _Lazy(cook_test, captions.hypotheses)
-    return mean_over_images(scorer.compute_cider())
+    return mean_over_images(packaged_scores(captions.pairs)) if captions.has_cider else None
 
 
 def rouge_l(captions: CaptionSet) -> MetricScores:
     """ROUGE-L of pycocoevalcap."""
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    references = dict(enumerate(map(list, captions.references)))
-    hypotheses = {index: [hypothesis] for index, hypothesis in enumerate(captions.hypotheses)}
-    corpus, each = Rouge().compute_score(references, hypotheses)
-    return MetricScores(float(corpus), np.asarray(each, dtype=float))
+    return mean_over_images(list(map(rouge_score, captions.hypotheses, captions.references)))
 
 
 def bleu(order: int) -> Callable[[CaptionSet], MetricScores]:
@@ -159,16 +141,6 @@ def spice(captions: CaptionSet) -> MetricScores | None:
     """SPICE; None if its models are not installed."""
     jar = spice_jar()
     return MetricScores(*score_spice(jar, captions.hypotheses, captions.references)) if jar else None
-
-
-def _bleu_counts(hypothesis: str, references: Sequence[str]) -> list[float]:
-    """BLEU's counts of one image; each has its own scorer, since one for a whole test set would fill the memory."""
-    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-
-    counts = BleuScorer(hypothesis, list(references), n=BLEU_ORDERS).ctest[0]
-    length = counts["testlen"]
-    closest = min((abs(reference - length), reference) for reference in counts["reflen"])[1]
-    return [float(count) for count in (length, closest, *counts["guess"], *counts["correct"])]
 
 
 def bleu_from_counts(order: int, sums: Floats) -> Floats:

@@ -12,15 +12,21 @@ CIDEr-D of pycocoevalcap.
 
 from collections.abc import Sequence
 
-from tasks.evaluation.metrics.cider import ORDERS, SCALE, CaptionVector, CiderSpace
+import numpy as np
+
+from tasks.evaluation.metrics.cider import SCALE, tf_idf
+from tasks.evaluation.metrics.ngram_rows import ORDERS
+from tasks.evaluation.metrics.text_pairs import SharedNGrams, TextPairs
 from tasks.evaluation.pairing import PairedRecord
 from tasks.evaluation.scores import ReferenceScores
+from tasks.evaluation.uncertainty.moments import Floats
 
 
 def score_by_reference_protocol(records: Sequence[PairedRecord]) -> ReferenceScores:
     """`records`, `CIDEr` and `CIDEr_nonzero` as defined above; the order of records does not matter."""
-    space = CiderSpace([turn.reference for turn in record.turns] for record in records)
-    scores = sorted(_score(space, record) for record in records)
+    references = [[turn.reference for turn in record.turns] for record in records]
+    pairs = TextPairs(references, [[record.turns[0].answer or "" for record in records]])
+    scores = sorted((SCALE * pairs.sum_over_references(_cosines(pairs), 0) / pairs.copies).tolist())
     nonzero = [score for score in scores if score]
     return {
         "records": len(records),
@@ -29,16 +35,13 @@ def score_by_reference_protocol(records: Sequence[PairedRecord]) -> ReferenceSco
     }
 
 
-def _score(space: CiderSpace, record: PairedRecord) -> float:
-    hypothesis = space.vector(record.turns[0].answer or "")
-    cosines = [_cosine(hypothesis, space.vector(turn.reference)) for turn in record.turns]
-    return SCALE * sum(cosines) / len(cosines)
-
-
-def _cosine(one: CaptionVector, other: CaptionVector) -> float:
-    total = 0.0
-    for order in range(ORDERS):
-        if norms := one.norms[order] * other.norms[order]:
-            of_other = other.weights[order]
-            total += sum(w * of_other.get(ngram, 0) for ngram, w in one.weights[order].items()) / norms
+def _cosines(pairs: TextPairs) -> Floats:
+    total = np.zeros(pairs.pairs)
+    for ngrams in pairs.orders():
+        weights = tf_idf(ngrams)
+        total += ngrams.cosines(_products(ngrams, weights), weights * weights)
     return total / ORDERS
+
+
+def _products(ngrams: SharedNGrams, weights: Floats) -> Floats:
+    return ngrams.sums(lambda one, other: weights[one] * weights[other])

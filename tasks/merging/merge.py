@@ -8,6 +8,7 @@ import torch
 from tasks.errors import ModelError
 from tasks.merging.checks import require_mergeable, require_same_base
 from tasks.merging.model_directory import MergeOptions, NewModel, publish
+from tasks.merging.provenance import hashing
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import code_of, kept, merged
 from tasks.model.adapter_files import TORCH_WEIGHTS, Adapter, read_adapter
@@ -16,7 +17,7 @@ from tasks.model.families import family_of
 from tasks.model.family import require_known_layout
 from tasks.model.stored_model import StoredModel
 from tasks.model.tensor_files import FLOATS, StoredTensor, read_float
-from tasks.model.weights import find_weights
+from tasks.model.weights import find_weights, weight_files
 from tasks.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 from tasks.records import ModelRef
 
@@ -46,12 +47,17 @@ def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = 
     adapter is damaged, they do not belong together, or the adapter was never trained; OccupiedError if `out` holds
     something else.
     """
+    with hashing(_known_weights(base)) as hashes:
+        return publish(_with_adapter(base, adapter, options), out, hashes)
+
+
+def _with_adapter(base: Path, adapter: Path, options: MergeOptions) -> NewModel:
     family = family_of(base)
     base_model, lora = family.read_stored(base), read_adapter(adapter, family.names)
     from_base = options.projector == "base"
     settings = {"rank": lora.settings.rank, "alpha": lora.settings.alpha, "trained_on": lora.settings.base_name}
     parts = [adapter / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, TORCH_WEIGHTS, NON_LORA_WEIGHTS)]
-    new = NewModel(
+    return NewModel(
         family=family,
         base=base_model,
         source=base_model,
@@ -68,7 +74,6 @@ def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = 
         check=lambda: require_mergeable(base_model, lora, options),
         convert=lambda name, tensor, new_name: _converted(lora, name, tensor, options.dtype, new_name),
     )
-    return publish(new, out)
 
 
 def _converted(adapter: Adapter, name: str, tensor: StoredTensor, dtype: str, new_name: str) -> NewTensor:
@@ -85,6 +90,11 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
     checkpoint is damaged, they do not belong together, or a weight is NaN or infinite; OccupiedError if `out` holds
     something else.
     """
+    with hashing(_known_weights(base)) as hashes:
+        return publish(_fully_tuned(base, checkpoint, options), out, hashes)
+
+
+def _fully_tuned(base: Path, checkpoint: Path, options: MergeOptions) -> NewModel:
     family = family_of(base)
     base_model, tuned = family.read_stored(base), family.read_stored(checkpoint)
     source = _without_same_tower(base_model, tuned) if options.layout == "llava" and base_model.tower else tuned
@@ -94,7 +104,7 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
         require_same_base(base_model, checkpoint)
         _require_trained(base_model, tuned)
 
-    new = NewModel(
+    return NewModel(
         family=family,
         base=base_model,
         source=source,
@@ -112,7 +122,14 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
             tensor, code_of(base_model.tensors.get(name, tensor), options.dtype), new_name
         ),
     )
-    return publish(new, out)
+
+
+def _known_weights(base: Path) -> list[Path]:
+    """Files to hash while transformers is imported to read the model; none if reading it will raise an error."""
+    try:
+        return weight_files(base)
+    except ModelError:
+        return []
 
 
 def _model_files(model: StoredModel) -> dict[str, Path]:

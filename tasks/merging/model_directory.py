@@ -10,7 +10,7 @@ from tasks.errors import ModelError, OccupiedError
 from tasks.files import digest_of, write_json, write_text
 from tasks.manifests import atomic_folder, broken_files, content_digest, read_manifest, write_manifest
 from tasks.merging.model_card import model_card
-from tasks.merging.provenance import PROVENANCE, Hashes, hashing, provenance
+from tasks.merging.provenance import PROVENANCE, Hashes, provenance
 from tasks.merging.safetensors_writer import NewTensor
 from tasks.merging.tensor_merge import DTYPE_CODES, write_files
 from tasks.model.config_files import BASE_DTYPE, require_undamaged
@@ -60,32 +60,33 @@ class NewModel:
     convert: Callable[[str, StoredTensor, str], NewTensor]
 
 
-def publish(new: NewModel, out: Path) -> ModelRef:
+def publish(new: NewModel, out: Path, hashes: Hashes) -> ModelRef:
     """Write a model directory, unless `out` already is the result of the same inputs and settings.
 
-    Raises ModelError if a check fails, a file next to the weights is damaged, or a weight is NaN or infinite, and
-    OccupiedError if `out` holds something else.
+    `hashes` may have begun with some of the inputs. Raises ModelError if a check fails, a file next to the weights is
+    damaged, or a weight is NaN or infinite, and OccupiedError if `out` holds something else.
     """
-    with hashing(new.inputs) as hashes:
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            present = _present(out, digest_of(_provenance(new, hashes)))
-            if present is not None:
-                _verify(new, out)
-                return ModelRef(path=out, sha256=content_digest(present))
-        new.check()
-        require_undamaged(new.inputs["companions"])
-        with atomic_folder(out) as part:
-            for slot in new.family.slots(new.source, new.options.layout).values():
-                (part / slot.file).parent.mkdir(exist_ok=True)
-            options, folders = new.options, (part, out)
-            new.family.write_config_files(new.base, new.tuned, options.layout, options.dtype, folders)
-            written = _write_weights(new, part)
-            content = _provenance(new, hashes)
-            write_json(part / PROVENANCE, content)
-            write_text(part / MODEL_CARD, _card(new))
-            details = {"base": new.base.folder.name, "tuned": new.tuned.name, **_settings(new)}
-            _verify(new, part)
-            manifest = write_manifest(part, digest_of(content), details, written)
+    for files in new.inputs.values():
+        hashes.start(files.values())
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        present = _present(out, digest_of(_provenance(new, hashes)))
+        if present is not None:
+            _verify(new, out)
+            return ModelRef(path=out, sha256=content_digest(present))
+    new.check()
+    require_undamaged(new.inputs["companions"])
+    with atomic_folder(out) as part:
+        for slot in new.family.slots(new.source, new.options.layout).values():
+            (part / slot.file).parent.mkdir(exist_ok=True)
+        options, folders = new.options, (part, out)
+        new.family.write_config_files(new.base, new.tuned, options.layout, options.dtype, folders)
+        written = _write_weights(new, part)
+        content = _provenance(new, hashes)
+        write_json(part / PROVENANCE, content)
+        write_text(part / MODEL_CARD, _card(new))
+        details = {"base": new.base.folder.name, "tuned": new.tuned.name, **_settings(new)}
+        _verify(new, part)
+        manifest = write_manifest(part, digest_of(content), details, written)
     return ModelRef(path=out, sha256=content_digest(manifest))
 
 
@@ -140,7 +141,7 @@ def require_space(folder: Path, size_bytes: int) -> None:
 
 def _provenance(new: NewModel, hashes: Hashes) -> dict[str, object]:
     names = {"base": new.base.folder.name, "adapter": new.tuned.name, "checkpoint": new.tuned.name}
-    return provenance(hashes, names, _settings(new))
+    return provenance(hashes.of(new.inputs), names, _settings(new))
 
 
 def _settings(new: NewModel) -> dict[str, object]:

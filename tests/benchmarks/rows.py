@@ -13,10 +13,11 @@ class Row(NamedTuple):
     ratio: float
     aim: str = ""
 
-    @property
-    def verdict(self) -> str:
-        if not self.aim:
-            return ""
-        sign, bound = self.aim.split()
-        met = self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
-        return "met" if met else "missed"
+
+def verdict(ratio: float, aim: str) -> str:
+    """Whether a ratio meets its aim; empty without one."""
+    if not aim:
+        return ""
+    sign, bound = aim.split()
+    met = ratio <= float(bound) if sign == "<=" else ratio >= float(bound)
+    return "met" if met else "missed"

@@ -2,63 +2,102 @@
 
     python tests/benchmarks/run.py [NAME]...      all of them, or those named
 
-A benchmark is a function from an empty folder to Rows; a new one is an entry in BENCHMARKS.
+A benchmark is a function from an empty folder to Rows; a new one is an entry in TIMED or COUNTED. docs/benchmarks.md
+holds the last table.
 """
 
 import argparse
+import os
+import platform
+import re
+import statistics
 import tempfile
+from collections import defaultdict
+from datetime import UTC, datetime
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
-from rows import Row
+from rows import Row, verdict
 
 # By module and function, imported when run: processes that a benchmark starts import this file again, and would pay
-# for all benchmarks with each.
-BENCHMARKS = {
+# for all benchmarks with each. These measure time or memory, and are repeated.
+TIMED = {
     "unpacking": ("data_stage", "unpacking_beside_unzip"),
-    "hostile": ("hostile_archives", "mutated_archives"),
     "verifying": ("data_stage", "verifying_beside_decoding"),
     "filtering": ("data_stage", "filtering_beside_loading"),
     "importing": ("importing", "importing_a_million"),
     "audit": ("data_stage", "audit_of_many"),
     "training": ("training", "training_beside_a_bare_loop"),
-    "padding": ("training", "padding_beside_the_reference"),
     "answering": ("inference", "answering_beside_one_at_a_time"),
     "questions": ("inference", "cost_of_many_questions"),
-    "serving": ("serving_fuzz", "mutated_requests"),
     "merging": ("merging", "merging_beside_copy_and_peft"),
     "evaluation": ("evaluation", "scoring_beside_pycocoevalcap"),
-    "statistics": ("simulated_tables", "levels_and_coverage"),
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
-    "kills": ("random_kills", "kills_lose_nothing"),
     "orchestration": ("orchestration", "experiment_beside_plain_functions"),
     "idle": ("orchestration", "idle_parts"),
 }
+# These count faults, or compute what is the same each time.
+COUNTED = {
+    "hostile": ("hostile_archives", "mutated_archives"),
+    "padding": ("training", "padding_beside_the_reference"),
+    "serving": ("serving_fuzz", "mutated_requests"),
+    "statistics": ("simulated_tables", "levels_and_coverage"),
+    "kills": ("random_kills", "kills_lose_nothing"),
+}
+BENCHMARKS = TIMED | COUNTED
+ROUNDS = 3
+PACKAGES = ("torch", "transformers", "peft", "deepspeed", "prefect", "pycocoevalcap", "boto3")
 
 
 def main() -> None:
     """Run the benchmarks and print their ratios."""
     parser = argparse.ArgumentParser(description="Run the benchmarks and print their ratios.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(BENCHMARKS)} (default: all)")
-    names = parser.parse_args().names or list(BENCHMARKS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often times are measured (default: {ROUNDS})")
+    options = parser.parse_args()
+    names = options.names or list(BENCHMARKS)
     if unknown := sorted(set(names) - set(BENCHMARKS)):
         parser.error(f"there is no benchmark {unknown[0]}: choose from {', '.join(BENCHMARKS)}")
-    rows: list[Row] = []
+    found: dict[str, list[Row]] = defaultdict(list)
     for name in names:
-        print(f"{name} ...", flush=True)
-        with tempfile.TemporaryDirectory(prefix="rsvlm-bench-") as folder:
-            module, function = BENCHMARKS[name]
-            rows += getattr(import_module(module), function)(Path(folder))
-    print_table(rows)
+        for number in range(options.rounds if name in TIMED else 1):
+            print(f"{name}, round {number + 1} ...", flush=True)
+            for row in measured(name):
+                found[row.name].append(row)
+    print(f"\n{about_this_machine()}\n\n{table(found)}")
 
 
-def print_table(rows: list[Row]) -> None:
-    """Print ratio, aim and whether it is met, a line each."""
-    width = max(len(row.name) for row in rows)
-    print(f"\n{'ratio of two measurements in this run':{width}}  {'ratio':>7}  {'aim':>7}")
-    for row in rows:
-        print(f"{row.name:{width}}  {row.ratio:7.2f}  {row.aim:>7}  {row.verdict}".rstrip())
+def measured(name: str) -> list[Row]:
+    """The rows of one round of a benchmark."""
+    module, function = BENCHMARKS[name]
+    with tempfile.TemporaryDirectory(prefix="rsvlm-bench-") as folder:
+        rows: list[Row] = getattr(import_module(module), function)(Path(folder))
+    return rows
+
+
+def about_this_machine() -> str:
+    """Date, machine and versions, in two sentences."""
+    names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {names[0] if names else platform.machine()}, "
+        f"{memory:.0f} GiB, Linux {platform.release()}. Python {platform.python_version()}, {versions}."
+    )
+
+
+def table(found: dict[str, list[Row]]) -> str:
+    """Median and spread of each ratio, its aim and whether the median meets it, as Markdown."""
+    lines = ["| ratio of two measurements | median | least to most | rounds | aim | |", "|---|---:|---:|---:|---:|---|"]
+    for name, rows in found.items():
+        ratios = [row.ratio for row in rows]
+        median = statistics.median(ratios)
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else ""
+        aim = rows[0].aim
+        lines.append(f"| {name} | {median:.2f} | {spread} | {len(ratios)} | {aim} | {verdict(median, aim)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

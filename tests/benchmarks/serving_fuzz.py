@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rows import Row
+from rows import Row, verdict
 from serving_mutations import API, Mutations, Sent
 from serving_visitor import Visitor, picture_in
 
@@ -171,8 +171,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rsvlm-fuzz-") as folder:
         rows = mutated_requests(Path(folder), options.requests, options.seed)
     for row in rows:
-        print(f"{row.name}: {row.ratio:.2f} (aim {row.aim}) {row.verdict}")
-    sys.exit(any(row.verdict != "met" for row in rows))
+        print(f"{row.name}: {row.ratio:.2f} (aim {row.aim}) {verdict(row.ratio, row.aim)}")
+    sys.exit(any(verdict(row.ratio, row.aim) != "met" for row in rows))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tasks.training.job import TrainingJob
 from tasks.training.sampler import padding_share, train_sampler
 from tasks.training.samples import LengthLimit, Sample, make_samples
 from tasks.training.trainable import optimizer_groups
-from tasks.training.trainer import LlavaTrainer, answer_logits, mean_loss
+from tasks.training.trainer import ConversationTrainer, answer_logits, mean_loss
 from tasks.training.worker import build_trainer
 
 REAL_RECORDS = Path(__file__).resolve().parents[3] / "shared" / "real" / "instructions_raw.json"
@@ -43,7 +43,7 @@ SPEED: dict[str, Any] = {
 
 
 def training_beside_a_bare_loop(folder: Path) -> list[Row]:
-    """Samples per second of LlavaTrainer.train, images read as they are needed, over a bare loop's on ready batches.
+    """Samples per second of our training, images read as they are needed, over those of a bare loop on ready batches.
 
     Both compute with one thread, so that our worker process has a core of its own where there are two; they take
     turns of CHUNK steps, so that other work on the machine slows both. The first turn of each is not counted.
@@ -65,7 +65,7 @@ def training_beside_a_bare_loop(folder: Path) -> list[Row]:
 class BareLoop:
     """Forward, backward, clipping and optimizer alone, on a copy of a trainer's model and its batches."""
 
-    def __init__(self, trainer: LlavaTrainer):
+    def __init__(self, trainer: ConversationTrainer):
         self.batches = list(trainer.get_train_dataloader())
         self.model = copy.deepcopy(trainer.model).train()
         # as training begins, with parameters in the same groups

@@ -79,6 +79,7 @@ def test_the_server_refuses_a_wrong_value(wrong: dict[str, Any]) -> None:
         validate({"settings": {"inner": wrong}}, form(), raise_on_error=True)
 
 
+@pytest.mark.slow
 def test_the_flow_is_called_with_all_of_its_parameters(prefect_server: object) -> None:
     assert list(example.parameters.properties) == ["settings", "name", "data", "step"]
     example(Settings(), "a", None, 3)

@@ -3,17 +3,20 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from itertools import count
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
 from tasks.evaluation.caption_metrics import CaptionSet
 from tasks.evaluation.controls.source_controls import SourceControls
 from tasks.evaluation.metrics.caption_clusters import CaptionClusters
-from tasks.evaluation.metrics.caption_consensus import best_caption
-from tasks.evaluation.metrics.cider import CaptionVector, CiderSpace, mean_similarity, similarity
+from tasks.evaluation.metrics.caption_consensus import best_captions
+from tasks.evaluation.metrics.cider import pair_similarities
+from tasks.evaluation.metrics.text_pairs import TextPairs
 from tasks.evaluation.scores import Controls
+from tasks.evaluation.uncertainty.moments import Floats
 from tasks.image_paths import image_key
 from tasks.sources import SOURCES, source_of
 
@@ -24,6 +27,8 @@ MOST_CAPTIONS = 10_000
 CONTROL_SCORES = ("train_consensus", "constant", "shuffled_images")
 HUMAN_SCORES = ("leave_one_out", "leave_one_out_model")
 MODEL = "model"
+
+Item = TypeVar("Item")
 
 
 def class_of(image: str) -> str | None:
@@ -80,31 +85,33 @@ def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) 
     """The consensus caption for each image, and the one of the whole source."""
     images = evenly(list(training), MOST_IMAGES)
     known = {image: training[image] for image in images}
-    space = CiderSpace(known.values())
-    constant = _consensus(space, known, images)
     groups: dict[str | None, list[str]] = defaultdict(list)
     for image in images:
         groups[class_of(image)].append(image)
     classes = [class_of(image) for image in captions.images]
-    by_class = {
-        name: _consensus(space, known, groups[name]) for name in dict.fromkeys(classes) if name and name in groups
-    }
-    unknown = [index for index, name in enumerate(classes) if name not in by_class]
+    names = [name for name in dict.fromkeys(classes) if name and name in groups]
+    unknown = [index for index, name in enumerate(classes) if name not in names]
+    clusters = CaptionClusters(known) if unknown else None
+    members = clusters.members if clusters else []
+    constant, *best = _consensus(known, [images, *(groups[name] for name in names), *members])
+    by_class, of_cluster = dict(zip(names, best, strict=False)), best[len(names) :]
     chosen = [by_class.get(name or "", constant) for name in classes]
-    if unknown:
-        clusters = CaptionClusters(known)
-        of_cluster = [_consensus(space, known, members) for members in clusters.members]
+    if clusters:
         nearest = clusters.nearest([captions.references[index] for index in unknown])
         for index, cluster in zip(unknown, nearest, strict=True):
             chosen[index] = of_cluster[cluster]
     return chosen, constant
 
 
-def _consensus(space: CiderSpace, known: Mapping[str, Sequence[str]], images: Sequence[str]) -> str:
-    return best_caption(space, evenly([text for image in images for text in known[image]], MOST_CAPTIONS))
+def _consensus(known: Mapping[str, Sequence[str]], groups: Sequence[Sequence[str]]) -> list[str]:
+    """The consensus caption of each group of images."""
+    following = count()
+    numbers = {image: [next(following) for _ in texts] for image, texts in known.items()}
+    chosen = [evenly([number for image in group for number in numbers[image]], MOST_CAPTIONS) for group in groups]
+    return best_captions(list(known.values()), chosen)
 
 
-def evenly(items: Sequence[str], most: int) -> list[str]:
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """At most `most` of the items, evenly spaced and in order."""
     if len(items) <= most:
         return list(items)
@@ -112,12 +119,12 @@ def evenly(items: Sequence[str], most: int) -> list[str]:
 
 
 def _shuffled(captions: CaptionSet, seed: int) -> list[str]:
-    count = len(captions.images)
-    if count < 2:
+    images = len(captions.images)
+    if images < 2:
         return []
     # one random cycle through all images: no image keeps its own caption
-    cycle = np.random.default_rng(seed).permutation(count)
-    partner = np.empty(count, dtype=int)
+    cycle = np.random.default_rng(seed).permutation(images)
+    partner = np.empty(images, dtype=int)
     partner[cycle] = np.roll(cycle, 1)
     return [captions.hypotheses[other] for other in partner]
 
@@ -130,27 +137,31 @@ def _count_copies(references: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _scores_by_image(captions: CaptionSet, given: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
-    """CIDEr of each control's captions by image, and the model's; empty for a control without captions.
-
-    Image by image, so that the references' vectors are computed once.
-    """
+    """CIDEr of each control's captions by image, and the model's; empty for a control without captions."""
     scores: dict[str, list[float]] = {name: [] for name in (MODEL, *CONTROL_SCORES, *HUMAN_SCORES)}
     if not captions.has_cider:
         return scores
-    space = captions.space
-    for index, group in enumerate(captions.references):
-        vectors = {reference: space.vector(reference) for reference in group}
-        references = [vectors[reference] for reference in group]
-        for name, hypotheses in given.items():
-            if hypotheses:
-                scores[name].append(mean_similarity(space.vector(hypotheses[index]), references))
-        # a copy agrees with its original, which says nothing about whether two people agree
-        if len(distinct := list(vectors.values())) > 1:
-            scores["leave_one_out"].append(_leave_one_out(distinct))
-            scores["leave_one_out_model"].append(mean_similarity(space.vector(captions.hypotheses[index]), distinct))
-    return scores
+    names = [name for name, hypotheses in given.items() if hypotheses]
+    pairs = TextPairs(captions.references, [given[name] for name in names], among=True)
+    similarities = pair_similarities(pairs)
+    for number, name in enumerate(names):
+        scores[name] = pairs.mean_over_references(similarities, number).tolist()
+    return scores | _human_scores(pairs, similarities, names.index(MODEL))
 
 
-def _leave_one_out(references: Sequence[CaptionVector]) -> float:
-    pairs = [similarity(one, other) for one, other in permutations(references, 2)]
-    return sum(pairs) / len(pairs)
+def _human_scores(pairs: TextPairs, similarities: Floats, model: int) -> dict[str, list[float]]:
+    """Each distinct reference against the others of its image, and the model against all of them.
+
+    A copy agrees with its original, which says nothing about whether two people agree.
+    """
+    human = (pairs.one < pairs.references) & (pairs.one != pairs.other)
+    said = pairs.references + model * pairs.documents
+    own = (pairs.one >= said) & (pairs.one < said + pairs.documents)
+    document = pairs.document[pairs.one]
+    agreed = np.bincount(document[human], minlength=pairs.documents) > 0
+    found = {}
+    for name, chosen in zip(HUMAN_SCORES, (human, own), strict=True):
+        sums = np.bincount(document[chosen], similarities[chosen], minlength=pairs.documents)
+        counts = np.bincount(document[chosen], minlength=pairs.documents)
+        found[name] = (sums[agreed] / counts[agreed]).tolist()
+    return found

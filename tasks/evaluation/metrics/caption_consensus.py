@@ -5,100 +5,96 @@ to a caption's sum depends only on its count and on the lengths of the captions 
 length are summed once per n-gram. Most n-grams occur in a single caption; they contribute nothing and are not kept.
 """
 
-from array import array
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.metrics.cider import (
-    ORDERS,
-    SCALE,
-    CaptionVector,
-    CiderSpace,
-    NGram,
-    document_counts,
-    length_in_bigrams,
-    length_penalty,
-)
+from tasks.evaluation.metrics.cider import SCALE, length_penalty, tf_idf
+from tasks.evaluation.metrics.ngram_rows import ORDERS, Ints
+from tasks.evaluation.metrics.text_pairs import SharedNGrams, TextPairs, ranges
 from tasks.evaluation.uncertainty.moments import Floats
 
-CountedNGram = tuple[NGram, int]
+
+class _Occurrences(NamedTuple):
+    """N-grams of one order in some captions, without those of weight 0; arrays (occurrences,).
+
+    `weight` is count x idf, `norm` that of the order in the caption.
+    """
+
+    caption: Ints
+    ngram: Ints
+    count: Ints
+    weight: Floats
+    norm: Floats
 
 
-def consensus_scores(space: CiderSpace, captions: Sequence[str]) -> Floats:
-    """Mean CIDEr of each caption as hypothesis against all others as references, (captions,); 0 for a single one."""
-    if len(captions) < 2:
-        return np.zeros(len(captions))
-    lengths = {length: index for index, length in enumerate(sorted({length_in_bigrams(text) for text in captions}))}
-    keys, shares = _shares(space, captions, lengths)
-    penalties = np.array([[length_penalty(one - other) for other in lengths] for one in lengths])
-    # the sum over all references, for each length of a hypothesis and each (n-gram, count) in it
-    given = (shares @ penalties).T
-    sums = [_sum_over_others(space, caption, keys, given, lengths) for caption in captions]
-    return np.array(sums) / (len(captions) - 1)
+def best_captions(documents: Sequence[Sequence[str]], groups: Sequence[Sequence[int]]) -> list[str]:
+    """The caption with the highest consensus in each group; ties go to the first in the alphabet.
 
-
-def best_caption(space: CiderSpace, captions: Sequence[str]) -> str:
-    """The caption with the highest consensus; ties go to the first in the alphabet."""
-    scores = consensus_scores(space, captions)
+    Captions are numbered through all documents, whose document frequency is used.
+    """
+    captions = [text for document in documents for text in document]
     # rounded, since the order of the captions changes the last bits
-    return min(zip(-np.round(scores, 9), captions, strict=True))[1]
+    return [
+        min(zip(-np.round(scores, 9), (captions[number] for number in group), strict=True))[1]
+        for group, scores in zip(groups, consensus_scores(documents, groups), strict=True)
+    ]
 
 
-def _counted(space: CiderSpace, vector: CaptionVector) -> Iterator[tuple[CountedNGram, float, float]]:
-    """Each n-gram of a caption with its count, idf and the norm of its order; n-grams of weight 0 are left out."""
-    for order in range(ORDERS):
-        for ngram, weight in vector.weights[order].items():
-            if idf := space.idf(ngram):
-                yield (ngram, round(weight / idf)), idf, vector.norms[order]
+def consensus_scores(documents: Sequence[Sequence[str]], groups: Sequence[Sequence[int]]) -> list[Floats]:
+    """Mean CIDEr of each caption of a group as hypothesis against all others as references; 0 for a single one.
+
+    For each group float64 (captions,); captions are numbered through all documents.
+    """
+    texts = TextPairs(documents, [])
+    members = [texts.given[np.array(group, dtype=np.int64)] for group in groups]
+    totals = [np.zeros(len(group)) for group in groups]
+    for ngrams in texts.orders():
+        occurrences = _occurrences(ngrams)
+        bounds = np.searchsorted(occurrences.caption, np.arange(len(texts.texts) + 1))
+        for group, total in zip(members, totals, strict=True):
+            chosen, caption = ranges(bounds[group], bounds[group + 1])
+            found = _Occurrences(caption, *(column[chosen] for column in occurrences[1:]))
+            total += _sums_over_others(found, np.maximum(0, texts.lengths[group] - 1))
+    return [SCALE * total / ORDERS / max(1, len(total) - 1) for total in totals]
 
 
-def _shares(
-    space: CiderSpace, captions: Sequence[str], lengths: dict[int, int]
-) -> tuple[dict[CountedNGram, int], Floats]:
-    """Rows by (n-gram of several captions, count in a hypothesis), and the references' sums, (rows, lengths).
+def _occurrences(ngrams: SharedNGrams) -> _Occurrences:
+    weights = tf_idf(ngrams)
+    rows, kept = ngrams.rows, weights > 0
+    norms = ngrams.norms(weights * weights)[rows.text]
+    return _Occurrences(rows.text[kept], rows.ngram[kept], rows.count[kept], weights[kept], norms[kept])
+
+
+def _sums_over_others(found: _Occurrences, lengths: Ints) -> Floats:
+    """For each caption of a group, of `lengths` in bigrams, the sum over all others, without a caption's own share.
 
     A reference contributes min(count, its count) x its count / its norm, times the squared idf.
     """
-    shared = document_counts([[caption] for caption in captions])
-    keys: dict[CountedNGram, int] = {}
-    sums, idfs, zeros = array("d"), array("d"), array("d", bytes(8 * len(lengths)))
-    for caption in captions:
-        vector = space.vector(caption)
-        for key, idf, norm in _counted(space, vector):
-            if key[0] in shared:
-                row = keys.setdefault(key, len(keys))
-                if row == len(idfs):
-                    sums.extend(zeros)
-                    idfs.append(idf)
-                sums[row * len(lengths) + lengths[vector.length]] += 1 / norm
-    of_each = np.frombuffer(sums).reshape(len(keys), len(lengths))
-    weights = np.square(np.frombuffer(idfs))[:, None]
-    return keys, _over_all_counts(keys, of_each) * weights
+    if not len(found.ngram):
+        return np.zeros(len(lengths))
+    several = np.bincount(found.ngram)[found.ngram] > 1
+    caption, ngram, count, weight, norm = (column[several] for column in found)
+    different, length = np.unique(lengths, return_inverse=True)
+    length = length[caption]
+    base = int(count.max(initial=0)) + 1
+    # int64: the product of two columns of int32 may be larger
+    keys, first, key = np.unique(ngram * np.int64(base) + count, return_index=True, return_inverse=True)
+    shape = len(keys), len(different)
+    of_each = np.bincount(key * shape[1] + length, 1 / norm, minlength=shape[0] * shape[1]).reshape(shape)
+    shares = _over_all_counts(keys, base, of_each) * np.square(weight / count)[first][:, None]
+    penalties = np.array([[length_penalty(int(one - other)) for other in different] for one in different])
+    values = (shares @ penalties)[key, length] / norm - np.square(weight / norm)
+    return np.bincount(caption, values, minlength=len(lengths))
 
 
-def _over_all_counts(keys: dict[CountedNGram, int], of_each: Floats) -> Floats:
-    """For each row the sum over all rows of its n-gram, (rows, lengths)."""
+def _over_all_counts(keys: Ints, base: int, of_each: Floats) -> Floats:
+    """For each key, n-gram x base + count, the sum over all counts of its n-gram, (keys, lengths)."""
     result = of_each.copy()
-    counts: dict[NGram, list[int]] = defaultdict(list)
-    for ngram, count in keys:
-        if count > 1:
-            counts[ngram].append(count)
-    for ngram, several in counts.items():
-        present = [count for count in (1, *several) if (ngram, count) in keys]
-        for own in present:
-            result[keys[ngram, own]] = sum(min(own, count) * count * of_each[keys[ngram, count]] for count in present)
+    ngram, count = np.divmod(keys, base)
+    for repeated in np.unique(ngram[count > 1]):
+        start, end = np.searchsorted(ngram, [repeated, repeated + 1])
+        counts = count[start:end]
+        result[start:end] = (np.minimum.outer(counts, counts) * counts) @ of_each[start:end]
     return result
-
-
-def _sum_over_others(
-    space: CiderSpace, caption: str, keys: dict[CountedNGram, int], given: Floats, lengths: dict[int, int]
-) -> float:
-    vector = space.vector(caption)
-    of_length, total = given[lengths[vector.length]], 0.0
-    for key, idf, norm in _counted(space, vector):
-        if key in keys:
-            # without the caption's own contribution
-            total += of_length[keys[key]] / norm - (key[1] * idf / norm) ** 2
-    return SCALE * float(total) / ORDERS

@@ -13,9 +13,14 @@ from sys import intern
 
 import numpy as np
 
-ORDERS = 4
+from tasks.evaluation.metrics.ngram_rows import ORDERS, Ints
+from tasks.evaluation.metrics.text_pairs import SharedNGrams, TextPairs
+from tasks.evaluation.uncertainty.moments import Floats
+
 SIGMA = 6.0
 SCALE = 10.0
+# of lengths: at this difference the penalty is 0 in float64
+FARTHEST = 300
 
 NGram = tuple[str, ...]
 
@@ -112,3 +117,43 @@ def similarity(hypothesis: CaptionVector, reference: CaptionVector) -> float:
 def mean_similarity(hypothesis: CaptionVector, references: Sequence[CaptionVector]) -> float:
     """CIDEr-D of one caption against one or more references."""
     return sum(similarity(hypothesis, reference) for reference in references) / len(references)
+
+
+def tf_idf(ngrams: SharedNGrams) -> Floats:
+    """The weights of all rows under the document frequency of their texts' references, as in `CiderSpace`."""
+    size = math.log(max(1, ngrams.pairs.documents))
+    return ngrams.weights(lambda count: size - math.log(max(1, count)))
+
+
+def pair_similarities(pairs: TextPairs) -> Floats:
+    """`similarity` of each pair, (pairs,), under the document frequency of the pairs' references."""
+    total = np.zeros(pairs.pairs)
+    for ngrams in pairs.orders():
+        weights = tf_idf(ngrams)
+        total += ngrams.cosines(_clipped(ngrams, weights), weights * weights)
+    penalties = np.array([length_penalty(difference) for difference in range(FARTHEST + 1)])
+    return SCALE * total * penalties[_differences(pairs)] / ORDERS
+
+
+def packaged_scores(pairs: TextPairs) -> Floats:
+    """CIDEr-D of each document's hypothesis, (documents,): that of pycocoevalcap's CiderScorer to the last bit."""
+    size, total = np.log(float(pairs.documents)), np.zeros(pairs.documents)
+    penalties = np.array([np.e ** (-(float(far) ** 2) / (2 * SIGMA**2)) for far in range(FARTHEST + 1)])
+    for ngrams in pairs.orders():
+        weights = ngrams.weights(lambda count: float(size - np.log(max(1.0, count))))
+        # squared one by one, as there: the square of an array may differ in the last bit
+        values, index = np.unique(weights, return_inverse=True)
+        squares = np.array([pow(value, 2) for value in values])[index]
+        cosines = ngrams.cosines(_clipped(ngrams, weights), squares)
+        total += pairs.sum_over_references(cosines * penalties[_differences(pairs)], 0)
+    return total / ORDERS / pairs.copies * SCALE
+
+
+def _clipped(ngrams: SharedNGrams, weights: Floats) -> Floats:
+    return ngrams.sums(lambda one, other: np.minimum(weights[one], weights[other]) * weights[other])
+
+
+def _differences(pairs: TextPairs) -> Ints:
+    """How much the lengths of each pair's texts differ, in bigrams, at most `FARTHEST`."""
+    bigrams = np.maximum(0, pairs.lengths - 1)
+    return np.minimum(np.abs(bigrams[pairs.one] - bigrams[pairs.other]), FARTHEST)

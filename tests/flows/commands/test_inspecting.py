@@ -1,20 +1,36 @@
-"""`rsvlm inspect` as a process of its own, on models of both layouts."""
+"""`rsvlm inspect` on models of both layouts."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.command_line import rsvlm
 from support.locations import ORACLE
 
 
-def inspect(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "inspect", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+class Inspected(NamedTuple):
+    """How the command ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def inspect(capsys: pytest.CaptureFixture[str]) -> Callable[..., Inspected]:
+    """Run the command in this process."""
+
+    def run(*arguments: str | Path) -> Inspected:
+        code = rsvlm("inspect", *arguments)
+        return Inspected(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -34,7 +50,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_inspect_prints_a_line_per_record_and_saves_an_array_per_image(
-    tiny_model_dir: Path, data: Path, tmp_path: Path
+    inspect: Callable[..., Inspected], tiny_model_dir: Path, data: Path, tmp_path: Path
 ) -> None:
     done = inspect(
         *("--model", tiny_model_dir, "--data", data, "--images", tmp_path, "--pixels", tmp_path / "pixels"),
@@ -47,14 +63,18 @@ def test_inspect_prints_a_line_per_record_and_saves_an_array_per_image(
     assert np.load(tmp_path / "pixels" / "LR_0.npy").shape == (3, 64, 64)
 
 
-def test_a_wrong_directory_ends_with_2_and_a_sentence(data: Path, tmp_path: Path) -> None:
+def test_a_wrong_directory_ends_with_2_and_a_sentence(
+    inspect: Callable[..., Inspected], data: Path, tmp_path: Path
+) -> None:
     done = inspect("--model", tmp_path, "--data", data, "--images", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "holds no config.json" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_images_folder_ends_with_2(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_a_missing_images_folder_ends_with_2(
+    inspect: Callable[..., Inspected], tiny_model_dir: Path, data: Path, tmp_path: Path
+) -> None:
     done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path / "none")
     assert (done.returncode, done.stdout) == (2, "")
     assert "none is not a folder" in done.stderr
@@ -67,7 +87,8 @@ def test_any_text_is_shown_in_any_encoding(
     records = json.loads(data.read_text())
     records[0]["id"], records[1]["id"] = "\ud800", "ü"
     data.write_text(json.dumps(records))
-    done = inspect("--model", tiny_model_dir, "--data", data, "--images", tmp_path)
+    command = [sys.executable, "-m", "flows.cli", "inspect", "--model", tiny_model_dir, "--data", data]
+    done = subprocess.run([*command, "--images", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["\ud800", "ü"]
 
@@ -95,7 +116,7 @@ def differences(golden: dict[str, Any], line: dict[str, Any]) -> str | None:
     return None if line["labels"] == golden["labels"] else "labels"
 
 
-def test_inputs_of_the_original_layout_equal_the_reference(tmp_path: Path) -> None:
+def test_inputs_of_the_original_layout_equal_the_reference(inspect: Callable[..., Inspected], tmp_path: Path) -> None:
     if not ORACLE.is_dir():
         pytest.skip("golden values not present")
     lines = (ORACLE / "prompts_v1.jsonl").read_text(encoding="utf-8").split("\n")

@@ -31,6 +31,7 @@ def served(chat_server, **settings):
     return ["--engine", "openai", *sets]
 
 
+@pytest.mark.slow
 def test_a_served_model_is_answered_scored_and_compared_with_ones_own(predict, chat_server, tmp_path, capsys):
     asked = served(chat_server, **{"api.input_price": 2, "api.output_price": 8})
     assert predict("served", *asked, "--max-new-tokens", "20") == 0

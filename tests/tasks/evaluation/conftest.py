@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kept_meteor import KeptMeteor
 from support.llava_records import Record, asked_record, captions_record
 
 QUESTIONS = [("Is there a road?", "yes"), ("How many roads are there?", "3")]
 
 
 @pytest.fixture(scope="session")
-def meteor() -> Iterator[Any]:
-    """The METEOR process, started once, since it takes seven seconds to start."""
-    from tasks.evaluation.metrics.meteor import running_meteor
-
-    with running_meteor(1000, limit_s=3600) as score:
+def meteor(kept_meteor: KeptMeteor) -> Iterator[Any]:
+    """The METEOR process."""
+    with kept_meteor() as score:
         yield score
 
 

@@ -1,5 +1,6 @@
 """The merged model equals PEFT's merge, and its directory is complete or absent."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,31 @@ def test_a_file_longer_than_the_readahead_is_hashed_completely(tmp_path: Path) -
         opened.truncate(3 << 26)
         opened.seek(-5, 2)
         opened.write(b"end")
-    with hashing({"base": {"shard": file}}) as hashes:
-        assert hashes.wait() == {"base": {"shard": sha256_of(file)}}
+    with hashing([file]) as hashes:
+        assert hashes.of({"base": {"shard": file}}) == {"base": {"shard": sha256_of(file)}}
+
+
+def test_a_file_that_is_being_hashed_is_not_hashed_again(tmp_path: Path) -> None:
+    file, other = tmp_path / "shard", tmp_path / "config.json"
+    file.write_bytes(b"first")
+    other.write_bytes(b"other")
+    digest = sha256_of(file)
+    with hashing([file]) as hashes:
+        assert hashes.of({"base": {"shard": file}}) == {"base": {"shard": digest}}
+        file.write_bytes(b"second")
+        inputs = {"base": {"shard": file}, "companions": {"config.json": other}}
+        assert hashes.of(inputs) == {"base": {"shard": digest}, "companions": {"config.json": sha256_of(other)}}
+
+
+def test_an_error_does_not_wait_for_hashes(tmp_path: Path) -> None:
+    # hashing a terabyte, of which nothing is stored, would take minutes
+    file = tmp_path / "shard"
+    with file.open("wb") as opened:
+        opened.truncate(1 << 40)
+    start = time.monotonic()
+    with pytest.raises(ModelError, match="refused"), hashing([file]):
+        raise ModelError("refused")
+    assert time.monotonic() - start < 60
 
 
 def test_an_unknown_dtype_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_a_result_that_this_user_may_not_read_is_not_intact(
         (tmp_path / "home").chmod(0o755)
 
 
+@pytest.mark.slow
 def test_an_unfinished_key_file_of_a_killed_run_is_removed(prefect_server: Path, tmp_path: Path) -> None:
     from prefect import flow
 

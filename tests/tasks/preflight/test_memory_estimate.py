@@ -139,6 +139,7 @@ def estimate(size: Size, training: TrainingConfig) -> MemoryEstimate:
     ],
     ids=["lora", "wide-dropout", "deep-checkpointed", "many-logits", "full", "mixed-lora", "mixed-full", "tower"],
 )
+@pytest.mark.slow
 def test_estimate_is_close_to_the_measured_memory(size: Size, settings: dict[str, Any]) -> None:
     training = TrainingConfig.model_validate({**SETTINGS, **settings})
     expected, found = measure(size, training), estimate(size, training)
@@ -160,6 +161,7 @@ def test_parameter_count_equals_that_of_transformers(tiny_model_dir: Path) -> No
     assert dataclasses.replace(shape, vocabulary=1024) == published_shape("tiny")
 
 
+@pytest.mark.slow
 def test_deepspeed_weights_and_activations_are_bfloat16() -> None:
     training = TrainingConfig.model_validate({**SETTINGS, "bf16": True, "deepspeed": "zero3", "lora_dropout": 0.05})
     expected, found = measure(Size(), training), estimate(Size(), training)

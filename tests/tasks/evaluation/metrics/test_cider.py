@@ -1,12 +1,12 @@
-"""The fast CIDEr of the controls against pycocoevalcap, and the consensus against all pairs."""
+"""CIDEr one by one and of all pairs at once against pycocoevalcap."""
 
 import random
 
 import numpy as np
 import pytest
 
-from tasks.evaluation.metrics.caption_consensus import best_caption, consensus_scores
-from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity, similarity
+from tasks.evaluation.metrics.cider import CiderSpace, mean_similarity, packaged_scores, pair_similarities
+from tasks.evaluation.metrics.text_pairs import TextPairs
 
 WORDS = ["a", "the", "plane", "ship", "on", "of", "tree", "runway", "many", "road"]
 
@@ -16,43 +16,40 @@ def captions(seed: int, count: int) -> list[str]:
     return [" ".join(draw.choices(WORDS, k=draw.randint(0, 12))) for _ in range(count)]
 
 
-def test_values_equal_pycocoevalcaps_cider() -> None:
+SAID = [*captions(1, 40), "", "a plane " * 400, "nothing like it", "a a a a"]
+DOCUMENTS = [captions(seed, 1 + seed % 5) for seed in range(2, 2 + len(SAID))]
+# copies count again
+DOCUMENTS[3] = DOCUMENTS[3] * 2
+
+
+def each_by_pycocoevalcap() -> list[float]:
     from pycocoevalcap.cider.cider import Cider
 
-    said = captions(1, 40)
-    documents = [captions(seed, 1 + seed % 5) for seed in range(2, 42)]
-    _, theirs = Cider().compute_score(dict(enumerate(documents)), {k: [text] for k, text in enumerate(said)})
-    space = CiderSpace(documents)
+    _, each = Cider().compute_score(dict(enumerate(DOCUMENTS)), {k: [text] for k, text in enumerate(SAID)})
+    return [float(value) for value in each]
+
+
+def test_one_by_one_the_values_are_close_to_pycocoevalcaps() -> None:
+    space = CiderSpace(DOCUMENTS)
     ours = [
         mean_similarity(space.vector(text), [space.vector(reference) for reference in group])
-        for text, group in zip(said, documents, strict=True)
+        for text, group in zip(SAID, DOCUMENTS, strict=True)
     ]
-    assert ours == pytest.approx(list(theirs), abs=1e-9)
+    assert ours == pytest.approx(each_by_pycocoevalcap(), abs=1e-9)
 
 
-def test_consensus_is_the_mean_over_all_other_captions() -> None:
-    texts = [*captions(3, 60), "a plane on a plane on a plane", "the the the the"]
-    space = CiderSpace(captions(seed, 4) for seed in range(30))
-    vectors = [space.vector(text) for text in texts]
-    pair_by_pair = [
-        np.mean([similarity(one, other) for place, other in enumerate(vectors) if place != own])
-        for own, one in enumerate(vectors)
+def test_reported_values_equal_pycocoevalcaps_to_the_last_bit() -> None:
+    assert packaged_scores(TextPairs(DOCUMENTS, [SAID])).tolist() == each_by_pycocoevalcap()
+
+
+def test_pairs_have_the_values_of_one_by_one_under_the_same_frequency() -> None:
+    space, pairs = CiderSpace(DOCUMENTS), TextPairs(DOCUMENTS, [SAID, SAID[::-1]], among=True)
+    ours = [
+        [
+            mean_similarity(space.vector(text), list(map(space.vector, group)))
+            for text, group in zip(said, DOCUMENTS, strict=True)
+        ]
+        for said in (SAID, SAID[::-1])
     ]
-    assert list(consensus_scores(space, texts)) == pytest.approx(pair_by_pair, abs=1e-9)
-
-
-def test_the_best_caption_does_not_depend_on_the_order() -> None:
-    texts = captions(5, 50)
-    space = CiderSpace([text] for text in texts)
-    assert best_caption(space, texts) == best_caption(space, texts[::-1])
-
-
-def test_a_single_caption_is_its_own_consensus() -> None:
-    assert best_caption(CiderSpace([["a plane"]]), ["a plane"]) == "a plane"
-
-
-@pytest.mark.parametrize("texts", [["a plane", "the ship"], ["", ""]])
-def test_captions_with_nothing_in_common_have_no_consensus(texts: list[str]) -> None:
-    space = CiderSpace([[text] for text in (*texts, "many")])
-    assert consensus_scores(space, texts).tolist() == [0, 0]
-    assert best_caption(space, texts) == min(texts)
+    all_pairs = pair_similarities(pairs)
+    assert [pairs.mean_over_references(all_pairs, number) for number in range(2)] == pytest.approx(np.array(ours))

@@ -47,6 +47,7 @@ def test_a_single_question_that_does_not_fit_into_memory_is_an_error(engine_of, 
         texts_of(engine_of(4, kind=limited_to(0)), drawn_questions)
 
 
+@pytest.mark.slow
 def test_a_process_that_really_runs_out_of_memory_continues_with_smaller_batches(tiny_model_dir, records_and_images):
     program = (
         "import json, resource, sys\n"
