@@ -32,6 +32,6 @@ def _correct(ngrams: SharedNGrams) -> Ints:
     """How many n-grams of each text are in a reference, each at most as often as in the reference that has most."""
     rows, most = ngrams.rows, np.zeros(len(ngrams.rows.text), dtype=np.int64)
     for one, other in ngrams.shared():
-        np.maximum.at(most, one, rows.count[other])
-    correct: Ints = np.bincount(rows.text, np.minimum(most, rows.count), minlength=len(ngrams.pairs.texts))
+        np.maximum.at(most, one, rows.counts[other])
+    correct: Ints = np.bincount(rows.text, np.minimum(most, rows.counts), minlength=len(ngrams.pairs.texts))
     return correct

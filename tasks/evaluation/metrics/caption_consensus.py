@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.evaluation.metrics.cider import SCALE, length_penalty, tf_idf
-from tasks.evaluation.metrics.ngram_rows import ORDERS, Ints
+from tasks.evaluation.metrics.ngram_rows import ORDERS, Ints, sums_by
 from tasks.evaluation.metrics.text_pairs import SharedNGrams, TextPairs, ranges
 from tasks.evaluation.uncertainty.moments import Floats
 
@@ -24,9 +25,15 @@ class _Occurrences(NamedTuple):
 
     caption: Ints
     ngram: Ints
-    count: Ints
+    counts: Ints
     weight: Floats
     norm: Floats
+
+    def rows(self, chosen: Ints | NDArray[np.bool_]) -> "_Occurrences":
+        """The occurrences with these numbers."""
+        return _Occurrences(
+            self.caption[chosen], self.ngram[chosen], self.counts[chosen], self.weight[chosen], self.norm[chosen]
+        )
 
 
 def best_captions(documents: Sequence[Sequence[str]], groups: Sequence[Sequence[int]]) -> list[str]:
@@ -55,7 +62,7 @@ def consensus_scores(documents: Sequence[Sequence[str]], groups: Sequence[Sequen
         bounds = np.searchsorted(occurrences.caption, np.arange(len(texts.texts) + 1))
         for group, total in zip(members, totals, strict=True):
             chosen, caption = ranges(bounds[group], bounds[group + 1])
-            found = _Occurrences(caption, *(column[chosen] for column in occurrences[1:]))
+            found = occurrences.rows(chosen)._replace(caption=caption)
             total += _sums_over_others(found, np.maximum(0, texts.lengths[group] - 1))
     return [SCALE * total / ORDERS / max(1, len(total) - 1) for total in totals]
 
@@ -64,7 +71,7 @@ def _occurrences(ngrams: SharedNGrams) -> _Occurrences:
     weights = tf_idf(ngrams)
     rows, kept = ngrams.rows, weights > 0
     norms = ngrams.norms(weights * weights)[rows.text]
-    return _Occurrences(rows.text[kept], rows.ngram[kept], rows.count[kept], weights[kept], norms[kept])
+    return _Occurrences(rows.text, rows.ngram, rows.counts, weights, norms).rows(kept)
 
 
 def _sums_over_others(found: _Occurrences, lengths: Ints) -> Floats:
@@ -75,18 +82,18 @@ def _sums_over_others(found: _Occurrences, lengths: Ints) -> Floats:
     if not len(found.ngram):
         return np.zeros(len(lengths))
     several = np.bincount(found.ngram)[found.ngram] > 1
-    caption, ngram, count, weight, norm = (column[several] for column in found)
+    caption, ngram, counts, weight, norm = found.rows(several)
     different, length = np.unique(lengths, return_inverse=True)
     length = length[caption]
-    base = int(count.max(initial=0)) + 1
+    base = int(counts.max(initial=0)) + 1
     # int64: the product of two columns of int32 may be larger
-    keys, first, key = np.unique(ngram * np.int64(base) + count, return_index=True, return_inverse=True)
+    keys, first, key = np.unique(ngram * np.int64(base) + counts, return_index=True, return_inverse=True)
     shape = len(keys), len(different)
-    of_each = np.bincount(key * shape[1] + length, 1 / norm, minlength=shape[0] * shape[1]).reshape(shape)
-    shares = _over_all_counts(keys, base, of_each) * np.square(weight / count)[first][:, None]
+    of_each = sums_by(key * shape[1] + length, 1 / norm, shape[0] * shape[1]).reshape(shape)
+    shares = _over_all_counts(keys, base, of_each) * np.square(weight / counts)[first][:, None]
     penalties = np.array([[length_penalty(int(one - other)) for other in different] for one in different])
     values = (shares @ penalties)[key, length] / norm - np.square(weight / norm)
-    return np.bincount(caption, values, minlength=len(lengths))
+    return sums_by(caption, values, len(lengths))
 
 
 def _over_all_counts(keys: Ints, base: int, of_each: Floats) -> Floats:

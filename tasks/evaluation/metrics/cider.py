@@ -132,7 +132,8 @@ def pair_similarities(pairs: TextPairs) -> Floats:
         weights = tf_idf(ngrams)
         total += ngrams.cosines(_clipped(ngrams, weights), weights * weights)
     penalties = np.array([length_penalty(difference) for difference in range(FARTHEST + 1)])
-    return SCALE * total * penalties[_differences(pairs)] / ORDERS
+    similarities: Floats = SCALE * total * penalties[_differences(pairs)] / ORDERS
+    return similarities
 
 
 def packaged_scores(pairs: TextPairs) -> Floats:
@@ -156,4 +157,5 @@ def _clipped(ngrams: SharedNGrams, weights: Floats) -> Floats:
 def _differences(pairs: TextPairs) -> Ints:
     """How much the lengths of each pair's texts differ, in bigrams, at most `FARTHEST`."""
     bigrams = np.maximum(0, pairs.lengths - 1)
-    return np.minimum(np.abs(bigrams[pairs.one] - bigrams[pairs.other]), FARTHEST)
+    differences: Ints = np.minimum(np.abs(bigrams[pairs.one] - bigrams[pairs.other]), FARTHEST)
+    return differences

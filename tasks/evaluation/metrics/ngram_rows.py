@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.evaluation.uncertainty.moments import Floats
+
 ORDERS = 4
 
 # int64; the columns of rows are int32, since there are millions
@@ -17,13 +19,13 @@ Ints = NDArray[np.signedinteger]
 class NGramRows(NamedTuple):
     """The n-grams of one order in some texts: a row for each different one of a text, by text and first occurrence.
 
-    `text`, `ngram` and `count`, all int32 (rows,), are the number of the text, that of the n-gram, from 0 to `ngrams`
+    `text`, `ngram` and `counts`, all int32 (rows,), are the number of the text, that of the n-gram, from 0 to `ngrams`
     - 1, and how often the text has it.
     """
 
     text: Ints
     ngram: Ints
-    count: Ints
+    counts: Ints
     ngrams: int
 
 
@@ -49,6 +51,11 @@ def ngram_rows(texts: Sequence[str]) -> Iterator[NGramRows]:
         yield _rows(text[starts], numbers, ngrams)
 
 
+def sums_by(index: Ints, values: Floats, size: int) -> Floats:
+    """The sum of the values of each number of `index`, added up in their order: float64 (size,)."""
+    return np.asarray(np.bincount(index, values, minlength=size), dtype=np.float64)
+
+
 def _token_numbers(texts: Sequence[str]) -> tuple[Ints, int]:
     """The number of each token of all texts, and how many different tokens there are."""
     numbers: defaultdict[str, int] = defaultdict()
@@ -60,8 +67,8 @@ def _token_numbers(texts: Sequence[str]) -> tuple[Ints, int]:
 
 
 def _rows(text: Ints, numbers: Ints, ngrams: int) -> NGramRows:
-    _, first, count = np.unique(text * ngrams + numbers, return_index=True, return_counts=True)
+    _, first, counts = np.unique(text * ngrams + numbers, return_index=True, return_counts=True)
     by_first = np.argsort(first)
     first = first[by_first]
-    columns = (column.astype(np.int32) for column in (text[first], numbers[first], count[by_first]))
-    return NGramRows(*columns, ngrams)
+    text, ngram, counts = (column.astype(np.int32) for column in (text[first], numbers[first], counts[by_first]))
+    return NGramRows(text, ngram, counts, ngrams)

@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from tasks.evaluation.metrics.ngram_rows import Ints, NGramRows, ngram_rows, token_counts
+from tasks.evaluation.metrics.ngram_rows import Ints, NGramRows, ngram_rows, sums_by, token_counts
 from tasks.evaluation.uncertainty.moments import Floats
 
 # how many texts are compared at once: more would only take more memory
@@ -35,11 +35,11 @@ class TextPairs:
         of_references = np.repeat(np.arange(self.documents), sizes)
         self.document = np.concatenate([of_references, np.tile(np.arange(self.documents), len(hypotheses))])
         first_reference = np.cumsum(sizes) - sizes
-        self._place = np.arange(self.references) - first_reference[self.document[: self.references]]
+        self._place: Ints = np.arange(self.references) - first_reference[self.document[: self.references]]
         partners = sizes[self.document]
         if not among:
             partners[: self.references] = 0
-        self._first_pair = np.cumsum(partners) - partners
+        self._first_pair: Ints = np.cumsum(partners) - partners
         self.pairs = int(partners.sum())
         # the first and second text of each pair
         self.one = np.repeat(np.arange(len(self.texts)), partners)
@@ -66,7 +66,7 @@ class TextPairs:
         """The sum of a list's values (pairs,) over all references of each document, of which copies count again."""
         document = self.document[self.given]
         pair = self.pair_of(self.references + hypotheses * self.documents + document, self.given)
-        return np.bincount(document, values[pair], minlength=self.documents)
+        return sums_by(document, values[pair], self.documents)
 
     def mean_over_references(self, values: Floats, hypotheses: int) -> Floats:
         """The mean of a list's values (pairs,) over all references of each document, (documents,)."""
@@ -87,18 +87,19 @@ class SharedNGrams:
 
     def weights(self, idf: Callable[[int], float]) -> Floats:
         """The tf-idf weight of each row; `idf` is a function of the document frequency."""
-        by_frequency = np.array([idf(count) for count in range(int(self.frequency.max(initial=0)) + 1)])
-        return self.rows.count * by_frequency[self.frequency[self.rows.ngram]]
+        by_frequency: Floats = np.array([idf(count) for count in range(int(self.frequency.max(initial=0)) + 1)])
+        return self.rows.counts * by_frequency[self.frequency[self.rows.ngram]]
 
     def norms(self, squares: Floats) -> Floats:
         """The norm of each text, (texts,), from the squared weights of all rows."""
-        return np.sqrt(np.bincount(self.rows.text, squares, minlength=len(self.pairs.texts)))
+        return np.sqrt(sums_by(self.rows.text, squares, len(self.pairs.texts)))
 
     def cosines(self, sums: Floats, squares: Floats) -> Floats:
         """`sums` (pairs,) over the norms of both texts, 0 where a norm is 0; `squares` are those of all weights."""
         norms = self.norms(squares)
         product = norms[self.pairs.one] * norms[self.pairs.other]
-        return np.divide(sums, product, out=np.zeros_like(sums), where=product != 0)
+        quotients: Floats = np.divide(sums, product, out=np.zeros_like(sums), where=product != 0)
+        return quotients
 
     def sums(self, product: Callable[[Ints, Ints], Floats]) -> Floats:
         """The sum over the n-grams that a pair shares of `product`, a function of two arrays of rows: (pairs,)."""

@@ -15,7 +15,7 @@ def test_rows_are_the_counts_of_each_text_in_the_order_of_first_occurrence() -> 
             words = text.split()
             expected = Counter(tuple(words[start : start + order]) for start in range(len(words) - order + 1))
             own = rows.text == number
-            assert rows.count[own].tolist() == list(expected.values())
+            assert rows.counts[own].tolist() == list(expected.values())
             for ngram, words_of in zip(rows.ngram[own].tolist(), expected, strict=True):
                 assert names.setdefault(ngram, words_of) == words_of
         assert len(set(names.values())) == len(names) == rows.ngrams

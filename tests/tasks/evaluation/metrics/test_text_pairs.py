@@ -31,7 +31,7 @@ def test_copies_count_again_in_the_mean() -> None:
 def test_shared_ngrams_are_summed_by_pair(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_pairs, "BLOCK", block)
     unigrams = next(TextPairs(DOCUMENTS, [SAID]).orders())
-    counts = unigrams.rows.count
+    counts = unigrams.rows.counts
     assert unigrams.sums(lambda one, other: 1.0 * counts[one] * counts[other]).tolist() == [2, 2, 0, 6, 2]
 
 
