@@ -4,7 +4,7 @@
 # make check      style, types, import rules, wording
 # make bench      the benchmarks, as ratios
 # make gpu        the tests and the benchmark that need a GPU
-# make full-size  a model of 7B on a CPU, with random weights: 24 GB of memory, 60 GB of disk, an hour
+# make full-size  a model of 7B on a CPU, with random weights: 24 GB of memory, 60 GB of disk, 20 minutes or hours
 # Each of them first installs everything into .venv. With another Python: make demo PYTHON=python3.12
 # The tests run in two processes; in one: make test WORKERS=0
 

@@ -26,8 +26,8 @@ THINGS = ("road", "building", "river", "field", "ship", "bridge", "forest", "har
 # what a CPU with 24 GB needs, the number of steps, and no more samples than they take
 CHANGES = (
     "training.use_cpu=true", "training.tf32=false", "training.dataloader_num_workers=0", "training.report_to=[]",
-    "training.deepspeed=null", "training.lora_r=64", "training.lora_alpha=128",
-    "training.max_steps=2", "training.per_device_train_batch_size=1", "training.gradient_accumulation_steps=1",
+    "training.deepspeed=null", "training.max_steps=2",
+    "training.per_device_train_batch_size=1", "training.gradient_accumulation_steps=1",
     "inference.dtype=bfloat16", "inference.max_new_tokens=16", "inference.equality_sample=2",
     "data.sources=[LR]", "data.protocol=own",
 )  # fmt: skip
@@ -103,7 +103,7 @@ def test_the_loss_is_a_number_at_each_step(measured: SimpleNamespace) -> None:
 
 @pytest.mark.parametrize("label", ["base", "final"])
 def test_both_models_answer_all_questions(measured: SimpleNamespace, label: str) -> None:
-    answers = json.loads((measured.folder.predictions / label / "final.json").read_text(encoding="utf-8"))
+    answers = json.loads((measured.folder.predictions(label) / "final.json").read_text(encoding="utf-8"))
     assert sum(len(words(record)) // 2 for record in answers) == QUESTIONS * IMAGES["test"]
 
 
