@@ -1,10 +1,13 @@
 """PTB tokens, against the Python wrapper of pycocoevalcap."""
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from tasks.evaluation.metrics import ptb_tokenizer
 from tasks.evaluation.metrics.java import find_java, scorer_file
 from tasks.evaluation.metrics.ptb_tokenizer import JAR, tokenize_captions
 
@@ -54,11 +57,13 @@ def test_the_locale_does_not_change_accents(monkeypatch: pytest.MonkeyPatch) -> 
     assert tokenize_captions(["caf\u00e9 \u673a\u573a"]) == ["caf\u00e9 \u673a\u573a"]
 
 
-def test_nothing_is_written_next_to_the_jar() -> None:
-    folder = scorer_file("tokenizer.ptbtokenizer", JAR).parent
-    before = folder.stat().st_mtime_ns
+def test_nothing_is_written_next_to_the_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a copy: pycocoevalcap's own tokenizer, which other tests run meanwhile, writes there
+    jar = shutil.copy(scorer_file("tokenizer.ptbtokenizer", JAR), tmp_path)
+    monkeypatch.setattr(ptb_tokenizer, "scorer_file", lambda *names: Path(jar))
+    before = tmp_path.stat().st_mtime_ns
     tokenize_captions(["a plane"])
-    assert folder.stat().st_mtime_ns == before
+    assert tmp_path.stat().st_mtime_ns == before
 
 
 def test_concurrent_calls_do_not_mix() -> None:
