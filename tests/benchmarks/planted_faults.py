@@ -49,12 +49,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=28)
     parser.add_argument("--marks", default=MARKS, help="pytest's -m")
+    parser.add_argument("--near", action="store_true", help="run the tests of the fault's folder only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rsvlm-faults-") as folder:
         copy = copied(Path(folder))
         caught = 0
         for fault in chosen(options.count, options.seed):
-            by = test_that_catches(fault, copy, options.marks)
+            by = test_that_catches(fault, copy, options)
             caught += by is not None
             source = (REPO / fault.file).read_text(encoding="utf-8")
             old = source[fault.start : fault.end]
@@ -156,14 +157,16 @@ def no_call(node: ast.AST, source: Source) -> Iterator[Change]:
 CHANGES = (other_comparison, other_constant, other_condition, no_call)
 
 
-def test_that_catches(fault: Fault, copy: Path, marks: str) -> str | None:
+def test_that_catches(fault: Fault, copy: Path, options: argparse.Namespace) -> str | None:
     """The first test that fails with the fault; None if none does."""
     file = copy / fault.file
     source = file.read_text(encoding="utf-8")
     file.write_text(fault.planted(source), encoding="utf-8")
     try:
         near = copy / "tests" / fault.file.parent
-        return (failing(copy, [near], marks) if near.is_dir() else None) or failing(copy, [copy / "tests"], marks)
+        folders = [near] if near.is_dir() else []
+        folders += [] if options.near else [copy / "tests"]
+        return next(filter(None, (failing(copy, [folder], options.marks) for folder in folders)), None)
     finally:
         file.write_text(source, encoding="utf-8")
 
