@@ -3,7 +3,8 @@
     python tests/benchmarks/planted_faults.py --marks "not slow and not gpu and not network and not full_size"
 
 A fault changes a comparison, a constant or a condition, or leaves out a call. The seed determines the choice, spread
-evenly over the folders. For each fault the tests of its folder run first, then all others; the first failure ends it.
+evenly over the folders. For each fault the tests of its file run first, then those of its folder, then all; the first failure
+ends it.
 """
 
 import argparse
@@ -163,10 +164,10 @@ def test_that_catches(fault: Fault, copy: Path, options: argparse.Namespace) -> 
     source = file.read_text(encoding="utf-8")
     file.write_text(fault.planted(source), encoding="utf-8")
     try:
-        near = copy / "tests" / fault.file.parent
-        folders = [near] if near.is_dir() else []
-        folders += [] if options.near else [copy / "tests"]
-        return next(filter(None, (failing(copy, [folder], options.marks) for folder in folders)), None)
+        folder = copy / "tests" / fault.file.parent
+        tests = [list(folder.glob(f"test_{fault.file.name}")), sorted(folder.glob("test_*.py"))]
+        tests += [] if options.near else [[copy / "tests"]]
+        return next(filter(None, (failing(copy, some, options.marks) for some in tests if some)), None)
     finally:
         file.write_text(source, encoding="utf-8")
 
