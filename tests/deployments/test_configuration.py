@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.configuration import default_name, load_config
+from deployments.configuration import default_name, load_config, section_values
 from deployments.preset_files import preset_lines, preset_names
 from tasks.errors import ConfigError
 
@@ -27,6 +27,15 @@ def write_yaml(path: Path, text: str) -> str:
 def test_a_yaml_file_is_read_by_its_path(tmp_path: Path):
     path = write_yaml(tmp_path / "mine.yaml", "training:\n  lora_r: 16\n")
     assert load_config(path).training.lora_r == 16
+
+
+def test_a_command_for_one_section_takes_its_settings_and_no_others():
+    assert section_values("inference", ["inference.top_p=0.5", " inference.batch_size=2"]) == {
+        "top_p": 0.5,
+        "batch_size": 2,
+    }
+    with pytest.raises(ConfigError, match="only settings of the section inference can be set here"):
+        section_values("inference", ["inference.top_p=0.5", "training.lora_r=8"])
 
 
 def test_an_empty_yaml_file_gives_the_defaults(tmp_path: Path):
