@@ -3,8 +3,8 @@
     python tests/benchmarks/planted_faults.py --marks "not slow and not gpu and not network and not full_size"
 
 A fault changes a comparison, a constant or a condition, or leaves out a call. The seed determines the choice, spread
-evenly over the folders. For each fault the tests of its file run first, then those of its folder, then all; the first failure
-ends it.
+evenly over the folders. For each fault the tests of its file run first, then those of its folder, then all; the first
+failure ends it.
 """
 
 import argparse
