@@ -3,7 +3,7 @@
 Work is done in blocks of rows, so memory does not depend on the size of the model.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
@@ -43,13 +43,17 @@ def merged(tensor: StoredTensor, adapter: Adapter, name: str, code: str, new_nam
 
 
 def write_files(files: dict[Path, list[NewTensor]]) -> dict[Path, str]:
-    """Write safetensors files, several at a time; returns their SHA-256 in hex."""
+    """Write safetensors files, several at a time; returns their SHA-256 in hex. The first error ends all writing."""
     with block_workers() as blocks, ThreadPoolExecutor(FILES_AT_ONCE) as writers:
         waiting = {file: writers.submit(write_tensors, file, tensors, blocks) for file, tensors in files.items()}
         try:
+            for ended in as_completed(waiting.values()):
+                ended.result()
             return {file: written.result() for file, written in waiting.items()}
         finally:
             writers.shutdown(wait=False, cancel_futures=True)
+            # a file that is being written ends with its next block
+            blocks.shutdown(wait=False, cancel_futures=True)
 
 
 def _unchanged(tensor: StoredTensor, code: str, first: int, last: int) -> Block:
