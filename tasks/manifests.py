@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_json
+from tasks.known_digests import known_or_computed
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 
@@ -71,11 +72,14 @@ def content_digest(manifest: Manifest) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """One digest of the content of any folder: from its manifest, or else from every byte of its files."""
+    """One digest of the content of any folder: from its manifest, or else from every byte of its files.
+
+    Large files that this user's processes have hashed before are not read again.
+    """
     manifest = read_manifest(folder)
     if manifest is not None:
         return content_digest(manifest)
-    return digest_of({path: entry["sha256"] for path, entry in hashed_files(folder).items()})
+    return digest_of({path.relative_to(folder).as_posix(): known_or_computed(path) for path in files_below(folder)})
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:

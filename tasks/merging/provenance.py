@@ -1,12 +1,18 @@
-"""provenance.json: the SHA-256 of every input file, computed in the background while the merge reads the same bytes."""
+"""provenance.json: the SHA-256 of every input file, computed in the background while the merge reads the same bytes.
+
+Large files that were hashed before and have not changed since are not hashed again.
+"""
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
+
+from tasks.known_digests import known_or_computed
 
 PROVENANCE = "provenance.json"
 # several files at a time, so that hashing keeps up with writing; it also fills the page cache for the merge
@@ -29,7 +35,8 @@ class Hashes:
         """Begin with those files that are not being hashed yet."""
         for file in files:
             if file not in self._found:
-                self._found[file] = self._pool.submit(_sha256_with_readahead, file, self._stopped)
+                compute = partial(_sha256_with_readahead, stopped=self._stopped)
+                self._found[file] = self._pool.submit(known_or_computed, file, compute)
 
     def stop(self) -> None:
         """Give up what is not finished."""

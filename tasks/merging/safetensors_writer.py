@@ -20,9 +20,10 @@ from tasks.model.tensor_files import ITEM_BYTES, LENGTH_BYTES
 # small enough that a block's float32 values stay in the processor's cache
 BLOCK_ITEMS = 1 << 20
 # blocks of a file that are computed or waiting to be written; this bounds memory
-BLOCKS_AHEAD = 4
-# small enough that a piece is still in the core's cache when it is written after hashing
-PIECE_BYTES = 1 << 18
+BLOCKS_AHEAD = 8
+# small enough that a piece is still in the core's cache when it is written after hashing, and large, since each
+# waits for Python's lock
+PIECE_BYTES = 1 << 20
 # written between two fdatasync calls
 SYNC_BYTES = 1 << 28
 Block = bytes | bytearray | memoryview

@@ -1,5 +1,6 @@
 """The merged model equals PEFT's merge, and its directory is complete or absent."""
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,30 @@ def test_an_error_does_not_wait_for_hashes(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="refused"), hashing([file]):
         raise ModelError("refused")
     assert time.monotonic() - start < 60
+
+
+def test_a_merge_leaves_garbage_collection_as_it_was(base: Path, adapter: Path, tmp_path: Path) -> None:
+    merge_adapter(base, adapter, tmp_path / "out")
+    assert gc.isenabled()
+    (base / "config.json").unlink()
+    gc.disable()
+    try:
+        with pytest.raises(ModelError):
+            merge_adapter(base, adapter, tmp_path / "other")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_damage_in_one_shard_ends_the_writing_of_all(base: Path, adapter: Path, tmp_path: Path) -> None:
+    shard(base)
+    last = max(base.glob("model-*.safetensors"))
+    weights = load_file(last)
+    weights[min(weights)].view(-1)[0] = float("nan")
+    save_file(weights, last, {"format": "pt"})
+    with pytest.raises(ModelError, match="holds NaN or Inf"):
+        merge_adapter(base, adapter, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", adapter.name]
 
 
 def test_an_unknown_dtype_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:

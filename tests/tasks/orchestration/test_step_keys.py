@@ -23,9 +23,9 @@ TASKS = REPO / "tasks"
 INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
-        *("choices", "content_keys", "durations", "errors", "files", "interrupting", "json_text", "manifests"),
-        *("paths", "pipe_lines", "processes", "progress", "records", "secret_addresses", "store_kinds", "worker_lines"),
-        "yaml_text",
+        *("choices", "content_keys", "durations", "errors", "files", "interrupting", "json_text", "known_digests"),
+        *("manifests", "paths", "pipe_lines", "processes", "progress", "records", "secret_addresses", "store_kinds"),
+        *("worker_lines", "yaml_text"),
     )
 }
 NOT_USED_BY_STEPS = [
