@@ -36,6 +36,7 @@ REQUEST_S = 5
 SLOW_S = 8
 # reads the server's number from a pipe, and waits until the process that holds the other end is gone
 WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
+REMEDY = "the machine is busy, or the database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 # report that the server cannot be reached
 CONNECTION_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
@@ -172,7 +173,9 @@ def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
     def launched() -> "subprocess.Popen[bytes]":
         if server.server_process is process:
             # Prefect would start another one, again and again
-            raise _not_started("ended while it started")
+            raise ConfigError(
+                f"Prefect's embedded server, which rsvlm starts if none is configured, ended while it started: {REMEDY}"
+            )
         return process
 
     server._run_uvicorn_command = launched  # type: ignore[method-assign]
@@ -214,13 +217,9 @@ def startup_error(error: Exception) -> Exception:
     if not busy and "Timed out" not in str(error):
         return error
     limit_s = REQUEST_S if busy else os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
-    return _not_started(f"did not answer within {limit_s} s")
-
-
-def _not_started(fault: str) -> ConfigError:
     return ConfigError(
-        f"Prefect's embedded server, which rsvlm starts if none is configured, {fault}: the machine is busy, or the "
-        "database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
+        f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {limit_s} s: "
+        f"{REMEDY}"
     )
 
 
