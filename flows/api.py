@@ -89,7 +89,7 @@ def run(
 
             stack.enter_context(quiet_prefect(folder.log))
             stack.enter_context(on_one_line(name))
-        start_prefect(is_command=False)
+        start_prefect("flows.experiment", is_command=False)
         from flows.experiment import experiment_flow
 
         experiment_flow(config, name, Path(workspace))
@@ -119,7 +119,7 @@ def sweep(file: str | Path, *, name: str = "", workspace: str | Path = WORKSPACE
 
             stack.enter_context(quiet_prefect(folder / SWEEP_LOG))
             stack.enter_context(watching(folder, Console(stderr=True)))
-        start_prefect(is_command=False)
+        start_prefect("flows.run_sweep", is_command=False)
         from flows.run_sweep import run_sweep_flow
 
         return run_sweep_flow(config, search, name, Path(workspace))

@@ -6,22 +6,20 @@
 import atexit
 import logging
 import os
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from threading import Thread, main_thread
-from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
 from tasks.progress import note
 
-if TYPE_CHECKING:
-    from prefect.server.api.server import SubprocessASGIServer
-
+SERVER = "prefect.server.api.server"
 DEFAULTS = {
     # creating the database takes 18 to 23 s on two cores; Prefect's own limit is 20 s
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -30,12 +28,15 @@ DEFAULTS = {
 }
 # seconds to wait for the server to stop after Ctrl-C
 STOP_S = 2
+# what makes Prefect's server an embedded one, as Prefect itself sets it: without pages, with a few services only
+EMBEDDED = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 # httpx's default timeout in seconds, which Prefect keeps
 REQUEST_S = 5
 # seconds after which the user sees what the command is waiting for
 SLOW_S = 8
 # reads the server's number from a pipe, and waits until the process that holds the other end is gone
 WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
+REMEDY = "the machine is busy, or the database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 # report that the server cannot be reached
 CONNECTION_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
@@ -55,10 +56,10 @@ def prepare_prefect() -> None:
         logging.getLogger(name).addFilter(_filter_record)
 
 
-def open_prefect() -> None:
-    """Prepare Prefect for a command: check the configured server, or start the embedded one if none is configured."""
+def open_prefect(*modules: str) -> None:
+    """Prepare Prefect for a command: `check_server`, then `start_prefect`."""
     check_server()
-    start_prefect()
+    start_prefect(*modules)
 
 
 def check_server() -> None:
@@ -69,39 +70,87 @@ def check_server() -> None:
     require_configured_server()
 
 
-def start_prefect(is_command: bool = True) -> None:
-    """Start the embedded server if none is configured; `check_server` comes before.
+def start_prefect(*modules: str, is_command: bool = True) -> None:
+    """Start the embedded server if none is configured, and import `modules` meanwhile; `check_server` comes before.
 
     A command also handles Ctrl-C; in a program or a notebook of the user's, Python does.
     """
     from flows.server import is_configured
 
-    if is_configured():
+    if is_configured() or _is_running():
         if is_command:
             handle_signals(kill_children)
         return
-    from prefect.server.api.server import SubprocessASGIServer
-
-    server = SubprocessASGIServer()
+    process, port = _launch()
     if is_command:
-        handle_signals(kill_children, lambda: _kill(server))
-    if not server.running:
-        _start(server)
-        if is_command:
-            # the main thread, which may wait for a line of a child, must get each Ctrl-C
-            with sigint_blocked():
-                Thread(target=_live_without, args=(server,), daemon=True).start()
+        handle_signals(kill_children, process.kill)
+    try:
+        # by now two processes import the server's package, each on its own core
+        for module in (SERVER, *modules):
+            import_module(module)
+        _wait_for_answer(process, port)
+    finally:
+        # before Prefect's own handler, which waits five seconds
+        atexit.register(_stop_after_interrupt, process)
+    send_no_heartbeats()
+    if is_command:
+        # the main thread, which may wait for a line of a child, must get each Ctrl-C
+        with sigint_blocked():
+            Thread(target=_live_without, args=(process,), daemon=True).start()
 
 
-def _live_without(server: "SubprocessASGIServer") -> None:
+def _is_running() -> bool:
+    """Whether this process has a server already, of an earlier run or of a flow of the user's."""
+    module = sys.modules.get(SERVER)
+    return module is not None and module.SubprocessASGIServer().running
+
+
+def _launch() -> tuple["subprocess.Popen[bytes]", int]:
+    """Start the process of the server, shielded from the terminal's Ctrl-C until the flows have ended; and its port.
+
+    Prefect's own function for this can be called only after three seconds of imports.
+    """
+    # first, so that the server is not without it while it starts
+    tell_watcher = _start_watcher()
+    port = _free_port()
+    with sigint_blocked():
+        process = subprocess.Popen(server_command(port), env=server_environment())  # noqa: S603 - a list, no shell
+        tell_watcher(process.pid)
+    return process, port
+
+
+def server_command(port: int) -> list[str]:
+    """The command line of Prefect's embedded server, the same as Prefect's own."""
+    import prefect
+
+    return [
+        *(sys.executable, "-m", "uvicorn"),
+        *("--app-dir", str(prefect.__module_path__.parent), "--factory", f"{SERVER}:create_app"),
+        *("--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"),
+    ]
+
+
+def server_environment() -> dict[str, str]:
+    """The environment of Prefect's embedded server, the same as Prefect's own."""
+    from prefect.settings import get_current_settings
+
+    return {**os.environ, **EMBEDDED, **get_current_settings().to_environment_variables(exclude_unset=True)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _live_without(process: "subprocess.Popen[bytes]") -> None:
     """Wait for the server's end; from then on Prefect's client repeats no request and does not report that it cannot.
 
     SIGTERM to a whole process group, as `timeout` and batch systems send it, ends the server first. Prefect would try
     for minutes to tell it that the run was cancelled.
     """
-    if server.server_process is None:
-        return
-    server.server_process.wait()
+    process.wait()
     # at the end of this process nothing is told any more
     if main_thread().is_alive():
         from prefect.context import refresh_global_settings_context
@@ -114,13 +163,22 @@ def _live_without(server: "SubprocessASGIServer") -> None:
         logging.raiseExceptions = False
 
 
-def _kill(server: "SubprocessASGIServer") -> None:
-    if server.server_process is not None:
-        server.server_process.kill()
+def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Make the process Prefect's own embedded server, and wait until it answers."""
+    from prefect.server.api.server import SubprocessASGIServer
 
+    server = SubprocessASGIServer()
+    server.port = port
 
-def _start(server: "SubprocessASGIServer") -> None:
-    """Start Prefect's embedded server, shielded from the terminal's Ctrl-C until the flows have ended."""
+    def launched() -> "subprocess.Popen[bytes]":
+        if server.server_process is process:
+            # Prefect would start another one, again and again
+            raise ConfigError(
+                f"Prefect's embedded server, which rsvlm starts if none is configured, ended while it started: {REMEDY}"
+            )
+        return process
+
+    server._run_uvicorn_command = launched  # type: ignore[method-assign]
     failed: list[Exception] = []
 
     def start() -> None:
@@ -130,26 +188,24 @@ def _start(server: "SubprocessASGIServer") -> None:
         except Exception as error:
             failed.append(error)
 
-    # first, so that the server is not without it while it starts
-    tell_watcher = _start_watcher()
     # in a thread, so that the main thread still handles Ctrl-C
     starting = Thread(target=start, daemon=True)
     starting.start()
-    try:
-        _wait_for_process(server, starting)
-        if server.server_process is not None:
-            tell_watcher(server.server_process.pid)
-        starting.join(SLOW_S)
-        if starting.is_alive():
-            note("Starting Prefect's embedded server ...")
-        starting.join()
-    finally:
-        # once its process exists, Prefect's own atexit handler can stop it
-        _wait_for_process(server, starting)
+    starting.join(SLOW_S)
+    if starting.is_alive():
+        note("Starting Prefect's embedded server ...")
+    starting.join()
     if failed:
         raise startup_error(failed[0])
-    # before Prefect's own handler, which waits five seconds
-    atexit.register(_stop_after_interrupt, server)
+
+
+def send_no_heartbeats() -> None:
+    """Unless the user wants them: this server ends with the run, and each flow would wait a second for their thread."""
+    from prefect.settings import get_current_settings
+
+    flows = get_current_settings().flows
+    if "heartbeat_frequency" not in flows.model_fields_set:
+        flows.heartbeat_frequency = None
 
 
 def startup_error(error: Exception) -> Exception:
@@ -162,14 +218,9 @@ def startup_error(error: Exception) -> Exception:
         return error
     limit_s = REQUEST_S if busy else os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
     return ConfigError(
-        f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {limit_s} s: the "
-        "machine is busy, or the database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
+        f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {limit_s} s: "
+        f"{REMEDY}"
     )
-
-
-def _wait_for_process(server: "SubprocessASGIServer", starting: Thread) -> None:
-    while starting.is_alive() and server.server_process is None:
-        time.sleep(0.01)
 
 
 def _start_watcher() -> Callable[[int], None]:
@@ -197,14 +248,14 @@ def _start_watcher() -> Callable[[int], None]:
     return tell
 
 
-def _stop_after_interrupt(server: "SubprocessASGIServer") -> None:
+def _stop_after_interrupt(process: "subprocess.Popen[bytes]") -> None:
     """After Ctrl-C, stop the server within STOP_S seconds."""
-    if stop_requested() and server.server_process is not None:
-        server.server_process.terminate()
+    if stop_requested():
+        process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            server.server_process.wait(STOP_S)
+            process.wait(STOP_S)
             return
-        server.server_process.kill()
+        process.kill()
 
 
 def _filter_record(record: logging.LogRecord) -> bool:

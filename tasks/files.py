@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tasks.errors import DataError
 from tasks.json_text import parse_json
 
 CHUNK_BYTES = 1 << 20
+# far above the resolution of any file system's times, which is 2 s on FAT
+SETTLED_NS = 3_000_000_000
 
 
 @contextmanager
@@ -121,12 +125,22 @@ def iterate_json_lines(path: Path) -> Iterator[Any]:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file's bytes, in hex; this process does not read an unchanged file again."""
+    status = path.stat()
+    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    age_ns = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
+    # the times of two writes in quick succession may be equal
+    return _sha256_in_state(path, state) if age_ns > SETTLED_NS else _read_sha256(path)
+
+
+@lru_cache(maxsize=100_000)
+def _sha256_in_state(path: Path, _state: tuple[int, ...]) -> str:
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_or_none(path: Path) -> str | None:

@@ -75,6 +75,13 @@ def test_child_processes_do_not_import_prefect(module: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_process_of_a_flow_recognises_models_without_importing_torch() -> None:
+    # two seconds for its import, and one for its end
+    code = "import flows.experiment\nfrom tasks.model.families import families\nfamilies()"
+    assert "torch" not in imported_after(code)
+
+
+@pytest.mark.slow
 def test_every_module_imports() -> None:
     imported_after("\n".join(f"import {dotted(path)}" for path in SOURCES))
 

@@ -108,7 +108,7 @@ def _store_of(run: "Run") -> "ObjectStore":
         return run.store()
     from flows.embedded import open_prefect
 
-    open_prefect()
+    open_prefect("tasks.storage.steps")
     from tasks.storage.steps import open_run_store
 
     return open_run_store(run)

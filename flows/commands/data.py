@@ -146,7 +146,7 @@ def run_fetch(options: argparse.Namespace) -> None:
     # a wrong name or path is reported at once, before a server is started
     require_fetchable(config.sources, request_of(root, config))
     with resume_hint(options, lambda: "what was fetched is kept"):
-        open_prefect()
+        open_prefect("flows.fetch_data")
         from flows.fetch_data import fetch_data_flow
 
         found = fetch_data_flow(root, config, options.endpoint_url)

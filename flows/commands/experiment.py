@@ -108,7 +108,7 @@ def run_experiment(options: argparse.Namespace) -> None:
     from tasks.paths import RunFolder
 
     with resume_hint(options, lambda: _saved(arguments)):
-        with _started(options, arguments, EXPERIMENT_STEPS):
+        with _started(options, arguments, EXPERIMENT_STEPS, "flows.experiment"):
             from flows.experiment import experiment_flow
 
             reports = experiment_flow(**arguments).reports
@@ -126,7 +126,7 @@ def train_model(options: argparse.Namespace) -> None:
 
         require_same_settings(Workspace(arguments["workspace"]).run(arguments["name"]).training, arguments["config"])
     with resume_hint(options, lambda: _saved(arguments)):
-        with _started(options, arguments, TRAINING_STEPS):
+        with _started(options, arguments, TRAINING_STEPS, "flows.train_lora"):
             from flows.train_lora import train_lora_flow
 
             final = train_lora_flow(**arguments, resume=options.resume).path
@@ -134,8 +134,10 @@ def train_model(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str]) -> Iterator[None]:
-    """Start Prefect and show the steps of the run while the block runs; with -v, all output instead."""
+def _started(
+    options: argparse.Namespace, arguments: FlowArguments, steps: Sequence[str], module: str
+) -> Iterator[None]:
+    """Start Prefect and import the flow's module; show the steps while the block runs, or with -v all output."""
     from flows.embedded import check_server, start_prefect
     from flows.terminal.views import run_shown
     from tasks.paths import Workspace
@@ -143,12 +145,12 @@ def _started(options: argparse.Namespace, arguments: FlowArguments, steps: Seque
     # before the log makes the run's folder
     check_server()
     if options.verbose:
-        start_prefect()
+        start_prefect(module)
         yield
         return
     log = Workspace(arguments["workspace"]).run(arguments["name"]).log
     with run_shown(steps, _longest(arguments), log, options.quiet) as prefect_has_started:
-        start_prefect()
+        start_prefect(module)
         prefect_has_started()
         yield
 

@@ -66,7 +66,7 @@ def _started(options: argparse.Namespace, folder: Path) -> Iterator[None]:
             prefect_has_started = stack.enter_context(show_warnings())
             if not options.quiet:
                 stack.enter_context(watching(folder, Console(file=messages)))
-        start_prefect()
+        start_prefect("flows.run_sweep")
         if not options.verbose:
             prefect_has_started()
         yield

@@ -15,7 +15,7 @@ from tasks.merging.safetensors_writer import Block, NewTensor, Rows, block_worke
 from tasks.model.adapter_files import Adapter
 from tasks.model.adapter_weights import FloatRows, stored_rows
 from tasks.model.config_files import BASE_DTYPE
-from tasks.model.tensor_files import FLOATS, StoredTensor, float_view, is_finite, read_bytes, read_float
+from tasks.model.tensor_files import FLOATS, StoredTensor, float_dtype, float_view, is_finite, read_bytes, read_float
 
 DTYPE_CODES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 # more would only wait for the same disk and cores
@@ -101,7 +101,7 @@ def _changed(rows: FloatRows, code: str, name: str, first: int, last: int) -> Bl
 
 
 def _rounded(values: torch.Tensor, code: str, name: str) -> memoryview:
-    rounded = values.to(FLOATS[code])
+    rounded = values.to(float_dtype(code))
     _require_finite(rounded, code, name)
     return rounded.reshape(-1).view(torch.uint8).numpy().data
 

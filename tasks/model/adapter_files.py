@@ -14,7 +14,7 @@ from tasks.errors import ModelError
 from tasks.model.adapter_weights import FloatRows, LoraPair, TokenRows, stored_rows
 from tasks.model.configuration import lacks
 from tasks.model.lora_config import LoraSettings, read_lora_config
-from tasks.model.tensor_files import FLOATS, ITEM_BYTES, StoredTensor, list_tensors, read_float
+from tasks.model.tensor_files import ITEM_BYTES, StoredTensor, float_dtype, list_tensors, read_float
 from tasks.model.tensor_names import PEFT_PREFIX, TensorNames
 from tasks.paths import ADAPTER_WEIGHTS, NON_LORA_WEIGHTS
 
@@ -123,7 +123,7 @@ def _more_exact(weight: str, one: StoredTensor, other: StoredTensor) -> StoredTe
     if one is other:
         return one
     narrow, wide = sorted((one, other), key=lambda tensor: ITEM_BYTES[tensor.dtype])
-    rounded = [read_float(tensor).to(FLOATS[narrow.dtype]) for tensor in (narrow, wide)]
+    rounded = [read_float(tensor).to(float_dtype(narrow.dtype)) for tensor in (narrow, wide)]
     if not torch.equal(*rounded):
         raise ModelError(
             f"{weight} is in {one.file.name} and in {other.file.name} of {one.file.parent} with different values: "

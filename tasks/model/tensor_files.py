@@ -10,18 +10,21 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError
 from tasks.json_text import decode_json
 from tasks.model.weights import read_tensors as read_torch_file
 
-FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+if TYPE_CHECKING:
+    import torch
+
+# the codes of safetensors, and torch's names of the same dtypes
+FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 TORCH_CODES = {
-    **{dtype: code for code, dtype in FLOATS.items()},
-    **{torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8"},
-    **{torch.uint8: "U8", torch.bool: "BOOL"},
+    **{f"torch.{name}": code for code, name in FLOATS.items()},
+    **{"torch.float64": "F64", "torch.int64": "I64", "torch.int32": "I32", "torch.int16": "I16", "torch.int8": "I8"},
+    **{"torch.uint8": "U8", "torch.bool": "BOOL"},
 }
 ITEM_BYTES = {
     **{"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2},
@@ -92,6 +95,8 @@ def _require_no_gaps(file: Path, start: int, tensors: Sequence[StoredTensor]) ->
 
 def _in_torch_file(file: Path) -> list[StoredTensor]:
     """Read the headers of a torch file's tensors, not their values."""
+    import torch
+
     # for its error messages; it unpickles tensors only, memory-mapped
     read_torch_file(file)
     if not zipfile.is_zipfile(file):
@@ -99,10 +104,10 @@ def _in_torch_file(file: Path) -> list[StoredTensor]:
     tensors = []
     # a tensor on this device has no values, but still its offset in the file
     for name, value in torch.load(file, map_location="meta", weights_only=True).items():
-        if value.dtype not in TORCH_CODES or not value.is_contiguous():
+        if str(value.dtype) not in TORCH_CODES or not value.is_contiguous():
             raise ModelError(f"{name} in {file} is of dtype {value.dtype} or not contiguous: save the model again.")
         begin = value.untyped_storage()._checkpoint_offset + value.storage_offset() * value.element_size()
-        tensors.append(StoredTensor(file, name, TORCH_CODES[value.dtype], tuple(value.shape), begin))
+        tensors.append(StoredTensor(file, name, TORCH_CODES[str(value.dtype)], tuple(value.shape), begin))
     return sorted(tensors, key=lambda tensor: tensor.begin)
 
 
@@ -129,8 +134,10 @@ def require_float(tensor: StoredTensor) -> None:
         )
 
 
-def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> torch.Tensor:
+def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) -> "torch.Tensor":
     """Rows first..last-1 of a tensor (all by default) as float32 (rows, ...); ModelError if it is not of floats."""
+    import torch
+
     require_float(tensor)
     content = read_bytes(tensor, first, last)
     if not content:
@@ -139,12 +146,24 @@ def read_float(tensor: StoredTensor, first: int = 0, last: int | None = None) ->
     return values.reshape(-1, *tensor.shape[1:]) if tensor.shape else values.reshape(())
 
 
-def float_view(content: bytearray, dtype: str) -> torch.Tensor:
+def float_view(content: bytearray, dtype: str) -> "torch.Tensor":
     """Stored bytes as a 1-D tensor of that safetensors dtype (F32, F16 or BF16), without a copy."""
-    return torch.frombuffer(content, dtype=FLOATS[dtype])
+    import torch
+
+    return torch.frombuffer(content, dtype=float_dtype(dtype))
 
 
-def is_finite(values: torch.Tensor) -> bool:
+def float_dtype(code: str) -> "torch.dtype":
+    """The dtype of a safetensors code: F32, F16 or BF16."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, FLOATS[code])
+    return dtype
+
+
+def is_finite(values: "torch.Tensor") -> bool:
     """Whether no value of a float tensor is NaN or infinite."""
+    import torch
+
     # minimum and maximum are enough, and forty times as fast as isfinite on every value
     return not values.numel() or all(torch.isfinite(end) for end in torch.aminmax(values))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -188,10 +188,10 @@ def make_records(path: Path) -> None:
     path.write_text("[" + ", ".join(lines) + "]")
 
 
-def make_images(folder: Path, number: int) -> list[str]:
-    """The names of as many small JPEGs, none of which shows the same as another."""
+def make_images(folder: Path, number: int, suffixes: Sequence[str] = ("jpg",)) -> list[str]:
+    """The names of as many small images, none of which shows the same as another; their kinds alternate."""
     generator = np.random.default_rng(28)
-    names = [f"{index}.jpg" for index in range(number)]
+    names = [f"{index}.{suffixes[index % len(suffixes)]}" for index in range(number)]
     for name in names:
         layers = [
             np.kron(generator.normal(0, amplitude, (side, side)), np.ones((AUDITED_SIDE // side,) * 2))

@@ -36,6 +36,7 @@ TIMED = {
     "staging": ("storage", "staging_beside_saving"),
     "uploading": ("storage", "uploading_beside_aws"),
     "orchestration": ("orchestration", "experiment_beside_plain_functions"),
+    "preparing": ("data_parts", "parts_of_preparing"),
     "idle": ("orchestration", "idle_parts"),
 }
 # These count faults, or compute what is the same each time.

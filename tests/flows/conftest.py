@@ -1,12 +1,16 @@
 """A very small experiment: forty drawn scenes, a toy model with random weights, two steps of training."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.scored_runs import scored_runs
 
+from tasks import files
 from tasks.settings import ExperimentConfig
 
 __all__ = ["scored_runs"]
@@ -39,3 +43,20 @@ def small_experiment(tiny_model_dir: Path) -> Callable[..., ExperimentConfig]:
         return ExperimentConfig.model_validate(plain)
 
     return build
+
+
+@pytest.fixture
+def hashed_files(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each file is read for its hash; none is known to this process yet."""
+    read: Counter[Path] = Counter()
+    hash_file = hashlib.file_digest
+
+    def counted(file: BufferedReader, *kind: Any) -> Any:
+        read[Path(file.name)] += 1
+        return hash_file(file, *kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    # what an earlier test has written may be a second old
+    monkeypatch.setattr(files, "SETTLED_NS", -1)
+    files._sha256_in_state.cache_clear()
+    return read

@@ -154,6 +154,11 @@ def test_a_repeated_run_repeats_no_step(first: SimpleNamespace) -> None:
     assert not first.folder.superseded.exists()
 
 
+def test_a_repeated_run_reads_no_file_twice(first: SimpleNamespace, hashed_files: dict[Path, int]) -> None:
+    run_as(first.build(), "first", first.workspace)
+    assert set(hashed_files.values()) == {1} and first.folder.merged / "model.safetensors" in hashed_files
+
+
 def test_deleted_and_damaged_results_are_created_again(first: SimpleNamespace) -> None:
     (first.folder.merged / "model.safetensors").unlink()
     (first.folder.predictions("final") / "final.json").write_text("[]")

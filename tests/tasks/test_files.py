@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import files
 from tasks.errors import DataError
 from tasks.files import (
     digest_of,
@@ -101,6 +102,39 @@ def test_digest_of_depends_on_values_and_not_on_key_order() -> None:
 def test_sha256_of_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def reads_of(path: Path, monkeypatch: pytest.MonkeyPatch, times: int = 2) -> int:
+    """How often a file is read when its hash is asked for some times."""
+    with monkeypatch.context() as patched:
+        read: list[Path] = []
+        patched.setattr(files, "_read_sha256", lambda path: read.append(path) or str(len(read)))
+        for _ in range(times):
+            sha256_of(path)
+    return len(read)
+
+
+def test_a_file_is_read_once_for_each_of_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    monkeypatch.setattr(files, "SETTLED_NS", -1)
+    path.write_bytes(b"abc")
+    os.utime(path, (1, 1))
+    before = path.stat().st_ctime_ns
+    assert reads_of(path, monkeypatch) == 1
+    # as by a program that restores the time of what it changes; the clock of a file system has coarse steps
+    while path.stat().st_ctime_ns == before:
+        path.write_bytes(b"abd")
+        os.utime(path, (1, 1))
+    assert reads_of(path, monkeypatch) == 1
+    path.rename(tmp_path / "old")
+    path.write_bytes(b"abd")
+    assert reads_of(path, monkeypatch) == 1
+
+
+def test_a_file_that_was_just_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # two writes in the same moment may leave the same size and times
+    (tmp_path / "file").write_bytes(b"abc")
+    assert reads_of(tmp_path / "file", monkeypatch) == 2
 
 
 def test_link_or_copy_links_if_possible(tmp_path: Path) -> None:

@@ -86,13 +86,14 @@ def _equal_differences(mean: float, images: int) -> PairedTest:
 
 
 def _tested(found: _Estimate, least: float) -> PairedTest:
-    from scipy.stats import t
+    # Student's t of scipy.stats, which takes a second to import, and a comparison is made in every run
+    from scipy.special import stdtr, stdtrit
 
     freedom = found.images - 1
-    studentised, quantile = found.mean / found.error, float(t.ppf((1 + LEVEL) / 2, freedom))
+    studentised, quantile = found.mean / found.error, float(stdtrit(freedom, (1 + LEVEL) / 2))
     for_gain, for_loss = _skewnesses(found, -1), _skewnesses(found, +1)
-    gain = max(least, *(float(t.sf(hall(studentised, each), freedom)) for each in for_gain))
-    loss = max(least, *(float(t.sf(-hall(studentised, each), freedom)) for each in for_loss))
+    gain = max(least, *(float(stdtr(freedom, -hall(studentised, each))) for each in for_gain))
+    loss = max(least, *(float(stdtr(freedom, hall(studentised, each))) for each in for_loss))
     low = found.mean - found.error * max(hall_inverse(quantile, each) for each in for_gain)
     high = found.mean - found.error * min(hall_inverse(-quantile, each) for each in for_loss)
     return PairedTest(found.mean, [low, high], gain, loss, min(1.0, 2 * min(gain, loss)))
