@@ -21,7 +21,7 @@ DTYPE_CODES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 # more would only wait for the same disk and cores
 FILES_AT_ONCE = 4
 # Requested from the disk ahead of the blocks: where the base's digest is known, no other thread reads its files, and
-# the kernel's own readahead starts anew with each block.
+# the kernel's own readahead starts again with each block.
 AHEAD_BYTES = 1 << 25
 # the kernel cuts off longer requests
 REQUEST_BYTES = 1 << 19
