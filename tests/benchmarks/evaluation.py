@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lmms_eval_scoring import lmms_eval_scores
 from rows import Row
 
 from tasks.evaluation.metrics.java import find_java
@@ -59,10 +60,23 @@ def scoring_beside_pycocoevalcap(folder: Path) -> list[Row]:
     growth = (larger_peak - peak) / (size_bytes[large] - size_bytes[small])
     return [
         Row("evaluation: all controls and intervals / pycocoevalcap alone", whole_s / bare_s, "<= 1.5"),
+        *beside_lmms_eval(test, answers, whole_s),
         Row("evaluation: peak memory with many draws / with few", drawn_peak / peak, "<= 1.1"),
         # the texts are held, for the report, and arrays of all n-grams of one order
         Row("evaluation: peak memory on more answers / what their files are larger", growth, "<= 10"),
     ]
+
+
+def beside_lmms_eval(test: Records, answers: Records, whole_s: float) -> list[Row]:
+    """The time of `evaluate` over that of lmms-eval's scoring of the captions, if an environment with it is named."""
+    texts = [[turn["value"] for turn in record["conversations"][1::2]] for record in test]
+    said = [record["conversations"][1]["value"] for record in answers]
+    with _java_on_path():
+        found = lmms_eval_scores(texts, said, os.environ["PATH"])
+    if found is None:
+        return []
+    print(f"  lmms-eval {found['seconds']:.1f} s")
+    return [Row("evaluation: all controls and intervals / lmms-eval's scoring of captions", whole_s / found["seconds"])]
 
 
 def write_inputs(folder: Path, times: int) -> int:
