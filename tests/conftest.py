@@ -15,6 +15,7 @@ from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
 from support.tiny_families import tiny_family_dir
 from support.toy_models import lively_model_dir, tiny_model_dir, tuned_pair
+from support.unsynced_files import unsynced_files
 
 __all__ = [
     "browser",
@@ -29,6 +30,7 @@ __all__ = [
     "tiny_family_dir",
     "tiny_model_dir",
     "tuned_pair",
+    "unsynced_files",
 ]
 
 # Deterministic examples: a failure on one machine is a failure on every machine, however slow it is.
