@@ -1,5 +1,6 @@
 """Settings of all tests, and the fixtures that tests of several packages share."""
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -47,3 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         weights[item.path] += 100 if item.get_closest_marker("slow") else 1
     items.sort(key=lambda item: (-weights[item.path], item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection has imported out of garbage collections: each training runs a full one."""
+    gc.freeze()
