@@ -1,7 +1,7 @@
 """Code limits: short functions, short files, few parameters, docstrings, no package among the tests."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 
 from support.locations import REPO
 
@@ -13,12 +13,15 @@ CODE_LINES, PARAMETERS, FILE_LINES = 40, 6, 300
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def functions() -> Iterator[tuple[str, Function]]:
+@cache
+def functions() -> list[tuple[str, Function]]:
     """Every function with its location, such as tasks/files.py:20 sync."""
-    for path in OURS:
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, Function):
-                yield f"{path.relative_to(REPO)}:{node.lineno} {node.name}", node
+    return [
+        (f"{path.relative_to(REPO)}:{node.lineno} {node.name}", node)
+        for path in OURS
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, Function)
+    ]
 
 
 def code_lines(function: Function) -> int:

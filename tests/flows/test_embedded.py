@@ -50,6 +50,7 @@ def test_a_killed_command_leaves_no_server(moment: str, tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_in_time_is_reported_in_one_sentence(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     ended = subprocess.run(
