@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from support.locations import REPO
+from support.postgres import postgres_programs
 from support.processes import free_port, processes_with, read_proc
 
 from tasks.paths import COMPLETE, RunFolder
@@ -132,10 +133,14 @@ class Orchestra:
         )
 
     def ask(self, method: str, path: str, /, **body: Any) -> Any:
+        """The API's response."""
+        return self._request(method, path, body or None)
+
+    def _request(self, method: str, path: str, body: Any) -> Any:
         """The API's response; a busy API (SQLite allows one writer) is asked again, as clients do."""
 
         def asked() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)
+            answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=60)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
         answer = until(asked, f"an answer to {path}")
@@ -189,7 +194,7 @@ class Orchestra:
             }
             for name, about, payload in events
         ]
-        httpx.post(f"{self.api}/events", json=sent, timeout=60).raise_for_status()
+        self._request("POST", "events", sent)
 
     def run_folder(self, name: str) -> RunFolder:
         return RunFolder(self.workspace / "runs" / name)
@@ -216,6 +221,11 @@ class Orchestra:
         for process in (self.server, *self.workers.values()):
             if process is not None:
                 process.wait()
+
+
+def quicker_database() -> str:
+    """The parameter of `orchestra` for tests that one database is enough for."""
+    return "postgresql" if postgres_programs() else "sqlite"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
