@@ -3,8 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,8 +29,6 @@ PYTHON_EXAMPLES = re.findall(
 # the one that is written into the form
 RATE = 0.004
 BURST = 20
-# seconds in which an event has started a run, on a machine that is not busy; and how often it is sent
-HEARD_OF_S, SENT_AGAIN = 15, 20
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +112,7 @@ def experiment(
     folder = tmp_path_factory.mktemp("client")
     orchestra.env.update(KEYS)
     # with the keys, and with a memory of its own
-    on_another_machine(orchestra, "first")
+    orchestra.work_elsewhere("cpu", "first")
     (folder / "small.yaml").write_text(yaml.safe_dump(small("", learning_rate=RATE)["config"]), encoding="utf-8")
     example = PYTHON_EXAMPLES[-1].replace('load_config("demo"', 'load_config("small.yaml"')
     said = subprocess.run(
@@ -125,13 +121,6 @@ def experiment(
     assert said.returncode == 0, said.stderr
     (run,) = orchestra.runs_of("experiment")
     return SimpleNamespace(said=said.stdout, run=run["id"])
-
-
-def on_another_machine(orchestra: Any, name: str) -> None:
-    """Have a worker that shares nothing with others but the workspace."""
-    orchestra.lose_worker("cpu")
-    orchestra.env["PREFECT_HOME"] = str(orchestra.folder / name)
-    orchestra.start_worker("cpu")
 
 
 def test_an_experiment_is_started_from_python(orchestra: Any, experiment: SimpleNamespace) -> None:
@@ -155,15 +144,6 @@ def test_results_are_in_the_bucket_and_its_keys_are_not_stored(
     assert len(written) > 50 and not [path for path in written if secret in path.read_bytes()]
 
 
-def brought_about(orchestra: Any, effect: Callable[[], Any], announce: Callable[[], None]) -> Any:
-    """What events bring about; on a busy machine Prefect loses events, and so they are sent until it is there."""
-    for _ in range(SENT_AGAIN):
-        announce()
-        with suppress(AssertionError):
-            return orchestra.until(effect, "what an event brings about", HEARD_OF_S)
-    raise AssertionError(f"events that were sent {SENT_AGAIN} times bring about nothing")
-
-
 def archives_of(orchestra: Any, name: str) -> list[dict[str, Any]]:
     return [each for each in orchestra.runs_of("archive-checkpoint") if each["parameters"]["run"] == name]
 
@@ -174,8 +154,7 @@ def saved(run: str, step: int) -> tuple[str, str, dict[str, Any]]:
 
 
 def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experiment: SimpleNamespace) -> None:
-    runs = archives_of(orchestra, "second-seed") or brought_about(
-        orchestra,
+    runs = archives_of(orchestra, "second-seed") or orchestra.until_heard(
         lambda: archives_of(orchestra, "second-seed"),
         lambda: orchestra.emit(*(saved("second-seed", step) for step in (1, 2))),
     )
@@ -189,7 +168,7 @@ def test_checkpoints_that_are_saved_start_archive_runs(orchestra: Any, experimen
 def test_an_experiment_started_from_the_form_reuses_results_of_another_machine(
     orchestra: Any, small: Any, experiment: SimpleNamespace, browser: Any, tmp_path: Path
 ) -> None:
-    on_another_machine(orchestra, "second")
+    orchestra.work_elsewhere("cpu", "second")
     demo = orchestra.ask("GET", f"deployments/name/{DEMO}")
     keys = ("flow_id", "entrypoint", "parameter_openapi_schema", "work_pool_name", "job_variables", "path")
     # nobody writes a name into the form
@@ -242,9 +221,7 @@ def test_every_checkpoint_of_a_burst_of_events_is_archived(
         heard = {each["parameters"]["step"] for each in archives_of(orchestra, "burst")}
         return [] if len(heard) >= wanted else sorted({*range(1, BURST + 1)} - heard)
 
-    brought_about(
-        orchestra, lambda: not unheard(), lambda: orchestra.emit(*(saved("burst", step) for step in unheard()))
-    )
+    orchestra.until_heard(lambda: not unheard(), lambda: orchestra.emit(*(saved("burst", step) for step in unheard())))
     stored = orchestra.workspace / "store" / "burst" / "checkpoints"
     orchestra.until(lambda: len(list(stored.glob("checkpoint-*/MANIFEST.json"))) == BURST, "all archived checkpoints")
     runs = archives_of(orchestra, "burst")
@@ -259,8 +236,7 @@ def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, exper
     archived, told = "rsvlm.checkpoint.archived", {"run": "second-seed", "step": 2}
     orchestra.emit((archived, "rsvlm.checkpoint.second-seed.1", {**told, "step": 1}))
     wanted = (archived, "rsvlm.checkpoint.second-seed.2", told)
-    runs = brought_about(
-        orchestra,
+    runs = orchestra.until_heard(
         lambda: orchestra.runs_of("score-checkpoint"),
         lambda: orchestra.emit(wanted, labels=TO_BE_SCORED),
     )
@@ -284,7 +260,7 @@ def test_a_dropped_score_sends_a_notification(
 ) -> None:
     payload = {"run": "second-seed", "model": "final", "source": "LR", "metric": "accuracy", "before": 0.8, "now": 0.6}
     dropped = ("rsvlm.score.dropped", "rsvlm.run.second-seed", payload)
-    brought_about(orchestra, lambda: told.bodies, lambda: orchestra.emit(dropped))
+    orchestra.until_heard(lambda: told.bodies, lambda: orchestra.emit(dropped))
     for word in ("rsvlm: a score has dropped", "rsvlm.run.second-seed", "final", "LR", "accuracy", "0.8", "0.6"):
         assert word in told.bodies[0], told.bodies[0]
 

@@ -22,6 +22,8 @@ from tasks.paths import COMPLETE, RunFolder
 
 BIN = Path(sys.executable).parent
 PATIENCE_S = 500
+# in which an event has started a run, on a machine that is not busy
+HEARD_OF_S = 15
 # every request takes CPU time from the server and its runs
 ASK_EVERY_S = 0.5
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -122,6 +124,12 @@ class Orchestra:
         worker.kill()
         worker.wait()
 
+    def work_elsewhere(self, pool: str, name: str) -> None:
+        """Replace a worker by one that shares nothing with others but the workspace, as on another machine."""
+        self.lose_worker(pool)
+        self.env["PREFECT_HOME"] = str(self.folder / name)
+        self.start_worker(pool)
+
     def deploy(self, *options: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "flows.cli", "deploy", "--workspace", str(self.workspace), *options],
@@ -195,6 +203,14 @@ class Orchestra:
             for name, about, payload in events
         ]
         self._request("POST", "events", sent)
+
+    def until_heard(self, effect: Callable[[], Any], announce: Callable[[], None]) -> Any:
+        """What events bring about; on a busy machine Prefect loses events, and so they are sent until it is there."""
+        for _ in range(PATIENCE_S // HEARD_OF_S):
+            announce()
+            with suppress(AssertionError):
+                return until(effect, "what an event brings about", HEARD_OF_S)
+        raise AssertionError("events that were sent again and again bring about nothing")
 
     def run_folder(self, name: str) -> RunFolder:
         return RunFolder(self.workspace / "runs" / name)
