@@ -210,28 +210,6 @@ def test_the_page_of_a_run_shows_its_log_and_its_result(
     browser.picture(tmp_path / "page.png")
 
 
-def test_every_checkpoint_of_a_burst_of_events_is_archived(
-    orchestra: Any, small: Any, experiment: SimpleNamespace
-) -> None:
-    save_many(orchestra, small)
-    # on SQLite the server loses some of the runs; any one of them archives all
-    wanted = BURST if orchestra.database else 1
-
-    def unheard() -> list[int]:
-        heard = {each["parameters"]["step"] for each in archives_of(orchestra, "burst")}
-        return [] if len(heard) >= wanted else sorted({*range(1, BURST + 1)} - heard)
-
-    orchestra.until_heard(lambda: not unheard(), lambda: orchestra.emit(*(saved("burst", step) for step in unheard())))
-    stored = orchestra.workspace / "store" / "burst" / "checkpoints"
-    orchestra.until(lambda: len(list(stored.glob("checkpoint-*/MANIFEST.json"))) == BURST, "all archived checkpoints")
-    runs = archives_of(orchestra, "burst")
-    for each in runs:
-        # there is nothing left for them to do
-        if orchestra.state(each["id"]) in ("SCHEDULED", "PENDING"):
-            orchestra.set_state(each["id"], "CANCELLED")
-    assert {orchestra.ended(each["id"]) for each in runs} <= {"COMPLETED", "CANCELLED"}
-
-
 def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, experiment: SimpleNamespace) -> None:
     archived, told = "rsvlm.checkpoint.archived", {"run": "second-seed", "step": 2}
     orchestra.emit((archived, "rsvlm.checkpoint.second-seed.1", {**told, "step": 1}))
@@ -243,16 +221,6 @@ def test_an_archived_checkpoint_is_scored_if_scoring_is_on(orchestra: Any, exper
     assert {(each["parameters"]["run"], each["parameters"]["step"]) for each in runs} == {("second-seed", 2)}
     # with the settings of second-seed there is nothing to score
     assert orchestra.ended(runs[0]["id"]) == "COMPLETED"
-
-
-def save_many(orchestra: Any, small: Any) -> None:
-    """Save many checkpoints at once."""
-    from tasks.storage.checkpoints.staging import stage_checkpoint
-    from tasks.storage.runs import open_run
-
-    run = open_run(ExperimentConfig.model_validate(small("burst")["config"]), "burst", orchestra.workspace)
-    for step in range(1, BURST + 1):
-        stage_checkpoint(orchestra.run_folder("second-seed").training / "final", run.folder.staging, step=step)
 
 
 def test_a_dropped_score_sends_a_notification(
@@ -289,3 +257,36 @@ def test_the_schedule_starts_a_reevaluation(orchestra: Any, experiment: SimpleNa
     assert orchestra.ended(runs[0]["id"]) == "COMPLETED"
     assert runs[0]["auto_scheduled"] and runs[0]["parameters"]["run"] == "second-seed"
     assert (orchestra.run_folder("second-seed").root / "history" / "history.jsonl").is_file()
+
+
+def save_many(orchestra: Any, small: Any, number: int) -> None:
+    """Save many checkpoints at once."""
+    from tasks.storage.checkpoints.staging import stage_checkpoint
+    from tasks.storage.runs import open_run
+
+    run = open_run(ExperimentConfig.model_validate(small("burst")["config"]), "burst", orchestra.workspace)
+    for step in range(1, number + 1):
+        stage_checkpoint(orchestra.run_folder("second-seed").training / "final", run.folder.staging, step=step)
+
+
+def test_every_checkpoint_of_a_burst_of_events_is_archived(
+    orchestra: Any, small: Any, experiment: SimpleNamespace
+) -> None:
+    # On SQLite the server loses some of the runs, and any one of them archives all. Twenty at once have locked that
+    # database for minutes.
+    number, wanted = (BURST, BURST) if orchestra.database else (4, 1)
+    save_many(orchestra, small, number)
+
+    def unheard() -> list[int]:
+        heard = {each["parameters"]["step"] for each in archives_of(orchestra, "burst")}
+        return [] if len(heard) >= wanted else sorted({*range(1, number + 1)} - heard)
+
+    orchestra.until_heard(lambda: not unheard(), lambda: orchestra.emit(*(saved("burst", step) for step in unheard())))
+    stored = orchestra.workspace / "store" / "burst" / "checkpoints"
+    orchestra.until(lambda: len(list(stored.glob("checkpoint-*/MANIFEST.json"))) == number, "all archived checkpoints")
+    runs = archives_of(orchestra, "burst")
+    for each in runs:
+        # there is nothing left for them to do
+        if orchestra.state(each["id"]) in ("SCHEDULED", "PENDING"):
+            orchestra.set_state(each["id"], "CANCELLED")
+    assert {orchestra.ended(each["id"]) for each in runs} <= {"COMPLETED", "CANCELLED"}
