@@ -3,18 +3,13 @@
 from typing import Any
 
 import pytest
-from support.prefect_servers import quicker_database
 
 from deployments.configuration import default_name
 from deployments.preset_step import form_values
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1500),
-    pytest.mark.parametrize("orchestra", [quicker_database()], indirect=True, scope="module"),
-]
+pytestmark = pytest.mark.slow
 DEPLOYED_WITH = ()
 
 
