@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.errors import DataError
 from tasks.json_text import parse_json
@@ -17,6 +17,20 @@ from tasks.json_text import parse_json
 CHUNK_BYTES = 1 << 20
 # far above the resolution of any file system's times, which is 2 s on FAT
 SETTLED_NS = 3_000_000_000
+
+
+class FileState(NamedTuple):
+    """What differs once a file has changed: the kernel sets `changed_ns`, which no program can put back."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether the last change is long ago: the times of two writes in quick succession may be equal."""
+        return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
 
 
 @contextmanager
@@ -126,15 +140,18 @@ def iterate_json_lines(path: Path) -> Iterator[Any]:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex; this process does not read an unchanged file again."""
-    status = path.stat()
-    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    age_ns = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
-    # the times of two writes in quick succession may be equal
-    return _sha256_in_state(path, state) if age_ns > SETTLED_NS else _read_sha256(path)
+    state = state_of(path)
+    return _sha256_in_state(path, state) if state.is_settled(time.time_ns()) else _read_sha256(path)
+
+
+def state_of(path: Path) -> FileState:
+    """The present state of a file."""
+    found = path.stat()
+    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @lru_cache(maxsize=100_000)
-def _sha256_in_state(path: Path, _state: tuple[int, ...]) -> str:
+def _sha256_in_state(path: Path, _state: FileState) -> str:
     return _read_sha256(path)
 
 

@@ -1,7 +1,6 @@
 """The SHA-256 of large files, remembered per user, so that a base model is read and hashed once and not in every run.
 
-A file is the same if device, inode, size and both times are: the kernel sets the time of the last change itself, so no
-program can write to a file and keep it.
+A file is the same if its state is (`FileState`).
 """
 
 import os
@@ -11,42 +10,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.files import read_json_object, sha256_of, write_json
+from tasks.files import read_json_object, sha256_of, state_of, write_json
 
 # smaller files are hashed faster than an entry is written
 LEAST_BYTES = 1 << 26
-# A file that changed so recently is not remembered: a later change could carry the same time. The coarsest are FAT's.
-SETTLED_NS = 3 * 10**9
 
 
 def known_or_computed(
     path: Path, compute: Callable[[Path], str] = sha256_of, now_ns: Callable[[], int] = time.time_ns
 ) -> str:
     """The SHA-256 of a file in hex: the remembered one if the file is unchanged since, or else that of `compute`."""
-    state, folder = _state(path), _folder()
-    if folder is None or state["size"] < LEAST_BYTES:
+    state, folder = state_of(path), _folder()
+    if folder is None or state.size < LEAST_BYTES:
         return compute(path)
     # not by path: links lead to the same file
-    entry = folder / f"{state['device']}-{state['inode']}.json"
+    entry = folder / f"{state.device}-{state.inode}.json"
     found = _read(entry)
-    if found.get("file") == state and isinstance(found.get("sha256"), str):
+    if found.get("file") == state._asdict() and isinstance(found.get("sha256"), str):
         return str(found["sha256"])
-    settled = now_ns() - max(state["modified_ns"], state["changed_ns"]) > SETTLED_NS
+    settled = state.is_settled(now_ns())
     sha256 = compute(path)
-    if settled and _state(path) == state:
-        _remember(entry, {"file": state, "sha256": sha256})
+    if settled and state_of(path) == state:
+        _remember(entry, {"file": state._asdict(), "sha256": sha256})
     return sha256
-
-
-def _state(path: Path) -> dict[str, int]:
-    found = path.stat()
-    return {
-        "device": found.st_dev,
-        "inode": found.st_ino,
-        "size": found.st_size,
-        "modified_ns": found.st_mtime_ns,
-        "changed_ns": found.st_ctime_ns,
-    }
 
 
 def _folder() -> Path | None:

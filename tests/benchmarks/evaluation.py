@@ -72,7 +72,7 @@ def beside_lmms_eval(test: Records, answers: Records, whole_s: float) -> list[Ro
     texts = [[turn["value"] for turn in record["conversations"][1::2]] for record in test]
     said = [record["conversations"][1]["value"] for record in answers]
     with _java_on_path():
-        found = lmms_eval_scores(texts, said, os.environ["PATH"])
+        found = lmms_eval_scores(texts, said)
     if found is None:
         return []
     print(f"  lmms-eval {found['seconds']:.1f} s")

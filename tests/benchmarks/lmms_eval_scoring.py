@@ -31,8 +31,8 @@ json.dump({"seconds": seconds, "scores": scores}, open(sys.argv[2], "w"))
 """
 
 
-def lmms_eval_scores(references: list[list[str]], answers: list[str], search_path: str) -> dict[str, Any] | None:
-    """Seconds and scores of lmms-eval, with Java on `search_path`; None without an environment that has it."""
+def lmms_eval_scores(references: list[list[str]], answers: list[str]) -> dict[str, Any] | None:
+    """Seconds and scores of lmms-eval, which needs Java on PATH; None without an environment that has it."""
     python = os.environ.get(PYTHON_VARIABLE)
     if not python:
         return None
@@ -45,7 +45,6 @@ def lmms_eval_scores(references: list[list[str]], answers: list[str], search_pat
         given.write_text(json.dumps(results), encoding="utf-8")
         command = [python, "-c", SCORE, str(given), str(found)]
         # it writes a file for COCO's server where it runs
-        environment = {**os.environ, "PATH": search_path}
-        subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
         scored: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
         return scored

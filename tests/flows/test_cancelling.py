@@ -13,6 +13,8 @@ from prefect.states import Cancelling, Completed, Crashed, Running
 
 from flows.cancelling import MESSAGE, cancel_parts
 
+pytestmark = pytest.mark.slow
+
 
 @flow
 def part() -> None:
@@ -52,7 +54,6 @@ def killed(client: SyncPrefectClient) -> SimpleNamespace:
     return SimpleNamespace(run=run, inner=inner, innermost=innermost, tasks=tasks, asked_at=asked_at)
 
 
-@pytest.mark.slow
 def test_parts_that_were_at_work_are_cancelled(client: SyncPrefectClient, killed: SimpleNamespace) -> None:
     cancel_parts(part, killed.run, Cancelling(timestamp=killed.asked_at))
     for run in (killed.inner, killed.innermost):
@@ -67,13 +68,11 @@ def test_parts_that_were_at_work_are_cancelled(client: SyncPrefectClient, killed
     }
 
 
-@pytest.mark.slow
 def test_a_subflow_leaves_it_to_the_run_that_was_started(client: SyncPrefectClient, killed: SimpleNamespace) -> None:
     cancel_parts(part, killed.inner, Cancelling(timestamp=killed.asked_at))
     assert client.read_flow_run(killed.innermost.id).state_type == StateType.CRASHED
 
 
-@pytest.mark.slow
 def test_another_run_is_not_touched(client: SyncPrefectClient, killed: SimpleNamespace) -> None:
     other = client.create_flow_run(part, state=Running())
     cancel_parts(part, killed.run, Cancelling(timestamp=killed.asked_at))

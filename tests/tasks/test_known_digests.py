@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.files import sha256_of
-from tasks.known_digests import LEAST_BYTES, SETTLED_NS, known_or_computed
+from tasks.files import SETTLED_NS, sha256_of
+from tasks.known_digests import LEAST_BYTES, known_or_computed
 from tasks.manifests import folder_digest
 
 

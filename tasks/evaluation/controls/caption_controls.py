@@ -14,6 +14,7 @@ from tasks.evaluation.controls.source_controls import SourceControls
 from tasks.evaluation.metrics.caption_clusters import CaptionClusters
 from tasks.evaluation.metrics.caption_consensus import best_captions
 from tasks.evaluation.metrics.cider import pair_similarities
+from tasks.evaluation.metrics.ngram_rows import sums_by
 from tasks.evaluation.metrics.text_pairs import TextPairs
 from tasks.evaluation.scores import Controls
 from tasks.evaluation.uncertainty.moments import Floats
@@ -161,7 +162,7 @@ def _human_scores(pairs: TextPairs, similarities: Floats, model: int) -> dict[st
     agreed = np.bincount(document[human], minlength=pairs.documents) > 0
     found = {}
     for name, chosen in zip(HUMAN_SCORES, (human, own), strict=True):
-        sums = np.bincount(document[chosen], similarities[chosen], minlength=pairs.documents)
+        sums = sums_by(document[chosen], similarities[chosen], pairs.documents)
         counts = np.bincount(document[chosen], minlength=pairs.documents)
         found[name] = (sums[agreed] / counts[agreed]).tolist()
     return found

@@ -1,7 +1,6 @@
-"""CIDEr with a fixed document frequency, for controls that score many captions against the same references.
+"""CIDEr-D (clipped, length penalty of sigma 6, times 10): of captions one by one, and of many at once in arrays.
 
-The formula is that of pycocoevalcap's CiderScorer (CIDEr-D: clipped, length penalty of sigma 6, times 10), whose own
-values are the ones reported; here the vector of a caption is computed once and compared with many.
+The reported values are those of pycocoevalcap's CiderScorer to the last bit; the controls' may differ in it.
 """
 
 import math
