@@ -1,5 +1,6 @@
 """Settings of all tests, and the fixtures that tests of several packages share."""
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.prefect_servers import prefect_server
 from support.s3_servers import s3_address
 from support.tiny_families import tiny_family_dir
 from support.toy_models import lively_model_dir, tiny_model_dir, tuned_pair
+from support.unsynced_files import unsynced_files
 
 __all__ = [
     "browser",
@@ -29,6 +31,7 @@ __all__ = [
     "tiny_family_dir",
     "tiny_model_dir",
     "tuned_pair",
+    "unsynced_files",
 ]
 
 # Deterministic examples: a failure on one machine is a failure on every machine, however slow it is.
@@ -45,3 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         weights[item.path] += 100 if item.get_closest_marker("slow") else 1
     items.sort(key=lambda item: (-weights[item.path], item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection has imported out of garbage collections: each training runs a full one."""
+    gc.freeze()

@@ -1,6 +1,7 @@
 """Planted faults: what is changed in a file, and that every changed file is still Python."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def test_comparisons_constants_conditions_and_calls_are_changed(
         ast.parse(each)
 
 
-def test_faults_are_spread_over_the_folders_and_the_same_for_a_seed() -> None:
+def test_faults_are_spread_over_the_folders_and_the_same_for_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found_in = cache(lambda file, faults_of=planted_faults.faults_of: list(faults_of(file)))
+    monkeypatch.setattr(planted_faults, "faults_of", found_in)
     faults = planted_faults.chosen(40, 28)
     assert faults == planted_faults.chosen(40, 28) != planted_faults.chosen(40, 29)
     assert len({fault.file.parent for fault in faults}) > 30

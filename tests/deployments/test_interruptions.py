@@ -13,7 +13,8 @@ import pytest
 
 from deployments.automations import DEAD
 
-pytestmark = pytest.mark.slow
+# each of several waits may take minutes on a machine that others use
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 DEPLOYED_WITH = ("--resume-crashed", "--gpu-slots", "2")
 LAB = "llava-1.5-7b-lora"
 # a run is heard of every 30 s, which Prefect has as the least; on a busy machine it may be a minute

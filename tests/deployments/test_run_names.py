@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from support.prefect_servers import quicker_database
 
 from deployments.configuration import default_name
 from deployments.preset_step import form_values
 from tasks.settings import ExperimentConfig
 from tasks.storage.owner import Owner, owned
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.parametrize("orchestra", [quicker_database()], indirect=True, scope="module"),
+]
 DEPLOYED_WITH = ()
 
 

@@ -19,14 +19,19 @@ def postgres() -> Iterator[str]:
         yield server.address
 
 
+def postgres_programs() -> Path | None:
+    """The folder of PostgreSQL's programs, None if it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
 class Postgres:
     """A PostgreSQL server on a free port; as root it is run by the user postgres, since it refuses root."""
 
     def __init__(self) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        if not found:
+        programs = postgres_programs()
+        if programs is None:
             pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-        programs = found[-1].parent
         self._run = [] if os.geteuid() else ["runuser", "-u", "postgres", "--"]
         # not in pytest's folder, which only its owner may enter
         self._data = Path(tempfile.mkdtemp(prefix="rsvlm-postgres-"))

@@ -15,12 +15,15 @@ from uuid import uuid4
 import httpx
 import pytest
 from support.locations import REPO
+from support.postgres import postgres_programs
 from support.processes import free_port, processes_with, read_proc
 
 from tasks.paths import COMPLETE, RunFolder
 
 BIN = Path(sys.executable).parent
 PATIENCE_S = 500
+# in which an event has started a run, on a machine that is not busy
+HEARD_OF_S = 15
 # every request takes CPU time from the server and its runs
 ASK_EVERY_S = 0.5
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -121,6 +124,12 @@ class Orchestra:
         worker.kill()
         worker.wait()
 
+    def work_elsewhere(self, pool: str, name: str) -> None:
+        """Replace a worker by one that shares nothing with others but the workspace, as on another machine."""
+        self.lose_worker(pool)
+        self.env["PREFECT_HOME"] = str(self.folder / name)
+        self.start_worker(pool)
+
     def deploy(self, *options: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "flows.cli", "deploy", "--workspace", str(self.workspace), *options],
@@ -132,10 +141,14 @@ class Orchestra:
         )
 
     def ask(self, method: str, path: str, /, **body: Any) -> Any:
+        """The API's response."""
+        return self._request(method, path, body or None)
+
+    def _request(self, method: str, path: str, body: Any) -> Any:
         """The API's response; a busy API (SQLite allows one writer) is asked again, as clients do."""
 
         def asked() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.api}/{path}", json=body or None, timeout=60)
+            answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=60)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
         answer = until(asked, f"an answer to {path}")
@@ -189,7 +202,15 @@ class Orchestra:
             }
             for name, about, payload in events
         ]
-        httpx.post(f"{self.api}/events", json=sent, timeout=60).raise_for_status()
+        self._request("POST", "events", sent)
+
+    def until_heard(self, effect: Callable[[], Any], announce: Callable[[], None]) -> Any:
+        """What events bring about; on a busy machine Prefect loses events, and so they are sent until it is there."""
+        for _ in range(PATIENCE_S // HEARD_OF_S):
+            announce()
+            with suppress(AssertionError):
+                return until(effect, "what an event brings about", HEARD_OF_S)
+        raise AssertionError("events that were sent again and again bring about nothing")
 
     def run_folder(self, name: str) -> RunFolder:
         return RunFolder(self.workspace / "runs" / name)
@@ -216,6 +237,11 @@ class Orchestra:
         for process in (self.server, *self.workers.values()):
             if process is not None:
                 process.wait()
+
+
+def quicker_database() -> str:
+    """The parameter of `orchestra` for tests that one database is enough for."""
+    return "postgresql" if postgres_programs() else "sqlite"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,14 +84,14 @@ def test_a_missing_images_folder_ends_with_2(
 def test_any_text_is_shown_in_any_encoding(
     tiny_model_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     records = json.loads(data.read_text())
     records[0]["id"], records[1]["id"] = "\ud800", "ü"
     data.write_text(json.dumps(records))
-    command = [sys.executable, "-m", "flows.cli", "inspect", "--model", tiny_model_dir, "--data", data]
-    done = subprocess.run([*command, "--images", tmp_path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["\ud800", "ü"]
+    shown = BytesIO()
+    # as Python opens it in the locale C
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(shown, encoding="ascii", errors="strict"))
+    assert rsvlm("inspect", "--model", tiny_model_dir, "--data", data, "--images", tmp_path) == 0
+    assert [json.loads(line)["id"] for line in shown.getvalue().decode("ascii").splitlines()] == ["\ud800", "ü"]
 
 
 def test_a_reader_that_closes_the_output_is_not_an_error(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from flows.cli import main
 from tasks.errors import DataError, UserError
 from tasks.inference.predict import Listener, answer_share, claim, predict
 from tasks.inference.request import Share
@@ -105,24 +106,35 @@ def test_twenty_kills_at_random_times_lose_no_answer_and_repeat_none(request_for
     assert len(asked.read_text().split()) <= 350 + in_flight
 
 
-@pytest.mark.parametrize("file_bytes", [600, 1000, 1100])
-def test_a_full_disk_is_reported_and_keeps_the_answers_so_far(request_for, records, file_bytes):
-    # no file may grow beyond a size: fails at the start, in the middle of the log, in final.json
+# Runs a command per size, beyond which no file may grow; the last argument is completed by the size.
+FULL_DISKS = """
+import contextlib, io, json, resource, signal, sys
+from flows.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ends, hard = [], resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for size in map(int, sys.argv[1].split(",")):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        code = main([*sys.argv[2:-1], f"{sys.argv[-1]}{size}"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    ends.append([code, said.getvalue()])
+print(json.dumps(ends))
+"""
+
+
+def test_a_full_disk_is_reported_and_keeps_the_answers_so_far(request_for, records):
     request = request_for(records, config={"batch_size": 1})
-    program = (
-        "import resource, signal, sys\n"
-        "from flows.cli import main\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes}, {file_bytes}))\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
     request.model.mkdir()
     (request.model / "config.json").write_text("{}")
     arguments = ["predict", "--engine", "echo", "--batch-size", "1", "--dtype", "float32", "--subset-size", "2"]
     places = {"model": request.model, "data": request.data, "images": request.images, "out": request.out}
     arguments += [part for name, path in places.items() for part in (f"--{name}", str(path))]
-    child = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
-    assert child.returncode == 2, child.stderr
-    assert "make room" in child.stderr and "Traceback" not in child.stderr
-    again = subprocess.run([sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    # fails at the start, in the middle of the log, in final.json
+    sizes = ("600", "1000", "1100")
+    command = [sys.executable, "-c", FULL_DISKS, ",".join(sizes), *arguments]
+    child = subprocess.run(command, capture_output=True, text=True, check=True)
+    for size, (code, said) in zip(sizes, json.loads(child.stdout), strict=True):
+        assert code == 2 and "make room" in said and "Traceback" not in said, said
+        kept = request.out.with_name(f"{request.out.name}{size}")
+        assert main([*arguments[:-1], str(kept)]) == 0
+        assert (kept / "final.json").is_file()

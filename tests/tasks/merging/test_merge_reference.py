@@ -30,6 +30,12 @@ ADAPTER = ORACLE / "lora" / "tiny-llava-v1.5-lora"
 
 
 @pytest.fixture
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a merge verified on answers of two tokens, where it is correct."""
+    monkeypatch.setattr("tasks.merging.verify.ANSWER_TOKENS", 2)
+
+
+@pytest.fixture
 def original(tmp_path: Path) -> Path:
     if not ORIGINAL.is_dir():
         pytest.skip("golden values not present")
@@ -157,6 +163,7 @@ def test_config_json_of_the_original_layout_equals_the_references(base: Path, ad
     assert back["vision_feature_layer"] == before["vision_feature_layer"]
 
 
+@pytest.mark.usefixtures("short_answers")
 @pytest.mark.parametrize("layout", ["transformers", "llava"])
 def test_the_merged_model_answers_as_base_and_adapter(original: Path, tmp_path: Path, layout: Any) -> None:
     # not in the folder of the base, whose tower is next to it
@@ -205,6 +212,7 @@ def test_transformers_loads_the_merged_directory_and_generates(original: Path, t
     assert answered.shape[1] > inputs["input_ids"].shape[1]
 
 
+@pytest.mark.usefixtures("short_answers")
 @pytest.mark.parametrize("tower", ["trained", "the base's"])
 def test_a_trained_tower_is_written_and_an_unchanged_one_is_named(original: Path, tmp_path: Path, tower: str) -> None:
     model = load_base(original, torch.float32)

@@ -1,7 +1,8 @@
 """Preflight looks for bases and towers in the same directories as a run, whatever their names."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from shutil import copytree
 
@@ -33,6 +34,17 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def one_tokenizer() -> Iterator[None]:
+    """Have the tokenizer that all bases share loaded once: each time takes longer than all else."""
+    from tasks.model.llava.tokenizer import load_original_tokenizer
+
+    load = cache(lambda: load_original_tokenizer(ORIGINAL))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.model.llava.processor.load_original_tokenizer", lambda folder: load())
+        yield
+
+
 def copied(source: Path, place: Path) -> Path:
     return copytree(source, place, copy_function=lambda one, other: Path(other).write_bytes(Path(one).read_bytes()))
 
@@ -44,7 +56,7 @@ def base_at(place: Path, tower: str = TOWER_NAME) -> Path:
     return place
 
 
-def cache(name: str, node: Path) -> Path:
+def hub_folder(name: str, node: Path) -> Path:
     """The folder of a model in the hub's cache."""
     folder = node / "hub" / f"models--{name.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
@@ -67,8 +79,8 @@ def put(base: str, tower: str) -> Callable[[Path], None]:
 
 
 def in_cache(node: Path) -> None:
-    base_at(cache(BASE_NAME, node))
-    copied(TOWER, cache(TOWER_NAME, node))
+    base_at(hub_folder(BASE_NAME, node))
+    copied(TOWER, hub_folder(TOWER_NAME, node))
 
 
 # where base and tower are, and the base's name in the settings
@@ -94,7 +106,9 @@ WHOLE = (
     ("place", "named"),
     [(place, named) for place in PLACES for named in (TOWER_NAME, None, CLIP) if named != CLIP or place not in WHOLE],
 )
-def test_base_and_tower_are_found_without_a_network(node: Path, place: str, named: str | None) -> None:
+def test_base_and_tower_are_found_without_a_network(
+    node: Path, one_tokenizer: None, place: str, named: str | None
+) -> None:
     make, base = PLACES[place]
     make(node)
     config = ModelConfig(base=base, vision_tower=named)
@@ -137,7 +151,7 @@ def test_path_is_not_looked_up_by_its_last_part(node: Path) -> None:
 def test_partly_cached_base_is_a_warning_if_the_hub_is_reachable(
     node: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = cache("somebody/tiny", node)
+    folder = hub_folder("somebody/tiny", node)
     copytree(tiny_model_dir, folder)
     (folder / "model.safetensors").unlink()
     config = ModelConfig(base="somebody/tiny")

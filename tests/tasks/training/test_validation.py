@@ -1,5 +1,6 @@
 """The validation loss weights every token equally, and the best checkpoint survives rotation."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,10 +99,15 @@ def test_checkpoints_are_saved_every_few_steps_at_the_best_and_at_the_end(valida
     assert staged == {f"checkpoint-{step}" for step in {3, 6, 7, *record}}
 
 
-def test_validation_by_epochs_runs_after_each_and_at_the_end(job_for: JobFor, tmp_path: Path) -> None:
+def test_validation_by_epochs_runs_after_each_and_at_the_end(
+    job_for: JobFor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # seconds that PyTorch waits for each data loader process when it is collected
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
     settings = {"eval_strategy": "epoch", "max_steps": -1, "num_train_epochs": 1.5, "save_strategy": "no"}
     job = job_for(tmp_path / "training", **settings, dataloader_num_workers=1)
     work(job.model_dump(mode="json"))
+    gc.collect()
     history = read_json(job.out / "final" / "trainer_state.json")["log_history"]
     assert [entry["step"] for entry in history if "eval_loss" in entry] == [6, 9]
     # no other checkpoint was requested
