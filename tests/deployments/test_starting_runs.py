@@ -245,6 +245,8 @@ def change_schedule(orchestra: Any, active: bool) -> None:
         f"deployments/{nightly['id']}/schedules/{schedule['id']}",
         **{"schedule": soon, "active": active, "parameters": {"models": ["base"]}},
     )
+    # a deployment that has changed is looked at within seconds, all others each minute
+    orchestra.ask("PATCH", f"deployments/{nightly['id']}", description=nightly["description"])
 
 
 def test_the_schedule_starts_a_reevaluation(orchestra: Any, experiment: SimpleNamespace) -> None:
