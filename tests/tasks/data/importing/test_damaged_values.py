@@ -52,7 +52,7 @@ def test_a_value_of_another_kind_is_no_bug(tmp_path: Path, name: str) -> None:
     for path in files:
         whole = values_of(path)
         for index in range(len(list(places(whole)))):
-            for turn, junk in enumerate(JUNK):
+            for junk in JUNK:
                 damaged = copy.deepcopy(whole)
                 container, key = list(places(damaged))[index]
                 container[key] = junk
