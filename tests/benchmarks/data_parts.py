@@ -11,14 +11,24 @@ from types import ModuleType
 from typing import NamedTuple
 from unittest.mock import patch
 
-from data_stage import WORDS, make_images, processor_s
+import numpy as np
+from data_stage import WORDS, processor_s, scene
+from PIL import Image
 from rows import Row
 
 from tasks.data import dataset_version, preparing
 from tasks.settings import DataConfig
 
-IMAGES = 45_000
-CONFIG = DataConfig(sources=("NWPU", "RSICD", "LR", "DOTA"))
+# as the reference's: images, format and side in pixels; an image of DOTA may have 4,000
+IMAGES = {
+    "NWPU": (31_500, "jpg", 256),
+    "RSICD": (10_921, "jpg", 224),
+    "LR": (772, "tif", 256),
+    "DOTA": (1_869, "png", 1000),
+}
+CONFIG = DataConfig(sources=tuple(IMAGES))
+# what JPEG and PNG take most of the bytes of a real image for
+GRAIN = np.random.default_rng(29).normal(0, 4, (1000, 1000, 3))
 PAIRS = 5
 QUESTIONS = (
     "How many {} are there?",
@@ -112,22 +122,31 @@ def timed_parts() -> Iterator[dict[str, Taken]]:
 
 
 def make_data(folder: Path) -> None:
-    """A data folder as users have it: a record per image, half of them with captions and half with questions."""
+    """A data folder as users have it: a record per image, with captions or questions."""
     images = folder / "imagenes"
-    images.mkdir()
     generator = random.Random(28)
     lines = []
-    for number, name in enumerate(make_images(images, IMAGES, ("jpg", "png", "png", "jpg"))):
-        source = CONFIG.sources[number % len(CONFIG.sources)]
-        (images / source).mkdir(exist_ok=True)
-        (images / name).rename(images / source / name)
+    for name, source in make_images(images):
         turns = []
         for pair in range(PAIRS):
             question, answer = drawn_pair(source, generator)
             turns.append({"from": "human", "value": question if pair else f"<image>\n{question}"})
             turns.append({"from": "gpt", "value": answer})
-        lines.append(json.dumps({"id": str(number), "image": f"{source}/{name}", "conversations": turns}))
+        lines.append(json.dumps({"id": name, "image": name, "conversations": turns}))
     (folder / "instructions_raw.json").write_text("[" + ",\n".join(lines) + "]", encoding="utf-8")
+
+
+def make_images(folder: Path) -> Iterator[tuple[str, str]]:
+    """Write the images; yields the name and the source of each."""
+    generator = np.random.default_rng(28)
+    for source, (number, suffix, side) in IMAGES.items():
+        (folder / source).mkdir(parents=True)
+        for index in range(number):
+            name = f"{source}/{index}.{suffix}"
+            large = np.asarray(scene(generator).resize((side, side)), dtype=np.float32)
+            pixels = np.clip(large + GRAIN[:side, :side], 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name, quality=85, compress_level=1)
+            yield name, source
 
 
 def drawn_pair(source: str, generator: random.Random) -> tuple[str, str]:

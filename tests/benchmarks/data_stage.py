@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -188,15 +188,20 @@ def make_records(path: Path) -> None:
     path.write_text("[" + ", ".join(lines) + "]")
 
 
-def make_images(folder: Path, number: int, suffixes: Sequence[str] = ("jpg",)) -> list[str]:
-    """The names of as many small images, none of which shows the same as another; their kinds alternate."""
+def make_images(folder: Path, number: int) -> list[str]:
+    """The names of as many small images, none of which shows the same as another."""
     generator = np.random.default_rng(28)
-    names = [f"{index}.{suffixes[index % len(suffixes)]}" for index in range(number)]
+    names = [f"{index}.jpg" for index in range(number)]
     for name in names:
-        layers = [
-            np.kron(generator.normal(0, amplitude, (side, side)), np.ones((AUDITED_SIDE // side,) * 2))
-            for side, amplitude in AMPLITUDES.items()
-        ]
-        values = np.clip(generator.uniform(70, 170) + sum(layers), 0, 255).astype(np.uint8)
-        Image.fromarray(np.stack([values, values, values - values // 5], axis=2)).save(folder / name, quality=85)
+        scene(generator).save(folder / name, quality=85)
     return names
+
+
+def scene(generator: np.random.Generator) -> Image.Image:
+    """An image of 64 x 64 pixels that shows the same as no other."""
+    layers = [
+        np.kron(generator.normal(0, amplitude, (side, side)), np.ones((AUDITED_SIDE // side,) * 2))
+        for side, amplitude in AMPLITUDES.items()
+    ]
+    values = np.clip(generator.uniform(70, 170) + sum(layers), 0, 255).astype(np.uint8)
+    return Image.fromarray(np.stack([values, values, values - values // 5], axis=2))
