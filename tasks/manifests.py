@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tasks.errors import DataError, OccupiedError
 from tasks.files import digest_of, link_or_copy, read_json, sha256_of, write_json
-from tasks.known_digests import known_or_computed
+from tasks.known_digests import known_sha256
 from tasks.paths import MANIFEST
 from tasks.records import Manifest
 
@@ -79,7 +79,7 @@ def folder_digest(folder: Path) -> str:
     manifest = read_manifest(folder)
     if manifest is not None:
         return content_digest(manifest)
-    return digest_of({path.relative_to(folder).as_posix(): known_or_computed(path) for path in files_below(folder)})
+    return digest_of({path.relative_to(folder).as_posix(): known_sha256(path) for path in files_below(folder)})
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:

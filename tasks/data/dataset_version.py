@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tasks.data.checked_images import check_images
 from tasks.data.duplicates.near_duplicates import find_pairs, group_leaders
 from tasks.data.examples_page import examples_page
 from tasks.data.exporting.croissant import write_croissant
-from tasks.data.image_checks import BROKEN, ImageState, check_images, faults_in, image_report
+from tasks.data.image_checks import BROKEN, ImageState, faults_in, image_report
 from tasks.data.record_checks import Checked, filter_records, require_sources
 from tasks.data.records_file import RecordsFile, own_split
 from tasks.data.set_files import dropped_by_reducing, lost_reason, set_paths

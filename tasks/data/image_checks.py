@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import TypedDict
@@ -22,7 +21,6 @@ from tasks.model.image_limits import (
     require_small_exif,
     require_small_file,
 )
-from tasks.processes import map_in_processes
 from tasks.record_reader import Record
 
 MISSING = "image file missing"
@@ -43,9 +41,6 @@ SUFFIXES = {
     "JPEG2000": (".jp2", ".j2k"),
 }
 END_OF_JPEG = b"\xff\xd9"
-# Starting a process costs as much as decoding some hundred small images.
-IN_PROCESSES_FROM = 300
-CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,6 @@ class ImageState:
 class _Found(TypedDict, total=False):
     """What is known of an image so far, also where the rest of its file turns out to be damaged."""
 
-    note: str
     kind: str
     width: int
     height: int
@@ -89,28 +83,6 @@ def _file_state(path: Path) -> list[int] | None:
     except (OSError, ValueError):
         return None
     return [state.st_size, state.st_mtime_ns]
-
-
-def check_images(
-    images: Path, names: Collection[str], with_hash: bool = False, workers: int | None = None
-) -> dict[str, ImageState]:
-    """Read, decode and hash each image once, in `workers` processes, by default one per CPU."""
-    return check_files({name: f"{images}/{image_key(name)}" for name in names}, with_hash, workers)
-
-
-def check_files(
-    files: Mapping[str, str | Path], with_hash: bool = False, workers: int | None = None
-) -> dict[str, ImageState]:
-    """Check images by name, as check_images."""
-    paths = list(map(str, files.values()))
-    return dict(zip(files, _check_paths(paths, with_hash, workers or os.cpu_count() or 1), strict=True))
-
-
-def _check_paths(paths: Sequence[str], with_hash: bool, workers: int) -> list[ImageState]:
-    check = partial(check_image, with_hash=with_hash)
-    if len(paths) < IN_PROCESSES_FROM or workers < 2:
-        return list(map(check, paths))
-    return map_in_processes(check, paths, workers, CHUNK)
 
 
 def faults_in(states: Mapping[str, ImageState]) -> dict[str, str]:
@@ -164,9 +136,12 @@ def _decoded(path: str, file: BufferedReader, found: _Found, with_hash: bool) ->
     # frees the decoded pixels before the whole file is read
     del image
     _require_complete(kind, file, found["size_bytes"])
-    if path[path.rfind(".") :].lower() not in SUFFIXES.get(kind, ()):
-        found["note"] = OTHER_KIND
-    return ImageState(**found, hash_pixels=pixels if with_hash else None)
+    return ImageState(note=note_of(path, kind), **found, hash_pixels=pixels if with_hash else None)
+
+
+def note_of(path: str, kind: str) -> str | None:
+    """What is odd about an image of a format under this path, though it can be read; or None."""
+    return None if path[path.rfind(".") :].lower() in SUFFIXES.get(kind, ()) else OTHER_KIND
 
 
 def _require_complete(kind: str, file: BufferedReader, size: int) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from tasks.known_digests import known_or_computed
+from tasks.known_digests import known_sha256
 
 PROVENANCE = "provenance.json"
 # several files at a time, so that hashing keeps up with writing; it also fills the page cache for the merge
@@ -36,7 +36,7 @@ class Hashes:
         for file in files:
             if file not in self._found:
                 compute = partial(_sha256_with_readahead, stopped=self._stopped)
-                self._found[file] = self._pool.submit(known_or_computed, file, compute)
+                self._found[file] = self._pool.submit(known_sha256, file, compute)
 
     def stop(self) -> None:
         """Give up what is not finished."""

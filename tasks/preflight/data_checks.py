@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from tasks.data.image_checks import check_files, faults_in
+from tasks.data.checked_images import check_files
+from tasks.data.image_checks import faults_in
 from tasks.data.image_folders import located_image, require_folders
 from tasks.data.preparing import choose_records, find_raw
 from tasks.data.record_checks import SOURCE_PREFIX, outside_advice

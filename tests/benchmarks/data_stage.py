@@ -18,8 +18,8 @@ from PIL import Image
 from rows import Row
 
 from tasks.data.archives.unpacking import unpack
+from tasks.data.checked_images import check_images
 from tasks.data.duplicates.near_duplicates import find_pairs
-from tasks.data.image_checks import check_images
 
 IMAGES, DISTINCT, SIDE = 20_000, 200, 150
 ROUNDS = 3

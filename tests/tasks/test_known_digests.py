@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.files import SETTLED_NS, sha256_of
-from tasks.known_digests import LEAST_BYTES, known_or_computed
+from tasks.known_digests import DIGESTS, known_sha256
 from tasks.manifests import folder_digest
 
 
@@ -22,7 +22,7 @@ def weights(tmp_path: Path) -> Path:
     file = tmp_path / "model" / "model.safetensors"
     file.parent.mkdir()
     with file.open("wb") as opened:
-        opened.truncate(LEAST_BYTES)
+        opened.truncate(DIGESTS.least_bytes)
     return file
 
 
@@ -42,22 +42,22 @@ def overwrite(file: Path, content: bytes) -> None:
 def test_a_file_is_hashed_once_under_all_its_names(weights: Path) -> None:
     link = weights.with_name("link")
     link.symlink_to(weights)
-    first = known_or_computed(weights, now_ns=later)
+    first = known_sha256(weights, now_ns=later)
     assert first == sha256_of(weights)
-    assert known_or_computed(weights, refuse) == known_or_computed(link, refuse) == first
+    assert known_sha256(weights, refuse) == known_sha256(link, refuse) == first
 
 
 def test_a_changed_file_is_hashed_again(weights: Path) -> None:
-    known_or_computed(weights, now_ns=later)
+    known_sha256(weights, now_ns=later)
     before = weights.stat()
     overwrite(weights, b"other")
     # a program can put back the time of the content, but not that of the change
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert known_or_computed(weights) == sha256_of(weights)
+    assert known_sha256(weights) == sha256_of(weights)
 
 
 def test_a_file_that_changed_a_moment_ago_is_not_remembered(weights: Path, entries: Path) -> None:
-    known_or_computed(weights, now_ns=lambda: weights.stat().st_ctime_ns + SETTLED_NS)
+    known_sha256(weights, now_ns=lambda: weights.stat().st_ctime_ns + SETTLED_NS)
     assert not entries.exists()
 
 
@@ -66,35 +66,35 @@ def test_a_file_that_changes_while_it_is_hashed_is_not_remembered(weights: Path,
         overwrite(path, b"other")
         return "of both"
 
-    assert known_or_computed(weights, changing, later) == "of both"
+    assert known_sha256(weights, changing, later) == "of both"
     assert not entries.exists()
 
 
 def test_a_small_file_is_not_remembered(weights: Path, entries: Path) -> None:
-    os.truncate(weights, LEAST_BYTES - 1)
-    known_or_computed(weights, now_ns=later)
+    os.truncate(weights, DIGESTS.least_bytes - 1)
+    known_sha256(weights, now_ns=later)
     assert not entries.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"file": 1, "sha256": "a"}'])
 def test_a_damaged_entry_is_replaced(weights: Path, entries: Path, content: str) -> None:
-    known_or_computed(weights, now_ns=later)
+    known_sha256(weights, now_ns=later)
     (entry,) = entries.iterdir()
     entry.write_text(content)
-    assert known_or_computed(weights, now_ns=later) == known_or_computed(weights, refuse) == sha256_of(weights)
+    assert known_sha256(weights, now_ns=later) == known_sha256(weights, refuse) == sha256_of(weights)
 
 
 def test_where_nothing_can_be_remembered_files_are_hashed(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(weights))
-    assert known_or_computed(weights, now_ns=later) == sha256_of(weights)
+    assert known_sha256(weights, now_ns=later) == sha256_of(weights)
 
 
 def test_the_digest_of_a_model_directory_uses_known_digests(weights: Path, entries: Path) -> None:
     os.utime(weights)
     first = folder_digest(weights.parent)
-    known_or_computed(weights, now_ns=later)
+    known_sha256(weights, now_ns=later)
     (entry,) = entries.iterdir()
     assert folder_digest(weights.parent) == first
     entry.write_text(entry.read_text().replace(sha256_of(weights), "0" * 64))

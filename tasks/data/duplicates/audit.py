@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.data.checked_images import check_images
 from tasks.data.duplicates.leakage import Findings, PairFinding, clean_records, leakage_of
 from tasks.data.duplicates.near_duplicates import find_pairs
 from tasks.data.examples_page import page, thumbnail
-from tasks.data.image_checks import check_images
 from tasks.data.records_file import RecordsFile
 from tasks.data.set_files import inputs_of, set_paths
 from tasks.errors import DataError

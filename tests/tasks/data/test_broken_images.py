@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from support.files import encoded
 
-from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, check_images, image_report
+from tasks.data.checked_images import check_images
+from tasks.data.image_checks import EMPTY, MISSING, OTHER_KIND, TOO_LARGE, UNREADABLE, image_report
 
 FOLDER = "NWPU/NWPU_images/a"
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from support.files import encoded
 
+from tasks.data.checked_images import check_images
 from tasks.data.image_checks import (
     EMPTY,
     END_OF_JPEG,
@@ -14,7 +15,6 @@ from tasks.data.image_checks import (
     OTHER_KIND,
     UNREADABLE,
     check_image,
-    check_images,
     faults_in,
     images_digest,
 )

@@ -24,7 +24,17 @@ INFRASTRUCTURE = {
     f"tasks.{name}"
     for name in (
         *("choices", "content_keys", "durations", "errors", "files", "interrupting", "json_text", "known_digests"),
-        *("manifests", "paths", "pipe_lines", "processes", "progress", "records", "secret_addresses", "store_kinds"),
+        *(
+            "known_facts",
+            "manifests",
+            "paths",
+            "pipe_lines",
+            "processes",
+            "progress",
+            "records",
+            "secret_addresses",
+            "store_kinds",
+        ),
         *("worker_lines", "yaml_text"),
     )
 }

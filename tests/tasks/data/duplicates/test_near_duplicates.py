@@ -5,8 +5,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from support.locations import REAL
 
+from tasks.data.checked_images import check_images
 from tasks.data.duplicates.near_duplicates import Pair, find_pairs, group_leaders
-from tasks.data.image_checks import ImageState, check_images
+from tasks.data.image_checks import ImageState
 
 REAL_IMAGENES = REAL / "imagenes"
 COPIES = {
