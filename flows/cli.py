@@ -49,6 +49,10 @@ class ShowVersion(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 user error, 130 Ctrl-C, 1 anything else."""
     try:
+        if arguments is None:
+            from tasks.interrupting import interrupt_early
+
+            interrupt_early()
         code = _run(sys.argv[1:] if arguments is None else arguments)
         # flush here: at interpreter exit a failed write would not reach the handlers below
         sys.stdout.flush()

@@ -9,15 +9,20 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from threading import Thread, main_thread
+from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, user_message
 from tasks.interrupting import handle_signals, sigint_blocked, stop_requested
 from tasks.processes import kill_children
 from tasks.progress import note
+
+if TYPE_CHECKING:
+    import httpx
 
 SERVER = "prefect.server.api.server"
 DEFAULTS = {
@@ -30,8 +35,8 @@ DEFAULTS = {
 STOP_S = 2
 # what makes Prefect's server an embedded one, as Prefect itself sets it: without pages, with a few services only
 EMBEDDED = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-# httpx's default timeout in seconds, which Prefect keeps
-REQUEST_S = 5
+# seconds that the starting server has for each answer, and between two questions
+REQUEST_S, ASK_EVERY_S = 5, 0.1
 # seconds after which the user sees what the command is waiting for
 SLOW_S = 8
 # reads the server's number from a pipe, and waits until the process that holds the other end is gone
@@ -80,19 +85,30 @@ def start_prefect(*modules: str, is_command: bool = True) -> None:
     if is_configured() or _is_running():
         if is_command:
             handle_signals(kill_children)
-        return
+    else:
+        _start_server(modules, is_command)
+    if not is_configured():
+        # each time: Prefect's settings may have been read again since the last one
+        send_no_heartbeats()
+
+
+def _start_server(modules: Sequence[str], is_command: bool) -> None:
     process, port = _launch()
-    if is_command:
-        handle_signals(kill_children, process.kill)
     try:
+        if is_command:
+            handle_signals(kill_children, process.kill)
         # by now two processes import the server's package, each on its own core
         for module in (SERVER, *modules):
             import_module(module)
         _wait_for_answer(process, port)
-    finally:
-        # before Prefect's own handler, which waits five seconds
-        atexit.register(_stop_after_interrupt, process)
-    send_no_heartbeats()
+    except BaseException:
+        # a notebook goes on, and may start another one
+        process.kill()
+        process.wait()
+        raise
+    _adopt(process, port)
+    # before Prefect's own handler, which waits five seconds
+    atexit.register(_stop_after_interrupt, process)
     if is_command:
         # the main thread, which may wait for a line of a child, must get each Ctrl-C
         with sigint_blocked():
@@ -102,7 +118,14 @@ def start_prefect(*modules: str, is_command: bool = True) -> None:
 def _is_running() -> bool:
     """Whether this process has a server already, of an earlier run or of a flow of the user's."""
     module = sys.modules.get(SERVER)
-    return module is not None and module.SubprocessASGIServer().running
+    server = module and module.SubprocessASGIServer()
+    if not server or not server.running:
+        return False
+    if server.server_process is None or server.server_process.poll() is None:
+        return True
+    # it has been killed, and Prefect would go on asking it
+    server.stop()
+    return False
 
 
 def _launch() -> tuple["subprocess.Popen[bytes]", int]:
@@ -164,39 +187,47 @@ def _live_without(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Make the process Prefect's own embedded server, and wait until it answers."""
+    """Wait until the server answers; raises ConfigError if it ends or takes too long."""
+    import httpx
+
+    limit_s = float(os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"])
+    started, is_told = time.monotonic(), False
+    # without the user's proxy
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=REQUEST_S, trust_env=False) as client:
+        while not _answers(client):
+            waited_s = time.monotonic() - started
+            if process.poll() is not None:
+                raise startup_error("ended while it started")
+            if waited_s > limit_s:
+                raise startup_error(f"did not answer within {limit_s:g} s")
+            if waited_s > SLOW_S and not is_told:
+                note("Starting Prefect's embedded server ...")
+                is_told = True
+            time.sleep(ASK_EVERY_S)
+
+
+def _answers(client: "httpx.Client") -> bool:
+    import httpx
+
+    try:
+        return client.get("/api/health").is_success
+    except httpx.TransportError:
+        # it does not listen yet, or is too busy to answer
+        return False
+
+
+def startup_error(what: str) -> ConfigError:
+    """The error for a server that has not started."""
+    return ConfigError(f"Prefect's embedded server, which rsvlm starts if none is configured, {what}: {REMEDY}")
+
+
+def _adopt(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Make the process Prefect's own embedded server, as if Prefect had started it."""
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
-    server.port = port
-
-    def launched() -> "subprocess.Popen[bytes]":
-        if server.server_process is process:
-            # Prefect would start another one, again and again
-            raise ConfigError(
-                f"Prefect's embedded server, which rsvlm starts if none is configured, ended while it started: {REMEDY}"
-            )
-        return process
-
-    server._run_uvicorn_command = launched  # type: ignore[method-assign]
-    failed: list[Exception] = []
-
-    def start() -> None:
-        try:
-            with sigint_blocked():
-                server.start()
-        except Exception as error:
-            failed.append(error)
-
-    # in a thread, so that the main thread still handles Ctrl-C
-    starting = Thread(target=start, daemon=True)
-    starting.start()
-    starting.join(SLOW_S)
-    if starting.is_alive():
-        note("Starting Prefect's embedded server ...")
-    starting.join()
-    if failed:
-        raise startup_error(failed[0])
+    server.port, server.server_process, server.running = port, process, True
+    atexit.register(server.stop)
 
 
 def send_no_heartbeats() -> None:
@@ -206,21 +237,6 @@ def send_no_heartbeats() -> None:
     flows = get_current_settings().flows
     if "heartbeat_frequency" not in flows.model_fields_set:
         flows.heartbeat_frequency = None
-
-
-def startup_error(error: Exception) -> Exception:
-    """A ConfigError for a server that was too slow to start; any other error unchanged."""
-    import httpx
-
-    # the server has started and is too busy to answer a request
-    busy = isinstance(error, httpx.TimeoutException)
-    if not busy and "Timed out" not in str(error):
-        return error
-    limit_s = REQUEST_S if busy else os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
-    return ConfigError(
-        f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {limit_s} s: "
-        f"{REMEDY}"
-    )
 
 
 def _start_watcher() -> Callable[[int], None]:

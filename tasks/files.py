@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from tasks.errors import DataError
@@ -20,7 +20,7 @@ SETTLED_NS = 3_000_000_000
 
 
 class FileState(NamedTuple):
-    """What differs once a file has changed: the kernel sets `changed_ns`, which no program can put back."""
+    """What differs once a file has changed: on Linux's own file systems no program can put `changed_ns` back."""
 
     device: int
     inode: int
@@ -40,17 +40,22 @@ def written_atomically(path: Path) -> Iterator[Path]:
     The file is synced before it is renamed, so that `path` is never half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = _new_part(path)
     try:
         yield part
-        # mkstemp creates private files; the result gets the mode of any new file
-        part.chmod(0o666 & ~_umask())
         sync(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _new_part(path: Path) -> Path:
+    """An empty file next to `path`, with the mode of any new file, which tempfile's do not have."""
+    while True:
+        part = path.with_name(f".{path.name}.{token_hex(4)}.part")
+        with suppress(FileExistsError):
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return part
 
 
 def remove_half_written(folder: Path) -> None:
@@ -58,12 +63,6 @@ def remove_half_written(folder: Path) -> None:
     for part in folder.rglob(".*.part"):
         if part.is_file():
             part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def sync(path: Path) -> None:

@@ -18,12 +18,28 @@ STOPPING = b"\nStopping; press Ctrl-C again to end at once, with nothing more sa
 
 
 class _State:
+    is_interrupted_early = False
     handles_signals = False
     stop_requested = False
     stop_gracefully: Callable[[], None] | None = None
     before_exit: tuple[Callable[[], None], ...] = ()
     announce: Callable[[], object] = lambda: os.write(2, STOPPING)
     restore: Callable[[], None] = lambda: None
+
+
+def interrupt_early() -> None:
+    """Until `handle_signals` is called, Ctrl-C raises Interrupted.
+
+    Python's own KeyboardInterrupt, once it has passed an `exec` (dataclasses use it), ends the process by the signal
+    and not with an exit code, even if it was caught.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_early_signal)
+
+
+def _on_early_signal(number: int, frame: FrameType | None) -> None:
+    _State.is_interrupted_early = True
+    raise Interrupted
 
 
 def handle_signals(*before_exit: Callable[[], None]) -> None:
@@ -33,6 +49,9 @@ def handle_signals(*before_exit: Callable[[], None]) -> None:
         # a program started in the background of a script ignores Ctrl-C and must go on ignoring it
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    if _State.is_interrupted_early:
+        # a library that was being imported has caught it
+        raise Interrupted
 
 
 @contextmanager

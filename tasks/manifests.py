@@ -83,7 +83,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Files of the manifest that are missing or have changed; every byte is read."""
+    """Files of the manifest that are missing or have changed; what this process has not hashed yet is read."""
     return [name for name, entry in manifest.files.items() if not _is_intact(folder / name, entry)]
 
 

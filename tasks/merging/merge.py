@@ -50,8 +50,10 @@ def merge_adapter(base: Path, adapter: Path, out: Path, options: MergeOptions = 
     adapter is damaged, they do not belong together, or the adapter was never trained; OccupiedError if `out` holds
     something else.
     """
-    with _without_garbage_collection(), hashing(_known_weights(base)) as hashes:
-        return publish(_with_adapter(base, adapter, options), out, hashes)
+    with hashing(_known_weights(base)) as hashes:
+        with _without_garbage_collection():
+            model = _with_adapter(base, adapter, options)
+        return publish(model, out, hashes)
 
 
 def _with_adapter(base: Path, adapter: Path, options: MergeOptions) -> NewModel:
@@ -93,8 +95,10 @@ def copy_full_model(base: Path, checkpoint: Path, out: Path, options: MergeOptio
     checkpoint is damaged, they do not belong together, or a weight is NaN or infinite; OccupiedError if `out` holds
     something else.
     """
-    with _without_garbage_collection(), hashing(_known_weights(base)) as hashes:
-        return publish(_fully_tuned(base, checkpoint, options), out, hashes)
+    with hashing(_known_weights(base)) as hashes:
+        with _without_garbage_collection():
+            model = _fully_tuned(base, checkpoint, options)
+        return publish(model, out, hashes)
 
 
 def _fully_tuned(base: Path, checkpoint: Path, options: MergeOptions) -> NewModel:

@@ -131,7 +131,7 @@ def free_folder(work: Task[..., Ref], folder: Path, parameters: Mapping[str, obj
 
 
 def is_intact(ref: FolderRef) -> bool:
-    """Whether the folder of a reference still has the content of its digest; every byte is read."""
+    """Whether a folder still has the content of its digest; what this process has not hashed yet is read."""
     manifest = _manifest_of(ref.path)
     return manifest is not None and content_digest(manifest) == ref.sha256
 

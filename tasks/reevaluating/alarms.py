@@ -79,7 +79,7 @@ def drift_of(scores: Sequence[float]) -> Drift | None:
 
     The noise is that from night to night on the same images: Student's t with a common variance.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     count = min(max(WINDOW, len(scores) // 2), MOST_FIRST)
     if len(scores) < count + WINDOW:
@@ -94,7 +94,7 @@ def drift_of(scores: Sequence[float]) -> Drift | None:
         p_value = 0.0 if large else 1.0
         return Drift(before, now, None, p_value, p_value)
     error = math.sqrt(variance * (1 / count + 1 / WINDOW))
-    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
-    loss = float(t.sf((before - now) / error, freedom))
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    loss = float(stdtr(freedom, (now - before) / error))
     interval = [now - before - half, now - before + half]
     return Drift(before, now, interval, loss if large else 1.0, 2 * min(loss, 1 - loss))

@@ -133,7 +133,7 @@ def _archived(store: ObjectStore, prefix: str, manifest: Manifest, sent: int) ->
 
 
 def manifest_of(folder: Path) -> Manifest:
-    """The folder's own manifest, or a new one of its visible files; every byte is read.
+    """The folder's own manifest, or a new one of its visible files, which are read.
 
     Raises StoreError if there is no such folder, or if files of a finished folder have changed.
     """

@@ -73,7 +73,7 @@ def missing_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[s
 
 
 def damaged_files(store: ObjectStore, folder: str, manifest: Manifest) -> list[str]:
-    """Files of the manifest that are missing or have changed; every byte is read."""
+    """Files of the manifest that are missing or have changed; what this process has not hashed yet is read."""
     missing = set(missing_files(store, folder, manifest))
     return [
         name

@@ -31,7 +31,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 320, 70, 70, 40, 30
 BAR, LABEL = 26, 240
 SCORE = "score"
-# an axis whose values span a larger factor is logarithmic: learning rates and ranks would crowd at the bottom
+# an axis whose values span this factor or more is logarithmic: learning rates and ranks would crowd at the bottom
 LINEAR_SPAN = 5
 MOST_TICKS = 6
 

@@ -1,4 +1,4 @@
-"""Training and answering of a LLaVA-1.5-7B with random weights on one GPU, beside plain loops: about eight minutes.
+"""Training and answering of a LLaVA-1.5-7B with random weights on one GPU, beside plain loops.
 
     python tests/benchmarks/gpu.py              needs a GPU with 40 GB, no network
     python tests/benchmarks/gpu.py --toy        the same with a toy model on a CPU, to try the program

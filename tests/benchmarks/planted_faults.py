@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 REPO = Path(__file__).resolve().parents[2]
 ROOMS = ("flows", "tasks", "deployments")
+# all tests take a third of it
+LIMIT_S = 3 * 3600
 MARKS = "not gpu and not network and not full_size"
 PAIRS = (("==", "!="), ("<", "<="), (">", ">="), ("in", "not in"), ("is", "is not"))
 OTHERS = dict(PAIRS) | {other: one for one, other in PAIRS}
@@ -54,6 +56,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rsvlm-faults-") as folder:
         copy = copied(Path(folder))
+        if broken := failing(copy, [copy / "tests"], options.marks):
+            sys.exit(f"{broken} without a fault: mend it first, since it would catch every fault")
         caught = 0
         for fault in chosen(options.count, options.seed):
             by = test_that_catches(fault, copy, options)
@@ -84,7 +88,7 @@ def chosen(count: int, seed: int) -> list[Fault]:
     folders = sorted(folder for folder, faults in by_folder.items() if faults)
     rng.shuffle(folders)
     found: list[Fault] = []
-    while len(found) < count:
+    while len(found) < count and any(by_folder.values()):
         found += [by_folder[folder].pop() for folder in folders if by_folder[folder]]
     return found[:count]
 
@@ -175,13 +179,18 @@ def test_that_catches(fault: Fault, copy: Path, options: argparse.Namespace) -> 
 def failing(copy: Path, tests: list[Path], marks: str) -> str | None:
     """The first test that fails, or what else ends pytest with an error."""
     command = ["pytest", "-x", "-q", "-n", "2", "--dist", "loadfile", "-m", marks, "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, *map(str, tests)],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *command, *map(str, tests)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        # a module may not end being imported
+        return "pytest did not end"
     # 5: no test was selected
     if done.returncode in (0, 5):
         return None

@@ -5,15 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
 import pytest
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
-from support.processes import processes_with, read_proc
+from support.processes import free_port, processes_with, read_proc
 
-from flows.embedded import send_no_heartbeats, server_command, server_environment, startup_error
+from flows import embedded
+from flows.embedded import send_no_heartbeats, server_command, server_environment, start_prefect
+from tasks.errors import ConfigError
 
 PATIENCE_S = 120
 
@@ -101,14 +103,66 @@ def wait_for(is_so) -> None:
         time.sleep(0.05)
 
 
-# the server listens before it can answer
-@pytest.mark.parametrize(
-    ("error", "limit_s"),
-    [(RuntimeError("Timed out while attempting to connect"), 77), (httpx.ReadTimeout("timed out"), 5)],
-)
-def test_a_server_that_is_too_slow_is_reported_in_one_sentence(
-    error: Exception, limit_s: int, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that never answers, in place of the server; it has a second to start."""
+    process = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setattr(embedded, "_launch", lambda: (process, free_port()))
+    monkeypatch.setattr(embedded, "SLOW_S", 0)
+    monkeypatch.setattr("flows.server.is_configured", lambda: False)
+    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "1")
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_program_whose_server_does_not_answer_is_left_without_it(
+    stub: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "77")
-    assert f"did not answer within {limit_s} s: the machine is busy" in str(startup_error(error))
-    assert startup_error(bug := RuntimeError("a bug")) is bug
+    with pytest.raises(ConfigError, match=r"did not answer within 1 s: the machine is busy"):
+        start_prefect(is_command=False)
+    assert stub.returncode == -signal.SIGKILL and not embedded._is_running()
+    assert capsys.readouterr().err.count("Starting Prefect's embedded server ...") == 1
+
+
+def test_a_server_that_is_killed_while_it_starts_is_noticed_at_once(stub: "subprocess.Popen[bytes]") -> None:
+    stub.terminate()
+    with pytest.raises(ConfigError, match="ended while it started"):
+        start_prefect(is_command=False)
+
+
+def test_a_program_that_is_interrupted_is_left_without_a_server(stub: "subprocess.Popen[bytes]") -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(embedded, "import_module", raise_interrupt)
+        start_prefect(is_command=False)
+    assert stub.returncode == -signal.SIGKILL
+
+
+def raise_interrupt(module: str) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def adopted(stub: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """The process, as if it had been started and had answered."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    embedded._adopt(stub, 1)
+    yield stub
+    SubprocessASGIServer().stop()
+
+
+def test_a_second_run_uses_the_server_and_sends_no_heartbeats(adopted: "subprocess.Popen[bytes]") -> None:
+    for _ in range(2):
+        # as Prefect reads them anew
+        with temporary_settings({}):
+            start_prefect(is_command=False)
+            assert get_current_settings().flows.heartbeat_frequency is None
+    assert adopted.poll() is None
+
+
+def test_a_server_that_was_killed_is_not_used_again(adopted: "subprocess.Popen[bytes]") -> None:
+    assert embedded._is_running()
+    adopted.kill()
+    adopted.wait()
+    assert not embedded._is_running() and not embedded._is_running()

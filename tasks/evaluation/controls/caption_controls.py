@@ -91,7 +91,7 @@ def _from_training(captions: CaptionSet, training: Mapping[str, Sequence[str]]) 
         groups[class_of(image)].append(image)
     classes = [class_of(image) for image in captions.images]
     names = [name for name in dict.fromkeys(classes) if name and name in groups]
-    unknown = [index for index, name in enumerate(classes) if name not in names]
+    unknown = [index for index, name in enumerate(classes) if not name or name not in groups]
     clusters = CaptionClusters(known) if unknown else None
     members = clusters.members if clusters else []
     constant, *best = _consensus(known, [images, *(groups[name] for name in names), *members])

@@ -28,10 +28,10 @@ def _closest(pairs: TextPairs) -> Ints:
     return closest
 
 
-def _correct(ngrams: SharedNGrams) -> Ints:
+def _correct(ngrams: SharedNGrams) -> Floats:
     """How many n-grams of each text are in a reference, each at most as often as in the reference that has most."""
     rows, most = ngrams.rows, np.zeros(len(ngrams.rows.text), dtype=np.int64)
     for one, other in ngrams.shared():
         np.maximum.at(most, one, rows.counts[other])
-    correct: Ints = np.bincount(rows.text, np.minimum(most, rows.counts), minlength=len(ngrams.pairs.texts))
-    return correct
+    found = np.bincount(rows.text, np.minimum(most, rows.counts), minlength=len(ngrams.pairs.texts))
+    return found.astype(float, copy=False)

@@ -63,12 +63,12 @@ def objective_worse_than_best(sources: dict[str, Floats], errors: dict[str, floa
 
 def _moved(residuals: Floats, random: np.random.Generator) -> Floats:
     """The points' means under random signs, (draws, points); one sign per image keeps the points' correlation."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     images = len(residuals)
     middle = (1 + LEVEL) / 2
     # signs give the spread of a normal; with few images the tails are those of Student's t
-    scale = math.sqrt(images / (images - 1)) * float(t.ppf(middle, images - 1) / norm.ppf(middle))
+    scale = math.sqrt(images / (images - 1)) * float(stdtrit(images - 1, middle) / ndtri(middle))
     moved: Floats = random.choice([-1.0, 1.0], (DRAWS, images)) @ residuals * (scale / images)
     return moved
 

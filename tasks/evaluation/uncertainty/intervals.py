@@ -39,7 +39,7 @@ def score_interval(values: Floats, bounds: Range = ANY_VALUE, prior: PriorSkewne
     It covers Student's t interval and Hall's, which is corrected for skewness: t alone misses too high values in
     skewed data, and Hall's alone is too short on one side. `bounds` is the metric's range.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     images, mean, error, skewness = moments_of(values)
     if error == 0:
@@ -49,7 +49,7 @@ def score_interval(values: Floats, bounds: Range = ANY_VALUE, prior: PriorSkewne
         skewness *= 1 + 3 / images
     else:
         skewness = (images * skewness + prior.images * prior.skewness) / (images + prior.images)
-    quantile, of_mean = float(t.ppf((1 + LEVEL) / 2, images - 1)), skewness / math.sqrt(images)
+    quantile, of_mean = float(stdtrit(images - 1, (1 + LEVEL) / 2)), skewness / math.sqrt(images)
     low = mean - error * max(quantile, hall_inverse(quantile, of_mean))
     high = mean + error * max(quantile, -hall_inverse(-quantile, of_mean))
     return [max(bounds.low, low), min(bounds.high, high)]
@@ -74,11 +74,11 @@ def proportion_interval(right: Floats, asked: Floats) -> list[float] | None:
 
 
 def _squared_quantile(right: Floats, asked: Floats) -> float:
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     images, total = len(asked), float(asked.sum())
     share = float(right.sum()) / total
-    normal = float(norm.ppf((1 + LEVEL) / 2)) ** 2
+    normal = float(ndtri((1 + LEVEL) / 2)) ** 2
     if asked.max() <= 1:
         return normal
     by_model = normal * (1 + (float((asked**2).sum()) / total - 1) * expected_correlation(right, asked))
@@ -86,7 +86,7 @@ def _squared_quantile(right: Floats, asked: Floats) -> float:
         return max(normal, min(by_model, normal * total / images))
     values = images * share - (images - 1) * (right.sum() - right) / (total - asked)
     design_effect = float(values.var()) / (images - 1) / (share * (1 - share) / total)
-    return max(normal, by_model, float(t.ppf((1 + LEVEL) / 2, images - 1)) ** 2 * design_effect)
+    return max(normal, by_model, float(stdtrit(images - 1, (1 + LEVEL) / 2)) ** 2 * design_effect)
 
 
 def expected_correlation(right: Floats, asked: Floats) -> float:

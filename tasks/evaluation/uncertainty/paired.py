@@ -76,9 +76,9 @@ def objective_test(differences: dict[str, Floats], errors: dict[str, float]) -> 
 
 def _equal_differences(mean: float, images: int) -> PairedTest:
     """All images differ alike: the sign test, and Wilson's bound of the share of images that do."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    squared = float(norm.ppf((1 + LEVEL) / 2)) ** 2
+    squared = float(ndtri((1 + LEVEL) / 2)) ** 2
     ends = sorted([mean, mean * (2 * images / (images + squared) - 1)])
     one_sided = 2.0**-images
     gain, loss = (one_sided, 1.0) if mean > 0 else (1.0, one_sided)
@@ -86,7 +86,6 @@ def _equal_differences(mean: float, images: int) -> PairedTest:
 
 
 def _tested(found: _Estimate, least: float) -> PairedTest:
-    # Student's t of scipy.stats, which takes a second to import, and a comparison is made in every run
     from scipy.special import stdtr, stdtrit
 
     freedom = found.images - 1

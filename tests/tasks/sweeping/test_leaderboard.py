@@ -13,7 +13,7 @@ from tasks.files import write_json, write_json_lines
 from tasks.manifests import write_manifest
 from tasks.sweeping.config import Objective
 from tasks.sweeping.leaderboard import TASKS, ScoredPoint, claim_reference, rank, read_reference, score_of
-from tasks.sweeping.pages import Axis, draw_importance, render_sweep
+from tasks.sweeping.pages import LINEAR_SPAN, Axis, draw_importance, render_sweep
 
 IMAGES = 60
 
@@ -92,11 +92,13 @@ def test_the_verdict_comes_before_the_scores_by_source(tmp_path: Path) -> None:
     assert page.index("<th>against the best") < page.index("accuracy</th>")
 
 
-def test_an_axis_over_a_large_range_is_logarithmic() -> None:
-    wide, narrow = Axis("learning_rate", [1e-4, 1e-3, 1e-2]), Axis("score", [1, 2, 3])
-    for axis, middle in ((wide, 1e-3), (narrow, 2)):
-        low, high = (axis.y(value) for value in (axis.ticks[0], axis.ticks[-1]))
-        assert axis.y(middle) == pytest.approx((low + high) / 2)
+@pytest.mark.parametrize(
+    ("values", "middle"), [([1e-4, 1e-3, 1e-2], 1e-3), ([1, 2, LINEAR_SPAN], LINEAR_SPAN**0.5), ([1, 2, 3], 2)]
+)
+def test_an_axis_over_a_large_range_is_logarithmic(values: list[float], middle: float) -> None:
+    axis = Axis("learning_rate", values)
+    low, high = (axis.y(value) for value in (axis.ticks[0], axis.ticks[-1]))
+    assert axis.y(middle) == pytest.approx((low + high) / 2)
 
 
 def write_two_sources(folder: Path, captions: list[float], right: list[float]) -> Path:

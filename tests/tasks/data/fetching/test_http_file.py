@@ -28,16 +28,17 @@ def fetcher(waits) -> HttpFetcher:
     return HttpFetcher(QUICK, wait=waits.append)
 
 
-def test_downloaded_file_is_complete_and_recorded(server, fetcher, tmp_path):
+def test_downloaded_file_is_complete_and_recorded_in_a_new_folder(server, fetcher, tmp_path):
+    folder = tmp_path / "new"
     server.add("/a.zip", CONTENT)
-    fetched = fetcher.fetch(server.url("/a.zip"), tmp_path / "a.zip")
-    assert (tmp_path / "a.zip").read_bytes() == CONTENT
-    assert read_json(record_path(tmp_path / "a.zip")) == {
+    fetched = fetcher.fetch(server.url("/a.zip"), folder / "a.zip")
+    assert (folder / "a.zip").read_bytes() == CONTENT
+    assert read_json(record_path(folder / "a.zip")) == {
         "url": server.url("/a.zip"),
         "sha256": hashlib.sha256(CONTENT).hexdigest(),
         "size_bytes": len(CONTENT),
     }
-    assert fetched.new and {path.name for path in tmp_path.iterdir()} == {"a.zip", "a.zip.fetched.json"}
+    assert fetched.new and {path.name for path in folder.iterdir()} == {"a.zip", "a.zip.fetched.json"}
 
 
 def test_recorded_file_is_not_requested_again(server, fetcher, tmp_path):
