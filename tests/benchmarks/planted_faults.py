@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rsvlm-faults-") as folder:
         copy = copied(Path(folder))
         if broken := failing(copy, [copy / "tests"], options.marks):
-            sys.exit(f"{broken} without a fault: mend it first, since it would catch every fault")
+            sys.exit(f"{broken} without a fault: fix it first, since it would catch every fault")
         caught = 0
         for fault in chosen(options.count, options.seed):
             by = test_that_catches(fault, copy, options)

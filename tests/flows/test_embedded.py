@@ -154,7 +154,7 @@ def adopted(stub: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes
 
 def test_a_second_run_uses_the_server_and_sends_no_heartbeats(adopted: "subprocess.Popen[bytes]") -> None:
     for _ in range(2):
-        # as Prefect reads them anew
+        # as when Prefect reads them again
         with temporary_settings({}):
             start_prefect(is_command=False)
             assert get_current_settings().flows.heartbeat_frequency is None
