@@ -42,6 +42,10 @@ SLOW_S = 8
 # reads the server's number from a pipe, and waits until the process that holds the other end is gone
 WATCHER = "import os, signal, sys; pid = sys.stdin.read(); pid and os.kill(int(pid), signal.SIGTERM)"
 REMEDY = "the machine is busy, or the database in PREFECT_HOME cannot be used. Try again, or use a server of your own."
+ENDED = f"Prefect's embedded server, which rsvlm starts if none is configured, ended while it started: {REMEDY}"
+TOO_SLOW = (
+    f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {{}} s: {REMEDY}"
+)
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 # report that the server cannot be reached
 CONNECTION_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
@@ -197,9 +201,9 @@ def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
         while not _answers(client):
             waited_s = time.monotonic() - started
             if process.poll() is not None:
-                raise startup_error("ended while it started")
+                raise ConfigError(ENDED)
             if waited_s > limit_s:
-                raise startup_error(f"did not answer within {limit_s:g} s")
+                raise ConfigError(TOO_SLOW.format(f"{limit_s:g}"))
             if waited_s > SLOW_S and not is_told:
                 note("Starting Prefect's embedded server ...")
                 is_told = True
@@ -214,11 +218,6 @@ def _answers(client: "httpx.Client") -> bool:
     except httpx.TransportError:
         # it does not listen yet, or is too busy to answer
         return False
-
-
-def startup_error(what: str) -> ConfigError:
-    """The error for a server that has not started."""
-    return ConfigError(f"Prefect's embedded server, which rsvlm starts if none is configured, {what}: {REMEDY}")
 
 
 def _adopt(process: "subprocess.Popen[bytes]", port: int) -> None:
