@@ -84,7 +84,9 @@ def _read_columns(dataset: Path, images: Path, lost: Counter[str]) -> tuple[_Col
     if not rows:
         raise DataError(f"{dataset} holds no record: give a file with records.")
     _require_images(names, images)
-    by_split = Counter({_split_of(split, any(rows.keys() - {None})): number for split, number in rows.items()})
+    some_have, by_split = any(rows.keys() - {None}), Counter[str]()
+    for split, number in rows.items():
+        by_split[_split_of(split, some_have)] += number
     return _Columns(whole_ids, fields.names, turn_fields.names, tuple(by_split)), dict(by_split)
 
 

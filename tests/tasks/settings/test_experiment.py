@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.settings import DataConfig, TrainingConfig
+from tasks.settings import DataConfig, ExperimentConfig, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,9 @@ def test_other_trackers_are_refused(written: Any) -> None:
 def test_shares_that_leave_a_set_empty_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         DataConfig.model_validate(shares)
+
+
+def test_checkpoints_are_scored_only_on_a_validation_set() -> None:
+    with pytest.raises(ValidationError, match="the validation set is empty: lower"):
+        ExperimentConfig.model_validate({"archive": {"score_images": 8}, "data": {"train": 0.8, "test": 0.2}})
+    ExperimentConfig.model_validate({"archive": {"score_images": 8}, "data": {"train": 0.7, "test": 0.2}})

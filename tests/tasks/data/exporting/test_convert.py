@@ -13,7 +13,8 @@ from tasks.errors import ConfigError, DataError, OccupiedError
 from tasks.files import read_json
 
 CAPTIONS = captions_record("RSICD/images/a.jpg", ["a plane", "a car"])
-QUESTION = {**asked_record("LR/Train/1.tif", [("Is it?", "yes")], "q"), "split": "test"}
+PAIRS = [("Is it?", "yes")]
+QUESTION = {**asked_record("LR/Train/1.tif", PAIRS, "q"), "split": "test"}
 
 
 def test_coco_has_captions_and_counts_questions_and_prompts_as_lost(tmp_path: Path) -> None:
@@ -97,6 +98,17 @@ def test_a_hugging_face_folder_holds_records_and_images_by_split(tmp_path: Path,
     assert row["conversations"][0] == {"from": "human", "value": "<image>\nIs it?", "question_type": "presence"}
     image = (images / "LR/Train/1.tif").read_bytes()
     assert row["image"] == {"bytes": image, "path": "LR/Train/1.tif"}
+
+
+@pytest.mark.parametrize(
+    ("splits", "rows"),
+    [((None, None), "train 2 rows"), ((None, "test"), "others 1, test 1 rows"), ((None, "mine"), "others 2 rows")],
+)
+def test_records_without_a_split_are_train_if_none_has_one(
+    tmp_path: Path, images: Path, splits: tuple[str | None, ...], rows: str
+) -> None:
+    records = [{**QUESTION, "split": split} if split else asked_record(QUESTION["image"], PAIRS) for split in splits]
+    assert convert_file(written(tmp_path / "a.json", records), "hf", tmp_path / "hf", images).written == rows
 
 
 def test_rows_of_one_image_share_its_bytes(tmp_path: Path, images: Path) -> None:

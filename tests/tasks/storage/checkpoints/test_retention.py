@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import StoreError
 from tasks.settings import ArchiveConfig, ExperimentConfig, KeepRule
 from tasks.storage.checkpoints.archiver import Archive
 from tasks.storage.checkpoints.listing import list_checkpoints
@@ -107,6 +108,20 @@ def test_a_sweep_applies_the_retention_rule(tmp_path: Path, store: LocalStore) -
     bringing.recover()
     bringing.upload_staged()
     assert steps_in(store) == [2, 3]
+
+
+def test_checkpoints_are_archived_though_older_ones_cannot_be_removed(
+    tmp_path: Path, store: LocalStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("it is read-only")
+
+    monkeypatch.setattr("tasks.storage.checkpoints.archiver.thin_store", fail)
+    checkpoint(tmp_path / "training", 1)
+    bringing = archive(tmp_path, store, keep={"last": 1})
+    bringing.recover()
+    assert list(bringing.upload_staged().archived) == [1]
+    assert "older checkpoints of run could not be removed from the store: it is read-only" in caplog.text
 
 
 def test_thin_local_removes_only_checkpoints_complete_in_the_store(tmp_path: Path, store: LocalStore) -> None:
