@@ -10,10 +10,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from threading import Thread, main_thread
+from threading import Lock, Thread, main_thread
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError, user_message
@@ -46,6 +46,7 @@ ENDED = f"Prefect's embedded server, which rsvlm starts if none is configured, e
 TOO_SLOW = (
     f"Prefect's embedded server, which rsvlm starts if none is configured, did not answer within {{}} s: {REMEDY}"
 )
+STARTING = Lock()
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 # report that the server cannot be reached
 CONNECTION_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
@@ -86,19 +87,23 @@ def start_prefect(*modules: str, is_command: bool = True) -> None:
     """
     from flows.server import is_configured
 
-    if is_configured() or _is_running():
-        if is_command:
-            handle_signals(kill_children)
-    else:
-        _start_server(modules, is_command)
+    # a program may start flows in several threads
+    with STARTING:
+        if is_configured() or _is_running():
+            if is_command:
+                handle_signals(kill_children)
+        else:
+            _start_server(modules, is_command)
     if not is_configured():
         # each time: Prefect's settings may have been read again since the last one
         send_no_heartbeats()
 
 
 def _start_server(modules: Sequence[str], is_command: bool) -> None:
-    process, port = _launch()
+    started: list[subprocess.Popen[bytes]] = []
     try:
+        port = _launch(started)
+        process = started[-1]
         if is_command:
             handle_signals(kill_children, process.kill)
         # by now two processes import the server's package, each on its own core
@@ -106,9 +111,11 @@ def _start_server(modules: Sequence[str], is_command: bool) -> None:
             import_module(module)
         _wait_for_answer(process, port)
     except BaseException:
-        # a notebook goes on, and may start another one
-        process.kill()
-        process.wait()
+        # A notebook goes on, and may start another one. The watcher, which is the first, would end a process that has
+        # been given the server's number since.
+        for one in started:
+            one.kill()
+            one.wait()
         raise
     _adopt(process, port)
     # before Prefect's own handler, which waits five seconds
@@ -122,7 +129,8 @@ def _start_server(modules: Sequence[str], is_command: bool) -> None:
 def _is_running() -> bool:
     """Whether this process has a server already, of an earlier run or of a flow of the user's."""
     module = sys.modules.get(SERVER)
-    server = module and module.SubprocessASGIServer()
+    # another thread may be importing it
+    server = module.SubprocessASGIServer() if module and hasattr(module, "SubprocessASGIServer") else None
     if not server or not server.running:
         return False
     if server.server_process is None or server.server_process.poll() is None:
@@ -132,18 +140,20 @@ def _is_running() -> bool:
     return False
 
 
-def _launch() -> tuple["subprocess.Popen[bytes]", int]:
-    """Start the process of the server, shielded from the terminal's Ctrl-C until the flows have ended; and its port.
+def _launch(started: list["subprocess.Popen[bytes]"]) -> int:
+    """Start a watcher and the server, shielded from the terminal's Ctrl-C until the flows have ended; returns its port.
 
-    Prefect's own function for this can be called only after three seconds of imports.
+    Both are appended to `started`. Prefect's own function for this can be called only after three seconds of imports.
     """
-    # first, so that the server is not without it while it starts
-    tell_watcher = _start_watcher()
     port = _free_port()
     with sigint_blocked():
-        process = subprocess.Popen(server_command(port), env=server_environment())  # noqa: S603 - a list, no shell
-        tell_watcher(process.pid)
-    return process, port
+        # first, so that the server is not without it while it starts
+        started.append(watcher := _start_watcher())
+        server = subprocess.Popen(server_command(port), env=server_environment())  # noqa: S603 - a list, no shell
+        started.append(server)
+        assert watcher.stdin is not None
+        watcher.stdin.write(str(server.pid).encode())
+    return port
 
 
 def server_command(port: int) -> list[str]:
@@ -238,11 +248,8 @@ def send_no_heartbeats() -> None:
         flows.heartbeat_frequency = None
 
 
-def _start_watcher() -> Callable[[int], None]:
-    """Start a watcher, and return a function for the server's number.
-
-    The watcher stops the server when this process ends, even if it is killed.
-    """
+def _start_watcher() -> "subprocess.Popen[bytes]":
+    """Start a process that reads the server's number, and stops it when this process ends, even if it is killed."""
     watcher = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
         [sys.executable, "-I", "-S", "-c", WATCHER],
         stdin=subprocess.PIPE,
@@ -252,15 +259,10 @@ def _start_watcher() -> Callable[[int], None]:
         start_new_session=True,
         bufsize=0,
     )
-    pipe = watcher.stdin
-    assert pipe is not None
+    assert watcher.stdin is not None
     # keep the pipe open until this process ends
-    atexit.register(pipe.close)
-
-    def tell(pid: int) -> None:
-        pipe.write(str(pid).encode())
-
-    return tell
+    atexit.register(watcher.stdin.close)
+    return watcher
 
 
 def _stop_after_interrupt(process: "subprocess.Popen[bytes]") -> None:

@@ -20,7 +20,10 @@ SETTLED_NS = 3_000_000_000
 
 
 class FileState(NamedTuple):
-    """What differs once a file has changed: on Linux's own file systems no program can put `changed_ns` back."""
+    """What differs once a file has changed: on Linux's own file systems no program can put `changed_ns` back.
+
+    What is written through a memory map may not change it.
+    """
 
     device: int
     inode: int
@@ -34,16 +37,17 @@ class FileState(NamedTuple):
 
 
 @contextmanager
-def written_atomically(path: Path) -> Iterator[Path]:
+def written_atomically(path: Path, synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to `path` and rename it to `path` when the block ends without an error.
 
-    The file is synced before it is renamed, so that `path` is never half a file.
+    The file is synced before it is renamed, so that `path` is never half a file, not even after a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _new_part(path)
     try:
         yield part
-        sync(part)
+        if synced:
+            sync(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -6,14 +6,18 @@ starts, and that must outlive the first Ctrl-C so that it can be stopped in orde
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import current_thread, main_thread
 from types import FrameType
+from typing import Any
 
 from tasks.errors import Interrupted
 
 INTERRUPTED_EXIT = 130
+AGAIN_AFTER_S = 0.05
 STOPPING = b"\nStopping; press Ctrl-C again to end at once, with nothing more saved.\n"
 
 
@@ -35,10 +39,24 @@ def interrupt_early() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_early_signal)
+        sys.unraisablehook = partial(_raise_again, sys.unraisablehook)
 
 
 def _on_early_signal(number: int, frame: FrameType | None) -> None:
     _State.is_interrupted_early = True
+    raise Interrupted
+
+
+def _raise_again(report: Callable[[Any], object], ignored: Any) -> None:
+    """Raise Interrupted once more, if it was raised in a callback of the interpreter, whose errors Python ignores."""
+    if not issubclass(ignored.exc_type, Interrupted):
+        report(ignored)
+        return
+    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_S)
+
+
+def _on_alarm(number: int, frame: FrameType | None) -> None:
     raise Interrupted
 
 

@@ -3,6 +3,7 @@
 A file is the same if its state is (`FileState`).
 """
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks.files import FileState, read_json_object, state_of, write_json
+from tasks.files import FileState, digest_of, read_json_object, state_of, written_atomically
 
 Facts = dict[str, Any]
 
@@ -35,13 +36,13 @@ def known_or_computed(
         return compute()
     # not by path: links lead to the same file
     entry = folder / f"{state.device}-{state.inode}.json"
-    found = _read(entry)
-    if found.pop("file", None) == state._asdict() and memory.is_usable(found):
-        return found
+    known = _read(entry, state)
+    if memory.is_usable(known):
+        return known
     settled = state.is_settled(now_ns())
     facts = compute()
     if facts and settled and _state(path) == state:
-        _remember(entry, {"file": state._asdict(), **facts})
+        _remember(entry, state, facts)
     return facts
 
 
@@ -63,14 +64,22 @@ def _folder(name: str) -> Path | None:
         return None
 
 
-def _read(entry: Path) -> Facts:
+def _read(entry: Path, state: FileState) -> Facts:
+    """The facts of an entry about a file in this state; empty if there are none."""
     try:
-        return read_json_object(entry)
+        found = read_json_object(entry)
     except OSError:
         return {}
+    facts = found.get("facts")
+    return facts if isinstance(facts, dict) and found.get("digest") == _digest(state, facts) else {}
 
 
-def _remember(entry: Path, content: Facts) -> None:
-    # a container's user may not be allowed to write: the file is then read again
-    with suppress(OSError):
-        write_json(entry, content, indent=None)
+def _remember(entry: Path, state: FileState, facts: Facts) -> None:
+    # A container's user may not be allowed to write: the file is then read again, as after a power cut, which may leave
+    # half an entry.
+    with suppress(OSError), written_atomically(entry, synced=False) as part:
+        part.write_text(json.dumps({"facts": facts, "digest": _digest(state, facts)}), encoding="utf-8")
+
+
+def _digest(state: FileState, facts: Facts) -> str:
+    return digest_of([state, facts])

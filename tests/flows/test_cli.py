@@ -71,6 +71,13 @@ def test_a_stream_that_the_caller_has_closed_is_not_an_error(
     assert (done.returncode, done.stdout) == (code, "") and "Traceback" not in done.stderr
 
 
+def test_what_a_command_starts_has_the_stream_that_the_caller_has_closed() -> None:
+    program = "from flows.cli import _open_closed_streams; _open_closed_streams(); import os; os.system('echo said')"
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("module", ["flows.commands.chat", "tasks.settings.experiment", "prefect.types"])
 def test_ctrl_c_while_modules_are_imported_ends_with_130_and_no_traceback(module: str, tmp_path: Path) -> None:
     # -v: Prefect's imports are reported on stderr, too

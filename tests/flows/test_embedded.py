@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,7 +108,7 @@ def wait_for(is_so) -> None:
 def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that never answers, in place of the server; it has a second to start."""
     process = subprocess.Popen(["sleep", "600"])
-    monkeypatch.setattr(embedded, "_launch", lambda: (process, free_port()))
+    monkeypatch.setattr(embedded, "_launch", lambda started: started.append(process) or free_port())
     monkeypatch.setattr(embedded, "SLOW_S", 0)
     monkeypatch.setattr("flows.server.is_configured", lambda: False)
     monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "1")
@@ -159,6 +160,27 @@ def test_a_second_run_uses_the_server_and_sends_no_heartbeats(adopted: "subproce
             start_prefect(is_command=False)
             assert get_current_settings().flows.heartbeat_frequency is None
     assert adopted.poll() is None
+
+
+def test_flows_in_two_threads_start_one_server(
+    stub: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    launched: list[int] = []
+
+    def launch(started: list["subprocess.Popen[bytes]"]) -> int:
+        started.append(stub)
+        launched.append(free_port())
+        return launched[-1]
+
+    monkeypatch.setattr(embedded, "_launch", launch)
+    monkeypatch.setattr(embedded, "_wait_for_answer", lambda *_: time.sleep(0.2))
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(start_prefect, is_command=False) for _ in range(2)]:
+            each.result()
+    assert [SubprocessASGIServer().port] == launched
+    SubprocessASGIServer().stop()
 
 
 def test_a_server_that_was_killed_is_not_used_again(adopted: "subprocess.Popen[bytes]") -> None:

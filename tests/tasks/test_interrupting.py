@@ -28,6 +28,20 @@ try:
 except KeyboardInterrupt:
     raise SystemExit(130)
 """
+IN_A_CALLBACK = """
+import time, weakref
+
+class Held:
+    pass
+
+held = Held()
+weak = weakref.ref(held, lambda ref: os.kill(os.getpid(), signal.SIGINT))
+try:
+    del held
+    time.sleep(60)
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
 IGNORED = """
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 interrupt_early()
@@ -42,7 +56,7 @@ def ended(program: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("rest", [PASSED_ON, SWALLOWED])
+@pytest.mark.parametrize("rest", [PASSED_ON, SWALLOWED, IN_A_CALLBACK])
 def test_an_early_interrupt_ends_with_its_exit_code_and_is_not_lost(rest: str) -> None:
     assert ended(START + rest) == (130, "")
 

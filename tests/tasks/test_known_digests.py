@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.files import SETTLED_NS, sha256_of
+from tasks import known_facts
+from tasks.files import SETTLED_NS, sha256_of, state_of
 from tasks.known_digests import DIGESTS, known_sha256
 from tasks.manifests import folder_digest
 
@@ -97,5 +98,8 @@ def test_the_digest_of_a_model_directory_uses_known_digests(weights: Path, entri
     known_sha256(weights, now_ns=later)
     (entry,) = entries.iterdir()
     assert folder_digest(weights.parent) == first
-    entry.write_text(entry.read_text().replace(sha256_of(weights), "0" * 64))
+    known_facts._remember(entry, state_of(weights), {"sha256": "0" * 64})
     assert folder_digest(weights.parent) != first
+    # but not what was written by anyone else
+    entry.write_text(entry.read_text().replace("0" * 64, "1" * 64))
+    assert folder_digest(weights.parent) == first
