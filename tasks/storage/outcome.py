@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tasks.errors import RunStopped, user_message
 from tasks.files import read_json_object, write_json
+from tasks.interrupting import stop_requested
 from tasks.paths import RunFolder
 from tasks.records import Value
 
@@ -26,11 +27,12 @@ def recording_outcome(folder: RunFolder) -> Iterator[None]:
     """Write the run's outcome when the block ends; a process that is killed leaves that of the work before."""
     try:
         yield
-    except (KeyboardInterrupt, RunStopped):
-        _write(folder, Outcome(state="interrupted"))
-        raise
     except BaseException as error:
-        _write(folder, Outcome(state="failed", message=user_message(error) or f"{type(error).__name__}: {error}"))
+        # after Ctrl-C, a slow server may return the state of a stopped part as an error of its own
+        if stop_requested() or isinstance(error, (KeyboardInterrupt, RunStopped)):
+            _write(folder, Outcome(state="interrupted"))
+        else:
+            _write(folder, Outcome(state="failed", message=user_message(error) or f"{type(error).__name__}: {error}"))
         raise
     _write(folder, Outcome(state="complete"))
 

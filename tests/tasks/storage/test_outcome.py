@@ -36,6 +36,13 @@ def test_an_outcome_is_recorded(error: BaseException | None, outcome: Outcome, t
     assert read_outcome(folder) == outcome
 
 
+def test_any_error_after_ctrl_c_is_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.storage.outcome.stop_requested", lambda: True)
+    with pytest.raises(ConnectionError), recording_outcome(RunFolder(tmp_path)):
+        raise ConnectionError
+    assert read_outcome(RunFolder(tmp_path)) == Outcome(state="interrupted")
+
+
 def test_without_work_there_is_no_outcome(tmp_path: Path) -> None:
     assert read_outcome(RunFolder(tmp_path)) is None
 
