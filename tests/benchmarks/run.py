@@ -11,7 +11,9 @@ import os
 import platform
 import re
 import statistics
+import sys
 import tempfile
+import traceback
 from collections import defaultdict
 from datetime import UTC, datetime
 from importlib import import_module
@@ -62,12 +64,23 @@ def main() -> None:
     if unknown := sorted(set(names) - set(BENCHMARKS)):
         parser.error(f"there is no benchmark {unknown[0]}: choose from {', '.join(BENCHMARKS)}")
     found: dict[str, list[Row]] = defaultdict(list)
+    failed = []
     for name in names:
         for number in range(options.rounds if name in TIMED else 1):
             print(f"{name}, round {number + 1} ...", flush=True)
-            for row in measured(name):
+            try:
+                rows = measured(name)
+            except Exception:
+                # an hour of the others is not lost
+                traceback.print_exc()
+                failed.append(name)
+                break
+            for row in rows:
+                print(f"  {row.name}: {row.ratio:.2f}", flush=True)
                 found[row.name].append(row)
     print(f"\n{about_this_machine()}\n\n{table(found)}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def measured(name: str) -> list[Row]:
