@@ -1,5 +1,5 @@
 # make demo       a complete experiment on two CPU cores, with drawn sample data
-# make test       the quick tests: about ten minutes on two cores
+# make test       the quick tests: about six minutes on two cores
 # make test-slow  the tests of whole runs, servers, kills and browsers; make test-all: both
 # make check      style, types, import rules, wording
 # make bench      the benchmarks, as ratios
