@@ -98,10 +98,11 @@ class PlainLines:
     """A line when a step begins, at each tenth of it, and when it is done."""
 
     def __init__(self, steps: StepList, file: TextIO):
-        self._steps, self._file, self._tenth = steps, file, 0
+        self._steps, self._file = steps, file
+        self._tenth = self._done = 0
 
     def begin(self, step: str) -> None:
-        self._tenth = 0
+        self._tenth = self._done = 0
         self._print(self._steps.label(self._steps.begin(step)))
 
     def show(self, progress: Progress) -> None:
@@ -109,7 +110,10 @@ class PlainLines:
         found = step.progress if step else None
         if step is None or found is None or not found.total:
             return
-        tenth = found.done * TENTHS // found.total
+        if found.done < self._done:
+            # a step may have two parts, as the toy's has alignment and training
+            self._tenth = -1
+        self._done, tenth = found.done, found.done * TENTHS // found.total
         if tenth > self._tenth:
             self._tenth = tenth
             self._print(f"{self._steps.label(step)} {self._steps.detail(step)}")

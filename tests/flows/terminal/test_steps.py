@@ -81,3 +81,12 @@ def test_plain_lines_are_few(clock: Clock) -> None:
     first, *tenths, last = file.getvalue().splitlines()
     assert (first, last) == ("[2/3] training", "[2/3] training: done after 1 min 40 s")
     assert len(tenths) == 10 and tenths[2] == "[2/3] training 30/100 ▇▇▇▁▁▁▁▁▁▁ loss 1.00, 1 min 10 s left"
+
+
+def test_plain_lines_go_on_with_a_second_loop_of_a_step(clock: Clock) -> None:
+    file = StringIO()
+    lines = PlainLines(StepList(NAMES, clock=clock), file)
+    lines.begin("training")
+    for step in (99, 100, 2, 3, 50):
+        lines.show(Progress(step, 100))
+    assert [line.split()[2] for line in file.getvalue().splitlines()[1:]] == ["99/100", "100/100", "2/100", "50/100"]
