@@ -87,14 +87,15 @@ def start_prefect(*modules: str, is_command: bool = True) -> None:
     """
     from flows.server import is_configured
 
+    configured = is_configured()
     # a program may start flows in several threads
     with STARTING:
-        if is_configured() or _is_running():
+        if configured or _is_running():
             if is_command:
                 handle_signals(kill_children)
         else:
             _start_server(modules, is_command)
-    if not is_configured():
+    if not configured:
         # each time: Prefect's settings may have been read again since the last one
         send_no_heartbeats()
 

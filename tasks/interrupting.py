@@ -68,7 +68,8 @@ def handle_signals(*before_exit: Callable[[], None]) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     if _State.is_interrupted_early:
-        # a library that was being imported has caught it
+        # a library that was being imported has caught it, or Python has, and once more is enough
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise Interrupted
 
 
