@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from threading import Lock, Thread, main_thread
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ DEFAULTS = {
 STOP_S = 2
 # what makes Prefect's server an embedded one, as Prefect itself sets it: without pages, with a few services only
 EMBEDDED = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+# rsvlm's plugin for a server, deployments/server_plugin.py, unless the user has settings for plugins
+PLUGIN = {"PREFECT_PLUGINS_ENABLED": "true", "PREFECT_PLUGINS_ALLOW": "rsvlm"}
 # seconds that the starting server has for each answer, and between two questions
 REQUEST_S, ASK_EVERY_S = 5, 0.1
 # seconds after which the user sees what the command is waiting for
@@ -148,13 +151,18 @@ def _launch(started: list["subprocess.Popen[bytes]"]) -> int:
     """
     port = _free_port()
     with sigint_blocked():
-        # first, so that the server is not without it while it starts
         started.append(watcher := _start_watcher())
-        server = subprocess.Popen(server_command(port), env=server_environment())  # noqa: S603 - a list, no shell
-        started.append(server)
         assert watcher.stdin is not None
-        watcher.stdin.write(str(server.pid).encode())
+        server = subprocess.Popen(  # noqa: S603 - a list, no shell
+            server_command(port), env=server_environment(), preexec_fn=partial(_tell_own_number, watcher.stdin.fileno())
+        )
+        started.append(server)
     return port
+
+
+def _tell_own_number(pipe: int) -> None:
+    """For `preexec_fn`: from its first moment on, the server does not outlive the command, which may be killed."""
+    os.write(pipe, str(os.getpid()).encode())
 
 
 def server_command(port: int) -> list[str]:
@@ -169,10 +177,10 @@ def server_command(port: int) -> list[str]:
 
 
 def server_environment() -> dict[str, str]:
-    """The environment of Prefect's embedded server, the same as Prefect's own."""
+    """The environment of Prefect's embedded server, the same as Prefect's own but for the plugin."""
     from prefect.settings import get_current_settings
 
-    return {**os.environ, **EMBEDDED, **get_current_settings().to_environment_variables(exclude_unset=True)}
+    return {**PLUGIN, **os.environ, **EMBEDDED, **get_current_settings().to_environment_variables(exclude_unset=True)}
 
 
 def _free_port() -> int:

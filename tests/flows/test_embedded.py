@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_sett
 from support.processes import free_port, processes_with, read_proc
 
 from flows import embedded
-from flows.embedded import send_no_heartbeats, server_command, server_environment, start_prefect
+from flows.embedded import PLUGIN, send_no_heartbeats, server_command, server_environment, start_prefect
 from tasks.errors import ConfigError
 
 PATIENCE_S = 120
@@ -87,7 +87,8 @@ def test_the_server_is_started_as_prefect_starts_it(monkeypatch: pytest.MonkeyPa
     started = []
     monkeypatch.setattr(subprocess, "Popen", lambda args, env: started.append((args, env)))
     SubprocessASGIServer._run_uvicorn_command(SimpleNamespace(port=4200))
-    assert started == [(server_command(4200), server_environment())]
+    ((command, environment),) = started
+    assert (command, {**PLUGIN, **environment}) == (server_command(4200), server_environment())
 
 
 def test_heartbeats_are_sent_only_if_the_user_wants_them() -> None:
