@@ -79,7 +79,7 @@ def test_a_crashed_run_is_restarted_and_resumes_from_its_last_checkpoint(orchest
 def test_a_cancelled_training_saves_and_ends_with_all_it_started(orchestra: Any, runs: SimpleNamespace) -> None:
     before, asked_at = orchestra.saved("lost")[-1], time.monotonic()
     orchestra.set_state(runs.lost, "CANCELLING")
-    orchestra.until(lambda: not orchestra.processes_of(runs.lost), "the end of its processes", patience_s=60)
+    orchestra.until(lambda: not orchestra.processes_of(runs.lost), "the end of its processes", patience_s=120)
     seconds = time.monotonic() - asked_at
     assert orchestra.ended(runs.lost) == "CANCELLED"
     saved = orchestra.saved("lost")[-1]

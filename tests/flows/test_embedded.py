@@ -108,6 +108,10 @@ def wait_for(is_so) -> None:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that never answers, in place of the server; it has a second to start."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    # the server of other tests
+    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
     process = subprocess.Popen(["sleep", "600"])
     monkeypatch.setattr(embedded, "_launch", lambda started: started.append(process) or free_port())
     monkeypatch.setattr(embedded, "SLOW_S", 0)
